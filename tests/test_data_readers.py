@@ -1,0 +1,344 @@
+"""Every source's own format: QuickDraw's binary and bitmaps, sketch-rnn, SVG, pictures."""
+
+import io
+import pickle
+import struct
+import zipfile
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image, ImageDraw
+
+from visketch.data import svg
+from visketch.data.image import ink
+from visketch.data.read import read
+from visketch.errors import VisketchError
+
+
+def refused(path, match):
+    with pytest.raises(VisketchError, match=match) as caught:
+        list(read(path))
+    assert "\n" not in str(caught.value)
+
+
+# QuickDraw
+
+
+def packed(drawing):
+    head = struct.pack("<Q2sbIH", 7, b"GB", 1, 0, len(drawing))
+    return head + b"".join(struct.pack("<H", len(x)) + bytes(x) + bytes(y) for x, y in drawing)
+
+
+drawings = st.lists(
+    st.integers(1, 300).flatmap(lambda n: st.tuples(*[st.lists(st.integers(0, 255), min_size=n, max_size=n)] * 2)),
+    min_size=1,
+    max_size=3,
+)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.lists(drawings, min_size=1, max_size=3))
+def test_binary_round_trip(tmp_path_factory, many):
+    path = tmp_path_factory.mktemp("bin") / "cat.bin"
+    path.write_bytes(b"".join(map(packed, many)))
+    assert [[tuple(s.T.tolist()) for s in sketch.strokes] for sketch in read(path)] == [
+        [(x, y) for x, y in drawing] for drawing in many
+    ]
+
+
+def test_binary_cut_short_anywhere(tmp_path):
+    drawing = packed([([1, 2, 3], [4, 5, 6]), ([7], [8])])
+    path = tmp_path / "cat.bin"
+    for end in range(1, len(drawing)):
+        path.write_bytes(drawing + drawing[:end])
+        problems = []
+        assert len(list(read(path, problems.append))) == 1
+        assert "cat.bin:2: the drawing is cut short" in str(problems[0])
+    path.write_bytes(b"\xff" * 100)
+    refused(path, "not a QuickDraw binary")
+    path.write_bytes(packed([]) + packed([([1], [2])]) + packed([([], [])]))
+    problems = []
+    assert len(list(read(path, problems.append))) == 1
+    assert ["no stroke" in str(problems[0]), "empty stroke" in str(problems[1])] == [True, True]
+
+
+def test_bitmaps(tmp_path):
+    rows = np.zeros((3, 784), np.uint8)
+    rows[0, 28 * 4 + 9], rows[2, 5] = 255, 255
+    np.save(tmp_path / "cat.npy", rows)
+    problems = []
+    first, last = read(tmp_path / "cat.npy", problems.append)
+    assert (first.pixels.shape, np.argwhere(first.pixels).tolist()) == ((28, 28), [[4, 9]])
+    assert np.argwhere(last.pixels).tolist() == [[0, 5]]
+    assert "cat.npy:2: blank" in str(problems[0])
+    np.save(tmp_path / "bad.npy", rows.astype(np.float32))
+    refused(tmp_path / "bad.npy", "float32 3x784")
+    np.save(tmp_path / "bad.npy", np.array([{}], object), allow_pickle=True)
+    refused(tmp_path / "bad.npy", "not a whole numpy file")
+    whole = (tmp_path / "cat.npy").read_bytes()
+    (tmp_path / "bad.npy").write_bytes(whole[:-1])
+    refused(tmp_path / "bad.npy", "not a whole numpy file")
+
+
+# sketch-rnn
+
+
+def objects(*arrays):
+    made = np.empty(len(arrays), object)
+    made[:] = arrays
+    return made
+
+
+STROKE3 = np.array([[10, 20, 0], [5, 0, 1], [0, -7, 0], [1, 1, 1]], np.int16)
+
+
+def test_sketch_rnn(tmp_path):
+    path = tmp_path / "cat.npz"
+    np.savez(path, train=objects(STROKE3, STROKE3[:2]), valid=objects(STROKE3), test=objects(STROKE3[:1], STROKE3))
+    found = list(read(path))
+    assert [sketch.source.split(":", 1)[1] for sketch in found] == ["train:1", "train:2", "valid:1", "test:1", "test:2"]
+    assert [stroke.tolist() for stroke in found[0].strokes] == [[[10, 20], [15, 20]], [[15, 13], [16, 14]]]
+    assert [stroke.tolist() for stroke in found[3].strokes] == [[[10, 20]]]
+    same = tmp_path / "same.npz"
+    np.savez(same, train=np.stack([STROKE3, STROKE3]))
+    assert len(list(read(same))) == 2
+
+
+def test_sketch_rnn_as_python_2_wrote_it(tmp_path):
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, {"descr": "|O", "fortran_order": False, "shape": (1,)})
+    body = pickle.dumps(objects(STROKE3), protocol=2).replace(b"numpy._core.multiarray", b"numpy.core.multiarray")
+    with zipfile.ZipFile(tmp_path / "cat.npz", "w") as archive:
+        archive.writestr("train.npy", header.getvalue() + body)
+    (sketch,) = read(tmp_path / "cat.npz")
+    assert sketch.strokes[0].tolist() == [[10, 20], [15, 20]]
+
+
+class Hostile:
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return (open, (self.path, "w"))
+
+
+def test_a_pickle_that_would_run_something_is_refused(tmp_path):
+    mark = tmp_path / "mark"
+    np.savez(tmp_path / "cat.npz", train=objects(STROKE3, Hostile(str(mark))))
+    refused(tmp_path / "cat.npz", r"it would run io\.open")
+    assert not mark.exists()
+
+
+def test_sketch_rnn_files_that_are_none(tmp_path):
+    path = tmp_path / "cat.npz"
+    np.savez(path, other=np.zeros(3))
+    refused(path, "no train, valid or test")
+    np.savez(path, train=objects(STROKE3, np.zeros((4, 2)), np.zeros((0, 3)), np.full((2, 3), np.nan)))
+    problems = []
+    assert len(list(read(path, problems.append))) == 1
+    assert [str(problem).split(":")[2] for problem in problems] == ["2", "3", "4"]
+    whole = path.read_bytes()
+    for end in (30, len(whole) // 2, len(whole) - 10):
+        path.write_bytes(whole[:end])
+        refused(path, "not a whole sketch-rnn file")
+    broken = bytearray(whole)
+    broken[150:170] = b"\x00" * 20
+    path.write_bytes(broken)
+    refused(path, "not a whole sketch-rnn file|it would run")
+
+
+# SVG
+
+
+def draw(tmp_path, body, head='<svg xmlns="http://www.w3.org/2000/svg">'):
+    path = tmp_path / "cat.svg"
+    path.write_text(f"{head}{body}</svg>")
+    return path
+
+
+def lines(tmp_path, body):
+    (sketch,) = read(draw(tmp_path, f'<g stroke="black" fill="none">{body}</g>'))
+    return [np.round(stroke, 4).tolist() for stroke in sketch.strokes]
+
+
+def test_svg_shapes_in_document_order(tmp_path):
+    body = '<polyline points="0,0 1,2 3,4"/><line x1="1" y1="2" x2="3" y2="4"/><polygon points="0,0 2,0 2,2"/>'
+    body += '<rect x="1" y="1" width="2" height="3"/><path d="M0 0 l5 0 0 5 z m1 1 H9 V9"/>'
+    assert lines(tmp_path, body) == [
+        [[0, 0], [1, 2], [3, 4]],
+        [[1, 2], [3, 4]],
+        [[0, 0], [2, 0], [2, 2], [0, 0]],
+        [[1, 1], [3, 1], [3, 4], [1, 4], [1, 1]],
+        [[0, 0], [5, 0], [5, 5], [0, 0]],
+        [[1, 1], [9, 1], [9, 9]],
+    ]
+
+
+def test_svg_groups_transforms_and_use(tmp_path):
+    line = '<line id="a" x2="1" y2="1"/>'
+    assert lines(tmp_path, f'<g transform="translate(10 20)"><g transform="scale(2)">{line}</g></g>') == [
+        [[10, 20], [12, 22]]
+    ]
+    assert lines(tmp_path, f'<defs>{line}</defs><use href="#a" x="5"/>') == [[[5, 0], [6, 1]]]
+    assert lines(tmp_path, '<path transform="rotate(90)" d="M0 0H5"/>') == [[[0, 0], [0, 5]]]
+
+
+def test_svg_curves_are_flattened_onto_the_curve(tmp_path):
+    for body in ('<circle cx="7" cy="7" r="5"/>', '<path d="M2 7A5 5 0 1 1 12 7A5 5 0 1 1 2 7"/>'):
+        (circle,) = lines(tmp_path, body)
+        assert len(circle) > 30
+        assert np.hypot(*(np.array(circle) - 7).T) == pytest.approx(5, abs=1e-3)
+    (ellipse,) = lines(tmp_path, '<ellipse rx="4" ry="2"/>')
+    assert np.abs(ellipse).max(axis=0) == pytest.approx([4, 2], abs=1e-3)
+    (cubic,) = lines(tmp_path, '<path d="M0 0C0 4 4 4 4 0"/>')
+    assert [2, 3] in cubic
+    (quadratic,) = lines(tmp_path, '<path d="M0 0Q2 4 4 0"/>')
+    assert [2, 2] in quadratic
+
+
+def test_svg_leaves_out_what_is_not_seen(tmp_path):
+    hidden = '<rect width="100%" height="100%" fill="white"/><rect width="9" height="9" fill="#123"/>'
+    hidden += '<g display="none"><path d="M0 0L1 1"/></g><path d="M0 0L1 1" stroke="none" fill="none"/>'
+    hidden += '<path visibility="hidden" d="M0 0L1 1"/><clipPath><path d="M0 0L1 1"/></clipPath><text>hello</text>'
+    head = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9" width="90mm" height="90mm">'
+    (sketch,) = read(draw(tmp_path, hidden + '<path d="M1 1L2 2" stroke="red"/>', head))
+    assert len(sketch.strokes) == 1
+    refused(draw(tmp_path, hidden, head), "blank")
+    (tmp_path / "cat.svg").write_text('<svg><path d="M1 1L2 2" stroke="red"/></svg>')  # no namespace
+    assert next(read(tmp_path / "cat.svg")).strokes[0].tolist() == [[1, 1], [2, 2]]
+
+
+def test_svg_that_is_hostile_or_broken(tmp_path):
+    path = tmp_path / "cat.svg"
+    entities = '<!DOCTYPE svg [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;&a;">]>'
+    for encoding in ("utf-8", "utf-16"):
+        path.write_text(f'<?xml version="1.0" encoding="{encoding}"?>{entities}<svg>&b;</svg>', encoding=encoding)
+        refused(path, "XML entities")
+    secret = tmp_path / "secret"
+    secret.write_text("M0 0L1 1")
+    path.write_text(f'<!DOCTYPE svg [<!ENTITY a SYSTEM "{secret.as_uri()}">]><svg><path d="&a;" stroke="red"/></svg>')
+    refused(path, "XML entities")
+    nested = '<path id="0" d="M0 0L1 1"/>' + "".join(
+        f'<g id="{n}">' + f'<use href="#{n - 1}"/>' * 10 + "</g>" for n in range(1, 12)
+    )
+    refused(draw(tmp_path, nested), "simplify")
+    refused(draw(tmp_path, '<g id="a"><use href="#a"/></g>'), "simplify")
+    refused(draw(tmp_path, "<g/>" * (svg.ELEMENTS + 1)), "simplify")
+    refused(draw(tmp_path, " " * svg.LARGEST), "4 MB")
+    refused(draw(tmp_path, "<g>"), "not whole XML")
+    refused(draw(tmp_path, ""), "blank")
+    refused(draw(tmp_path, '<path d="" stroke="red"/><path d="M5 5" stroke="red"/><polyline points=""/>'), "blank")
+    path.write_text("<html><body/></html>")
+    refused(path, "not SVG")
+
+
+def test_svg_with_the_plain_doctype_that_tools_write(tmp_path):
+    doctype = '<!DOCTYPE svg PUBLIC "-//W3C//DTD SVG 1.0//EN" "http://localhost:9/svg10.dtd">'
+    path = tmp_path / "cat.svg"
+    path.write_text(f'<?xml version="1.0"?>{doctype}<svg><path d="M1 1L2 2" stroke="red"/></svg>')
+    assert len(next(read(path)).strokes) == 1
+
+
+# Pictures
+
+
+def picture(mode="L", paper=255, pen=0, size=(60, 40)):
+    made = Image.new(mode, size, paper)
+    ImageDraw.Draw(made).line([(5, 5), (50, 30)], fill=pen, width=3)
+    return made
+
+
+def mask(tmp_path, made, name="cat.png", **options):
+    made.save(tmp_path / name, **options)
+    (sketch,) = read(tmp_path / name)
+    assert sketch.pixels.dtype == bool
+    return sketch.pixels
+
+
+EXPECTED = np.asarray(picture()) == 0
+
+
+@pytest.mark.parametrize(
+    ("mode", "paper", "pen"),
+    [
+        ("1", 1, 0),
+        ("1", 0, 1),
+        ("L", 255, 0),
+        ("L", 0, 255),
+        ("L", 200, 120),
+        ("LA", (255, 255), (0, 255)),
+        ("LA", (0, 0), (0, 255)),
+        ("RGB", "white", "red"),
+        ("RGB", "navy", "yellow"),
+        ("RGBA", (0, 0, 0, 0), (0, 0, 0, 255)),
+        ("RGBA", (255, 255, 255, 0), (0, 0, 0, 255)),
+        ("RGBA", (0, 0, 0, 0), (255, 255, 255, 255)),
+        ("RGBA", (255, 255, 255, 255), (20, 20, 120, 255)),
+        ("P", 0, 1),
+        ("I;16", 60000, 1000),
+        ("I;16", 200, 10),
+    ],
+)
+def test_every_mode_gives_the_same_ink(tmp_path, mode, paper, pen):
+    made = picture(mode, paper, pen)
+    if mode == "P":
+        made.putpalette([0, 0, 0, 250, 250, 250])
+    assert (mask(tmp_path, made) == EXPECTED).all()
+
+
+def test_palette_with_transparency(tmp_path):
+    made = picture("P", 0, 1)
+    made.putpalette([0, 0, 0, 10, 10, 10])
+    assert (mask(tmp_path, made, transparency=0) == EXPECTED).all()
+
+
+@pytest.mark.parametrize(("mode", "paper", "pen"), [("CMYK", (0, 0, 0, 0), (0, 0, 0, 255)), ("F", 1.0, 0.0), ("I", 9, 3)])
+def test_modes_that_png_has_not(tmp_path, mode, paper, pen):
+    assert (mask(tmp_path, picture(mode, paper, pen), "cat.tiff") == EXPECTED).all()
+
+
+@pytest.mark.parametrize(("name", "mode"), [("cat.jpg", "L"), ("cat.jpg", "CMYK"), ("cat.webp", "RGB")])
+def test_lossy_formats_are_nearly_the_same(tmp_path, name, mode):
+    found = mask(tmp_path, picture().convert(mode), name, quality=95)
+    assert (found & EXPECTED).sum() / (found | EXPECTED).sum() > 0.9
+
+
+def test_exif_rotation(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the camera was turned: the picture is shown a quarter clockwise
+    found = mask(tmp_path, picture(), exif=exif)
+    assert (found == np.rot90(EXPECTED, -1)).all()
+
+
+def test_large_pictures_are_shrunk(tmp_path):
+    made = Image.new("1", (4096, 2048), 1)
+    ImageDraw.Draw(made).line([(100, 100), (4000, 1900)], fill=0, width=16)
+    for name in ("cat.png", "cat.jpg"):
+        found = mask(tmp_path, made, name)
+        assert found.shape == (512, 1024)
+        assert 0.002 < found.mean() < 0.02
+        assert found[248:252, 500:520].any()
+
+
+def test_a_photo_in_uneven_light(tmp_path):
+    random = np.random.default_rng(0)
+    rows, columns = np.mgrid[0:480, 0:640]
+    paper = 80 + 150 * (columns / 640) * (0.4 + 0.6 * rows / 480) + random.normal(0, 3, rows.shape)
+    drawn = Image.new("L", (640, 480), 0)
+    ImageDraw.Draw(drawn).ellipse([150, 100, 500, 400], outline=1, width=6)
+    line = np.asarray(drawn) > 0
+    Image.fromarray(np.clip(np.where(line, paper * 0.35, paper), 0, 255).astype(np.uint8)).save(tmp_path / "p.jpg")
+    (sketch,) = read(tmp_path / "p.jpg")
+    assert (sketch.pixels & line).sum() / (sketch.pixels | line).sum() > 0.8
+
+
+@pytest.mark.parametrize("made", [Image.new("L", (50, 50), 255), Image.new("RGBA", (50, 50), (0, 0, 0, 0))])
+def test_blank_paper(tmp_path, made):
+    made.save(tmp_path / "cat.png")
+    refused(tmp_path / "cat.png", "blank")
+
+
+def test_the_grain_of_blank_paper_is_no_ink():
+    assert not ink(np.random.default_rng(0).normal(200, 3, (200, 200)).astype(np.uint8)).any()

@@ -1,0 +1,204 @@
+"""The rules of the house, read from the source: who may import whom, how long a file is, what the package says."""
+
+import ast
+import re
+import sys
+import tomllib
+from collections.abc import Iterable, Iterator
+from functools import cache
+from graphlib import TopologicalSorter
+from importlib.metadata import packages_distributions
+from importlib.util import find_spec
+from itertools import chain
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+
+# A module's floor is that of its longest prefix here. Imports go down, or stay within a folder on the same floor.
+FLOORS = {
+    "visketch.errors": 0,
+    "visketch.config": 0,
+    "visketch.configs": 0,
+    "visketch.strokes": 1,
+    "visketch.sdf": 1,
+    "visketch.quadtree": 1,
+    "visketch.data": 2,
+    "visketch.models": 2,
+    "visketch.checkpoint": 2,
+    "visketch.refining": 3,
+    "visketch.model": 3,
+    "visketch.language": 3,
+    "visketch.objectives": 4,
+    "visketch.train": 5,
+    "visketch.evaluate": 5,
+    "visketch.serve": 5,
+    "visketch.cli": 6,
+}
+
+# Each heavy library has one door: the only module, or folder, that may import it.
+DOORS = {
+    "diffusers": "visketch.models.diffusion",
+    "vector_quantize_pytorch": "visketch.models.vqvae",
+    "safetensors": "visketch.checkpoint",
+    "accelerate": "visketch.train",
+    "transformers": "visketch.language",
+    "peft": "visketch.language",
+    "typer": "visketch.cli",
+    "rich": "visketch.cli",
+    "torchvision": "nobody: it breaks diffusers when its build does not match torch's",
+}
+
+
+def name_of(path: Path) -> str:
+    """cli/train.py → visketch.cli.train, the name it is installed under."""
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    parts = parts[:-1] if parts[-1] == "__init__" else parts
+    return ".".join(("visketch", *parts) if parts[0] == "cli" else parts)
+
+
+MODULES = {name_of(path): path for folder in ("visketch", "cli") for path in sorted((ROOT / folder).rglob("*.py"))}
+
+
+@cache
+def parse(module: str) -> ast.Module:
+    return ast.parse(MODULES[module].read_text())
+
+
+def imports(module: str) -> Iterator[str]:
+    """Everything that `module` imports, at the top or within a function, as absolute names."""
+    package = module if MODULES[module].name == "__init__.py" else module.rpartition(".")[0]
+    for node in ast.walk(parse(module)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            up = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
+            base = ".".join([*up, node.module] if node.module else up)
+            for alias in node.names:  # a name in a package is a module or something in it
+                yield f"{base}.{alias.name}" if f"{base}.{alias.name}" in MODULES else base
+
+
+def within(module: str, prefix: str) -> bool:
+    return module == prefix or module.startswith(prefix + ".")
+
+
+def floor(module: str) -> int:
+    return FLOORS[max((prefix for prefix in FLOORS if within(module, prefix)), key=len)]
+
+
+def folder(module: str) -> Path:
+    return MODULES[module].parent
+
+
+def own_imports(module: str) -> set[str]:
+    return {name for name in imports(module) if name in MODULES}
+
+
+@pytest.mark.parametrize("module", MODULES)
+class TestEveryModule:
+    def test_imports_only_go_down(self, module: str) -> None:
+        if module == "visketch":
+            return
+        assert any(within(module, prefix) for prefix in FLOORS), f"{module} has no floor: give it one in FLOORS"
+        for other in own_imports(module) - {"visketch"}:
+            down = floor(other) < floor(module)
+            beside = floor(other) == floor(module) and folder(other) == folder(module)
+            assert down or beside, f"{module} (floor {floor(module)}) imports {other} (floor {floor(other)})"
+
+    def test_goes_through_the_doors(self, module: str) -> None:
+        for name in imports(module):
+            door = DOORS.get(name.partition(".")[0], module)
+            assert within(module, door), f"{module} imports {name}, whose door is {door}"
+
+    def test_unpickles_nothing(self, module: str) -> None:
+        """A pickle can run anything. Only training's own resume state goes through torch.load, tensors only."""
+        if module != "visketch.data.sketchrnn":  # its file format is pickles; its own unpickler makes arrays only
+            assert not {"pickle", "dill", "cloudpickle", "joblib", "shelve"} & set(imports(module))
+        for call in (node for node in ast.walk(parse(module)) if isinstance(node, ast.Call)):
+            called, keywords = ast.unparse(call.func), {word.arg: ast.unparse(word.value) for word in call.keywords}
+            assert called not in ("eval", "exec", "pickle.load", "pickle.loads"), f"{module}:{call.lineno}"
+            assert keywords.get("allow_pickle", "False") == "False", f"{module}:{call.lineno}"
+            if called == "torch.load":
+                assert module == "visketch.train", f"{module}:{call.lineno}: checkpoints are safetensors"
+                assert keywords.get("weights_only") == "True", f"{module}:{call.lineno}"
+
+    def test_is_short(self, module: str) -> None:
+        lines = len(MODULES[module].read_text().splitlines())
+        assert lines <= 300, f"{module} has {lines} lines"
+        for node in ast.walk(parse(module)):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                length = (node.end_lineno or node.lineno) - node.lineno + 1
+                assert length <= 60, f"{module}.{node.name} has {length} lines"
+
+    def test_is_named_after_what_it_does(self, module: str) -> None:
+        assert module.rpartition(".")[2] not in ("utils", "util", "helpers", "common", "misc")
+
+    def test_says_what_it_is(self, module: str) -> None:
+        """A package's __init__ is empty; every other file begins with a sentence."""
+        if MODULES[module].name == "__init__.py":
+            assert not MODULES[module].read_text().strip()
+        else:
+            assert ast.get_docstring(parse(module)), f"{module} has no docstring"
+
+
+def test_models_are_strangers() -> None:
+    models = {module for module in MODULES if within(module, "visketch.models")}
+    for module in models:
+        others = own_imports(module) & models - {"visketch.models", "visketch.models.blocks"}
+        assert not others, f"{module} knows {others}"
+
+
+def test_language_knows_nothing_of_quadtrees() -> None:
+    quadtrees = {"visketch.quadtree", "visketch.model"} | {name for name in MODULES if within(name, "visketch.models")}
+    for module in MODULES:
+        if within(module, "visketch.language"):
+            assert not own_imports(module) & quadtrees
+
+
+def test_no_import_goes_round_in_a_circle() -> None:
+    list(TopologicalSorter({module: own_imports(module) - {module} for module in MODULES}).static_order())
+
+
+def test_packages_are_the_folders() -> None:
+    """The list in pyproject.toml is explicit, so a new folder must be added to it."""
+    folders = {name for name, path in MODULES.items() if path.name == "__init__.py"} | {"visketch.checkpoints"}
+    assert set(PROJECT["tool"]["setuptools"]["packages"]) == folders
+    assert {folder(name) for name in MODULES} <= {folder(name) for name in folders if name in MODULES}
+
+
+def plain(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def required(requirements: Iterable[str]) -> set[str]:
+    return {plain(re.split(r"[<>=~! \[;]", requirement)[0]) for requirement in requirements}
+
+
+def test_every_library_is_declared() -> None:
+    """What is imported is a dependency of its own, not something that another one happens to bring."""
+    declared = required(PROJECT["project"]["dependencies"])
+    brought_by = packages_distributions()
+    for module in MODULES:
+        for library in {name.partition(".")[0] for name in imports(module)} - sys.stdlib_module_names - {"visketch"}:
+            assert declared & {plain(name) for name in brought_by.get(library, [library])}, f"{module}: {library}"
+
+
+def test_constraints_pin_every_dependency_and_name_no_host() -> None:
+    text = (ROOT / "constraints.txt").read_text()
+    pins = dict(line.split("==") for line in text.splitlines() if line and not line.startswith("#"))
+    assert "/" not in text, "no addresses"
+    assert not [name for name, version in pins.items() if "+" in version], "no local versions: they live on one index"
+    extras = chain.from_iterable(PROJECT["project"]["optional-dependencies"].values())
+    assert required([*PROJECT["project"]["dependencies"], *extras]) <= set(pins)
+
+
+def test_newcomers_do_not_install_the_language_stack() -> None:
+    assert not [name for name in PROJECT["project"]["dependencies"] if name.startswith(("transformers", "peft"))]
+
+
+def test_torchvision_is_not_here() -> None:
+    """With a build other than torch's it breaks `import diffusers`. Yours may match, so this only tells you."""
+    if find_spec("torchvision"):
+        pytest.skip("torchvision is installed: visketch does not need it, and diffusers fails if it does not fit torch")

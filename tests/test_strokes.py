@@ -1,0 +1,96 @@
+"""Strokes: what a sketch may be, fitting, sampling, thinning."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from visketch import strokes
+from visketch.errors import VisketchError
+from visketch.strokes import Sketch
+
+coordinate = st.floats(-1e4, 1e4, width=32)
+polyline = st.lists(st.tuples(coordinate, coordinate), min_size=1, max_size=8).map(
+    lambda points: np.array(points, np.float32)
+)
+polylines = st.lists(polyline, min_size=1, max_size=5).map(tuple)
+
+
+def extent(lines: tuple[np.ndarray, ...]) -> tuple[np.ndarray, np.ndarray]:
+    points = np.concatenate(lines)
+    return points.min(axis=0), points.max(axis=0)
+
+
+def test_a_sketch_is_strokes_or_pixels() -> None:
+    with pytest.raises(ValueError, match="either"):
+        Sketch()
+    with pytest.raises(ValueError, match="either"):
+        Sketch(strokes=(), pixels=np.zeros((4, 4), bool))
+
+
+def test_empty_strokes_are_skipped_and_a_blank_sketch_is_named(cat: Sketch) -> None:
+    empty = np.zeros((0, 2), np.float32)
+    assert len(Sketch(strokes=(empty, *(cat.strokes or ()), empty)).lines()) == len(cat.strokes or ())
+    with pytest.raises(VisketchError, match=r"cat\.svg: blank"):
+        Sketch(strokes=(empty,), source="cat.svg").lines()
+
+
+@given(lines=polylines, margin=st.floats(0, 0.3))
+@settings(deadline=None)
+def test_fit_keeps_the_aspect_and_fills_the_margins(lines: tuple[np.ndarray, ...], margin: float) -> None:
+    low, high = extent(lines)
+    fitted_low, fitted_high = extent(strokes.fit(lines, margin))
+    # A drawing smaller than its own rounding error has no aspect to keep.
+    if (high - low).max() < 1e-3 * max(np.abs(low).max(), np.abs(high).max(), 1e-3):
+        return
+    assert (fitted_low + fitted_high) / 2 == pytest.approx(np.full(2, 0.5), abs=1e-3)
+    assert (fitted_high - fitted_low).max() == pytest.approx(1 - 2 * margin, abs=1e-3)
+    scale = (1 - 2 * margin) / (high - low).max()
+    assert fitted_high - fitted_low == pytest.approx((high - low) * scale, abs=1e-3)
+
+
+@given(lines=polylines)
+@settings(deadline=None)
+def test_fit_stays_within_the_square(lines: tuple[np.ndarray, ...]) -> None:
+    low, high = extent(strokes.fit(lines, 0.04))
+    assert low.min() >= 0.039
+    assert high.max() <= 0.961
+
+
+def test_fit_is_the_same_drawing_wherever_it_was(cat: Sketch) -> None:
+    here, there = (strokes.fit(lines, 0.04) for lines in (cat.lines(), tuple(line * 3 + 700 for line in cat.lines())))
+    for ours, theirs in zip(here, there, strict=True):
+        assert ours == pytest.approx(theirs, abs=1e-3)
+        assert ours.dtype == np.float32
+
+
+@given(lines=polylines)
+@settings(deadline=None)
+def test_sampled_points_are_near_each_other_and_keep_the_corners(lines: tuple[np.ndarray, ...]) -> None:
+    fitted, spacing = strokes.fit(lines, 0.04), 0.01
+    points = strokes.sample(fitted, spacing)
+    for line in fitted:
+        assert (np.abs(points[None] - line[:, None]).max(axis=-1).min(axis=-1) < 1e-6).all()
+    apart = strokes.sample(fitted[:1], spacing)
+    assert np.linalg.norm(np.diff(apart, axis=0), axis=1).max(initial=0) <= spacing * 1.001
+
+
+def test_sampling_never_joins_two_strokes() -> None:
+    two = (np.array([[0, 0], [0.1, 0]], np.float32), np.array([[0.9, 0], [1, 0]], np.float32))
+    points = strokes.sample(two, 0.01)
+    assert not ((points[:, 0] > 0.101) & (points[:, 0] < 0.899)).any()
+
+
+def test_the_skeleton_is_the_middle_of_a_thick_line() -> None:
+    pixels = np.zeros((40, 60), bool)
+    pixels[18:23, 10:50] = True
+    points = np.concatenate(strokes.skeleton(pixels))
+    assert (points[(points[:, 0] > 15) & (points[:, 0] < 45), 1] == 20.5).all()  # the ends may fork
+    assert points[:, 0].min() < 14
+    assert points[:, 0].max() > 46
+
+
+def test_a_raster_is_its_skeleton() -> None:
+    pixels = np.eye(30, dtype=bool)
+    lines = Sketch(pixels=pixels).lines()
+    assert np.concatenate(lines) == pytest.approx(np.stack([np.arange(30)] * 2, axis=1) + 0.5)

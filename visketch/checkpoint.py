@@ -1,0 +1,167 @@
+"""A checkpoint is a folder: `config.toml` and one safetensors file a part. The only door to safetensors.
+
+Every part names in its metadata the fingerprints of the parts it was trained with; loading refuses a mismatch.
+Weights are stored in half precision and used in single.
+"""
+
+import hashlib
+import json
+import os
+import tomllib
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from visketch.config import Config, parse
+from visketch.errors import VisketchError, nearest
+
+PARTS = ("vqvae", "diffusion", "encoder", "refiner", "classifier")
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write to a temporary name, then rename: a reader sees the old file or the new one, never half of one."""
+    part = path.with_name(f".{path.name}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(part, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise VisketchError(f"{path}: cannot be written, {error.strerror}") from error
+
+
+def write_config(folder: Path, config: Config) -> None:
+    import tomli_w
+
+    write_atomically(folder / "config.toml", tomli_w.dumps(config.model_dump(mode="json")).encode())
+
+
+def read_config(folder: Path) -> Config:
+    """The configuration, with the labels. Raises VisketchError if the folder is no checkpoint."""
+    path = folder / "config.toml"
+    try:
+        tree = tomllib.loads(path.read_text())
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        what = error.strerror if isinstance(error, OSError) else "it is not TOML"
+        raise VisketchError(f"{folder}: not a checkpoint, {path.name} cannot be read: {what}") from None
+    return parse(tree, str(path))
+
+
+def fingerprint(state: dict[str, Tensor]) -> str:
+    """16 hex digits that stand for the weights as they are stored."""
+    digest = hashlib.sha256()
+    for name in sorted(state):
+        digest.update(name.encode())
+        digest.update(state[name].reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
+def stored(module: nn.Module) -> dict[str, Tensor]:
+    """A module's weights as they are stored: half precision, on the CPU."""
+    return {
+        name: (value.half() if value.is_floating_point() else value).detach().cpu().contiguous().clone()
+        for name, value in module.state_dict().items()
+    }
+
+
+def save_part(folder: Path, part: str, module: nn.Module, trained_on: dict[str, str], facts: dict) -> str:
+    """Write one part atomically; returns its fingerprint. `facts`: steps, data and the like, kept in the metadata."""
+    from safetensors.torch import save
+
+    state = stored(module)
+    mark = fingerprint(state)
+    metadata = {"part": part, "fingerprint": mark, "trained_on": json.dumps(trained_on), "facts": json.dumps(facts)}
+    write_atomically(folder / f"{part}.safetensors", save(state, metadata=metadata))
+    return mark
+
+
+def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
+    """Named tensors of any kind, atomically (what training resumes from)."""
+    from safetensors.torch import save
+
+    write_atomically(path, save({name: value.detach().cpu().contiguous() for name, value in tensors.items()}, metadata))
+
+
+def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """The inverse of `write_tensors`. Raises VisketchError."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, "pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise VisketchError(f"{path}: not a readable safetensors file ({error})") from None
+
+
+def read_metadata(folder: Path, part: str) -> dict:
+    """{"fingerprint", "trained_on", "facts"} of a part, without reading its weights. Raises VisketchError."""
+    from safetensors import SafetensorError, safe_open
+
+    path = folder / f"{part}.safetensors"
+    if not path.exists():
+        have = [name for name in PARTS if (folder / f"{name}.safetensors").exists()]
+        raise VisketchError(f"{folder}: has no {part} (it has {', '.join(have) or 'no part at all'}); train it first")
+    try:
+        with safe_open(path, "pt") as file:
+            metadata = file.metadata() or {}
+    except (SafetensorError, OSError) as error:
+        raise VisketchError(f"{path}: not a readable safetensors file ({error})") from None
+    if metadata.get("part") != part or "fingerprint" not in metadata:
+        raise VisketchError(f"{path}: not a visketch {part}")
+    return {
+        "fingerprint": metadata["fingerprint"],
+        "trained_on": json.loads(metadata.get("trained_on", "{}")),
+        "facts": json.loads(metadata.get("facts", "{}")),
+    }
+
+
+def load_part(folder: Path, part: str, module: nn.Module) -> dict:
+    """Fill a module with a part's weights; returns the part's metadata.
+
+    Raises VisketchError if the file is missing, corrupt or foreign, does not fit the configuration, or was trained
+    with other parts than those that lie beside it.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    path = folder / f"{part}.safetensors"
+    metadata = read_metadata(folder, part)
+    try:
+        state = load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise VisketchError(f"{path}: not a readable safetensors file ({error})") from None
+    if fingerprint(state) != metadata["fingerprint"]:
+        raise VisketchError(f"{path}: the weights are damaged, they do not match their fingerprint; copy them again")
+    for other, mark in metadata["trained_on"].items():
+        found = read_metadata(folder, other)["fingerprint"]
+        if found != mark:
+            raise VisketchError(
+                f"{path}: was trained with {other} {mark}, but {other} {found} lies beside it; train {part} again"
+            )
+    expected = module.state_dict()
+    odd = [name for name in expected.keys() ^ state.keys()]
+    odd += [name for name in expected.keys() & state.keys() if expected[name].shape != state[name].shape]
+    if odd:
+        raise VisketchError(f"{path}: does not fit {folder / 'config.toml'} ({sorted(odd)[0]} differs)")
+    module.load_state_dict(state)
+    return metadata
+
+
+def find(checkpoint: str | Path | None = None) -> Path:
+    """A checkpoint's folder: the path given, or the name of a shipped one (the default is the shipped set)."""
+    from importlib import resources
+
+    shipped = Path(str(resources.files("visketch.checkpoints")))
+    names = sorted(entry.name for entry in shipped.iterdir() if (entry / "config.toml").exists())
+    for folder in (Path(checkpoint or "small"), shipped / str(checkpoint or "small")):
+        if (folder / "config.toml").exists():
+            return folder
+    raise VisketchError(
+        f"{checkpoint or 'small'}: no checkpoint there (no config.toml); {nearest(str(checkpoint), names)}"
+        if names
+        else "no checkpoint is shipped with this installation; name one with --checkpoint"
+    )

@@ -1,0 +1,186 @@
+"""Every knob, as strict frozen models over TOML. Lengths on the canvas are shares of its side.
+
+A preset is a name (`tiny`, `small`, `base`) or a path; `section.key=value` overrides one knob.
+"""
+
+import tomllib
+from importlib import resources
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from visketch.errors import UsageError, VisketchError, nearest
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class SketchConfig(Section):
+    canvas: int = 128  # pixels
+    depth: int = Field(2, ge=1, le=7)
+    pen: float = 1 / 32  # one pixel of the coarsest 32-pixel view: then even the root sees every line
+    margin: float = 1 / 24
+    clamp: float = 1 / 16  # the distance at which the field saturates
+    information: float = 0.004  # the share of a tile's area near ink above which the tile is split
+
+    @property
+    def tile(self) -> int:
+        """p, the side at which every tile is seen."""
+        return self.canvas >> self.depth
+
+    @model_validator(mode="after")
+    def check(self) -> "SketchConfig":
+        if self.canvas % (8 << self.depth):
+            raise ValueError(f"canvas must be a multiple of 8 * 2^depth = {8 << self.depth}, it is {self.canvas}")
+        return self
+
+
+class VQVAEConfig(Section):
+    width: int = 64
+    codebook_size: int = 512
+    codebook_dim: int = 16
+    plain: bool = False  # EMA alone: no k-means start, no cosine, no dead-code replacement (for comparison)
+    binary: bool = False  # tiles of hard ink instead of signed distance (for comparison)
+
+
+class DiffusionConfig(Section):
+    width: int = 192
+    layers: int = 8
+    heads: int = 6
+    patch: int = 4
+    steps: int = 20
+    guidance: float = 2.0
+
+
+class EncoderConfig(Section):
+    width: int = 192
+    layers: int = 3
+    heads: int = 6
+    stem: int = 24  # channels of the tile stem's first stage, doubled at each of the next two
+    dropout: float = 0.0
+
+
+class RefinerConfig(Section):
+    layers: int = 4
+    heads: int = 6
+    dropout: float = 0.1
+
+
+class ClassifierConfig(Section):
+    layers: int = 2
+    heads: int = 6
+    dropout: float = 0.1
+
+
+class PartTraining(Section):
+    steps: int = 1000
+    batch: int = 64  # sketches a step, over all processes
+    lr: float = 1e-3
+    warmup: int = 100
+    weight_decay: float = 0.01
+    ema: float = 0.999
+    clip: float = 1.0  # gradient norm
+
+
+class ClassifierTraining(PartTraining):
+    leaves: int = 6  # sampled leaves a sketch; all of them when classifying
+    grow: tuple[float, ...] = Field((), strict=False)  # shares of the steps spent on trees of depth 0, 1, ...
+    smoothing: float = 0.1
+    auxiliary: float = 0.3  # weight of the class loss on every leaf's own CLS
+
+
+class RefinerTraining(PartTraining):
+    leaves: int = 6
+    classify: float = 0.5  # weight of the classifier's loss, which keeps the shared encoder good for both
+    blur: float = 1.0  # greatest sigma, in coarse pixels, of the corruption that imitates the diffusion's errors
+    noise: float = 0.15  # greatest sigma of the noise added to the coarse field
+    order: Literal["one-by-one", "waves", "both"] = "both"
+
+
+class TrainConfig(Section):
+    vqvae: PartTraining = PartTraining()
+    diffusion: PartTraining = PartTraining()
+    refiner: RefinerTraining = RefinerTraining()
+    classifier: ClassifierTraining = ClassifierTraining()
+    per_class: int = 1000  # at most so many training drawings of a class: the data set is skewed
+    seed: int = 0
+    precision: Literal["no", "bf16", "fp16"] = "bf16"
+    save_minutes: float = 5.0
+
+
+class Config(Section):
+    name: str = "small"
+    labels: tuple[str, ...] = Field((), strict=False)  # the classes, written by training
+    sketch: SketchConfig = SketchConfig()
+    vqvae: VQVAEConfig = VQVAEConfig()
+    diffusion: DiffusionConfig = DiffusionConfig()
+    encoder: EncoderConfig = EncoderConfig()
+    refiner: RefinerConfig = RefinerConfig()
+    classifier: ClassifierConfig = ClassifierConfig()
+    train: TrainConfig = TrainConfig()
+
+
+def load(preset: str | Path, overrides: tuple[str, ...] | list[str] = ()) -> Config:
+    """A preset's name or a TOML file, with `section.key=value` overrides.
+
+    Raises UsageError for an unknown preset, key or type (naming the right ones), VisketchError for an unreadable file.
+    """
+    text, origin = _read(preset)
+    try:
+        tree = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise VisketchError(f"{origin}: not valid TOML, {error}") from None
+    for override in overrides:
+        _override(tree, override)
+    return parse(tree, origin)
+
+
+def parse(tree: dict, origin: str) -> Config:
+    """A dictionary as TOML gives it → Config. Raises UsageError naming the key and what is allowed there."""
+    try:
+        return Config.model_validate(tree)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise UsageError(f"{origin}: {_explain(first['loc'], first)}") from None
+
+
+def presets() -> list[str]:
+    return sorted(entry.name[:-5] for entry in resources.files("visketch.configs").iterdir() if entry.suffix == ".toml")
+
+
+def _read(preset: str | Path) -> tuple[str, str]:
+    if str(preset) in presets():
+        return resources.files("visketch.configs").joinpath(f"{preset}.toml").read_text(), f"preset {preset}"
+    if not Path(preset).suffix:
+        raise UsageError(f"no preset {str(preset)!r}: {nearest(str(preset), presets())}")
+    try:
+        return Path(preset).read_text(), str(preset)
+    except (OSError, UnicodeDecodeError) as error:
+        raise VisketchError(f"{preset}: cannot be read, {getattr(error, 'strerror', None) or 'not text'}") from None
+
+
+def _override(tree: dict, override: str) -> None:
+    path, equals, value = override.partition("=")
+    if not equals:
+        raise UsageError(f"--set {override}: write it as section.key=value")
+    *sections, key = path.strip().split(".")
+    for section in sections:
+        tree = tree.setdefault(section, {})
+        if not isinstance(tree, dict):
+            raise UsageError(f"--set {override}: {section!r} is a value, not a section")
+    try:
+        tree[key] = tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        tree[key] = value  # a bare word is a string
+
+
+def _explain(location: tuple, error: dict) -> str:
+    path = ".".join(str(part) for part in location)
+    if error["type"] != "extra_forbidden":
+        return f"{path or 'the whole'}: {error['msg']}, it is {error['input']!r}"
+    section: type[BaseModel] = Config
+    for part in location[:-1]:
+        section = section.model_fields[part].annotation  # type: ignore[assignment]
+    return f"unknown key {path!r}: {nearest(str(location[-1]), sorted(section.model_fields))}"

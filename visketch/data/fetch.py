@@ -1,0 +1,170 @@
+"""QuickDraw from Google's public bucket, or from a folder laid out like it.
+
+A file is always a prefix of the one at the root, whether the limit or a broken line ended it, so going on means asking
+for the rest (HTTP Range).
+"""
+
+import io
+import os
+import shutil
+import ssl
+import threading
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from http.client import HTTPException
+from importlib import resources
+from pathlib import Path
+
+from visketch.errors import UsageError, VisketchError, nearest
+
+ROOT = "https://storage.googleapis.com/quickdraw_dataset"
+LAYOUT = Path("full", "simplified")
+CHUNK = 1 << 16  # bytes
+PAUSES = (1.0, 4.0)  # seconds before each further attempt
+TIMEOUT = 30.0  # seconds without a byte
+
+BROKEN = (urllib.error.URLError, HTTPException, ConnectionError, TimeoutError, ssl.SSLError)
+
+Progress = Callable[[str, int, int], None]
+
+
+def classes() -> list[str]:
+    """The 345 classes of QuickDraw."""
+    return resources.files("visketch.data").joinpath("classes.txt").read_text().splitlines()
+
+
+def fetch(
+    labels: list[str],
+    root: str | None = None,
+    folder: str | Path = "data/quickdraw",
+    limit: int | None = None,
+    workers: int = 4,
+    progress: Progress | None = None,
+) -> list[Path]:
+    """Bring the classes' ndjson files to `folder`, in the bucket's own layout; no label means all 345.
+
+    `root`: a URL or a folder; else $VISKETCH_QUICKDRAW, else Google's bucket. `limit`: drawings per class at most, the
+    rest is not downloaded. `progress`: called from the workers with class, bytes here, bytes at the root.
+    Returns the files. What is there is kept, what a broken download left is continued; a file appears when it is whole.
+    Raises UsageError for an unknown class, VisketchError if the root or the folder fails.
+    """
+    known = classes()
+    for label in labels:
+        if label not in known:
+            raise UsageError(f"no class {label!r} in QuickDraw, {nearest(label, known)}")
+    if limit is not None and limit < 1:
+        raise UsageError(f"limit is {limit}, it must be at least 1")
+    source = root or os.environ.get("VISKETCH_QUICKDRAW") or ROOT
+    stopped = threading.Event()
+
+    def one(label: str) -> Path:
+        try:
+            return _fetch(label, source, Path(folder), limit, progress or (lambda *_: None), stopped)
+        except OSError as error:
+            stopped.set()
+            raise VisketchError(f"{folder}: {error.strerror or error}, free the disk or choose another") from error
+        except VisketchError:
+            stopped.set()
+            raise
+
+    with ThreadPoolExecutor(workers) as pool:
+        try:
+            return list(pool.map(one, dict.fromkeys(labels or known)))
+        finally:
+            stopped.set()  # after a failure or Ctrl-C: what is under way ends at its next chunk, to be continued later
+
+
+def _fetch(
+    label: str, root: str, folder: Path, limit: int | None, progress: Progress, stopped: threading.Event
+) -> Path:
+    path = folder / LAYOUT / f"{label}.ndjson"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for pause in (*PAUSES, None):
+        try:
+            _continue(path, label, root, limit, progress, stopped)
+            break
+        except BROKEN as error:
+            refused = isinstance(error, urllib.error.HTTPError) and error.code < 500
+            if refused or pause is None or stopped.is_set():
+                reason = getattr(error, "reason", None) or error
+                raise VisketchError(f"{_address(root, label)}: {reason}, check the network and the root") from error
+            stopped.wait(pause)
+    return path
+
+
+def _continue(
+    path: Path, label: str, root: str, limit: int | None, progress: Progress, stopped: threading.Event
+) -> None:
+    """Bring what `path` lacks, by way of a .part. Raises one of BROKEN if the root stops before the end."""
+    part = path.with_name(f"{path.name}.part")
+    here = next((file for file in (part, path) if file.exists()), None)
+    lines = _lines(here) if here else 0
+    if limit is None or lines < limit:
+        stream, start, size = _open(root, label, here.stat().st_size if here else 0)
+        with stream:
+            if here == path and start == size:
+                return
+            if here == path:  # a prefix that an earlier limit ended: it stays until there is more
+                shutil.copyfile(path, part)
+            lines = lines if start else 0
+            with part.open("r+b" if start else "wb") as file:
+                file.seek(start)
+                while (limit is None or lines < limit) and not stopped.is_set() and (chunk := stream.read(CHUNK)):
+                    file.write(chunk)
+                    lines += chunk.count(b"\n")
+                    progress(label, file.tell(), size)
+                end = file.tell()
+        if stopped.is_set():
+            return
+        if end < size and (limit is None or lines < limit):
+            raise ConnectionError(f"the connection ended after {end} of {size} bytes")
+    elif here == path:
+        return
+    if limit is not None:
+        _cut(part, limit)
+    os.replace(part, path)
+
+
+def _open(root: str, label: str, start: int) -> tuple[io.BufferedIOBase, int, int]:
+    """The class's file from byte `start` on, or from 0 if the root cannot: the stream, its start, the whole size."""
+    address = _address(root, label)
+    if "://" not in address:
+        try:
+            file = io.BufferedReader(io.FileIO(address))
+        except OSError as error:
+            raise VisketchError(f"{address}: {error.strerror}, check the root") from error
+        size = os.fstat(file.fileno()).st_size
+        return file, file.seek(start if start <= size else 0), size
+    request = urllib.request.Request(address, headers={"Range": f"bytes={start}-"} if start else {})
+    try:
+        response = urllib.request.urlopen(request, timeout=TIMEOUT)
+    except urllib.error.HTTPError as error:
+        if error.code != 416:
+            raise
+        if error.headers.get("Content-Range", "") == f"bytes */{start}":
+            return io.BytesIO(), start, start  # there is nothing after `start`
+        return _open(root, label, 0)  # what is here is longer than the root's, so no prefix of it
+    start = start if response.status == 206 else 0
+    return response, start, start + int(response.headers.get("Content-Length", 0))
+
+
+def _address(root: str, label: str) -> str:
+    if "://" in root:
+        return f"{root.rstrip('/')}/{LAYOUT.as_posix()}/{urllib.parse.quote(label)}.ndjson"
+    return str(Path(root) / LAYOUT / f"{label}.ndjson")
+
+
+def _lines(path: Path) -> int:
+    with path.open("rb") as file:
+        return sum(chunk.count(b"\n") for chunk in iter(lambda: file.read(CHUNK), b""))
+
+
+def _cut(part: Path, limit: int) -> None:
+    """Leave the first `limit` lines."""
+    with part.open("r+b") as file:
+        for _ in range(limit):
+            file.readline()
+        file.truncate()

@@ -1,0 +1,112 @@
+"""Any file with drawings in it → sketches."""
+
+import glob
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from visketch.data import folder
+from visketch.errors import VisketchError
+from visketch.strokes import Sketch
+
+Problem = Callable[[VisketchError], None]
+
+
+def stop(error: VisketchError) -> None:
+    """The default `problem`: the first drawing that cannot be read ends the reading."""
+    raise error
+
+
+def read(path: str | Path, problem: Problem = stop) -> Iterator[Sketch]:
+    """The drawings in a file: one of a picture or SVG, many of an ndjson, bin, npy or npz.
+
+    What the file is, its first bytes say. `problem` gets the error of each drawing, or of the file, that cannot be
+    read; it may raise it (the default) or note it, and the reading goes on with what can be read.
+    Raises VisketchError, in one line: the path, what is wrong, what to do.
+    """
+    path = Path(path)
+    seen = False
+    drawings = _drawings(path)
+    while True:
+        try:
+            drawing = next(drawings, None)
+        except VisketchError as error:
+            drawing, drawings = error, iter(())
+        except OSError as error:
+            drawing, drawings = VisketchError(f"{path}: {_reason(error)}"), iter(())
+        if drawing is None:
+            break
+        seen = True
+        if isinstance(drawing, VisketchError):
+            problem(drawing)
+        else:
+            yield drawing
+    if not seen:
+        problem(VisketchError(f"{path}: no drawing in it, give a file that has one"))
+
+
+def expand(paths: list[str | Path]) -> list[Path]:
+    """Files as they are, folders as the files of drawings in them (and below), globs as what they match.
+
+    Raises VisketchError for a path that leads to nothing.
+    """
+    files: list[Path] = []
+    for path in map(Path, paths):
+        try:
+            if path.is_dir():
+                found = folder.files(path)
+            elif path.exists():
+                found = [path]
+            else:
+                found = expand(sorted(glob.glob(str(path), recursive=True)))
+        except OSError as error:
+            raise VisketchError(f"{path}: {_reason(error)}") from error
+        if not found:
+            problem = "no file of drawings in it, see" if path.is_dir() else "no such file, check"
+            raise VisketchError(f"{path}: {problem} the name")
+        files += found
+    return files
+
+
+def _drawings(path: Path) -> Iterator[Sketch | VisketchError]:
+    """The reader for what the file is. Imports are here, so that `visketch --help` loads neither Pillow nor numpy's."""
+    if path.is_dir():
+        raise VisketchError(f"{path}: a folder, give a file in it")
+    if path.exists() and not path.is_file():
+        raise VisketchError(f"{path}: not a plain file, save it as one")
+    with path.open("rb") as file:
+        head = file.read(1024)
+    if not head:
+        raise VisketchError(f"{path}: empty, save or fetch it again")
+    suffix, start = path.suffix.lower(), head.removeprefix(b"\xef\xbb\xbf").lstrip()
+    if head.startswith(b"\x93NUMPY") or suffix == ".npy":
+        from visketch.data import quickdraw
+
+        yield from quickdraw.bitmaps(path)
+    elif head.startswith(b"PK\x03\x04") or suffix == ".npz":
+        from visketch.data import sketchrnn
+
+        yield from sketchrnn.stroke3(path)
+    elif start.startswith(b"{") or suffix == ".ndjson":
+        from visketch.data import quickdraw
+
+        yield from quickdraw.ndjson(path)
+    elif suffix == ".bin":
+        from visketch.data import quickdraw
+
+        yield from quickdraw.binary(path)
+    elif start.startswith(b"<") or suffix == ".svg":
+        from visketch.data import svg
+
+        yield svg.strokes(path)
+    else:
+        from visketch.data import image
+
+        yield image.mask(path)
+
+
+def _reason(error: OSError) -> str:
+    if isinstance(error, FileNotFoundError):
+        return "no such file, check the name"
+    if isinstance(error, PermissionError):
+        return "not readable by you, change its permissions"
+    return f"cannot be read ({error.strerror or error}), check the disk"

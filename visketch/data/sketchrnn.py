@@ -1,0 +1,85 @@
+"""sketch-rnn's .npz files: arrays `train`, `valid` and `test` of drawings in stroke-3 form.
+
+Stroke-3 is one row a point: dx, dy, and 1 if the pen is lifted after it. The arrays hold objects, which numpy keeps as
+pickles; a pickle can run anything, so ours may name only what numpy arrays are made of.
+"""
+
+import pickle
+import zipfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from visketch.errors import VisketchError
+from visketch.strokes import Sketch
+
+PARTS = ("train", "valid", "test")
+LARGEST = 1 << 30  # bytes of one array once inflated; the largest published one is a tenth of it
+ALLOWED = {
+    ("numpy", "ndarray"),
+    ("numpy", "dtype"),
+    ("numpy.core.multiarray", "_reconstruct"),  # numpy 1
+    ("numpy._core.multiarray", "_reconstruct"),  # numpy 2
+    ("_codecs", "encode"),  # how Python 3 writes bytes in Python 2's protocol
+}
+
+
+def stroke3(path: Path) -> Iterator[Sketch | VisketchError]:
+    """The drawings of all parts; in the place of one that is none, its error. Raises VisketchError for another file."""
+    broken = f"{path}: not a whole sketch-rnn file, fetch it again"
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = {name: f"{name}.npy" for name in PARTS if f"{name}.npy" in archive.namelist()}
+            if not members:
+                raise VisketchError(f"{path}: no train, valid or test array in it, give a sketch-rnn .npz")
+            for part, member in members.items():
+                if archive.getinfo(member).file_size > LARGEST:
+                    raise VisketchError(f"{path}: {part} is larger than {LARGEST >> 30} GiB, split the file")
+                with archive.open(member) as file:
+                    drawings = _array(file)
+                for number, points in enumerate(drawings, 1):
+                    yield _sketch(points, f"{path}:{part}:{number}")
+    except pickle.UnpicklingError as error:
+        raise VisketchError(f"{path}: {error}, take a file that holds arrays only") from error
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        ValueError,
+        TypeError,
+        KeyError,
+        EOFError,
+        MemoryError,
+        IndexError,
+    ) as error:
+        raise VisketchError(broken) from error
+
+
+def _sketch(points: np.ndarray, source: str) -> Sketch | VisketchError:
+    points = np.asarray(points)
+    if points.ndim != 2 or points.shape[1] != 3 or not len(points) or points.dtype.kind not in "iuf":
+        return VisketchError(f"{source}: not a drawing of rows dx, dy, pen, remove it")
+    if not np.isfinite(points).all():
+        return VisketchError(f"{source}: a coordinate is not a number, remove that drawing")
+    line = np.cumsum(points[:, :2], axis=0, dtype=np.float64).astype(np.float32)
+    lifts = np.flatnonzero(points[:-1, 2] > 0.5) + 1
+    return Sketch(strokes=tuple(np.split(line, lifts)), source=source)
+
+
+def _array(file: zipfile.ZipExtFile) -> np.ndarray:
+    version = np.lib.format.read_magic(file)
+    header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, _, dtype = header(file)
+    if not dtype.hasobject:  # all drawings of one length
+        return np.frombuffer(file.read(), dtype).reshape(shape)
+    return Unpickler(file, encoding="latin1").load()
+
+
+class Unpickler(pickle.Unpickler):
+    """Makes numpy arrays and nothing else."""
+
+    def find_class(self, module: str, name: str):
+        if (module, name) not in ALLOWED:
+            raise pickle.UnpicklingError(f"it would run {module}.{name}")
+        return super().find_class(module, name)

@@ -1,0 +1,243 @@
+"""The packed data set: an Arrow IPC file, memory-mapped, so that memory does not grow with the data.
+
+One row is one drawing. Record batches all have ROWS rows (but the last), so a row's place is one division, and every
+column of a batch is a numpy view of the mapped file: reading a drawing makes no Arrow object and copies nothing.
+
+    label    dictionary<uint16, string>   the class; the dictionary is the list of labels
+    split    uint8                        0 training, 1 validation, 2 test
+    key      string                       16 hex digits, the start of the drawing's SHA-1; the split follows from it
+    points   list<float32>                x, y, x, y ... of all strokes, empty for a raster
+    lengths  list<uint32>                 points in each stroke
+    pixels   binary                       the ink mask as a 1-bit PNG, null for strokes
+"""
+
+import hashlib
+import io
+import json
+import os
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from visketch.data import folder
+from visketch.data.folder import SPLITS
+from visketch.data.read import Problem, expand, read, stop
+from visketch.errors import UsageError, VisketchError
+from visketch.strokes import Sketch, fit
+
+ROWS = 4096
+FORMAT = b"visketch-1"
+SCHEMA = pa.schema(
+    {
+        "label": pa.dictionary(pa.uint16(), pa.string()),
+        "split": pa.uint8(),
+        "key": pa.string(),
+        "points": pa.list_(pa.float32()),
+        "lengths": pa.list_(pa.uint32()),
+        "pixels": pa.binary(),
+    }
+)
+
+
+class Store:
+    """A packed data set, open for reading. `label` and `split` (drawings,) are in memory, drawings stay on disk."""
+
+    def __init__(self, path: str | Path) -> None:
+        """Raises VisketchError if `path` is not a packed data set."""
+        self.path = Path(path)
+        try:
+            reader = pa.ipc.open_file(pa.memory_map(str(path)))
+            batches = [reader.get_batch(number) for number in range(reader.num_record_batches)]
+        except (OSError, pa.ArrowInvalid) as error:
+            problem = "not a packed data set" if self.path.exists() else "no such file"
+            raise VisketchError(f"{path}: {problem}, write one with `visketch data pack`") from error
+        metadata = reader.schema.metadata or {}
+        if metadata.get(b"format") != FORMAT or not batches:
+            raise VisketchError(f"{path}: not packed by this version, pack it again with `visketch data pack`")
+        self.provenance: dict = json.loads(metadata[b"provenance"])
+        self.labels: list[str] = batches[-1]["label"].dictionary.to_pylist()
+        self.label: np.ndarray = np.concatenate([batch["label"].indices.to_numpy() for batch in batches])
+        self.split: np.ndarray = np.concatenate([batch["split"].to_numpy() for batch in batches])
+        self._batches = [_views(batch) for batch in batches]
+
+    @classmethod
+    def open(cls, path: str | Path) -> "Store":
+        """The packed data set at `path`. Raises VisketchError if it is none."""
+        return cls(path)
+
+    def __reduce__(self) -> tuple:
+        return Store, (self.path,)  # a worker process maps the file anew: the system shares the pages
+
+    def __len__(self) -> int:
+        return len(self.label)
+
+    def __getitem__(self, index: int | np.integer) -> Sketch:
+        """Drawing `index`; its strokes (points, 2) are read-only views of the file, its source is its key."""
+        if not 0 <= index < len(self.label):
+            raise IndexError(f"{index} is not among {len(self)} drawings")
+        batch, row = divmod(int(index), ROWS)
+        (key_at, keys), (point_at, points), (length_at, lengths), (pixel_at, pixels) = self._batches[batch]
+        label = self.labels[self.label[index]]
+        source = keys[key_at[row] : key_at[row + 1]].tobytes().decode()
+        if pixel_at[row + 1] > pixel_at[row]:
+            png = pixels[pixel_at[row] : pixel_at[row + 1]].tobytes()
+            return Sketch(pixels=_decode(png), label=label, source=source)
+        drawing = points[point_at[row] : point_at[row + 1]].reshape(-1, 2)
+        strokes, first = [], 0
+        for length in lengths[length_at[row] : length_at[row + 1]].tolist():
+            strokes.append(drawing[first : first + length])
+            first += length
+        return Sketch(strokes=tuple(strokes), label=label, source=source)
+
+    def sizes(self) -> tuple[np.ndarray, np.ndarray]:
+        """Strokes and points of every drawing, each (drawings,); 0 for a raster."""
+        strokes = [np.diff(lengths[0]) for _, _, lengths, _ in self._batches]
+        points = [np.diff(points[0]) // 2 for _, points, _, _ in self._batches]
+        return np.concatenate(strokes), np.concatenate(points)
+
+    def rows(self, split: str) -> np.ndarray:
+        """The row numbers (drawings,) of a split: "train", "validation" or "test"."""
+        if split not in SPLITS:
+            raise UsageError(f"no split {split!r}, take one of {', '.join(SPLITS)}")
+        return np.flatnonzero(self.split == SPLITS.index(split))
+
+
+def pack(
+    sources: list[str | Path],
+    path: str | Path,
+    limit: int | None = None,
+    progress: Callable[[int, int, int], None] | None = None,
+    problem: Problem = stop,
+) -> int:
+    """Write the drawings of `sources` (files, folders, globs) to a packed data set; returns how many.
+
+    `limit`: drawings per class at most. `progress`: called with files done, files, drawings so far.
+    `problem`: gets the error of each drawing that cannot be read, which is then left out; by default the first one ends
+    the packing. Nothing is at `path` before everything is written.
+    Raises VisketchError if a source cannot be read or holds no drawing, or `path` cannot be written.
+    """
+    path = Path(path)
+    files = [(file, Path(source)) for source in sources for file in expand([source])]
+    provenance = {"sources": [str(source) for source in sources], "limit": limit}
+    part = path.with_name(f"{path.name}.part")
+    counts: Counter[str] = Counter()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with _Writer(part, provenance) as writer:
+            for done, (file, root) in enumerate(files):
+                named = folder.label(file)
+                # A file that is named for a class is of that class: once it has enough, the rest is not even read.
+                for sketch in read(file, problem) if counts[named] != limit else ():
+                    label = sketch.label or named
+                    if counts[label] != limit:
+                        counts[label] += 1
+                        writer.add(sketch, label, folder.split(file, root))
+                        if progress and len(writer.rows) == 0:
+                            progress(done, len(files), counts.total())
+                    elif label == named:
+                        break
+                if progress:
+                    progress(done + 1, len(files), counts.total())
+        if not counts:
+            raise VisketchError(f"{', '.join(map(str, sources))}: no drawing in it, nothing was packed")
+        os.replace(part, path)
+    except OSError as error:
+        raise VisketchError(f"{path}: cannot be written ({error.strerror or error}), choose another place") from error
+    finally:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
+    return counts.total()
+
+
+class _Writer:
+    """The file being written: rows in, record batches of ROWS rows out."""
+
+    def __init__(self, path: Path, provenance: dict) -> None:
+        self.schema = SCHEMA.with_metadata({"format": FORMAT, "provenance": json.dumps(provenance)})
+        # Labels are numbered as they come; what a batch adds to the dictionary is written as a delta before it.
+        options = pa.ipc.IpcWriteOptions(emit_dictionary_deltas=True)
+        self.sink = pa.OSFile(str(path), "wb")
+        self.file = pa.ipc.new_file(self.sink, self.schema, options=options)
+        self.labels: dict[str, int] = {}
+        self.rows: list[tuple] = []
+
+    def __enter__(self) -> "_Writer":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.rows:
+            self.flush()
+        self.file.close()
+        self.sink.close()
+
+    def add(self, sketch: Sketch, label: str, part: str | None) -> None:
+        """One drawing; `part` is its split if the data set says which, else its key does."""
+        name = key(sketch)
+        number = self.labels.setdefault(label, len(self.labels))
+        strokes = sketch.strokes or ()
+        points = np.concatenate([np.empty((0, 2), np.float32), *strokes]).astype(np.float32).ravel()
+        pixels = None if sketch.pixels is None else _encode(sketch.pixels)
+        lengths = [len(stroke) for stroke in strokes]
+        self.rows.append((number, SPLITS.index(part or split(name)), name, points, lengths, pixels))
+        if len(self.rows) == ROWS:
+            self.flush()
+
+    def flush(self) -> None:
+        label, *columns = zip(*self.rows, strict=True)
+        dictionary = pa.array(list(self.labels), pa.string())
+        arrays = [pa.DictionaryArray.from_arrays(pa.array(label, pa.uint16()), dictionary)]
+        types = [field.type for field in self.schema][1:]
+        arrays += [pa.array(column, type) for column, type in zip(columns, types, strict=True)]
+        self.file.write_batch(pa.RecordBatch.from_arrays(arrays, schema=self.schema))
+        self.rows = []
+
+
+def key(sketch: Sketch) -> str:
+    """The first 16 hex digits of the SHA-1 of the drawing: of QuickDraw's compact JSON, or of the mask.
+
+    Strokes that are not whole numbers are fitted to QuickDraw's 0..255 first.
+    """
+    if sketch.pixels is not None:
+        text = repr(sketch.pixels.shape).encode() + np.packbits(sketch.pixels).tobytes()
+    else:
+        strokes = sketch.strokes or ()
+        if not all((stroke == np.rint(stroke)).all() for stroke in strokes):
+            strokes = tuple(np.rint(stroke * 255) for stroke in fit(strokes, margin=0.0))
+        drawing = [stroke.T.astype(np.int64).tolist() for stroke in strokes]
+        text = json.dumps(drawing, separators=(",", ":")).encode()
+    return hashlib.sha1(text, usedforsecurity=False).hexdigest()[:16]
+
+
+def split(key: str) -> str:
+    """The split of a drawing whose data set does not say, by its key's place in 0..1."""
+    place = int(key, 16) / 16**16
+    return "test" if place < 0.10 else "validation" if place < 0.15 else "train"
+
+
+def _views(batch: pa.RecordBatch) -> tuple[tuple[np.ndarray, np.ndarray], ...]:
+    """(offsets, values) of the columns of varying length, as views of the mapped file."""
+    types = {"key": np.uint8, "points": np.float32, "lengths": np.uint32, "pixels": np.uint8}
+    views = []
+    for name, type in types.items():
+        buffers = batch[name].buffers()
+        offsets, values = np.frombuffer(buffers[1], np.int32), buffers[-1]
+        views.append((offsets[: len(batch) + 1], np.frombuffer(values, type) if values else np.empty(0, type)))
+    return tuple(views)
+
+
+def _encode(pixels: np.ndarray) -> bytes:
+    from PIL import Image
+
+    png = io.BytesIO()
+    Image.fromarray(pixels).save(png, "PNG")
+    return png.getvalue()
+
+
+def _decode(png: bytes) -> np.ndarray:
+    from PIL import Image
+
+    return np.array(Image.open(io.BytesIO(png)))

@@ -1,0 +1,17 @@
+"""The errors a user can mend. The command line prints them as one line; nothing else is caught."""
+
+
+class VisketchError(Exception):
+    """Something in the world is wrong: a file, a disk, a checkpoint. Exit code 1."""
+
+
+class UsageError(VisketchError):
+    """Something in the request is wrong: an unknown class, key or option. Exit code 2."""
+
+
+def nearest(word: str, known: list[str]) -> str:
+    """`word`'s nearest neighbours among `known`, as the end of an error message."""
+    import difflib
+
+    close = difflib.get_close_matches(word, known, n=3, cutoff=0.5)
+    return f"did you mean {', '.join(repr(name) for name in close)}?" if close else f"known: {', '.join(known[:12])}..."

@@ -1,0 +1,208 @@
+"""ViSketch: five parts and what they do together. Read this first.
+
+class → `diffusion` → coarse p x p sketch → enlarged → quadtree → for every leaf: `encoder` (context) → `refiner` (codes)
+→ `vqvae` (pixels) → painted; and sketch → quadtree → `encoder` → `classifier` → class.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from visketch import checkpoint, quadtree, sdf
+from visketch.config import Config
+from visketch.errors import UsageError, nearest
+from visketch.strokes import Sketch
+
+
+def build(config: Config, part: str) -> nn.Module:
+    """One part with fresh weights. Imports only what that part needs."""
+    width, classes = config.encoder.width, len(config.labels)
+    if part == "vqvae":
+        from visketch.models.vqvae import VQVAE
+
+        return VQVAE(config.vqvae)
+    if part == "diffusion":
+        from visketch.models.diffusion import Diffusion
+
+        return Diffusion(config.diffusion, config.sketch.tile, classes)
+    if part == "encoder":
+        from visketch.models.encoder import LeafEncoder
+
+        return LeafEncoder(config.encoder, config.sketch)
+    if part == "refiner":
+        from visketch.models.refiner import Refiner
+
+        codes = (config.sketch.tile // 8) ** 2
+        return Refiner(config.refiner, width, codes, config.vqvae.codebook_size, config.vqvae.width, classes)
+    if part == "classifier":
+        from visketch.models.classifier import Classifier
+
+        return Classifier(config.classifier, width, classes)
+    raise UsageError(f"no part {part!r}: {nearest(part, list(checkpoint.PARTS))}")
+
+
+@dataclass(frozen=True)
+class Prediction:
+    label: str
+    probability: float
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A moment of generating: what happens, how far it is, and the canvases so far (b h h)."""
+
+    stage: str  # "coarse" or "refine"
+    done: int
+    total: int
+    canvas: Float[Tensor, "b h h"] | None = None
+
+
+class ViSketch:
+    """The parts are loaded when they are first needed, so that classifying imports no diffusion library."""
+
+    def __init__(self, config: Config, folder: Path | None = None, device: str = "cpu", **parts: nn.Module) -> None:
+        """`parts` are handed in by whoever has them (training, tests); the others are read from `folder`."""
+        self.config, self.folder, self.device = config, folder, torch.device(device)
+        self.labels = list(config.labels)
+        self._parts = {name: part.to(self.device).eval() for name, part in parts.items()}
+
+    @classmethod
+    def load(cls, folder: str | Path | None = None, device: str = "cpu") -> "ViSketch":
+        """A checkpoint's folder, or a shipped one's name (by default the shipped set). Raises VisketchError."""
+        path = checkpoint.find(folder)
+        return cls(checkpoint.read_config(path), path, device)
+
+    def part(self, name: str) -> nn.Module:
+        """A part with its weights, on the device, in evaluation mode. Raises VisketchError if it is not there."""
+        if name not in self._parts:
+            module = build(self.config, name)
+            if self.folder is None:
+                raise UsageError(f"this model was made without a {name}")
+            checkpoint.load_part(self.folder, name, module)
+            self._parts[name] = module.to(self.device).eval()
+        return self._parts[name]
+
+    def label_of(self, name: str) -> int:
+        """The number of a class. Raises UsageError naming the nearest ones."""
+        if name not in self.labels:
+            raise UsageError(f"unknown class {name!r}: {nearest(name, self.labels)}")
+        return self.labels.index(name)
+
+    def render(self, sketches: Sequence[Sketch]) -> Float[Tensor, "b h h"]:
+        """Sketches → fields. Raises VisketchError for a blank one."""
+        return torch.from_numpy(np.stack([sdf.render(sketch, self.config.sketch) for sketch in sketches])).to(self.device)
+
+    def ink(self, canvas: Float[Tensor, "b h h"]) -> Float[Tensor, "b h h"]:
+        """Fields → anti-aliased ink in [0, 1]."""
+        return sdf.ink(canvas, self.config.sketch.clamp)
+
+    @torch.inference_mode()
+    def embed(self, canvas: Float[Tensor, "b h h"]) -> tuple[Float[Tensor, "n e"], quadtree.Leaves]:
+        """Fields → every inked leaf's CLS vector."""
+        from visketch.models.encoder import context_index
+        from visketch.refining import inked_leaves
+
+        shape, encoder = self.config.sketch, self.part("encoder")
+        leaves = inked_leaves(canvas, shape, shape.depth)
+        embedded = encoder.embed(quadtree.tiles(canvas, shape.depth))
+        return encoder(embedded, leaves, context_index(leaves, shape.depth))[:, 0], leaves
+
+    @torch.inference_mode()
+    def logits(self, canvas: Float[Tensor, "b h h"]) -> Float[Tensor, "b c"]:
+        cls, leaves = self.embed(canvas)
+        return self.part("classifier")(cls, leaves, len(canvas))[0].float()
+
+    def classify(self, sketches: Sequence[Sketch], top: int = 5) -> list[list[Prediction]]:
+        """The `top` most probable classes of each sketch, best first. Raises VisketchError for a blank sketch."""
+        probability, label = self.logits(self.render(sketches)).softmax(dim=1).topk(min(top, len(self.labels)), dim=1)
+        return [
+            [Prediction(self.labels[i], p) for i, p in zip(row, chances, strict=True)]
+            for row, chances in zip(label.tolist(), probability.tolist(), strict=True)
+        ]
+
+    def generate(
+        self,
+        label: str | Sequence[str],
+        n: int = 1,
+        *,
+        seed: int = 0,
+        steps: int | None = None,
+        guidance: float | None = None,
+        temperature: float = 0.7,
+        top_p: float = 0.95,
+        order: quadtree.Order = "waves",
+        coarse_only: bool = False,
+        watch: Callable[[Frame], None] = lambda frame: None,
+    ) -> Float[Tensor, "b h h"]:
+        """`n` new sketches of a class (or of each of several), as fields. The same seed gives the same sketches,
+        and sketch i of a class is the same whatever `n` is.
+        """
+        names = [label] if isinstance(label, str) else list(label)
+        labels = torch.tensor([self.label_of(name) for name in names for _ in range(n)], device=self.device)
+        seeds = [seed + i for _ in names for i in range(n)]
+        tile = self.config.sketch.tile
+        noise = torch.stack([torch.randn(tile, tile, generator=torch.Generator().manual_seed(s)) for s in seeds])
+        coarse = self.part("diffusion").sample(
+            labels, noise.to(self.device), steps, guidance, lambda done, total: watch(Frame("coarse", done, total))
+        )
+        from visketch.refining import enlarge
+
+        canvas = enlarge(coarse, self.config.sketch.canvas)
+        if coarse_only:
+            return canvas
+        for frame in self.refine(canvas, labels, seeds=seeds, temperature=temperature, top_p=top_p, order=order):
+            watch(frame)
+            canvas = frame.canvas
+        return canvas
+
+    @torch.inference_mode()
+    def refine(
+        self,
+        canvas: Float[Tensor, "b h h"],
+        label: Int[Tensor, " b"],
+        *,
+        seeds: Sequence[int],
+        temperature: float = 0.7,
+        top_p: float = 0.95,
+        order: quadtree.Order = "waves",
+    ) -> Iterator[Frame]:
+        """Redraw the inked leaves of coarse canvases; yields after every rank. Each sketch has a seed of its own."""
+        from visketch.refining import Plan, draw
+
+        waves = torch.full((len(canvas),), order == "waves", device=self.device)
+        plan = Plan.make(canvas, self.config.sketch, waves)
+        codes = (self.config.sketch.tile // 8) ** 2
+        chance = torch.stack(  # drawn once for every tile and place: independent of the order and of the batch
+            [torch.rand(plan.finished.shape[1], codes, generator=torch.Generator().manual_seed(s)) for s in seeds]
+        ).to(self.device)
+
+        def choose(logits: Tensor, turn: Tensor, place: int) -> Tensor:
+            return pick(logits, chance[plan.leaves.sketch[turn], plan.leaves.tile[turn], place], temperature, top_p)
+
+        total = len(plan.rank.unique())
+        steps = draw(plan, self.part("vqvae"), self.part("encoder"), self.part("refiner"), label, choose)
+        for done, (canvas, _) in enumerate(steps):
+            yield Frame("refine", done + 1, total, canvas)
+
+
+def pick(
+    logits: Float[Tensor, "n v"], chance: Float[Tensor, " n"], temperature: float, top_p: float
+) -> Int[Tensor, " n"]:
+    """Sample codes: the most probable ones that make up `top_p`, at a temperature (0 takes the best).
+
+    `chance` in [0, 1) decides, through the inverse of the cumulative distribution.
+    """
+    if temperature == 0:
+        return logits.argmax(dim=1)
+    probability, code = (logits.float() / temperature).softmax(dim=1).sort(dim=1, descending=True, stable=True)
+    total = probability.cumsum(dim=1)
+    kept = torch.where(total - probability < top_p, probability, 0)
+    total = kept.cumsum(dim=1)
+    place = torch.searchsorted(total, chance[:, None] * total[:, -1:], right=True).clamp(max=logits.shape[1] - 1)
+    return code.gather(1, place)[:, 0]

@@ -1,0 +1,31 @@
+"""The classifier: the leaves' CLS vectors pooled by self-attention (ViSketch-GPT 3.4)."""
+
+import torch
+from einops import repeat
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from visketch import quadtree
+from visketch.config import ClassifierConfig
+from visketch.models.blocks import Block
+
+
+class Classifier(nn.Module):
+    def __init__(self, config: ClassifierConfig, width: int, classes: int) -> None:
+        super().__init__()
+        self.query = nn.Parameter(torch.randn(1, width) * 0.02)
+        self.blocks = nn.ModuleList(Block(width, config.heads, config.dropout) for _ in range(config.layers))
+        self.norm = nn.LayerNorm(width)
+        self.dropout = nn.Dropout(config.dropout)
+        self.out = nn.Linear(width, classes)
+
+    def forward(
+        self, cls: Float[Tensor, "n e"], leaves: quadtree.Leaves, sketches: int
+    ) -> tuple[Float[Tensor, "b c"], Float[Tensor, "n c"]]:
+        """→ logits of the sketches, and each leaf's own logits (an auxiliary loss, and a vote to show)."""
+        tokens, present = quadtree.pad(cls, leaves, sketches)
+        x = torch.cat([repeat(self.query.to(cls.dtype), "one e -> b one e", b=sketches), tokens], dim=1)
+        mask = torch.cat([torch.ones_like(present[:, :1]), present], dim=1)[:, None, None]
+        for block in self.blocks:
+            x, _ = block(x, mask)
+        return self.out(self.dropout(self.norm(x[:, 0]))), self.out(self.norm(cls))

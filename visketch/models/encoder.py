@@ -1,0 +1,107 @@
+"""The leaf encoder: what the refiner and the classifier share. It never sees the label."""
+
+import torch
+from einops import rearrange, repeat
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from visketch import quadtree
+from visketch.config import EncoderConfig, SketchConfig
+from visketch.models.blocks import Block, ResidualConv
+
+
+class TileStem(nn.Module):
+    """A small residual convolution network: one p x p tile → one token.
+
+    The last 4 x 4 map is flattened, not averaged: where a line runs within its tile matters.
+    """
+
+    def __init__(self, tile: int, channels: int, width: int) -> None:
+        super().__init__()
+        c = channels
+        self.layers = nn.Sequential(
+            nn.Conv2d(1, c, 5, stride=2, padding=2),
+            nn.ReLU(),
+            ResidualConv(c),
+            nn.Conv2d(c, 2 * c, 3, stride=2, padding=1),
+            ResidualConv(2 * c),
+            nn.Conv2d(2 * c, 4 * c, 3, stride=2, padding=1),
+            ResidualConv(4 * c),
+        ).to(memory_format=torch.channels_last)
+        self.out = nn.Linear(4 * c * (tile // 8) ** 2, width)
+
+    def forward(self, tiles: Float[Tensor, "n p p"]) -> Float[Tensor, "n e"]:
+        maps = self.layers(tiles[:, None].contiguous(memory_format=torch.channels_last))
+        return self.out(rearrange(maps, "n c p q -> n (p q c)"))
+
+
+class LeafEncoder(nn.Module):
+    """Context tiles of every leaf → CLS and memory (ViSketch-GPT 3.2 and 3.4)."""
+
+    def __init__(self, config: EncoderConfig, sketch: SketchConfig) -> None:
+        super().__init__()
+        e = config.width
+        self.stem = TileStem(sketch.tile, config.stem, e)
+        self.none = nn.Parameter(torch.randn(1, e) * 0.02)
+        self.slot = nn.Parameter(torch.randn(9 * sketch.depth + 1, e) * 0.02)
+        self.refined = nn.Parameter(torch.randn(e) * 0.02)
+        self.cls = nn.Parameter(torch.randn(e) * 0.02)
+        self.place = nn.Linear(9, e)
+        self.norm_in, self.norm_out = nn.LayerNorm(e), nn.LayerNorm(e)
+        self.blocks = nn.ModuleList(Block(e, config.heads, config.dropout) for _ in range(config.layers))
+
+    def embed(self, tiles: Float[Tensor, "b m p p"]) -> Float[Tensor, "b m e"]:
+        """One token a tile. Blank tiles (the field saturated all over) share one pass through the stem."""
+        flat = rearrange(tiles, "b m p q -> (b m) p q")
+        inked = (flat.amax(dim=(1, 2)) > -1).nonzero()[:, 0]
+        seen = self.stem(torch.cat([torch.full_like(flat[:1], -1), flat[inked]]))
+        which = torch.zeros(len(flat), dtype=torch.long, device=flat.device)
+        which[inked] = torch.arange(1, len(inked) + 1, device=flat.device)
+        return rearrange(nn.functional.embedding(which, seen), "(b m) e -> b m e", b=len(tiles))
+
+    def forward(
+        self,
+        embedded: Float[Tensor, "b m e"],
+        leaves: quadtree.Leaves,
+        index: Int[Tensor, "n k"],
+        refined: Float[Tensor, "n k"] | None = None,
+    ) -> Float[Tensor, "n 1+k e"]:
+        """`embedded`: the sketches' tiles through `embed`, of one canvas or of several one after another.
+
+        `index`: which of a sketch's tiles stands in each slot, -1 for none. `refined`: 1 where that tile is shown
+        refined; left out, all are (as for classifying). Position 0 of the result is CLS.
+        """
+        b, m, e = embedded.shape
+        table = torch.cat([rearrange(embedded, "b m e -> (b m) e"), self.none.to(embedded.dtype)])
+        flat = torch.where(index < 0, b * m, index + m * leaves.sketch[:, None])
+        # F.embedding, because advanced indexing has a slow backward on CPU.
+        slots = nn.functional.embedding(flat, table) + self.slot[: index.shape[1]]
+        slots = slots + (self.refined if refined is None else refined[..., None] * self.refined)
+        cls = self.cls + self.place(_waves(quadtree.place(leaves)))
+        x = self.norm_in(torch.cat([cls[:, None], slots], dim=1))
+        for block in self.blocks:
+            x, _ = block(x)
+        return self.norm_out(x)
+
+
+def _waves(place: Float[Tensor, "n 3"]) -> Float[Tensor, "n 9"]:
+    """Coordinates as themselves, and as one slow sine and cosine each."""
+    return torch.cat([place, torch.sin(torch.pi * 2 * place), torch.cos(torch.pi * 2 * place)], dim=1)
+
+
+def context_index(leaves: quadtree.Leaves, depth: int) -> Int[Tensor, "n k"]:
+    """The slots of leaves whose tiles all come from one canvas."""
+    return quadtree.context(depth).to(leaves.sketch.device)[leaves.tile]
+
+
+def mixed_index(
+    leaves: quadtree.Leaves, rank: Int[Tensor, " n"], finished: Int[Tensor, "b m"], depth: int
+) -> tuple[Int[Tensor, "n k"], Float[Tensor, "n k"]]:
+    """The slots of leaves in the middle of refining: coarse tiles are numbered 0..m-1, refined ones m..2m-1.
+
+    A slot shows the refined tile where `finished < rank`. Returns the index and where it is refined.
+    """
+    index = context_index(leaves, depth)
+    turn = torch.gather(finished[leaves.sketch], 1, index.clamp(min=0))
+    refined = (turn < repeat(rank, "n -> n k", k=index.shape[1])) & (index >= 0)
+    return torch.where(refined, index + finished.shape[1], index), refined.float()

@@ -1,0 +1,68 @@
+"""The refiner: a Transformer decoder that writes a leaf's codes one after another (ViSketch-GPT 3.3)."""
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from visketch.config import RefinerConfig
+from visketch.models.blocks import Block
+
+
+class Refiner(nn.Module):
+    """Codes given the leaf's memory, the class, and the coarse tile's own latents, place by place.
+
+    The latents are our addition: the memory has one token a tile, which says what is drawn around; where exactly the
+    coarse line runs is said best by what the frozen VQ-VAE encoder sees at the place of the code to be written.
+    """
+
+    def __init__(self, config: RefinerConfig, width: int, codes: int, codebook_size: int, latent: int, classes: int):
+        super().__init__()
+        self.start = nn.Parameter(torch.randn(1, 1, width) * 0.02)
+        self.position = nn.Parameter(torch.randn(codes, width) * 0.02)
+        self.code = nn.Embedding(codebook_size, width)
+        self.label = nn.Embedding(classes, width)
+        self.latent = nn.Linear(latent, width)
+        nn.init.normal_(self.code.weight, std=0.02)
+        nn.init.normal_(self.label.weight, std=0.02)
+        self.blocks = nn.ModuleList(Block(width, config.heads, config.dropout, cross=True) for _ in range(config.layers))
+        self.norm = nn.LayerNorm(width)
+        self.out = nn.Linear(width, codebook_size)
+
+    def _tokens(self, previous: Tensor, latents: Tensor, label: Tensor, places: slice) -> Float[Tensor, "n i e"]:
+        return previous + self.position[places] + self.latent(latents[:, places]) + self.label(label)[:, None]
+
+    def forward(
+        self,
+        codes: Int[Tensor, "n t"],
+        memory: Float[Tensor, "n j e"],
+        label: Int[Tensor, " n"],
+        latents: Float[Tensor, "n t d"],
+    ) -> Float[Tensor, "n t v"]:
+        """Logits of every code given those before it: training, in one pass."""
+        n, t = codes.shape
+        previous = torch.cat([self.start.expand(n, -1, -1), self.code(codes[:, :-1])], dim=1)
+        x = self._tokens(previous, latents, label, slice(0, t))
+        causal = torch.ones(t, t, dtype=torch.bool, device=x.device).tril()
+        for block in self.blocks:
+            x, _ = block(x, causal, block.cross.keys(memory))
+        return self.out(self.norm(x))
+
+    @torch.no_grad()
+    def write(
+        self,
+        memory: Float[Tensor, "n j e"],
+        label: Int[Tensor, " n"],
+        latents: Float[Tensor, "n t d"],
+        choose,
+    ) -> Int[Tensor, "n t"]:
+        """Write the codes one after another with a key-value cache; `choose`: logits (n v), place → codes (n)."""
+        memories = [block.cross.keys(memory) for block in self.blocks]
+        past: list = [None] * len(self.blocks)
+        previous, codes = self.start.expand(len(memory), -1, -1), []
+        for place in range(latents.shape[1]):
+            x = self._tokens(previous, latents, label, slice(place, place + 1))
+            for i, block in enumerate(self.blocks):
+                x, past[i] = block(x, memory=memories[i], past=past[i])
+            codes.append(choose(self.out(self.norm(x[:, 0])), place))
+            previous = self.code(codes[-1])[:, None]
+        return torch.stack(codes, dim=1)

@@ -1,0 +1,222 @@
+"""The quadtree over a square canvas: a constant table and one gather, no node objects and no recursion.
+
+A *tile* is any square of any level, seen at p x p. Tiles are numbered level by level and along the Z-curve within a
+level: the children of z are 4z..4z+3, its parent is z // 4. A *leaf* is a tile that was not split; the leaves of a
+whole batch are packed into three vectors. D is the depth, m the number of tiles, k = 9 D + 1 the context slots.
+"""
+
+from dataclasses import dataclass
+from functools import cache
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from einops import rearrange, reduce, repeat
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+Order = Literal["one-by-one", "waves"]
+
+
+@dataclass(frozen=True)
+class Leaves:
+    """Packed leaves, sorted by sketch and then along the Z-curve. All are int64 vectors of length n."""
+
+    sketch: Int[Tensor, " n"]
+    level: Int[Tensor, " n"]
+    z: Int[Tensor, " n"]
+
+    @property
+    def tile(self) -> Int[Tensor, " n"]:
+        """The tile's number within its sketch."""
+        return (4**self.level - 1) // 3 + self.z
+
+    def __len__(self) -> int:
+        return len(self.sketch)
+
+    def __getitem__(self, which: Tensor | slice) -> "Leaves":
+        return Leaves(self.sketch[which], self.level[which], self.z[which])
+
+
+def first_tile(level: int) -> int:
+    """The number of a level's first tile; with level = D + 1, the number of tiles m."""
+    return (4**level - 1) // 3
+
+
+def depth_of(tiles: int) -> int:
+    """The depth of a tree of m tiles."""
+    return ((3 * tiles + 1).bit_length() - 1) // 2 - 1
+
+
+def _pattern(level: int) -> tuple[str, dict[str, int]]:
+    """einops' names of a level cut into tiles: `y0 x0 y1 x1 ...` read as binary digits is the Z-curve."""
+    rows, columns = (" ".join(f"{axis}{i}" for i in range(level)) for axis in "yx")
+    order = " ".join(f"y{i} x{i}" for i in range(level))
+    return f"b ({rows} p) ({columns} q) -> b ({order}) p q", {f"{axis}{i}": 2 for axis in "yx" for i in range(level)}
+
+
+def cut(canvas: Float[Tensor, "b h h"], level: int) -> Float[Tensor, "b z p p"]:
+    """The canvas cut into the 4^level squares of a level, along the Z-curve."""
+    pattern, sizes = _pattern(level)
+    return rearrange(canvas, pattern, **sizes)
+
+
+def join(squares: Float[Tensor, "b z p p"]) -> Float[Tensor, "b h h"]:
+    """The inverse of `cut`."""
+    pattern, sizes = _pattern((squares.shape[1].bit_length() - 1) // 2)
+    before, after = pattern.split(" -> ")
+    return rearrange(squares, f"{after} -> {before}", **sizes)
+
+
+def tiles(canvas: Float[Tensor, "b h h"], depth: int) -> Float[Tensor, "b m p p"]:
+    """Every tile of every level at p x p, p = h / 2^depth, from one average-pool pyramid."""
+    levels = [cut(canvas, depth)]
+    for level in reversed(range(depth)):
+        canvas = reduce(canvas, "b (h 2) (w 2) -> b h w", "mean")
+        levels.append(cut(canvas, level))
+    return torch.cat(levels[::-1], dim=1)
+
+
+def information(canvas: Float[Tensor, "b h h"], depth: int, near: float) -> Float[Tensor, "b m"]:
+    """The share of each tile's area where the field is above -`near`: ink and its close surroundings.
+
+    Near ink counts, because a line that grazes a tile from outside may enter it when it is refined.
+    """
+    share = reduce((cut(canvas, depth) > -near).to(canvas.dtype), "b z p q -> b z", "mean")
+    levels = [share]
+    for _ in range(depth):
+        levels.append(reduce(levels[-1], "b (z 4) -> b z", "mean"))
+    return torch.cat(levels[::-1], dim=1)
+
+
+def split(information: Float[Tensor, "b m"], threshold: float) -> tuple[Leaves, Bool[Tensor, " n"]]:
+    """Split a tile while it holds more than `threshold` of information, in depth vector steps.
+
+    Returns every leaf (together they cover each canvas once) and which of them hold information: a leaf that
+    holds none is painted as it is, neither refined nor classified.
+    """
+    depth = depth_of(information.shape[1])
+    rich = information > threshold
+    exists = torch.ones_like(rich[:, :1])
+    levels = []
+    for level in range(depth):
+        split_here = exists & rich[:, first_tile(level) : first_tile(level + 1)]
+        levels.append(exists & ~split_here)
+        exists = repeat(split_here, "b z -> b (z 4)")
+    leaf = torch.cat([*levels, exists], dim=1)
+    sketch, tile = leaf.nonzero(as_tuple=True)
+    level = _level_of(depth, leaf.device)[tile]
+    z = tile - (4**level - 1) // 3
+    order = torch.argsort(sketch * 4**depth + z * 4 ** (depth - level))
+    return Leaves(sketch[order], level[order], z[order]), rich[sketch, tile][order]
+
+
+@cache
+def _level_of(depth: int, device: torch.device) -> Int[Tensor, " m"]:
+    return torch.cat([torch.full((4**level,), level, device=device) for level in range(depth + 1)])
+
+
+@cache
+def context(depth: int) -> Int[Tensor, "m k"]:
+    """For every tile the numbers of its context tiles, -1 where there is none.
+
+    Slot 0 is the root; then, for each level 1..D, the 3 x 3 neighbourhood (row by row) of the tile's ancestor at that
+    level, the tile itself being the last of its ancestors. Beyond the border, and at levels finer than the tile, none.
+    (ViSketch-GPT 3.2: 9 D + 1 tiles; that the one is the root is our reading.)
+    """
+    table = torch.full((first_tile(depth + 1), 9 * depth + 1), -1)
+    table[:, 0] = 0
+    for level in range(1, depth + 1):
+        y, x = _unravel(torch.arange(4**level), level)
+        offset = torch.arange(-1, 2)
+        rows, columns = y[:, None, None] + offset[:, None], x[:, None, None] + offset
+        inside = (rows >= 0) & (rows < 2**level) & (columns >= 0) & (columns < 2**level)
+        neighbours = torch.where(inside, _ravel(rows, columns, level) + first_tile(level), -1).flatten(1)
+        for finer in range(level, depth + 1):
+            ancestor = torch.arange(4**finer) // 4 ** (finer - level)
+            table[first_tile(finer) : first_tile(finer + 1), 9 * level - 8 : 9 * level + 1] = neighbours[ancestor]
+    return table
+
+
+def _unravel(z: Tensor, level: int) -> tuple[Tensor, Tensor]:
+    """Place on the Z-curve → row and column."""
+    y = sum(((z >> 2 * i + 1) & 1) << i for i in range(level)) + torch.zeros_like(z)
+    x = sum(((z >> 2 * i) & 1) << i for i in range(level)) + torch.zeros_like(z)
+    return y, x
+
+
+def _ravel(y: Tensor, x: Tensor, level: int) -> Tensor:
+    """Row and column → place on the Z-curve."""
+    return sum((((y >> i) & 1) << 2 * i + 1) | (((x >> i) & 1) << 2 * i) for i in range(level)) + torch.zeros_like(y)
+
+
+def place(leaves: Leaves) -> Float[Tensor, "n 3"]:
+    """Where the leaves lie: row and column of the centre and the side, as shares of the canvas."""
+    deepest = int(leaves.level.max()) if len(leaves) else 0
+    y, x = _unravel(leaves.z, deepest)
+    side = 0.5**leaves.level
+    return torch.stack([(y + 0.5) * side, (x + 0.5) * side, side], dim=1)
+
+
+def ranks(leaves: Leaves, order: Order) -> Int[Tensor, " n"]:
+    """Each leaf's turn. Leaves of one sketch with equal rank are refined at once.
+
+    `one-by-one` is the paper's: along the Z-curve. `waves` (our choice) takes all leaves of one level and one child
+    position together; they are never 3 x 3 neighbours, and there are at most 4 D + 1 waves whatever the sketch.
+    """
+    if order == "waves":
+        return 4 * leaves.level + leaves.z % 4
+    place_in_batch = torch.arange(len(leaves), device=leaves.sketch.device)
+    return place_in_batch - torch.searchsorted(leaves.sketch, leaves.sketch)
+
+
+def finished(leaves: Leaves, rank: Int[Tensor, " n"], sketches: int, depth: int) -> Int[Tensor, "b m"]:
+    """The rank of the last leaf that touches each tile, -1 where none does.
+
+    A leaf of rank r is shown the refined tile if `finished < r`, else the coarse one.
+    """
+    device = leaves.sketch.device
+    tile = torch.full((sketches, first_tile(depth + 1)), -1, device=device)
+    tile[leaves.sketch, leaves.tile] = rank
+    for level in range(depth):  # down: what lies within a leaf is touched by that leaf
+        below = tile[:, first_tile(level + 1) : first_tile(level + 2)]
+        above = repeat(tile[:, first_tile(level) : first_tile(level + 1)], "b z -> b (z 4)")
+        below.copy_(torch.maximum(below, above))
+    for level in reversed(range(depth)):  # up: what holds leaves is touched by all of them
+        here = tile[:, first_tile(level) : first_tile(level + 1)]
+        below = reduce(tile[:, first_tile(level + 1) : first_tile(level + 2)], "b (z 4) -> b z", "max")
+        here.copy_(torch.maximum(here, below))
+    return tile
+
+
+def paint(
+    canvas: Float[Tensor, "b h h"], leaves: Leaves, patches: Float[Tensor, "n p p"]
+) -> Float[Tensor, "b h h"]:
+    """A new canvas with the leaves' p x p patches on it, enlarged bilinearly to their squares."""
+    side, tile = canvas.shape[-1], patches.shape[-1]
+    depth = (side // tile).bit_length() - 1
+    for level in range(depth + 1):
+        here = leaves.level == level
+        if here.any():
+            scale = 2 ** (depth - level)
+            enlarged = patches[here]
+            if scale > 1:
+                enlarged = F.interpolate(enlarged[:, None], scale_factor=scale, mode="bilinear")[:, 0]
+            squares = cut(canvas, level).clone()
+            squares[leaves.sketch[here], leaves.z[here]] = enlarged.to(canvas.dtype)
+            canvas = join(squares)
+    return canvas
+
+
+def pad(values: Float[Tensor, "n e"], leaves: Leaves, sketches: int) -> tuple[Float[Tensor, "b l e"], Bool[Tensor, "b l"]]:
+    """Packed values → one row of leaves a sketch, padded with zeros; and which places hold a leaf.
+
+    The only place where leaves are padded. A sketch without leaves gets a row of padding.
+    """
+    index = ranks(leaves, "one-by-one")
+    longest = int(index.max()) + 1 if len(leaves) else 1
+    padded = values.new_zeros(sketches, longest, values.shape[1])
+    present = torch.zeros(sketches, longest, dtype=torch.bool, device=values.device)
+    padded[leaves.sketch, index] = values
+    present[leaves.sketch, index] = True
+    return padded, present

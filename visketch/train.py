@@ -1,0 +1,335 @@
+"""One training loop for every part, on accelerate: one CPU, one GPU, or many machines through torchrun.
+
+A batch is a pure function of (seed, step, place in the batch), and so is everything random in the loss. Resuming
+therefore needs only weights, averages and the optimiser's moments, and continues to the losses of a run that was never
+interrupted; and the losses do not depend on how many processes share the batch.
+"""
+
+import json
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
+
+from visketch import checkpoint, objectives
+from visketch.config import Config, PartTraining
+from visketch.data.store import Store
+from visketch.errors import UsageError, VisketchError, nearest
+from visketch.model import build
+
+NEEDS = {"vqvae": [], "diffusion": [], "classifier": [], "refiner": ["vqvae", "encoder"]}
+Report = Callable[[int, int, dict[str, float]], None]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Where training ended. `finished` is False if it was told to stop."""
+
+    folder: Path
+    step: int
+    finished: bool
+    metrics: dict[str, float]
+
+
+class Batches(Dataset):
+    """Batch number → batch: this process's share of the drawings of one step."""
+
+    def __init__(self, objective: objectives.Objective, store: Store, config: Config, part: str, rank: int, world: int):
+        settings: PartTraining = getattr(config.train, part)
+        self.objective, self.store, self.seed, self.settings = objective, store, config.train.seed, settings
+        self.rank, self.world = rank, world
+        # Rows are dealt out as if every step took as many as the largest, so a row's place needs no history.
+        self.stride = settings.batch * max(objective.enlarged(share) for share in np.linspace(0, 1, 101))
+        self.rows = balanced(store, config.train.per_class, self.seed)
+        self._epoch: tuple[int, np.ndarray] = (-1, self.rows)
+
+    def __len__(self) -> int:
+        return self.settings.steps
+
+    def __getitem__(self, step: int) -> objectives.Batch:
+        progress = step / self.settings.steps
+        examples = []
+        for place in range(self.rank, self.settings.batch * self.objective.enlarged(progress), self.world):
+            rng = np.random.default_rng((self.seed, step, place))
+            sketch = self.store[self._row(step * self.stride + place)]
+            examples.append(self.objective.example(sketch, rng, progress))
+        return {name: torch.from_numpy(np.stack([example[name] for example in examples])) for name in examples[0]}
+
+    def _row(self, number: int) -> int:
+        epoch, place = divmod(number, len(self.rows))
+        if epoch != self._epoch[0]:
+            self._epoch = epoch, np.random.default_rng((self.seed, epoch)).permutation(self.rows)
+        return int(self._epoch[1][place])
+
+
+def balanced(store: Store, per_class: int, seed: int) -> np.ndarray:
+    """Row numbers of the training split, at most `per_class` of each class: data sets are skewed."""
+    rows = np.random.default_rng(seed).permutation(store.rows("train"))
+    order = np.argsort(store.label[rows], kind="stable")
+    label = store.label[rows][order]
+    place = np.arange(len(label)) - np.searchsorted(label, label)
+    return np.sort(rows[order][place < per_class])
+
+
+def train(
+    part: str,
+    store: Store,
+    folder: Path,
+    config: Config,
+    *,
+    resume: bool = False,
+    workers: int = 0,
+    tensorboard: bool = False,
+    report: Report = lambda step, steps, metrics: None,
+) -> Outcome:
+    """Train one part into a checkpoint folder; other parts that it needs are read from there.
+
+    Progress is kept in `folder/training/<part>.safetensors` (to resume from) and `<part>.jsonl` (metrics).
+    SIGINT and SIGTERM end it after the current step, with everything saved. Raises UsageError, VisketchError.
+    """
+    if part not in NEEDS:
+        raise UsageError(f"no part {part!r} to train: {nearest(part, list(NEEDS))}")
+    settings: PartTraining = getattr(config.train, part)
+    config = config.model_copy(update={"labels": tuple(store.labels)})
+    _check_folder(folder, config)
+    accelerator = Accelerator(mixed_precision=config.train.precision, cpu=not torch.cuda.is_available())
+    torch.manual_seed(config.train.seed)
+    objective, frozen = make_objective(part, config, folder)
+    state = folder / "training" / f"{part}.safetensors"
+    if state.exists() and not resume:
+        raise UsageError(f"{state}: a training run is there; go on with --resume, or delete it to start anew")
+    for module in frozen.values():
+        module.to(accelerator.device).eval().requires_grad_(False)
+    objective.train().to(accelerator.device)
+    trained = [p for p in objective.parameters() if p.requires_grad]
+    optimizer = torch.optim.AdamW(
+        [
+            {"params": [p for p in trained if p.ndim > 1], "weight_decay": settings.weight_decay},
+            {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
+        ],
+        betas=(0.9, 0.98),
+    )
+    average = Average(objective, settings.ema)
+    step = _restore(state, objective, optimizer, average) if resume and state.exists() else 0
+    batches = Batches(objective, store, config, part, accelerator.process_index, accelerator.num_processes)
+    model, optimizer = accelerator.prepare(objective, optimizer)
+    loader = DataLoader(batches, batch_size=None, sampler=range(step, settings.steps), num_workers=workers)
+    with Log(folder, part, accelerator.is_main_process, tensorboard) as log, stop_signals() as stopped:
+        saved, metrics = time.monotonic(), {}
+        for batch in loader:
+            metrics = _step(accelerator, model, optimizer, trained, batch, step, config.train.seed, settings)
+            average.update(step)
+            step += 1
+            if step % 10 == 0 or step == settings.steps or step < 10:
+                log(step, metrics)
+            report(step, settings.steps, metrics)
+            stop = bool(_any(accelerator, stopped() or step == settings.steps))
+            if stop or _any(accelerator, time.monotonic() - saved > 60 * config.train.save_minutes):
+                if accelerator.is_main_process:
+                    _save(state, objective, optimizer, average, step)
+                    _export(folder, config, part, objective, average, frozen, step, store)
+                accelerator.wait_for_everyone()
+                saved = time.monotonic()
+            if stop:
+                break
+    return Outcome(folder, step, step == settings.steps, metrics)
+
+
+def make_objective(part: str, config: Config, folder: Path) -> tuple[objectives.Objective, dict[str, nn.Module]]:
+    """The part's objective, its modules filled with what `folder` holds, and the frozen modules it leans on.
+
+    The encoder is shared: whoever trains it starts from the one that is there.
+    """
+    labels = list(config.labels)
+
+    def get(name: str, needed: bool = False) -> nn.Module:
+        module = build(config, name)
+        if needed or (folder / f"{name}.safetensors").exists():
+            checkpoint.load_part(folder, name, module)
+        return module
+
+    if part == "vqvae":
+        return objectives.VQVAEObjective(config, build(config, "vqvae")), {}
+    if part == "diffusion":
+        return objectives.DiffusionObjective(config, build(config, "diffusion"), labels), {}
+    if part == "classifier":
+        return objectives.ClassifierObjective(config, get("encoder"), build(config, "classifier"), labels), {}
+    vqvae = get("vqvae", needed=True)
+    classifier = get("classifier") if (folder / "classifier.safetensors").exists() else None
+    encoder = get("encoder", needed=True)
+    return objectives.RefinerObjective(config, vqvae, encoder, build(config, "refiner"), classifier, labels), {"vqvae": vqvae}
+
+
+def _step(accelerator, model, optimizer, trained, batch, step, seed, settings: PartTraining) -> dict[str, float]:
+    """One update; returns the metrics, averaged over the processes."""
+    torch.manual_seed(hash((seed, step, accelerator.process_index)) & 0x7FFFFFFF)  # for dropout
+    for group in optimizer.param_groups:
+        group["lr"] = settings.lr * schedule(step, settings)
+    batch = {name: value.to(accelerator.device, non_blocking=True) for name, value in batch.items()}
+    loss, metrics = model(batch)
+    if not torch.isfinite(loss):
+        raise VisketchError(f"the loss is {loss.item()} at step {step}; try a lower lr (--set train.<part>.lr=...)")
+    optimizer.zero_grad(set_to_none=True)
+    accelerator.backward(loss)
+    norm = accelerator.clip_grad_norm_(trained, settings.clip)
+    optimizer.step()
+    values = torch.stack([loss.detach().float(), *(value.detach().float() for value in metrics.values())])
+    if accelerator.num_processes > 1:
+        values = accelerator.reduce(values, "mean")
+    names = ["loss", *metrics]
+    return dict(zip(names, values.tolist(), strict=True)) | {"norm": float(norm), "lr": optimizer.param_groups[0]["lr"]}
+
+
+def schedule(step: int, settings: PartTraining) -> float:
+    """Linear warm-up, then a cosine to 1 % of the learning rate."""
+    if step < settings.warmup:
+        return (step + 1) / settings.warmup
+    share = (step - settings.warmup) / max(settings.steps - settings.warmup, 1)
+    return 0.01 + 0.99 * 0.5 * (1 + float(np.cos(np.pi * min(share, 1))))
+
+
+class Average:
+    """An exponential moving average of a module's trained parameters: what is shipped."""
+
+    def __init__(self, module: nn.Module, decay: float) -> None:
+        self.decay = decay
+        self.live = {name: p for name, p in module.named_parameters() if p.requires_grad}
+        self.mean = {name: p.detach().clone() for name, p in self.live.items()}
+
+    @torch.no_grad()
+    def update(self, step: int) -> None:
+        decay = min(self.decay, (1 + step) / (10 + step))
+        torch._foreach_lerp_(list(self.mean.values()), [p.detach() for p in self.live.values()], 1 - decay)
+
+    @contextmanager
+    def in_place(self) -> Iterator[None]:
+        """Inside, the module holds the average."""
+        kept = {name: p.detach().clone() for name, p in self.live.items()}
+        try:
+            self._put(self.mean)
+            yield
+        finally:
+            self._put(kept)
+
+    @torch.no_grad()
+    def _put(self, values: dict[str, Tensor]) -> None:
+        for name, parameter in self.live.items():
+            parameter.copy_(values[name])
+
+
+class Log:
+    """Metrics as JSON lines, one object a row, and on TensorBoard if asked."""
+
+    def __init__(self, folder: Path, part: str, main: bool, tensorboard: bool) -> None:
+        self.file = self.board = None
+        if main:
+            path = folder / "training" / f"{part}.jsonl"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self.file = open(path, "a")  # noqa: SIM115, closed on exit
+            if tensorboard:
+                from torch.utils.tensorboard import SummaryWriter
+
+                self.board = SummaryWriter(str(folder / "training" / "tensorboard" / part))
+
+    def __enter__(self) -> "Log":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for sink in (self.file, self.board):
+            if sink is not None:
+                sink.close()
+
+    def __call__(self, step: int, metrics: dict[str, float]) -> None:
+        if self.file is not None:
+            row = {"step": step, "time": round(time.time(), 2)} | {name: round(v, 6) for name, v in metrics.items()}
+            self.file.write(json.dumps(row) + "\n")
+            self.file.flush()
+        if self.board is not None:
+            for name, value in metrics.items():
+                self.board.add_scalar(name, value, step)
+
+
+@contextmanager
+def stop_signals() -> Iterator[Callable[[], bool]]:
+    """Inside, SIGINT and SIGTERM only raise a flag; a second SIGINT interrupts at once."""
+    flag = False
+
+    def raise_flag(number: int, frame: object) -> None:
+        nonlocal flag
+        if flag and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        flag = True
+
+    before = {number: signal.signal(number, raise_flag) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: flag
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _any(accelerator: Accelerator, flag: bool) -> bool:
+    """Whether any process raised the flag: all must take the same branch."""
+    if accelerator.num_processes == 1:
+        return flag
+    return bool(accelerator.reduce(torch.tensor(float(flag), device=accelerator.device)) > 0)
+
+
+def _save(state: Path, objective: nn.Module, optimizer, average: Average, step: int) -> None:
+    moments = optimizer.state_dict()["state"]
+    tensors = {f"model/{name}": value for name, value in objective.state_dict().items()}
+    tensors |= {f"average/{name}": value for name, value in average.mean.items()}
+    tensors |= {f"moments/{i}/{key}": value for i, entry in moments.items() for key, value in entry.items()}
+    checkpoint.write_tensors(state, tensors, {"step": str(step)})
+
+
+def _restore(state: Path, objective: nn.Module, optimizer, average: Average) -> int:
+    tensors, metadata = checkpoint.read_tensors(state)
+    prefixed: dict[str, dict[str, Tensor]] = {"model": {}, "average": {}, "moments": {}}
+    for name, value in tensors.items():
+        kind, _, rest = name.partition("/")
+        prefixed[kind][rest] = value
+    try:
+        objective.load_state_dict(prefixed["model"])
+        for name, mean in average.mean.items():
+            mean.copy_(prefixed["average"][name])
+        moments: dict[int, dict[str, Tensor]] = {}
+        for name, value in prefixed["moments"].items():
+            index, key = name.split("/")
+            moments.setdefault(int(index), {})[key] = value
+        optimizer.load_state_dict({"state": moments, "param_groups": optimizer.state_dict()["param_groups"]})
+    except (RuntimeError, KeyError, ValueError) as error:
+        raise VisketchError(f"{state}: was written with another configuration ({str(error).splitlines()[0]})") from None
+    return int(metadata["step"])
+
+
+def _export(folder, config, part, objective, average, frozen, step, store) -> None:
+    """Write the averaged parts as a checkpoint that can be used at once."""
+    checkpoint.write_config(folder, config)
+    trained_on = {name: checkpoint.read_metadata(folder, name)["fingerprint"] for name in frozen}
+    facts = {"step": step, "steps": getattr(config.train, part).steps, "data": store.provenance}
+    with average.in_place():
+        objective.settle()
+        for name, module in objective.parts.items():
+            needs = dict(trained_on) if name == "refiner" else {}
+            if name in ("refiner", "classifier"):
+                needs["encoder"] = checkpoint.read_metadata(folder, "encoder")["fingerprint"]
+            checkpoint.save_part(folder, name, module, needs, facts)
+
+
+def _check_folder(folder: Path, config: Config) -> None:
+    """Parts in one folder share one configuration (training settings aside)."""
+    if not (folder / "config.toml").exists():
+        return
+    there = checkpoint.read_config(folder)
+    for section in ("labels", "sketch", "vqvae", "diffusion", "encoder", "refiner", "classifier"):
+        if getattr(there, section) != getattr(config, section):
+            raise UsageError(f"{folder}: holds a checkpoint with another [{section}]; choose another folder with --out")
