@@ -3,6 +3,7 @@
 import json
 import threading
 import urllib.parse
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -15,13 +16,14 @@ from visketch.errors import UsageError, VisketchError
 
 def lines(count, word="cat"):
     return b"".join(
-        json.dumps({"word": word, "drawing": [[list(range(number % 250 + 1)), [0] * (number % 250 + 1)]]}).encode() + b"\n"
+        json.dumps({"word": word, "drawing": [[list(range(number % 250 + 1)), [0] * (number % 250 + 1)]]}).encode()
+        + b"\n"
         for number in range(count)
     )
 
 
 class Bucket(ThreadingHTTPServer):
-    """`files`: path → bytes. `dies_after`: bytes of a body after which the connection is dropped, one for each request."""
+    """`files`: path → bytes. `dies_after`: for each request, after how many bytes the line breaks."""
 
     def __init__(self):
         super().__init__(("127.0.0.1", 0), Handler)
@@ -58,10 +60,8 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
     def handle(self):
-        try:
+        with suppress(ConnectionError):  # the client has enough
             super().handle()
-        except ConnectionError:  # the client has enough
-            pass
 
 
 @pytest.fixture
@@ -96,7 +96,7 @@ def test_files_arrive_whole_in_the_buckets_layout(bucket, tmp_path):
 
 
 def test_limit_takes_a_prefix_and_leaves_the_rest_at_the_root(bucket, tmp_path):
-    content = lines(40_000)
+    content = lines(20_000)
     bucket.put("cat", content)
     (path,) = fetch(["cat"], bucket.root, tmp_path, limit=10)
     assert path.read_bytes() == lines(10)
@@ -125,7 +125,7 @@ def test_a_later_run_continues_what_an_earlier_one_left(bucket, tmp_path):
     content = lines(2000)
     bucket.put("cat", content)
     bucket.dies_after = [30_001, 0, 0]
-    with pytest.raises(VisketchError, match=r"cat\.ndjson: the connection ended after 30001 of \d+ bytes, check the net"):
+    with pytest.raises(VisketchError, match=r"cat\.ndjson: the connection ended after 30001 of \d+ bytes, check"):
         fetch(["cat"], bucket.root, tmp_path)
     folder = tmp_path / "full" / "simplified"
     assert [file.name for file in folder.iterdir()] == ["cat.ndjson.part"]

@@ -226,7 +226,8 @@ def test_svg_that_is_hostile_or_broken(tmp_path):
     refused(draw(tmp_path, nested), "simplify")
     refused(draw(tmp_path, '<g id="a"><use href="#a"/></g>'), "simplify")
     refused(draw(tmp_path, "<g/>" * (svg.ELEMENTS + 1)), "simplify")
-    refused(draw(tmp_path, " " * svg.LARGEST), "4 MB")
+    refused(draw(tmp_path, f'<path d="M0 0{"h1z" * svg.ELEMENTS}" stroke="red"/>'), "simplify")
+    refused(draw(tmp_path, " " * svg.LARGEST), "1 MB")
     refused(draw(tmp_path, "<g>"), "not whole XML")
     refused(draw(tmp_path, ""), "blank")
     refused(draw(tmp_path, '<path d="" stroke="red"/><path d="M5 5" stroke="red"/><polyline points=""/>'), "blank")
@@ -294,7 +295,9 @@ def test_palette_with_transparency(tmp_path):
     assert (mask(tmp_path, made, transparency=0) == EXPECTED).all()
 
 
-@pytest.mark.parametrize(("mode", "paper", "pen"), [("CMYK", (0, 0, 0, 0), (0, 0, 0, 255)), ("F", 1.0, 0.0), ("I", 9, 3)])
+@pytest.mark.parametrize(
+    ("mode", "paper", "pen"), [("CMYK", (0, 0, 0, 0), (0, 0, 0, 255)), ("F", 1.0, 0.0), ("I", 9, 3)]
+)
 def test_modes_that_png_has_not(tmp_path, mode, paper, pen):
     assert (mask(tmp_path, picture(mode, paper, pen), "cat.tiff") == EXPECTED).all()
 

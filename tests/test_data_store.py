@@ -6,7 +6,7 @@ import pickle
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -15,6 +15,7 @@ from visketch.data.folder import SPLITS
 from visketch.data.statistics import statistics
 from visketch.data.store import Store, pack
 from visketch.errors import UsageError, VisketchError
+from visketch.strokes import Sketch
 
 
 def write(path, drawings, word=None):
@@ -159,13 +160,11 @@ def test_reading_copies_nothing(tmp_path):
 @settings(max_examples=25, deadline=None)
 @given(st.floats(0.01, 1e4), st.floats(-1e3, 1e3))
 def test_key_of_free_strokes_ignores_place_and_size(scale, shift):
-    from visketch.strokes import Sketch
-
-    line = np.array([[0, 0], [0.37, 1], [1, 0.61]], np.float64)
-    moved = Sketch(strokes=((line * scale + shift).astype(np.float32),))
-    if len(np.unique(moved.strokes[0])) == 4 and scale > 1e-2 * abs(shift):
-        drawing = json.loads("[[[0,94,255],[0,255,156]]]")
-        assert store.key(moved) == hashlib.sha1(json.dumps(drawing, separators=(",", ":")).encode()).hexdigest()[:16]
+    line = np.array([[0, 0], [0.37, 1], [1, 0.61]]) * scale + shift + 0.123
+    moved = Sketch(strokes=(line.astype(np.float32),))
+    whole = (moved.strokes[0] == np.rint(moved.strokes[0])).all()  # a drawing in whole numbers is taken as it is
+    assume(not whole and scale > abs(shift) / 100)  # or float32 cannot tell its points apart
+    assert store.key(moved) == hashlib.sha1(b"[[[0,94,255],[0,255,156]]]").hexdigest()[:16]
 
 
 def test_statistics(tmp_path):

@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import tomllib
+from importlib import resources
 from pathlib import Path
 
 import torch
@@ -151,17 +152,18 @@ def load_part(folder: Path, part: str, module: nn.Module) -> dict:
     return metadata
 
 
-def find(checkpoint: str | Path | None = None) -> Path:
-    """A checkpoint's folder: the path given, or the name of a shipped one (the default is the shipped set)."""
-    from importlib import resources
+def shipped() -> dict[str, Path]:
+    """The checkpoints that come with the installation, by name."""
+    home = Path(str(resources.files("visketch.checkpoints")))
+    return {entry.name: entry for entry in sorted(home.iterdir()) if (entry / "config.toml").exists()}
 
-    shipped = Path(str(resources.files("visketch.checkpoints")))
-    names = sorted(entry.name for entry in shipped.iterdir() if (entry / "config.toml").exists())
-    for folder in (Path(checkpoint or "small"), shipped / str(checkpoint or "small")):
-        if (folder / "config.toml").exists():
-            return folder
-    raise VisketchError(
-        f"{checkpoint or 'small'}: no checkpoint there (no config.toml); {nearest(str(checkpoint), names)}"
-        if names
-        else "no checkpoint is shipped with this installation; name one with --checkpoint"
-    )
+
+def find(checkpoint: str | Path | None = None) -> Path:
+    """A checkpoint's folder: the path given, or a shipped one by its name, by default "small"."""
+    if checkpoint is not None and (Path(checkpoint) / "config.toml").exists():
+        return Path(checkpoint)
+    name, known = str(checkpoint or "small"), shipped()
+    if name not in known:
+        mend = nearest(name, list(known)) if known else "none is shipped with this installation, train one first"
+        raise VisketchError(f"{name}: no checkpoint there (no config.toml); {mend}")
+    return known[name]

@@ -264,5 +264,5 @@ def corrupt(
     """
     row = torch.tensor([0.25, 0.5, 0.25], device=root.device)
     blurred = F.conv2d(F.pad(root[:, None], (1, 1, 1, 1), mode="replicate"), (row[:, None] * row)[None, None])[:, 0]
-    return (torch.lerp(blurred, root, sharp[:, None, None]) + noise).clamp(-1, 1)
+    return (torch.lerp(blurred.to(root.dtype), root, sharp[:, None, None]) + noise).clamp(-1, 1)
 

@@ -58,7 +58,7 @@ class Plan:
 
 def shown(
     encoder: LeafEncoder, plan: Plan, refined: Float[Tensor, "b h h"], which: Bool[Tensor, " n"]
-) -> Float[Tensor, "i 1+k e"]:
+) -> Float[Tensor, "i j e"]:
     """The memory of the chosen leaves when the finished canvas is known: one pass for all of them."""
     tiles = torch.cat([plan.coarse_tiles(), quadtree.tiles(refined, plan.depth)], dim=1)
     leaves = plan.leaves[which]

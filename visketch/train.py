@@ -197,12 +197,15 @@ def schedule(step: int, settings: PartTraining) -> float:
 
 
 class Average:
-    """An exponential moving average of a module's trained parameters: what is shipped."""
+    """An exponential moving average of what training changes in a module: its trained parameters, and the statistics
+    of its batch norms, which must fit them. This is what is shipped.
+    """
 
     def __init__(self, module: nn.Module, decay: float) -> None:
         self.decay = decay
         self.live = {name: p for name, p in module.named_parameters() if p.requires_grad}
-        self.mean = {name: p.detach().clone() for name, p in self.live.items()}
+        self.live |= {name: b for name, b in module.named_buffers() if name.endswith(("running_mean", "running_var"))}
+        self.mean = {name: value.detach().clone() for name, value in self.live.items()}
 
     @torch.no_grad()
     def update(self, step: int) -> None:
@@ -221,8 +224,8 @@ class Average:
 
     @torch.no_grad()
     def _put(self, values: dict[str, Tensor]) -> None:
-        for name, parameter in self.live.items():
-            parameter.copy_(values[name])
+        for name, value in self.live.items():
+            value.copy_(values[name])
 
 
 class Log:
@@ -326,10 +329,10 @@ def _export(folder, config, part, objective, average, frozen, step, store) -> No
 
 
 def _check_folder(folder: Path, config: Config) -> None:
-    """Parts in one folder share one configuration (training settings aside)."""
+    """Parts in one folder share one configuration (training settings, and sections of parts not there, aside)."""
     if not (folder / "config.toml").exists():
         return
     there = checkpoint.read_config(folder)
-    for section in ("labels", "sketch", "vqvae", "diffusion", "encoder", "refiner", "classifier"):
+    for section in ("labels", "sketch", *(part for part in checkpoint.PARTS if (folder / f"{part}.safetensors").exists())):
         if getattr(there, section) != getattr(config, section):
             raise UsageError(f"{folder}: holds a checkpoint with another [{section}]; choose another folder with --out")

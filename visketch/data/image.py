@@ -70,8 +70,7 @@ def ink(levels: np.ndarray) -> np.ndarray:
         plain = levels.astype(np.float32)
         local = plain - ndimage.gaussian_filter(plain, max(levels.shape) / 32, mode="nearest")
         sign = np.sign(np.mean(local**3))  # thin lines are the long tail of the differences
-        dark = _darker(np.clip(128 - 127 * np.abs(np.clip(local * sign, 0, None)) / 128, 0, 255).astype(np.uint8))
-        return dark
+        return _darker((255 - np.clip(local * sign, 0, 255)).astype(np.uint8))
     return ~dark if dark.mean() > 0.5 else dark
 
 

@@ -58,7 +58,7 @@ def bitmaps(path: Path) -> Iterator[Sketch | VisketchError]:
     """numpy bitmaps (drawings, 784) uint8, white ink on black. Raises VisketchError if the array is another one."""
     try:
         rows = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, EOFError) as error:
+    except Exception as error:  # numpy raises whatever a broken header leads it to
         raise VisketchError(f"{path}: not a whole numpy file, fetch it again") from error
     if rows.ndim != 2 or rows.shape[1] != SIDE * SIDE or rows.dtype != np.uint8:
         shape = f"{rows.dtype} {'x'.join(map(str, rows.shape))}"

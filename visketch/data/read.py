@@ -61,8 +61,8 @@ def expand(paths: list[str | Path]) -> list[Path]:
         except OSError as error:
             raise VisketchError(f"{path}: {_reason(error)}") from error
         if not found:
-            problem = "no file of drawings in it, see" if path.is_dir() else "no such file, check"
-            raise VisketchError(f"{path}: {problem} the name")
+            problem = "no file of drawings in it, give another" if path.is_dir() else "no such file, check the name"
+            raise VisketchError(f"{path}: {problem}")
         files += found
     return files
 

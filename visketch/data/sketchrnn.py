@@ -6,8 +6,8 @@ pickles; a pickle can run anything, so ours may name only what numpy arrays are 
 
 import pickle
 import zipfile
-import zlib
 from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -28,32 +28,31 @@ ALLOWED = {
 
 def stroke3(path: Path) -> Iterator[Sketch | VisketchError]:
     """The drawings of all parts; in the place of one that is none, its error. Raises VisketchError for another file."""
-    broken = f"{path}: not a whole sketch-rnn file, fetch it again"
+    seen = False
+    for part in PARTS:
+        drawings = _part(path, part)
+        seen = seen or drawings is not None
+        for number, points in enumerate(() if drawings is None else drawings, 1):
+            yield _sketch(points, f"{path}:{part}:{number}")
+    if not seen:
+        raise VisketchError(f"{path}: no train, valid or test array in it, give a sketch-rnn .npz")
+
+
+def _part(path: Path, part: str) -> np.ndarray | None:
+    """The drawings of a part, or None if the file has not got it."""
     try:
         with zipfile.ZipFile(path) as archive:
-            members = {name: f"{name}.npy" for name in PARTS if f"{name}.npy" in archive.namelist()}
-            if not members:
-                raise VisketchError(f"{path}: no train, valid or test array in it, give a sketch-rnn .npz")
-            for part, member in members.items():
-                if archive.getinfo(member).file_size > LARGEST:
-                    raise VisketchError(f"{path}: {part} is larger than {LARGEST >> 30} GiB, split the file")
-                with archive.open(member) as file:
-                    drawings = _array(file)
-                for number, points in enumerate(drawings, 1):
-                    yield _sketch(points, f"{path}:{part}:{number}")
-    except pickle.UnpicklingError as error:
-        raise VisketchError(f"{path}: {error}, take a file that holds arrays only") from error
-    except (
-        zipfile.BadZipFile,
-        zlib.error,
-        ValueError,
-        TypeError,
-        KeyError,
-        EOFError,
-        MemoryError,
-        IndexError,
-    ) as error:
-        raise VisketchError(broken) from error
+            if f"{part}.npy" not in archive.namelist():
+                return None
+            if archive.getinfo(f"{part}.npy").file_size > LARGEST:
+                raise VisketchError(f"{path}: {part} is larger than {LARGEST >> 30} GiB, split the file")
+            return _array(BytesIO(archive.read(f"{part}.npy")))
+    except (VisketchError, PermissionError):
+        raise
+    except Refused as error:
+        raise VisketchError(f"{path}: it would run {error}, take a file that holds arrays only") from None
+    except Exception as error:  # zipfile, pickle and numpy raise whatever a broken file leads them to
+        raise VisketchError(f"{path}: not a whole sketch-rnn file, fetch it again") from error
 
 
 def _sketch(points: np.ndarray, source: str) -> Sketch | VisketchError:
@@ -67,7 +66,7 @@ def _sketch(points: np.ndarray, source: str) -> Sketch | VisketchError:
     return Sketch(strokes=tuple(np.split(line, lifts)), source=source)
 
 
-def _array(file: zipfile.ZipExtFile) -> np.ndarray:
+def _array(file: BytesIO) -> np.ndarray:
     version = np.lib.format.read_magic(file)
     header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
     shape, _, dtype = header(file)
@@ -76,10 +75,14 @@ def _array(file: zipfile.ZipExtFile) -> np.ndarray:
     return Unpickler(file, encoding="latin1").load()
 
 
+class Refused(Exception):
+    """A pickle names something that is no part of an array."""
+
+
 class Unpickler(pickle.Unpickler):
     """Makes numpy arrays and nothing else."""
 
     def find_class(self, module: str, name: str):
         if (module, name) not in ALLOWED:
-            raise pickle.UnpicklingError(f"it would run {module}.{name}")
+            raise Refused(f"{module}.{name}")
         return super().find_class(module, name)

@@ -1,10 +1,13 @@
 """The transformer and convolution blocks that all parts are made of."""
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from einops import rearrange
 from jaxtyping import Bool, Float
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
+from torch.distributed.nn.functional import all_reduce
 
 Cache = tuple[Tensor, Tensor]
 
@@ -96,13 +99,37 @@ class Block(nn.Module):
         return x + self.dropout(self.mlp(self.mlp_norm(x))), keys
 
 
+class BatchNorm(nn.BatchNorm2d):
+    """Batch normalisation whose statistics are those of all processes together, on any device.
+
+    The tile stem needs it: with group normalisation it learned half as fast (lab book, 2026-11-21). PyTorch's
+    SyncBatchNorm is for GPUs only.
+    """
+
+    def forward(self, x: Float[Tensor, "n e p q"]) -> Float[Tensor, "n e p q"]:
+        if not (self.training and distributed.is_initialized() and distributed.get_world_size() > 1):
+            return super().forward(x)
+        wide = x.float()
+        count = wide.new_full((1,), x.numel() / x.shape[1])
+        sums = torch.cat([wide.sum(dim=(0, 2, 3)), wide.square().sum(dim=(0, 2, 3)), count])
+        total, squares, count = all_reduce(sums).split([x.shape[1], x.shape[1], 1])
+        mean = total / count
+        variance = squares / count - mean.square()
+        with torch.no_grad():
+            self.running_mean.lerp_(mean, self.momentum)
+            self.running_var.lerp_(variance * count / (count - 1), self.momentum)
+            self.num_batches_tracked.add_(1)
+        scale = self.weight * torch.rsqrt(variance + self.eps)
+        return (wide * scale[:, None, None] + (self.bias - mean * scale)[:, None, None]).to(x.dtype)
+
+
 class ResidualConv(nn.Module):
     """Two 3 x 3 convolutions around a residual."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, norm: Callable[[int], nn.Module]) -> None:
         super().__init__()
         self.first, self.second = (nn.Conv2d(width, width, 3, padding=1) for _ in range(2))
-        self.first_norm, self.second_norm = (nn.GroupNorm(1, width) for _ in range(2))
+        self.first_norm, self.second_norm = norm(width), norm(width)
 
     def forward(self, x: Float[Tensor, "n e p q"]) -> Float[Tensor, "n e p q"]:
         hidden = F.relu(self.first_norm(self.first(x)))

@@ -21,12 +21,17 @@ class Codebook(nn.Module):
         self.codes = nn.Parameter(torch.randn(config.codebook_size, config.codebook_dim))
 
     def nearest(self, latents: Float[Tensor, "n t w"]) -> Int[Tensor, "n t"]:
-        x = self.project_in(latents)
-        x = F.normalize(x, dim=-1) if self.cosine else x
-        return torch.cdist(x, self.codes.expand(len(x), -1, -1)).argmin(dim=-1)
+        with torch.autocast(latents.device.type, enabled=False):  # half precision would pick neighbours
+            x = self.project_in(latents.float())
+            x = F.normalize(x, dim=-1) if self.cosine else x
+            return torch.cdist(x, self.codes.expand(len(x), -1, -1)).argmin(dim=-1)
 
     def lookup(self, codes: Int[Tensor, "n t"]) -> Float[Tensor, "n t w"]:
         return self.project_out(F.embedding(codes, self.codes))
+
+
+def _norm(width: int) -> nn.Module:
+    return nn.GroupNorm(1, width)
 
 
 class VQVAE(nn.Module):
@@ -36,22 +41,22 @@ class VQVAE(nn.Module):
         self.config = config
         self.encoder = nn.Sequential(
             nn.Conv2d(1, half, 5, stride=2, padding=2),
-            ResidualConv(half),
+            ResidualConv(half, _norm),
             nn.Conv2d(half, w, 3, stride=2, padding=1),
-            ResidualConv(w),
+            ResidualConv(w, _norm),
             nn.Conv2d(w, w, 3, stride=2, padding=1),
-            ResidualConv(w),
+            ResidualConv(w, _norm),
             nn.Conv2d(w, w, 1),
         ).to(memory_format=torch.channels_last)
         self.decoder = nn.Sequential(
             nn.Conv2d(w, w, 3, padding=1),
-            ResidualConv(w),
+            ResidualConv(w, _norm),
             nn.Conv2d(w, 4 * w, 1),
             nn.PixelShuffle(2),
-            ResidualConv(w),
+            ResidualConv(w, _norm),
             nn.Conv2d(w, 4 * half, 1),
             nn.PixelShuffle(2),
-            ResidualConv(half),
+            ResidualConv(half, _norm),
             nn.Conv2d(half, 16, 3, padding=1),
             nn.PixelShuffle(2),
             nn.Conv2d(4, 1, 3, padding=1),
@@ -64,7 +69,7 @@ class VQVAE(nn.Module):
         return rearrange(maps, "n w p q -> n (p q) w")
 
     def encode(self, tiles: Float[Tensor, "n p p"]) -> Int[Tensor, "n t"]:
-        return self.codebook.nearest(self.latents(tiles).float())
+        return self.codebook.nearest(self.latents(tiles))
 
     def decode(self, codes: Int[Tensor, "n t"]) -> Float[Tensor, "n p p"]:
         return self.draw(self.codebook.lookup(codes))

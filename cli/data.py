@@ -1,0 +1,159 @@
+"""`visketch data`: fetch drawings, pack them into a data set, and say what is in one."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from visketch.errors import VisketchError
+
+from . import console, options
+
+if TYPE_CHECKING:
+    from visketch.data.statistics import Statistics
+
+SHOWN = 10  # drawings that could not be read are named one by one up to so many
+
+app = typer.Typer(no_args_is_help=True, help="Fetch drawings, pack them into a data set, look at one.")
+
+
+def complete_class(incomplete: str) -> list[str]:
+    from visketch.data.fetch import classes
+
+    return [name for name in ["all", *classes()] if name.startswith(incomplete)]
+
+
+@app.command()
+def fetch(
+    classes: Annotated[
+        list[str],
+        typer.Argument(metavar="CLASS...", help="QuickDraw classes, or all (345).", autocompletion=complete_class),
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The folder to fetch to.")] = Path("data/quickdraw"),
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Drawings of each class at most; the rest stays there.")
+    ] = None,
+    root: Annotated[
+        str | None,
+        typer.Option(
+            envvar="VISKETCH_QUICKDRAW", metavar="URL|FOLDER", help="Where from; by default Google's public bucket."
+        ),
+    ] = None,
+    as_json: options.Json = False,
+) -> None:
+    """Fetch QuickDraw drawings.
+
+    There are 345 classes of 100,000 drawings or more, 23 GB in all; see --limit. What is there already is kept, and
+    what a broken line left is continued.
+
+    \b
+    Examples:
+      visketch data fetch cat dog 'alarm clock' --limit 5000
+      visketch data fetch all --limit 1000 --out data/quickdraw
+    """
+    from rich.progress import BarColumn, DownloadColumn, TextColumn
+
+    from visketch.data import fetch as library
+
+    wanted = [] if "all" in classes else classes
+    with console.progress(TextColumn("{task.description}"), BarColumn(), DownloadColumn()) as bar:
+        tasks: dict[str, int] = {}
+
+        def report(label: str, here: int, size: int) -> None:
+            if label not in tasks:
+                tasks[label] = bar.add_task(label, total=None if limit else size)
+            bar.update(tasks[label], completed=here, visible=limit is not None or here < size)  # type: ignore[arg-type]
+
+        files = library.fetch(wanted, root, out, limit, progress=report)
+    sizes = {file: file.stat().st_size for file in files}
+    if as_json:
+        rows = [{"class": file.stem, "path": file, "bytes": size} for file, size in sizes.items()]
+        console.document({"folder": out, "files": rows})
+    else:
+        console.say(f"{len(files)} classes, {sum(sizes.values()) / 1e6:,.1f} MB: {files[0].parent}")
+        console.note(f"next: visketch data pack {files[0].parent} --out quickdraw.arrow")
+
+
+@app.command()
+def pack(
+    sources: Annotated[list[str], typer.Argument(metavar="SOURCE...", help="Files, folders or globs of drawings.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The data set to write.")] = Path("quickdraw.arrow"),
+    limit: Annotated[int | None, typer.Option(min=1, help="Drawings of each class at most.")] = None,
+    as_json: options.Json = False,
+) -> None:
+    """Pack drawings into one data set.
+
+    It is what `train` and `evaluate` read. A drawing's class is what its file says, else the file's name (cat.ndjson)
+    or its folder's (cat/3.png); folders named train, validation and test are the splits. What cannot be read is named
+    and left out; then the exit code is 1.
+
+    \b
+    Examples:
+      visketch data pack data/quickdraw --out quickdraw.arrow --limit 1000
+      visketch data pack my-drawings/ --out mine.arrow
+    """
+    from visketch.data.store import pack as library
+
+    problems = 0
+
+    def problem(error: VisketchError) -> None:
+        nonlocal problems
+        problems += 1
+        if problems <= SHOWN:
+            console.error(error)
+
+    with console.progress() as bar:
+        task = bar.add_task("files")
+
+        def report(done: int, files: int, drawings: int) -> None:
+            bar.update(task, completed=done, total=files, description=f"{drawings:,} drawings, files")
+
+        drawings = library([*sources], out, limit, report, problem)
+    if as_json:
+        console.document({"path": out, "drawings": drawings, "left_out": problems, "bytes": out.stat().st_size})
+    else:
+        console.say(f"{drawings:,} drawings, {out.stat().st_size / 1e6:,.1f} MB: {out}")
+    if problems:
+        console.note(f"{problems} could not be read and were left out")
+        raise typer.Exit(console.FAILED)
+
+
+@app.command()
+def stats(
+    file: Annotated[Path, typer.Argument(help="A data set written by `visketch data pack`.")],
+    everything: Annotated[bool, typer.Option("--all", help="Every class, not only the first twenty.")] = False,
+    as_json: options.Json = False,
+) -> None:
+    """Say what is in a data set.
+
+    \b
+    Examples:
+      visketch data stats quickdraw.arrow
+      visketch data stats quickdraw.arrow --json
+    """
+    from visketch.data.statistics import statistics
+    from visketch.data.store import Store
+
+    store = Store.open(file)
+    found = statistics(store)
+    if as_json:
+        console.document({"path": file, **asdict(found), "provenance": store.provenance})
+    else:
+        show(file, found, everything)
+
+
+def show(file: Path, found: "Statistics", everything: bool) -> None:
+    rasters = f", {found.rasters:,} of them pictures" if found.rasters else ""
+    console.say(f"{file}: {found.drawings:,} drawings of {len(found.classes)} classes{rasters}")
+    middle = (
+        f"{name} {values['mean']:.1f} ({values['median']:.0f})"
+        for name, values in (("strokes", found.strokes), ("points", found.points))
+    )
+    console.say(f"of a drawing, mean (median): {', '.join(middle)}", "")
+    rows = [[label, *counts.values(), sum(counts.values())] for label, counts in sorted(found.classes.items())]
+    shown = rows if everything else rows[:20]
+    total = [["all", *found.splits.values(), found.drawings]]
+    console.table(["class", *found.splits, "all"], shown + total)
+    if len(shown) < len(rows):
+        console.note(f"{len(rows) - len(shown)} more classes; --all shows them")

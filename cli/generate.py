@@ -1,0 +1,187 @@
+"""`visketch generate`: new sketches of a class."""
+
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from visketch.errors import UsageError
+
+from . import console, options
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from visketch.model import Frame, ViSketch
+
+BATCH = 64  # sketches drawn at once: memory does not grow with -n
+
+
+def generate(
+    classes: Annotated[
+        list[str],
+        typer.Option(
+            "--class",
+            "-c",
+            metavar="NAME",
+            help="What to draw; may be repeated.",
+            autocompletion=options.complete_class,
+        ),
+    ],
+    n: Annotated[int, typer.Option("-n", "--number", min=1, max=1_000_000, help="How many of each class.")] = 16,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="A folder for the sketches and a sheet of them, or a .png file.")
+    ] = None,
+    size: Annotated[int | None, typer.Option(min=8, max=4096, help="Pixels; by default the model's canvas.")] = None,
+    seed: options.Seed = 0,
+    steps: Annotated[int | None, typer.Option(min=1, max=1000, help="Steps of the coarse stage.")] = None,
+    guidance: Annotated[
+        float | None, typer.Option(min=0, max=20, help="How much the class counts; more is tidier and less varied.")
+    ] = None,
+    temperature: Annotated[float, typer.Option(min=0, max=10, help="How daring the refiner is; 0: not at all.")] = 0.7,
+    top_p: Annotated[
+        float, typer.Option(min=0.01, max=1, help="The refiner picks among the likeliest that make up this.")
+    ] = 0.95,
+    order: Annotated[
+        Literal["waves", "one-by-one"], typer.Option(help="Refine many tiles at once, or one after another.")
+    ] = "waves",
+    coarse_only: Annotated[bool, typer.Option("--coarse-only", help="Leave out the refining.")] = False,
+    checkpoint: options.Checkpoint = None,
+    device: options.Device = "auto",
+    as_json: options.Json = False,
+) -> None:
+    """Draw new sketches of a class.
+
+    Without --out a sheet of them goes to ./<class>.png, or to the next free name. Sketch number i of a seed is the
+    same however many you ask for.
+
+    \b
+    Examples:
+      visketch generate --class cat
+      visketch generate --class cat --class dog -n 4 --out pets/
+      visketch generate --class "alarm clock" -n 1 --size 512 --out clock.png --seed 7
+    """
+    from .pictures import check_out, free
+
+    classes = list(dict.fromkeys(classes))
+    name = stem(classes[0]) if len(classes) == 1 else "sketches"
+    out = check_out(out or free(Path(f"{name}.png")))
+    model = options.load(checkpoint, device)
+    for label in classes:
+        model.label_of(label)
+    options.load_parts(model, *(("diffusion",) if coarse_only else ("diffusion", "encoder", "refiner", "vqvae")))
+    settings = {
+        "steps": steps or model.config.diffusion.steps,
+        "temperature": temperature,
+        "top_p": top_p,
+        "order": order,
+    }
+    settings |= {
+        "guidance": model.config.diffusion.guidance if guidance is None else guidance,
+        "coarse_only": coarse_only,
+    }
+    result = write(model, classes, n, seed, out, size or model.config.sketch.canvas, settings)
+    if as_json:
+        console.document(result)
+    else:
+        show(result, classes, n)
+
+
+def write(
+    model: "ViSketch", classes: list[str], n: int, seed: int, out: Path, side: int, settings: dict[str, Any]
+) -> dict[str, Any]:
+    """Draw, and write what is drawn as it comes; returns what to say about it. Raises VisketchError."""
+    from .pictures import Sheet, columns_for, is_picture, write_png
+
+    stems = {label: stem(label) for label in classes}
+    if len(set(stems.values())) < len(stems):
+        raise UsageError("two of these classes would get the same file names; draw them one after another")
+    total, picture, start = n * len(classes), is_picture(out), time.perf_counter()
+    sheet = Sheet(total, columns_for(len(classes), n), side)
+    facts = {"seed": seed, **settings, "size": side, "checkpoint": model.config.name}
+    sketches = []
+    for label, number, pixels in draw(model, classes, n, seed, side, settings):
+        path = None if picture else out / f"{stems[label]}-{number:04d}.png"
+        if picture and total == 1:
+            path = out
+        if path is not None:
+            write_png(path, pixels, facts | {"class": label, "seed": seed + number})
+        sheet.place(classes.index(label) * n + number, pixels)
+        sketches.append({"class": label, "seed": seed + number, "path": path})
+    on_sheet = out if picture else out / "sheet.png"
+    if on_sheet != sketches[0]["path"]:
+        write_png(on_sheet, sheet.pixels, facts | {"classes": classes, "n": n})
+    paths = [sketch["path"] for sketch in sketches if sketch["path"]] or [on_sheet]
+    seconds = round(time.perf_counter() - start, 3)
+    return {
+        "paths": paths,
+        "sheet": on_sheet,
+        **facts,
+        "seconds": seconds,
+        "device": str(model.device),
+        "sketches": sketches,
+    }
+
+
+def draw(
+    model: "ViSketch", classes: list[str], n: int, seed: int, side: int, settings: dict[str, Any]
+) -> Iterator[tuple[str, int, "np.ndarray"]]:
+    """Every sketch as its class, its number and its grey levels (side side), in batches, with a bar."""
+    from .pictures import grey
+
+    with console.progress() as bar:
+        coarse, refine = bar.add_task("coarse"), bar.add_task("refine", visible=not settings["coarse_only"])
+        tasks = {"coarse": coarse, "refine": refine}
+
+        def watch(frame: "Frame") -> None:
+            bar.update(tasks[frame.stage], completed=frame.done, total=frame.total)
+
+        done, total = 0, n * len(classes)
+        for labels, first, count in batches(classes, n):
+            many = f" [dim]{done + 1}-{done + len(labels) * count} of {total}[/]" if total > 1 else ""
+            bar.reset(coarse, description=f"coarse{many}")
+            bar.reset(refine, description=f"refine{many}")
+            canvas = model.generate(labels, count, seed=seed + first, watch=watch, **settings)
+            done += len(canvas)
+            for place, pixels in enumerate(grey(canvas, model.config.sketch.clamp, side)):
+                yield labels[place // count], first + place % count, pixels
+
+
+def batches(classes: list[str], n: int) -> Iterator[tuple[list[str], int, int]]:
+    """(classes, the first number, how many of each), at most BATCH sketches at a time."""
+    together = max(1, BATCH // n)
+    for at in range(0, len(classes), together):
+        for first in range(0, n, BATCH):
+            yield classes[at : at + together], first, min(BATCH, n - first)
+
+
+def stem(label: str) -> str:
+    """A class as a file name: spaces and what file systems dislike become `_`."""
+    return re.sub(r"[^\w.-]+", "_", label).lstrip(".") or "_"
+
+
+def show(result: dict[str, Any], classes: list[str], n: int) -> None:
+    """The result for people."""
+    sheet = result["sheet"]
+    what = (
+        f"{n} of each of {len(classes)} classes" if len(classes) > 1 else f"{n} × {classes[0]}" if n > 1 else classes[0]
+    )
+    if result["paths"] == [sheet]:
+        console.say(f"{what}: {sheet}")
+    else:
+        console.say(
+            f"{what}: {result['paths'][0]}" + (f" … {result['paths'][-1].name}" if len(result["paths"]) > 1 else "")
+        )
+        console.say(f"all on one sheet: {sheet}")
+    refined = (
+        "coarse only"
+        if result["coarse_only"]
+        else f"refined {result['order'].replace('waves', 'in waves').replace('-', ' ')}"
+    )
+    seconds = console.duration(result["seconds"])
+    console.note(
+        f"seed {result['seed']} · {result['steps']} coarse steps · {refined} · {seconds} on {result['device']}"
+    )

@@ -1,0 +1,87 @@
+"""The command `visketch`: its verbs, and what becomes of their failures.
+
+Imports nothing heavy, so that --help is there at once; a verb imports what it needs when it runs.
+"""
+
+import sys
+import warnings
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from . import console
+from .classify import classify
+from .data import app as data
+from .evaluate import app as evaluate
+from .generate import generate
+from .info import info
+from .show import show
+from .train import train
+
+ORDER = ("generate", "classify", "show", "data", "train", "evaluate", "info")
+
+
+class Verbs(TyperGroup):
+    def list_commands(self, context: Any) -> list[str]:
+        return sorted(self.commands, key=ORDER.index)
+
+    def main(self, *args: Any, **extra: Any) -> None:
+        """Run a verb and exit: 0 done, 1 something failed, 2 wrongly asked, 130 interrupted. Never a traceback."""
+        try:
+            code = super().main(*args, **{**extra, "standalone_mode": False}) or console.OK
+            sys.stdout.flush()
+        except Exception as problem:
+            code = console.fail(problem)
+        sys.exit(code)
+
+
+app = typer.Typer(
+    cls=Verbs,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # plain help is faster, narrower, and what it prints can be copied
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Every verb has examples: visketch generate --help",
+)
+app.command()(generate)
+app.command()(classify)
+app.command()(show)
+app.command()(train)
+app.command()(info)
+app.add_typer(data, name="data")
+app.add_typer(evaluate, name="evaluate")
+
+
+def version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        print(f"visketch {version('visketch')}")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and exit.", callback=version, is_eager=True)
+    ] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show where an error came from.", envvar="VISKETCH_DEBUG")
+    ] = False,
+) -> None:
+    """Draw, recognise and study hand-drawn sketches, offline."""
+    console.debug = debug
+    if not debug:
+        warnings.simplefilter("ignore")  # libraries' words to their developers
+
+
+def run() -> None:
+    """The entry point."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="backslashreplace")  # a file name may be no valid text
+    app(prog_name="visketch")
+
+
+if __name__ == "__main__":
+    run()

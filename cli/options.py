@@ -1,0 +1,97 @@
+"""What several verbs ask for in the same words, and what becomes of the answers."""
+
+import re
+import tomllib
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from visketch.errors import UsageError
+
+from . import console
+
+if TYPE_CHECKING:
+    from visketch.model import ViSketch
+
+
+def shipped() -> dict[str, Path]:
+    """The checkpoints that come with the installation, by name. (checkpoint.py knows them too, but imports torch.)"""
+    home = Path(str(resources.files("visketch.checkpoints")))
+    return {entry.name: entry for entry in sorted(home.iterdir()) if (entry / "config.toml").exists()}
+
+
+def complete_checkpoint(incomplete: str) -> list[str]:
+    """Shipped names, and folders here that are checkpoints."""
+    here = [str(path.parent) for path in Path().glob("*/config.toml")]
+    here += [str(path.parent) for path in Path().glob("*/*/config.toml")]
+    return [name for name in [*shipped(), *here] if name.startswith(incomplete)]
+
+
+def complete_class(context: typer.Context, incomplete: str) -> list[str]:
+    """The classes of the checkpoint named so far on the line, read without torch."""
+    name = context.params.get("checkpoint") or "small"
+    folder = Path(name) if (Path(name) / "config.toml").exists() else shipped().get(name)
+    try:
+        labels = tomllib.loads((folder / "config.toml").read_text())["labels"] if folder else []
+    except (OSError, ValueError, KeyError):  # a completion must never fail aloud
+        labels = []
+    return [label for label in labels if label.startswith(incomplete)]
+
+
+Checkpoint = Annotated[
+    str | None,
+    typer.Option(
+        "--checkpoint",
+        metavar="FOLDER|NAME",
+        envvar="VISKETCH_CHECKPOINT",
+        help="A checkpoint's folder, or a shipped one's name. By default the shipped 'small'.",
+        autocompletion=complete_checkpoint,
+    ),
+]
+Device = Annotated[
+    str,
+    typer.Option(
+        "--device",
+        metavar="DEVICE",
+        envvar="VISKETCH_DEVICE",
+        help="auto, cpu, cuda, cuda:1 or mps; auto is a CUDA card if there is one, else the CPU.",
+        autocompletion=lambda: ["auto", "cpu", "cuda", "mps"],
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, for programs.")]
+Seed = Annotated[int, typer.Option("--seed", min=0, max=2**32 - 1, help="The same seed gives the same result.")]
+
+
+def resolve(device: str) -> str:
+    """The device to use, checked. Raises UsageError if it is none or not here."""
+    kind, _, number = device.partition(":")
+    if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", device):
+        raise UsageError(f"no device {device!r}; take auto, cpu, cuda, cuda:0, cuda:1 ... or mps")
+    import torch
+
+    cards = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if kind == "auto":
+        return "cuda" if cards else "cpu"
+    if kind == "cuda" and int(number or 0) >= cards:
+        raise UsageError(f"no device {device!r} here ({cards} CUDA cards); take --device cpu or auto")
+    if kind == "mps" and not torch.backends.mps.is_available():
+        raise UsageError("no device 'mps' here; take --device cpu or auto")
+    return device
+
+
+def load(checkpoint: str | None, device: str) -> "ViSketch":
+    """The model that the options name. Raises UsageError, VisketchError."""
+    with console.waiting("Loading the model ..."):
+        device = resolve(device)
+        from visketch.model import ViSketch
+
+        return ViSketch.load(checkpoint, device)
+
+
+def load_parts(model: "ViSketch", *parts: str) -> None:
+    """Load now what will be needed, so that what is wrong with it is said before any work. Raises VisketchError."""
+    with console.waiting("Loading the model ..."):
+        for part in parts:
+            model.part(part)

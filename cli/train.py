@@ -1,0 +1,188 @@
+"""`visketch train`: make a part's weights from a packed data set."""
+
+import os
+import sys
+import time
+from collections import deque
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from visketch.errors import UsageError
+
+from . import console, options
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from visketch.config import Config
+    from visketch.data.store import Store
+    from visketch.objectives import Objective
+
+EVERY = 30.0  # seconds between the lines where there is no terminal for a bar
+MAIN = os.environ.get("RANK", "0") == "0"  # of the processes that torchrun starts, one speaks
+
+
+def train(
+    part: Annotated[
+        Literal["vqvae", "diffusion", "classifier", "refiner"],
+        typer.Argument(
+            metavar="vqvae|diffusion|classifier|refiner",
+            help="vqvae: the code book; diffusion: the coarse stage; refiner needs vqvae and classifier.",
+        ),
+    ],
+    data: Annotated[
+        Path, typer.Option("--data", envvar="VISKETCH_DATA", help="A data set written by `visketch data pack`.")
+    ] = Path("quickdraw.arrow"),
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="The checkpoint's folder; by default runs/<config>.")
+    ] = None,
+    config: Annotated[
+        str, typer.Option("--config", metavar="PRESET|FILE", help="tiny, small, base, or a TOML file.")
+    ] = "small",
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one knob; may be repeated.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option("--seed", min=0, help="Short for --set train.seed=...")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on where the run in --out ended.")] = False,
+    workers: Annotated[int, typer.Option(min=0, max=256, help="Processes that prepare the batches.")] = 0,
+    tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Write metrics for TensorBoard too.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be trained, and stop.")] = False,
+    device: options.Device = "auto",
+    as_json: options.Json = False,
+) -> None:
+    """Train one part of a checkpoint.
+
+    In this order: vqvae, diffusion, classifier, refiner. Ctrl-C stops after the current step with everything saved;
+    the same command with --resume goes on. On several cards or machines:
+    torchrun --nproc-per-node 4 -m visketch.cli.main train ...
+
+    \b
+    Examples:
+      visketch train vqvae --data quickdraw.arrow --out runs/mine
+      visketch train refiner --data quickdraw.arrow --out runs/mine --set train.refiner.steps=5000
+      visketch train classifier --config base --dry-run
+    """
+    choose(device)
+    with console.waiting("Loading ..."):
+        from visketch import config as configs
+        from visketch.data.store import Store
+
+        chosen = configs.load(config, [*(overrides or []), *([f"train.seed={seed}"] if seed is not None else [])])
+        out = out or Path("runs", chosen.name)
+        store = Store.open(data)
+        chosen = chosen.model_copy(update={"labels": tuple(store.labels)})
+        from visketch import train as library
+
+        objective, _ = library.make_objective(part, chosen, out)
+    if dry_run:
+        preview(part, chosen, out, store, objective.parts, as_json)
+        return
+    start = time.perf_counter()
+    with Reporter(part, chosen, objective) as reporter:
+        outcome = library.train(
+            part, store, out, chosen, resume=resume, workers=workers, tensorboard=tensorboard, report=reporter
+        )
+    if MAIN:
+        conclude(part, asdict(outcome) | {"seconds": round(time.perf_counter() - start, 1)}, as_json)
+    if not outcome.finished:
+        raise typer.Exit(console.INTERRUPTED)
+
+
+def choose(device: str) -> None:
+    """Training takes the cards it sees, so a choice is what it is shown. Must come before torch is imported."""
+    kind, _, number = device.partition(":")
+    if kind == "mps":
+        raise UsageError("training runs on cpu or cuda; take --device cpu")
+    if kind == "cuda" and number.isdigit():
+        seen = [card for card in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if card]
+        if seen and int(number) >= len(seen):
+            raise UsageError(f"no device {device!r} here ({len(seen)} CUDA cards); take --device cpu or auto")
+        os.environ["CUDA_VISIBLE_DEVICES"] = seen[int(number)] if seen else number
+        device = "cuda"
+    elif kind == "cpu":
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
+    options.resolve(device)
+
+
+def preview(
+    part: str, config: "Config", out: Path, store: "Store", modules: "dict[str, nn.Module]", as_json: bool
+) -> None:
+    """What would be trained, on what, with which knobs."""
+    parameters = {name: sum(p.numel() for p in module.parameters()) for name, module in modules.items()}
+    knobs = config.model_dump(mode="json", exclude={"labels"})
+    drawings = len(store.rows("train"))
+    if as_json:
+        counts = {"drawings": drawings, "classes": len(store.labels)}
+        console.document({"part": part, "folder": out, "parameters": parameters, **counts, "config": knobs})
+        return
+    import tomli_w
+
+    counts = ", ".join(f"{name} {count:,} parameters" for name, count in parameters.items())
+    console.say(f"# trains   {counts}")
+    console.say(f"# on       {drawings:,} training drawings of {len(store.labels)} classes in {store.path}")
+    console.say(f"# into     {out}", "", tomli_w.dumps(knobs).strip())
+
+
+def conclude(part: str, outcome: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        console.document({"part": part, **outcome})
+        return
+    step, seconds = outcome["step"], console.duration(outcome["seconds"])
+    if outcome["finished"]:
+        metrics = ", ".join(
+            f"{name} {value:.4g}" for name, value in outcome["metrics"].items() if name not in ("norm", "lr")
+        )
+        console.say(f"{part}: {step:,} steps, {metrics or 'already finished'}; {seconds}")
+        console.say(f"written to {outcome['folder']}")
+    else:
+        console.note(f"{part}: stopped at step {step:,}, all saved; the same command with --resume goes on from there")
+
+
+class Reporter:
+    """Training's reports as a bar, or as a line now and then where there is no terminal."""
+
+    def __init__(self, part: str, config: "Config", objective: "Objective") -> None:
+        self.part, self.objective = part, objective
+        self.batch = getattr(config.train, part).batch
+        self.bar = _bar() if MAIN and sys.stderr.isatty() else None
+        self.recent: deque[tuple[float, int, int]] = deque(maxlen=50)  # time, step, sketches so far
+        self.sketches, self.told = 0, time.monotonic()
+
+    def __enter__(self) -> "Reporter":
+        shown: AbstractContextManager = self.bar or nullcontext()
+        shown.__enter__()
+        return self
+
+    def __exit__(self, *problem: object) -> None:
+        if self.bar:
+            self.bar.stop()
+
+    def __call__(self, step: int, steps: int, metrics: dict[str, float]) -> None:
+        now = time.monotonic()
+        self.sketches += self.batch * self.objective.enlarged((step - 1) / steps)
+        self.recent.append((now, step, self.sketches))
+        then, first, before = self.recent[0]
+        seconds = max(now - then, 1e-6)
+        if not MAIN or step == first:
+            return
+        rate = f"{(self.sketches - before) / seconds:.0f} sketches/s"
+        left = f"{console.duration((steps - step) * seconds / (step - first))} left"
+        loss = f"loss {metrics.get('loss', float('nan')):.4f}"
+        if self.bar:
+            if not self.bar.tasks:
+                self.bar.add_task(self.part, total=steps)
+            self.bar.update(self.bar.tasks[0].id, completed=step, loss=loss, rate=rate, left=left)
+        elif now - self.told >= EVERY:
+            self.told = now
+            console.note(f"{self.part} step {step:,} of {steps:,}, {loss}, {rate}, {left}")
+
+
+def _bar():
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
+
+    shown = (TextColumn(f"{{task.fields[{name}]}}") for name in ("loss", "rate", "left"))
+    return console.progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), *shown)

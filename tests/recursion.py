@@ -1,0 +1,121 @@
+"""The quadtree as a textbook has it: nodes, recursion, one sketch at a time. Slow and plain, and sharing no line with
+visketch/quadtree.py, which is tested and timed against it.
+
+A *place* is (level, row, column): which square of the level's grid. All canvases are (h h) numpy arrays.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cache
+
+import numpy as np
+
+Place = tuple[int, int, int]
+
+
+@dataclass
+class Node:
+    level: int
+    row: int
+    column: int
+    rich: bool  # whether it holds more information than the threshold
+    parent: "Node | None" = None
+    children: list["Node"] = field(default_factory=list)
+
+    @property
+    def place(self) -> Place:
+        return self.level, self.row, self.column
+
+
+def square(place: Place, canvas: int) -> tuple[slice, slice]:
+    """The rows and columns of the canvas that a place covers."""
+    level, row, column = place
+    side = canvas >> level
+    return slice(row * side, (row + 1) * side), slice(column * side, (column + 1) * side)
+
+
+def grow(
+    canvas: np.ndarray, depth: int, near: float, threshold: float, place: Place = (0, 0, 0), parent: Node | None = None
+) -> Node:
+    """The tree below a place: split while more than `threshold` of the area is above `-near`, `depth` times at most."""
+    rich = np.mean(canvas[square(place, len(canvas))] > -near) > threshold
+    node = Node(*place, rich=bool(rich), parent=parent)
+    if rich and node.level < depth:
+        for below in children(place):
+            node.children.append(grow(canvas, depth, near, threshold, below, node))
+    return node
+
+
+def children(place: Place) -> list[Place]:
+    level, row, column = place
+    return [(level + 1, 2 * row + down, 2 * column + right) for down in (0, 1) for right in (0, 1)]
+
+
+def leaves(node: Node) -> Iterator[Node]:
+    """The leaves below a node, along the Z-curve."""
+    if not node.children:
+        yield node
+    for child in node.children:
+        yield from leaves(child)
+
+
+def context(node: Node, depth: int) -> list[Place | None]:
+    """The root, then for every level the 3 x 3 places around the node's ancestor there; None where there is none."""
+    ancestors: list[Node] = [node]
+    while ancestors[0].parent is not None:
+        ancestors.insert(0, ancestors[0].parent)
+    slots: list[Place | None] = [(0, 0, 0)]
+    for level in range(1, depth + 1):
+        for down in (-1, 0, 1):
+            for right in (-1, 0, 1):
+                if level >= len(ancestors):
+                    slots.append(None)
+                    continue
+                row, column = ancestors[level].row + down, ancestors[level].column + right
+                inside = 0 <= row < 2**level and 0 <= column < 2**level
+                slots.append((level, row, column) if inside else None)
+    return slots
+
+
+def all_places(depth: int, place: Place = (0, 0, 0)) -> Iterator[Place]:
+    """Every tile down to `depth`."""
+    yield place
+    if place[0] < depth:
+        for below in children(place):
+            yield from all_places(depth, below)
+
+
+@cache
+def z(place: Place) -> int:
+    """Where a place lies on its level's Z-curve."""
+    level, row, column = place
+    return 0 if level == 0 else 4 * z((level - 1, row // 2, column // 2)) + 2 * (row % 2) + column % 2
+
+
+@cache
+def number(place: Place) -> int:
+    """A tile's number among all tiles: first come the levels above."""
+    return sum(4**level for level in range(place[0])) + z(place)
+
+
+def finished(ranks: dict[Place, int], depth: int) -> dict[Place, int]:
+    """For every tile the greatest rank of a leaf that touches it, -1 where none does: by colouring the finest grid."""
+    grid = np.full((2**depth, 2**depth), -1)
+    for place, rank in ranks.items():
+        grid[square(place, 2**depth)] = rank
+    return {place: int(grid[square(place, 2**depth)].max()) for place in all_places(depth)}
+
+
+def enlarge(patch: np.ndarray, scale: int) -> np.ndarray:
+    """Bilinear enlargement, pixel by pixel: centres at halves, the border repeated."""
+    side = len(patch)
+    result = np.empty((side * scale, side * scale))
+    for row in range(side * scale):
+        for column in range(side * scale):
+            y, x = (np.clip((i + 0.5) / scale - 0.5, 0, side - 1) for i in (row, column))
+            top, left = int(y), int(x)
+            below, right = min(top + 1, side - 1), min(left + 1, side - 1)
+            upper = patch[top, left] * (1 - x + left) + patch[top, right] * (x - left)
+            lower = patch[below, left] * (1 - x + left) + patch[below, right] * (x - left)
+            result[row, column] = upper * (1 - y + top) + lower * (y - top)
+    return result

@@ -1,0 +1,213 @@
+"""Checkpoints: what is saved comes back, what does not belong together is refused, in one line."""
+
+import errno
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import parts
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from visketch import checkpoint
+from visketch.errors import VisketchError
+from visketch.model import build
+
+CONFIG = parts.small()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """An encoder, and a refiner that was trained with it."""
+    home = tmp_path / "ours"
+    checkpoint.write_config(home, CONFIG)
+    mark = checkpoint.save_part(home, "encoder", parts.awake(CONFIG, "encoder"), {}, {"step": 7})
+    checkpoint.save_part(home, "refiner", parts.awake(CONFIG, "refiner"), {"encoder": mark}, {})
+    return home
+
+
+def refused(folder: Path, part: str, saying: str) -> None:
+    with pytest.raises(VisketchError, match=saying) as caught:
+        checkpoint.load_part(folder, part, build(CONFIG, part))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("part", checkpoint.PARTS)
+def test_a_part_comes_back_in_half_precision(part: str, tmp_path: Path) -> None:
+    saved, loaded = parts.awake(CONFIG, part), build(CONFIG, part)
+    mark = checkpoint.save_part(tmp_path, part, saved, {}, {"step": 7, "data": {"sources": ["cats"]}})
+    metadata = checkpoint.load_part(tmp_path, part, loaded)
+    assert metadata == checkpoint.read_metadata(tmp_path, part)
+    assert metadata == {"fingerprint": mark, "trained_on": {}, "facts": {"step": 7, "data": {"sources": ["cats"]}}}
+    for name, value in saved.state_dict().items():
+        assert torch.equal(loaded.state_dict()[name], value.half().to(value.dtype)), name
+    assert checkpoint.save_part(tmp_path, part, loaded, {}, {}) == mark, "saved again, it is the same part"
+
+
+def test_the_configuration_comes_back(folder: Path) -> None:
+    assert checkpoint.read_config(folder) == CONFIG
+    changed = parts.small("train.classifier.grow=[0.1, 0.25]", "sketch.pen=0.1", "name=ours")
+    checkpoint.write_config(folder, changed)
+    assert checkpoint.read_config(folder) == changed
+
+
+def test_fingerprints_tell_weights_apart() -> None:
+    one = checkpoint.stored(parts.awake(CONFIG, "classifier"))
+    assert checkpoint.fingerprint(one) == checkpoint.fingerprint(dict(reversed(one.items())))
+    for name in one:
+        other = {key: value.clone() for key, value in one.items()}
+        other[name].flatten()[-1] += 1
+        assert checkpoint.fingerprint(other) != checkpoint.fingerprint(one), name
+
+
+def test_a_part_trained_with_another_encoder_is_refused(folder: Path) -> None:
+    checkpoint.load_part(folder, "refiner", build(CONFIG, "refiner"))
+    checkpoint.save_part(folder, "encoder", parts.awake(CONFIG, "encoder", seed=1), {}, {})
+    refused(folder, "refiner", "trained with encoder .* beside it; train refiner again")
+    (folder / "encoder.safetensors").unlink()
+    refused(folder, "refiner", "has no encoder .it has refiner.")
+
+
+def test_a_missing_part_says_what_is_there(folder: Path, tmp_path: Path) -> None:
+    refused(folder, "vqvae", "has no vqvae .it has encoder, refiner.; train it first")
+    refused(tmp_path / "nowhere", "vqvae", "it has no part at all")
+
+
+@pytest.mark.parametrize("share", [0, 0.0005, 0.01, 0.5, 0.999])
+def test_a_file_cut_short_is_refused(folder: Path, share: float) -> None:
+    path = folder / "encoder.safetensors"
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(len(whole) * share)])
+    refused(folder, "encoder", "encoder.safetensors: not a readable safetensors file")
+
+
+def test_a_damaged_file_is_refused_wherever_the_damage_is(folder: Path) -> None:
+    """Every byte of the metadata, and some of the weights; what still loads must be the very same weights."""
+    path = folder / "refiner.safetensors"
+    whole, expected = path.read_bytes(), checkpoint.stored(parts.awake(CONFIG, "refiner"))
+    header = 8 + int.from_bytes(whole[:8], "little")
+    start = whole.index(b'"__metadata__"')
+    end = whole.index(b"}", whole.index(b'"part"')) + 1
+    survived = 0
+    for place in [*range(start, end), *range(8, header, 97), *range(header, len(whole), len(whole) // 40)]:
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 4]) + whole[place + 1 :])
+        module = build(CONFIG, "refiner")
+        try:
+            checkpoint.load_part(folder, "refiner", module)
+        except VisketchError as error:
+            assert "\n" not in str(error)
+        else:
+            survived += 1
+            assert all(torch.equal(value.half(), expected[name]) for name, value in module.state_dict().items())
+    assert survived < 40, "only the names of metadata that nobody needs may change unnoticed"
+
+
+def test_a_foreign_file_is_refused(folder: Path) -> None:
+    save_file({"weight": torch.zeros(3)}, folder / "vqvae.safetensors")
+    refused(folder, "vqvae", "vqvae.safetensors: not a visketch vqvae")
+    shutil.copy(folder / "encoder.safetensors", folder / "vqvae.safetensors")
+    refused(folder, "vqvae", "not a visketch vqvae")
+    (folder / "vqvae.safetensors").write_text("hello")
+    refused(folder, "vqvae", "not a readable safetensors file")
+
+
+@pytest.mark.parametrize("override", ["encoder.layers=1", "encoder.layers=3", "encoder.width=64"])
+def test_a_part_of_another_configuration_is_refused(folder: Path, override: str) -> None:
+    with pytest.raises(VisketchError, match=r"encoder.safetensors: does not fit .*config.toml") as caught:
+        checkpoint.load_part(folder, "encoder", build(parts.small(override), "encoder"))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("content", [None, b"sketch = [", b"\xff\xfe", b"[sketch]\ncanvass = 64\n"])
+def test_a_folder_without_a_good_configuration_is_refused(folder: Path, content: bytes | None) -> None:
+    path = folder / "config.toml"
+    path.unlink()
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(VisketchError, match="config.toml") as caught:
+        checkpoint.read_config(folder)
+    assert "\n" not in str(caught.value)
+
+
+def test_named_tensors_of_any_kind_come_back(tmp_path: Path) -> None:
+    tensors = {"a/b": torch.randn(2, 3), "flag": torch.tensor(True), "turned": torch.randn(3, 4).T}
+    checkpoint.write_tensors(tmp_path / "deep/state.safetensors", tensors, {"step": "3"})
+    back, metadata = checkpoint.read_tensors(tmp_path / "deep/state.safetensors")
+    assert metadata == {"step": "3"}
+    assert back.keys() == tensors.keys()
+    assert all(torch.equal(back[name], value) for name, value in tensors.items())
+    with pytest.raises(VisketchError, match="not a readable safetensors file"):
+        checkpoint.read_tensors(tmp_path / "nowhere.safetensors")
+
+
+@pytest.mark.parametrize("failing", ["write", "fsync", "replace"])
+def test_a_full_disk_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: str) -> None:
+    path = tmp_path / "part"
+    checkpoint.write_atomically(path, b"old")
+
+    def fail(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    if failing == "write":
+
+        class Full:
+            def __init__(self, name: Path, mode: str) -> None:
+                Path(name).write_bytes(b"half")
+
+            def __enter__(self) -> "Full":
+                return self
+
+            def __exit__(self, *_: object) -> None: ...
+
+            write = fail
+
+        monkeypatch.setattr("builtins.open", Full)
+    else:
+        monkeypatch.setattr(os, failing, fail)
+    with pytest.raises(VisketchError, match="part: cannot be written, No space left on device"):
+        checkpoint.write_atomically(path, b"new")
+    monkeypatch.undo()
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path], "no half file stays"
+
+
+def test_killed_in_the_middle_of_writing_it_leaves_the_old_file(tmp_path: Path) -> None:
+    """Really killed, by a signal that nothing can catch, after the new content and before the rename."""
+    path = tmp_path / "part"
+    checkpoint.write_atomically(path, b"old")
+    script = (
+        "import os, signal, sys; from pathlib import Path; from visketch import checkpoint\n"
+        "os.fsync = lambda _: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "checkpoint.write_atomically(Path(sys.argv[1]), b'new')\n"
+    )
+    assert subprocess.run([sys.executable, "-c", script, path], check=False).returncode == -signal.SIGKILL
+    assert path.read_bytes() == b"old"
+    checkpoint.write_atomically(path, b"newer")  # what the killed one left behind is no obstacle
+    assert path.read_bytes() == b"newer"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("where", ["file/part", "folder"])
+def test_a_place_that_cannot_be_written_is_named(tmp_path: Path, where: str) -> None:
+    (tmp_path / "file").write_text("")
+    (tmp_path / "folder" / "full").mkdir(parents=True)
+    with pytest.raises(VisketchError, match=f"{where}: cannot be written"):
+        checkpoint.write_atomically(tmp_path / where, b"new")
+
+
+def test_find_takes_a_folder_or_the_name_of_a_shipped_one(folder: Path, tmp_path: Path, monkeypatch) -> None:
+    assert checkpoint.find(folder) == folder
+    monkeypatch.setattr(checkpoint.resources, "files", lambda package: tmp_path)
+    assert checkpoint.shipped() == {"ours": folder}
+    assert checkpoint.find("ours") == folder
+    with pytest.raises(VisketchError, match="our: no checkpoint there .*'ours'"):
+        checkpoint.find("our")
+    with pytest.raises(VisketchError, match="small: no checkpoint there"):
+        checkpoint.find()
+    shutil.rmtree(folder)
+    with pytest.raises(VisketchError, match="none is shipped"):
+        checkpoint.find()

@@ -1,0 +1,66 @@
+"""The classifier's pooling: each sketch is judged by its own leaves, all of them, and nothing else."""
+
+import parts
+import pytest
+import torch
+
+from visketch.models.classifier import Classifier
+from visketch.quadtree import Leaves
+
+COUNTS = [3, 0, 1, 14, 7]  # leaves of each sketch
+
+
+@pytest.fixture(scope="module")
+def classifier() -> Classifier:
+    return parts.awake(parts.small("classifier.layers=2"), "classifier")
+
+
+def packed(counts: list[int]) -> Leaves:
+    sketch = torch.repeat_interleave(torch.arange(len(counts)), torch.tensor(counts))
+    z = torch.cat([torch.arange(count) for count in counts])
+    return Leaves(sketch, torch.full_like(sketch, 2), z)
+
+
+@pytest.fixture(scope="module")
+def cls() -> torch.Tensor:
+    return torch.randn(sum(COUNTS), 32, generator=torch.Generator().manual_seed(0))
+
+
+@torch.no_grad()
+def test_padding_changes_nothing(classifier: Classifier, cls: torch.Tensor) -> None:
+    leaves = packed(COUNTS)
+    logits, votes = classifier(cls, leaves, len(COUNTS))
+    assert logits.shape == (len(COUNTS), 3)
+    assert votes.shape == (len(cls), 3)
+    for sketch, count in enumerate(COUNTS):
+        own = leaves.sketch == sketch
+        alone, own_votes = classifier(cls[own], packed([count]), 1)
+        torch.testing.assert_close(alone[0], logits[sketch], rtol=0, atol=1e-5)
+        torch.testing.assert_close(own_votes, votes[own], rtol=0, atol=1e-5)
+
+
+@torch.no_grad()
+def test_every_leaf_of_a_sketch_counts_and_no_other(classifier: Classifier, cls: torch.Tensor) -> None:
+    leaves = packed(COUNTS)
+    logits, _ = classifier(cls, leaves, len(COUNTS))
+    for leaf in range(len(cls)):
+        changed = cls.clone()
+        changed[leaf] = -changed[leaf]
+        difference = (classifier(changed, leaves, len(COUNTS))[0] - logits).abs().amax(dim=1)
+        moved = [sketch for sketch in range(len(COUNTS)) if difference[sketch] > 1e-5]
+        assert moved == [int(leaves.sketch[leaf])]
+
+
+@torch.no_grad()
+def test_the_order_of_the_leaves_does_not_matter(classifier: Classifier, cls: torch.Tensor) -> None:
+    """Their places are in the CLS vectors already."""
+    last, turned = cls[-7:], cls[-7:].flip(0)
+    one, other = classifier(last, packed([7]), 1)[0], classifier(turned, packed([7]), 1)[0]
+    torch.testing.assert_close(one, other, rtol=0, atol=1e-5)
+
+
+@torch.no_grad()
+def test_a_sketch_without_leaves_gets_an_answer(classifier: Classifier, cls: torch.Tensor) -> None:
+    logits, votes = classifier(cls[:0], packed([0, 0]), 2)
+    assert logits.isfinite().all()
+    assert votes.shape == (0, 3)

@@ -1,0 +1,117 @@
+"""The coarse stage: it learns, and its samples depend on their own noise, their class and nothing else."""
+
+import drawings
+import parts
+import pytest
+import torch
+
+from visketch import config, quadtree, sdf
+from visketch.models.diffusion import Diffusion
+
+TILE, CLASSES = 16, 3
+
+
+@pytest.fixture(scope="module")
+def diffusion() -> Diffusion:
+    return parts.awake(parts.small(), "diffusion")
+
+
+@pytest.fixture
+def noise() -> torch.Tensor:
+    return torch.randn(4, TILE, TILE, generator=torch.Generator().manual_seed(0))
+
+
+LABEL = torch.tensor([0, 1, 2, 1])
+
+
+def test_the_loss_falls() -> None:
+    settings = parts.small()
+    diffusion = parts.awake(settings, "diffusion").train()
+    fields = torch.stack([torch.from_numpy(sdf.render(sketch, settings.sketch)) for sketch in drawings.draw_many(6)])
+    root, label = quadtree.tiles(fields, 2)[:, 0], torch.arange(6) % CLASSES
+    noise, time = torch.randn_like(root), torch.linspace(0.1, 0.9, 6)
+    optimizer = torch.optim.AdamW(diffusion.parameters(), lr=3e-3)
+    losses = []
+    for step in range(30):
+        torch.manual_seed(step)
+        loss = diffusion.loss(root, label, noise, time)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.7 * losses[0]
+
+
+@torch.no_grad()
+def test_the_loss_is_the_error_of_the_flow_from_field_to_noise(diffusion: Diffusion, noise: torch.Tensor) -> None:
+    field, time = torch.rand(4, TILE, TILE) * 2 - 1, torch.tensor([0.0, 0.3, 0.7, 1.0])
+    expected = 0.0
+    for i in range(4):
+        between = (1 - time[i]) * field[i] + time[i] * noise[i]
+        flow = diffusion.flow(between[None], time[i : i + 1], LABEL[i : i + 1])[0]
+        expected += (flow - (noise[i] - field[i])).square().mean().item() / 4
+    assert diffusion.loss(field, LABEL, noise, time).item() == pytest.approx(expected, rel=1e-4)
+
+
+def times(diffusion: Diffusion, noise: torch.Tensor, steps: int) -> list[float]:
+    """The times at which sampling asks for the flow."""
+    seen: list[float] = []
+    flow = diffusion.flow
+    diffusion.flow = lambda x, time, label: (seen.append(time[0].item()), flow(x, time, label))[1]
+    try:
+        diffusion.sample(LABEL[:1], noise[:1], steps, guidance=1.0)
+    finally:
+        del diffusion.flow
+    return seen
+
+
+def test_sampling_starts_at_pure_noise_and_ends_near_the_sketch(diffusion: Diffusion, noise: torch.Tensor) -> None:
+    seen = times(diffusion, noise, 20)
+    assert len(seen) == 20
+    assert seen[0] == 1
+    assert all(before > after > 0 for before, after in zip(seen, seen[1:], strict=False))
+
+
+@pytest.mark.parametrize("guidance", [1.0, 2.0])
+@torch.no_grad()
+def test_a_sample_is_what_eulers_method_gives(diffusion: Diffusion, noise: torch.Tensor, guidance: float) -> None:
+    """With the scheduler's own times; guidance 1 is the plain conditional flow."""
+    fast = diffusion.sample(LABEL, noise, 4, guidance)
+    grid = [*times(diffusion, noise, 4), 0.0]
+    for i in range(4):
+        x = noise[i : i + 1]
+        for time, next_time in zip(grid, grid[1:], strict=False):
+            flow = diffusion.flow(x, torch.tensor([time]), LABEL[i : i + 1])
+            if guidance != 1:
+                without = diffusion.flow(x, torch.tensor([time]), torch.tensor([CLASSES]))
+                flow = without + guidance * (flow - without)
+            x = x + (next_time - time) * flow
+        torch.testing.assert_close(fast[i], x[0].clamp(-1, 1), rtol=0, atol=1e-4)
+
+
+def test_guidance_one_is_no_guidance(diffusion: Diffusion, noise: torch.Tensor) -> None:
+    one, nearly = (diffusion.sample(LABEL, noise, 4, guidance) for guidance in (1.0, 1 + 1e-6))
+    torch.testing.assert_close(one, nearly, rtol=0, atol=1e-4)
+    assert (diffusion.sample(LABEL, noise, 4, 3.0) - one).abs().max() > 1e-2
+
+
+def test_the_same_noise_gives_the_same_sample_whatever_is_beside_it(diffusion: Diffusion, noise: torch.Tensor) -> None:
+    together = diffusion.sample(LABEL, noise)
+    assert torch.equal(diffusion.sample(LABEL, noise), together)
+    for i in range(4):
+        alone = diffusion.sample(LABEL[i : i + 1], noise[i : i + 1])
+        torch.testing.assert_close(alone[0], together[i], rtol=0, atol=1e-4)
+
+
+def test_noise_and_class_both_matter(diffusion: Diffusion, noise: torch.Tensor) -> None:
+    sample = diffusion.sample(LABEL, noise)
+    assert (diffusion.sample((LABEL + 1) % CLASSES, noise) - sample).abs().amax(dim=(1, 2)).min() > 1e-3
+    assert (diffusion.sample(LABEL, -noise) - sample).abs().amax(dim=(1, 2)).min() > 1e-2
+    assert sample.abs().max() <= 1
+
+
+def test_progress_and_the_configured_steps(noise: torch.Tensor, diffusion: Diffusion) -> None:
+    told: list[tuple[int, int]] = []
+    diffusion.sample(LABEL, noise, progress=lambda step, steps: told.append((step, steps)))
+    assert told == [(i + 1, diffusion.config.steps) for i in range(diffusion.config.steps)]
+    assert diffusion.config == config.load("tiny").diffusion

@@ -1,0 +1,161 @@
+"""The leaf encoder: what it is shown, slot by slot, and that a leaf's answer is its own."""
+
+import drawings
+import parts
+import pytest
+import torch
+from torch import Tensor
+
+from visketch import quadtree, sdf
+from visketch.models.encoder import LeafEncoder, _waves, context_index, mixed_index
+from visketch.quadtree import Leaves
+from visketch.refining import inked_leaves
+
+SHAPE = parts.small().sketch
+
+
+@pytest.fixture(scope="module")
+def encoder() -> LeafEncoder:
+    return parts.awake(parts.small(), "encoder")
+
+
+@pytest.fixture(scope="module")
+def canvas() -> Tensor:
+    """Four drawings and a blank sheet."""
+    drawn = [torch.from_numpy(sdf.render(sketch, SHAPE)) for sketch in drawings.draw_many(4)]
+    return torch.stack([*drawn[:2], torch.full_like(drawn[0], -1), *drawn[2:]])
+
+
+@torch.no_grad()
+def test_blank_tiles_share_one_pass_and_get_what_their_own_would_give(encoder: LeafEncoder, canvas: Tensor) -> None:
+    tiles = quadtree.tiles(canvas, SHAPE.depth)
+    assert 0.2 < (tiles.amax(dim=(2, 3)) == -1).float().mean() < 0.8
+    seen: list[int] = []
+    hook = encoder.stem.register_forward_hook(lambda module, inputs, output: seen.append(len(inputs[0])))
+    embedded = encoder.embed(tiles)
+    hook.remove()
+    assert seen == [1 + int((tiles.amax(dim=(2, 3)) > -1).sum())]
+    plain = encoder.stem(tiles.flatten(0, 1)).unflatten(0, tiles.shape[:2])
+    torch.testing.assert_close(embedded, plain, rtol=0, atol=1e-5)
+
+
+def test_gradients_reach_the_stem_through_shared_blanks(encoder: LeafEncoder) -> None:
+    tiles = torch.full((1, 3, 16, 16), -1.0)
+    encoder.zero_grad()
+    encoder.embed(tiles).sum().backward()
+    shared = encoder.stem.out.weight.grad.clone()
+    encoder.zero_grad()
+    encoder.stem(tiles[0]).sum().backward()
+    torch.testing.assert_close(shared, encoder.stem.out.weight.grad, rtol=1e-5, atol=1e-5)
+    encoder.zero_grad()
+
+
+def tokens(encoder: LeafEncoder, *given) -> Tensor:
+    """CLS and the slots as they enter the encoder: the input of its first norm."""
+    seen: list[Tensor] = []
+    hook = encoder.norm_in.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
+    encoder(*given)
+    hook.remove()
+    return seen[0]
+
+
+@torch.no_grad()
+def test_slots_hold_what_a_slow_loop_puts_there(encoder: LeafEncoder) -> None:
+    """Two canvases one after another, as in refining: tile i of the second is number m + i."""
+    m = quadtree.first_tile(3)
+    embedded = torch.randn(3, 2 * m, 32)
+    leaves = Leaves(torch.tensor([0, 0, 2]), torch.tensor([2, 1, 2]), torch.tensor([0, 3, 9]))
+    refined = torch.randint(2, (3, 19)).float()
+    index = context_index(leaves, 2)
+    index = torch.where((index >= 0) & (refined > 0), index + m, index)
+    expected = torch.empty(3, 19, 32)
+    for leaf in range(3):
+        for slot in range(19):
+            tile = int(index[leaf, slot])
+            token = encoder.none[0] if tile < 0 else embedded[leaves.sketch[leaf], tile]
+            expected[leaf, slot] = token + encoder.slot[slot] + refined[leaf, slot] * encoder.refined
+    shown = tokens(encoder, embedded, leaves, index, refined)
+    torch.testing.assert_close(shown[:, 1:], expected, rtol=0, atol=1e-6)
+
+
+@torch.no_grad()
+def test_cls_starts_as_the_leafs_own_tile(encoder: LeafEncoder) -> None:
+    """Whatever its level: the slot where the tile finds itself in its context."""
+    level = torch.tensor([0] + [1] * 4 + [2] * 16)
+    every = Leaves(torch.zeros(21, dtype=torch.long), level, torch.arange(21) - (4**level - 1) // 3)
+    index = context_index(every, 2)
+    x = tokens(encoder, torch.randn(1, 21, 32), every, index)
+    beside = x[:, 0] - encoder.place(_waves(quadtree.place(every))) - encoder.cls
+    for leaf in range(21):
+        own = index[leaf].tolist().index(leaf)
+        torch.testing.assert_close(beside[leaf], x[leaf, 1 + own], rtol=0, atol=1e-5)
+
+
+@torch.no_grad()
+def test_classifying_is_the_last_frame_of_generating(encoder: LeafEncoder, canvas: Tensor) -> None:
+    """Left out, `refined` means that everything is."""
+    leaves = inked_leaves(canvas, SHAPE, SHAPE.depth)
+    embedded, index = encoder.embed(quadtree.tiles(canvas, SHAPE.depth)), context_index(leaves, SHAPE.depth)
+    every = encoder(embedded, leaves, index, torch.ones(index.shape))
+    torch.testing.assert_close(encoder(embedded, leaves, index), every, rtol=0, atol=0)
+    assert (encoder(embedded, leaves, index, torch.zeros(index.shape)) - every).abs().max() > 1e-2
+
+
+@pytest.mark.parametrize("order", ["one-by-one", "waves"])
+def test_a_slot_shows_the_refined_tile_once_all_its_leaves_are_drawn(canvas: Tensor, order: quadtree.Order) -> None:
+    leaves = inked_leaves(canvas, SHAPE, SHAPE.depth)
+    rank = quadtree.ranks(leaves, order)
+    finished = quadtree.finished(leaves, rank, len(canvas), SHAPE.depth)
+    plain, m = context_index(leaves, SHAPE.depth), quadtree.first_tile(SHAPE.depth + 1)
+    index, refined = mixed_index(leaves, rank, finished, SHAPE.depth)
+    for leaf in range(len(leaves)):
+        for slot, tile in enumerate(plain[leaf].tolist()):
+            done = tile >= 0 and finished[leaves.sketch[leaf], tile] < rank[leaf]
+            assert index[leaf, slot] == (tile + m if done else tile)
+            assert refined[leaf, slot] == float(done)
+        assert refined[leaf, 0] == 0, "the root holds the leaf itself, so it is never finished"
+
+
+@torch.no_grad()
+def test_a_leaf_is_the_same_alone_or_packed(encoder: LeafEncoder, canvas: Tensor) -> None:
+    leaves = inked_leaves(canvas, SHAPE, SHAPE.depth)
+    embedded, index = encoder.embed(quadtree.tiles(canvas, SHAPE.depth)), context_index(leaves, SHAPE.depth)
+    packed = encoder(embedded, leaves, index)
+    for leaf in range(0, len(leaves), 5):
+        one = slice(leaf, leaf + 1)
+        torch.testing.assert_close(encoder(embedded, leaves[one], index[one]), packed[one], rtol=0, atol=1e-5)
+    # And so is a sketch: its tiles embedded alone, its leaves packed alone.
+    own = leaves.sketch == 3
+    alone = inked_leaves(canvas[3:4], SHAPE, SHAPE.depth)
+    assert torch.equal(alone.tile, leaves.tile[own])
+    embedded = encoder.embed(quadtree.tiles(canvas[3:4], SHAPE.depth))
+    again = encoder(embedded, alone, context_index(alone, SHAPE.depth))
+    torch.testing.assert_close(again, packed[own], rtol=0, atol=1e-5)
+
+
+@torch.no_grad()
+def test_cls_knows_where_its_leaf_lies(encoder: LeafEncoder) -> None:
+    """Two leaves that are shown the same tokens are told apart by their place."""
+    leaves = Leaves(torch.zeros(2, dtype=torch.long), torch.tensor([2, 2]), torch.tensor([3, 12]))
+    index = torch.full((2, 19), -1)
+    out = encoder(torch.randn(1, 21, 32), leaves, index)
+    assert (out[0] - out[1]).abs().max() > 1e-3
+
+
+@torch.no_grad()
+def test_a_shallower_tree_is_fewer_slots(encoder: LeafEncoder, canvas: Tensor) -> None:
+    """Training begins with the root alone, then four leaves: the same encoder, the first slots."""
+    for depth in (0, 1):
+        small = torch.nn.functional.avg_pool2d(canvas[:, None], 4 >> depth)[:, 0]
+        leaves = inked_leaves(small, SHAPE, depth)
+        out = encoder(encoder.embed(quadtree.tiles(small, depth)), leaves, context_index(leaves, depth))
+        assert out.shape == (len(leaves), 1 + 9 * depth + 1, 32)
+        assert out.isfinite().all()
+
+
+@torch.no_grad()
+def test_no_leaves_are_no_rows(encoder: LeafEncoder) -> None:
+    blank = torch.full((2, 64, 64), -1.0)
+    leaves = inked_leaves(blank, SHAPE, SHAPE.depth)
+    out = encoder(encoder.embed(quadtree.tiles(blank, SHAPE.depth)), leaves, context_index(leaves, SHAPE.depth))
+    assert out.shape == (0, 20, 32)

@@ -1,0 +1,200 @@
+"""What a newcomer calls: classify, generate, refine, and the sampling of codes."""
+
+import drawings
+import numpy as np
+import parts
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from visketch import checkpoint
+from visketch.errors import UsageError, VisketchError
+from visketch.model import Frame, Prediction, ViSketch, build, pick
+from visketch.strokes import Sketch
+
+CONFIG = parts.small()
+
+
+@pytest.fixture(scope="module")
+def model() -> ViSketch:
+    return ViSketch(CONFIG, **{name: parts.awake(CONFIG, name) for name in checkpoint.PARTS})
+
+
+def test_classify_ranks_the_classes(model: ViSketch) -> None:
+    sketches = drawings.draw_many(3)
+    rows = model.classify(sketches, top=2)
+    logits = model.logits(model.render(sketches))
+    for row, said in zip(rows, logits.softmax(dim=1), strict=True):
+        order = said.argsort(descending=True)[:2]
+        assert [prediction.label for prediction in row] == [parts.LABELS[i] for i in order]
+        assert [prediction.probability for prediction in row] == pytest.approx(said[order].tolist())
+    every = model.classify(sketches, top=99)[0]
+    assert {prediction.label for prediction in every} == set(parts.LABELS)
+    assert sum(prediction.probability for prediction in every) == pytest.approx(1)
+
+
+def test_a_sketch_is_classified_the_same_beside_any_other(model: ViSketch) -> None:
+    sketches = drawings.draw_many(4)
+    together = model.logits(model.render(sketches))
+    for i, sketch in enumerate(sketches):
+        torch.testing.assert_close(model.logits(model.render([sketch]))[0], together[i], rtol=0, atol=1e-4)
+
+
+def test_strokes_and_their_pixels_are_one_drawing(model: ViSketch) -> None:
+    """The probabilities barely move when the drawing comes as a raster."""
+    sketch = drawings.draw("house")
+    pixels = model.ink(model.render([sketch]))[0].numpy() > 0.5
+    one, other = (model.logits(model.render([form])).softmax(dim=1) for form in (sketch, Sketch(pixels=pixels)))
+    assert (one - other).abs().max() < 0.1
+
+
+def test_a_blank_sketch_is_refused_and_a_dot_is_not(model: ViSketch) -> None:
+    with pytest.raises(VisketchError, match="blank"):
+        model.classify([Sketch(strokes=())])
+    assert isinstance(model.classify([Sketch(strokes=(np.zeros((1, 2), np.float32),))])[0][0], Prediction)
+
+
+def test_an_unknown_class_names_the_nearest(model: ViSketch) -> None:
+    for call in (lambda: model.generate("hause"), lambda: model.label_of("hause")):
+        with pytest.raises(UsageError, match="hause.*'house'"):
+            call()
+
+
+def test_a_part_that_is_not_there_is_named() -> None:
+    with pytest.raises(UsageError, match="diffusion"):
+        ViSketch(CONFIG).generate("cat")
+    with pytest.raises(UsageError, match="encodr.*'encoder'"):
+        build(CONFIG, "encodr")
+
+
+def test_parts_are_read_when_they_are_needed(tmp_path) -> None:
+    checkpoint.write_config(tmp_path, CONFIG)
+    for name in ("encoder", "classifier"):
+        checkpoint.save_part(tmp_path, name, parts.awake(CONFIG, name), {}, {})
+    model = ViSketch.load(tmp_path)
+    assert model.labels == list(parts.LABELS)
+    assert model.classify([drawings.draw("cat")])[0][0].label in parts.LABELS
+    with pytest.raises(VisketchError, match="has no diffusion .it has encoder, classifier."):
+        model.generate("cat")
+
+
+@pytest.mark.parametrize("order", ["waves", "one-by-one"])
+def test_the_same_seed_gives_the_same_sketches_and_n_does_not_matter(model: ViSketch, order: str) -> None:
+    three = model.generate("cat", 3, seed=5, order=order)
+    assert three.shape == (3, 64, 64)
+    assert three.abs().max() <= 1
+    assert torch.equal(model.generate("cat", 3, seed=5, order=order), three)
+    one = model.generate("cat", 1, seed=5, order=order)
+    torch.testing.assert_close(one[0], three[0], rtol=0, atol=1e-3)
+    # Sketch i has the seed `seed + i`, so a later seed is a later sketch.
+    torch.testing.assert_close(model.generate("cat", 1, seed=7, order=order)[0], three[2], rtol=0, atol=1e-3)
+    assert (three[0] - three[1]).abs().max() > 0.1
+
+
+def test_several_classes_come_one_after_another(model: ViSketch) -> None:
+    both = model.generate(["cat", "star"], 2, seed=1)
+    for i, label in enumerate(["cat", "star"]):
+        torch.testing.assert_close(model.generate(label, 2, seed=1), both[2 * i : 2 * i + 2], rtol=0, atol=1e-3)
+    assert (both[0] - both[2]).abs().max() > 0.1, "the class matters, though the noise is the same"
+
+
+def test_frames_tell_how_far_it_is_and_end_with_the_result(model: ViSketch) -> None:
+    frames: list[Frame] = []
+    result = model.generate("cat", 2, steps=3, watch=frames.append)
+    coarse, refine = ([frame for frame in frames if frame.stage == stage] for stage in ("coarse", "refine"))
+    assert frames == [*coarse, *refine]
+    assert [(frame.done, frame.total) for frame in coarse] == [(1, 3), (2, 3), (3, 3)]
+    assert [frame.done for frame in refine] == list(range(1, refine[0].total + 1))
+    assert len(refine) <= 4 * CONFIG.sketch.depth + 1, "in waves"
+    assert torch.equal(refine[-1].canvas, result)
+    assert (refine[0].canvas - result).abs().max() > 1e-3
+
+
+def test_coarse_only_is_where_refining_begins(model: ViSketch) -> None:
+    frames: list[Frame] = []
+    coarse = model.generate("cat", 1, seed=3, coarse_only=True, watch=frames.append)
+    assert {frame.stage for frame in frames} == {"coarse"}
+    *_, last = model.refine(coarse, torch.tensor([0]), seeds=[3])
+    torch.testing.assert_close(last.canvas, model.generate("cat", 1, seed=3), rtol=0, atol=1e-4)
+
+
+def test_refining_one_by_one_takes_a_step_a_leaf(model: ViSketch) -> None:
+    canvas = model.render([drawings.draw("cat")])
+    leaves = model.embed(canvas)[1]
+    frames = list(model.refine(canvas, torch.tensor([0]), seeds=[0], order="one-by-one"))
+    assert [frame.total for frame in frames] == [len(leaves)] * len(leaves)
+
+
+def test_a_blank_canvas_is_refined_into_nothing(model: ViSketch) -> None:
+    assert list(model.refine(torch.full((1, 64, 64), -1.0), torch.tensor([0]), seeds=[0])) == []
+
+
+def test_training_goes_on_after_inference_in_one_process(model: ViSketch) -> None:
+    """Tables cached in inference mode must not be inference tensors that autograd refuses."""
+    from visketch import quadtree
+    from visketch.objectives import classify_loss
+
+    quadtree.context.cache_clear()
+    quadtree._level_of.cache_clear()
+    canvas = model.render(drawings.draw_many(2))
+    model.logits(canvas)
+    encoder, classifier = parts.awake(CONFIG, "encoder"), parts.awake(CONFIG, "classifier")
+    batch = {"canvas": canvas, "label": torch.tensor([0, 1]), "score": torch.rand(2, 21)}
+    classify_loss(encoder, classifier, CONFIG.sketch, batch, 3, 0.1, 0.3)[0].backward()
+    assert encoder.cls.grad.abs().max() > 0
+
+
+def slow_pick(logits: list[float], chance: float, temperature: float, top_p: float) -> set[int]:
+    """Nucleus sampling as it is told; all codes that rounding may allow."""
+    weights = [np.exp((value - max(logits)) / temperature) for value in logits]
+    order = sorted(range(len(logits)), key=lambda code: -weights[code])
+    kept, mass = [], 0.0
+    for code in order:
+        if kept and mass >= top_p:
+            break
+        kept.append(code)
+        mass += weights[code] / sum(weights)
+    total = sum(weights[code] for code in kept)
+    allowed, mass = set(), 0.0
+    for code in kept:
+        low, mass = mass, mass + weights[code] / total
+        if low - 1e-5 <= chance <= mass + 1e-5:
+            allowed.add(code)
+    return allowed
+
+
+@given(
+    logits=st.lists(st.integers(-80, 80).map(lambda i: i / 10), min_size=2, max_size=12, unique=True),
+    chance=st.floats(0, 1, exclude_max=True, width=32),
+    temperature=st.sampled_from([0.3, 0.7, 1.0, 2.0]),
+    top_p=st.sampled_from([0.0, 0.123, 0.5, 0.95, 1.0]),
+)
+@settings(max_examples=100, deadline=None)
+def test_pick_is_nucleus_sampling(logits: list[float], chance: float, temperature: float, top_p: float) -> None:
+    code = pick(torch.tensor([logits]), torch.tensor([chance]), temperature, top_p)
+    assert int(code) in slow_pick(logits, chance, temperature, top_p)
+
+
+def test_pick_draws_each_code_as_often_as_is_due() -> None:
+    logits, n = torch.tensor([0.0, 1.0, 2.0, -1.0]), 20_000
+    codes = pick(logits.expand(n, 4), torch.rand(n, generator=torch.Generator().manual_seed(0)), 1.0, 1.0)
+    share: Tensor = torch.bincount(codes, minlength=4) / n
+    torch.testing.assert_close(share, logits.softmax(dim=0), rtol=0, atol=0.02)
+
+
+def test_pick_at_temperature_nought_takes_the_best() -> None:
+    logits = torch.randn(50, 9)
+    assert torch.equal(pick(logits, torch.rand(50), 0.0, 0.5), logits.argmax(dim=1))
+
+
+@pytest.mark.parametrize("top_p", [0.0, 0.5, 0.95])
+def test_pick_never_leaves_the_nucleus_even_at_the_greatest_chance(top_p: float) -> None:
+    """The largest float below 1, times a rounded sum, may be that sum."""
+    logits = torch.randn(5000, 64, generator=torch.Generator().manual_seed(0)) * 3
+    chance = torch.full((5000,), 1 - 2**-24)
+    probability, order = logits.softmax(dim=1).sort(dim=1, descending=True)
+    best = (order == pick(logits, chance, 1.0, top_p)[:, None]).nonzero()[:, 1]
+    before = probability.cumsum(dim=1).gather(1, best[:, None])[:, 0] - probability.gather(1, best[:, None])[:, 0]
+    assert ((before < top_p + 1e-5) | (best == 0)).all()
