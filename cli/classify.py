@@ -131,8 +131,8 @@ def within(file: Path, name: str) -> Iterator[tuple[str, "Sketch | str"]]:
         problems.clear()
         if sketch is None:
             return
-        which = sketch.source.removeprefix(str(file)).lstrip(":")
-        yield f"{name}#{which}" if which else name, sketch
+        number = sketch.source.removeprefix(str(file)).lstrip(":")
+        yield f"{name}#{number}" if number else name, sketch
 
 
 def standard_input() -> Iterator[tuple[str, "Sketch | str"]]:

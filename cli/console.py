@@ -15,6 +15,7 @@ from visketch.errors import UsageError, VisketchError
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.progress import Progress, ProgressColumn
 
 OK, FAILED, MISUSED, INTERRUPTED = 0, 1, 2, 130
 
@@ -105,7 +106,7 @@ def _looks_numeric(value: object) -> bool:
     return isinstance(value, str) and value.strip(" %-").replace(",", "").replace(".", "", 1).isdigit()
 
 
-def progress(*columns: object):
+def progress(*columns: "ProgressColumn") -> "Progress":
     """A bar on stderr that vanishes when it is done; nothing where stderr is no terminal.
 
     Stdout is left alone: rich would send what is printed to the bar's own stream.
@@ -173,7 +174,8 @@ def _explain(problem: BaseException) -> tuple[str, int]:
         return f"{where}{problem.strerror or problem}; make room or choose another place", FAILED
     if isinstance(problem, MemoryError) or type(problem).__name__ == "OutOfMemoryError":
         return "out of memory; ask for less at once, or take --device cpu", FAILED
-    return f"unexpected {type(problem).__name__}: {problem} (a bug: visketch --debug ... shows where)", FAILED
+    what = next(iter(str(problem).splitlines()), "")
+    return f"unexpected {type(problem).__name__}: {what} (a bug: visketch --debug ... shows where)", FAILED
 
 
 def _give_up_stdout() -> None:

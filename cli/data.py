@@ -52,18 +52,18 @@ def fetch(
       visketch data fetch cat dog 'alarm clock' --limit 5000
       visketch data fetch all --limit 1000 --out data/quickdraw
     """
-    from rich.progress import BarColumn, DownloadColumn, TextColumn
+    from rich.progress import BarColumn, DownloadColumn, TaskID, TextColumn
 
     from visketch.data import fetch as library
 
     wanted = [] if "all" in classes else classes
     with console.progress(TextColumn("{task.description}"), BarColumn(), DownloadColumn()) as bar:
-        tasks: dict[str, int] = {}
+        tasks: dict[str, TaskID] = {}
 
         def report(label: str, here: int, size: int) -> None:
             if label not in tasks:
                 tasks[label] = bar.add_task(label, total=None if limit else size)
-            bar.update(tasks[label], completed=here, visible=limit is not None or here < size)  # type: ignore[arg-type]
+            bar.update(tasks[label], completed=here, visible=limit is not None or here < size)
 
         files = library.fetch(wanted, root, out, limit, progress=report)
     sizes = {file: file.stat().st_size for file in files}

@@ -42,7 +42,7 @@ def vqvae(
     Example:
       visketch evaluate vqvae --data quickdraw.arrow --limit 2000
     """
-    model, store = load(checkpoint, device, data, "vqvae")
+    model, store = load(checkpoint, device, data, split, "vqvae")
     from visketch import evaluate as library
 
     with console.progress() as bar:
@@ -77,7 +77,7 @@ def classify(
     Example:
       visketch evaluate classify --data quickdraw.arrow --split test
     """
-    model, store = load(checkpoint, device, data, "encoder", "classifier")
+    model, store = load(checkpoint, device, data, split, "encoder", "classifier")
     from visketch import evaluate as library
 
     with console.progress() as bar:
@@ -124,9 +124,8 @@ def generate(
     Example:
       visketch evaluate generate --class cat --class owl -n 100
     """
-    model, store = load(checkpoint, device, data, "encoder", "classifier", "diffusion", "refiner", "vqvae")
-    classes = classes or [name for name in USUAL if name in model.labels and name in store.labels] or model.labels[:7]
-    check_classes(model, store, classes, split)
+    model, store = load(checkpoint, device, data, split, "encoder", "classifier", "diffusion", "refiner", "vqvae")
+    classes = classes or (USUAL if {*USUAL} <= {*model.labels} & {*store.labels} else store.labels[: len(USUAL)])
     from visketch import evaluate as library
 
     with console.progress() as bar:
@@ -166,23 +165,16 @@ def generate(
     console.table(columns, table)
 
 
-def load(checkpoint: str | None, device: str, data: Path, *parts: str) -> "tuple[ViSketch, Store]":
+def load(checkpoint: str | None, device: str, data: Path, split: str, *parts: str) -> "tuple[ViSketch, Store]":
     """The model with its parts, and the data set. Raises UsageError, VisketchError."""
     from visketch.data.store import Store
 
     store = Store.open(data)
+    if not len(store.rows(split)):
+        raise UsageError(f"{data}: has no {split} drawing; choose another --split")
     model = options.load(checkpoint, device)
     options.load_parts(model, *parts)
     return model, store
-
-
-def check_classes(model: "ViSketch", store: "Store", classes: list[str], split: str) -> None:
-    """Raises UsageError for a class that the model or the data set does not know, or of which the split has none."""
-    present = {store.labels[number] for number in set(store.label[store.rows(split)].tolist())}
-    for name in classes:
-        model.label_of(name)
-        if name not in present:
-            raise UsageError(f"{store.path}: no {split} drawing of {name!r}; choose classes with --class")
 
 
 def about(data: Path, split: str, model: "ViSketch") -> dict[str, Any]:

@@ -166,9 +166,7 @@ def stem(label: str) -> str:
 def show(result: dict[str, Any], classes: list[str], n: int) -> None:
     """The result for people."""
     sheet = result["sheet"]
-    what = (
-        f"{n} of each of {len(classes)} classes" if len(classes) > 1 else f"{n} × {classes[0]}" if n > 1 else classes[0]
-    )
+    what = f"{n} each of {', '.join(classes)}" if len(classes) > 1 else f"{n} × {classes[0]}" if n > 1 else classes[0]
     if result["paths"] == [sheet]:
         console.say(f"{what}: {sheet}")
     else:

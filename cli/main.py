@@ -3,6 +3,7 @@
 Imports nothing heavy, so that --help is there at once; a verb imports what it needs when it runs.
 """
 
+import io
 import sys
 import warnings
 from typing import Annotated, Any
@@ -53,18 +54,19 @@ app.add_typer(data, name="data")
 app.add_typer(evaluate, name="evaluate")
 
 
-def version(wanted: bool) -> None:
+def print_version(wanted: bool) -> bool:
     if wanted:
         from importlib.metadata import version
 
         print(f"visketch {version('visketch')}")
         raise typer.Exit
+    return wanted
 
 
 @app.callback()
 def main(
     version: Annotated[
-        bool, typer.Option("--version", help="Print the version and exit.", callback=version, is_eager=True)
+        bool, typer.Option("--version", help="Print the version and exit.", callback=print_version, is_eager=True)
     ] = False,
     debug: Annotated[
         bool, typer.Option("--debug", help="Show where an error came from.", envvar="VISKETCH_DEBUG")
@@ -79,7 +81,8 @@ def main(
 def run() -> None:
     """The entry point."""
     for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="backslashreplace")  # a file name may be no valid text
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a file name may be no valid text
     app(prog_name="visketch")
 
 

@@ -4,11 +4,11 @@ import re
 import tomllib
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from visketch.errors import UsageError
+from visketch.errors import UsageError, VisketchError
 
 from . import console
 
@@ -29,9 +29,9 @@ def complete_checkpoint(incomplete: str) -> list[str]:
     return [name for name in [*shipped(), *here] if name.startswith(incomplete)]
 
 
-def complete_class(context: typer.Context, incomplete: str) -> list[str]:
-    """The classes of the checkpoint named so far on the line, read without torch."""
-    name = context.params.get("checkpoint") or "small"
+def complete_class(ctx: Any, incomplete: str) -> list[str]:
+    """The classes of the checkpoint named so far on the line (typer's `ctx` knows it), read without torch."""
+    name = ctx.params.get("checkpoint") or "small"
     folder = Path(name) if (Path(name) / "config.toml").exists() else shipped().get(name)
     try:
         labels = tomllib.loads((folder / "config.toml").read_text())["labels"] if folder else []
@@ -87,7 +87,10 @@ def load(checkpoint: str | None, device: str) -> "ViSketch":
         device = resolve(device)
         from visketch.model import ViSketch
 
-        return ViSketch.load(checkpoint, device)
+        try:
+            return ViSketch.load(checkpoint, device)
+        except UsageError as error:  # a wrong key in its config.toml is a broken checkpoint, not a wrong request
+            raise VisketchError(str(error)) from None
 
 
 def load_parts(model: "ViSketch", *parts: str) -> None:

@@ -16,10 +16,10 @@ from visketch.errors import UsageError
 from . import console, options
 
 if TYPE_CHECKING:
+    from rich.progress import Progress
     from torch import nn
 
     from visketch.config import Config
-    from visketch.data.store import Store
     from visketch.objectives import Objective
 
 EVERY = 30.0  # seconds between the lines where there is no terminal for a bar
@@ -78,9 +78,12 @@ def train(
         from visketch import train as library
 
         objective, _ = library.make_objective(part, chosen, out)
+        drawings = len(library.balanced(store, chosen.train.per_class, chosen.train.seed))
     if dry_run:
-        preview(part, chosen, out, store, objective.parts, as_json)
+        preview(part, chosen, out, objective.parts, drawings, as_json)
         return
+    if MAIN:
+        console.note(f"training {described(objective.parts)} on {drawings:,} drawings, into {out}")
     start = time.perf_counter()
     with Reporter(part, chosen, objective) as reporter:
         outcome = library.train(
@@ -108,22 +111,28 @@ def choose(device: str) -> None:
     options.resolve(device)
 
 
+def described(modules: "dict[str, nn.Module]") -> str:
+    return ", ".join(f"{name} ({count:,} parameters)" for name, count in sizes(modules).items())
+
+
+def sizes(modules: "dict[str, nn.Module]") -> dict[str, int]:
+    return {name: sum(p.numel() for p in module.parameters()) for name, module in modules.items()}
+
+
 def preview(
-    part: str, config: "Config", out: Path, store: "Store", modules: "dict[str, nn.Module]", as_json: bool
+    part: str, config: "Config", out: Path, modules: "dict[str, nn.Module]", drawings: int, as_json: bool
 ) -> None:
     """What would be trained, on what, with which knobs."""
-    parameters = {name: sum(p.numel() for p in module.parameters()) for name, module in modules.items()}
     knobs = config.model_dump(mode="json", exclude={"labels"})
-    drawings = len(store.rows("train"))
+    classes = len(config.labels)
     if as_json:
-        counts = {"drawings": drawings, "classes": len(store.labels)}
-        console.document({"part": part, "folder": out, "parameters": parameters, **counts, "config": knobs})
+        facts = {"part": part, "folder": out, "parameters": sizes(modules), "drawings": drawings, "classes": classes}
+        console.document(facts | {"config": knobs})
         return
     import tomli_w
 
-    counts = ", ".join(f"{name} {count:,} parameters" for name, count in parameters.items())
-    console.say(f"# trains   {counts}")
-    console.say(f"# on       {drawings:,} training drawings of {len(store.labels)} classes in {store.path}")
+    console.say(f"# trains   {described(modules)}")
+    console.say(f"# on       {drawings:,} drawings of {classes} classes")
     console.say(f"# into     {out}", "", tomli_w.dumps(knobs).strip())
 
 
@@ -174,14 +183,14 @@ class Reporter:
         loss = f"loss {metrics.get('loss', float('nan')):.4f}"
         if self.bar:
             if not self.bar.tasks:
-                self.bar.add_task(self.part, total=steps)
+                self.bar.add_task(self.part, total=steps, loss="", rate="", left="")
             self.bar.update(self.bar.tasks[0].id, completed=step, loss=loss, rate=rate, left=left)
         elif now - self.told >= EVERY:
             self.told = now
             console.note(f"{self.part} step {step:,} of {steps:,}, {loss}, {rate}, {left}")
 
 
-def _bar():
+def _bar() -> "Progress":
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
 
     shown = (TextColumn(f"{{task.fields[{name}]}}") for name in ("loss", "rate", "left"))

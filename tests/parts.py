@@ -1,11 +1,18 @@
-"""Small parts with random weights, wide awake: a fresh residual branch is zero, and would hide what it is shown."""
+"""Small parts with random weights, and a small packed data set to train them on."""
 
+import json
+from pathlib import Path
+
+import drawings
+import numpy as np
 import torch
 from torch import nn
 
 from visketch import config
 from visketch.config import Config
+from visketch.data.store import Store, pack
 from visketch.model import build
+from visketch.strokes import Sketch
 
 LABELS = ("cat", "house", "star")
 
@@ -18,7 +25,9 @@ def small(*overrides: str) -> Config:
 
 
 def awake(settings: Config, part: str, seed: int = 0) -> nn.Module:
-    """A part in evaluation mode whose every weight is random; the same for the same seed."""
+    """A part in evaluation mode, the same for the same seed, whose every weight is random: a fresh residual branch is
+    zero, and would hide what it is shown.
+    """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         module = build(settings, part)
@@ -26,3 +35,24 @@ def awake(settings: Config, part: str, seed: int = 0) -> nn.Module:
             if not parameter.any():
                 nn.init.normal_(parameter, std=parameter.shape[-1] ** -0.5)
     return module.eval()
+
+
+def write_ndjson(path: Path, sketches: list[Sketch]) -> None:
+    """Drawings as QuickDraw has them: whole numbers, x and y apart."""
+    lines = [[np.rint(stroke).T.astype(int).tolist() for stroke in sketch.strokes or ()] for sketch in sketches]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(json.dumps({"drawing": drawing}) + "\n" for drawing in lines))
+
+
+def pack_drawings(home: Path) -> Store:
+    """Three classes, skewed: 6 cats, 12 houses and 18 stars to train on, and two of each for testing."""
+    for count, label in enumerate(LABELS, 1):
+        write_ndjson(home / f"in/train/{label}.ndjson", drawings.draw_many(6 * count, labels=(label,)))
+        write_ndjson(home / f"in/test/{label}.ndjson", drawings.draw_many(2, seed=9, labels=(label,)))
+    pack([home / "in"], home / "packed.arrow")
+    return Store.open(home / "packed.arrow")
+
+
+def labelled(store: Store, *overrides: str) -> Config:
+    """The tiny preset, with the classes of a data set."""
+    return config.load("tiny", overrides).model_copy(update={"labels": tuple(store.labels)})

@@ -1,5 +1,7 @@
 """The coarse stage: it learns, and its samples depend on their own noise, their class and nothing else."""
 
+from itertools import pairwise
+
 import drawings
 import parts
 import pytest
@@ -69,7 +71,7 @@ def test_sampling_starts_at_pure_noise_and_ends_near_the_sketch(diffusion: Diffu
     seen = times(diffusion, noise, 20)
     assert len(seen) == 20
     assert seen[0] == 1
-    assert all(before > after > 0 for before, after in zip(seen, seen[1:], strict=False))
+    assert all(before > after > 0 for before, after in pairwise(seen))
 
 
 @pytest.mark.parametrize("guidance", [1.0, 2.0])
@@ -80,7 +82,7 @@ def test_a_sample_is_what_eulers_method_gives(diffusion: Diffusion, noise: torch
     grid = [*times(diffusion, noise, 4), 0.0]
     for i in range(4):
         x = noise[i : i + 1]
-        for time, next_time in zip(grid, grid[1:], strict=False):
+        for time, next_time in pairwise(grid):
             flow = diffusion.flow(x, torch.tensor([time]), LABEL[i : i + 1])
             if guidance != 1:
                 without = diffusion.flow(x, torch.tensor([time]), torch.tensor([CLASSES]))
@@ -112,6 +114,6 @@ def test_noise_and_class_both_matter(diffusion: Diffusion, noise: torch.Tensor) 
 
 def test_progress_and_the_configured_steps(noise: torch.Tensor, diffusion: Diffusion) -> None:
     told: list[tuple[int, int]] = []
-    diffusion.sample(LABEL, noise, progress=lambda step, steps: told.append((step, steps)))
+    diffusion.sample(LABEL, noise, watch=lambda step, steps, x: told.append((step, steps)))
     assert told == [(i + 1, diffusion.config.steps) for i in range(diffusion.config.steps)]
     assert diffusion.config == config.load("tiny").diffusion

@@ -1,5 +1,7 @@
 """What a newcomer calls: classify, generate, refine, and the sampling of codes."""
 
+from pathlib import Path
+
 import drawings
 import numpy as np
 import parts
@@ -9,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from visketch import checkpoint
+from visketch import checkpoint, quadtree
 from visketch.errors import UsageError, VisketchError
 from visketch.model import Frame, Prediction, ViSketch, build, pick
+from visketch.objectives import classify_loss
 from visketch.strokes import Sketch
 
 CONFIG = parts.small()
@@ -58,25 +61,25 @@ def test_a_blank_sketch_is_refused_and_a_dot_is_not(model: ViSketch) -> None:
 
 def test_an_unknown_class_names_the_nearest(model: ViSketch) -> None:
     for call in (lambda: model.generate("hause"), lambda: model.label_of("hause")):
-        with pytest.raises(UsageError, match="hause.*'house'"):
+        with pytest.raises(UsageError, match=r"hause.*'house'"):
             call()
 
 
 def test_a_part_that_is_not_there_is_named() -> None:
     with pytest.raises(UsageError, match="diffusion"):
         ViSketch(CONFIG).generate("cat")
-    with pytest.raises(UsageError, match="encodr.*'encoder'"):
+    with pytest.raises(UsageError, match=r"encodr.*'encoder'"):
         build(CONFIG, "encodr")
 
 
-def test_parts_are_read_when_they_are_needed(tmp_path) -> None:
+def test_parts_are_read_when_they_are_needed(tmp_path: Path) -> None:
     checkpoint.write_config(tmp_path, CONFIG)
     for name in ("encoder", "classifier"):
         checkpoint.save_part(tmp_path, name, parts.awake(CONFIG, name), {}, {})
     model = ViSketch.load(tmp_path)
     assert model.labels == list(parts.LABELS)
     assert model.classify([drawings.draw("cat")])[0][0].label in parts.LABELS
-    with pytest.raises(VisketchError, match="has no diffusion .it has encoder, classifier."):
+    with pytest.raises(VisketchError, match=r"has no diffusion .it has encoder, classifier."):
         model.generate("cat")
 
 
@@ -106,6 +109,7 @@ def test_frames_tell_how_far_it_is_and_end_with_the_result(model: ViSketch) -> N
     coarse, refine = ([frame for frame in frames if frame.stage == stage] for stage in ("coarse", "refine"))
     assert frames == [*coarse, *refine]
     assert [(frame.done, frame.total) for frame in coarse] == [(1, 3), (2, 3), (3, 3)]
+    assert {frame.canvas.shape for frame in frames} == {(2, 64, 64)}
     assert [frame.done for frame in refine] == list(range(1, refine[0].total + 1))
     assert len(refine) <= 4 * CONFIG.sketch.depth + 1, "in waves"
     assert torch.equal(refine[-1].canvas, result)
@@ -131,18 +135,19 @@ def test_a_blank_canvas_is_refined_into_nothing(model: ViSketch) -> None:
     assert list(model.refine(torch.full((1, 64, 64), -1.0), torch.tensor([0]), seeds=[0])) == []
 
 
-def test_training_goes_on_after_inference_in_one_process(model: ViSketch) -> None:
-    """Tables cached in inference mode must not be inference tensors that autograd refuses."""
-    from visketch import quadtree
-    from visketch.objectives import classify_loss
-
+def test_training_goes_on_after_inference_in_one_process(tmp_path: Path) -> None:
+    """Weights first read, and tables first made, in inference mode must not be tensors that autograd refuses."""
+    checkpoint.write_config(tmp_path, CONFIG)
+    for name in ("encoder", "classifier"):
+        checkpoint.save_part(tmp_path, name, parts.awake(CONFIG, name), {}, {})
     quadtree.context.cache_clear()
     quadtree._level_of.cache_clear()
+    model = ViSketch.load(tmp_path)
     canvas = model.render(drawings.draw_many(2))
     model.logits(canvas)
-    encoder, classifier = parts.awake(CONFIG, "encoder"), parts.awake(CONFIG, "classifier")
+    encoder, classifier = model.part("encoder"), model.part("classifier")
     batch = {"canvas": canvas, "label": torch.tensor([0, 1]), "score": torch.rand(2, 21)}
-    classify_loss(encoder, classifier, CONFIG.sketch, batch, 3, 0.1, 0.3)[0].backward()
+    classify_loss(encoder, classifier, CONFIG.sketch, batch, CONFIG.train.classifier, 3)[0].backward()
     assert encoder.cls.grad.abs().max() > 0
 
 

@@ -64,7 +64,7 @@ def record(plan: Plan, label: Tensor = LABEL) -> Drawn:
     memory, logits = torch.full((n, 9 * 2 + 2, e), torch.nan), torch.full((n, CODES, v), torch.nan)
     seen: list[Tensor] = []
 
-    def choose(given: Tensor, turn: Tensor, place: int) -> Tensor:
+    def choose(turn: Tensor, given: Tensor, place: int) -> Tensor:
         if place == 0:
             memory[turn] = seen[-1]
         logits[turn, place] = given
@@ -174,7 +174,7 @@ def test_a_blank_canvas_is_left_alone() -> None:
 def test_a_sketch_is_drawn_the_same_whatever_is_drawn_beside_it() -> None:
     """Greedily: rounding differs with the batch, but not by enough to change a best code here."""
 
-    def best(logits: Tensor, turn: Tensor, place: int) -> Tensor:
+    def best(turn: Tensor, logits: Tensor, place: int) -> Tensor:
         return logits.argmax(dim=1)
 
     def drawn(which: list[int]) -> Tensor:

@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import tomllib
+from contextlib import suppress
 from importlib import resources
 from pathlib import Path
 
@@ -31,7 +32,8 @@ def write_atomically(path: Path, content: bytes) -> None:
             os.fsync(file.fileno())
         os.replace(part, path)
     except OSError as error:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):
+            part.unlink()
         raise VisketchError(f"{path}: cannot be written, {error.strerror}") from error
 
 
@@ -113,11 +115,11 @@ def read_metadata(folder: Path, part: str) -> dict:
         raise VisketchError(f"{path}: not a readable safetensors file ({error})") from None
     if metadata.get("part") != part or "fingerprint" not in metadata:
         raise VisketchError(f"{path}: not a visketch {part}")
-    return {
-        "fingerprint": metadata["fingerprint"],
-        "trained_on": json.loads(metadata.get("trained_on", "{}")),
-        "facts": json.loads(metadata.get("facts", "{}")),
-    }
+    try:
+        more = {name: json.loads(metadata.get(name, "{}")) for name in ("trained_on", "facts")}
+    except ValueError:
+        raise VisketchError(f"{path}: its metadata is damaged; copy it again") from None
+    return {"fingerprint": metadata["fingerprint"], **more}
 
 
 def load_part(folder: Path, part: str, module: nn.Module) -> dict:
@@ -144,7 +146,7 @@ def load_part(folder: Path, part: str, module: nn.Module) -> dict:
                 f"{path}: was trained with {other} {mark}, but {other} {found} lies beside it; train {part} again"
             )
     expected = module.state_dict()
-    odd = [name for name in expected.keys() ^ state.keys()]
+    odd = list(expected.keys() ^ state.keys())
     odd += [name for name in expected.keys() & state.keys() if expected[name].shape != state[name].shape]
     if odd:
         raise VisketchError(f"{path}: does not fit {folder / 'config.toml'} ({sorted(odd)[0]} differs)")

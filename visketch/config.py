@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails
 
 from visketch.errors import UsageError, VisketchError, nearest
 
@@ -46,10 +47,12 @@ class VQVAEConfig(Section):
 
 
 class DiffusionConfig(Section):
-    width: int = 192
-    layers: int = 8
-    heads: int = 6
-    patch: int = 4
+    backbone: Literal["unet", "dit"] = "unet"
+    width: int = 64  # of a unet's first level
+    levels: int = 2  # of a unet
+    layers: int = 1  # of a unet: residual blocks a level
+    heads: int = 4
+    patch: int = 2
     steps: int = 20
     guidance: float = 2.0
 
@@ -106,7 +109,7 @@ class TrainConfig(Section):
     classifier: ClassifierTraining = ClassifierTraining()
     per_class: int = 1000  # at most so many training drawings of a class: the data set is skewed
     seed: int = 0
-    precision: Literal["no", "bf16", "fp16"] = "bf16"
+    precision: Literal["no", "bf16"] = "bf16"
     save_minutes: float = 5.0
 
 
@@ -147,7 +150,9 @@ def parse(tree: dict, origin: str) -> Config:
 
 
 def presets() -> list[str]:
-    return sorted(entry.name[:-5] for entry in resources.files("visketch.configs").iterdir() if entry.suffix == ".toml")
+    return sorted(
+        entry.name[:-5] for entry in resources.files("visketch.configs").iterdir() if entry.name.endswith(".toml")
+    )
 
 
 def _read(preset: str | Path) -> tuple[str, str]:
@@ -176,7 +181,7 @@ def _override(tree: dict, override: str) -> None:
         tree[key] = value  # a bare word is a string
 
 
-def _explain(location: tuple, error: dict) -> str:
+def _explain(location: tuple, error: ErrorDetails) -> str:
     path = ".".join(str(part) for part in location)
     if error["type"] != "extra_forbidden":
         return f"{path or 'the whole'}: {error['msg']}, it is {error['input']!r}"

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,9 +13,15 @@ from torch import Tensor
 
 from visketch import quadtree
 from visketch.data.store import Store
+from visketch.errors import UsageError
 from visketch.model import ViSketch
+from visketch.refining import inked_leaves
 
 Watch = Callable[[int, int], None]
+
+
+def quiet(done: int, total: int) -> None:
+    """Nobody watches."""
 
 
 @dataclass(frozen=True)
@@ -50,13 +57,15 @@ class Generation:
 
 
 def vqvae(
-    model: ViSketch, store: Store, split: str = "test", limit: int | None = None, watch: Watch = lambda done, total: None
+    model: ViSketch,
+    store: Store,
+    split: str = "test",
+    limit: int | None = None,
+    watch: Watch = quiet,
 ) -> Reconstruction:
     shape, net = model.config.sketch, model.part("vqvae")
     scores, errors, pixels = [], 0.0, 0
     used = torch.zeros(model.config.vqvae.codebook_size)
-    from visketch.refining import inked_leaves
-
     for canvas, _ in batches(model, store, split, limit, watch):
         with torch.inference_mode():
             leaves = inked_leaves(canvas, shape, shape.depth)
@@ -76,7 +85,11 @@ def vqvae(
 
 
 def classify(
-    model: ViSketch, store: Store, split: str = "test", limit: int | None = None, watch: Watch = lambda done, total: None
+    model: ViSketch,
+    store: Store,
+    split: str = "test",
+    limit: int | None = None,
+    watch: Watch = quiet,
 ) -> Recognition:
     ranks, labels, start = [], [], time.perf_counter()
     for canvas, label in batches(model, store, split, limit, watch):
@@ -88,7 +101,11 @@ def classify(
     count = torch.bincount(label)
     per_class = (torch.zeros(len(count), dtype=torch.double).index_add(0, label, hits) / count)[count > 0]
     return Recognition(
-        len(rank), float(hits.mean()), float((rank < 5).double().mean()), float(per_class.mean()), 1e3 * seconds / len(rank)
+        len(rank),
+        float(hits.mean()),
+        float((rank < 5).double().mean()),
+        float(per_class.mean()),
+        1e3 * seconds / len(rank),
     )
 
 
@@ -98,22 +115,22 @@ def generation(
     labels: Sequence[str],
     n: int = 64,
     split: str = "test",
-    watch: Watch = lambda done, total: None,
-    **settings,
+    watch: Watch = quiet,
+    **settings: Any,
 ) -> list[Generation]:
     """Real drawings, coarse only, refined in waves and one by one: what the model's own classifier makes of them.
 
     `settings` go to `ViSketch.generate`. Coarse and refined sketches of a row share their seeds.
     """
     numbers = torch.tensor([model.label_of(name) for name in labels])
-    real = [
-        model.render([store[int(i)] for i in rows[:n]])
-        for rows in (_rows_of(store, split, name) for name in labels)
-        if len(rows)
-    ]
-    truth = torch.cat([number.repeat(len(canvas)) for number, canvas in zip(numbers, real, strict=False)])
+    real = [model.render([store[int(i)] for i in _rows_of(store, split, name)[:n]]) for name in labels]
+    truth = torch.cat([number.repeat(len(canvas)) for number, canvas in zip(numbers, real, strict=True)])
     rows = [_judge(model, f"real drawings ({split})", torch.cat(real), truth, numbers, 0.0)]
-    kinds = {"coarse only": {"coarse_only": True}, "refined in waves": {}, "refined one by one": {"order": "one-by-one"}}
+    kinds: dict[str, dict[str, Any]] = {
+        "coarse only": {"coarse_only": True},
+        "refined in waves": {},
+        "refined one by one": {"order": "one-by-one"},
+    }
     done = 0
     for kind, choice in kinds.items():
         start, canvases = time.perf_counter(), []
@@ -152,7 +169,10 @@ def batches(
 
 def _rows_of(store: Store, split: str, label: str) -> np.ndarray:
     rows = store.rows(split)
-    return rows[store.label[rows] == store.labels.index(label)] if label in store.labels else rows[:0]
+    rows = rows[store.label[rows] == store.labels.index(label)] if label in store.labels else rows[:0]
+    if not len(rows):
+        raise UsageError(f"{store.path}: has no {split} drawing of {label!r}")
+    return rows
 
 
 def rank_of(logits: Float[Tensor, "b c"], label: Int[Tensor, " b"]) -> Int[Tensor, " b"]:
@@ -174,5 +194,7 @@ def _share(part: Bool[Tensor, "b h h"], whole: Bool[Tensor, "b h h"]) -> Float[T
 
 def _grown(ink: Bool[Tensor, "b h h"]) -> Bool[Tensor, "b h h"]:
     """Ink and its four neighbours: all within one pixel of it."""
-    wide = F.max_pool2d(ink[:, None].float(), (1, 3), 1, (0, 1)).maximum(F.max_pool2d(ink[:, None].float(), (3, 1), 1, (1, 0)))
+    wide = F.max_pool2d(ink[:, None].float(), (1, 3), 1, (0, 1)).maximum(
+        F.max_pool2d(ink[:, None].float(), (3, 1), 1, (1, 0))
+    )
     return wide[:, 0] > 0

@@ -1,13 +1,13 @@
 """ViSketch: five parts and what they do together. Read this first.
 
-class → `diffusion` → coarse p x p sketch → enlarged → quadtree → for every leaf: `encoder` (context) → `refiner` (codes)
-→ `vqvae` (pixels) → painted; and sketch → quadtree → `encoder` → `classifier` → class.
+class → `diffusion` → coarse p x p sketch → enlarged → quadtree → for every leaf: `encoder` (context) → `refiner`
+(codes) → `vqvae` (pixels) → painted; and sketch → quadtree → `encoder` → `classifier` → class.
 """
 
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,7 +20,7 @@ from visketch.errors import UsageError, nearest
 from visketch.strokes import Sketch
 
 
-def build(config: Config, part: str) -> nn.Module:
+def build(config: Config, part: str) -> Any:
     """One part with fresh weights. Imports only what that part needs."""
     width, classes = config.encoder.width, len(config.labels)
     if part == "vqvae":
@@ -60,7 +60,7 @@ class Frame:
     stage: str  # "coarse" or "refine"
     done: int
     total: int
-    canvas: Float[Tensor, "b h h"] | None = None
+    canvas: Float[Tensor, "b h h"]  # in the coarse stage still noisy
 
 
 class ViSketch:
@@ -78,14 +78,15 @@ class ViSketch:
         path = checkpoint.find(folder)
         return cls(checkpoint.read_config(path), path, device)
 
-    def part(self, name: str) -> nn.Module:
+    def part(self, name: str) -> Any:
         """A part with its weights, on the device, in evaluation mode. Raises VisketchError if it is not there."""
         if name not in self._parts:
-            module = build(self.config, name)
             if self.folder is None:
                 raise UsageError(f"this model was made without a {name}")
-            checkpoint.load_part(self.folder, name, module)
-            self._parts[name] = module.to(self.device).eval()
+            with torch.inference_mode(False):  # else weights first needed there could never be trained again
+                module = build(self.config, name)
+                checkpoint.load_part(self.folder, name, module)
+                self._parts[name] = module.to(self.device).eval()
         return self._parts[name]
 
     def label_of(self, name: str) -> int:
@@ -96,7 +97,9 @@ class ViSketch:
 
     def render(self, sketches: Sequence[Sketch]) -> Float[Tensor, "b h h"]:
         """Sketches → fields. Raises VisketchError for a blank one."""
-        return torch.from_numpy(np.stack([sdf.render(sketch, self.config.sketch) for sketch in sketches])).to(self.device)
+        return torch.from_numpy(np.stack([sdf.render(sketch, self.config.sketch) for sketch in sketches])).to(
+            self.device
+        )
 
     def ink(self, canvas: Float[Tensor, "b h h"]) -> Float[Tensor, "b h h"]:
         """Fields → anti-aliased ink in [0, 1]."""
@@ -143,22 +146,23 @@ class ViSketch:
         """`n` new sketches of a class (or of each of several), as fields. The same seed gives the same sketches,
         and sketch i of a class is the same whatever `n` is.
         """
+        from visketch.refining import enlarge
+
         names = [label] if isinstance(label, str) else list(label)
         labels = torch.tensor([self.label_of(name) for name in names for _ in range(n)], device=self.device)
         seeds = [seed + i for _ in names for i in range(n)]
         tile = self.config.sketch.tile
         noise = torch.stack([torch.randn(tile, tile, generator=torch.Generator().manual_seed(s)) for s in seeds])
-        coarse = self.part("diffusion").sample(
-            labels, noise.to(self.device), steps, guidance, lambda done, total: watch(Frame("coarse", done, total))
-        )
-        from visketch.refining import enlarge
+        side = self.config.sketch.canvas
 
-        canvas = enlarge(coarse, self.config.sketch.canvas)
-        if coarse_only:
-            return canvas
-        for frame in self.refine(canvas, labels, seeds=seeds, temperature=temperature, top_p=top_p, order=order):
-            watch(frame)
-            canvas = frame.canvas
+        def show(done: int, total: int, x: Tensor) -> None:
+            watch(Frame("coarse", done, total, enlarge(x, side)))
+
+        canvas = enlarge(self.part("diffusion").sample(labels, noise.to(self.device), steps, guidance, show), side)
+        if not coarse_only:
+            for frame in self.refine(canvas, labels, seeds=seeds, temperature=temperature, top_p=top_p, order=order):
+                canvas = frame.canvas
+                watch(frame)
         return canvas
 
     @torch.inference_mode()
@@ -182,7 +186,7 @@ class ViSketch:
             [torch.rand(plan.finished.shape[1], codes, generator=torch.Generator().manual_seed(s)) for s in seeds]
         ).to(self.device)
 
-        def choose(logits: Tensor, turn: Tensor, place: int) -> Tensor:
+        def choose(turn: Tensor, logits: Tensor, place: int) -> Tensor:
             return pick(logits, chance[plan.leaves.sketch[turn], plan.leaves.tile[turn], place], temperature, top_p)
 
         total = len(plan.rank.unique())

@@ -4,6 +4,7 @@ Everything random in a loss comes with the example, so that a step gives the sam
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,13 +14,14 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from visketch import quadtree, sdf, strokes
-from visketch.config import Config, SketchConfig
+from visketch.config import ClassifierTraining, Config, SketchConfig
 from visketch.models.classifier import Classifier
 from visketch.models.encoder import LeafEncoder, context_index
 from visketch.models.refiner import Refiner
 from visketch.models.vqvae import VQVAE, TrainableVQVAE
 from visketch.refining import Plan, enlarge, inked_leaves, shown
 
+Example = dict[str, np.ndarray | np.generic]
 Batch = dict[str, Tensor]
 Result = tuple[Tensor, dict[str, Tensor]]  # the loss, and what else is worth logging
 
@@ -29,7 +31,7 @@ class Objective(nn.Module):
 
     parts: dict[str, nn.Module]
 
-    def example(self, sketch: strokes.Sketch, rng: np.random.Generator, progress: float) -> dict[str, np.ndarray]:
+    def example(self, sketch: strokes.Sketch, rng: np.random.Generator, progress: float) -> Example:
         """One drawing → what the loss needs, as arrays that stack. `progress` is the share of the steps done."""
         raise NotImplementedError
 
@@ -44,7 +46,9 @@ class Objective(nn.Module):
         """Called before the parts are written: bring them into the form in which they are used."""
 
 
-def draw(sketch: strokes.Sketch, rng: np.random.Generator, config: SketchConfig, strength: float, canvas: int) -> np.ndarray:
+def draw(
+    sketch: strokes.Sketch, rng: np.random.Generator, config: SketchConfig, strength: float, canvas: int
+) -> np.ndarray:
     """An augmented drawing as a field (h h)."""
     lines = strokes.augment(sketch.lines(), rng, strength)
     return sdf.field(strokes.fit(lines, config.margin), config, canvas).astype(np.float32)
@@ -61,7 +65,7 @@ class VQVAEObjective(Objective):
         self.trainable = TrainableVQVAE(vqvae)
         self.parts = {"vqvae": vqvae}
 
-    def example(self, sketch: strokes.Sketch, rng: np.random.Generator, progress: float) -> dict[str, np.ndarray]:
+    def example(self, sketch: strokes.Sketch, rng: np.random.Generator, progress: float) -> Example:
         shape = self.config.sketch
         tiles = quadtree.first_tile(shape.depth + 1)
         return {
@@ -90,22 +94,25 @@ class VQVAEObjective(Objective):
 
 
 class DiffusionObjective(Objective):
-    """Flow matching on the root tile. Times are logit-normal: the middle of the way is where there is most to learn."""
+    """Flow matching on the root tile; one example in ten has the null class.
 
-    def __init__(self, config: Config, diffusion: nn.Module, labels: list[str]) -> None:
+    Times are logit-normal: the middle of the way is where there is most to learn (Esser et al., 2024).
+    """
+
+    def __init__(self, config: Config, diffusion: Any, labels: list[str]) -> None:
         super().__init__()
         self.config, self.diffusion = config, diffusion
         self.label = {name: i for i, name in enumerate(labels)}
         self.parts = {"diffusion": diffusion}
 
-    def example(self, sketch: strokes.Sketch, rng: np.random.Generator, progress: float) -> dict[str, np.ndarray]:
+    def example(self, sketch: strokes.Sketch, rng: np.random.Generator, progress: float) -> Example:
         shape = self.config.sketch
         field = draw(sketch, rng, shape, 0.25, 2 * shape.tile)
         return {
             "field": field.reshape(shape.tile, 2, shape.tile, 2).mean(axis=(1, 3)),
             "noise": rng.standard_normal((shape.tile, shape.tile), dtype=np.float32),
             "time": np.float32(1 / (1 + np.exp(-rng.standard_normal()))),
-            "label": np.int64(self.label[sketch.label]),
+            "label": np.int64(self.label[str(sketch.label)] if rng.random() > 0.1 else len(self.label)),
         }
 
     def forward(self, batch: Batch) -> Result:
@@ -134,7 +141,7 @@ class ClassifierObjective(Objective):
     def enlarged(self, progress: float) -> int:
         return 2 ** (self.config.sketch.depth - self.depth(progress))
 
-    def example(self, sketch: strokes.Sketch, rng: np.random.Generator, progress: float) -> dict[str, np.ndarray]:
+    def example(self, sketch: strokes.Sketch, rng: np.random.Generator, progress: float) -> Example:
         shape = self.config.sketch
         canvas = draw(sketch, rng, shape, 1.0, shape.tile << max(self.depth(progress), 1))
         if self.depth(progress) == 0:
@@ -142,14 +149,12 @@ class ClassifierObjective(Objective):
         return {
             "canvas": canvas,
             "score": rng.random(quadtree.first_tile(shape.depth + 1), dtype=np.float32),
-            "label": np.int64(self.label[sketch.label]),
+            "label": np.int64(self.label[str(sketch.label)]),
         }
 
     def forward(self, batch: Batch) -> Result:
         settings = self.config.train.classifier
-        return classify_loss(
-            self.encoder, self.classifier, self.config.sketch, batch, settings.leaves, settings.smoothing, settings.auxiliary
-        )
+        return classify_loss(self.encoder, self.classifier, self.config.sketch, batch, settings, settings.leaves)
 
 
 def classify_loss(
@@ -157,11 +162,10 @@ def classify_loss(
     classifier: Classifier,
     shape: SketchConfig,
     batch: Batch,
+    settings: ClassifierTraining,
     sampled: int,
-    smoothing: float,
-    auxiliary: float,
 ) -> Result:
-    """Cross-entropy of the pooled leaves, plus `auxiliary` times that of every leaf alone (mean over each sketch's)."""
+    """Cross-entropy of the pooled leaves, plus `settings.auxiliary` times the mean of that of every leaf alone."""
     canvas, label = batch["canvas"], batch["label"]
     depth = (canvas.shape[-1] // shape.tile).bit_length() - 1
     leaves = inked_leaves(canvas, shape, depth)
@@ -169,10 +173,11 @@ def classify_loss(
     embedded = encoder.embed(quadtree.tiles(canvas, depth))
     encoded = encoder(embedded, leaves, context_index(leaves, depth))
     logits, votes = classifier(encoded[:, 0], leaves, len(canvas))
-    loss = F.cross_entropy(logits.float(), label, label_smoothing=smoothing)
+    loss = F.cross_entropy(logits.float(), label, label_smoothing=settings.smoothing)
     each = F.cross_entropy(votes.float(), label[leaves.sketch], reduction="none")
     alone = per_sketch(each, leaves, len(canvas)).mean()
-    return loss + auxiliary * alone, {"class loss": loss, "accuracy": (logits.argmax(1) == label).float().mean()}
+    accuracy = (logits.argmax(dim=1) == label).float().mean()
+    return loss + settings.auxiliary * alone, {"class loss": loss, "accuracy": accuracy}
 
 
 class RefinerObjective(Objective):
@@ -198,15 +203,16 @@ class RefinerObjective(Objective):
         if classifier is not None:
             self.parts["classifier"] = classifier
 
-    def example(self, sketch: strokes.Sketch, rng: np.random.Generator, progress: float) -> dict[str, np.ndarray]:
+    def example(self, sketch: strokes.Sketch, rng: np.random.Generator, progress: float) -> Example:
         shape, settings = self.config.sketch, self.config.train.refiner
         tiles = quadtree.first_tile(shape.depth + 1)
+        noise = rng.standard_normal((shape.tile, shape.tile), dtype=np.float32)
         waves = {"one-by-one": 0.0, "waves": 1.0, "both": 0.5}[settings.order]
         return {
             "canvas": draw(sketch, rng, shape, 0.5, shape.canvas),
             "score": rng.random(tiles, dtype=np.float32),
-            "label": np.int64(self.label[sketch.label]),
-            "noise": rng.standard_normal((shape.tile, shape.tile), dtype=np.float32) * np.float32(rng.random() * settings.noise),
+            "label": np.int64(self.label[str(sketch.label)]),
+            "noise": noise * np.float32(rng.random() * settings.noise),
             "sharp": np.float32(1 - rng.random() * settings.blur),
             "waves": np.bool_(rng.random() < waves),
         }
@@ -231,9 +237,7 @@ class RefinerObjective(Objective):
         metrics = {"code loss": loss, "code accuracy": (logits.argmax(-1) == codes).float().mean()}
         if self.classifier is not None and settings.classify > 0:
             other = self.config.train.classifier
-            beside, more = classify_loss(
-                self.encoder, self.classifier, shape, batch, settings.leaves, other.smoothing, other.auxiliary
-            )
+            beside, more = classify_loss(self.encoder, self.classifier, shape, batch, other, settings.leaves)
             loss, metrics = loss + settings.classify * beside, metrics | more
         return loss, metrics
 
@@ -265,4 +269,3 @@ def corrupt(
     row = torch.tensor([0.25, 0.5, 0.25], device=root.device)
     blurred = F.conv2d(F.pad(root[:, None], (1, 1, 1, 1), mode="replicate"), (row[:, None] * row)[None, None])[:, 0]
     return (torch.lerp(blurred.to(root.dtype), root, sharp[:, None, None]) + noise).clamp(-1, 1)
-

@@ -105,10 +105,10 @@ def split(information: Float[Tensor, "b m"], threshold: float) -> tuple[Leaves, 
         exists = repeat(split_here, "b z -> b (z 4)")
     leaf = torch.cat([*levels, exists], dim=1)
     sketch, tile = leaf.nonzero(as_tuple=True)
-    level = _level_of(depth, leaf.device)[tile]
-    z = tile - (4**level - 1) // 3
-    order = torch.argsort(sketch * 4**depth + z * 4 ** (depth - level))
-    return Leaves(sketch[order], level[order], z[order]), rich[sketch, tile][order]
+    levels_of = _level_of(depth, leaf.device)[tile]
+    z = tile - (4**levels_of - 1) // 3
+    order = torch.argsort(sketch * 4**depth + z * 4 ** (depth - levels_of))
+    return Leaves(sketch[order], levels_of[order], z[order]), rich[sketch, tile][order]
 
 
 @cache
@@ -189,9 +189,7 @@ def finished(leaves: Leaves, rank: Int[Tensor, " n"], sketches: int, depth: int)
     return tile
 
 
-def paint(
-    canvas: Float[Tensor, "b h h"], leaves: Leaves, patches: Float[Tensor, "n p p"]
-) -> Float[Tensor, "b h h"]:
+def paint(canvas: Float[Tensor, "b h h"], leaves: Leaves, patches: Float[Tensor, "n p p"]) -> Float[Tensor, "b h h"]:
     """A new canvas with the leaves' p x p patches on it, enlarged bilinearly to their squares."""
     side, tile = canvas.shape[-1], patches.shape[-1]
     depth = (side // tile).bit_length() - 1
@@ -208,7 +206,9 @@ def paint(
     return canvas
 
 
-def pad(values: Float[Tensor, "n e"], leaves: Leaves, sketches: int) -> tuple[Float[Tensor, "b l e"], Bool[Tensor, "b l"]]:
+def pad(
+    values: Float[Tensor, "n e"], leaves: Leaves, sketches: int
+) -> tuple[Float[Tensor, "b l e"], Bool[Tensor, "b l"]]:
     """Packed values → one row of leaves a sketch, padded with zeros; and which places hold a leaf.
 
     The only place where leaves are padded. A sketch without leaves gets a row of padding.

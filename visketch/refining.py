@@ -6,6 +6,7 @@ tests/test_refining.py proves that both show a leaf the same.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -18,7 +19,7 @@ from visketch.models.encoder import LeafEncoder, mixed_index
 from visketch.models.refiner import Refiner
 from visketch.models.vqvae import VQVAE
 
-Choose = Callable[[Float[Tensor, "n v"], Int[Tensor, " n"], int], Int[Tensor, " n"]]
+Choose = Callable[[Tensor, Tensor, int], Tensor]
 
 
 def enlarge(coarse: Float[Tensor, "b p p"], canvas: int) -> Float[Tensor, "b h h"]:
@@ -72,8 +73,8 @@ def draw(
 ) -> Iterator[tuple[Float[Tensor, "b h h"], Int[Tensor, "n t"]]]:
     """Refine rank by rank; after each, the canvas so far and all codes so far (-1 where not yet written).
 
-    `choose`: logits (i v), the leaves' places among n (i), place in the leaf → codes (i). A tile is embedded again only
-    when the last leaf that touches it has been painted.
+    `choose`: the leaves' numbers among n (i), their logits (i v), place in the leaf → codes (i). A tile is embedded
+    again only when the last leaf that touches it has been painted.
     """
     canvas, sketches, m = plan.coarse, len(plan.coarse), plan.finished.shape[1]
     coarse_tiles = plan.coarse_tiles()
@@ -87,9 +88,7 @@ def draw(
         turn = (plan.rank == rank).nonzero()[:, 0]
         leaves = plan.leaves[turn]
         memory = encoder(torch.cat([coarse, refined], dim=1), leaves, index[turn], is_refined[turn])
-        codes[turn] = refiner.write(
-            memory, label[leaves.sketch], latents[turn], lambda logits, place, turn=turn: choose(logits, turn, place)
-        )
+        codes[turn] = refiner.write(memory, label[leaves.sketch], latents[turn], partial(choose, turn))
         canvas = quadtree.paint(canvas, leaves, vqvae.decode(codes[turn]))
         sketch, tile = (plan.finished == rank).nonzero(as_tuple=True)
         fresh = quadtree.tiles(canvas, plan.depth)[sketch, tile]

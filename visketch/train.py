@@ -12,14 +12,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from accelerate import Accelerator
-from torch import Tensor, nn
+from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
-from visketch import checkpoint, objectives
+from visketch import checkpoint, objectives, snapshot
 from visketch.config import Config, PartTraining
 from visketch.data.store import Store
 from visketch.errors import UsageError, VisketchError, nearest
@@ -49,6 +50,8 @@ class Batches(Dataset):
         # Rows are dealt out as if every step took as many as the largest, so a row's place needs no history.
         self.stride = settings.batch * max(objective.enlarged(share) for share in np.linspace(0, 1, 101))
         self.rows = balanced(store, config.train.per_class, self.seed)
+        if not len(self.rows):
+            raise VisketchError(f"{store.path}: no drawing in its training split; pack one that has some")
         self._epoch: tuple[int, np.ndarray] = (-1, self.rows)
 
     def __len__(self) -> int:
@@ -117,8 +120,8 @@ def train(
         ],
         betas=(0.9, 0.98),
     )
-    average = Average(objective, settings.ema)
-    step = _restore(state, objective, optimizer, average) if resume and state.exists() else 0
+    average = snapshot.Average(objective, settings.ema)
+    step = snapshot.restore(state, objective, optimizer, average) if resume and state.exists() else 0
     batches = Batches(objective, store, config, part, accelerator.process_index, accelerator.num_processes)
     model, optimizer = accelerator.prepare(objective, optimizer)
     loader = DataLoader(batches, batch_size=None, sampler=range(step, settings.steps), num_workers=workers)
@@ -134,8 +137,9 @@ def train(
             stop = bool(_any(accelerator, stopped() or step == settings.steps))
             if stop or _any(accelerator, time.monotonic() - saved > 60 * config.train.save_minutes):
                 if accelerator.is_main_process:
-                    _save(state, objective, optimizer, average, step)
-                    _export(folder, config, part, objective, average, frozen, step, store)
+                    facts = {"step": step, "steps": settings.steps, "data": store.provenance}
+                    snapshot.save(state, objective, optimizer, average, step)
+                    snapshot.export(folder, config, objective, average, frozen, facts)
                 accelerator.wait_for_everyone()
                 saved = time.monotonic()
             if stop:
@@ -150,7 +154,7 @@ def make_objective(part: str, config: Config, folder: Path) -> tuple[objectives.
     """
     labels = list(config.labels)
 
-    def get(name: str, needed: bool = False) -> nn.Module:
+    def get(name: str, needed: bool = False) -> Any:
         module = build(config, name)
         if needed or (folder / f"{name}.safetensors").exists():
             checkpoint.load_part(folder, name, module)
@@ -165,7 +169,9 @@ def make_objective(part: str, config: Config, folder: Path) -> tuple[objectives.
     vqvae = get("vqvae", needed=True)
     classifier = get("classifier") if (folder / "classifier.safetensors").exists() else None
     encoder = get("encoder", needed=True)
-    return objectives.RefinerObjective(config, vqvae, encoder, build(config, "refiner"), classifier, labels), {"vqvae": vqvae}
+    return objectives.RefinerObjective(config, vqvae, encoder, build(config, "refiner"), classifier, labels), {
+        "vqvae": vqvae
+    }
 
 
 def _step(accelerator, model, optimizer, trained, batch, step, seed, settings: PartTraining) -> dict[str, float]:
@@ -194,38 +200,6 @@ def schedule(step: int, settings: PartTraining) -> float:
         return (step + 1) / settings.warmup
     share = (step - settings.warmup) / max(settings.steps - settings.warmup, 1)
     return 0.01 + 0.99 * 0.5 * (1 + float(np.cos(np.pi * min(share, 1))))
-
-
-class Average:
-    """An exponential moving average of what training changes in a module: its trained parameters, and the statistics
-    of its batch norms, which must fit them. This is what is shipped.
-    """
-
-    def __init__(self, module: nn.Module, decay: float) -> None:
-        self.decay = decay
-        self.live = {name: p for name, p in module.named_parameters() if p.requires_grad}
-        self.live |= {name: b for name, b in module.named_buffers() if name.endswith(("running_mean", "running_var"))}
-        self.mean = {name: value.detach().clone() for name, value in self.live.items()}
-
-    @torch.no_grad()
-    def update(self, step: int) -> None:
-        decay = min(self.decay, (1 + step) / (10 + step))
-        torch._foreach_lerp_(list(self.mean.values()), [p.detach() for p in self.live.values()], 1 - decay)
-
-    @contextmanager
-    def in_place(self) -> Iterator[None]:
-        """Inside, the module holds the average."""
-        kept = {name: p.detach().clone() for name, p in self.live.items()}
-        try:
-            self._put(self.mean)
-            yield
-        finally:
-            self._put(kept)
-
-    @torch.no_grad()
-    def _put(self, values: dict[str, Tensor]) -> None:
-        for name, value in self.live.items():
-            value.copy_(values[name])
 
 
 class Log:
@@ -286,53 +260,15 @@ def _any(accelerator: Accelerator, flag: bool) -> bool:
     return bool(accelerator.reduce(torch.tensor(float(flag), device=accelerator.device)) > 0)
 
 
-def _save(state: Path, objective: nn.Module, optimizer, average: Average, step: int) -> None:
-    moments = optimizer.state_dict()["state"]
-    tensors = {f"model/{name}": value for name, value in objective.state_dict().items()}
-    tensors |= {f"average/{name}": value for name, value in average.mean.items()}
-    tensors |= {f"moments/{i}/{key}": value for i, entry in moments.items() for key, value in entry.items()}
-    checkpoint.write_tensors(state, tensors, {"step": str(step)})
-
-
-def _restore(state: Path, objective: nn.Module, optimizer, average: Average) -> int:
-    tensors, metadata = checkpoint.read_tensors(state)
-    prefixed: dict[str, dict[str, Tensor]] = {"model": {}, "average": {}, "moments": {}}
-    for name, value in tensors.items():
-        kind, _, rest = name.partition("/")
-        prefixed[kind][rest] = value
-    try:
-        objective.load_state_dict(prefixed["model"])
-        for name, mean in average.mean.items():
-            mean.copy_(prefixed["average"][name])
-        moments: dict[int, dict[str, Tensor]] = {}
-        for name, value in prefixed["moments"].items():
-            index, key = name.split("/")
-            moments.setdefault(int(index), {})[key] = value
-        optimizer.load_state_dict({"state": moments, "param_groups": optimizer.state_dict()["param_groups"]})
-    except (RuntimeError, KeyError, ValueError) as error:
-        raise VisketchError(f"{state}: was written with another configuration ({str(error).splitlines()[0]})") from None
-    return int(metadata["step"])
-
-
-def _export(folder, config, part, objective, average, frozen, step, store) -> None:
-    """Write the averaged parts as a checkpoint that can be used at once."""
-    checkpoint.write_config(folder, config)
-    trained_on = {name: checkpoint.read_metadata(folder, name)["fingerprint"] for name in frozen}
-    facts = {"step": step, "steps": getattr(config.train, part).steps, "data": store.provenance}
-    with average.in_place():
-        objective.settle()
-        for name, module in objective.parts.items():
-            needs = dict(trained_on) if name == "refiner" else {}
-            if name in ("refiner", "classifier"):
-                needs["encoder"] = checkpoint.read_metadata(folder, "encoder")["fingerprint"]
-            checkpoint.save_part(folder, name, module, needs, facts)
-
-
 def _check_folder(folder: Path, config: Config) -> None:
     """Parts in one folder share one configuration (training settings, and sections of parts not there, aside)."""
     if not (folder / "config.toml").exists():
         return
     there = checkpoint.read_config(folder)
-    for section in ("labels", "sketch", *(part for part in checkpoint.PARTS if (folder / f"{part}.safetensors").exists())):
+    for section in (
+        "labels",
+        "sketch",
+        *(part for part in checkpoint.PARTS if (folder / f"{part}.safetensors").exists()),
+    ):
         if getattr(there, section) != getattr(config, section):
             raise UsageError(f"{folder}: holds a checkpoint with another [{section}]; choose another folder with --out")

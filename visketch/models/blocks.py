@@ -78,6 +78,11 @@ class Block(nn.Module):
         self.mlp_norm, self.mlp = nn.LayerNorm(width), MLP(width)
         self.dropout = nn.Dropout(dropout)
 
+    def memory(self, memory: Float[Tensor, "b j e"]) -> Cache:
+        """The keys and values of what is looked at, made once."""
+        assert self.cross is not None
+        return self.cross.keys(memory)
+
     def forward(
         self,
         x: Float[Tensor, "b i e"],
@@ -85,7 +90,7 @@ class Block(nn.Module):
         memory: Cache | None = None,
         past: Cache | None = None,
     ) -> tuple[Float[Tensor, "b i e"], Cache]:
-        """`memory`: the keys and values `cross.keys(...)` made once; `past`: those of the earlier positions.
+        """`memory`: what `self.memory` made; `past`: those of the earlier positions.
 
         Returns the new x, and the keys and values of all positions so far.
         """
@@ -99,6 +104,11 @@ class Block(nn.Module):
         return x + self.dropout(self.mlp(self.mlp_norm(x))), keys
 
 
+def channels_last(layers: nn.Sequential) -> nn.Sequential:
+    """The memory layout in which convolutions are fast on a CPU."""
+    return layers.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's stubs
+
+
 class BatchNorm(nn.BatchNorm2d):
     """Batch normalisation whose statistics are those of all processes together, on any device.
 
@@ -110,15 +120,18 @@ class BatchNorm(nn.BatchNorm2d):
         if not (self.training and distributed.is_initialized() and distributed.get_world_size() > 1):
             return super().forward(x)
         wide = x.float()
-        count = wide.new_full((1,), x.numel() / x.shape[1])
-        sums = torch.cat([wide.sum(dim=(0, 2, 3)), wide.square().sum(dim=(0, 2, 3)), count])
+        # Every process puts one and the same blank tile first (`LeafEncoder.embed`): together they count it once.
+        share = torch.ones_like(wide[:, :1, :1, :1])
+        share[0] = 1 / distributed.get_world_size()
+        count = share.sum().view(1) * x[0, 0].numel()
+        sums = torch.cat([(share * wide).sum(dim=(0, 2, 3)), (share * wide.square()).sum(dim=(0, 2, 3)), count])
         total, squares, count = all_reduce(sums).split([x.shape[1], x.shape[1], 1])
         mean = total / count
         variance = squares / count - mean.square()
         with torch.no_grad():
-            self.running_mean.lerp_(mean, self.momentum)
-            self.running_var.lerp_(variance * count / (count - 1), self.momentum)
-            self.num_batches_tracked.add_(1)
+            for running, now in ((self.running_mean, mean), (self.running_var, variance * count / (count - 1))):
+                assert running is not None
+                running.lerp_(now, self.momentum or 0.1)
         scale = self.weight * torch.rsqrt(variance + self.eps)
         return (wide * scale[:, None, None] + (self.bias - mean * scale)[:, None, None]).to(x.dtype)
 

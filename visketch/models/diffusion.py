@@ -1,8 +1,12 @@
 """The coarse stage: class → p x p signed distance field, by flow matching. The only door to diffusers."""
 
+from collections.abc import Callable
+
 import torch
-from diffusers import DiTTransformer2DModel, FlowMatchEulerDiscreteScheduler
+from diffusers import DiTTransformer2DModel, FlowMatchEulerDiscreteScheduler, UNet2DModel
 from diffusers.models.attention_processor import AttnProcessor
+from diffusers.models.embeddings import LabelEmbedding
+from einops import rearrange
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
@@ -10,32 +14,31 @@ from visketch.config import DiffusionConfig
 
 
 class Diffusion(nn.Module):
-    """diffusers' DiT, trained to predict the flow `noise - field` at time t in [0, 1] (rectified flow)."""
+    """A network of diffusers trained to predict the flow `noise - field` at time t in [0, 1] (rectified flow).
+
+    `unet` sees patches as channels; it drew better than `dit` for the same CPU time (lab book, 2026-11-21).
+    """
 
     def __init__(self, config: DiffusionConfig, tile: int, classes: int) -> None:
         super().__init__()
-        self.config, self.tile, self.classes = config, tile, classes
-        self.net = DiTTransformer2DModel(
-            num_attention_heads=config.heads,
-            attention_head_dim=config.width // config.heads,
-            in_channels=1,
-            out_channels=1,
-            num_layers=config.layers,
-            norm_num_groups=1,
-            sample_size=tile,
-            patch_size=config.patch,
-            num_embeds_ada_norm=classes,  # and one more, the null class, which training draws 10 % of the time
-        )
+        self.config, self.tile, self.classes = config, tile, classes  # label = classes is the null class
+        self.net = {"unet": _unet, "dit": _dit}[config.backbone](config, tile, classes)
         if not torch.cuda.is_available():  # the fused kernel's backward is slow on CPU, see blocks.attend
             for module in self.net.modules():
                 if hasattr(module, "set_processor"):
-                    module.set_processor(AttnProcessor())
+                    module.set_processor(AttnProcessor())  # type: ignore[operator]
 
     def flow(
         self, noisy: Float[Tensor, "b p p"], time: Float[Tensor, " b"], label: Int[Tensor, " b"]
     ) -> Float[Tensor, "b p p"]:
         """The predicted flow; label = `classes` is the null class."""
-        return self.net(noisy[:, None], timestep=time * 1000, class_labels=label).sample[:, 0]
+        if self.config.backbone == "dit":
+            return self.net(noisy[:, None], timestep=time * 1000, class_labels=label).sample[:, 0]
+        s = self.config.patch
+        patches = rearrange(noisy, "b (p s) (q r) -> b (s r) p q", s=s, r=s)
+        patches = patches.contiguous(memory_format=torch.channels_last)
+        flow = self.net(patches, timestep=time * 1000, class_labels=label).sample
+        return rearrange(flow, "b (s r) p q -> b (p s) (q r)", s=s, r=s)
 
     def loss(
         self, field: Float[Tensor, "b p p"], label: Int[Tensor, " b"], noise: Float[Tensor, "b p p"], time: Tensor
@@ -50,7 +53,7 @@ class Diffusion(nn.Module):
         noise: Float[Tensor, "b p p"],
         steps: int | None = None,
         guidance: float | None = None,
-        progress=lambda step, steps: None,
+        watch: Callable[[int, int, Tensor], None] = lambda done, total, x: None,
     ) -> Float[Tensor, "b p p"]:
         """Noise → fields in [-1, 1], by Euler steps with classifier-free guidance (1 switches it off)."""
         steps = steps or self.config.steps
@@ -67,5 +70,40 @@ class Diffusion(nn.Module):
                 without, given = both.float().chunk(2)
                 flow = without + guidance * (given - without)
             x = scheduler.step(flow.float(), timestep, x, return_dict=False)[0]
-            progress(step + 1, steps)
+            watch(step + 1, steps, x)
         return x.clamp(-1, 1)
+
+
+def _unet(config: DiffusionConfig, tile: int, classes: int) -> nn.Module:
+    """Width doubles from level to level; attention at the last."""
+    k = config.levels
+    return UNet2DModel(
+        sample_size=tile // config.patch,
+        in_channels=config.patch**2,
+        out_channels=config.patch**2,
+        layers_per_block=config.layers,
+        block_out_channels=tuple(config.width * 2**level for level in range(k)),
+        norm_num_groups=8,
+        down_block_types=("DownBlock2D",) * (k - 1) + ("AttnDownBlock2D",),
+        up_block_types=("AttnUpBlock2D",) + ("UpBlock2D",) * (k - 1),
+        num_class_embeds=classes + 1,
+        attention_head_dim=config.width * 2 ** (k - 1) // config.heads,
+    ).to(memory_format=torch.channels_last)
+
+
+def _dit(config: DiffusionConfig, tile: int, classes: int) -> nn.Module:
+    net = DiTTransformer2DModel(
+        num_attention_heads=config.heads,
+        attention_head_dim=config.width // config.heads,
+        in_channels=1,
+        out_channels=1,
+        num_layers=config.layers,
+        norm_num_groups=1,
+        sample_size=tile,
+        patch_size=config.patch,
+        num_embeds_ada_norm=classes,
+    )
+    for module in net.modules():  # labels are dropped by the objective, which knows which example is which
+        if isinstance(module, LabelEmbedding):
+            module.dropout_prob = 0.0
+    return net

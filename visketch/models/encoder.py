@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from visketch import quadtree
 from visketch.config import EncoderConfig, SketchConfig
-from visketch.models.blocks import BatchNorm, Block, ResidualConv
+from visketch.models.blocks import BatchNorm, Block, ResidualConv, channels_last
 
 
 class TileStem(nn.Module):
@@ -19,9 +19,7 @@ class TileStem(nn.Module):
     def __init__(self, tile: int, channels: int, width: int) -> None:
         super().__init__()
         c = channels
-        self.layers = nn.Sequential(
-            *_halve(1, c, kernel=5), *_halve(c, 2 * c), *_halve(2 * c, 4 * c)
-        ).to(memory_format=torch.channels_last)
+        self.layers = channels_last(nn.Sequential(*_halve(1, c, kernel=5), *_halve(c, 2 * c), *_halve(2 * c, 4 * c)))
         self.out = nn.Linear(4 * c * (tile // 8) ** 2, width)
 
     def forward(self, tiles: Float[Tensor, "n p p"]) -> Float[Tensor, "n e"]:
@@ -71,7 +69,7 @@ class LeafEncoder(nn.Module):
         `index`: which of a sketch's tiles stands in each slot, -1 for none. `refined`: 1 where that tile is shown
         refined; left out, all are (as for classifying). Position 0 of the result is CLS.
         """
-        b, m, e = embedded.shape
+        b, m, _ = embedded.shape
         table = torch.cat([rearrange(embedded, "b m e -> (b m) e"), self.none.to(embedded.dtype)])
         flat = torch.where(index < 0, b * m, index + m * leaves.sketch[:, None])
         # F.embedding, because advanced indexing has a slow backward on CPU.

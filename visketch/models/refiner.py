@@ -1,5 +1,8 @@
 """The refiner: a Transformer decoder that writes a leaf's codes one after another (ViSketch-GPT 3.3)."""
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
@@ -24,7 +27,8 @@ class Refiner(nn.Module):
         self.latent = nn.Linear(latent, width)
         nn.init.normal_(self.code.weight, std=0.02)
         nn.init.normal_(self.label.weight, std=0.02)
-        self.blocks = nn.ModuleList(Block(width, config.heads, config.dropout, cross=True) for _ in range(config.layers))
+        blocks = (Block(width, config.heads, config.dropout, cross=True) for _ in range(config.layers))
+        self.blocks: Any = nn.ModuleList(blocks)  # torch types its items as any module
         self.norm = nn.LayerNorm(width)
         self.out = nn.Linear(width, codebook_size)
 
@@ -44,7 +48,7 @@ class Refiner(nn.Module):
         x = self._tokens(previous, latents, label, slice(0, t))
         causal = torch.ones(t, t, dtype=torch.bool, device=x.device).tril()
         for block in self.blocks:
-            x, _ = block(x, causal, block.cross.keys(memory))
+            x, _ = block(x, causal, block.memory(memory))
         return self.out(self.norm(x))
 
     @torch.no_grad()
@@ -53,10 +57,10 @@ class Refiner(nn.Module):
         memory: Float[Tensor, "n j e"],
         label: Int[Tensor, " n"],
         latents: Float[Tensor, "n t d"],
-        choose,
+        choose: Callable[[Tensor, int], Tensor],
     ) -> Int[Tensor, "n t"]:
         """Write the codes one after another with a key-value cache; `choose`: logits (n v), place → codes (n)."""
-        memories = [block.cross.keys(memory) for block in self.blocks]
+        memories = [block.memory(memory) for block in self.blocks]
         past: list = [None] * len(self.blocks)
         previous, codes = self.start.expand(len(memory), -1, -1), []
         for place in range(latents.shape[1]):

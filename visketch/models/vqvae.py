@@ -7,7 +7,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from visketch.config import VQVAEConfig
-from visketch.models.blocks import ResidualConv
+from visketch.models.blocks import ResidualConv, channels_last
 
 
 class Codebook(nn.Module):
@@ -39,28 +39,32 @@ class VQVAE(nn.Module):
         super().__init__()
         w, half = config.width, config.width // 2
         self.config = config
-        self.encoder = nn.Sequential(
-            nn.Conv2d(1, half, 5, stride=2, padding=2),
-            ResidualConv(half, _norm),
-            nn.Conv2d(half, w, 3, stride=2, padding=1),
-            ResidualConv(w, _norm),
-            nn.Conv2d(w, w, 3, stride=2, padding=1),
-            ResidualConv(w, _norm),
-            nn.Conv2d(w, w, 1),
-        ).to(memory_format=torch.channels_last)
-        self.decoder = nn.Sequential(
-            nn.Conv2d(w, w, 3, padding=1),
-            ResidualConv(w, _norm),
-            nn.Conv2d(w, 4 * w, 1),
-            nn.PixelShuffle(2),
-            ResidualConv(w, _norm),
-            nn.Conv2d(w, 4 * half, 1),
-            nn.PixelShuffle(2),
-            ResidualConv(half, _norm),
-            nn.Conv2d(half, 16, 3, padding=1),
-            nn.PixelShuffle(2),
-            nn.Conv2d(4, 1, 3, padding=1),
-        ).to(memory_format=torch.channels_last)
+        self.encoder = channels_last(
+            nn.Sequential(
+                nn.Conv2d(1, half, 5, stride=2, padding=2),
+                ResidualConv(half, _norm),
+                nn.Conv2d(half, w, 3, stride=2, padding=1),
+                ResidualConv(w, _norm),
+                nn.Conv2d(w, w, 3, stride=2, padding=1),
+                ResidualConv(w, _norm),
+                nn.Conv2d(w, w, 1),
+            )
+        )
+        self.decoder = channels_last(
+            nn.Sequential(
+                nn.Conv2d(w, w, 3, padding=1),
+                ResidualConv(w, _norm),
+                nn.Conv2d(w, 4 * w, 1),
+                nn.PixelShuffle(2),
+                ResidualConv(w, _norm),
+                nn.Conv2d(w, 4 * half, 1),
+                nn.PixelShuffle(2),
+                ResidualConv(half, _norm),
+                nn.Conv2d(half, 16, 3, padding=1),
+                nn.PixelShuffle(2),
+                nn.Conv2d(4, 1, 3, padding=1),
+            )
+        )
         self.codebook = Codebook(w, config)
 
     def latents(self, tiles: Float[Tensor, "n p p"]) -> Float[Tensor, "n t w"]:

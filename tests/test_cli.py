@@ -1,0 +1,304 @@
+"""The command line as a whole, and the verbs that fetch, pack, train, measure and tell."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import drawings
+import pytest
+from typer.testing import CliRunner, Result
+
+from visketch.cli import train as training
+from visketch.cli.main import app
+from visketch.data.store import Store
+
+VERBS = ["generate", "classify", "show", "data fetch", "data pack", "data stats", "train", "info"]
+VERBS += [f"evaluate {what}" for what in ("vqvae", "classify", "generate")]
+LABELS = ("cat", "house", "star")
+
+
+def visketch(*words: object, **extra: object) -> Result:
+    result = CliRunner().invoke(app, [str(word) for word in words], **extra)  # type: ignore[arg-type]
+    assert "Traceback" not in result.output
+    return result
+
+
+def one_line(result: Result, code: int, *saying: str) -> None:
+    """Nothing on stdout, and on stderr one line that says `saying`."""
+    assert result.exit_code == code, result.output
+    assert result.stdout == ""
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("error: ")
+    for words in saying:
+        assert words in line
+
+
+@pytest.fixture(scope="session")
+def ndjson(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder as QuickDraw's bucket has it: 20 drawings each of three classes."""
+    home = tmp_path_factory.mktemp("bucket")
+    (home / "full" / "simplified").mkdir(parents=True)
+    for label in LABELS:
+        rows = [drawings.draw(label, seed).strokes or () for seed in range(20)]
+        lines = [json.dumps({"word": label, "drawing": [stroke.T.tolist() for stroke in row]}) for row in rows]
+        (home / "full" / "simplified" / f"{label}.ndjson").write_text("\n".join(lines) + "\n")
+    return home
+
+
+@pytest.fixture(scope="session")
+def data(ndjson: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("packed") / "drawings.arrow"
+    result = visketch("data", "pack", ndjson, "--out", out)
+    assert result.exit_code == 0, result.output
+    assert result.stdout.startswith("60 drawings")
+    return out
+
+
+@pytest.fixture(scope="session")
+def trained(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint, every part trained for a moment by the verb."""
+    out = tmp_path_factory.mktemp("runs") / "tiny"
+    for part in ("vqvae", "diffusion", "classifier", "refiner"):
+        words = ("--data", data, "--out", out, "--config", "tiny", "--set", f"train.{part}.steps=3")
+        result = visketch("train", part, *words, "--json")
+        assert result.exit_code == 0, result.output
+        said = json.loads(result.stdout)
+        assert (said["part"], said["step"], said["finished"]) == (part, 3, True)
+        assert said["metrics"]["loss"] > 0
+    return out
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_helps_by_example(verb: str) -> None:
+    result = visketch(*verb.split(), "--help")
+    assert result.exit_code == 0
+    assert f"visketch {verb}" in result.stdout.replace("visketch root", "visketch").split("Example")[1]
+    if verb != "data fetch":
+        assert "--json" in result.stdout
+
+
+def test_help_version_and_nothing() -> None:
+    assert all(verb.split()[0] in visketch("--help").stdout for verb in VERBS)
+    assert visketch("--version").stdout.startswith("visketch 0.")
+    for words in ((), ("data",), ("evaluate",)):
+        result = visketch(*words)
+        assert result.exit_code == 2
+        assert "Usage" in result.stderr
+    one_line(visketch("clasify"), 2, "'classify'")
+
+
+def test_help_imports_nothing_heavy() -> None:
+    heavy = {"torch", "numpy", "scipy", "diffusers", "accelerate", "PIL", "pyarrow", "skimage", "rich"}
+    script = (
+        "import sys; from visketch.cli.main import run\n"
+        "sys.argv = ['visketch', 'train', '--help']\n"
+        "try: run()\n"
+        "except SystemExit: print('LOADED', *sys.modules)\n"
+    )
+    said = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
+    loaded = said.split("LOADED")[1].split()
+    assert "visketch.cli.train" in loaded
+    assert not heavy & set(loaded)
+
+
+def test_the_command_and_the_module_are_one(data: Path) -> None:
+    """`visketch` as installed, and `-m visketch.cli.main` as torchrun starts it."""
+    for command in ([str(Path(sys.executable).with_name("visketch"))], [sys.executable, "-m", "visketch.cli.main"]):
+        done = subprocess.run([*command, "data", "stats", str(data)], capture_output=True, text=True, check=True)
+        assert done.stdout.splitlines()[0].endswith("60 drawings of 3 classes")
+        assert done.stderr == ""
+
+
+def complete(line: str, **env: str) -> list[str]:
+    words = {"COMP_WORDS": line, "COMP_CWORD": str(len(line.split(" ")) - 1), "_VISKETCH_COMPLETE": "complete_bash"}
+    result = CliRunner().invoke(app, [], prog_name="visketch", env=words | env)
+    return result.stdout.split()
+
+
+def test_shells_complete_classes_from_the_checkpoint(trained: Path) -> None:
+    assert complete(f"visketch generate --checkpoint {trained} --class h") == ["house"]
+    assert complete("visketch generate --class s", VISKETCH_CHECKPOINT=str(trained)) == ["star"]
+    assert complete("visketch generate --checkpoint /nowhere --class h") == []
+    assert complete("visketch train v") == ["vqvae"]
+
+
+class TestData:
+    def test_fetch_takes_a_folder_as_root(self, ndjson: Path, tmp_path: Path) -> None:
+        words = ("data", "fetch", "cat", "star", "--root", ndjson, "--out", tmp_path / "here", "--limit", 5)
+        rows = json.loads(visketch(*words, "--json").stdout)["files"]
+        assert [row["class"] for row in rows] == ["cat", "star"]
+        for row in rows:
+            assert len(Path(row["path"]).read_text().splitlines()) == 5
+            assert Path(row["path"]).stat().st_size == row["bytes"]
+        assert "2 classes" in visketch(*words).stdout
+
+    def test_fetch_refuses(self, ndjson: Path, tmp_path: Path) -> None:
+        one_line(visketch("data", "fetch", "catt", "--root", ndjson, "--out", tmp_path), 2, "'cat'")
+        one_line(visketch("data", "fetch"), 2, "CLASS")
+        one_line(visketch("data", "fetch", "cat", "--root", tmp_path / "none", "--out", tmp_path), 1, "No such file")
+        (tmp_path / "file").write_text("")
+        one_line(visketch("data", "fetch", "cat", "--root", ndjson, "--out", tmp_path / "file"), 1, "file")
+
+    def test_pack_leaves_out_what_cannot_be_read(self, tmp_path: Path) -> None:
+        source = tmp_path / "cat.ndjson"
+        source.write_text('{"drawing":[[[0,9],[0,9]]]}\n{"drawing":[]}\n{"drawing":[[[0,NaN],[0,9]]]}\n')
+        result = visketch("data", "pack", source, "--out", tmp_path / "a.arrow", "--json")
+        assert result.exit_code == 1
+        said = json.loads(result.stdout)
+        assert (said["drawings"], said["left_out"]) == (1, 2)
+        assert [line.partition(" ")[0] for line in result.stderr.splitlines()] == ["error:", "error:", "2"]
+        assert len(Store.open(tmp_path / "a.arrow")) == 1
+
+    def test_pack_refuses(self, ndjson: Path, tmp_path: Path) -> None:
+        (tmp_path / "file").write_text("")
+        one_line(visketch("data", "pack", tmp_path / "none", "--out", tmp_path / "a.arrow"), 1, "no such file")
+        one_line(visketch("data", "pack", ndjson, "--out", tmp_path / "file" / "a.arrow"), 1, "cannot be written")
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["file"]
+
+    def test_stats(self, data: Path, tmp_path: Path) -> None:
+        said = json.loads(visketch("data", "stats", data, "--json").stdout)
+        assert said["drawings"] == sum(said["splits"].values()) == 60
+        assert {name: sum(counts.values()) for name, counts in said["classes"].items()} == dict.fromkeys(LABELS, 20)
+        assert "house" in visketch("data", "stats", data).stdout
+        (tmp_path / "a.arrow").write_text("hello")
+        one_line(visketch("data", "stats", tmp_path / "a.arrow"), 1, "not a packed data set")
+        one_line(visketch("data", "stats", tmp_path / "b.arrow"), 1, "no such file")
+
+
+class TestTrain:
+    def test_interrupted_and_resumed(self, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        words = ("train", "vqvae", "--data", data, "--out", tmp_path / "a", "--config", "tiny")
+        report = training.Reporter.__call__
+
+        def interrupt(self: training.Reporter, step: int, steps: int, metrics: dict[str, float]) -> None:
+            report(self, step, steps, metrics)
+            if step == 2:
+                os.kill(os.getpid(), signal.SIGINT)
+
+        monkeypatch.setattr(training.Reporter, "__call__", interrupt)
+        result = visketch(*words, "--set", "train.vqvae.steps=4")
+        assert result.exit_code == 130
+        assert "stopped at step 2" in result.stderr
+        assert "--resume" in result.stderr
+        monkeypatch.undo()
+        one_line_after_note(visketch(*words, "--set", "train.vqvae.steps=4"), 2, "--resume")
+        result = visketch(*words, "--set", "train.vqvae.steps=4", "--resume")
+        assert result.exit_code == 0, result.output
+        assert result.stdout.startswith("vqvae: 4 steps, loss")
+
+    def test_tells_now_and_then_without_a_terminal(self, data: Path, tmp_path: Path, monkeypatch) -> None:
+        monkeypatch.setattr(training, "EVERY", 0.0)
+        words = ("--data", data, "--out", tmp_path / "a", "--config", "tiny", "--set", "train.diffusion.steps=3")
+        result = visketch("train", "diffusion", *words)
+        told = [line for line in result.stderr.splitlines() if line.startswith("diffusion step")]
+        assert len(told) == 2
+        assert "sketches/s" in told[0]
+        assert "left" in told[0]
+
+    def test_dry_run(self, data: Path, tmp_path: Path) -> None:
+        words = (
+            "train",
+            "classifier",
+            "--data",
+            data,
+            "--out",
+            tmp_path / "a",
+            "--dry-run",
+            "--set",
+            "encoder.width=64",
+        )
+        said = json.loads(visketch(*words, "--config", "tiny", "--seed", 3, "--json").stdout)
+        assert said["config"]["encoder"]["width"] == 64
+        assert said["config"]["train"]["seed"] == 3
+        assert set(said["parameters"]) == {"encoder", "classifier"}
+        assert said["drawings"] == len(Store.open(data).rows("train"))
+        assert not (tmp_path / "a").exists()
+        people = visketch(*words, "--config", "tiny").stdout
+        assert people.startswith("# trains")
+        assert "[encoder]\nwidth = 64" in people
+
+    @pytest.mark.parametrize(
+        ("words", "code", "saying"),
+        [
+            (("cat",), 2, "vqvae"),
+            (("vqvae", "--config", "huge"), 2, "no preset 'huge'"),
+            (("vqvae", "--config", "missing.toml"), 1, "missing.toml"),
+            (("vqvae", "--set", "train.vqvae.step=3"), 2, "'steps'"),
+            (("vqvae", "--set", "train"), 2, "section.key=value"),
+            (("vqvae", "--device", "mps"), 2, "--device cpu"),
+            (("vqvae", "--data", "none.arrow"), 1, "visketch data pack"),
+            (("refiner", "--config", "tiny"), 1, "has no vqvae"),
+        ],
+    )
+    def test_refuses(self, words: tuple[str, ...], code: int, saying: str, data: Path, tmp_path: Path) -> None:
+        rest = () if "--data" in words else ("--data", data)
+        one_line(visketch("train", *words, *rest, "--out", tmp_path / "a"), code, saying)
+        assert not (tmp_path / "a").exists()
+
+    def test_where_it_cannot_write(self, data: Path, tmp_path: Path) -> None:
+        (tmp_path / "file").write_text("")
+        words = ("--data", data, "--out", tmp_path / "file" / "a", "--config", "tiny")
+        one_line_after_note(visketch("train", "vqvae", *words), 1, "file")
+
+
+def one_line_after_note(result: Result, code: int, *saying: str) -> None:
+    assert result.exit_code == code, result.output
+    note, line = result.stderr.splitlines()
+    assert note.startswith("training ")
+    assert line.startswith("error: ")
+    assert all(words in line for words in saying)
+
+
+class TestEvaluate:
+    def test_vqvae(self, trained: Path, data: Path) -> None:
+        words = ("evaluate", "vqvae", "--data", data, "--checkpoint", trained, "--split", "train", "--limit", 9)
+        said = json.loads(visketch(*words, "--json").stdout)
+        assert said["sketches"] == 9
+        assert 0 <= said["ink_f1"] <= 1
+        assert "perplexity" in visketch(*words).stdout
+
+    def test_classify(self, trained: Path, data: Path) -> None:
+        words = ("evaluate", "classify", "--data", data, "--checkpoint", trained, "--split", "train")
+        said = json.loads(visketch(*words, "--json").stdout)
+        assert 0 <= said["top1"] <= said["top5"] <= 1
+        assert "top-5" in visketch(*words).stdout
+
+    def test_generate(self, trained: Path, data: Path) -> None:
+        words = ("evaluate", "generate", "--data", data, "--checkpoint", trained, "--split", "train", "-n", 2)
+        said = json.loads(visketch(*words, "--json").stdout)
+        assert said["classes"] == list(LABELS)
+        assert len(said["rows"]) == 4
+        assert "coarse only" in visketch(*words, "--class", "cat").stdout
+
+    def test_refuses(self, trained: Path, data: Path, tmp_path: Path) -> None:
+        words = ("--data", data, "--checkpoint", trained)
+        one_line(visketch("evaluate", "generate", *words, "--class", "hous", "-n", 1), 2, "'house'")
+        one_line(visketch("evaluate", "vqvae", *words, "--split", "exam"), 2, "--split")
+        one_line(visketch("evaluate", "classify", *words[:2], "--checkpoint", tmp_path), 1, "no checkpoint there")
+
+
+class TestInfo:
+    def test_tells_what_is_there(self, trained: Path) -> None:
+        said = json.loads(visketch("info", "--checkpoint", trained, "--json").stdout)
+        assert said["versions"]["python"] == ".".join(map(str, sys.version_info[:3]))
+        assert said["devices"][0].startswith("cpu")
+        there = said["checkpoint"]
+        assert (there["classes"], there["card"]) == (3, None)
+        assert set(there["parts"]) == {"vqvae", "diffusion", "encoder", "refiner", "classifier"}
+        assert all(part["fingerprint"] and part["facts"]["step"] == 3 for part in there["parts"].values())
+        (trained / "README.md").write_text("a card")
+        assert "README.md" in visketch("info", "--checkpoint", trained).stdout
+
+    def test_a_checkpoint_that_is_not_there(self, tmp_path: Path) -> None:
+        one_line(visketch("info", "--checkpoint", tmp_path), 1, "no checkpoint there")
+
+    def test_a_torchvision_that_does_not_fit(self, trained: Path, tmp_path: Path, monkeypatch) -> None:
+        (tmp_path / "torchvision.py").write_text("raise RuntimeError('operator torchvision::nms does not exist')")
+        monkeypatch.syspath_prepend(tmp_path)
+        result = visketch("info", "--checkpoint", trained)
+        assert result.exit_code == 0
+        assert result.stderr.startswith("warning: torchvision does not fit torch")
+        assert "pip uninstall torchvision" in result.stderr

@@ -1,0 +1,114 @@
+"""Every knob: presets load, and a wrong key, type or file says what would have been right."""
+
+from pathlib import Path
+
+import pytest
+
+from visketch import config
+from visketch.config import Config
+from visketch.errors import UsageError, VisketchError
+
+
+@pytest.mark.parametrize("preset", ["tiny", "small", "base"])
+def test_every_preset_loads_and_says_its_name(preset: str) -> None:
+    loaded = config.load(preset)
+    assert loaded.name == preset
+    assert loaded.sketch.tile << loaded.sketch.depth == loaded.sketch.canvas
+    for width, heads in [
+        (loaded.encoder.width, loaded.encoder.heads),
+        (loaded.encoder.width, loaded.refiner.heads),
+        (loaded.encoder.width, loaded.classifier.heads),
+        (loaded.diffusion.width, loaded.diffusion.heads),
+    ]:
+        assert width % heads == 0
+    for part in ("vqvae", "diffusion", "refiner", "classifier"):
+        training = getattr(loaded.train, part)
+        assert training.warmup < training.steps
+
+
+def test_presets_are_listed() -> None:
+    assert config.presets() == ["base", "small", "tiny"]
+
+
+def test_the_sizes_of_the_paper() -> None:
+    small, base = config.load("small").sketch, config.load("base").sketch
+    assert (small.canvas, small.depth, small.tile) == (128, 2, 32)
+    assert (base.canvas, base.depth, base.tile) == (256, 3, 32)
+
+
+def test_overrides_replace_one_knob() -> None:
+    plain = config.load("tiny")
+    changed = config.load(
+        "tiny", ["train.vqvae.lr=1e-4", "train.classifier.grow=[0.5]", "name=mine", "vqvae.plain=true"]
+    )
+    assert changed.train.vqvae.lr == 1e-4
+    assert changed.train.classifier.grow == (0.5,)
+    assert changed.name == "mine", "a bare word is a string"
+    assert changed.vqvae.plain
+    assert changed.train.vqvae.steps == plain.train.vqvae.steps, "its neighbours stay"
+    assert changed.encoder == plain.encoder
+    assert config.load("tiny", ["sketch.pen=1"]).sketch.pen == 1.0, "a whole number is a number"
+
+
+@pytest.mark.parametrize(
+    ("override", "saying"),
+    [
+        ("encoder.widht=3", "unknown key 'encoder.widht': did you mean 'width'"),
+        ("encodr.width=3", "unknown key 'encodr': did you mean 'encoder'"),
+        ("train.vqvae.step=3", "unknown key 'train.vqvae.step': did you mean 'steps'"),
+        ("train.classifier.zzz=3", "unknown key 'train.classifier.zzz': known: auxiliary"),
+        ("encoder.width=wide", "encoder.width: .*integer, it is 'wide'"),
+        ("encoder.width=3.5", "encoder.width: .*integer, it is 3.5"),
+        ("encoder.width=true", "encoder.width: .*integer, it is True"),
+        ("vqvae.plain=1", "vqvae.plain: .*boolean, it is 1"),
+        ("train.precision=half", "train.precision: .*'no' or 'bf16', it is 'half'"),
+        ("train.refiner.order=random", "train.refiner.order: .*'one-by-one', 'waves' or 'both'"),
+        ("train.classifier.grow=[0.1, x]", "train.classifier.grow: "),
+        ("sketch.depth=0", "sketch.depth: .*greater than or equal to 1"),
+        ("sketch.depth=8", "sketch.depth: .*less than or equal to 7"),
+        ("sketch.canvas=100", "canvas must be a multiple of 8 . 2.depth = 16, it is 100"),
+        ("encoder=3", "encoder: .*EncoderConfig, it is 3"),
+        ("encoder.width", "write it as section.key=value"),
+        ("name.first=3", "'name' is a value, not a section"),
+        ("=3", "unknown key ''"),
+    ],
+)
+def test_a_wrong_override_names_what_is_right(override: str, saying: str) -> None:
+    with pytest.raises(UsageError, match=saying) as caught:
+        config.load("tiny", [override])
+    assert "\n" not in str(caught.value)
+
+
+def test_a_file_is_a_preset_too(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text('name = "mine"\n[encoder]\nwidth = 96\n')
+    assert config.load(path) == Config(name="mine", encoder=config.EncoderConfig(width=96))
+    assert config.load(str(path), ["encoder.width=48"]).encoder.width == 48
+
+
+def test_a_wrong_file_is_named(tmp_path: Path) -> None:
+    broken, typo, binary = tmp_path / "broken.toml", tmp_path / "typo.toml", tmp_path / "binary.toml"
+    broken.write_text("[encoder\nwidth = 3")
+    typo.write_text("[encoder]\nwidht = 3")
+    binary.write_bytes(b"\xff\xfe\x00")
+    for path, error, saying in [
+        (broken, VisketchError, "broken.toml: not valid TOML, .*line 1"),
+        (typo, UsageError, "typo.toml: unknown key 'encoder.widht': did you mean 'width'"),
+        (binary, VisketchError, "binary.toml: cannot be read, not text"),
+        (tmp_path / "none.toml", VisketchError, "none.toml: cannot be read, No such file"),
+    ]:
+        with pytest.raises(error, match=saying) as caught:
+            config.load(path)
+        assert "\n" not in str(caught.value)
+
+
+def test_an_unknown_preset_names_the_known_ones() -> None:
+    with pytest.raises(UsageError, match="no preset 'smal': did you mean 'small'"):
+        config.load("smal")
+    with pytest.raises(UsageError, match="no preset 'huge': known: base, small, tiny"):
+        config.load("huge")
+
+
+def test_knobs_cannot_be_turned_afterwards() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        config.load("tiny").encoder.width = 3

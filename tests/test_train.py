@@ -1,0 +1,247 @@
+"""Training: every part learns, a run that was killed goes on as if it had not been, processes share a batch."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import drawings
+import numpy as np
+import parts
+import pytest
+import torch
+
+from visketch import checkpoint, config
+from visketch.data.store import Store, pack
+from visketch.errors import UsageError, VisketchError
+from visketch.model import ViSketch
+from visketch.train import Outcome, train
+
+STEPS = 20  # of the tiny preset, for every part
+PARTS = ["vqvae", "diffusion", "classifier", "refiner"]
+Losses = list[dict[str, float]]
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    return parts.pack_drawings(tmp_path_factory.mktemp("data"))
+
+
+def run(part: str, store: Store, folder: Path, *overrides: str, stop: int = 0, **options) -> tuple[Outcome, Losses]:
+    """Train in this process. `stop`: the step after which it gets a SIGTERM, as from a system that shuts down."""
+    seen: Losses = []
+
+    def report(step: int, steps: int, metrics: dict[str, float]) -> None:
+        seen.append(metrics)
+        if step == stop:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    return train(part, store, folder, config.load("tiny", overrides), report=report, **options), seen
+
+
+@pytest.fixture(scope="module")
+def trained(store: Store, tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, Outcome, Losses]]:
+    """Every part, trained without interruption; its folder is as it was when that part had just been trained."""
+    folder, runs = tmp_path_factory.mktemp("runs") / "all", {}
+    for part in PARTS:
+        outcome, losses = run(part, store, folder)
+        runs[part] = shutil.copytree(folder, folder.with_name(part)), outcome, losses
+    return runs
+
+
+def before(part: str, trained: dict, folder: Path) -> Path:
+    """A folder with the parts that `part` needs, as they were before it was trained."""
+    if part == "refiner":
+        shutil.copytree(trained["classifier"][0], folder)
+    return folder
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_every_part_learns(trained: dict, part: str) -> None:
+    folder, outcome, losses = trained[part]
+    assert outcome.finished
+    assert outcome.step == len(losses) == STEPS
+    assert outcome.metrics == losses[-1]
+    assert all(np.isfinite(value) for metrics in losses for value in metrics.values())
+    first, last = (np.mean([metrics["loss"] for metrics in piece]) for piece in (losses[:5], losses[-5:]))
+    assert last < first
+    rows = [json.loads(line) for line in (folder / f"training/{part}.jsonl").read_text().splitlines()]
+    assert [row["step"] for row in rows] == [*range(1, 11), STEPS]
+    assert rows[-1]["loss"] == pytest.approx(losses[-1]["loss"], abs=1e-5)
+
+
+def test_the_trained_parts_can_be_used_at_once(trained: dict, store: Store) -> None:
+    model = ViSketch.load(trained["refiner"][0])
+    assert model.labels == store.labels == ["cat", "house", "star"]
+    assert model.classify([store[0]])[0][0].label in model.labels
+    assert model.generate("star", 2).isfinite().all()
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_what_is_shipped_is_the_moving_average(trained: dict, store: Store, part: str) -> None:
+    folder = trained[part][0]
+    state, metadata = checkpoint.read_tensors(folder / f"training/{part}.safetensors")
+    assert metadata["step"] == str(STEPS)
+    means = {name.removeprefix("average/"): value for name, value in state.items() if name.startswith("average/")}
+    assert any(not torch.equal(value, state[f"model/{name}"]) for name, value in means.items())
+    made = {"classifier": ["encoder", "classifier"], "refiner": ["encoder", "refiner", "classifier"]}.get(part, [part])
+    compared = set()
+    for name in made:
+        weights, _ = checkpoint.read_tensors(folder / f"{name}.safetensors")
+        within = "trainable.vqvae." if name == "vqvae" else f"{name}."
+        compared |= {within + key for key, value in weights.items() if within + key in means}
+        assert all(
+            torch.equal(value, means[within + key].half()) for key, value in weights.items() if within + key in means
+        )
+        assert checkpoint.read_metadata(folder, name)["facts"] == {
+            "step": STEPS,
+            "steps": STEPS,
+            "data": store.provenance,
+        }
+    assert {name for name in means if not name.startswith("trainable.quantise")} == compared
+
+
+def test_parts_name_the_parts_they_lean_on(trained: dict) -> None:
+    folder = trained["refiner"][0]
+    mark = {name: checkpoint.read_metadata(folder, name)["fingerprint"] for name in checkpoint.PARTS}
+    leans = {name: checkpoint.read_metadata(folder, name)["trained_on"] for name in checkpoint.PARTS}
+    assert leans["refiner"] == {"vqvae": mark["vqvae"], "encoder": mark["encoder"]}
+    assert leans["classifier"] == {"encoder": mark["encoder"]}
+    assert leans["encoder"] == leans["vqvae"] == leans["diffusion"] == {}
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_stopped_and_resumed_it_is_the_same_run(trained: dict, store: Store, tmp_path: Path, part: str) -> None:
+    """To the last bit; and saving at every step, as here, changes nothing either."""
+    folder, always = before(part, trained, tmp_path / "run"), "train.save_minutes=0.0"
+    outcome, losses = run(part, store, folder, always, stop=7)
+    assert (outcome.finished, outcome.step) == (False, 7)
+    outcome, more = run(part, store, folder, always, resume=True)
+    assert outcome.finished
+    assert losses + more == trained[part][2]
+    marks = [checkpoint.read_metadata(home, part)["fingerprint"] for home in (folder, trained[part][0])]
+    assert marks[0] == marks[1]
+    assert run(part, store, folder, always, resume=True)[0].finished, "nothing is left to do"
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from visketch import config
+from visketch.data.store import Store
+from visketch.train import train
+
+def report(step, steps, metrics):
+    if step == 12:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+settings = config.load("tiny", ["train.save_minutes=0.0005"])
+train("classifier", Store.open(sys.argv[1]), Path(sys.argv[2]), settings, report=report)
+"""
+
+
+def test_killed_without_warning_it_goes_on_from_the_last_save(trained: dict, store: Store, tmp_path: Path) -> None:
+    command = [sys.executable, "-c", KILLED, store.path, tmp_path]
+    killed = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    saved = int(checkpoint.read_tensors(tmp_path / "training/classifier.safetensors")[1]["step"])
+    assert 0 < saved < 12
+    outcome, losses = run("classifier", store, tmp_path, resume=True)
+    assert outcome.finished
+    assert losses == trained["classifier"][2][saved:]
+
+
+TOGETHER = """
+import json, sys
+from pathlib import Path
+from visketch import config
+from visketch.data.store import Store
+from visketch.train import train
+
+store, folder = Store.open(sys.argv[1]), Path(sys.argv[2])
+for part in sys.argv[3].split(","):
+    seen = []
+    report = lambda step, steps, metrics: seen.append(metrics)
+    train(part, store, folder / part, config.load("tiny", sys.argv[4:]), report=report)
+    (folder / f"{part}.json").write_text(json.dumps(seen))
+"""
+
+
+def test_two_processes_get_the_losses_of_one(trained: dict, store: Store, tmp_path: Path) -> None:
+    """Without dropout, which each process draws for itself; and over a few steps, for rounding errors grow."""
+    shared = ["classifier", "refiner", "vqvae"]
+    plain = ["classifier.dropout=0.0", "refiner.dropout=0.0", *(f"train.{part}.steps=5" for part in shared)]
+    for home in (tmp_path / "one", tmp_path / "two"):
+        before("refiner", trained, home / "refiner")
+        checkpoint.write_config(home / "refiner", parts.labelled(store, *plain))
+    script = tmp_path / "together.py"
+    script.write_text(TOGETHER)
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", script]
+    command = [*launch, store.path, tmp_path / "two", ",".join(shared), *plain]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
+    for part in shared:
+        together = json.loads((tmp_path / f"two/{part}.json").read_text())
+        _, alone = run(part, store, tmp_path / "one" / part, *plain)
+        for one, two in zip(alone, together, strict=True):
+            if part == "vqvae":  # its quantiser draws its first codes from what each process sees
+                assert np.isfinite(two["loss"])
+            else:
+                assert two["loss"] == pytest.approx(one["loss"], rel=1e-3)
+                assert two["norm"] == pytest.approx(one["norm"], rel=1e-2)
+
+
+def test_workers_change_nothing(trained: dict, store: Store, tmp_path: Path) -> None:
+    assert run("classifier", store, tmp_path, stop=2, workers=2)[1] == trained["classifier"][2][:2]
+
+
+def test_a_run_is_not_begun_over_another(trained: dict, store: Store) -> None:
+    with pytest.raises(UsageError, match=r"vqvae.safetensors: a training run is there; go on with --resume"):
+        run("vqvae", store, trained["vqvae"][0])
+
+
+def test_a_folder_holds_one_configuration(trained: dict, store: Store, tmp_path: Path) -> None:
+    folder = trained["refiner"][0]
+    with pytest.raises(UsageError, match=r"holds a checkpoint with another \[encoder\]; choose another folder"):
+        run("classifier", store, folder, "encoder.width=64", resume=True)
+    parts.write_ndjson(tmp_path / "in/train/dog.ndjson", drawings.draw_many(6, labels=("cat",)))
+    pack([tmp_path / "in"], tmp_path / "dogs.arrow")
+    with pytest.raises(UsageError, match=r"another \[labels\]"):
+        run("classifier", Store.open(tmp_path / "dogs.arrow"), folder, resume=True)
+
+
+def test_a_snapshot_of_another_configuration_is_refused(trained: dict, store: Store, tmp_path: Path) -> None:
+    shutil.copytree(trained["vqvae"][0] / "training", tmp_path / "training")
+    with pytest.raises(VisketchError, match=r"vqvae.safetensors: was written with another configuration") as caught:
+        run("vqvae", store, tmp_path, "vqvae.width=32", resume=True)
+    assert "\n" not in str(caught.value)
+
+
+def test_wrong_requests_say_what_is_right(store: Store, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"no part 'refine' to train: did you mean 'refiner'"):
+        train("refine", store, tmp_path, config.load("tiny"))
+    with pytest.raises(VisketchError, match=r"has no vqvae .*train it first"):
+        run("refiner", store, tmp_path)
+
+
+def test_without_training_drawings_there_is_nothing_to_train_on(tmp_path: Path) -> None:
+    parts.write_ndjson(tmp_path / "in/test/cat.ndjson", drawings.draw_many(3, labels=("cat",)))
+    pack([tmp_path / "in"], tmp_path / "packed.arrow")
+    with pytest.raises(VisketchError, match=r"packed.arrow: .*no drawing.*train"):
+        run("vqvae", Store.open(tmp_path / "packed.arrow"), tmp_path / "run")
+
+
+def test_a_loss_that_is_no_number_ends_it(store: Store, tmp_path: Path) -> None:
+    with pytest.raises(VisketchError, match=r"the loss is nan at step [0-9]+; try a lower lr") as caught:
+        run("diffusion", store, tmp_path, "train.diffusion.lr=1e30")
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "diffusion.safetensors").exists()
+
+
+def test_signals_are_handed_back(store: Store, tmp_path: Path) -> None:
+    handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    run("vqvae", store, tmp_path, "train.vqvae.steps=1")
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == handlers

@@ -1,0 +1,90 @@
+"""What training writes: a snapshot to resume from, and the parts as a checkpoint that can be used at once."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn, optim
+
+from visketch import checkpoint
+from visketch.config import Config
+from visketch.errors import VisketchError
+from visketch.objectives import Objective
+
+LEANS_ON = {"refiner": ("vqvae", "encoder"), "classifier": ("encoder",)}
+
+
+class Average:
+    """An exponential moving average of what training changes in a module: its trained parameters, and the statistics
+    of its batch norms, which must fit them. This is what is shipped.
+    """
+
+    def __init__(self, module: nn.Module, decay: float) -> None:
+        self.decay = decay
+        self.live: dict[str, Tensor] = {name: p for name, p in module.named_parameters() if p.requires_grad}
+        self.live |= {name: b for name, b in module.named_buffers() if name.endswith(("running_mean", "running_var"))}
+        self.mean = {name: value.detach().clone() for name, value in self.live.items()}
+
+    @torch.no_grad()
+    def update(self, step: int) -> None:
+        decay = min(self.decay, (1 + step) / (10 + step))
+        torch._foreach_lerp_(list(self.mean.values()), [p.detach() for p in self.live.values()], 1 - decay)
+
+    @contextmanager
+    def in_place(self) -> Iterator[None]:
+        """Inside, the module holds the average."""
+        kept = {name: p.detach().clone() for name, p in self.live.items()}
+        try:
+            self.put(self.mean)
+            yield
+        finally:
+            self.put(kept)
+
+    @torch.no_grad()
+    def put(self, values: dict[str, Tensor]) -> None:
+        for name, value in self.live.items():
+            value.copy_(values[name])
+
+
+def save(state: Path, objective: nn.Module, optimizer: optim.Optimizer, average: Average, step: int) -> None:
+    """One file, written atomically."""
+    moments = optimizer.state_dict()["state"]
+    tensors = {f"model/{name}": value for name, value in objective.state_dict().items()}
+    tensors |= {f"average/{name}": value for name, value in average.mean.items()}
+    tensors |= {f"moments/{i}/{key}": value for i, entry in moments.items() for key, value in entry.items()}
+    checkpoint.write_tensors(state, tensors, {"step": str(step)})
+
+
+def restore(state: Path, objective: nn.Module, optimizer: optim.Optimizer, average: Average) -> int:
+    """Fill everything from a snapshot; returns the step. Raises VisketchError if it does not fit."""
+    tensors, metadata = checkpoint.read_tensors(state)
+    prefixed: dict[str, dict[str, Tensor]] = {"model": {}, "average": {}, "moments": {}}
+    for name, value in tensors.items():
+        kind, _, rest = name.partition("/")
+        prefixed[kind][rest] = value
+    try:
+        objective.load_state_dict(prefixed["model"])
+        for name, mean in average.mean.items():
+            mean.copy_(prefixed["average"][name])
+        moments: dict[int, dict[str, Tensor]] = {}
+        for name, value in prefixed["moments"].items():
+            index, key = name.split("/")
+            moments.setdefault(int(index), {})[key] = value
+        optimizer.load_state_dict({"state": moments, "param_groups": optimizer.state_dict()["param_groups"]})
+    except (RuntimeError, KeyError, ValueError) as error:
+        raise VisketchError(f"{state}: was written with another configuration ({str(error).splitlines()[0]})") from None
+    return int(metadata["step"])
+
+
+def export(
+    folder: Path, config: Config, objective: Objective, average: Average, frozen: dict[str, nn.Module], facts: dict
+) -> None:
+    """Write the averaged parts, each naming the fingerprints of the parts it leans on."""
+    checkpoint.write_config(folder, config)
+    marks = {name: checkpoint.read_metadata(folder, name)["fingerprint"] for name in frozen}
+    with average.in_place():
+        objective.settle()
+        for name, module in objective.parts.items():  # the encoder comes first
+            needs = {part: marks[part] for part in LEANS_ON.get(name, ()) if part in marks}
+            marks[name] = checkpoint.save_part(folder, name, module, needs, facts)
