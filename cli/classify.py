@@ -51,9 +51,14 @@ def classify(
     model = options.load(checkpoint, device)
     options.load_parts(model, "encoder", "classifier")
     failed = seen = 0
-    with console.JsonList() if as_json else nullcontext(show) as answer:
+    from rich.progress import SpinnerColumn, TextColumn
+
+    bar = console.progress(SpinnerColumn(), TextColumn("{task.completed:,} drawings"), beside_results=True)
+    with bar, console.JsonList() if as_json else nullcontext(show) as answer:
+        task = bar.add_task("drawings", total=None)
         for row in rows(model, paths, top):
             seen += 1
+            bar.advance(task)
             if "error" in row:
                 failed += 1
                 console.error(f"{row['path']}: {row['error']}")

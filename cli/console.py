@@ -106,9 +106,10 @@ def _looks_numeric(value: object) -> bool:
     return isinstance(value, str) and value.strip(" %-").replace(",", "").replace(".", "", 1).isdigit()
 
 
-def progress(*columns: "ProgressColumn") -> "Progress":
+def progress(*columns: "ProgressColumn", beside_results: bool = False) -> "Progress":
     """A bar on stderr that vanishes when it is done; nothing where stderr is no terminal.
 
+    `beside_results`: results are printed meanwhile; if they go to a terminal they are progress enough.
     Stdout is left alone: rich would send what is printed to the bar's own stream.
     """
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -120,7 +121,7 @@ def progress(*columns: "ProgressColumn") -> "Progress":
         transient=True,
         redirect_stdout=False,
         redirect_stderr=False,
-        disable=not sys.stderr.isatty(),
+        disable=not sys.stderr.isatty() or (beside_results and sys.stdout.isatty()),
     )
 
 

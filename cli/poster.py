@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from visketch.config import SketchConfig
 
-    from .show import View
+    from .view import View
 
 Box = tuple[int, int]  # left and top of something to draw
 

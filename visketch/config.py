@@ -95,9 +95,12 @@ class ClassifierTraining(PartTraining):
 
 
 class RefinerTraining(PartTraining):
-    leaves: int = 6
-    classify: float = 0.5  # weight of the classifier's loss, which keeps the shared encoder good for both
-    blur: float = 1.0  # greatest sigma, in coarse pixels, of the corruption that imitates the diffusion's errors
+    leaves: int = 16
+    joint: bool = (
+        False  # train the shared encoder too, with the classifier's loss beside; a step costs four times as much
+    )
+    classify: float = 0.5  # weight of the classifier's loss when joint: it keeps the encoder good for both
+    blur: float = 1.0  # the corruption that imitates the diffusion's errors: greatest share of a 3 x 3 blur
     noise: float = 0.15  # greatest sigma of the noise added to the coarse field
     order: Literal["one-by-one", "waves", "both"] = "both"
 

@@ -3,7 +3,6 @@
 Everything random in a loss comes with the example, so that a step gives the same loss however many processes share it.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -183,7 +182,8 @@ def classify_loss(
 class RefinerObjective(Objective):
     """Codes of sampled leaves, each shown exactly what refining will show it, in one parallel pass.
 
-    The shared encoder is trained here too; the classifier's loss goes on beside, so that it serves both.
+    By default the shared encoder is frozen as the classifier's training left it. `joint` trains it here too, and the
+    classifier (if there is one) beside it, so that it goes on serving both.
     """
 
     def __init__(
@@ -196,12 +196,18 @@ class RefinerObjective(Objective):
         labels: list[str],
     ) -> None:
         super().__init__()
-        self.config, self.encoder, self.refiner, self.classifier = config, encoder, refiner, classifier
-        self.frozen: Callable[[], VQVAE] = lambda: vqvae  # behind a call: not a part that this objective trains
+        self.config, self.refiner = config, refiner
         self.label = {name: i for i, name in enumerate(labels)}
-        self.parts = {"encoder": encoder, "refiner": refiner}
-        if classifier is not None:
-            self.parts["classifier"] = classifier
+        self.joint = config.train.refiner.joint
+        self.parts = {"refiner": refiner}
+        # What is frozen stays out of the module tree: neither trained, nor averaged, nor saved.
+        self.frozen: dict[str, Any] = {"vqvae": vqvae, "encoder": encoder}
+        self.classifier = None
+        if self.joint:
+            self.encoder = self.frozen.pop("encoder")
+            self.parts = {"encoder": encoder, "refiner": refiner}
+            if classifier is not None:
+                self.classifier = self.parts["classifier"] = classifier
 
     def example(self, sketch: strokes.Sketch, rng: np.random.Generator, progress: float) -> Example:
         shape, settings = self.config.sketch, self.config.train.refiner
@@ -224,18 +230,19 @@ class RefinerObjective(Objective):
         plan = Plan.make(coarse, shape, batch["waves"])
         chosen = choose(plan.leaves, batch["score"], settings.leaves)
         leaves = plan.leaves[chosen]
+        vqvae = self.frozen["vqvae"]
         with torch.no_grad():
-            vqvae = self.frozen()
             codes = vqvae.encode(truth[plan.leaves.sketch, plan.leaves.tile])
             refined = quadtree.paint(coarse, plan.leaves, vqvae.decode(codes))
             latents = vqvae.latents(plan.coarse_tiles()[leaves.sketch, leaves.tile])
-        memory = shown(self.encoder, plan, refined, chosen)
+        with torch.set_grad_enabled(self.joint):
+            memory = shown(self.encoder if self.joint else self.frozen["encoder"], plan, refined, chosen)
         codes = codes[chosen]
         logits = self.refiner(codes, memory, batch["label"][leaves.sketch], latents)
         each = F.cross_entropy(rearrange(logits.float(), "n t v -> n v t"), codes, reduction="none").mean(dim=1)
         loss = per_sketch(each, leaves, len(truth)).mean()
         metrics = {"code loss": loss, "code accuracy": (logits.argmax(-1) == codes).float().mean()}
-        if self.classifier is not None and settings.classify > 0:
+        if self.classifier is not None:
             other = self.config.train.classifier
             beside, more = classify_loss(self.encoder, self.classifier, shape, batch, other, settings.leaves)
             loss, metrics = loss + settings.classify * beside, metrics | more

@@ -154,9 +154,12 @@ def make_objective(part: str, config: Config, folder: Path) -> tuple[objectives.
     """
     labels = list(config.labels)
 
+    def there(name: str) -> bool:
+        return (folder / f"{name}.safetensors").exists()
+
     def get(name: str, needed: bool = False) -> Any:
         module = build(config, name)
-        if needed or (folder / f"{name}.safetensors").exists():
+        if needed or there(name):
             checkpoint.load_part(folder, name, module)
         return module
 
@@ -166,12 +169,10 @@ def make_objective(part: str, config: Config, folder: Path) -> tuple[objectives.
         return objectives.DiffusionObjective(config, build(config, "diffusion"), labels), {}
     if part == "classifier":
         return objectives.ClassifierObjective(config, get("encoder"), build(config, "classifier"), labels), {}
-    vqvae = get("vqvae", needed=True)
-    classifier = get("classifier") if (folder / "classifier.safetensors").exists() else None
-    encoder = get("encoder", needed=True)
-    return objectives.RefinerObjective(config, vqvae, encoder, build(config, "refiner"), classifier, labels), {
-        "vqvae": vqvae
-    }
+    vqvae, encoder, refiner = get("vqvae", needed=True), get("encoder", needed=True), build(config, "refiner")
+    classifier = get("classifier") if config.train.refiner.joint and there("classifier") else None
+    objective = objectives.RefinerObjective(config, vqvae, encoder, refiner, classifier, labels)
+    return objective, objective.frozen
 
 
 def _step(accelerator, model, optimizer, trained, batch, step, seed, settings: PartTraining) -> dict[str, float]:
