@@ -3,19 +3,24 @@
 from itertools import pairwise
 
 import drawings
+import numpy as np
 import parts
 import pytest
 import torch
 
 from visketch import config, quadtree, sdf
 from visketch.models.diffusion import Diffusion
+from visketch.objectives import DiffusionObjective
 
 TILE, CLASSES = 16, 3
 
 
-@pytest.fixture(scope="module")
-def diffusion() -> Diffusion:
-    return parts.awake(parts.small(), "diffusion")
+BACKBONES = {"unet": parts.small(), "dit": parts.small("diffusion.backbone=dit", "diffusion.width=32")}
+
+
+@pytest.fixture(scope="module", params=BACKBONES)
+def diffusion(request: pytest.FixtureRequest) -> Diffusion:
+    return parts.awake(BACKBONES[request.param], "diffusion")
 
 
 @pytest.fixture
@@ -26,16 +31,16 @@ def noise() -> torch.Tensor:
 LABEL = torch.tensor([0, 1, 2, 1])
 
 
-def test_the_loss_falls() -> None:
-    settings = parts.small()
+@pytest.mark.parametrize("backbone", BACKBONES)
+def test_the_loss_falls(backbone: str) -> None:
+    settings = BACKBONES[backbone]
     diffusion = parts.awake(settings, "diffusion").train()
     fields = torch.stack([torch.from_numpy(sdf.render(sketch, settings.sketch)) for sketch in drawings.draw_many(6)])
     root, label = quadtree.tiles(fields, 2)[:, 0], torch.arange(6) % CLASSES
     noise, time = torch.randn_like(root), torch.linspace(0.1, 0.9, 6)
     optimizer = torch.optim.AdamW(diffusion.parameters(), lr=3e-3)
     losses = []
-    for step in range(30):
-        torch.manual_seed(step)
+    for _ in range(30):
         loss = diffusion.loss(root, label, noise, time)
         optimizer.zero_grad()
         loss.backward()
@@ -116,4 +121,19 @@ def test_progress_and_the_configured_steps(noise: torch.Tensor, diffusion: Diffu
     told: list[tuple[int, int]] = []
     diffusion.sample(LABEL, noise, watch=lambda step, steps, x: told.append((step, steps)))
     assert told == [(i + 1, diffusion.config.steps) for i in range(diffusion.config.steps)]
-    assert diffusion.config == config.load("tiny").diffusion
+    assert diffusion.config.steps == config.load("tiny").diffusion.steps
+
+
+def test_one_example_in_ten_has_no_class_and_nothing_else_drops_it(diffusion: Diffusion, noise: torch.Tensor) -> None:
+    """Guidance needs the flow without a class. Were every block to forget the class for itself, none would learn it."""
+    objective = DiffusionObjective(parts.small(), diffusion, list(parts.LABELS))
+    sketch = drawings.draw("star")
+    label = [int(objective.example(sketch, np.random.default_rng(i), 0.0)["label"]) for i in range(400)]
+    assert set(label) == {parts.LABELS.index("star"), CLASSES}
+    assert 20 < label.count(CLASSES) < 65
+    time = torch.full((4,), 0.5)
+    diffusion.train()
+    assert torch.equal(diffusion.flow(noise, time, LABEL), diffusion.flow(noise, time, LABEL))
+    diffusion.eval()
+    null = diffusion.flow(noise, time, torch.full_like(LABEL, CLASSES))
+    assert (diffusion.flow(noise, time, LABEL) - null).abs().amax(dim=(1, 2)).min() > 1e-4

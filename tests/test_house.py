@@ -35,6 +35,7 @@ FLOORS = {
     "visketch.model": 3,
     "visketch.language": 3,
     "visketch.objectives": 4,
+    "visketch.snapshot": 5,
     "visketch.train": 5,
     "visketch.evaluate": 5,
     "visketch.serve": 5,

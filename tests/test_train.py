@@ -87,7 +87,7 @@ def test_what_is_shipped_is_the_moving_average(trained: dict, store: Store, part
     assert metadata["step"] == str(STEPS)
     means = {name.removeprefix("average/"): value for name, value in state.items() if name.startswith("average/")}
     assert any(not torch.equal(value, state[f"model/{name}"]) for name, value in means.items())
-    made = {"classifier": ["encoder", "classifier"], "refiner": ["encoder", "refiner", "classifier"]}.get(part, [part])
+    made = ["encoder", "classifier"] if part == "classifier" else [part]
     compared = set()
     for name in made:
         weights, _ = checkpoint.read_tensors(folder / f"{name}.safetensors")
@@ -111,6 +111,20 @@ def test_parts_name_the_parts_they_lean_on(trained: dict) -> None:
     assert leans["refiner"] == {"vqvae": mark["vqvae"], "encoder": mark["encoder"]}
     assert leans["classifier"] == {"encoder": mark["encoder"]}
     assert leans["encoder"] == leans["vqvae"] == leans["diffusion"] == {}
+
+
+def test_the_refiner_can_train_the_encoder_and_the_classifier_too(trained: dict, store: Store, tmp_path: Path) -> None:
+    folder = before("refiner", trained, tmp_path / "run")
+    old = {name: checkpoint.read_metadata(folder, name)["fingerprint"] for name in ("encoder", "classifier")}
+    _, losses = run("refiner", store, folder, "train.refiner.joint=true", "train.refiner.steps=3")
+    assert {"code loss", "class loss"} <= losses[0].keys()
+    assert "class loss" not in trained["refiner"][2][0]
+    model = ViSketch.load(folder)
+    assert model.generate("cat").isfinite().all(), "all parts fit together"
+    assert model.classify([store[0]])
+    for name, mark in old.items():
+        assert checkpoint.read_metadata(folder, name)["fingerprint"] != mark
+        assert checkpoint.read_metadata(trained["refiner"][0], name)["fingerprint"] == mark, "left alone otherwise"
 
 
 @pytest.mark.parametrize("part", PARTS)
@@ -172,7 +186,7 @@ for part in sys.argv[3].split(","):
 
 def test_two_processes_get_the_losses_of_one(trained: dict, store: Store, tmp_path: Path) -> None:
     """Without dropout, which each process draws for itself; and over a few steps, for rounding errors grow."""
-    shared = ["classifier", "refiner", "vqvae"]
+    shared = ["classifier", "refiner", "diffusion", "vqvae"]
     plain = ["classifier.dropout=0.0", "refiner.dropout=0.0", *(f"train.{part}.steps=5" for part in shared)]
     for home in (tmp_path / "one", tmp_path / "two"):
         before("refiner", trained, home / "refiner")

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from visketch.config import Config, parse
-from visketch.errors import VisketchError, nearest
+from visketch.errors import UsageError, VisketchError, nearest
 
 PARTS = ("vqvae", "diffusion", "encoder", "refiner", "classifier")
 
@@ -51,7 +51,10 @@ def read_config(folder: Path) -> Config:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         what = error.strerror if isinstance(error, OSError) else "it is not TOML"
         raise VisketchError(f"{folder}: not a checkpoint, {path.name} cannot be read: {what}") from None
-    return parse(tree, str(path))
+    try:
+        return parse(tree, str(path))
+    except UsageError as error:  # a broken file, not a wrong request
+        raise VisketchError(str(error)) from None
 
 
 def fingerprint(state: dict[str, Tensor]) -> str:

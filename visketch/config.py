@@ -6,10 +6,9 @@ A preset is a name (`tiny`, `small`, `base`) or a path; `section.key=value` over
 import tomllib
 from importlib import resources
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
-from pydantic_core import ErrorDetails
 
 from visketch.errors import UsageError, VisketchError, nearest
 
@@ -184,7 +183,7 @@ def _override(tree: dict, override: str) -> None:
         tree[key] = value  # a bare word is a string
 
 
-def _explain(location: tuple, error: ErrorDetails) -> str:
+def _explain(location: tuple, error: Any) -> str:
     path = ".".join(str(part) for part in location)
     if error["type"] != "extra_forbidden":
         return f"{path or 'the whole'}: {error['msg']}, it is {error['input']!r}"

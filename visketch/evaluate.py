@@ -17,6 +17,7 @@ from visketch.errors import UsageError
 from visketch.model import ViSketch
 from visketch.refining import inked_leaves
 
+BATCH = 64  # sketches looked at or drawn together
 Watch = Callable[[int, int], None]
 
 
@@ -135,7 +136,9 @@ def generation(
     for kind, choice in kinds.items():
         start, canvases = time.perf_counter(), []
         for name in labels:
-            canvases.append(model.generate(name, n, **choice, **settings))
+            for first in range(0, n, BATCH):
+                seed = settings.get("seed", 0) + first
+                canvases.append(model.generate(name, min(BATCH, n - first), **settings | choice | {"seed": seed}))
             done += 1
             watch(done, len(kinds) * len(labels))
         seconds = (time.perf_counter() - start) / (n * len(labels))
@@ -146,7 +149,7 @@ def generation(
 def _judge(
     model: ViSketch, row: str, canvas: Tensor, label: Int[Tensor, " b"], among: Int[Tensor, " c"], seconds: float
 ) -> Generation:
-    logits = torch.cat([model.logits(part) for part in canvas.split(64)]).cpu()
+    logits = torch.cat([model.logits(part) for part in canvas.split(BATCH)]).cpu()
     rank = rank_of(logits, label)
     best = among[logits[:, among].argmax(dim=1)]
     hit, top1, top5 = (float(x.double().mean()) for x in (best == label, rank == 0, rank < 5))
@@ -154,7 +157,7 @@ def _judge(
 
 
 def batches(
-    model: ViSketch, store: Store, split: str, limit: int | None, watch: Watch, size: int = 64
+    model: ViSketch, store: Store, split: str, limit: int | None, watch: Watch, size: int = BATCH
 ) -> Iterator[tuple[Float[Tensor, "b h h"], Int[Tensor, " b"]]]:
     """The drawings of a split as fields, with the model's numbers of their classes. `limit` takes an even sample."""
     number = np.array([model.label_of(name) for name in store.labels])

@@ -212,7 +212,10 @@ class RefinerObjective(Objective):
     def example(self, sketch: strokes.Sketch, rng: np.random.Generator, progress: float) -> Example:
         shape, settings = self.config.sketch, self.config.train.refiner
         tiles = quadtree.first_tile(shape.depth + 1)
+        # Half of the noise is in blobs of 4 x 4 pixels: the diffusion does not miss pixels, it misses bits of lines.
         noise = rng.standard_normal((shape.tile, shape.tile), dtype=np.float32)
+        blobs = rng.standard_normal((shape.tile // 4, shape.tile // 4), dtype=np.float32)
+        noise = (noise + np.kron(blobs, np.ones((4, 4), np.float32))) * np.float32(0.5**0.5)
         waves = {"one-by-one": 0.0, "waves": 1.0, "both": 0.5}[settings.order]
         return {
             "canvas": draw(sketch, rng, shape, 0.5, shape.canvas),

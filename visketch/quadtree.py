@@ -82,8 +82,10 @@ def information(canvas: Float[Tensor, "b h h"], depth: int, near: float) -> Floa
 
     Near ink counts, because a line that grazes a tile from outside may enter it when it is refined.
     """
-    share = reduce((cut(canvas, depth) > -near).to(canvas.dtype), "b z p q -> b z", "mean")
-    levels = [share]
+    side = canvas.shape[-1] >> depth
+    inked = rearrange(canvas > -near, "b (y p) (x q) -> b y p x q", p=side, q=side)
+    share = inked.sum(dim=(2, 4), dtype=torch.int32).to(canvas.dtype) / side**2  # counted first: cutting floats is slow
+    levels = [rearrange(cut(share, depth), "b z 1 1 -> b z")]
     for _ in range(depth):
         levels.append(reduce(levels[-1], "b (z 4) -> b z", "mean"))
     return torch.cat(levels[::-1], dim=1)
