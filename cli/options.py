@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from visketch.errors import UsageError, VisketchError
+from visketch.errors import UsageError
 
 from . import console
 
@@ -87,10 +87,7 @@ def load(checkpoint: str | None, device: str) -> "ViSketch":
         device = resolve(device)
         from visketch.model import ViSketch
 
-        try:
-            return ViSketch.load(checkpoint, device)
-        except UsageError as error:  # a wrong key in its config.toml is a broken checkpoint, not a wrong request
-            raise VisketchError(str(error)) from None
+        return ViSketch.load(checkpoint, device)
 
 
 def load_parts(model: "ViSketch", *parts: str) -> None:

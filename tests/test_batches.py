@@ -11,6 +11,7 @@ import torch
 
 from visketch import config
 from visketch.data.store import Store
+from visketch.errors import UsageError
 from visketch.train import Batches, balanced, make_objective, schedule
 
 STEPS = 20
@@ -37,11 +38,16 @@ def test_a_batch_is_a_pure_function_of_its_number(store: Store, tmp_path: Path) 
 
 def test_processes_share_out_each_batch(store: Store, tmp_path: Path) -> None:
     whole = batches(store, tmp_path)
-    shares = [batches(store, tmp_path, rank, 3) for rank in range(3)]
+    shares = [batches(store, tmp_path, rank, 4) for rank in range(4)]
     for step in (0, 5, 19):
         batch = whole[step]
         for rank, share in enumerate(shares):
-            assert all(torch.equal(value, batch[name][rank::3]) for name, value in share[step].items())
+            assert all(torch.equal(value, batch[name][rank::4]) for name, value in share[step].items())
+
+
+def test_a_batch_that_cannot_be_shared_evenly_is_refused(store: Store, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"train.classifier.batch=8 cannot be shared evenly by 3 processes"):
+        batches(store, tmp_path, rank=0, world=3)
 
 
 def test_a_growing_tree_takes_larger_batches_of_smaller_pictures(store: Store, tmp_path: Path) -> None:

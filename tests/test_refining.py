@@ -164,6 +164,23 @@ def test_writing_with_a_cache_is_the_forward_pass() -> None:
         assert (difference[place + 1 :] > 1e-4).all()
 
 
+@torch.no_grad()
+def test_every_place_of_a_leaf_has_its_own_code() -> None:
+    """The place itself is told, and so is what the coarse tile shows there; each moves no logits before its own."""
+    refiner = parts.awake(CONFIG, "refiner", seed=3)
+    memory, latents = torch.randn(2, 20, 32), torch.randn(2, CODES, CONFIG.vqvae.width)
+    codes, label = torch.zeros(2, CODES, dtype=torch.long), torch.tensor([0, 1])
+    logits = refiner(codes, memory, label, latents)
+    for place in range(CODES):
+        for given in (refiner.position[place], latents[:, place]):
+            push = torch.randn(given.shape[-1])  # not a constant: norms would take it off again
+            given += push
+            difference = (refiner(codes, memory, label, latents) - logits).abs().amax(dim=(0, 2))
+            given -= push
+            assert (difference[:place] < 1e-4).all()
+            assert difference[place] > 1e-2
+
+
 def test_a_blank_canvas_is_left_alone() -> None:
     blank = torch.full((2, 64, 64), -1.0)
     made = Plan.make(blank, CONFIG.sketch, torch.tensor([True, False]))

@@ -241,6 +241,12 @@ def test_wrong_requests_say_what_is_right(store: Store, tmp_path: Path) -> None:
         run("refiner", store, tmp_path)
 
 
+def test_a_folder_that_cannot_be_written_is_named(store: Store, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(VisketchError, match=r"file/.*vqvae.jsonl: cannot be written"):
+        run("vqvae", store, tmp_path / "file")
+
+
 def test_without_training_drawings_there_is_nothing_to_train_on(tmp_path: Path) -> None:
     parts.write_ndjson(tmp_path / "in/test/cat.ndjson", drawings.draw_many(3, labels=("cat",)))
     pack([tmp_path / "in"], tmp_path / "packed.arrow")

@@ -207,7 +207,6 @@ def pick(
     probability, code = (logits.float() / temperature).softmax(dim=1).sort(dim=1, descending=True, stable=True)
     total = probability.cumsum(dim=1)
     kept = torch.where(total - probability < max(top_p, 1e-9), probability, 0)  # at least the best one
-    kept[:, 0] = probability[:, 0]  # the best code stays, at top_p 0 too
     total = kept.cumsum(dim=1)
     place = torch.searchsorted(total, chance[:, None] * total[:, -1:], right=True).clamp(max=logits.shape[1] - 1)
     return code.gather(1, place)[:, 0]

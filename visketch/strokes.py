@@ -77,9 +77,11 @@ def sample(lines: tuple[np.ndarray, ...], spacing: float) -> np.ndarray:
 def augment(lines: tuple[np.ndarray, ...], rng: np.random.Generator, strength: float) -> tuple[np.ndarray, ...]:
     """A new drawing of the same thing: turned, sheared, stretched, mirrored, and a few strokes left out.
 
-    `strength` 1 turns by up to 20 degrees, shears and stretches by up to 25 %, and drops 10 % of the strokes; 0 only
-    mirrors left to right. The lines may be in any unit: `fit` follows.
+    `strength` 1 turns by up to 20 degrees, shears and stretches by up to 25 %, and drops 10 % of the strokes; less is
+    less, and 0 changes nothing. Half are mirrored left to right. The lines may be in any unit: `fit` follows.
     """
+    if strength == 0:
+        return lines
     angle, shear, stretch = rng.uniform(-1, 1, 3) * strength * (np.pi / 9, 0.25, 0.25)
     mirror = -1.0 if rng.random() < 0.5 else 1.0
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])

@@ -47,6 +47,8 @@ class Batches(Dataset):
         settings: PartTraining = getattr(config.train, part)
         self.objective, self.store, self.seed, self.settings = objective, store, config.train.seed, settings
         self.rank, self.world = rank, world
+        if settings.batch % world:  # else the mean over processes would not be that over the batch
+            raise UsageError(f"train.{part}.batch={settings.batch} cannot be shared evenly by {world} processes")
         # Rows are dealt out as if every step took as many as the largest, so a row's place needs no history.
         self.stride = settings.batch * max(objective.enlarged(share) for share in np.linspace(0, 1, 101))
         self.rows = balanced(store, config.train.per_class, self.seed)
@@ -210,8 +212,11 @@ class Log:
         self.file = self.board = None
         if main:
             path = folder / "training" / f"{part}.jsonl"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self.file = open(path, "a")  # noqa: SIM115, closed on exit
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                self.file = open(path, "a")  # noqa: SIM115, closed on exit
+            except OSError as error:
+                raise VisketchError(f"{path}: cannot be written, {error.strerror}") from None
             if tensorboard:
                 from torch.utils.tensorboard import SummaryWriter
 

@@ -59,7 +59,8 @@ class Diffusion(nn.Module):
         steps = steps or self.config.steps
         guidance = self.config.guidance if guidance is None else guidance
         scheduler = FlowMatchEulerDiscreteScheduler()
-        scheduler.set_timesteps(steps)
+        # Named, because by default the last step goes from 0.001 to 0 and does nothing.
+        scheduler.set_timesteps(sigmas=[1 - step / steps for step in range(steps)])
         x, null = noise, torch.full_like(label, self.classes)
         for step, timestep in enumerate(scheduler.timesteps):
             time = (timestep / 1000).expand(len(x)).to(x.device)
