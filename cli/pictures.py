@@ -46,6 +46,11 @@ class Sheet:
         self.pixels = np.full((rows * cell + self.gap, columns * cell + self.gap), 255, np.uint8)
 
     def place(self, number: int, picture: "np.ndarray") -> None:
+        if len(picture) > self.side:
+            import numpy as np
+            from PIL import Image
+
+            picture = np.asarray(Image.fromarray(picture).resize((self.side, self.side), Image.Resampling.BOX))
         row, column = divmod(number, self.columns)
         top, left = (place * (self.side + self.gap) + self.gap for place in (row, column))
         self.pixels[top : top + self.side, left : left + self.side] = picture

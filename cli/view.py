@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from visketch.errors import UsageError
+from visketch.errors import UsageError, VisketchError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -47,6 +47,8 @@ def look(model: "ViSketch", field: "Tensor", leaf: int | None) -> View:
     leaves, inked = quadtree.split(share, shape.information)
     tiles = quadtree.tiles(field, shape.depth)
     numbers = inked.nonzero()[:, 0]
+    if not len(numbers):
+        raise VisketchError("no leaf of the drawing holds ink")
     if leaf is None:  # the one that holds most
         leaf = int(share[0, leaves[inked].tile].argmax())
     if leaf >= len(numbers):

@@ -38,7 +38,8 @@ def grow(
     canvas: np.ndarray, depth: int, near: float, threshold: float, place: Place = (0, 0, 0), parent: Node | None = None
 ) -> Node:
     """The tree below a place: split while more than `threshold` of the area is above `-near`, `depth` times at most."""
-    rich = np.mean(canvas[square(place, len(canvas))] > -near) > threshold
+    share = np.mean(canvas[square(place, len(canvas))] > -near)
+    rich = share > (threshold if parent else 0)
     node = Node(*place, rich=bool(rich), parent=parent)
     if rich and node.level < depth:
         for below in children(place):

@@ -4,6 +4,7 @@ import io
 import pickle
 import struct
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -345,3 +346,12 @@ def test_blank_paper(tmp_path, made):
 
 def test_the_grain_of_blank_paper_is_no_ink():
     assert not ink(np.random.default_rng(0).normal(200, 3, (200, 200)).astype(np.uint8)).any()
+
+
+def test_copies_of_copies_by_two_names_are_counted(tmp_path: Path) -> None:
+    """svgelements follows `href` rather than `xlink:href`."""
+    levels = "".join(f'<g id="l{i}">' + f'<use xlink:href="#none" href="#l{i - 1}"/>' * 9 + "</g>" for i in range(1, 5))
+    text = '<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink">'
+    (tmp_path / "bomb.svg").write_text(f'{text}<path id="l0" d="M0 0L1 1"/>{levels}<use href="#l4"/></svg>')
+    with pytest.raises(VisketchError, match="more than 5000"):
+        list(read(tmp_path / "bomb.svg"))

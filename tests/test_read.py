@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -156,3 +157,9 @@ def test_raw_drawings_lose_their_timing(tmp_path):
     (sketch,) = read(path)
     assert sketch.label == "owl"
     assert sketch.strokes[0].tolist() == [[1.5, 4], [2.5, 5], [3, 6]]
+
+
+def test_a_link_that_leads_nowhere_is_named(tmp_path: Path) -> None:
+    (tmp_path / "gone.png").symlink_to(tmp_path / "nothing")
+    with pytest.raises(VisketchError, match=r"gone.png: no such file"):
+        expand([tmp_path / "gone.png"])

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from visketch import strokes
+from visketch import sdf, strokes
+from visketch.config import SketchConfig
 from visketch.errors import VisketchError
 from visketch.strokes import Sketch
 
@@ -92,5 +93,30 @@ def test_the_skeleton_is_the_middle_of_a_thick_line() -> None:
 
 def test_a_raster_is_its_skeleton() -> None:
     pixels = np.eye(30, dtype=bool)
-    lines = Sketch(pixels=pixels).lines()
-    assert np.concatenate(lines) == pytest.approx(np.stack([np.arange(30)] * 2, axis=1) + 0.5)
+    pixels[2, 20] = True  # alone
+    *segments, dot = Sketch(pixels=pixels).lines()
+    assert dot == pytest.approx(np.array([[20.5, 2.5]]))
+    starts = np.stack([np.arange(29)] * 2, axis=1) + 0.5
+    assert np.stack(segments) == pytest.approx(np.stack([starts, starts + 1], axis=1))
+
+
+def test_a_small_raster_has_no_gaps() -> None:
+    """At 28 pixels, as QuickDraw's bitmaps, neighbours lie further apart than the pen is wide."""
+    shape = SketchConfig()
+    pixels = np.eye(28, dtype=bool)
+    line = Sketch(strokes=(np.array([[0.5, 0.5], [27.5, 27.5]], np.float32),))
+    assert sdf.render(Sketch(pixels=pixels), shape) == pytest.approx(sdf.render(line, shape), abs=0.07)
+    turned = Sketch(pixels=pixels).lines()
+    assert strokes.augment(turned, np.random.default_rng(0), 1.0, drop=False)[0].shape == turned[0].shape
+    assert len(strokes.augment(turned, np.random.default_rng(0), 1.0, drop=False)) == len(turned)
+
+
+def test_a_drawing_of_far_too_many_points_is_refused() -> None:
+    scribble = np.random.default_rng(0).random((strokes.POINTS + 1, 2)).astype(np.float32)
+    with pytest.raises(VisketchError, match="points, simplify"):
+        Sketch(strokes=(scribble,)).lines()
+
+
+def test_huge_coordinates_are_fitted() -> None:
+    line = np.array([[3e38, 3e38], [3.1e38, 3.1e38]], np.float32)
+    assert np.concatenate(strokes.fit((line,), 0.1)) == pytest.approx(np.array([[0.1, 0.1], [0.9, 0.9]]))

@@ -23,7 +23,7 @@ PARTS = ("vqvae", "diffusion", "encoder", "refiner", "classifier")
 
 def write_atomically(path: Path, content: bytes) -> None:
     """Write to a temporary name, then rename: a reader sees the old file or the new one, never half of one."""
-    part = path.with_name(f".{path.name}.part")
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")  # of this process: others may write the same file
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with open(part, "wb") as file:

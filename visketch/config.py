@@ -6,11 +6,15 @@ A preset is a name (`tiny`, `small`, `base`) or a path; `section.key=value` over
 import tomllib
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from visketch.errors import UsageError, VisketchError, nearest
+
+Count = Annotated[int, Field(gt=0)]
+Length = Annotated[float, Field(gt=0)]
+Share = Annotated[float, Field(ge=0, lt=1)]
 
 
 class Section(BaseModel):
@@ -18,17 +22,22 @@ class Section(BaseModel):
 
 
 class SketchConfig(Section):
-    canvas: int = 128  # pixels
+    canvas: Count = 128  # pixels
     depth: int = Field(2, ge=1, le=7)
-    pen: float = 1 / 32  # one pixel of the coarsest 32-pixel view: then even the root sees every line
-    margin: float = 1 / 24
-    clamp: float = 1 / 16  # the distance at which the field saturates
-    information: float = 0.004  # the share of a tile's area near ink above which the tile is split
+    pen: Length = 1 / 32  # one pixel of the coarsest 32-pixel view: then even the root sees every line
+    margin: Share = 1 / 24
+    clamp: Length = 1 / 16  # the distance at which the field saturates
+    information: Share = 0.004  # the share of a tile's area near ink above which the tile is split
 
     @property
     def tile(self) -> int:
         """p, the side at which every tile is seen."""
         return self.canvas >> self.depth
+
+    @property
+    def codes(self) -> int:
+        """t, the codes of a leaf."""
+        return (self.tile // 8) ** 2
 
     @model_validator(mode="after")
     def check(self) -> "SketchConfig":
@@ -38,63 +47,63 @@ class SketchConfig(Section):
 
 
 class VQVAEConfig(Section):
-    width: int = 64
-    codebook_size: int = 512
-    codebook_dim: int = 16
+    width: Count = 64
+    codebook_size: Count = 512
+    codebook_dim: Count = 16
     plain: bool = False  # EMA alone: no k-means start, no cosine, no dead-code replacement (for comparison)
     binary: bool = False  # tiles of hard ink instead of signed distance (for comparison)
 
 
 class DiffusionConfig(Section):
     backbone: Literal["unet", "dit"] = "unet"
-    width: int = 64  # of a unet's first level
-    levels: int = 2  # of a unet
-    layers: int = 1  # of a unet: residual blocks a level
-    heads: int = 4
-    patch: int = 2
-    steps: int = 20
+    width: Count = 64  # of a unet's first level
+    levels: Count = 2  # of a unet
+    layers: Count = 1  # of a unet: residual blocks a level
+    heads: Count = 4
+    patch: Count = 2
+    steps: Count = 20
     guidance: float = 2.0
 
 
 class EncoderConfig(Section):
-    width: int = 192
-    layers: int = 3
-    heads: int = 6
-    stem: int = 24  # channels of the tile stem's first stage, doubled at each of the next two
-    dropout: float = 0.0
+    width: Count = 192
+    layers: Count = 3
+    heads: Count = 6
+    stem: Count = 24  # channels of the tile stem's first stage, doubled at each of the next two
+    dropout: Share = 0.0
 
 
 class RefinerConfig(Section):
-    layers: int = 4
-    heads: int = 6
-    dropout: float = 0.1
+    layers: Count = 4
+    heads: Count = 6
+    dropout: Share = 0.1
 
 
 class ClassifierConfig(Section):
-    layers: int = 2
-    heads: int = 6
-    dropout: float = 0.1
+    layers: Count = 2
+    heads: Count = 6
+    dropout: Share = 0.1
 
 
 class PartTraining(Section):
-    steps: int = 1000
-    batch: int = 64  # sketches a step, over all processes
-    lr: float = 1e-3
+    steps: Count = 1000
+    batch: Count = 64  # sketches a step, over all processes
+    lr: Length = 1e-3
     warmup: int = 100
     weight_decay: float = 0.01
-    ema: float = 0.999
-    clip: float = 1.0  # gradient norm
+    ema: Share = 0.999
+    clip: Length = 1.0  # gradient norm
 
 
 class ClassifierTraining(PartTraining):
-    leaves: int = 6  # sampled leaves a sketch; all of them when classifying
+    leaves: Count = 6  # sampled leaves a sketch; all of them when classifying
     grow: tuple[float, ...] = Field((), strict=False)  # shares of the steps spent on trees of depth 0, 1, ...
-    smoothing: float = 0.1
+    smoothing: Share = 0.1
     auxiliary: float = 0.3  # weight of the class loss on every leaf's own CLS
 
 
 class RefinerTraining(PartTraining):
-    leaves: int = 16
+    leaves: Count = 16
     joint: bool = (
         False  # train the shared encoder too, with the classifier's loss beside; a step costs four times as much
     )
@@ -109,10 +118,10 @@ class TrainConfig(Section):
     diffusion: PartTraining = PartTraining()
     refiner: RefinerTraining = RefinerTraining()
     classifier: ClassifierTraining = ClassifierTraining()
-    per_class: int = 1000  # at most so many training drawings of a class: the data set is skewed
+    per_class: Count = 1000  # at most so many training drawings of a class: the data set is skewed
     seed: int = 0
     precision: Literal["no", "bf16"] = "bf16"
-    save_minutes: float = 5.0
+    save_minutes: float = Field(5.0, ge=0)
 
 
 class Config(Section):
@@ -125,6 +134,14 @@ class Config(Section):
     refiner: RefinerConfig = RefinerConfig()
     classifier: ClassifierConfig = ClassifierConfig()
     train: TrainConfig = TrainConfig()
+
+    @model_validator(mode="after")
+    def check(self) -> "Config":
+        for part in ("encoder", "refiner", "classifier"):  # they share the encoder's width
+            heads = getattr(self, part).heads
+            if self.encoder.width % heads:
+                raise ValueError(f"encoder.width = {self.encoder.width} must be a multiple of {part}.heads = {heads}")
+        return self
 
 
 def load(preset: str | Path, overrides: tuple[str, ...] | list[str] = ()) -> Config:

@@ -38,8 +38,9 @@ def build(config: Config, part: str) -> Any:
     if part == "refiner":
         from visketch.models.refiner import Refiner
 
-        codes = (config.sketch.tile // 8) ** 2
-        return Refiner(config.refiner, width, codes, config.vqvae.codebook_size, config.vqvae.width, classes)
+        return Refiner(
+            config.refiner, width, config.sketch.codes, config.vqvae.codebook_size, config.vqvae.width, classes
+        )
     if part == "classifier":
         from visketch.models.classifier import Classifier
 
@@ -152,7 +153,7 @@ class ViSketch:
         labels = torch.tensor([self.label_of(name) for name in names for _ in range(n)], device=self.device)
         seeds = [seed + i for _ in names for i in range(n)]
         tile = self.config.sketch.tile
-        noise = torch.stack([torch.randn(tile, tile, generator=torch.Generator().manual_seed(s)) for s in seeds])
+        noise = torch.stack([torch.randn(tile, tile, generator=_generator(s, stage=0)) for s in seeds])
         side = self.config.sketch.canvas
 
         def show(done: int, total: int, x: Tensor) -> None:
@@ -181,9 +182,9 @@ class ViSketch:
 
         waves = torch.full((len(canvas),), order == "waves", device=self.device)
         plan = Plan.make(canvas, self.config.sketch, waves)
-        codes = (self.config.sketch.tile // 8) ** 2
+        codes = self.config.sketch.codes
         chance = torch.stack(  # drawn once for every tile and place: independent of the order and of the batch
-            [torch.rand(plan.finished.shape[1], codes, generator=torch.Generator().manual_seed(s)) for s in seeds]
+            [torch.rand(plan.finished.shape[1], codes, generator=_generator(s, stage=1)) for s in seeds]
         ).to(self.device)
 
         def choose(turn: Tensor, logits: Tensor, place: int) -> Tensor:
@@ -193,6 +194,11 @@ class ViSketch:
         steps = draw(plan, self.part("vqvae"), self.part("encoder"), self.part("refiner"), label, choose)
         for done, (canvas, _) in enumerate(steps):
             yield Frame("refine", done + 1, total, canvas)
+
+
+def _generator(seed: int, stage: int) -> torch.Generator:
+    """Random numbers of one stage of one sketch: of all, so that no stage decides by what another has seen."""
+    return torch.Generator().manual_seed(seed + (stage << 32))
 
 
 def pick(

@@ -1,6 +1,7 @@
 """What each part is trained on: examples that are a pure function of a drawing and a random generator, and a loss.
 
-Everything random in a loss comes with the example, so that a step gives the same loss however many processes share it.
+Everything random in a loss but dropout comes with the example, so that a step gives the same loss however many
+processes share it.
 """
 
 from typing import Any
@@ -30,6 +31,11 @@ class Objective(nn.Module):
 
     parts: dict[str, nn.Module]
 
+    @property
+    def frozen(self) -> dict[str, nn.Module]:
+        """What it leans on and does not train."""
+        return {}
+
     def example(self, sketch: strokes.Sketch, rng: np.random.Generator, progress: float) -> Example:
         """One drawing → what the loss needs, as arrays that stack. `progress` is the share of the steps done."""
         raise NotImplementedError
@@ -49,7 +55,7 @@ def draw(
     sketch: strokes.Sketch, rng: np.random.Generator, config: SketchConfig, strength: float, canvas: int
 ) -> np.ndarray:
     """An augmented drawing as a field (h h)."""
-    lines = strokes.augment(sketch.lines(), rng, strength)
+    lines = strokes.augment(sketch.lines(), rng, strength, drop=sketch.strokes is not None)
     return sdf.field(strokes.fit(lines, config.margin), config, canvas).astype(np.float32)
 
 
@@ -201,13 +207,17 @@ class RefinerObjective(Objective):
         self.joint = config.train.refiner.joint
         self.parts = {"refiner": refiner}
         # What is frozen stays out of the module tree: neither trained, nor averaged, nor saved.
-        self.frozen: dict[str, Any] = {"vqvae": vqvae, "encoder": encoder}
+        self._frozen: dict[str, Any] = {"vqvae": vqvae, "encoder": encoder}
         self.classifier = None
         if self.joint:
-            self.encoder = self.frozen.pop("encoder")
+            self.encoder = self._frozen.pop("encoder")
             self.parts = {"encoder": encoder, "refiner": refiner}
             if classifier is not None:
                 self.classifier = self.parts["classifier"] = classifier
+
+    @property
+    def frozen(self) -> dict[str, nn.Module]:
+        return self._frozen
 
     def example(self, sketch: strokes.Sketch, rng: np.random.Generator, progress: float) -> Example:
         shape, settings = self.config.sketch, self.config.train.refiner
@@ -233,13 +243,13 @@ class RefinerObjective(Objective):
         plan = Plan.make(coarse, shape, batch["waves"])
         chosen = choose(plan.leaves, batch["score"], settings.leaves)
         leaves = plan.leaves[chosen]
-        vqvae = self.frozen["vqvae"]
+        vqvae = self._frozen["vqvae"]
         with torch.no_grad():
             codes = vqvae.encode(truth[plan.leaves.sketch, plan.leaves.tile])
             refined = quadtree.paint(coarse, plan.leaves, vqvae.decode(codes))
             latents = vqvae.latents(plan.coarse_tiles()[leaves.sketch, leaves.tile])
         with torch.set_grad_enabled(self.joint):
-            memory = shown(self.encoder if self.joint else self.frozen["encoder"], plan, refined, chosen)
+            memory = shown(self.encoder if self.joint else self._frozen["encoder"], plan, refined, chosen)
         codes = codes[chosen]
         logits = self.refiner(codes, memory, batch["label"][leaves.sketch], latents)
         each = F.cross_entropy(rearrange(logits.float(), "n t v -> n v t"), codes, reduction="none").mean(dim=1)

@@ -92,13 +92,14 @@ def information(canvas: Float[Tensor, "b h h"], depth: int, near: float) -> Floa
 
 
 def split(information: Float[Tensor, "b m"], threshold: float) -> tuple[Leaves, Bool[Tensor, " n"]]:
-    """Split a tile while it holds more than `threshold` of information, in depth vector steps.
+    """Split a tile while it holds more than `threshold` of information (the root: any), in depth vector steps.
 
     Returns every leaf (together they cover each canvas once) and which of them hold information: a leaf that
     holds none is painted as it is, neither refined nor classified.
     """
     depth = depth_of(information.shape[1])
     rich = information > threshold
+    rich[:, 0] = information[:, 0] > 0  # a single dot is little, but all there is
     exists = torch.ones_like(rich[:, :1])
     levels = []
     for level in range(depth):

@@ -1,5 +1,6 @@
 """What training writes: a snapshot to resume from, and the parts as a checkpoint that can be used at once."""
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -47,23 +48,35 @@ class Average:
             value.copy_(values[name])
 
 
-def save(state: Path, objective: nn.Module, optimizer: optim.Optimizer, average: Average, step: int) -> None:
-    """One file, written atomically."""
+def save(
+    state: Path,
+    objective: nn.Module,
+    optimizer: optim.Optimizer,
+    average: Average,
+    step: int,
+    trained_on: dict[str, str],
+) -> None:
+    """One file, written atomically. `trained_on`: the fingerprints of the frozen parts."""
     moments = optimizer.state_dict()["state"]
     tensors = {f"model/{name}": value for name, value in objective.state_dict().items()}
     tensors |= {f"average/{name}": value for name, value in average.mean.items()}
     tensors |= {f"moments/{i}/{key}": value for i, entry in moments.items() for key, value in entry.items()}
-    checkpoint.write_tensors(state, tensors, {"step": str(step)})
+    checkpoint.write_tensors(state, tensors, {"step": str(step), "trained_on": json.dumps(trained_on)})
 
 
-def restore(state: Path, objective: nn.Module, optimizer: optim.Optimizer, average: Average) -> int:
+def restore(
+    state: Path, objective: nn.Module, optimizer: optim.Optimizer, average: Average, trained_on: dict[str, str]
+) -> int:
     """Fill everything from a snapshot; returns the step. Raises VisketchError if it does not fit."""
     tensors, metadata = checkpoint.read_tensors(state)
+    for part, mark in json.loads(metadata.get("trained_on", "{}")).items():
+        if trained_on.get(part) != mark:
+            raise VisketchError(f"{state}: was begun with another {part} ({mark}); put that back, or start anew")
     prefixed: dict[str, dict[str, Tensor]] = {"model": {}, "average": {}, "moments": {}}
-    for name, value in tensors.items():
-        kind, _, rest = name.partition("/")
-        prefixed[kind][rest] = value
     try:
+        for name, value in tensors.items():
+            kind, _, rest = name.partition("/")
+            prefixed[kind][rest] = value
         objective.load_state_dict(prefixed["model"])
         for name, mean in average.mean.items():
             mean.copy_(prefixed["average"][name])
@@ -72,17 +85,20 @@ def restore(state: Path, objective: nn.Module, optimizer: optim.Optimizer, avera
             index, key = name.split("/")
             moments.setdefault(int(index), {})[key] = value
         optimizer.load_state_dict({"state": moments, "param_groups": optimizer.state_dict()["param_groups"]})
+        return int(metadata["step"])
     except (RuntimeError, KeyError, ValueError) as error:
         raise VisketchError(f"{state}: was written with another configuration ({str(error).splitlines()[0]})") from None
-    return int(metadata["step"])
 
 
 def export(
-    folder: Path, config: Config, objective: Objective, average: Average, frozen: dict[str, nn.Module], facts: dict
+    folder: Path, config: Config, objective: Objective, average: Average, trained_on: dict[str, str], facts: dict
 ) -> None:
-    """Write the averaged parts, each naming the fingerprints of the parts it leans on."""
+    """Write the averaged parts, each naming the fingerprints of the parts it leans on.
+
+    `trained_on`: those of the frozen parts, as they were when they were loaded.
+    """
     checkpoint.write_config(folder, config)
-    marks = {name: checkpoint.read_metadata(folder, name)["fingerprint"] for name in frozen}
+    marks = dict(trained_on)
     with average.in_place():
         objective.settle()
         for name, module in objective.parts.items():  # the encoder comes first

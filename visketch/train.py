@@ -2,7 +2,8 @@
 
 A batch is a pure function of (seed, step, place in the batch), and so is everything random in the loss. Resuming
 therefore needs only weights, averages and the optimiser's moments, and continues to the losses of a run that was never
-interrupted; and the losses do not depend on how many processes share the batch.
+interrupted; and, dropout and the VQ-VAE's quantiser aside, the losses do not depend on how many processes share the
+batch.
 """
 
 import json
@@ -17,7 +18,6 @@ from typing import Any
 import numpy as np
 import torch
 from accelerate import Accelerator
-from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
 from visketch import checkpoint, objectives, snapshot
@@ -104,14 +104,13 @@ def train(
         raise UsageError(f"no part {part!r} to train: {nearest(part, list(NEEDS))}")
     settings: PartTraining = getattr(config.train, part)
     config = config.model_copy(update={"labels": tuple(store.labels)})
-    _check_folder(folder, config)
     accelerator = Accelerator(mixed_precision=config.train.precision, cpu=not torch.cuda.is_available())
     torch.manual_seed(config.train.seed)
-    objective, frozen = make_objective(part, config, folder)
     state = folder / "training" / f"{part}.safetensors"
+    objective, trained_on = make_objective(part, config, folder, resuming=resume and state.exists())
     if state.exists() and not resume:
         raise UsageError(f"{state}: a training run is there; go on with --resume, or delete it to start anew")
-    for module in frozen.values():
+    for module in objective.frozen.values():
         module.to(accelerator.device).eval().requires_grad_(False)
     objective.train().to(accelerator.device)
     trained = [p for p in objective.parameters() if p.requires_grad]
@@ -123,11 +122,11 @@ def train(
         betas=(0.9, 0.98),
     )
     average = snapshot.Average(objective, settings.ema)
-    step = snapshot.restore(state, objective, optimizer, average) if resume and state.exists() else 0
+    step = snapshot.restore(state, objective, optimizer, average, trained_on) if resume and state.exists() else 0
     batches = Batches(objective, store, config, part, accelerator.process_index, accelerator.num_processes)
     model, optimizer = accelerator.prepare(objective, optimizer)
     loader = DataLoader(batches, batch_size=None, sampler=range(step, settings.steps), num_workers=workers)
-    with Log(folder, part, accelerator.is_main_process, tensorboard) as log, stop_signals() as stopped:
+    with Log(folder, part, accelerator.is_main_process, tensorboard, step) as log, stop_signals() as stopped:
         saved, metrics = time.monotonic(), {}
         for batch in loader:
             metrics = _step(accelerator, model, optimizer, trained, batch, step, config.train.seed, settings)
@@ -140,41 +139,48 @@ def train(
             if stop or _any(accelerator, time.monotonic() - saved > 60 * config.train.save_minutes):
                 if accelerator.is_main_process:
                     facts = {"step": step, "steps": settings.steps, "data": store.provenance}
-                    snapshot.save(state, objective, optimizer, average, step)
-                    snapshot.export(folder, config, objective, average, frozen, facts)
+                    facts["settings"] = settings.model_dump(mode="json")
+                    # The parts first: what is resumed after a kill in between writes them again.
+                    snapshot.export(folder, config, objective, average, trained_on, facts)
+                    snapshot.save(state, objective, optimizer, average, step, trained_on)
                 accelerator.wait_for_everyone()
                 saved = time.monotonic()
             if stop:
                 break
-    return Outcome(folder, step, step == settings.steps, metrics)
+    return Outcome(folder, step, step >= settings.steps, metrics)
 
 
-def make_objective(part: str, config: Config, folder: Path) -> tuple[objectives.Objective, dict[str, nn.Module]]:
-    """The part's objective, its modules filled with what `folder` holds, and the frozen modules it leans on.
+def make_objective(
+    part: str, config: Config, folder: Path, resuming: bool = False
+) -> tuple[objectives.Objective, dict[str, str]]:
+    """The part's objective, its modules filled with what `folder` holds; and the fingerprints of the frozen ones.
 
-    The encoder is shared: whoever trains it starts from the one that is there.
+    The encoder is shared: whoever trains it starts from the one that is there, unless a snapshot follows (`resuming`).
     """
-    labels = list(config.labels)
+    _check_folder(folder, config)
+    labels, marks = list(config.labels), {}
 
-    def there(name: str) -> bool:
-        return (folder / f"{name}.safetensors").exists()
-
-    def get(name: str, needed: bool = False) -> Any:
+    def frozen(name: str) -> Any:
         module = build(config, name)
-        if needed or there(name):
+        marks[name] = checkpoint.load_part(folder, name, module)["fingerprint"]
+        return module
+
+    def trained(name: str) -> Any:
+        module = build(config, name)
+        if not resuming and (folder / f"{name}.safetensors").exists():
             checkpoint.load_part(folder, name, module)
         return module
 
     if part == "vqvae":
-        return objectives.VQVAEObjective(config, build(config, "vqvae")), {}
+        return objectives.VQVAEObjective(config, build(config, "vqvae")), marks
     if part == "diffusion":
-        return objectives.DiffusionObjective(config, build(config, "diffusion"), labels), {}
+        return objectives.DiffusionObjective(config, build(config, "diffusion"), labels), marks
     if part == "classifier":
-        return objectives.ClassifierObjective(config, get("encoder"), build(config, "classifier"), labels), {}
-    vqvae, encoder, refiner = get("vqvae", needed=True), get("encoder", needed=True), build(config, "refiner")
-    classifier = get("classifier") if config.train.refiner.joint and there("classifier") else None
-    objective = objectives.RefinerObjective(config, vqvae, encoder, refiner, classifier, labels)
-    return objective, objective.frozen
+        return objectives.ClassifierObjective(config, trained("encoder"), build(config, "classifier"), labels), marks
+    joint = config.train.refiner.joint
+    classifier = trained("classifier") if joint and (folder / "classifier.safetensors").exists() else None
+    parts = frozen("vqvae"), trained("encoder") if joint else frozen("encoder"), build(config, "refiner"), classifier
+    return objectives.RefinerObjective(config, *parts, labels), marks
 
 
 def _step(accelerator, model, optimizer, trained, batch, step, seed, settings: PartTraining) -> dict[str, float]:
@@ -208,17 +214,20 @@ def schedule(step: int, settings: PartTraining) -> float:
 class Log:
     """Metrics as JSON lines, one object a row, and on TensorBoard if asked."""
 
-    def __init__(self, folder: Path, part: str, main: bool, tensorboard: bool) -> None:
+    def __init__(self, folder: Path, part: str, main: bool, tensorboard: bool, step: int) -> None:
+        """`step`: where training goes on; what an interrupted run logged beyond it is dropped."""
         self.file = self.board = None
         if main:
             path = folder / "training" / f"{part}.jsonl"
-            try:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                self.file = open(path, "a")  # noqa: SIM115, closed on exit
-            except OSError as error:
-                raise VisketchError(f"{path}: cannot be written, {error.strerror}") from None
+            rows = path.read_text().splitlines(keepends=True) if path.exists() else []
+            kept = [row for row in rows if row.endswith("\n") and json.loads(row)["step"] <= step]
+            checkpoint.write_atomically(path, "".join(kept).encode())
+            self.file = open(path, "a")  # noqa: SIM115, closed on exit
             if tensorboard:
-                from torch.utils.tensorboard import SummaryWriter
+                try:
+                    from torch.utils.tensorboard import SummaryWriter
+                except ImportError:
+                    raise UsageError("--tensorboard needs it: pip install 'visketch[tensorboard]'") from None
 
                 self.board = SummaryWriter(str(folder / "training" / "tensorboard" / part))
 

@@ -60,6 +60,8 @@ def bitmaps(path: Path) -> Iterator[Sketch | VisketchError]:
         rows = np.load(path, mmap_mode="r", allow_pickle=False)
     except Exception as error:  # numpy raises whatever a broken header leads it to
         raise VisketchError(f"{path}: not a whole numpy file, fetch it again") from error
+    if not isinstance(rows, np.ndarray):
+        raise VisketchError(f"{path}: an archive of arrays, QuickDraw bitmaps are one array")
     if rows.ndim != 2 or rows.shape[1] != SIDE * SIDE or rows.dtype != np.uint8:
         shape = f"{rows.dtype} {'x'.join(map(str, rows.shape))}"
         raise VisketchError(f"{path}: its array is {shape}, QuickDraw bitmaps are uint8 n x {SIDE * SIDE}")

@@ -1,6 +1,7 @@
 """Any file with drawings in it → sketches."""
 
 import glob
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -57,7 +58,9 @@ def expand(paths: list[str | Path]) -> list[Path]:
             elif path.exists():
                 found = [path]
             else:
-                found = expand(sorted(glob.glob(str(path), recursive=True)))
+                found = expand(
+                    [match for match in sorted(glob.glob(str(path), recursive=True)) if os.path.exists(match)]
+                )
         except OSError as error:
             raise VisketchError(f"{path}: {_reason(error)}") from error
         if not found:

@@ -123,7 +123,7 @@ def pack(
     path = Path(path)
     files = [(file, Path(source)) for source in sources for file in expand([source])]
     provenance = {"sources": [str(source) for source in sources], "limit": limit}
-    part = path.with_name(f"{path.name}.part")
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
     counts: Counter[str] = Counter()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

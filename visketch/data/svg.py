@@ -55,19 +55,26 @@ def check(text: bytes, path: Path) -> None:
     if _name(root) != "svg":
         raise VisketchError(f"{path}: XML but not SVG, give a drawing")
     # A copied element that copies others is how few lines become billions; tools do not write it.
+    if sum(1 for _ in root.iter()) > ELEMENTS:
+        raise VisketchError(f"{path}: more than {ELEMENTS} elements, simplify the drawing")
+    copied = {to for element in root.iter() if _name(element) == "use" for to in _copies(element)}
     sizes = {}
     for element in root.iter():
-        if "id" in element.attrib:
+        if f"#{element.get('id')}" in copied:
             inside = list(element.iter())
             uses = any(_name(child) == "use" for child in inside)
             sizes[f"#{element.get('id')}"] = ELEMENTS if uses else len(inside)
     count = 0
     for element in root.iter():
-        copied = next((value for key, value in element.attrib.items() if key.endswith("href")), "")
-        count += sizes.get(copied, 1) if _name(element) == "use" else 1
+        count += max((sizes.get(to, 1) for to in _copies(element)), default=1) if _name(element) == "use" else 1
         count += element.get("d", "").lower().count("z")  # svgelements takes quadratic time over these
         if count > ELEMENTS:
             raise VisketchError(f"{path}: more than {ELEMENTS} elements or <use> within <use>, simplify the drawing")
+
+
+def _copies(element: Element) -> list[str]:
+    """What a <use> may copy: `href`, `xlink:href`, or both."""
+    return [value for key, value in element.attrib.items() if key.endswith("href")]
 
 
 def _name(element: Element) -> str:
