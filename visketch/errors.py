@@ -14,4 +14,6 @@ def nearest(word: str, known: list[str]) -> str:
     import difflib
 
     close = difflib.get_close_matches(word, known, n=3, cutoff=0.5)
-    return f"did you mean {', '.join(repr(name) for name in close)}?" if close else f"known: {', '.join(known[:12])}..."
+    if close:
+        return f"did you mean {', '.join(repr(name) for name in close)}?"
+    return f"known: {', '.join(known[:12])}{' ...' if len(known) > 12 else ''}"

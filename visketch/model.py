@@ -91,10 +91,11 @@ class ViSketch:
         return self._parts[name]
 
     def label_of(self, name: str) -> int:
-        """The number of a class. Raises UsageError naming the nearest ones."""
-        if name not in self.labels:
+        """The number of a class, in any case and with `-` or `_` for a space. Raises UsageError naming the nearest."""
+        plain = [_plain(label) for label in self.labels]
+        if name not in self.labels and _plain(name) not in plain:
             raise UsageError(f"unknown class {name!r}: {nearest(name, self.labels)}")
-        return self.labels.index(name)
+        return self.labels.index(name) if name in self.labels else plain.index(_plain(name))
 
     def render(self, sketches: Sequence[Sketch]) -> Float[Tensor, "b h h"]:
         """Sketches → fields. Raises VisketchError for a blank one."""
@@ -124,6 +125,8 @@ class ViSketch:
 
     def classify(self, sketches: Sequence[Sketch], top: int = 5) -> list[list[Prediction]]:
         """The `top` most probable classes of each sketch, best first. Raises VisketchError for a blank sketch."""
+        if not sketches:
+            return []
         probability, label = self.logits(self.render(sketches)).softmax(dim=1).topk(min(top, len(self.labels)), dim=1)
         return [
             [Prediction(self.labels[i], p) for i, p in zip(row, chances, strict=True)]
@@ -149,6 +152,8 @@ class ViSketch:
         """
         from visketch.refining import enlarge
 
+        if n < 1:
+            raise UsageError(f"n = {n}: draw at least one sketch")
         names = [label] if isinstance(label, str) else list(label)
         labels = torch.tensor([self.label_of(name) for name in names for _ in range(n)], device=self.device)
         seeds = [seed + i for _ in names for i in range(n)]
@@ -194,6 +199,10 @@ class ViSketch:
         steps = draw(plan, self.part("vqvae"), self.part("encoder"), self.part("refiner"), label, choose)
         for done, (canvas, _) in enumerate(steps):
             yield Frame("refine", done + 1, total, canvas)
+
+
+def _plain(label: str) -> str:
+    return label.casefold().replace("-", " ").replace("_", " ")
 
 
 def _generator(seed: int, stage: int) -> torch.Generator:

@@ -122,7 +122,8 @@ def pack(
     """
     path = Path(path)
     files = [(file, Path(source)) for source in sources for file in expand([source])]
-    provenance = {"sources": [str(source) for source in sources], "limit": limit}
+    # Names, not paths: this travels into the weights, and nobody's folders are anybody's business.
+    provenance = {"sources": [Path(source).resolve().name for source in sources], "limit": limit}
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
     counts: Counter[str] = Counter()
     try:
@@ -240,4 +241,5 @@ def _encode(pixels: np.ndarray) -> bytes:
 def _decode(png: bytes) -> np.ndarray:
     from PIL import Image
 
-    return np.array(Image.open(io.BytesIO(png)))
+    # Pillow gives booleans whose bytes are 255, which compiled code (skimage's) takes for an index.
+    return np.array(Image.open(io.BytesIO(png))).view(np.uint8) != 0
