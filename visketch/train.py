@@ -26,7 +26,7 @@ from visketch.data.store import Store
 from visketch.errors import UsageError, VisketchError, nearest
 from visketch.model import build
 
-NEEDS = {"vqvae": [], "diffusion": [], "classifier": [], "refiner": ["vqvae", "encoder"]}
+TRAINABLE = ("vqvae", "diffusion", "classifier", "refiner")
 Report = Callable[[int, int, dict[str, float]], None]
 
 
@@ -100,8 +100,8 @@ def train(
     Progress is kept in `folder/training/<part>.safetensors` (to resume from) and `<part>.jsonl` (metrics).
     SIGINT and SIGTERM end it after the current step, with everything saved. Raises UsageError, VisketchError.
     """
-    if part not in NEEDS:
-        raise UsageError(f"no part {part!r} to train: {nearest(part, list(NEEDS))}")
+    if part not in TRAINABLE:
+        raise UsageError(f"no part {part!r} to train: {nearest(part, list(TRAINABLE))}")
     settings: PartTraining = getattr(config.train, part)
     config = config.model_copy(update={"labels": tuple(store.labels)})
     accelerator = Accelerator(mixed_precision=config.train.precision, cpu=not torch.cuda.is_available())
