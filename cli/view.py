@@ -43,7 +43,7 @@ def look(model: "ViSketch", field: "Tensor", leaf: int | None) -> View:
     from visketch import checkpoint, quadtree
 
     shape = model.config.sketch
-    share = quadtree.information(field, shape.depth, near=shape.pen / 2 / shape.clamp)
+    share = quadtree.information(field, shape.depth, near=shape.near)
     leaves, inked = quadtree.split(share, shape.information)
     tiles = quadtree.tiles(field, shape.depth)
     numbers = inked.nonzero()[:, 0]

@@ -35,6 +35,11 @@ class SketchConfig(Section):
         return self.canvas >> self.depth
 
     @property
+    def near(self) -> float:
+        """Half a pen in units of the field: what comes so close to ink counts as inked."""
+        return self.pen / 2 / self.clamp
+
+    @property
     def codes(self) -> int:
         """t, the codes of a leaf."""
         return (self.tile // 8) ** 2

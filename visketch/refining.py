@@ -29,7 +29,7 @@ def enlarge(coarse: Float[Tensor, "b p p"], canvas: int) -> Float[Tensor, "b h h
 
 def inked_leaves(canvas: Float[Tensor, "b h h"], shape: SketchConfig, depth: int) -> quadtree.Leaves:
     """The leaves that hold ink, or come within half a pen of it. The others need no attention."""
-    share = quadtree.information(canvas, depth, near=shape.pen / 2 / shape.clamp)
+    share = quadtree.information(canvas, depth, near=shape.near)
     leaves, inked = quadtree.split(share, shape.information)
     return leaves[inked]
 
