@@ -41,8 +41,18 @@ def train(
         Path | None, typer.Option("--out", "-o", help="The checkpoint's folder; by default runs/<config>.")
     ] = None,
     config: Annotated[
-        str, typer.Option("--config", metavar="PRESET|FILE", help="tiny, small, base, or a TOML file.")
-    ] = "small",
+        str | None,
+        typer.Option("--config", metavar="PRESET|FILE", help="tiny, small (by default), base, or a TOML file."),
+    ] = None,
+    start: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            metavar="FOLDER|NAME",
+            help="Go on from this checkpoint's weights, with its settings: for few drawings of your own.",
+            autocompletion=options.complete_checkpoint,
+        ),
+    ] = None,
     overrides: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one knob; may be repeated.")
     ] = None,
@@ -64,33 +74,45 @@ def train(
     Examples:
       visketch train vqvae --data quickdraw.arrow --out runs/mine
       visketch train refiner --data quickdraw.arrow --out runs/mine --set train.refiner.steps=5000
+      visketch train classifier --from small --data mine.arrow --out runs/mine --set train.classifier.steps=300
       visketch train classifier --config base --dry-run
     """
     choose(device)
     with console.waiting("Loading ..."):
+        from visketch import checkpoint
         from visketch import config as configs
         from visketch.data.store import Store
 
-        chosen = configs.load(config, [*(overrides or []), *([f"train.seed={seed}"] if seed is not None else [])])
+        begun = checkpoint.find(start) if start else None
+        knobs = [*(overrides or []), *([f"train.seed={seed}"] if seed is not None else [])]
+        chosen = configs.load(config or (begun / "config.toml" if begun else "small"), knobs)
         out = out or Path("runs", chosen.name)
         store = Store.open(data)
         chosen = chosen.model_copy(update={"labels": tuple(store.labels)})
         from visketch import train as library
 
-        objective, _ = library.make_objective(part, chosen, out)
+        objective, _ = library.make_objective(part, chosen, out, begun)
         drawings = len(library.balanced(store, chosen.train.per_class, chosen.train.seed))
     if dry_run:
         preview(part, chosen, out, objective.parts, drawings, as_json)
         return
     if MAIN:
         console.note(f"training {described(objective.parts)} on {drawings:,} drawings, into {out}")
-    start = time.perf_counter()
+    began = time.perf_counter()
     with Reporter(part, chosen, objective) as reporter:
         outcome = library.train(
-            part, store, out, chosen, resume=resume, workers=workers, tensorboard=tensorboard, report=reporter
+            part,
+            store,
+            out,
+            chosen,
+            start=begun,
+            resume=resume,
+            workers=workers,
+            tensorboard=tensorboard,
+            report=reporter,
         )
     if MAIN:
-        conclude(part, asdict(outcome) | {"seconds": round(time.perf_counter() - start, 1)}, as_json)
+        conclude(part, asdict(outcome) | {"seconds": round(time.perf_counter() - began, 1)}, as_json)
     if not outcome.finished:
         raise typer.Exit(console.INTERRUPTED)
 

@@ -36,6 +36,7 @@ FLOORS = {
     "visketch.language": 3,
     "visketch.objectives": 4,
     "visketch.snapshot": 5,
+    "visketch.transfer": 5,
     "visketch.train": 5,
     "visketch.evaluate": 5,
     "visketch.serve": 5,

@@ -245,7 +245,7 @@ def test_wrong_requests_say_what_is_right(store: Store, tmp_path: Path) -> None:
 
 def test_a_folder_that_cannot_be_written_is_named(store: Store, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(VisketchError, match=r"file/.*vqvae.jsonl: cannot be written"):
+    with pytest.raises(VisketchError, match=r"file: cannot be written"):
         run("vqvae", store, tmp_path / "file")
 
 
@@ -261,6 +261,15 @@ def test_a_loss_that_is_no_number_ends_it(store: Store, tmp_path: Path) -> None:
         run("diffusion", store, tmp_path, "train.diffusion.lr=1e30")
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "diffusion.safetensors").exists()
+
+
+def test_one_run_at_a_time_trains_a_part(store: Store, tmp_path: Path) -> None:
+    def report(step: int, steps: int, metrics: dict[str, float]) -> None:
+        with pytest.raises(UsageError, match="another run is training its vqvae; wait for it"):
+            run("vqvae", store, tmp_path, resume=True)
+
+    train("vqvae", store, tmp_path, config.load("tiny", ["train.vqvae.steps=1"]), report=report)
+    assert run("vqvae", store, tmp_path, "train.vqvae.steps=1", resume=True)[0].finished, "then it is free again"
 
 
 def test_signals_are_handed_back(store: Store, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
-"""What training writes: a snapshot to resume from, and the parts as a checkpoint that can be used at once."""
+"""What training writes: a snapshot to resume from, the parts as a checkpoint that can be used at once, and metrics."""
 
 import json
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,7 +11,7 @@ from torch import Tensor, nn, optim
 
 from visketch import checkpoint
 from visketch.config import Config
-from visketch.errors import VisketchError
+from visketch.errors import UsageError, VisketchError
 from visketch.objectives import Objective
 
 LEANS_ON = {"refiner": ("vqvae", "encoder"), "classifier": ("encoder",)}
@@ -104,3 +105,41 @@ def export(
         for name, module in objective.parts.items():  # the encoder comes first
             needs = {part: marks[part] for part in LEANS_ON.get(name, ()) if part in marks}
             marks[name] = checkpoint.save_part(folder, name, module, needs, facts)
+
+
+class Log:
+    """Metrics as JSON lines, one object a row, and on TensorBoard if asked."""
+
+    def __init__(self, folder: Path, part: str, main: bool, tensorboard: bool, step: int) -> None:
+        """`step`: where training goes on; what an interrupted run logged beyond it is dropped."""
+        self.file = self.board = None
+        if main:
+            path = folder / "training" / f"{part}.jsonl"
+            rows = path.read_text().splitlines(keepends=True) if path.exists() else []
+            kept = [row for row in rows if row.endswith("\n") and json.loads(row)["step"] <= step]
+            checkpoint.write_atomically(path, "".join(kept).encode())
+            self.file = open(path, "a")  # noqa: SIM115, closed on exit
+            if tensorboard:
+                try:
+                    from torch.utils.tensorboard import SummaryWriter
+                except ImportError:
+                    raise UsageError("--tensorboard needs it: pip install 'visketch[tensorboard]'") from None
+
+                self.board = SummaryWriter(str(folder / "training" / "tensorboard" / part))
+
+    def __enter__(self) -> "Log":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for sink in (self.file, self.board):
+            if sink is not None:
+                sink.close()
+
+    def __call__(self, step: int, metrics: dict[str, float]) -> None:
+        if self.file is not None:
+            row = {"step": step, "time": round(time.time(), 2)} | {name: round(v, 6) for name, v in metrics.items()}
+            self.file.write(json.dumps(row) + "\n")
+            self.file.flush()
+        if self.board is not None:
+            for name, value in metrics.items():
+                self.board.add_scalar(name, value, step)

@@ -6,7 +6,6 @@ interrupted; and, dropout and the VQ-VAE's quantiser aside, the losses do not de
 batch.
 """
 
-import json
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -18,9 +17,10 @@ from typing import Any
 import numpy as np
 import torch
 from accelerate import Accelerator
+from filelock import FileLock, Timeout
 from torch.utils.data import DataLoader, Dataset
 
-from visketch import checkpoint, objectives, snapshot
+from visketch import checkpoint, objectives, snapshot, transfer
 from visketch.config import Config, PartTraining
 from visketch.data.store import Store
 from visketch.errors import UsageError, VisketchError, nearest
@@ -90,12 +90,15 @@ def train(
     folder: Path,
     config: Config,
     *,
+    start: Path | None = None,
     resume: bool = False,
     workers: int = 0,
     tensorboard: bool = False,
     report: Report = lambda step, steps, metrics: None,
 ) -> Outcome:
     """Train one part into a checkpoint folder; other parts that it needs are read from there.
+
+    `start`: another checkpoint, from whose weights it goes on and which lends the parts that are leant on.
 
     Progress is kept in `folder/training/<part>.safetensors` (to resume from) and `<part>.jsonl` (metrics).
     SIGINT and SIGTERM end it after the current step, with everything saved. Raises UsageError, VisketchError.
@@ -107,10 +110,12 @@ def train(
     accelerator = Accelerator(mixed_precision=config.train.precision, cpu=not torch.cuda.is_available())
     torch.manual_seed(config.train.seed)
     state = folder / "training" / f"{part}.safetensors"
-    objective, trained_on = make_objective(part, config, folder, resuming=resume and state.exists())
+    objective, trained_on = make_objective(part, config, folder, start, resume and state.exists())
     if state.exists() and not resume:
         raise UsageError(f"{state}: a training run is there; go on with --resume, or delete it to start anew")
-    for module in objective.frozen.values():
+    for name, module in objective.frozen.items():
+        if start:
+            transfer.lend(name, start, folder)
         module.to(accelerator.device).eval().requires_grad_(False)
     objective.train().to(accelerator.device)
     trained = [p for p in objective.parameters() if p.requires_grad]
@@ -126,7 +131,12 @@ def train(
     batches = Batches(objective, store, config, part, accelerator.process_index, accelerator.num_processes)
     model, optimizer = accelerator.prepare(objective, optimizer)
     loader = DataLoader(batches, batch_size=None, sampler=range(step, settings.steps), num_workers=workers)
-    with Log(folder, part, accelerator.is_main_process, tensorboard, step) as log, stop_signals() as stopped:
+    main = accelerator.is_main_process
+    with (
+        held(folder, part, main),
+        snapshot.Log(folder, part, main, tensorboard, step) as log,
+        stop_signals() as stopped,
+    ):
         saved, metrics = time.monotonic(), {}
         for batch in loader:
             metrics = _step(accelerator, model, optimizer, trained, batch, step, config.train.seed, settings)
@@ -137,8 +147,9 @@ def train(
             report(step, settings.steps, metrics)
             stop = bool(_any(accelerator, stopped() or step == settings.steps))
             if stop or _any(accelerator, time.monotonic() - saved > 60 * config.train.save_minutes):
-                if accelerator.is_main_process:
+                if main:
                     facts = {"step": step, "steps": settings.steps, "data": store.provenance}
+                    facts |= {"from": start.name} if start else {}
                     facts["settings"] = settings.model_dump(mode="json")
                     # The parts first: what is resumed after a kill in between writes them again.
                     snapshot.export(folder, config, objective, average, trained_on, facts)
@@ -151,36 +162,44 @@ def train(
 
 
 def make_objective(
-    part: str, config: Config, folder: Path, resuming: bool = False
+    part: str, config: Config, folder: Path, start: Path | None = None, resuming: bool = False
 ) -> tuple[objectives.Objective, dict[str, str]]:
     """The part's objective, its modules filled with what `folder` holds; and the fingerprints of the frozen ones.
 
     The encoder is shared: whoever trains it starts from the one that is there, unless a snapshot follows (`resuming`).
+    The others start anew, or from those of `start`.
     """
     _check_folder(folder, config)
     labels, marks = list(config.labels), {}
 
     def frozen(name: str) -> Any:
         module = build(config, name)
-        marks[name] = checkpoint.load_part(folder, name, module)["fingerprint"]
+        lent = start is not None and not (folder / f"{name}.safetensors").exists()
+        marks[name] = checkpoint.load_part(start if start and lent else folder, name, module)["fingerprint"]
         return module
 
-    def trained(name: str) -> Any:
+    def trained(name: str, shared: bool = False) -> Any:
         module = build(config, name)
-        if not resuming and (folder / f"{name}.safetensors").exists():
+        if not resuming and shared and (folder / f"{name}.safetensors").exists():
             checkpoint.load_part(folder, name, module)
+        elif not resuming and start:
+            transfer.adopt(name, module, config, start)
         return module
 
     if part == "vqvae":
-        return objectives.VQVAEObjective(config, build(config, "vqvae")), marks
+        if start:
+            raise UsageError("the vqvae knows no classes: the other parts take that of --from as it is; train those")
+        return objectives.VQVAEObjective(config, trained("vqvae")), marks
     if part == "diffusion":
-        return objectives.DiffusionObjective(config, build(config, "diffusion"), labels), marks
+        return objectives.DiffusionObjective(config, trained("diffusion"), labels), marks
     if part == "classifier":
-        return objectives.ClassifierObjective(config, trained("encoder"), build(config, "classifier"), labels), marks
+        both = trained("encoder", shared=True), trained("classifier")
+        return objectives.ClassifierObjective(config, *both, labels), marks
     joint = config.train.refiner.joint
-    classifier = trained("classifier") if joint and (folder / "classifier.safetensors").exists() else None
-    parts = frozen("vqvae"), trained("encoder") if joint else frozen("encoder"), build(config, "refiner"), classifier
-    return objectives.RefinerObjective(config, *parts, labels), marks
+    vqvae, encoder = frozen("vqvae"), trained("encoder", shared=True) if joint else frozen("encoder")
+    beside = joint and (folder / "classifier.safetensors").exists()
+    classifier = trained("classifier", shared=True) if beside else None
+    return objectives.RefinerObjective(config, vqvae, encoder, trained("refiner"), classifier, labels), marks
 
 
 def _step(accelerator, model, optimizer, trained, batch, step, seed, settings: PartTraining) -> dict[str, float]:
@@ -211,42 +230,22 @@ def schedule(step: int, settings: PartTraining) -> float:
     return 0.01 + 0.99 * 0.5 * (1 + float(np.cos(np.pi * min(share, 1))))
 
 
-class Log:
-    """Metrics as JSON lines, one object a row, and on TensorBoard if asked."""
-
-    def __init__(self, folder: Path, part: str, main: bool, tensorboard: bool, step: int) -> None:
-        """`step`: where training goes on; what an interrupted run logged beyond it is dropped."""
-        self.file = self.board = None
+@contextmanager
+def held(folder: Path, part: str, main: bool) -> Iterator[None]:
+    """Inside, no other run may train this part into this folder. Raises UsageError if one does already."""
+    lock = FileLock(folder / "training" / f".{part}.lock")
+    try:
         if main:
-            path = folder / "training" / f"{part}.jsonl"
-            rows = path.read_text().splitlines(keepends=True) if path.exists() else []
-            kept = [row for row in rows if row.endswith("\n") and json.loads(row)["step"] <= step]
-            checkpoint.write_atomically(path, "".join(kept).encode())
-            self.file = open(path, "a")  # noqa: SIM115, closed on exit
-            if tensorboard:
-                try:
-                    from torch.utils.tensorboard import SummaryWriter
-                except ImportError:
-                    raise UsageError("--tensorboard needs it: pip install 'visketch[tensorboard]'") from None
-
-                self.board = SummaryWriter(str(folder / "training" / "tensorboard" / part))
-
-    def __enter__(self) -> "Log":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for sink in (self.file, self.board):
-            if sink is not None:
-                sink.close()
-
-    def __call__(self, step: int, metrics: dict[str, float]) -> None:
-        if self.file is not None:
-            row = {"step": step, "time": round(time.time(), 2)} | {name: round(v, 6) for name, v in metrics.items()}
-            self.file.write(json.dumps(row) + "\n")
-            self.file.flush()
-        if self.board is not None:
-            for name, value in metrics.items():
-                self.board.add_scalar(name, value, step)
+            (folder / "training").mkdir(parents=True, exist_ok=True)
+            lock.acquire(timeout=0)
+    except Timeout:
+        raise UsageError(f"{folder}: another run is training its {part}; wait for it, or take another --out") from None
+    except OSError as error:
+        raise VisketchError(f"{folder}: cannot be written, {error.strerror}") from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 @contextmanager

@@ -1,0 +1,115 @@
+"""Starting from another checkpoint: what belongs to a class goes with its label, the rest as it is."""
+
+import shutil
+from pathlib import Path
+
+import drawings
+import parts
+import pytest
+import torch
+
+from visketch import checkpoint, config, transfer
+from visketch.data.store import Store, pack
+from visketch.errors import UsageError, VisketchError
+from visketch.model import ViSketch, build
+from visketch.train import train
+
+NEW = ("star", "dog", "cat")  # another order, and one that is not known
+OLD_ROWS = {"star": 2, "cat": 0}  # of parts.LABELS
+
+
+@pytest.fixture(scope="module")
+def start(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint of all parts with random weights, for parts.LABELS."""
+    folder = tmp_path_factory.mktemp("start")
+    settings = config.load("tiny").model_copy(update={"labels": parts.LABELS})
+    checkpoint.write_config(folder, settings)
+    marks: dict[str, str] = {}
+    for part in checkpoint.PARTS:
+        marks[part] = checkpoint.save_part(folder, part, parts.awake(settings, part), {}, {})
+    return folder
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """Two of the old classes and a new one."""
+    home = tmp_path_factory.mktemp("mine")
+    for seed, (label, drawn) in enumerate((("cat", "cat"), ("dog", "house"), ("star", "star"))):
+        parts.write_ndjson(home / f"train/{label}.ndjson", drawings.draw_many(8, seed=seed, labels=(drawn,)))
+    pack([home], home / "mine.arrow")
+    return Store.open(home / "mine.arrow")
+
+
+def adopted(part: str, start: Path) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor], set[str]]:
+    """Old and new weights, and the names of those with a row for every class."""
+    settings = config.load("tiny").model_copy(update={"labels": NEW})
+    module = build(settings, part)
+    transfer.adopt(part, module, settings, start)
+    old, _ = checkpoint.read_tensors(start / f"{part}.safetensors")
+    return (
+        {name: value.float() for name, value in old.items()},
+        module.state_dict(),
+        transfer.class_tensors(settings, part),
+    )
+
+
+@pytest.mark.parametrize("part", ["diffusion", "encoder", "refiner", "classifier"])
+def test_rows_of_classes_go_with_their_labels(start: Path, part: str) -> None:
+    old, new, per_class = adopted(part, start)
+    assert bool(per_class) == (part != "encoder")
+    for name, value in new.items():
+        if name not in per_class:
+            assert torch.equal(value.float(), old[name]), name
+            continue
+        for label, row in OLD_ROWS.items():
+            assert torch.equal(value[NEW.index(label)], old[name][row]), name
+        fresh = value[NEW.index("dog")]
+        assert not any(torch.equal(fresh, row) for row in old[name]), name
+        assert torch.equal(value[len(NEW) :], old[name][len(parts.LABELS) :]), "the null class"
+
+
+def test_a_dit_has_class_tensors_too() -> None:
+    settings = config.load("tiny", ["diffusion.backbone=dit"])
+    assert transfer.class_tensors(settings, "diffusion")
+
+
+@pytest.mark.parametrize("part", ["diffusion", "classifier", "refiner"])
+def test_training_goes_on_from_it(start: Path, store: Store, tmp_path: Path, part: str) -> None:
+    """With a vanishing learning rate: the weights are those that were adopted."""
+    settings = config.load("tiny", [f"train.{part}.steps=2", f"train.{part}.lr=1e-9"])
+    outcome = train(part, store, tmp_path, settings, start=start)
+    assert outcome.finished
+    assert checkpoint.read_metadata(tmp_path, part)["facts"]["from"] == start.name
+    old, _ = checkpoint.read_tensors(start / f"{part}.safetensors")
+    new, _ = checkpoint.read_tensors(tmp_path / f"{part}.safetensors")
+    labels = checkpoint.read_config(tmp_path).labels
+    per_class = transfer.class_tensors(settings, part)
+    for name in per_class:
+        assert torch.allclose(new[name][labels.index("star")].float(), old[name][2].float(), atol=1e-3), name
+    for name in new.keys() - per_class:
+        if "running_" not in name:
+            assert torch.allclose(new[name].float(), old[name].float(), atol=1e-3), name
+
+
+def test_parts_that_are_leant_on_are_lent(start: Path, store: Store, tmp_path: Path) -> None:
+    for part in ("classifier", "diffusion", "refiner"):
+        train(part, store, tmp_path, config.load("tiny", [f"train.{part}.steps=1"]), start=start)
+    marks = [checkpoint.read_metadata(folder, "vqvae")["fingerprint"] for folder in (start, tmp_path)]
+    assert marks[0] == marks[1]
+    encoders = [checkpoint.read_metadata(folder, "encoder")["fingerprint"] for folder in (start, tmp_path)]
+    assert encoders[0] != encoders[1], "the trained one is kept"
+    assert ViSketch.load(tmp_path).generate("dog").isfinite().all()
+
+
+def test_what_does_not_fit_is_refused(start: Path, store: Store, tmp_path: Path) -> None:
+    wide = config.load("tiny", ["diffusion.width=32"])
+    with pytest.raises(UsageError, match=r"its diffusion is built otherwise; .* --config .*config.toml"):
+        train("diffusion", store, tmp_path / "wide", wide, start=start)
+    assert not (tmp_path / "wide/diffusion.safetensors").exists()
+    with pytest.raises(UsageError, match="the vqvae knows no classes: the other"):
+        train("vqvae", store, tmp_path / "codes", config.load("tiny"), start=start)
+    poor = tmp_path / "poor"
+    poor.mkdir()
+    shutil.copy(start / "config.toml", poor)
+    with pytest.raises(VisketchError, match="has no vqvae"):
+        train("refiner", store, tmp_path / "new", config.load("tiny"), start=poor)

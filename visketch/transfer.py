@@ -1,0 +1,52 @@
+"""Starting from another checkpoint, whose classes may be others: what it learned of lines serves new drawings too."""
+
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from visketch import checkpoint
+from visketch.config import Config
+from visketch.errors import UsageError
+from visketch.model import build
+
+
+@torch.no_grad()
+def adopt(part: str, module: nn.Module, config: Config, folder: Path) -> None:
+    """Fill a fresh part with that of another checkpoint.
+
+    What belongs to a class (its row of an embedding or of the last layer) goes with its label; classes that the other
+    checkpoint does not know keep their fresh rows. Raises UsageError if it was built otherwise, VisketchError if it
+    cannot be read.
+    """
+    there = checkpoint.read_config(folder)
+    other = build(there, part)
+    checkpoint.load_part(folder, part, other)
+    given, wanted, per_class = other.state_dict(), module.state_dict(), class_tensors(config, part)
+    fits = there.sketch == config.sketch and given.keys() == wanted.keys()
+    fits = fits and all(given[name].shape == wanted[name].shape for name in given.keys() - per_class)
+    if not fits:
+        raise UsageError(f"{folder}: its {part} is built otherwise; take its settings: --config {folder}/config.toml")
+    known = [label for label in config.labels if label in there.labels]
+    here, from_there = ([labels.index(label) for label in known] for labels in (config.labels, there.labels))
+    for name, tensor in wanted.items():
+        if name in per_class:
+            tensor[here] = given[name][from_there]
+            tensor[len(config.labels) :] = given[name][len(there.labels) :]  # the null class
+        else:
+            tensor.copy_(given[name])
+
+
+def class_tensors(config: Config, part: str) -> set[str]:
+    """The names of a part's tensors that have a row for every class: those that grow with the classes."""
+    with torch.device("meta"):
+        two, three = (
+            build(config.model_copy(update={"labels": labels}), part).state_dict() for labels in ("ab", "abc")
+        )
+    return {name for name in two if two[name].shape != three[name].shape}
+
+
+def lend(part: str, folder: Path, to: Path) -> None:
+    """Copy a part that is leant on and not trained, if there is none yet. Raises VisketchError."""
+    if not (to / f"{part}.safetensors").exists():
+        checkpoint.write_atomically(to / f"{part}.safetensors", (folder / f"{part}.safetensors").read_bytes())
