@@ -93,6 +93,8 @@ def pack(
       visketch data pack data/quickdraw --out quickdraw.arrow --limit 1000
       visketch data pack my-drawings/ --out mine.arrow
     """
+    from visketch.data.statistics import statistics
+    from visketch.data.store import Store
     from visketch.data.store import pack as library
 
     problems = 0
@@ -110,12 +112,18 @@ def pack(
             bar.update(task, completed=done, total=files, description=f"{drawings:,} drawings, files")
 
         drawings = library([*sources], out, limit, report, problem)
+    for part, purpose in (("train", "learn from"), ("test", "measure")):
+        if missing := [label for label, counts in statistics(Store.open(out)).classes.items() if not counts[part]]:
+            some = f"{', '.join(missing[:3])}{' ...' if len(missing) > 3 else ''}"
+            what = f"no {part} drawing of {len(missing)} class{'es' if len(missing) > 1 else ''} ({some})"
+            console.warn(f"{what}: nothing to {purpose} there; add drawings, or sort them into folders named {part}")
     if as_json:
         console.document({"path": out, "drawings": drawings, "left_out": problems, "bytes": out.stat().st_size})
     else:
         console.say(f"{drawings:,} drawings, {out.stat().st_size / 1e6:,.1f} MB: {out}")
     if problems:
-        console.note(f"{problems} could not be read and were left out")
+        more = f", {problems - SHOWN} of them not named here" if problems > SHOWN else ""
+        console.note(f"{problems} could not be read and were left out{more}")
         raise typer.Exit(console.FAILED)
 
 

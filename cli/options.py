@@ -2,13 +2,12 @@
 
 import re
 import tomllib
-from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from visketch.errors import UsageError
+from visketch.errors import UsageError, VisketchError
 
 from . import console
 
@@ -16,14 +15,10 @@ if TYPE_CHECKING:
     from visketch.model import ViSketch
 
 
-def shipped() -> dict[str, Path]:
-    """The checkpoints that come with the installation, by name. (checkpoint.py knows them too, but imports torch.)"""
-    home = Path(str(resources.files("visketch.checkpoints")))
-    return {entry.name: entry for entry in sorted(home.iterdir()) if (entry / "config.toml").exists()}
-
-
 def complete_checkpoint(incomplete: str) -> list[str]:
     """Shipped names, and folders here that are checkpoints."""
+    from visketch.config import shipped
+
     here = [str(path.parent) for path in Path().glob("*/config.toml")]
     here += [str(path.parent) for path in Path().glob("*/*/config.toml")]
     return [name for name in [*shipped(), *here] if name.startswith(incomplete)]
@@ -31,11 +26,11 @@ def complete_checkpoint(incomplete: str) -> list[str]:
 
 def complete_class(ctx: Any, incomplete: str) -> list[str]:
     """The classes of the checkpoint named so far on the line (typer's `ctx` knows it), read without torch."""
-    name = ctx.params.get("checkpoint") or "small"
-    folder = Path(name) if (Path(name) / "config.toml").exists() else shipped().get(name)
+    from visketch.config import find
+
     try:
-        labels = tomllib.loads((folder / "config.toml").read_text())["labels"] if folder else []
-    except (OSError, ValueError, KeyError):  # a completion must never fail aloud
+        labels = tomllib.loads((find(ctx.params.get("checkpoint")) / "config.toml").read_text())["labels"]
+    except (OSError, ValueError, KeyError, VisketchError):  # a completion must never fail aloud
         labels = []
     return [label for label in labels if label.startswith(incomplete)]
 

@@ -79,11 +79,10 @@ def train(
     """
     choose(device)
     with console.waiting("Loading ..."):
-        from visketch import checkpoint
         from visketch import config as configs
         from visketch.data.store import Store
 
-        begun = checkpoint.find(start) if start else None
+        begun = configs.find(start) if start else None
         knobs = [*(overrides or []), *([f"train.seed={seed}"] if seed is not None else [])]
         chosen = configs.load(config or (begun / "config.toml" if begun else "small"), knobs)
         out = out or Path("runs", chosen.name)

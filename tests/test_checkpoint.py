@@ -195,17 +195,3 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path, where: str) -> 
     (tmp_path / "folder" / "full").mkdir(parents=True)
     with pytest.raises(VisketchError, match=f"{where}: cannot be written"):
         checkpoint.write_atomically(tmp_path / where, b"new")
-
-
-def test_find_takes_a_folder_or_the_name_of_a_shipped_one(folder: Path, tmp_path: Path, monkeypatch) -> None:
-    assert checkpoint.find(folder) == folder
-    monkeypatch.setattr(checkpoint.resources, "files", lambda package: tmp_path)
-    assert checkpoint.shipped() == {"ours": folder}
-    assert checkpoint.find("ours") == folder
-    with pytest.raises(VisketchError, match=r"our: no checkpoint there .*'ours'"):
-        checkpoint.find("our")
-    with pytest.raises(VisketchError, match="small: no checkpoint there"):
-        checkpoint.find()
-    shutil.rmtree(folder)
-    with pytest.raises(VisketchError, match="none is shipped"):
-        checkpoint.find()

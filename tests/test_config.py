@@ -1,5 +1,6 @@
 """Every knob: presets load, and a wrong key, type or file says what would have been right."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -112,3 +113,20 @@ def test_an_unknown_preset_names_the_known_ones() -> None:
 def test_knobs_cannot_be_turned_afterwards() -> None:
     with pytest.raises(ValueError, match="frozen"):
         config.load("tiny").encoder.width = 3
+
+
+def test_find_takes_a_folder_or_the_name_of_a_shipped_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "ours"
+    folder.mkdir()
+    (folder / "config.toml").write_text("")
+    assert config.find(folder) == folder
+    monkeypatch.setattr(config.resources, "files", lambda package: tmp_path)
+    assert config.shipped() == {"ours": folder}
+    assert config.find("ours") == folder
+    with pytest.raises(VisketchError, match=r"our: no checkpoint there .*'ours'"):
+        config.find("our")
+    with pytest.raises(VisketchError, match="small: no checkpoint there"):
+        config.find()
+    shutil.rmtree(folder)
+    with pytest.raises(VisketchError, match="none is shipped"):
+        config.find()

@@ -9,14 +9,13 @@ import json
 import os
 import tomllib
 from contextlib import suppress
-from importlib import resources
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from visketch.config import Config, parse
-from visketch.errors import UsageError, VisketchError, nearest
+from visketch.errors import UsageError, VisketchError
 
 PARTS = ("vqvae", "diffusion", "encoder", "refiner", "classifier")
 
@@ -155,20 +154,3 @@ def load_part(folder: Path, part: str, module: nn.Module) -> dict:
         raise VisketchError(f"{path}: does not fit {folder / 'config.toml'} ({sorted(odd)[0]} differs)")
     module.load_state_dict(state)
     return metadata
-
-
-def shipped() -> dict[str, Path]:
-    """The checkpoints that come with the installation, by name."""
-    home = Path(str(resources.files("visketch.checkpoints")))
-    return {entry.name: entry for entry in sorted(home.iterdir()) if (entry / "config.toml").exists()}
-
-
-def find(checkpoint: str | Path | None = None) -> Path:
-    """A checkpoint's folder: the path given, or a shipped one by its name, by default "small"."""
-    if checkpoint is not None and (Path(checkpoint) / "config.toml").exists():
-        return Path(checkpoint)
-    name, known = str(checkpoint or "small"), shipped()
-    if name not in known:
-        mend = nearest(name, list(known)) if known else "none is shipped with this installation, train one first"
-        raise VisketchError(f"{name}: no checkpoint there (no config.toml); {mend}")
-    return known[name]

@@ -179,6 +179,23 @@ def presets() -> list[str]:
     )
 
 
+def shipped() -> dict[str, Path]:
+    """The checkpoints that come with the installation, by name."""
+    home = Path(str(resources.files("visketch.checkpoints")))
+    return {entry.name: entry for entry in sorted(home.iterdir()) if (entry / "config.toml").exists()}
+
+
+def find(checkpoint: str | Path | None = None) -> Path:
+    """A checkpoint's folder: the path given, or a shipped one by its name, by default "small"."""
+    if checkpoint is not None and (Path(checkpoint) / "config.toml").exists():
+        return Path(checkpoint)
+    name, known = str(checkpoint or "small"), shipped()
+    if name not in known:
+        mend = nearest(name, list(known)) if known else "none is shipped with this installation, train one first"
+        raise VisketchError(f"{name}: no checkpoint there (no config.toml); {mend}")
+    return known[name]
+
+
 def _read(preset: str | Path) -> tuple[str, str]:
     if str(preset) in presets():
         return resources.files("visketch.configs").joinpath(f"{preset}.toml").read_text(), f"preset {preset}"

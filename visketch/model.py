@@ -15,7 +15,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from visketch import checkpoint, quadtree, sdf
-from visketch.config import Config
+from visketch.config import Config, find
 from visketch.errors import UsageError, nearest
 from visketch.strokes import Sketch
 
@@ -76,7 +76,7 @@ class ViSketch:
     @classmethod
     def load(cls, folder: str | Path | None = None, device: str = "cpu") -> "ViSketch":
         """A checkpoint's folder, or a shipped one's name (by default the shipped set). Raises VisketchError."""
-        path = checkpoint.find(folder)
+        path = find(folder)
         return cls(checkpoint.read_config(path), path, device)
 
     def part(self, name: str) -> Any:
