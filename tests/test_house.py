@@ -25,6 +25,7 @@ FLOORS = {
     "visketch.errors": 0,
     "visketch.config": 0,
     "visketch.configs": 0,
+    "visketch.metrics": 1,
     "visketch.strokes": 1,
     "visketch.sdf": 1,
     "visketch.quadtree": 1,
