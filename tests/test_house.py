@@ -41,6 +41,8 @@ FLOORS = {
     "visketch.evaluate": 5,
     "visketch.serve": 5,
     "visketch.cli": 6,
+    "visketch.cli.evaluate": 7,
+    "visketch.cli.main": 8,
 }
 
 # Each heavy library has one door: the only module, or folder, that may import it.
