@@ -8,10 +8,11 @@ import numpy as np
 import torch
 from torch import nn
 
-from visketch import config
+from visketch import checkpoint, config
 from visketch.config import Config
 from visketch.data.store import Store, pack
 from visketch.model import build
+from visketch.snapshot import LEANS_ON
 from visketch.strokes import Sketch
 
 LABELS = ("cat", "house", "star")
@@ -35,6 +36,16 @@ def awake(settings: Config, part: str, seed: int = 0) -> nn.Module:
             if not parameter.any():
                 nn.init.normal_(parameter, std=parameter.shape[-1] ** -0.5)
     return module.eval()
+
+
+def write_checkpoint(home: Path, settings: Config) -> Path:
+    """A checkpoint whose every part is there and draws nonsense."""
+    checkpoint.write_config(home, settings)
+    marks: dict[str, str] = {}
+    for part in checkpoint.PARTS:
+        needs = {other: marks[other] for other in LEANS_ON.get(part, ())}
+        marks[part] = checkpoint.save_part(home, part, awake(settings, part), needs, {"step": 1, "steps": 2})
+    return home
 
 
 def write_ndjson(path: Path, sketches: list[Sketch]) -> None:

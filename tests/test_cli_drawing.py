@@ -17,7 +17,6 @@ from typer.testing import CliRunner, Result
 from visketch import checkpoint
 from visketch.cli import generate as drawing
 from visketch.cli.main import app
-from visketch.snapshot import LEANS_ON
 
 CONFIG = parts.small("name=random")
 
@@ -25,13 +24,7 @@ CONFIG = parts.small("name=random")
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkpoint whose every part is there and draws nonsense."""
-    home = tmp_path_factory.mktemp("checkpoint")
-    checkpoint.write_config(home, CONFIG)
-    marks: dict[str, str] = {}
-    for part in checkpoint.PARTS:
-        needs = {other: marks[other] for other in LEANS_ON.get(part, ())}
-        marks[part] = checkpoint.save_part(home, part, parts.awake(CONFIG, part), needs, {"step": 1, "steps": 2})
-    return home
+    return parts.write_checkpoint(tmp_path_factory.mktemp("checkpoint"), CONFIG)
 
 
 @pytest.fixture

@@ -25,6 +25,7 @@ FLOORS = {
     "visketch.errors": 0,
     "visketch.config": 0,
     "visketch.configs": 0,
+    "visketch.metrics": 1,
     "visketch.strokes": 1,
     "visketch.sdf": 1,
     "visketch.quadtree": 1,
@@ -41,6 +42,8 @@ FLOORS = {
     "visketch.evaluate": 5,
     "visketch.serve": 5,
     "visketch.cli": 6,
+    "visketch.cli.evaluate": 7,
+    "visketch.cli.main": 8,
 }
 
 # Each heavy library has one door: the only module, or folder, that may import it.

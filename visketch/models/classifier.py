@@ -23,9 +23,13 @@ class Classifier(nn.Module):
         self, cls: Float[Tensor, "n e"], leaves: quadtree.Leaves, sketches: int
     ) -> tuple[Float[Tensor, "b c"], Float[Tensor, "n c"]]:
         """→ logits of the sketches, and each leaf's own logits (an auxiliary loss, and a vote to show)."""
+        return self.out(self.dropout(self.pool(cls, leaves, sketches))), self.out(self.norm(cls))
+
+    def pool(self, cls: Float[Tensor, "n e"], leaves: quadtree.Leaves, sketches: int) -> Float[Tensor, "b e"]:
+        """→ the sketches' vectors, of which `out` makes logits."""
         tokens, present = quadtree.pad(cls, leaves, sketches)
         x = torch.cat([repeat(self.query.to(cls.dtype), "one e -> b one e", b=sketches), tokens], dim=1)
         mask = torch.cat([torch.ones_like(present[:, :1]), present], dim=1)[:, None, None]
         for block in self.blocks:
             x, _ = block(x, mask)
-        return self.out(self.dropout(self.norm(x[:, 0]))), self.out(self.norm(cls))
+        return self.norm(x[:, 0])

@@ -1,0 +1,187 @@
+"""`visketch evaluate generate`: what a judge makes of real, coarse and refined sketches of the same classes."""
+
+import math
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from visketch.errors import UsageError
+
+from .. import console, options
+from . import given
+
+if TYPE_CHECKING:
+    from visketch.evaluate.generation import Table
+    from visketch.evaluate.judges import Judge
+    from visketch.evaluate.verdicts import Measure, Share
+
+# Ours: animals mostly, so that they are not too easily told apart.
+USUAL = ["bus", "cat", "elephant", "flamingo", "owl", "pig", "sheep"]
+
+
+def generate(
+    classes: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--class",
+            "-c",
+            metavar="NAME",
+            help="May be repeated; by default seven, mostly animals.",
+            autocompletion=options.complete_class,
+        ),
+    ] = None,
+    n: Annotated[int, typer.Option("-n", "--number", min=2, help="Sketches of each class.")] = 150,
+    judge: Annotated[
+        Path | None,
+        typer.Option(
+            help="An independent judge: the folder of a checkpoint with a peer. By default the own classifier."
+        ),
+    ] = None,
+    seen: Annotated[
+        Literal["picture", "field"],
+        typer.Option(help="The judge sees every sketch as a PNG is read, or as the field that came out of the model."),
+    ] = "picture",
+    samples: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="VISKETCH_SAMPLES", help="A folder of <class>.ndjson: sketch-rnn's, for a row of their own."
+        ),
+    ] = None,
+    sheet: Annotated[Path | None, typer.Option(help="A .png file for some sketches of every row and class.")] = None,
+    data: given.Data = given.DATA,
+    split: Annotated[Literal["validation", "test"], typer.Option(help="Which real drawings.")] = "test",
+    seed: options.Seed = 0,
+    checkpoint: options.Checkpoint = None,
+    device: options.Device = "auto",
+    as_json: options.Json = False,
+) -> None:
+    """How good generated sketches are: beside real ones and other people's, coarse and refined, to one judge.
+
+    Every row has the same number of each class. Nothing is chosen: the seeds are --seed and those that follow it.
+
+    \b
+    Examples:
+      visketch evaluate generate --data quickdraw.arrow --judge runs/judge --sheet table.png
+      visketch evaluate generate --class cat --class owl -n 20
+    """
+    from ..pictures import check_out, is_picture
+
+    if sheet and not is_picture(check_out(sheet)):
+        raise UsageError(f"{sheet}: the sheet is one picture; name a .png file")
+    model, store = given.load(checkpoint, device, data, split, "diffusion", "encoder", "refiner", "vqvae")
+    from visketch.evaluate import generation, judges
+
+    if judge:
+        asked: Judge = judges.PeerJudge.load(judge, str(model.device))
+    else:
+        options.load_parts(model, "classifier")
+        asked = judges.OwnJudge(model)
+    classes = classes or (USUAL if {*USUAL} <= {*model.labels} & {*store.labels} else store.labels[: len(USUAL)])
+    from .sheet import Sheet
+
+    kept, settings = Sheet(model.config.sketch.clamp), generation.Settings(n, seed, split, seen)
+    with console.progress() as bar:
+        task = bar.add_task("")
+
+        def watch(what: str, done: int, total: int) -> None:
+            bar.update(task, description=what, completed=done, total=total)
+
+        found = generation.table(model, asked, store, classes, settings, samples, watch, kept)
+    if sheet:
+        from ..pictures import write_png
+
+        made = {"checkpoint": model.config.name, "classes": found.classes, **asdict(found.settings)}
+        write_png(sheet, kept.pixels(found), made)  # without paths: nobody's folders are anybody's business
+    if as_json:
+        facts = describe(found, asked) | {"samples": samples, "sheet": sheet}
+        console.document(given.about(data, split, model) | facts)
+    else:
+        show(found, asked, samples, sheet)
+
+
+def describe(found: "Table", judge: "Judge") -> dict[str, Any]:
+    """All figures and what they are of, for programs. The real drawings are the first row."""
+    facts = asdict(found)
+    facts |= facts.pop("settings")
+    facts["judge"] = {"name": judge.name, "independent": judge.independent, "classes": len(judge.labels)}
+    for row in facts["rows"]:
+        for name in ("diversity", "nearest"):
+            row[f"{name}_of_real"] = ratio(row[name]["value"], facts["rows"][0][name]["value"])
+    return facts
+
+
+def ratio(value: float, real: float) -> float | None:
+    return value / real if real else None
+
+
+def show(found: "Table", judge: "Judge", samples: Path | None, sheet: Path | None) -> None:
+    """The same for people: two tables, and what their columns mean."""
+    settings, asked, known = found.settings, len(found.classes), len(judge.labels)
+    who = judge.name if judge.independent else "the checkpoint's own classifier, no independent judge (--judge)"
+    console.say(
+        f"{settings.n} each of {', '.join(found.classes)}; seeds from {settings.seed}",
+        f"judged by {who}; sketches seen as {settings.seen}s",
+        "",
+    )
+    console.table(
+        [
+            "top-1 and top-3, 95 % intervals",
+            "sketches",
+            f"of {asked}",
+            f"top-3 of {asked}",
+            f"of {known}",
+            "s a sketch",
+        ],
+        [
+            [
+                row.row,
+                row.sketches,
+                *map(share, (row.top1_among, row.top3_among, row.top1)),
+                "-" if row.seconds is None else f"{row.seconds:.2f}",
+            ]
+            for row in found.rows
+        ],
+    )
+    real = found.rows[0]
+    rows = [
+        [
+            row.row,
+            measure(row.fid),
+            measure(row.kid),
+            measure(row.diversity, real.diversity.value),
+            measure(row.nearest, real.nearest.value),
+        ]
+        for row in found.rows
+    ]
+    console.say("")
+    console.table(["in the judge's features, ± standard error", "FID", "KID", "diversity", "nearest"], rows)
+    console.say("")
+    console.note(
+        f"FID and KID: to {found.reference:,} training drawings; FID of {found.fid_sketches:,} sketches of every row, "
+        "so that rows compare. Diversity, and distance to the nearest of "
+        f"{found.training:,} training drawings: those of real drawings are 1, those of copies near 0."
+    )
+    if real.sketches < settings.n * asked:
+        console.note(f"There are only {real.sketches // asked} real drawings of the rarest class.")
+    if not samples:
+        console.note("No row of other people's sketches: --samples names a folder of them.")
+    if sheet:
+        console.say(f"sheet: {sheet}")
+
+
+def share(found: "Share") -> str:
+    return f"{100 * found.value:5.1f} % ({100 * found.low:.1f}–{100 * found.high:.1f})"
+
+
+def measure(found: "Measure", unit: float = 1.0) -> str:
+    """A value with as many digits as its error allows: `12.3 ± 0.4`. `unit`: what counts as 1."""
+    if not unit:
+        return "-"
+    value = found.value / unit
+    if not found.error:
+        return f"{value:.3g}"
+    error = found.error / unit
+    digits = max(0, 1 - math.floor(math.log10(error)))
+    return f"{value:.{digits}f} ± {error:.{digits}f}"

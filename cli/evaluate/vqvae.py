@@ -1,0 +1,71 @@
+"""`visketch evaluate vqvae`: how well drawings survive being written in codes."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .. import console, options
+from . import given
+
+
+def vqvae(
+    data: given.Data = given.DATA,
+    split: given.Split = "test",
+    limit: given.Limit = None,
+    checkpoints: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--checkpoint",
+            metavar="FOLDER|NAME",
+            envvar="VISKETCH_CHECKPOINT",
+            help="May be repeated, for a row each. By default the shipped 'small'.",
+            autocompletion=options.complete_checkpoint,
+        ),
+    ] = None,
+    device: options.Device = "auto",
+    as_json: options.Json = False,
+) -> None:
+    """How well drawings survive being written in codes and read back.
+
+    \b
+    Examples:
+      visketch evaluate vqvae --data quickdraw.arrow --limit 2000
+      visketch evaluate vqvae --checkpoint small --checkpoint runs/binary --checkpoint runs/plain
+    """
+    names = [str(path) for path in checkpoints] if checkpoints else ["small"]
+    loaded = [given.load(name, device, data, split, "vqvae") for name in names]
+    from visketch.evaluate.vqvae import reconstruct
+
+    with console.progress() as bar:
+        task = bar.add_task("")
+
+        def watch(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total)
+
+        rows = []
+        for name, (model, store) in zip(names, loaded, strict=True):
+            bar.reset(task, description=name)
+            rows.append(reconstruct(model, store, split, limit, watch))
+    if as_json:
+        said = [{"checkpoint": name} | asdict(row) for name, row in zip(names, rows, strict=True)]
+        console.document({"data": data, "split": split, "rows": said})
+        return
+    console.say(f"{rows[0].sketches:,} drawings ({split}), leaf by leaf in codes and back")
+    console.table(
+        ["checkpoint", "target", "quantiser", "ink F1 (1 px)", "perplexity", "of", "codes used", "MSE of the target"],
+        [
+            [
+                name,
+                row.target,
+                row.quantiser,
+                f"{100 * row.ink_f1:.1f} %",
+                f"{row.perplexity:.1f}",
+                row.codebook_size,
+                f"{100 * row.used:.1f} %",
+                f"{row.mse:.5f}",
+            ]
+            for name, row in zip(names, rows, strict=True)
+        ],
+    )

@@ -1,0 +1,134 @@
+"""`visketch evaluate vqvae` and `generate`: their tables for people and for programs, and what they refuse."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import parts
+import pytest
+from PIL import Image
+from test_cli import one_line, visketch
+
+from visketch.cli.evaluate.generate import measure
+from visketch.data.store import Store
+from visketch.evaluate.generation import REFINED
+from visketch.evaluate.verdicts import Measure
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    return parts.pack_drawings(tmp_path_factory.mktemp("drawings"))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return parts.write_checkpoint(tmp_path_factory.mktemp("checkpoint"), parts.small("name=random"))
+
+
+def numbers(found: Any) -> list[float]:
+    """All the numbers anywhere in a JSON document."""
+    if isinstance(found, dict | list):
+        return [number for part in (found.values() if isinstance(found, dict) else found) for number in numbers(part)]
+    return [found] if isinstance(found, int | float) else []
+
+
+class TestGenerate:
+    @pytest.fixture
+    def words(self, store: Store, folder: Path) -> tuple[object, ...]:
+        return ("evaluate", "generate", "--data", store.path, "--checkpoint", folder, "-n", 4)
+
+    def test_json_tells_all(self, words: tuple[object, ...], store: Store, tmp_path: Path) -> None:
+        sheet = tmp_path / "new" / "table.png"
+        more = ("--seed", 3, "--samples", store.path.parent / "in/train", "--sheet", sheet, "--json")
+        result = visketch(*words, *more)
+        assert result.exit_code == 0, result.output
+        said = json.loads(result.stdout)
+        assert said["classes"] == list(parts.LABELS)
+        names = ["real drawings (test)", "sketch-rnn samples", "coarse only", *REFINED]
+        assert [row["row"] for row in said["rows"]] == names
+        assert [row["sketches"] for row in said["rows"]] == [6, 12, 12, 12, 12]
+        assert said["judge"] == {"name": "own classifier", "independent": False, "classes": 3}
+        settings = {"n": 4, "seed": 3, "split": "test", "seen": "picture", "guidance": 2.0, "temperature": 0.7}
+        assert settings.items() <= said.items()
+        assert {"steps", "top_p", "checkpoint", "data", "samples", "training", "reference", "fid_sketches"} <= set(said)
+        for row in said["rows"]:
+            assert 0 <= row["top1"]["low"] <= row["top1"]["value"] <= row["top1"]["high"] <= 1
+            assert row["top1_among"]["value"] <= row["top3_among"]["value"] == 1
+            assert {"value", "error"} == set(row["fid"]) == set(row["kid"])
+        real, samples, *_ = said["rows"]
+        assert (real["diversity_of_real"], real["nearest_of_real"], real["fid"]["error"]) == (1, 1, None)
+        assert samples["nearest_of_real"] < 0.01, "they are training drawings"
+        assert np.isfinite(numbers(said)).all()
+        with Image.open(sheet) as picture:
+            assert picture.width > 3 * 2 * 96
+            assert json.loads(picture.info["Description"])["seed"] == 3
+            assert np.asarray(picture).min() < 60, "there is ink on it"
+
+    def test_people_get_two_tables_in_120_columns(self, words: tuple[object, ...]) -> None:
+        result = visketch(*words, "--class", "cat", "--class", "star", env={"COLUMNS": "120"})
+        assert result.exit_code == 0, result.output
+        assert "no independent judge" in result.stdout
+        assert "sketches seen as pictures" in result.stdout
+        first, second = result.stdout.split("FID")
+        for table in (first, second):
+            assert all(row in table for row in ("real drawings (test)", "coarse only", *REFINED))
+        assert max(map(len, result.stdout.splitlines())) <= 120
+        assert "--samples" in result.stderr
+        assert "only 2 real drawings" in result.stderr
+
+    def test_refuses(self, words: tuple[object, ...], store: Store, folder: Path, tmp_path: Path) -> None:
+        one_line(visketch(*words, "--class", "hous"), 2, "'house'")
+        one_line(visketch(*words, "--split", "validation"), 2, "no validation drawing")
+        one_line(visketch(*words, "--split", "train"), 2, "--split")
+        one_line(visketch(*words, "--sheet", tmp_path), 2, ".png")
+        one_line(visketch(*words, "--sheet", "a.jpg"), 2, "PNG")
+        one_line(visketch(*words, "--judge", tmp_path), 1, "no checkpoint there")
+        one_line(visketch(*words, "--samples", tmp_path, "--class", "cat"), 1, "cat.ndjson", "no such file")
+        one_line(visketch(*words, "-n", 1), 2, "number")
+
+
+class TestVQVAE:
+    def test_a_row_for_every_checkpoint(self, store: Store, folder: Path, tmp_path: Path) -> None:
+        other = parts.write_checkpoint(
+            tmp_path / "a folder", parts.small("vqvae.binary=true", "vqvae.plain=true", "vqvae.codebook_size=64")
+        )
+        words = ("evaluate", "vqvae", "--data", store.path, "--checkpoint", folder, "--checkpoint", other)
+        said = json.loads(visketch(*words, "--json").stdout)
+        first, second = said["rows"]
+        assert [first["checkpoint"], second["checkpoint"]] == [str(folder), str(other)]
+        assert (first["target"], first["quantiser"]) == ("signed distance", "chosen")
+        assert (second["target"], second["quantiser"], second["codebook_size"]) == ("binary", "plain", 64)
+        for row in (first, second):
+            assert row["sketches"] == 6
+            assert 0 < row["used"] <= 1
+            assert 1 <= row["perplexity"] <= row["used"] * row["codebook_size"] + 1e-6
+        people = visketch(*words, env={"COLUMNS": "200"}).stdout
+        assert people.startswith("6 drawings (test)")
+        assert len(people.splitlines()) == 4
+        assert "signed distance" in people
+
+    def test_a_single_one_may_be_named_by_the_environment(self, store: Store, folder: Path) -> None:
+        said = visketch("evaluate", "vqvae", "--data", store.path, "--json", env={"VISKETCH_CHECKPOINT": str(folder)})
+        assert [row["checkpoint"] for row in json.loads(said.stdout)["rows"]] == [str(folder)]
+
+    def test_refuses(self, store: Store, folder: Path, tmp_path: Path) -> None:
+        words = ("evaluate", "vqvae", "--data", store.path, "--checkpoint", folder)
+        one_line(visketch(*words, "--checkpoint", tmp_path), 1, "no checkpoint there")
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "unit", "said"),
+    [
+        (23.456, 1.234, 1.0, "23.5 ± 1.2"),
+        (23.456, 0.0999, 1.0, "23.456 ± 0.100"),
+        (523.4, 81.2, 1.0, "523 ± 81"),
+        (-0.00123, 0.0004, 1.0, "-0.00123 ± 0.00040"),
+        (3.0, 0.3, 2.0, "1.50 ± 0.15"),
+        (12.345, None, 1.0, "12.3"),
+        (1.0, 0.0, 1.0, "1"),
+        (1.0, 0.1, 0.0, "-"),
+    ],
+)
+def test_a_measure_has_the_digits_that_its_error_allows(value, error, unit, said) -> None:
+    assert measure(Measure(value, error), unit) == said

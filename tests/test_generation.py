@@ -1,0 +1,188 @@
+"""The generation table: which sketches are in it, how they are drawn, and what is made of the judge's words."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import parts
+import pytest
+import torch
+from torch import Tensor
+
+from visketch import checkpoint
+from visketch.config import SketchConfig
+from visketch.data.store import Store
+from visketch.errors import UsageError, VisketchError
+from visketch.evaluate import generation
+from visketch.evaluate.generation import COARSE, REFINED, SAMPLES, TRAINING, Settings, Table, table
+from visketch.evaluate.verdicts import Reference, Verdicts, measure, subset
+from visketch.metrics import diversity, frechet, kernel_distance
+from visketch.model import ViSketch
+
+REAL = "real drawings (test)"
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("drawings")
+
+
+@pytest.fixture(scope="module")
+def store(home: Path) -> Store:
+    """To train on 6 cats, 12 houses and 18 stars; two of each for testing."""
+    return parts.pack_drawings(home)
+
+
+@pytest.fixture(scope="module")
+def model() -> ViSketch:
+    config = parts.small()
+    return ViSketch(config, **{name: parts.awake(config, name) for name in checkpoint.PARTS})
+
+
+class Judge:
+    """Sees a field in 8 x 8 pixels, and keeps what it was shown."""
+
+    name, independent, labels = "a test's", True, ("moon", *parts.LABELS)
+
+    def __init__(self, shape: SketchConfig) -> None:
+        self.shape, self.shown = shape, []
+
+    def look(self, field: Tensor) -> tuple[Tensor, Tensor]:
+        self.shown.append(field)
+        features = torch.nn.functional.adaptive_avg_pool2d(field[:, None], 8).flatten(1)
+        return features[:, :4], features
+
+
+def run(model: ViSketch, store: Store, *labels: str, **more: Any) -> tuple[Table, dict[tuple[str, int], Tensor], Judge]:
+    """The table, the sketches that it is of, and its judge."""
+    judge, drawn = Judge(model.config.sketch), {}
+    settings = Settings(**{"n": 3, "seen": "field", "steps": 2} | more.pop("settings", {}))
+
+    def show(row: str, place: int, canvas: Tensor) -> None:
+        drawn[row, place] = torch.cat([drawn[row, place], canvas]) if (row, place) in drawn else canvas
+
+    return table(model, judge, store, labels or parts.LABELS, settings, show=show, **more), drawn, judge
+
+
+def test_sketches_are_those_of_generate(model: ViSketch, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Drawn once, coarse, and refined both ways, in batches of any size."""
+    monkeypatch.setattr(generation, "BATCH", 2)
+    settings = {"seed": 5, "guidance": 3.0, "temperature": 0.9, "top_p": 0.8}
+    found, drawn, _ = run(model, store, "star", "cat", settings=settings)
+    assert (found.settings.steps, found.settings.guidance) == (2, 3.0)
+    for place, name in enumerate(["star", "cat"]):
+        coarse = model.generate(name, 3, seed=5, steps=2, guidance=3.0, coarse_only=True)
+        torch.testing.assert_close(drawn[COARSE, place], coarse, rtol=0, atol=1e-3)
+        for row, order in REFINED.items():
+            refined = model.generate(name, 3, seed=5, steps=2, guidance=3.0, temperature=0.9, top_p=0.8, order=order)
+            torch.testing.assert_close(drawn[row, place], refined, rtol=0, atol=1e-3)
+            assert (refined - coarse).abs().max() > 0.1
+
+
+def test_every_row_has_as_many_of_each_class(model: ViSketch, store: Store, home: Path) -> None:
+    found, drawn, judge = run(model, store, samples=home / "in/train", settings={"n": 7})
+    assert [row.row for row in found.rows] == [REAL, SAMPLES, COARSE, *REFINED]
+    each = {REAL: 2, SAMPLES: 6, COARSE: 7} | dict.fromkeys(REFINED, 7)
+    for row in found.rows:
+        assert row.sketches == 3 * each[row.row]
+        assert [len(drawn[row.row, place]) for place in range(3)] == [each[row.row]] * 3
+    assert (found.training, found.reference, found.fid_sketches) == (6 + 12 + 18, 3 * 6, 3 * 2)
+    assert len(torch.cat(judge.shown)) == found.training + sum(row.sketches for row in found.rows)
+
+
+def test_the_judge_sees_fields_as_they_are_or_as_pictures_are_read(model: ViSketch, store: Store) -> None:
+    _, drawn, judge = run(model, store, "cat")
+    assert torch.equal(torch.cat(judge.shown), torch.cat([*drawn.values()]))
+    _, _, other = run(model, store, "cat", settings={"seen": "picture"})
+    for field, reread in zip(torch.cat(judge.shown)[:8], torch.cat(other.shown)[:8], strict=True):
+        assert not torch.equal(field, reread)
+        assert (field - reread).abs().mean() < 0.15, "real drawings look alike both ways"
+
+
+def test_seconds_count_the_coarse_stage(model: ViSketch, store: Store) -> None:
+    real, coarse, *refined = run(model, store, "cat")[0].rows
+    assert real.seconds is None
+    assert all(row.seconds > coarse.seconds > 0 for row in refined)
+
+
+def test_copies_are_found_out(model: ViSketch, store: Store, home: Path) -> None:
+    _, copies, coarse, *_ = run(model, store, samples=home / "in/train")[0].rows
+    assert copies.nearest.value == pytest.approx(0, abs=1e-6)
+    assert coarse.nearest.value > 0.1
+
+
+def test_progress_is_told_by_the_row(model: ViSketch, store: Store) -> None:
+    told: list[tuple[str, int, int]] = []
+    run(model, store, "cat", "star", watch=lambda *what: told.append(what))
+    done, total = [so_far for _, so_far, _ in told], {total for *_, total in told}
+    assert done == sorted(done)
+    assert total == {done[-1]} == {6 + 18 + 2 * (2 + 3 * 3)}
+    rows = list(dict.fromkeys(what for what, *_ in told))
+    assert rows == [TRAINING, REAL, COARSE, *REFINED, *(f"figures: {row}" for row in (REAL, COARSE, *REFINED))]
+
+
+def test_what_it_refuses(model: ViSketch, store: Store, home: Path, tmp_path: Path) -> None:
+    for error, saying, asked in (
+        (UsageError, "'house'", {"labels": ["hous"]}),
+        (UsageError, "two sketches", {"settings": {"n": 1}}),
+        (UsageError, "has 0 validation drawings of 'cat'", {"settings": {"split": "validation"}}),
+        (VisketchError, r"cat\.ndjson: no such file", {"samples": tmp_path}),
+    ):
+        with pytest.raises(error, match=saying):
+            run(model, store, *asked.pop("labels", ["cat"]), **asked)
+    (tmp_path / "cat.ndjson").write_text((home / "in/test/cat.ndjson").read_text().splitlines()[0])
+    with pytest.raises(UsageError, match="one drawing, two are the least"):
+        run(model, store, "cat", samples=tmp_path)
+    judge = Judge(model.config.sketch)
+    judge.labels = ("cat", "house")
+    with pytest.raises(UsageError, match="does not know star"):
+        table(model, judge, store, parts.LABELS)
+
+
+def test_a_class_in_any_writing_and_twice_is_one(model: ViSketch, store: Store) -> None:
+    assert run(model, store, "CAT", "cat")[0].classes == ["cat"]
+
+
+class TestMeasure:
+    """Figures of words that are made up."""
+
+    said = Verdicts(
+        logits=np.array([[9, 3, 2, 1], [9, 1, 2, 3], [9, 1, 2, 3], [0, 3, 2, 1.0]] * 2),
+        features=np.random.default_rng(0).normal(size=(8, 3)),
+        place=np.repeat([0, 1], 4),
+    )
+    training = Verdicts(np.zeros((9, 4)), np.random.default_rng(1).normal(size=(9, 3)), np.repeat([0, 1], [6, 3]))
+
+    def test_shares(self) -> None:
+        """Of the two classes asked for, the judge's 3 and 1, half of each come first; of all four one in eight."""
+        row = measure("a", self.said, np.array([3, 1]), Reference(self.training, 0), 4, None, 0)
+        assert (row.top1_among.value, row.top3_among.value, row.top1.value) == (0.5, 1, 1 / 8)
+        assert 0 <= row.top1_among.low < 0.5 < row.top1_among.high <= 1
+
+    def test_distances(self) -> None:
+        reference = Reference(self.training, 0)
+        assert len(reference.even) == 6
+        row = measure("a", self.said, np.array([3, 1]), reference, 4, 1.5, 0)
+        assert row.fid.value == pytest.approx(frechet(self.said.features, reference.even))
+        assert row.kid.value == pytest.approx(kernel_distance(self.said.features, reference.even)[0])
+        assert row.diversity.value == diversity(self.said.features, self.said.place)
+        apart = np.linalg.norm(self.said.features[:, None] - self.training.features, axis=2)
+        assert row.nearest.value == pytest.approx(apart.min(axis=1).mean())
+        assert all(found.error > 0 for found in (row.fid, row.kid, row.diversity, row.nearest))
+
+    def test_a_larger_row_is_measured_at_the_size_of_the_smallest(self) -> None:
+        """Or FID, which is the smaller the more sketches there are, would flatter it."""
+        rng = np.random.default_rng(0)
+        reference = Reference(Verdicts(np.zeros((400, 2)), rng.normal(size=(400, 8)), np.repeat([0, 1], 200)), 0)
+        said = Verdicts(np.zeros((300, 2)), rng.normal(size=(300, 8)), np.repeat([0, 1], 150))
+        few, many = (measure("a", said, np.array([0, 1]), reference, each, None, 0).fid.value for each in (10, 150))
+        alone = [frechet(said.features[subset(said.place, 10, seed)], reference.even) for seed in range(50)]
+        assert few > 3 * many
+        assert few == pytest.approx(np.mean(alone), rel=0.15)
+
+    def test_subsets_are_even_and_repeat_nothing(self) -> None:
+        labels = np.array([2, 0, 0, 2, 0, 2, 0])
+        chosen = subset(labels, 3, seed=1)
+        assert len(set(chosen.tolist())) == 6
+        assert sorted(labels[chosen].tolist()) == [0, 0, 0, 2, 2, 2]
+        assert not np.array_equal(chosen, subset(labels, 3, seed=2))

@@ -1,0 +1,129 @@
+"""Who judges generated sketches, and what they are shown."""
+
+from pathlib import Path
+
+import drawings
+import numpy as np
+import parts
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from visketch import checkpoint
+from visketch.config import Config
+from visketch.data.read import read
+from visketch.errors import UsageError, VisketchError
+from visketch.evaluate.judges import OwnJudge, PeerJudge, check, reread
+from visketch.model import ViSketch
+
+CONFIG = parts.small()
+
+
+class Peer(nn.Module):
+    """Stands in for a network of another kind."""
+
+    def __init__(self, classes: int) -> None:
+        super().__init__()
+        self.pool, self.out = nn.AdaptiveAvgPool2d(4), nn.Linear(16, classes)
+
+    def features(self, field: Tensor) -> Tensor:
+        return self.pool(field[:, None]).flatten(1)
+
+    def forward(self, field: Tensor) -> Tensor:
+        return self.out(self.features(field))
+
+
+@pytest.fixture(scope="module")
+def model() -> ViSketch:
+    return ViSketch(CONFIG, **{name: parts.awake(CONFIG, name) for name in ("encoder", "classifier")})
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A checkpoint with a peer and nothing else."""
+    monkeypatch.setattr("visketch.model.build", lambda config, part: Peer(len(config.labels)))
+    checkpoint.write_config(tmp_path, CONFIG)
+    checkpoint.save_part(tmp_path, "peer", Peer(len(CONFIG.labels)), {}, {})
+    return tmp_path
+
+
+def test_the_own_judge_says_what_the_model_says(model: ViSketch) -> None:
+    canvas = model.render(drawings.draw_many(4))
+    logits, features = OwnJudge(model).look(canvas)
+    torch.testing.assert_close(logits, model.logits(canvas))
+    assert features.shape == (4, CONFIG.encoder.width)
+    with torch.inference_mode():
+        torch.testing.assert_close(model.part("classifier").out(features), logits)
+    assert not OwnJudge(model).independent
+
+
+def test_a_blank_sketch_can_be_judged(model: ViSketch) -> None:
+    canvas = torch.cat([torch.full((1, 64, 64), -1.0), model.render([drawings.draw("cat")])])
+    logits, features = OwnJudge(model).look(canvas)
+    assert logits.isfinite().all()
+    assert features.isfinite().all()
+    only_blank, _ = OwnJudge(model).look(canvas[:1])
+    torch.testing.assert_close(only_blank[0], logits[0], rtol=0, atol=1e-4)
+
+
+def test_a_peer_is_loaded_from_its_folder(folder: Path) -> None:
+    judge = PeerJudge.load(folder)
+    assert (tuple(judge.labels), judge.shape, judge.independent) == (parts.LABELS, CONFIG.sketch, True)
+    assert judge.name == str(folder)
+    field = torch.rand(5, 64, 64)
+    logits, features = judge.look(field)
+    assert (logits.shape, features.shape) == ((5, 3), (5, 16))
+    torch.testing.assert_close(logits, judge.peer(field).detach())
+    torch.testing.assert_close(features, judge.peer.features(field))
+    (folder / "peer.safetensors").unlink()
+    with pytest.raises(VisketchError, match="has no peer"):
+        PeerJudge.load(folder)
+    with pytest.raises(VisketchError, match="no checkpoint there"):
+        PeerJudge.load(folder / "nowhere")
+
+
+def judge_of(labels: tuple[str, ...], config: Config) -> PeerJudge:
+    return PeerJudge(ViSketch(config.model_copy(update={"labels": labels}), Path("runs/judge"), peer=Peer(len(labels))))
+
+
+def test_a_judge_must_know_the_classes() -> None:
+    check(judge_of(("star", "cat"), CONFIG), ["cat"], CONFIG.sketch, "picture")
+    with pytest.raises(UsageError, match="runs/judge does not know house, star"):
+        check(judge_of(("cat",), CONFIG), ["cat", "house", "star"], CONFIG.sketch, "picture")
+
+
+def test_a_judge_of_another_canvas_must_see_pictures() -> None:
+    other = judge_of(parts.LABELS, parts.small("sketch.canvas=128"))
+    check(other, ["cat"], CONFIG.sketch, "picture")
+    with pytest.raises(UsageError, match="another canvas or pen"):
+        check(other, ["cat"], CONFIG.sketch, "field")
+    check(judge_of(parts.LABELS, parts.small("sketch.depth=1")), ["cat"], CONFIG.sketch, "field")
+
+
+@pytest.mark.parametrize("side", [64, 128])
+def test_reread_is_writing_a_png_and_reading_it(side: int, model: ViSketch, tmp_path: Path) -> None:
+    canvas, wanted = model.render(drawings.draw_many(3)), parts.small(f"sketch.canvas={side}").sketch
+    fields = reread(canvas, CONFIG.sketch, wanted)
+    assert fields.shape == (3, side, side)
+    reader = ViSketch(CONFIG.model_copy(update={"sketch": wanted}))
+    for field, ink in zip(fields, model.ink(canvas), strict=True):
+        Image.fromarray((255 * (1 - ink)).round().byte().numpy()).save(tmp_path / "a.png")
+        assert torch.equal(field, reader.render(list(read(tmp_path / "a.png")))[0])
+
+
+def test_reread_keeps_the_lines_and_forgets_the_pen(model: ViSketch) -> None:
+    """Twice the pen, and a field that is no distance any more, come out as they went in with the pen and exact."""
+    canvas = model.render([drawings.draw("house")])
+    thick = ((canvas + CONFIG.sketch.near).clamp(-1, 1) * 3).clamp(-1, 1)
+    fields = reread(torch.cat([canvas, thick]), CONFIG.sketch, CONFIG.sketch)
+    inked = [float((field > 0).float().mean()) for field in (canvas[0], thick[0], *fields)]
+    assert inked[1] > 1.5 * inked[0]
+    assert inked[2:] == pytest.approx([inked[0]] * 2, rel=0.25)
+    assert (fields[0] - canvas[0]).abs().mean() < 0.1
+
+
+def test_reread_leaves_a_blank_sketch_blank() -> None:
+    blank = torch.full((2, 64, 64), -1.0)
+    assert torch.equal(reread(blank, CONFIG.sketch, CONFIG.sketch), blank)
+    assert np.asarray(blank).max() == -1

@@ -1,0 +1,185 @@
+"""The measures against their slow or analytic definitions."""
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from visketch.metrics import (
+    diversity,
+    frechet,
+    frechet_to,
+    ink_f1,
+    interval,
+    kernel_distance,
+    nearest,
+    rank_of,
+    spread,
+)
+
+
+def root(matrix: np.ndarray) -> np.ndarray:
+    """The root of a symmetric matrix that has no negative eigenvalue but for rounding."""
+    values, vectors = np.linalg.eigh(matrix)
+    return vectors * np.sqrt(values.clip(min=0)) @ vectors.T
+
+
+def gaussian(rng: np.random.Generator, n: int, mean: np.ndarray, covariance: np.ndarray) -> np.ndarray:
+    """Rows whose own mean and covariance are exactly these."""
+    rows = rng.normal(size=(n, len(mean)))
+    rows = rows - rows.mean(axis=0)
+    white = rows @ np.linalg.inv(root(np.cov(rows.T)))
+    return white @ root(covariance) + mean
+
+
+def slow_frechet(a: np.ndarray, b: np.ndarray) -> float:
+    """As the paper has it, the root of the product taken in its symmetric form."""
+    one, other = np.cov(a.T), np.cov(b.T)
+    shared = root(root(one) @ other @ root(one))
+    return float(np.square(a.mean(axis=0) - b.mean(axis=0)).sum() + np.trace(one + other - 2 * shared))
+
+
+class TestFrechet:
+    def test_of_known_gaussians(self) -> None:
+        """Covariances that share their axes: the distance is that of the means and of the deviations."""
+        rng = np.random.default_rng(0)
+        turn = np.linalg.qr(rng.normal(size=(4, 4)))[0]
+        one, other = np.array([1.0, 4.0, 9.0, 0.25]), np.array([4.0, 4.0, 1.0, 1.0])
+        a = gaussian(rng, 50, np.zeros(4), turn * one @ turn.T)
+        b = gaussian(rng, 70, np.array([3.0, 0, 4, 0]), turn * other @ turn.T)
+        assert frechet(a, b) == pytest.approx(25 + np.square(np.sqrt(one) - np.sqrt(other)).sum(), rel=1e-9)
+        assert frechet_to(b)(a) == frechet(a, b)
+
+    @pytest.mark.parametrize(("i", "j", "e"), [(200, 300, 6), (5, 300, 20), (300, 7, 20), (8, 6, 40), (2, 2, 64)])
+    def test_is_the_slow_definition_even_with_fewer_rows_than_columns(self, i: int, j: int, e: int) -> None:
+        rng = np.random.default_rng(i)
+        a, b = rng.normal(size=(i, e)), rng.normal(1, 2, size=(j, e)) @ rng.normal(size=(e, e))
+        assert frechet(a, b) == pytest.approx(slow_frechet(a, b), rel=1e-6)
+        assert frechet(a, b) == pytest.approx(frechet(b, a), rel=1e-9)
+
+    def test_of_a_set_and_itself_or_itself_moved(self) -> None:
+        rows = np.random.default_rng(0).normal(size=(9, 30)).astype(np.float32)
+        assert frechet(rows, rows) == pytest.approx(0, abs=1e-9)
+        assert frechet(rows, rows + 2) == pytest.approx(4 * 30, rel=1e-5)
+
+    def test_of_single_rows_is_their_distance(self) -> None:
+        assert frechet(np.zeros((1, 3)), np.full((1, 3), 2.0)) == 12
+
+    def test_is_biased_upward_where_rows_are_few(self) -> None:
+        rng = np.random.default_rng(0)
+        rows = rng.normal(size=(4000, 10))
+        few, many = (np.mean([frechet(rng.normal(size=(n, 10)), rows) for _ in range(20)]) for n in (20, 500))
+        assert few > 5 * many > 0
+
+
+def slow_kernel_distance(a: np.ndarray, b: np.ndarray) -> float:
+    def kernel(x: np.ndarray, y: np.ndarray) -> float:
+        return (sum(x * y) / len(x) + 1) ** 3
+
+    first = np.mean([kernel(x, y) for x, y in itertools.permutations(a, 2)])
+    second = np.mean([kernel(x, y) for x, y in itertools.permutations(b, 2)])
+    return float(first + second - 2 * np.mean([kernel(x, y) for x in a for y in b]))
+
+
+class TestKernelDistance:
+    def test_is_the_slow_definition(self) -> None:
+        rng = np.random.default_rng(0)
+        a, b = rng.normal(size=(7, 5)), rng.normal(0.5, 1, size=(9, 5)).astype(np.float32)
+        mean, deviation = kernel_distance(a, b, subsets=3)
+        assert mean == pytest.approx(slow_kernel_distance(a, b), rel=1e-6)
+        assert deviation == pytest.approx(0, abs=1e-9), "every subset is all there is"
+
+    def test_is_unbiased_however_few_the_rows(self) -> None:
+        rng = np.random.default_rng(0)
+        a, b = rng.normal(size=(4000, 4)), rng.normal(0.3, 1, size=(4000, 4))
+        whole, _ = kernel_distance(a, b, subsets=1, size=4000)
+        mean, deviation = kernel_distance(a, b, subsets=2000, size=20, seed=1)
+        assert mean == pytest.approx(whole, abs=4 * deviation / 2000**0.5)
+        same, deviation = kernel_distance(a, rng.normal(size=(4000, 4)), subsets=2000, size=20)
+        assert abs(same) < 4 * deviation / 2000**0.5
+
+    def test_is_the_same_for_the_same_seed(self) -> None:
+        rows = np.random.default_rng(0).normal(size=(50, 3))
+        said = [kernel_distance(rows[:25], rows[25:], 10, 5, seed) for seed in (1, 1, 2)]
+        assert said[0] == said[1] != said[2]
+
+
+def test_diversity_is_the_mean_distance_within_a_class() -> None:
+    rng = np.random.default_rng(0)
+    features, labels = rng.normal(size=(9, 4)), np.array([0, 1, 0, 2, 0, 1, 2, 2, 2])
+    slow = [
+        np.mean([np.linalg.norm(x - y) for x, y in itertools.combinations(features[labels == label], 2)])
+        for label in range(3)
+    ]
+    assert diversity(features, labels) == pytest.approx(np.mean(slow))
+    assert diversity(np.repeat(features[:3], 3, axis=0), np.repeat([0, 1, 2], 3)) == 0, "one sketch, repeated"
+
+
+@given(i=st.integers(1, 9), j=st.integers(1, 9), chunk=st.integers(1, 10), seed=st.integers(0, 99))
+@settings(max_examples=30, deadline=None)
+def test_nearest_is_the_least_distance(i: int, j: int, chunk: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    rows, reference = rng.normal(size=(i, 3)), rng.normal(size=(j, 3))
+    slow = [min(np.linalg.norm(row - other) for other in reference) for row in rows]
+    assert nearest(rows, reference, chunk) == pytest.approx(slow)
+    assert not nearest(reference, reference, chunk).any()
+
+
+def test_interval_is_that_of_a_share() -> None:
+    hits = np.arange(400) % 10 < 3
+    low, high = interval(hits)
+    assert (low, high) == interval(hits)
+    half = 1.96 * (0.3 * 0.7 / 400) ** 0.5
+    assert (low, high) == pytest.approx((0.3 - half, 0.3 + half), abs=0.01)
+    assert interval(np.ones(5)) == (1.0, 1.0)
+
+
+class TestSpread:
+    def test_of_a_mean_is_its_standard_error(self) -> None:
+        """Of odd classes too, and with what sets the classes apart left out, since their shares are fixed."""
+        rng = np.random.default_rng(0)
+        labels = np.repeat([0, 1, 2], 41)
+        values = rng.normal(size=123) + 100 * labels
+        expected = np.sqrt(sum(values[labels == label].var(ddof=1) / 41 for label in range(3))) / 3
+        found = spread(lambda rows: float(values[rows].mean()), labels, samples=4000)
+        assert found == pytest.approx(expected, rel=0.05)
+        assert found == spread(lambda rows: float(values[rows].mean()), labels, samples=4000)
+
+    def test_of_a_distance_is_that_of_fresh_sets(self) -> None:
+        """What the halves of one set say, sets drawn anew confirm."""
+        rng = np.random.default_rng(0)
+        labels, other = np.zeros(100, np.int64), rng.normal(1, 1, size=(2000, 4))
+        sets = rng.normal(size=(200, 100, 4))
+        said = [spread(lambda rows, a=a: frechet(a[rows], other), labels) for a in sets[:10]]
+        assert np.mean(said) == pytest.approx(np.std([frechet(a, other) for a in sets]), rel=0.25)
+
+    def test_of_too_few_rows_is_not_known(self) -> None:
+        labels = np.repeat([0, 1], [3, 50])
+        assert spread(lambda rows: 0.0, labels) is None
+        assert spread(lambda rows: 0.0, np.repeat([0, 1], 4)) == 0
+
+
+def test_rank_is_how_many_come_before() -> None:
+    logits = torch.tensor([[0.1, 0.5, 0.4], [0.9, 0.5, 0.4], [0.1, 0.5, 0.4]])
+    assert rank_of(logits, torch.tensor([0, 0, 2])).tolist() == [2, 0, 1]
+
+
+def slow_f1(drawn: np.ndarray, truth: np.ndarray) -> float:
+    def share(part: np.ndarray, whole: np.ndarray) -> float:
+        there = np.argwhere(whole)
+        hit = [any(abs(row - y) + abs(column - x) <= 1 for y, x in there) for row, column in np.argwhere(part)]
+        return np.mean(hit) if hit else 0.0
+
+    precision, recall = share(drawn, truth), share(truth, drawn)
+    return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
+
+
+def test_ink_f1_forgives_a_pixel_but_not_a_diagonal_one() -> None:
+    rng = np.random.default_rng(0)
+    drawn, truth = rng.random((6, 9, 9)) < 0.1, rng.random((6, 9, 9)) < 0.1
+    truth[0] = False
+    found = ink_f1(torch.from_numpy(drawn), torch.from_numpy(truth))
+    assert found.tolist() == pytest.approx([slow_f1(one, other) for one, other in zip(drawn, truth, strict=True)])

@@ -1,0 +1,193 @@
+"""The generation table: what a judge makes of real, other people's, coarse and refined sketches of the same classes.
+
+Every row has as many sketches of each class as of any other, so that every class weighs the same in every figure.
+"""
+
+import time
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from visketch.data.read import read
+from visketch.data.store import Store
+from visketch.errors import UsageError
+from visketch.evaluate.judges import Judge, Seen, check, reread
+from visketch.evaluate.verdicts import Reference, Row, Verdicts, measure
+from visketch.model import ViSketch
+from visketch.quadtree import Order
+from visketch.strokes import Sketch
+
+BATCH = 64  # sketches drawn and looked at together
+REFERENCE = 1000  # training drawings of a class that are looked at, at most
+
+TRAINING, SAMPLES, COARSE = "training drawings", "sketch-rnn samples", "coarse only"
+REFINED: dict[str, Order] = {"refined one by one": "one-by-one", "refined in waves": "waves"}
+
+Watch = Callable[[str, int, int], None]  # what goes on, and how many sketches of all are looked at
+Show = Callable[[str, int, Tensor], None]  # the row, the number of the class, fields (b h h)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How many sketches of each class, how they are drawn and how shown. The seed of sketch i is `seed` + i."""
+
+    n: int = 150
+    seed: int = 0
+    split: str = "test"  # of the real drawings
+    seen: Seen = "picture"
+    steps: int | None = None  # None: as the checkpoint says
+    guidance: float | None = None
+    temperature: float = 0.7
+    top_p: float = 0.95
+
+
+@dataclass(frozen=True)
+class Table:
+    settings: Settings
+    classes: list[str]
+    training: int  # training drawings among which the nearest is looked for
+    reference: int  # of these, the same number of each class: FID and KID are distances to them
+    fid_sketches: int  # as many as the smallest row has; of a larger one, the mean over sets of that many
+    rows: list[Row]
+
+
+class Court:
+    """Shows sketches to the judge and keeps what it says, row by row. The sketches are not kept."""
+
+    def __init__(self, model: ViSketch, judge: Judge, seen: Seen, total: int, watch: Watch, show: Show) -> None:
+        self.model, self.judge, self.seen, self.total, self.watch, self.show = model, judge, seen, total, watch, show
+        self.said: dict[str, list[tuple[np.ndarray, ...]]] = defaultdict(list)
+        self.done = 0
+
+    def call(self, what: str) -> None:
+        """Tell whoever watches what comes next."""
+        self.watch(what, self.done, self.total)
+
+    def hear(self, row: str, place: int, canvas: Float[Tensor, "b h h"]) -> None:
+        """Judge sketches of one class."""
+        self.show(row, place, canvas)
+        field = reread(canvas, self.model.config.sketch, self.judge.shape) if self.seen == "picture" else canvas
+        logits, features = self.judge.look(field)
+        self.said[row].append((logits.cpu().numpy(), features.cpu().numpy(), np.full(len(canvas), place)))
+        self.done += len(canvas)
+        self.call(row)
+
+    def verdicts(self, row: str) -> Verdicts:
+        return Verdicts(*(np.concatenate(column) for column in zip(*self.said[row], strict=True)))
+
+
+@torch.inference_mode()
+def table(
+    model: ViSketch,
+    judge: Judge,
+    store: Store,
+    labels: Sequence[str],
+    settings: Settings = Settings(),
+    samples: Path | None = None,
+    watch: Watch = lambda what, done, total: None,
+    show: Show = lambda row, place, canvas: None,
+) -> Table:
+    """Judge real drawings, `samples` (a folder of <class>.ndjson), and new sketches coarse and refined.
+
+    `show` gets every sketch as it was drawn, the training drawings among them. Raises UsageError, VisketchError.
+    """
+    if settings.n < 2:
+        raise UsageError(f"n = {settings.n}: two sketches of a class are the least")
+    names = list(dict.fromkeys(model.labels[model.label_of(label)] for label in labels))
+    check(judge, names, model.config.sketch, settings.seen)
+    drawing = model.config.diffusion
+    guidance = drawing.guidance if settings.guidance is None else settings.guidance
+    settings = replace(settings, steps=settings.steps or drawing.steps, guidance=guidance)
+    given = {
+        TRAINING: _drawings(store, "train", names, REFERENCE, settings.seed),
+        f"real drawings ({settings.split})": _even(_drawings(store, settings.split, names, settings.n, settings.seed)),
+    }
+    if samples:
+        given[SAMPLES] = _even([_samples(samples / f"{name}.ndjson", settings.n) for name in names])
+    total = sum(len(sketches) for classes in given.values() for sketches in classes)
+    court = Court(model, judge, settings.seen, total + 3 * settings.n * len(names), watch, show)
+    for row, classes in given.items():
+        court.call(row)
+        for place, sketches in enumerate(classes):
+            for first in range(0, len(sketches), BATCH):
+                court.hear(row, place, model.render(sketches[first : first + BATCH]))
+    seconds = {row: None for row in given if row != TRAINING} | _draw(court, names, settings)
+    return _measure(court, names, settings, seconds)
+
+
+def _drawings(store: Store, split: str, names: list[str], most: int, seed: int) -> list[list[Sketch]]:
+    """Of each class at most so many drawings, chosen by chance. Raises UsageError where there are not two."""
+    drawings, of_split = [], store.rows(split)
+    for name in names:
+        rows = of_split[store.label[of_split] == store.labels.index(name)] if name in store.labels else of_split[:0]
+        if len(rows) < 2:
+            raise UsageError(f"{store.path}: has {len(rows)} {split} drawings of {name!r}, two are the least")
+        drawings.append([store[row] for row in np.random.default_rng(seed).permutation(rows)[:most]])
+    return drawings
+
+
+def _samples(path: Path, most: int) -> list[Sketch]:
+    """The first drawings of a file. Raises UsageError where there are not two."""
+    found = list(islice(read(path), most))
+    if len(found) < 2:
+        raise UsageError(f"{path}: has one drawing, two are the least")
+    return found
+
+
+def _even(classes: list[list[Sketch]]) -> list[list[Sketch]]:
+    """As many of each class as there are of the rarest."""
+    fewest = min(map(len, classes))
+    return [sketches[:fewest] for sketches in classes]
+
+
+def _draw(court: Court, names: list[str], settings: Settings) -> dict[str, float]:
+    """Sketches as `ViSketch.generate` draws them; returns the seconds that one of each row takes from its class on.
+
+    The coarse stage draws once: what is refined, both ways, is what it drew.
+    """
+    model, spent = court.model, dict.fromkeys([COARSE, *REFINED], 0.0)
+    for place, name in enumerate(names):
+        for first in range(0, settings.n, BATCH):
+            seeds = [settings.seed + number for number in range(first, min(first + BATCH, settings.n))]
+            court.call(COARSE)
+            begin = time.perf_counter()
+            coarse = model.generate(
+                name, len(seeds), seed=seeds[0], steps=settings.steps, guidance=settings.guidance, coarse_only=True
+            )
+            spent[COARSE] += _since(begin, coarse)
+            court.hear(COARSE, place, coarse)
+            label = torch.full((len(seeds),), model.label_of(name), device=model.device)
+            for row, order in REFINED.items():
+                court.call(row)
+                begin, canvas = time.perf_counter(), coarse
+                for frame in model.refine(
+                    coarse, label, seeds=seeds, temperature=settings.temperature, top_p=settings.top_p, order=order
+                ):
+                    canvas = frame.canvas
+                spent[row] += _since(begin, canvas)
+                court.hear(row, place, canvas)
+    drawn = settings.n * len(names)
+    return {row: (spent[row] + (row in REFINED) * spent[COARSE]) / drawn for row in spent}
+
+
+def _since(begin: float, canvas: Tensor) -> float:
+    float(canvas[0, 0, 0])  # an accelerator has not done what it says before it has to give a pixel
+    return time.perf_counter() - begin
+
+
+def _measure(court: Court, names: list[str], settings: Settings, seconds: dict[str, float | None]) -> Table:
+    training, verdicts = court.verdicts(TRAINING), {row: court.verdicts(row) for row in seconds}
+    reference = Reference(training, settings.seed)
+    classes = np.array([court.judge.labels.index(name) for name in names])
+    each, rows = min(len(said.place) for said in verdicts.values()) // len(names), []
+    for row, said in verdicts.items():
+        court.call(f"figures: {row}")
+        rows.append(measure(row, said, classes, reference, each, seconds[row], settings.seed))
+    return Table(settings, names, len(reference.all), len(reference.even), each * len(names), rows)

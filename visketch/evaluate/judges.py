@@ -1,0 +1,94 @@
+"""Who judges generated sketches: anything that names classes and sees features. And what is shown to it."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal, Protocol, runtime_checkable
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from visketch import sdf
+from visketch.config import SketchConfig
+from visketch.data import image
+from visketch.errors import UsageError
+from visketch.model import ViSketch
+from visketch.strokes import Sketch
+
+Seen = Literal["picture", "field"]
+
+
+@runtime_checkable
+class Judge(Protocol):
+    """`independent`: it shares no part with what it judges. `shape`: how its fields are drawn."""
+
+    name: str
+    independent: bool
+    labels: Sequence[str]
+    shape: SketchConfig
+
+    def look(self, field: Float[Tensor, "b h h"]) -> tuple[Float[Tensor, "b c"], Float[Tensor, "b e"]]:
+        """→ logits and features: one call, so that a judge whose logits come of its features looks once."""
+        ...
+
+
+class OwnJudge:
+    """The checkpoint's classifier, which shares its encoder with the refiner. Features: the pooled leaves."""
+
+    independent = False
+
+    def __init__(self, model: ViSketch) -> None:
+        self.model, self.name, self.shape = model, "own classifier", model.config.sketch
+        self.labels: Sequence[str] = model.labels
+
+    @torch.inference_mode()
+    def look(self, field: Float[Tensor, "b h h"]) -> tuple[Float[Tensor, "b c"], Float[Tensor, "b e"]]:
+        classifier = self.model.part("classifier")
+        pooled = classifier.pool(*self.model.embed(field.to(self.model.device)), len(field))
+        return classifier.out(pooled).float(), pooled.float()
+
+
+class PeerJudge:
+    """A network of another kind, trained on real drawings alone. Features: what it makes its logits of."""
+
+    independent = True
+
+    def __init__(self, model: ViSketch) -> None:
+        """`model`: a checkpoint that holds a peer. Raises VisketchError if it does not."""
+        self.peer, self.device = model.part("peer"), model.device
+        self.name, self.shape = str(model.folder), model.config.sketch
+        self.labels: Sequence[str] = model.labels
+
+    @classmethod
+    def load(cls, folder: str | Path, device: str = "cpu") -> "PeerJudge":
+        """Raises VisketchError."""
+        return cls(ViSketch.load(folder, device))
+
+    @torch.inference_mode()
+    def look(self, field: Float[Tensor, "b h h"]) -> tuple[Float[Tensor, "b c"], Float[Tensor, "b e"]]:
+        features = self.peer.features(field.to(self.device))
+        return self.peer.out(features).float(), features.float()
+
+
+def check(judge: Judge, labels: Sequence[str], drawn: SketchConfig, seen: Seen) -> None:
+    """Refuse a judge that cannot judge these classes, or these fields as they are. Raises UsageError."""
+    unknown = [label for label in labels if label not in judge.labels]
+    if unknown:
+        raise UsageError(f"the judge {judge.name} does not know {', '.join(unknown)}; train one on these classes")
+    tree = {"depth", "information"}
+    if seen == "field" and judge.shape.model_dump(exclude=tree) != drawn.model_dump(exclude=tree):
+        raise UsageError(f"the judge {judge.name} knows fields of another canvas or pen; let it see pictures")
+
+
+def reread(canvas: Float[Tensor, "b h h"], drawn: SketchConfig, wanted: SketchConfig) -> Float[Tensor, "b side side"]:
+    """Fields → the fields that `wanted` gives of their pictures: ink on white, written as PNG and read like any other.
+
+    So a judge sees lines, and neither that a field is no exact distance nor how thick a pen it drew. What has no ink
+    stays blank.
+    """
+    levels = (255 * (1 - sdf.ink(canvas.float().cpu(), drawn.clamp))).round().byte().numpy()
+    blank = np.full((wanted.canvas, wanted.canvas), -1, np.float32)
+    inks = (image.ink(grey) for grey in levels)
+    fields = [sdf.render(Sketch(pixels=ink), wanted) if ink.any() else blank for ink in inks]
+    return torch.from_numpy(np.stack(fields).astype(np.float32))

@@ -1,0 +1,108 @@
+"""What a judge said of a row's sketches → the row's figures."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+
+from visketch.metrics import diversity, frechet_to, interval, kernel_distance, nearest, rank_of, spread
+
+SETS = 20  # random sets of sketches that a distance is averaged over
+HALVES = 50  # random halves that a standard error is taken from
+
+
+@dataclass(frozen=True)
+class Verdicts:
+    """What the judge said of some sketches (i), their classes numbered as they were asked for."""
+
+    logits: Float[np.ndarray, "i c"]
+    features: Float[np.ndarray, "i e"]
+    place: Int[np.ndarray, " i"]
+
+
+@dataclass(frozen=True)
+class Share:
+    """Of the sketches, with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A figure with its standard error, which fewer than four sketches of a class do not tell."""
+
+    value: float
+    error: float | None
+
+
+@dataclass(frozen=True)
+class Row:
+    row: str
+    sketches: int
+    top1_among: Share  # the right class is the judge's best of those asked for
+    top3_among: Share
+    top1: Share  # its best of all it knows
+    fid: Measure  # to the training drawings
+    kid: Measure
+    diversity: Measure
+    nearest: Measure  # mean distance to the nearest training drawing
+    seconds: float | None  # a sketch, from its class on; None where none was drawn
+
+
+class Reference:
+    """The training drawings that rows are compared with: all of them, and the same number of each class."""
+
+    def __init__(self, training: Verdicts, seed: int) -> None:
+        self.all = training.features
+        self.even = self.all[subset(training.place, int(np.bincount(training.place).min()), seed)]
+        self.frechet = frechet_to(self.even)
+
+
+def measure(
+    row: str, said: Verdicts, classes: np.ndarray, reference: Reference, each: int, seconds: float | None, seed: int
+) -> Row:
+    """`classes`: the judge's numbers of those asked for. `each`: how many sketches of a class FID is taken of."""
+    features, place = said.features, said.place
+    error: Callable[..., float | None] = partial(spread, labels=place, seed=seed, samples=HALVES)
+
+    def fid(rows: np.ndarray) -> float:
+        return reference.frechet(features[rows])
+
+    def kid(rows: np.ndarray, sets: int = 1) -> float:
+        return kernel_distance(features[rows], reference.even, sets, seed=seed)[0]
+
+    def varied(rows: np.ndarray) -> float:
+        return diversity(features[rows], place[rows])
+
+    every, distance = np.arange(len(place)), nearest(features, reference.all)
+    sets = SETS if len(place) > each * len(classes) else 1  # of the smallest row there is only one
+    return Row(
+        row,
+        len(place),
+        share(said.logits[:, classes], place, 1, seed),
+        share(said.logits[:, classes], place, 3, seed),
+        share(said.logits, classes[place], 1, seed),
+        Measure(float(np.mean([fid(subset(place, each, seed + number)) for number in range(sets)])), error(fid)),
+        Measure(kid(every, SETS), error(kid)),
+        Measure(varied(every), error(varied)),
+        Measure(float(distance.mean()), error(lambda rows: float(distance[rows].mean()))),
+        seconds,
+    )
+
+
+def share(logits: Float[np.ndarray, "i c"], right: Int[np.ndarray, " i"], first: int, seed: int) -> Share:
+    """How often the right class is among the `first` ones."""
+    hits = (rank_of(torch.from_numpy(logits), torch.from_numpy(right)) < first).double().numpy()
+    return Share(float(hits.mean()), *interval(hits, seed))
+
+
+def subset(labels: Int[np.ndarray, " i"], each: int, seed: int) -> Int[np.ndarray, " j"]:
+    """The numbers of `each` rows of every class, by chance."""
+    rng = np.random.default_rng(seed)
+    chosen = [rng.choice(np.flatnonzero(labels == label), each, replace=False) for label in np.unique(labels)]
+    return np.concatenate(chosen)

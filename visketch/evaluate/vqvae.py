@@ -1,0 +1,61 @@
+"""How well drawings survive being written in codes and read back."""
+
+from dataclasses import dataclass
+
+import torch
+
+from visketch import quadtree
+from visketch.data.store import Store
+from visketch.evaluate.recognition import Watch, batches, quiet
+from visketch.metrics import ink_f1
+from visketch.model import ViSketch
+from visketch.refining import inked_leaves
+
+
+@dataclass(frozen=True)
+class Reconstruction:
+    """One row: whole sketches encoded and decoded leaf by leaf."""
+
+    target: str  # what its pixels are: "signed distance" or "binary"
+    quantiser: str  # how its code book was trained: "chosen" or "plain"
+    sketches: int
+    ink_f1: float  # mean over sketches, ink within 1 pixel counts as hit
+    perplexity: float
+    codebook_size: int
+    used: float  # the share of the codes that some leaf is written with
+    mse: float  # of the target, over the inked leaves: targets of one kind compare, others do not
+
+
+def reconstruct(
+    model: ViSketch,
+    store: Store,
+    split: str = "test",
+    limit: int | None = None,
+    watch: Watch = quiet,
+) -> Reconstruction:
+    config, net = model.config, model.part("vqvae")
+    scores, errors, pixels = [], 0.0, 0
+    counts = torch.zeros(config.vqvae.codebook_size, dtype=torch.double)
+    for canvas, _ in batches(model, store, split, limit, watch):
+        with torch.inference_mode():
+            leaves = inked_leaves(canvas, config.sketch, config.sketch.depth)
+            tiles = quadtree.tiles(canvas, config.sketch.depth)[leaves.sketch, leaves.tile]
+            seen = (tiles > 0).float() * 2 - 1 if config.vqvae.binary else tiles
+            codes = net.encode(seen)
+            drawn = net.decode(codes)
+            again = quadtree.paint(torch.full_like(canvas, -1), leaves, drawn)
+        scores.append(ink_f1(again > 0, canvas > 0).cpu())
+        errors += float((drawn - seen).square().sum())
+        pixels += tiles.numel()
+        counts += torch.bincount(codes.flatten().cpu(), minlength=len(counts))
+    share, f1 = counts / counts.sum(), torch.cat(scores)
+    return Reconstruction(
+        target="binary" if config.vqvae.binary else "signed distance",
+        quantiser="plain" if config.vqvae.plain else "chosen",
+        sketches=len(f1),
+        ink_f1=float(f1.mean()),
+        perplexity=float(torch.exp(-(share * share.clamp(min=1e-12).log()).sum())),
+        codebook_size=len(counts),
+        used=float((counts > 0).double().mean()),
+        mse=errors / pixels,
+    )

@@ -1,0 +1,133 @@
+"""The measures that tables are made of: functions of features, verdicts and ink, that know no model.
+
+Features are rows (i e) of what a judge sees in sketches. Sums are taken in double precision.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Int
+from scipy.spatial.distance import cdist, pdist
+from torch import Tensor
+
+
+def frechet(a: Float[np.ndarray, "i e"], b: Float[np.ndarray, "j e"]) -> float:
+    """Fréchet distance of the Gaussians that fit two sets of features (FID, arXiv 1706.08500); 0 if they are one.
+
+    It is biased upward, the more the fewer the rows: compare only sets of equal size.
+    """
+    return frechet_to(b)(a)
+
+
+def frechet_to(b: Float[np.ndarray, "j e"]) -> Callable[[np.ndarray], float]:
+    """The Fréchet distance to `b` of many other sets: what is long about `b` is done once."""
+    mean, root = b.mean(axis=0, dtype=np.float64), _root(b)
+
+    def distance(a: Float[np.ndarray, "i e"]) -> float:
+        shift, own = a.mean(axis=0, dtype=np.float64) - mean, _root(a)
+        # The trace of the root of the covariances' product is the sum of the singular values of the product of their
+        # roots. So no matrix root is taken, and fewer rows than columns, whose covariance has no inverse, do no harm.
+        shared = np.linalg.svd(own @ root.T, compute_uv=False).sum()
+        return float(max(0.0, shift @ shift + (own**2).sum() + (root**2).sum() - 2 * shared))
+
+    return distance
+
+
+def _root(rows: np.ndarray) -> np.ndarray:
+    """R with RᵀR the covariance of the rows, no taller than it is wide."""
+    centred = (rows - rows.mean(axis=0, dtype=np.float64)) / max(len(rows) - 1, 1) ** 0.5
+    return np.asarray(np.linalg.qr(centred, mode="r")) if len(rows) > rows.shape[1] else centred
+
+
+def kernel_distance(
+    a: Float[np.ndarray, "i e"], b: Float[np.ndarray, "j e"], subsets: int = 100, size: int = 1000, seed: int = 0
+) -> tuple[float, float]:
+    """Squared maximum mean discrepancy with the kernel (x·y / e + 1)³ (KID, arXiv 1801.01401), unbiased: it may be
+    below 0, and sets of any size compare.
+
+    Mean and standard deviation over random subsets of `size` rows of each, or of all where there are fewer.
+    """
+    rng = np.random.default_rng(seed)
+    found = [_discrepancy(_some(a, size, rng), _some(b, size, rng)) for _ in range(subsets)]
+    return float(np.mean(found)), float(np.std(found))
+
+
+def _some(rows: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:
+    return rng.choice(rows, min(size, len(rows)), replace=False).astype(np.float64)
+
+
+def _discrepancy(a: np.ndarray, b: np.ndarray) -> float:
+    within = [(kernel.sum() - np.trace(kernel)) / (len(kernel) * (len(kernel) - 1)) for kernel in map(_cubic, (a, b))]
+    return float(sum(within) - 2 * _cubic(a, b).mean())
+
+
+def _cubic(a: np.ndarray, b: np.ndarray | None = None) -> np.ndarray:
+    return (a @ (a if b is None else b).T / a.shape[1] + 1) ** 3
+
+
+def diversity(features: Float[np.ndarray, "i e"], labels: Int[np.ndarray, " i"]) -> float:
+    """Mean distance of two sketches of one class, averaged over the classes: one good cat repeated has none."""
+    return float(np.mean([pdist(features[labels == label]).mean() for label in np.unique(labels)]))
+
+
+def nearest(
+    features: Float[np.ndarray, "i e"], reference: Float[np.ndarray, "j e"], chunk: int = 256
+) -> Float[np.ndarray, " i"]:
+    """Distance of every row to the nearest row of the reference, 0 for a copy; memory is that of `chunk` rows."""
+    parts = range(0, len(features), chunk)
+    return np.concatenate([cdist(features[at : at + chunk], reference).min(axis=1) for at in parts])
+
+
+def interval(hits: np.ndarray, seed: int = 0, samples: int = 1000) -> tuple[float, float]:
+    """The 95 % interval of the mean of `hits`, by the percentile bootstrap."""
+    rng = np.random.default_rng(seed)
+    means = [hits[rng.integers(len(hits), size=len(hits))].mean() for _ in range(samples)]
+    low, high = np.percentile(means, [2.5, 97.5])
+    return float(low), float(high)
+
+
+def spread(
+    statistic: Callable[[np.ndarray], float], labels: Int[np.ndarray, " i"], seed: int = 0, samples: int = 100
+) -> float | None:
+    """The standard error of a statistic of rows, by random halves of every class (the delete-half jackknife).
+
+    `statistic` gets row numbers. The bootstrap draws rows twice, which no distance between rows survives: repeated
+    rows raise a Fréchet distance and lower a diversity. Halves repeat none; their level is that of half the rows, and
+    only their spread is used. None where a class has fewer than four rows.
+    """
+    classes = [np.flatnonzero(labels == label) for label in np.unique(labels)]
+    if min(len(rows) for rows in classes) < 4:
+        return None
+    rng = np.random.default_rng(seed)
+    found = [
+        statistic(np.concatenate([rng.choice(rows, len(rows) // 2, replace=False) for rows in classes]))
+        for _ in range(samples)
+    ]
+    kept = sum(len(rows) // 2 for rows in classes)
+    return float(np.std(found) * (kept / (len(labels) - kept)) ** 0.5)
+
+
+def rank_of(logits: Float[Tensor, "b c"], label: Int[Tensor, " b"]) -> Int[Tensor, " b"]:
+    """How many classes come before the right one."""
+    right = logits.cpu().gather(1, label[:, None])
+    return (logits.cpu() > right).sum(dim=1)
+
+
+def ink_f1(drawn: Bool[Tensor, "b h h"], truth: Bool[Tensor, "b h h"]) -> Float[Tensor, " b"]:
+    """F1 of the ink of each pair; a pixel is a hit if the other has ink at it or at one of its four neighbours."""
+    precision = _share(drawn & _grown(truth), drawn)
+    recall = _share(truth & _grown(drawn), truth)
+    return 2 * precision * recall / (precision + recall).clamp(min=1e-9)
+
+
+def _share(part: Bool[Tensor, "b h h"], whole: Bool[Tensor, "b h h"]) -> Float[Tensor, " b"]:
+    return part.flatten(1).sum(dim=1) / whole.flatten(1).sum(dim=1).clamp(min=1)
+
+
+def _grown(ink: Bool[Tensor, "b h h"]) -> Bool[Tensor, "b h h"]:
+    """Ink and its four neighbours: all within one pixel of it."""
+    wide = F.max_pool2d(ink[:, None].float(), (1, 3), 1, (0, 1)).maximum(
+        F.max_pool2d(ink[:, None].float(), (3, 1), 1, (1, 0))
+    )
+    return wide[:, 0] > 0
