@@ -99,7 +99,6 @@ def train(
     """Train one part into a checkpoint folder; other parts that it needs are read from there.
 
     `start`: another checkpoint, from whose weights it goes on and which lends the parts that are leant on.
-
     Progress is kept in `folder/training/<part>.safetensors` (to resume from) and `<part>.jsonl` (metrics).
     SIGINT and SIGTERM end it after the current step, with everything saved. Raises UsageError, VisketchError.
     """
@@ -119,13 +118,7 @@ def train(
         module.to(accelerator.device).eval().requires_grad_(False)
     objective.train().to(accelerator.device)
     trained = [p for p in objective.parameters() if p.requires_grad]
-    optimizer = torch.optim.AdamW(
-        [
-            {"params": [p for p in trained if p.ndim > 1], "weight_decay": settings.weight_decay},
-            {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
-        ],
-        betas=(0.9, 0.98),
-    )
+    optimizer = make_optimizer(trained, settings)
     average = snapshot.Average(objective, settings.ema)
     step = snapshot.restore(state, objective, optimizer, average, trained_on) if resume and state.exists() else 0
     batches = Batches(objective, store, config, part, accelerator.process_index, accelerator.num_processes)
@@ -159,6 +152,15 @@ def train(
             if stop:
                 break
     return Outcome(folder, step, step >= settings.steps, metrics)
+
+
+def make_optimizer(parameters: list[torch.nn.Parameter], settings: PartTraining) -> torch.optim.Optimizer:
+    """AdamW; norms and biases do not decay."""
+    groups = [
+        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": settings.weight_decay},
+        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, betas=(0.9, 0.98))
 
 
 def make_objective(

@@ -52,17 +52,16 @@ def vqvae(
         said = [{"checkpoint": name} | asdict(row) for name, row in zip(names, rows, strict=True)]
         console.document({"data": data, "split": split, "rows": said})
         return
-    console.say(f"{rows[0].sketches:,} drawings ({split}), leaf by leaf in codes and back")
+    console.say(f"{rows[0].sketches:,} drawings ({split}), leaf by leaf in codes and back; ink within 1 pixel is a hit")
     console.table(
-        ["checkpoint", "target", "quantiser", "ink F1 (1 px)", "perplexity", "of", "codes used", "MSE of the target"],
+        ["checkpoint", "target", "quantiser", "ink F1", "perplexity", "used", "MSE"],
         [
             [
-                name,
+                Path(name).name,  # of the whole path the table would have to cut something
                 row.target,
                 row.quantiser,
                 f"{100 * row.ink_f1:.1f} %",
-                f"{row.perplexity:.1f}",
-                row.codebook_size,
+                f"{row.perplexity:.0f} of {row.codebook_size}",
                 f"{100 * row.used:.1f} %",
                 f"{row.mse:.5f}",
             ]

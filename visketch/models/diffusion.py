@@ -12,7 +12,6 @@ from torch import Tensor, nn
 
 from visketch.config import DiffusionConfig
 
-
 SOON = 0.05  # the loss divides a predicted sketch's error by the time left, at least by this (Li and He, 2025)
 
 
