@@ -53,19 +53,20 @@ def vqvae(
         console.document({"data": data, "split": split, "rows": said})
         return
     console.say(f"{rows[0].sketches:,} drawings ({split}), leaf by leaf in codes and back")
-    console.table(
-        ["checkpoint", "target", "quantiser", "ink F1 (1 px)", "perplexity", "of", "codes used", "MSE of the target"],
+    columns = ["checkpoint", "target", "quantiser", "ink F1 (1 px)", "perplexity", "codes used", "MSE of the target"]
+    table = [
         [
-            [
-                name,
-                row.target,
-                row.quantiser,
-                f"{100 * row.ink_f1:.1f} %",
-                f"{row.perplexity:.1f}",
-                row.codebook_size,
-                f"{100 * row.used:.1f} %",
-                f"{row.mse:.5f}",
-            ]
-            for name, row in zip(names, rows, strict=True)
-        ],
-    )
+            name,
+            row.target,
+            row.quantiser,
+            f"{100 * row.ink_f1:.1f} %",
+            f"{row.perplexity:.1f} of {row.codebook_size}",
+            f"{100 * row.used:.1f} %",
+            f"{row.mse:.5f}",
+        ]
+        for name, row in zip(names, rows, strict=True)
+    ]
+    if len(table) == 1:
+        console.table(["", ""], list(zip(columns, table[0], strict=True)))
+    else:
+        console.table(columns, table)
