@@ -107,6 +107,9 @@ class TestVQVAE:
         assert people.startswith("6 drawings (test)")
         assert len(people.splitlines()) == 4
         assert "signed distance" in people
+        alone = visketch(*words[:-2]).stdout.splitlines()
+        first_words = ["checkpoint", "target", "quantiser", "ink", "perplexity", "codes", "MSE"]
+        assert [line.split()[0] for line in alone[2:]] == first_words
 
     def test_a_single_one_may_be_named_by_the_environment(self, store: Store, folder: Path) -> None:
         said = visketch("evaluate", "vqvae", "--data", store.path, "--json", env={"VISKETCH_CHECKPOINT": str(folder)})

@@ -15,11 +15,7 @@ from visketch.objectives import DiffusionObjective
 TILE, CLASSES = 16, 3
 
 
-BACKBONES = {
-    "unet": parts.small(),
-    "unet for sketches": parts.small("diffusion.predicts=sketch"),
-    "dit": parts.small("diffusion.backbone=dit", "diffusion.width=32"),
-}
+BACKBONES = {"unet": parts.small(), "dit": parts.small("diffusion.backbone=dit", "diffusion.width=32")}
 
 
 @pytest.fixture(scope="module", params=BACKBONES)
@@ -55,23 +51,13 @@ def test_the_loss_falls(backbone: str) -> None:
 
 @torch.no_grad()
 def test_the_loss_is_the_error_of_the_flow_from_field_to_noise(diffusion: Diffusion, noise: torch.Tensor) -> None:
-    field, time = torch.rand(4, TILE, TILE) * 2 - 1, torch.tensor([0.1, 0.3, 0.7, 1.0])
+    field, time = torch.rand(4, TILE, TILE) * 2 - 1, torch.tensor([0.0, 0.3, 0.7, 1.0])
     expected = 0.0
     for i in range(4):
         between = (1 - time[i]) * field[i] + time[i] * noise[i]
         flow = diffusion.flow(between[None], time[i : i + 1], LABEL[i : i + 1])[0]
         expected += (flow - (noise[i] - field[i])).square().mean().item() / 4
     assert diffusion.loss(field, LABEL, noise, time).item() == pytest.approx(expected, rel=1e-4)
-
-
-@torch.no_grad()
-def test_near_its_end_a_predicted_sketch_is_not_asked_for_more_than_it_can_give(noise: torch.Tensor) -> None:
-    """The flow's error at time 0.001 is a thousand times that of the sketch; the loss counts it as at 0.05."""
-    diffusion = parts.awake(BACKBONES["unet for sketches"], "diffusion")
-    field, time = torch.rand(4, TILE, TILE) * 2 - 1, torch.full((4,), 0.001)
-    noisy = torch.lerp(field, noise, time[:, None, None])
-    error = (noise - field - diffusion.flow(noisy, time, LABEL)).square().mean() * (0.001 / 0.05) ** 2
-    assert diffusion.loss(field, LABEL, noise, time).item() == pytest.approx(error.item(), rel=1e-3)
 
 
 def times(diffusion: Diffusion, noise: torch.Tensor, steps: int) -> list[float]:

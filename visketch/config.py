@@ -66,7 +66,6 @@ class DiffusionConfig(Section):
     layers: Count = 1  # of a unet: residual blocks a level
     heads: Count = 4
     patch: Count = 2
-    predicts: Literal["flow", "sketch"] = "flow"  # what the network is asked for; the flow follows from the sketch
     steps: Count = 20
     guidance: float = 2.0
 

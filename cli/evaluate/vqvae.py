@@ -52,19 +52,21 @@ def vqvae(
         said = [{"checkpoint": name} | asdict(row) for name, row in zip(names, rows, strict=True)]
         console.document({"data": data, "split": split, "rows": said})
         return
-    console.say(f"{rows[0].sketches:,} drawings ({split}), leaf by leaf in codes and back; ink within 1 pixel is a hit")
-    console.table(
-        ["checkpoint", "target", "quantiser", "ink F1", "perplexity", "used", "MSE"],
+    console.say(f"{rows[0].sketches:,} drawings ({split}), leaf by leaf in codes and back")
+    columns = ["checkpoint", "target", "quantiser", "ink F1 (1 px)", "perplexity", "codes used", "MSE of the target"]
+    table = [
         [
-            [
-                Path(name).name,  # of the whole path the table would have to cut something
-                row.target,
-                row.quantiser,
-                f"{100 * row.ink_f1:.1f} %",
-                f"{row.perplexity:.0f} of {row.codebook_size}",
-                f"{100 * row.used:.1f} %",
-                f"{row.mse:.5f}",
-            ]
-            for name, row in zip(names, rows, strict=True)
-        ],
-    )
+            Path(name).name,  # of a whole path the table would have to cut something
+            row.target,
+            row.quantiser,
+            f"{100 * row.ink_f1:.1f} %",
+            f"{row.perplexity:.1f} of {row.codebook_size}",
+            f"{100 * row.used:.1f} %",
+            f"{row.mse:.5f}",
+        ]
+        for name, row in zip(names, rows, strict=True)
+    ]
+    if len(table) == 1:
+        console.table(["", ""], list(zip(columns, table[0], strict=True)))
+    else:
+        console.table(columns, table)

@@ -12,15 +12,11 @@ from torch import Tensor, nn
 
 from visketch.config import DiffusionConfig
 
-SOON = 0.05  # the loss divides a predicted sketch's error by the time left, at least by this (Li and He, 2025)
-
 
 class Diffusion(nn.Module):
-    """A network of diffusers for the flow `noise - field` at time t in [0, 1] (rectified flow).
+    """A network of diffusers trained to predict the flow `noise - field` at time t in [0, 1] (rectified flow).
 
-    It predicts the flow itself, or the sketch at its end, which a small network learns sooner: noise is everywhere,
-    sketches are few (lab book, 2026-11-21). `unet` sees patches as channels; it drew better than `dit` for the same CPU
-    time.
+    `unet` sees patches as channels; it drew better than `dit` for the same CPU time (lab book, 2026-11-21).
     """
 
     def __init__(self, config: DiffusionConfig, tile: int, classes: int) -> None:
@@ -35,27 +31,20 @@ class Diffusion(nn.Module):
     def flow(
         self, noisy: Float[Tensor, "b p p"], time: Float[Tensor, " b"], label: Int[Tensor, " b"]
     ) -> Float[Tensor, "b p p"]:
-        """The predicted flow, at times above 0; label = `classes` is the null class."""
-        out = self._net(noisy, time, label).float()
-        return out if self.config.predicts == "flow" else (noisy - out) / time[:, None, None]
-
-    def _net(self, noisy: Tensor, time: Tensor, label: Tensor) -> Float[Tensor, "b p p"]:
+        """The predicted flow; label = `classes` is the null class."""
         if self.config.backbone == "dit":
             return self.net(noisy[:, None], timestep=time * 1000, class_labels=label).sample[:, 0]
         s = self.config.patch
         patches = rearrange(noisy, "b (p s) (q r) -> b (s r) p q", s=s, r=s)
         patches = patches.contiguous(memory_format=torch.channels_last)
-        out = self.net(patches, timestep=time * 1000, class_labels=label).sample
-        return rearrange(out, "b (s r) p q -> b (p s) (q r)", s=s, r=s)
+        flow = self.net(patches, timestep=time * 1000, class_labels=label).sample
+        return rearrange(flow, "b (s r) p q -> b (p s) (q r)", s=s, r=s)
 
     def loss(
         self, field: Float[Tensor, "b p p"], label: Int[Tensor, " b"], noise: Float[Tensor, "b p p"], time: Tensor
     ) -> Float[Tensor, ""]:
         noisy = torch.lerp(field, noise, time[:, None, None])
-        out = self._net(noisy, time, label).float()
-        if self.config.predicts == "flow":
-            return (out - (noise - field)).square().mean()
-        return ((out - field) / time.clamp(min=SOON)[:, None, None]).square().mean()
+        return (self.flow(noisy, time, label).float() - (noise - field)).square().mean()
 
     @torch.no_grad()
     def sample(
