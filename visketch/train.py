@@ -20,13 +20,18 @@ import torch
 from accelerate import Accelerator
 from torch.utils.data import DataLoader, Dataset
 
-from visketch import checkpoint, objectives, snapshot
+from visketch import checkpoint, snapshot
 from visketch.config import Config, PartTraining
 from visketch.data.store import Store
 from visketch.errors import UsageError, VisketchError, nearest
 from visketch.model import build
+from visketch.objectives.diffusion import DiffusionObjective
+from visketch.objectives.objective import Batch, Objective
+from visketch.objectives.recognition import ClassifierObjective, PeerObjective
+from visketch.objectives.refiner import RefinerObjective
+from visketch.objectives.vqvae import VQVAEObjective
 
-TRAINABLE = ("vqvae", "diffusion", "classifier", "refiner")
+TRAINABLE = ("vqvae", "diffusion", "classifier", "refiner", "peer")
 Report = Callable[[int, int, dict[str, float]], None]
 
 
@@ -43,7 +48,7 @@ class Outcome:
 class Batches(Dataset):
     """Batch number → batch: this process's share of the drawings of one step."""
 
-    def __init__(self, objective: objectives.Objective, store: Store, config: Config, part: str, rank: int, world: int):
+    def __init__(self, objective: Objective, store: Store, config: Config, part: str, rank: int, world: int):
         settings: PartTraining = getattr(config.train, part)
         self.objective, self.store, self.seed, self.settings = objective, store, config.train.seed, settings
         self.rank, self.world = rank, world
@@ -59,7 +64,7 @@ class Batches(Dataset):
     def __len__(self) -> int:
         return self.settings.steps
 
-    def __getitem__(self, step: int) -> objectives.Batch:
+    def __getitem__(self, step: int) -> Batch:
         progress = step / self.settings.steps
         examples = []
         for place in range(self.rank, self.settings.batch * self.objective.enlarged(progress), self.world):
@@ -150,9 +155,7 @@ def train(
     return Outcome(folder, step, step >= settings.steps, metrics)
 
 
-def make_objective(
-    part: str, config: Config, folder: Path, resuming: bool = False
-) -> tuple[objectives.Objective, dict[str, str]]:
+def make_objective(part: str, config: Config, folder: Path, resuming: bool = False) -> tuple[Objective, dict[str, str]]:
     """The part's objective, its modules filled with what `folder` holds; and the fingerprints of the frozen ones.
 
     The encoder is shared: whoever trains it starts from the one that is there, unless a snapshot follows (`resuming`).
@@ -172,15 +175,17 @@ def make_objective(
         return module
 
     if part == "vqvae":
-        return objectives.VQVAEObjective(config, build(config, "vqvae")), marks
+        return VQVAEObjective(config, build(config, "vqvae")), marks
     if part == "diffusion":
-        return objectives.DiffusionObjective(config, build(config, "diffusion"), labels), marks
+        return DiffusionObjective(config, build(config, "diffusion"), labels), marks
     if part == "classifier":
-        return objectives.ClassifierObjective(config, trained("encoder"), build(config, "classifier"), labels), marks
+        return ClassifierObjective(config, trained("encoder"), build(config, "classifier"), labels), marks
+    if part == "peer":
+        return PeerObjective(config, build(config, "peer"), labels), marks
     joint = config.train.refiner.joint
     classifier = trained("classifier") if joint and (folder / "classifier.safetensors").exists() else None
     parts = frozen("vqvae"), trained("encoder") if joint else frozen("encoder"), build(config, "refiner"), classifier
-    return objectives.RefinerObjective(config, *parts, labels), marks
+    return RefinerObjective(config, *parts, labels), marks
 
 
 def _step(accelerator, model, optimizer, trained, batch, step, seed, settings: PartTraining) -> dict[str, float]:
