@@ -6,6 +6,7 @@ rich is imported where it is used: --help needs none of it.
 import contextlib
 import json
 import os
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from functools import cache
@@ -103,7 +104,7 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[object]], title: str =
 
 
 def _looks_numeric(value: object) -> bool:
-    return isinstance(value, str) and value.strip(" %-").replace(",", "").replace(".", "", 1).isdigit()
+    return isinstance(value, str) and bool(re.fullmatch(r"-|-?[\d.,]+( ± [\d.]+)?( %)?", value))
 
 
 def progress(*columns: "ProgressColumn", beside_results: bool = False) -> "Progress":

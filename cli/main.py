@@ -15,7 +15,7 @@ from typer.core import TyperGroup
 from . import console
 from .classify import classify
 from .data import app as data
-from .evaluate import app as evaluate
+from .evaluate.app import app as evaluate
 from .generate import generate
 from .info import info
 from .show import show

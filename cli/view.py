@@ -93,7 +93,7 @@ def summary(seen: View) -> dict[str, Any]:
         },
     }
     if seen.codes is not None and seen.again is not None:
-        from visketch.evaluate import ink_f1
+        from visketch.evaluate.tables import ink_f1
 
         facts["codes"] = {
             "of_the_leaf": seen.codes[seen.leaf].tolist(),

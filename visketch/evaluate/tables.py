@@ -1,7 +1,7 @@
 """The figures of the README's tables. Every function takes a model and data and returns what the table prints."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,15 +14,9 @@ from torch import Tensor
 from visketch import quadtree
 from visketch.data.store import Store
 from visketch.errors import UsageError
+from visketch.evaluate.recognition import BATCH, Watch, batches, quiet, rank_of
 from visketch.model import ViSketch
 from visketch.refining import inked_leaves
-
-BATCH = 64  # sketches looked at or drawn together
-Watch = Callable[[int, int], None]
-
-
-def quiet(done: int, total: int) -> None:
-    """Nobody watches."""
 
 
 @dataclass(frozen=True)
@@ -34,15 +28,6 @@ class Reconstruction:
     mse: float  # of the field, over the inked leaves
     perplexity: float
     codebook_size: int
-
-
-@dataclass(frozen=True)
-class Recognition:
-    sketches: int
-    top1: float
-    top5: float
-    class_mean: float  # top-1, mean over the classes: data sets are skewed
-    milliseconds: float  # a sketch, in batches, drawing its field included
 
 
 @dataclass(frozen=True)
@@ -83,31 +68,6 @@ def vqvae(
     perplexity = float(torch.exp(-(share * share.clamp(min=1e-12).log()).sum()))
     f1 = torch.cat(scores)
     return Reconstruction(len(f1), float(f1.mean()), errors / pixels, perplexity, len(used))
-
-
-def classify(
-    model: ViSketch,
-    store: Store,
-    split: str = "test",
-    limit: int | None = None,
-    watch: Watch = quiet,
-) -> Recognition:
-    ranks, labels, start = [], [], time.perf_counter()
-    for canvas, label in batches(model, store, split, limit, watch):
-        ranks.append(rank_of(model.logits(canvas), label))
-        labels.append(label)
-    seconds = time.perf_counter() - start
-    rank, label = torch.cat(ranks), torch.cat(labels)
-    hits = (rank == 0).double()
-    count = torch.bincount(label)
-    per_class = (torch.zeros(len(count), dtype=torch.double).index_add(0, label, hits) / count)[count > 0]
-    return Recognition(
-        len(rank),
-        float(hits.mean()),
-        float((rank < 5).double().mean()),
-        float(per_class.mean()),
-        1e3 * seconds / len(rank),
-    )
 
 
 def generation(
@@ -156,32 +116,12 @@ def _judge(
     return Generation(row, len(canvas), hit, top1, top5, seconds)
 
 
-def batches(
-    model: ViSketch, store: Store, split: str, limit: int | None, watch: Watch, size: int = BATCH
-) -> Iterator[tuple[Float[Tensor, "b h h"], Int[Tensor, " b"]]]:
-    """The drawings of a split as fields, with the model's numbers of their classes. `limit` takes an even sample."""
-    number = np.array([model.label_of(name) for name in store.labels])
-    rows = store.rows(split)
-    if limit and limit < len(rows):
-        rows = np.sort(np.random.default_rng(0).choice(rows, limit, replace=False))
-    for first in range(0, len(rows), size):
-        chosen = rows[first : first + size]
-        yield model.render([store[int(i)] for i in chosen]), torch.from_numpy(number[store.label[chosen]])
-        watch(first + len(chosen), len(rows))
-
-
 def _rows_of(store: Store, split: str, label: str) -> np.ndarray:
     rows = store.rows(split)
     rows = rows[store.label[rows] == store.labels.index(label)] if label in store.labels else rows[:0]
     if not len(rows):
         raise UsageError(f"{store.path}: has no {split} drawing of {label!r}")
     return rows
-
-
-def rank_of(logits: Float[Tensor, "b c"], label: Int[Tensor, " b"]) -> Int[Tensor, " b"]:
-    """How many classes come before the right one."""
-    right = logits.cpu().gather(1, label[:, None])
-    return (logits.cpu() > right).sum(dim=1)
 
 
 def ink_f1(drawn: Bool[Tensor, "b h h"], truth: Bool[Tensor, "b h h"]) -> Float[Tensor, " b"]:

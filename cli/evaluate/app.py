@@ -1,0 +1,12 @@
+"""`visketch evaluate`: the figures that say how good a checkpoint is."""
+
+import typer
+
+from .classify import classify
+from .generate import generate
+from .vqvae import vqvae
+
+app = typer.Typer(no_args_is_help=True, help="Measure a checkpoint on a data set.")
+app.command()(vqvae)
+app.command()(classify)
+app.command()(generate)
