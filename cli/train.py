@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from visketch.config import Config
-    from visketch.objectives import Objective
+    from visketch.objectives.objective import Objective
 
 EVERY = 30.0  # seconds between the lines where there is no terminal for a bar
 MAIN = os.environ.get("RANK", "0") == "0"  # of the processes that torchrun starts, one speaks
@@ -28,10 +28,11 @@ MAIN = os.environ.get("RANK", "0") == "0"  # of the processes that torchrun star
 
 def train(
     part: Annotated[
-        Literal["vqvae", "diffusion", "classifier", "refiner"],
+        Literal["vqvae", "diffusion", "classifier", "refiner", "peer"],
         typer.Argument(
-            metavar="vqvae|diffusion|classifier|refiner",
-            help="vqvae: the code book; diffusion: the coarse stage; refiner needs vqvae and classifier.",
+            metavar="vqvae|diffusion|classifier|refiner|peer",
+            help="vqvae: the code book; diffusion: the coarse stage; refiner needs vqvae and classifier; "
+            "peer: a textbook classifier, to compare with.",
         ),
     ],
     data: Annotated[
@@ -66,9 +67,9 @@ def train(
 ) -> None:
     """Train one part of a checkpoint.
 
-    In this order: vqvae, diffusion, classifier, refiner. Ctrl-C stops after the current step with everything saved;
-    the same command with --resume goes on. On several cards or machines:
-    torchrun --nproc-per-node 4 -m visketch.cli.main train ...
+    In this order: vqvae, diffusion, classifier, refiner; a peer, which is compared with them, goes into a folder of its
+    own. Ctrl-C stops after the current step with everything saved; the same command with --resume goes on. On several
+    cards or machines: torchrun --nproc-per-node 4 -m visketch.cli.main train ...
 
     \b
     Examples:
@@ -76,6 +77,7 @@ def train(
       visketch train refiner --data quickdraw.arrow --out runs/mine --set train.refiner.steps=5000
       visketch train classifier --from small --data mine.arrow --out runs/mine --set train.classifier.steps=300
       visketch train classifier --config base --dry-run
+      visketch train peer --out runs/vit --set peer.backbone=vit
     """
     choose(device)
     with console.waiting("Loading ..."):

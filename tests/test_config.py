@@ -22,9 +22,17 @@ def test_every_preset_loads_and_says_its_name(preset: str) -> None:
         (loaded.diffusion.width, loaded.diffusion.heads),
     ]:
         assert width % heads == 0
-    for part in ("vqvae", "diffusion", "refiner", "classifier"):
+    for part in ("vqvae", "diffusion", "refiner", "classifier", "peer"):
         training = getattr(loaded.train, part)
         assert training.warmup < training.steps
+
+
+@pytest.mark.parametrize("preset", ["tiny", "small", "base"])
+def test_peers_are_trained_as_the_classifier_is(preset: str) -> None:
+    """But for the learning rate; and `RecognitionObjective` shows both the same pictures."""
+    training = config.load(preset).train
+    alike = set(type(training.peer).model_fields) - {"lr"}
+    assert training.peer.model_dump(include=alike) == training.classifier.model_dump(include=alike)
 
 
 def test_presets_are_listed() -> None:
@@ -68,6 +76,10 @@ def test_overrides_replace_one_knob() -> None:
         ("sketch.depth=0", "sketch.depth: .*greater than or equal to 1"),
         ("sketch.depth=8", "sketch.depth: .*less than or equal to 7"),
         ("sketch.canvas=100", "canvas must be a multiple of 8 . 2.depth = 16, it is 100"),
+        ("peer={backbone='vit', patch=12}", "canvas / 2.depth = 16 must be a multiple of peer.patch = 12"),
+        ("peer={backbone='vit', width=33, patch=8}", "peer.width = 33 must be a multiple of peer.heads = 6"),
+        ("peer.backbone=resnet50", "peer.backbone: .*'resnet34' or 'vit', it is 'resnet50'"),
+        ("train.peer.leaves=3", "unknown key 'train.peer.leaves': known: batch"),
         ("encoder=3", "encoder: .*EncoderConfig, it is 3"),
         ("encoder.width", "write it as section.key=value"),
         ("name.first=3", "'name' is a value, not a section"),

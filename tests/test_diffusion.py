@@ -10,7 +10,7 @@ import torch
 
 from visketch import config, quadtree, sdf
 from visketch.models.diffusion import Diffusion
-from visketch.objectives import DiffusionObjective
+from visketch.objectives.diffusion import DiffusionObjective
 
 TILE, CLASSES = 16, 3
 

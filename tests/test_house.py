@@ -25,10 +25,10 @@ FLOORS = {
     "visketch.errors": 0,
     "visketch.config": 0,
     "visketch.configs": 0,
-    "visketch.metrics": 1,
     "visketch.strokes": 1,
     "visketch.sdf": 1,
     "visketch.quadtree": 1,
+    "visketch.metrics": 1,
     "visketch.data": 2,
     "visketch.models": 2,
     "visketch.checkpoint": 2,
@@ -52,7 +52,7 @@ DOORS = {
     "vector_quantize_pytorch": "visketch.models.vqvae",
     "safetensors": "visketch.checkpoint",
     "accelerate": "visketch.train",
-    "transformers": "visketch.language",
+    "transformers": "visketch.models.peer",
     "peft": "visketch.language",
     "typer": "visketch.cli",
     "rich": "visketch.cli",
@@ -186,8 +186,9 @@ def required(requirements: Iterable[str]) -> set[str]:
 
 
 def test_every_library_is_declared() -> None:
-    """What is imported is a dependency of its own, not something that another one happens to bring."""
-    declared = required(PROJECT["project"]["dependencies"])
+    """What is imported is a dependency or an extra of its own, not something that another one happens to bring."""
+    extras = {name: needs for name, needs in PROJECT["project"]["optional-dependencies"].items() if name != "dev"}
+    declared = required([*PROJECT["project"]["dependencies"], *chain.from_iterable(extras.values())])
     brought_by = packages_distributions()
     for module in MODULES:
         for library in {name.partition(".")[0] for name in imports(module)} - sys.stdlib_module_names - {"visketch"}:

@@ -14,7 +14,7 @@ from torch import Tensor
 from visketch import checkpoint, quadtree
 from visketch.errors import UsageError, VisketchError
 from visketch.model import Frame, Prediction, ViSketch, build, pick
-from visketch.objectives import classify_loss
+from visketch.objectives.recognition import classify_loss
 from visketch.strokes import Sketch
 
 CONFIG = parts.small()

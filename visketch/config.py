@@ -90,6 +90,17 @@ class ClassifierConfig(Section):
     dropout: Share = 0.1
 
 
+class PeerConfig(Section):
+    """A rival of ViSketch that sees the whole picture: what recognition is compared with, and generation judged by."""
+
+    backbone: Literal["resnet34", "vit"] = "resnet34"
+    channels: Count = 64  # of a resnet's first stage, doubled at each of the next three
+    width: Count = 384  # of a vit; with the layers and heads below it is a ViT-S, of as many parameters as a ResNet34
+    layers: Count = 12
+    heads: Count = 6
+    patch: Count = 16
+
+
 class PartTraining(Section):
     steps: Count = 1000
     batch: Count = 64  # sketches a step, over all processes
@@ -100,10 +111,15 @@ class PartTraining(Section):
     clip: Length = 1.0  # gradient norm
 
 
-class ClassifierTraining(PartTraining):
-    leaves: Count = 6  # sampled leaves a sketch; all of them when classifying
+class RecognitionTraining(PartTraining):
+    """What the classifier and its peers are trained by alike."""
+
     grow: tuple[float, ...] = Field((), strict=False)  # shares of the steps spent on trees of depth 0, 1, ...
     smoothing: Share = 0.1
+
+
+class ClassifierTraining(RecognitionTraining):
+    leaves: Count = 6  # sampled leaves a sketch; all of them when classifying
     auxiliary: float = 0.3  # weight of the class loss on every leaf's own CLS
 
 
@@ -123,6 +139,7 @@ class TrainConfig(Section):
     diffusion: PartTraining = PartTraining()
     refiner: RefinerTraining = RefinerTraining()
     classifier: ClassifierTraining = ClassifierTraining()
+    peer: RecognitionTraining = RecognitionTraining()
     per_class: Count = 1000  # at most so many training drawings of a class: the data set is skewed
     seed: int = 0
     precision: Literal["no", "bf16"] = "bf16"
@@ -138,6 +155,7 @@ class Config(Section):
     encoder: EncoderConfig = EncoderConfig()
     refiner: RefinerConfig = RefinerConfig()
     classifier: ClassifierConfig = ClassifierConfig()
+    peer: PeerConfig = PeerConfig()
     train: TrainConfig = TrainConfig()
 
     @model_validator(mode="after")
@@ -146,6 +164,11 @@ class Config(Section):
             heads = getattr(self, part).heads
             if self.encoder.width % heads:
                 raise ValueError(f"encoder.width = {self.encoder.width} must be a multiple of {part}.heads = {heads}")
+        peer, tile = self.peer, self.sketch.tile
+        if peer.backbone == "vit" and peer.width % peer.heads:
+            raise ValueError(f"peer.width = {peer.width} must be a multiple of peer.heads = {peer.heads}")
+        if peer.backbone == "vit" and tile % peer.patch:  # it is trained first on pictures of a tile's side
+            raise ValueError(f"canvas / 2^depth = {tile} must be a multiple of peer.patch = {peer.patch}")
         return self
 
 

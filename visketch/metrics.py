@@ -108,10 +108,11 @@ def spread(
     return float(np.std(found) * (kept / (len(labels) - kept)) ** 0.5)
 
 
-def rank_of(logits: Float[Tensor, "b c"], label: Int[Tensor, " b"]) -> Int[Tensor, " b"]:
-    """How many classes come before the right one."""
-    right = logits.cpu().gather(1, label[:, None])
-    return (logits.cpu() > right).sum(dim=1)
+def rank_of(
+    logits: Float[Tensor, "b c"], label: Int[Tensor, " b"], among: Bool[Tensor, " c"] | slice = slice(None)
+) -> Int[Tensor, " b"]:
+    """How many classes come before the right one, of all or of `among`."""
+    return (logits > logits.gather(1, label[:, None]))[:, among].sum(dim=1)
 
 
 def ink_f1(drawn: Bool[Tensor, "b h h"], truth: Bool[Tensor, "b h h"]) -> Float[Tensor, " b"]:

@@ -45,6 +45,10 @@ def build(config: Config, part: str) -> Any:
         from visketch.models.classifier import Classifier
 
         return Classifier(config.classifier, width, classes)
+    if part == "peer":
+        from visketch.models.peer import Peer
+
+        return Peer(config.peer, config.sketch.canvas, classes)
     raise UsageError(f"no part {part!r}: {nearest(part, list(checkpoint.PARTS))}")
 
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn, optim
 from visketch import checkpoint
 from visketch.config import Config
 from visketch.errors import UsageError, VisketchError
-from visketch.objectives import Objective
+from visketch.objectives.objective import Objective
 
 LEANS_ON = {"refiner": ("vqvae", "encoder"), "classifier": ("encoder",)}
 

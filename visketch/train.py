@@ -20,13 +20,18 @@ from accelerate import Accelerator
 from filelock import FileLock, Timeout
 from torch.utils.data import DataLoader, Dataset
 
-from visketch import checkpoint, objectives, snapshot, transfer
+from visketch import checkpoint, snapshot, transfer
 from visketch.config import Config, PartTraining
 from visketch.data.store import Store
 from visketch.errors import UsageError, VisketchError, nearest
 from visketch.model import build
+from visketch.objectives.diffusion import DiffusionObjective
+from visketch.objectives.objective import Batch, Objective
+from visketch.objectives.recognition import ClassifierObjective, PeerObjective
+from visketch.objectives.refiner import RefinerObjective
+from visketch.objectives.vqvae import VQVAEObjective
 
-TRAINABLE = ("vqvae", "diffusion", "classifier", "refiner")
+TRAINABLE = ("vqvae", "diffusion", "classifier", "refiner", "peer")
 Report = Callable[[int, int, dict[str, float]], None]
 
 
@@ -43,7 +48,7 @@ class Outcome:
 class Batches(Dataset):
     """Batch number → batch: this process's share of the drawings of one step."""
 
-    def __init__(self, objective: objectives.Objective, store: Store, config: Config, part: str, rank: int, world: int):
+    def __init__(self, objective: Objective, store: Store, config: Config, part: str, rank: int, world: int):
         settings: PartTraining = getattr(config.train, part)
         self.objective, self.store, self.seed, self.settings = objective, store, config.train.seed, settings
         self.rank, self.world = rank, world
@@ -59,7 +64,7 @@ class Batches(Dataset):
     def __len__(self) -> int:
         return self.settings.steps
 
-    def __getitem__(self, step: int) -> objectives.Batch:
+    def __getitem__(self, step: int) -> Batch:
         progress = step / self.settings.steps
         examples = []
         for place in range(self.rank, self.settings.batch * self.objective.enlarged(progress), self.world):
@@ -165,7 +170,7 @@ def make_optimizer(parameters: list[torch.nn.Parameter], settings: PartTraining)
 
 def make_objective(
     part: str, config: Config, folder: Path, start: Path | None = None, resuming: bool = False
-) -> tuple[objectives.Objective, dict[str, str]]:
+) -> tuple[Objective, dict[str, str]]:
     """The part's objective, its modules filled with what `folder` holds; and the fingerprints of the frozen ones.
 
     The encoder is shared: whoever trains it starts from the one that is there, unless a snapshot follows (`resuming`).
@@ -191,17 +196,19 @@ def make_objective(
     if part == "vqvae":
         if start:
             raise UsageError("the vqvae knows no classes: the other parts take that of --from as it is; train those")
-        return objectives.VQVAEObjective(config, trained("vqvae")), marks
+        return VQVAEObjective(config, trained("vqvae")), marks
     if part == "diffusion":
-        return objectives.DiffusionObjective(config, trained("diffusion"), labels), marks
+        return DiffusionObjective(config, trained("diffusion"), labels), marks
     if part == "classifier":
         both = trained("encoder", shared=True), trained("classifier")
-        return objectives.ClassifierObjective(config, *both, labels), marks
+        return ClassifierObjective(config, *both, labels), marks
+    if part == "peer":
+        return PeerObjective(config, trained("peer"), labels), marks
     joint = config.train.refiner.joint
     vqvae, encoder = frozen("vqvae"), trained("encoder", shared=True) if joint else frozen("encoder")
     beside = joint and (folder / "classifier.safetensors").exists()
     classifier = trained("classifier", shared=True) if beside else None
-    return objectives.RefinerObjective(config, vqvae, encoder, trained("refiner"), classifier, labels), marks
+    return RefinerObjective(config, vqvae, encoder, trained("refiner"), classifier, labels), marks
 
 
 def _step(accelerator, model, optimizer, trained, batch, step, seed, settings: PartTraining) -> dict[str, float]:

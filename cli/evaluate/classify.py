@@ -1,12 +1,26 @@
-"""`visketch evaluate classify`: how often drawings are recognised."""
+"""`visketch evaluate classify`: how often drawings are recognised, beside other classifiers and in other styles."""
 
 from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from .. import console, options
 from . import given
 
+if TYPE_CHECKING:
+    from visketch.evaluate.recognition import Accuracy, Recognition
+
 
 def classify(
+    peers: Annotated[
+        list[Path] | None,
+        typer.Option("--peer", metavar="FOLDER", help="What `visketch train peer` wrote; may be repeated."),
+    ] = None,
+    styles: Annotated[
+        bool, typer.Option("--styles", help="Also turned, incomplete, drawn with other pens, on paper.")
+    ] = False,
     data: given.Data = given.DATA,
     split: given.Split = "test",
     limit: given.Limit = None,
@@ -16,26 +30,79 @@ def classify(
 ) -> None:
     """How often drawings are recognised.
 
+    With --peer, other classifiers are shown the same pictures, and all are written side by side.
+
     \b
-    Example:
+    Examples:
       visketch evaluate classify --data quickdraw.arrow --split test
+      visketch evaluate classify --peer runs/resnet34 --peer runs/vit --styles --limit 2000
     """
     model, store = given.load(checkpoint, device, data, split, "encoder", "classifier")
-    from visketch.evaluate import recognition
+    rivals = [options.load(str(folder), device) for folder in peers or []]
+    for rival in rivals:
+        options.load_parts(rival, "peer")
+    from visketch.evaluate import recognition as library
 
     with console.progress() as bar:
         task = bar.add_task("drawings")
-        found = recognition.classify(
-            model, store, split, limit, lambda done, total: bar.update(task, completed=done, total=total)
-        )
+
+        def watch(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total)
+
+        found = library.classify(model, store, split, limit, rivals, styles, watch)
     if as_json:
         console.document(given.about(data, split, model) | asdict(found))
         return
-    console.say(f"{found.sketches:,} drawings ({split}), {len(store.labels)} classes")
-    rows = [
-        ["top-1", f"{100 * found.top1:.1f} %"],
-        ["top-5", f"{100 * found.top5:.1f} %"],
-        ["top-1, mean over classes", f"{100 * found.class_mean:.1f} %"],
-        ["a drawing takes", f"{found.milliseconds:.1f} ms"],
+    console.say(f"{found.rows[0].overall.sketches:,} drawings ({split}), {len(store.labels)} classes")
+    if rivals or styles:
+        compare(found)
+    else:
+        tell(found)
+
+
+def tell(found: "Recognition") -> None:
+    """ViSketch alone."""
+    row = found.rows[0]
+    figures = [
+        ["top-1", percent(row.overall)],
+        ["top-5", f"{100 * row.overall.top5:.1f} %"],
+        ["top-1, mean over classes", f"{100 * row.overall.class_mean:.1f} %"],
+        ["a drawing takes", f"{found.drawing_ms + row.together_ms:.1f} ms"],
     ]
-    console.table(["", ""], rows)
+    console.table(["", ""], figures)
+
+
+def compare(found: "Recognition") -> None:
+    """One model a line."""
+    columns = ["", "top-1", "top-5", "mean over classes", "parameters", "ms, one at a time", "ms, 64 at a time"]
+    table = [
+        [
+            row.name,
+            percent(row.overall),
+            f"{100 * row.overall.top5:.1f} %",
+            f"{100 * row.overall.class_mean:.1f} %",
+            row.parameters,
+            f"{row.alone_ms:.1f}",
+            f"{row.together_ms:.1f}",
+        ]
+        for row in found.rows
+    ]
+    if found.subset:
+        columns.insert(4, f"top-1 of {len(found.subset)}")
+        for line, row in zip(table, found.rows, strict=True):
+            line.insert(4, percent(row.subset) if row.subset else "-")
+    console.table(columns, table)
+    threads = "one thread" if found.threads == 1 else f"{found.threads} threads"
+    console.say(f"drawing a picture for them takes {found.drawing_ms:.1f} ms more; {threads}")
+    if styles := list(found.rows[0].styles):
+        console.say("", "top-1 in other styles")
+        console.table(
+            ["", "as drawn", *styles],
+            [[row.name, percent(row.overall), *map(percent, row.styles.values())] for row in found.rows],
+        )
+
+
+def percent(accuracy: "Accuracy") -> str:
+    """Top-1, and how far it can be trusted: half of the 95 % interval to either side."""
+    low, high = accuracy.interval
+    return f"{100 * accuracy.top1:.1f} ± {50 * (high - low):.1f} %"

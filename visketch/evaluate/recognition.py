@@ -1,20 +1,27 @@
-"""How often drawings are recognised."""
+"""How often drawings are recognised: by ViSketch, and by peers that are shown the same pictures."""
 
+import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
-from torch import Tensor
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
 
 from visketch.data.store import Store
-from visketch.metrics import rank_of
+from visketch.errors import UsageError
+from visketch.evaluate.styles import STYLES, Style, as_drawn
+from visketch.metrics import interval, rank_of
 from visketch.model import ViSketch
 
-BATCH = 64  # sketches looked at together
+BATCH = 64  # sketches looked at or drawn together
+SUBSET = 100  # classes of the smaller task that others have measured
 Watch = Callable[[int, int], None]
+Pictures = Iterable[tuple[Float[Tensor, "b h h"], Int[Tensor, " b"]]]  # fields, and the numbers of their classes
 
 
 def quiet(done: int, total: int) -> None:
@@ -22,12 +29,44 @@ def quiet(done: int, total: int) -> None:
 
 
 @dataclass(frozen=True)
-class Recognition:
+class Accuracy:
     sketches: int
     top1: float
+    interval: tuple[float, float]  # 95 %, of top-1
     top5: float
     class_mean: float  # top-1, mean over the classes: data sets are skewed
-    milliseconds: float  # a sketch, in batches, drawing its field included
+
+
+@dataclass(frozen=True)
+class Row:
+    """One model. Its times are those of a sketch, from the field to the answer."""
+
+    name: str
+    folder: Path | None
+    parameters: int
+    alone_ms: float  # one sketch at a time
+    together_ms: float  # BATCH at a time
+    overall: Accuracy
+    subset: Accuracy | None  # drawings of SUBSET classes, told from one another; None if there are no more classes
+    styles: dict[str, Accuracy]
+
+
+@dataclass(frozen=True)
+class Recognition:
+    rows: list[Row]  # ViSketch first
+    drawing_ms: float  # to draw a sketch's field, which comes before any model
+    threads: int
+    subset: list[str]  # the classes of `Row.subset`
+
+
+@dataclass(frozen=True)
+class Recogniser:
+    """Whoever is measured: fields → logits, on the CPU."""
+
+    name: str
+    folder: Path | None
+    parameters: int
+    logits: Callable[[Float[Tensor, "b h h"]], Float[Tensor, "b c"]]
 
 
 def classify(
@@ -35,35 +74,128 @@ def classify(
     store: Store,
     split: str = "test",
     limit: int | None = None,
+    peers: Sequence[ViSketch] = (),
+    styles: bool = False,
     watch: Watch = quiet,
 ) -> Recognition:
-    ranks, labels, start = [], [], time.perf_counter()
-    for canvas, label in batches(model, store, split, limit, watch):
-        ranks.append(rank_of(model.logits(canvas), label))
-        labels.append(label)
-    seconds = time.perf_counter() - start
-    rank, label = torch.cat(ranks), torch.cat(labels)
-    hits = (rank == 0).double()
-    count = torch.bincount(label)
-    per_class = (torch.zeros(len(count), dtype=torch.double).index_add(0, label, hits) / count)[count > 0]
-    return Recognition(
-        len(rank),
-        float(hits.mean()),
-        float((rank < 5).double().mean()),
-        float(per_class.mean()),
-        1e3 * seconds / len(rank),
-    )
+    """`peers`: checkpoints that hold a peer. `styles`: measure in other styles too.
+
+    Raises UsageError if a peer knows other classes or is used to other pictures, or a drawing has no strokes to style.
+    """
+    rivals = [_visketch(model), *(_peer(peer, model) for peer in peers)]
+    among = subset(len(model.labels))
+    looks = {"as drawn": as_drawn} | (STYLES if styles else {})
+    found: dict[str, tuple[Tensor, list[Tensor]]] = {}
+    for look, style in looks.items():
+
+        def step(done: int, total: int, before: int = len(found)) -> None:
+            watch(before * total + done, len(looks) * total)
+
+        found[look] = ranks(rivals, batches(model, store, split, limit, step, style), among)
+    label, rank = found.pop("as drawn")
+    inside = among[label]
+    sketches = [store[int(row)] for row in sample(store, split, limit)[:BATCH]]
+    fields = model.render(sketches)
+    rows = [
+        Row(
+            name=rival.name,
+            folder=rival.folder,
+            parameters=rival.parameters,
+            alone_ms=milliseconds(rival.logits, fields.split(1), len(fields)),
+            together_ms=milliseconds(rival.logits, [fields], len(fields)),
+            overall=accuracy(rank[i][0], label),
+            subset=accuracy(rank[i][1, inside], label[inside]) if inside.any() else None,
+            styles={look: accuracy(rank[i][0], label) for look, (label, rank) in found.items()},
+        )
+        for i, rival in enumerate(rivals)
+    ]
+    drawing = milliseconds(model.render, [sketches], len(sketches))
+    names = [name for name, chosen in zip(model.labels, among.tolist(), strict=True) if chosen]
+    return Recognition(rows, drawing, torch.get_num_threads(), names)
 
 
-def batches(
-    model: ViSketch, store: Store, split: str, limit: int | None, watch: Watch, size: int = BATCH
-) -> Iterator[tuple[Float[Tensor, "b h h"], Int[Tensor, " b"]]]:
-    """The drawings of a split as fields, with the model's numbers of their classes. `limit` takes an even sample."""
-    number = np.array([model.label_of(name) for name in store.labels])
+def _visketch(model: ViSketch) -> Recogniser:
+    size = _size(model.part("encoder"), model.part("classifier"))
+    return Recogniser("ViSketch", model.folder, size, lambda field: model.logits(field).cpu())
+
+
+def _peer(peer: ViSketch, model: ViSketch) -> Recogniser:
+    """Raises UsageError if it cannot be compared with the model."""
+    if peer.labels != model.labels:
+        raise UsageError(f"{peer.folder}: its peer knows other classes than {model.folder}; train it on the same data")
+    if peer.config.sketch != model.config.sketch:
+        raise UsageError(f"{peer.folder}: its peer is used to other pictures than {model.folder}; its [sketch] differs")
+    net = peer.part("peer")
+
+    @torch.inference_mode()
+    def logits(field: Float[Tensor, "b h h"]) -> Float[Tensor, "b c"]:
+        return net(field).cpu()
+
+    return Recogniser(peer.config.peer.backbone, peer.folder, _size(net), logits)
+
+
+def _size(*parts: nn.Module) -> int:
+    return sum(p.numel() for part in parts for p in part.parameters())
+
+
+def subset(classes: int) -> Bool[Tensor, " c"]:
+    """Which classes are in the smaller task: always the same SUBSET of so many; none if there are no more."""
+    chosen = torch.zeros(classes, dtype=torch.bool)
+    if classes > SUBSET:
+        chosen[np.random.default_rng(0).choice(classes, SUBSET, replace=False)] = True
+    return chosen
+
+
+def sample(store: Store, split: str, limit: int | None) -> np.ndarray:
+    """Row numbers of a split, or an even sample of `limit` of them."""
     rows = store.rows(split)
     if limit and limit < len(rows):
         rows = np.sort(np.random.default_rng(0).choice(rows, limit, replace=False))
-    for first in range(0, len(rows), size):
-        chosen = rows[first : first + size]
-        yield model.render([store[int(i)] for i in chosen]), torch.from_numpy(number[store.label[chosen]])
+    return rows
+
+
+def batches(
+    model: ViSketch, store: Store, split: str, limit: int | None, watch: Watch, style: Style = as_drawn
+) -> Iterator[tuple[Float[Tensor, "b h h"], Int[Tensor, " b"]]]:
+    """The drawings of a split as fields, with the model's numbers of their classes. Chance is a row's own."""
+    number = np.array([model.label_of(name) for name in store.labels])
+    rows = sample(store, split, limit)
+    for first in range(0, len(rows), BATCH):
+        chosen = rows[first : first + BATCH]
+        sketches = [style(store[int(row)], np.random.default_rng((0, int(row)))) for row in chosen]
+        yield model.render(sketches), torch.from_numpy(number[store.label[chosen]])
         watch(first + len(chosen), len(rows))
+
+
+def ranks(
+    rivals: Sequence[Recogniser], pictures: Pictures, among: Bool[Tensor, " c"]
+) -> tuple[Int[Tensor, " b"], list[Int[Tensor, "2 b"]]]:
+    """The classes of the pictures; and how many classes each rival puts before the right one, of all and of `among`."""
+    labels: list[Tensor] = []
+    seen: list[list[Tensor]] = [[] for _ in rivals]
+    for canvas, label in pictures:
+        labels.append(label)
+        for rival, kept in zip(rivals, seen, strict=True):
+            logits = rival.logits(canvas)
+            kept.append(torch.stack([rank_of(logits, label), rank_of(logits, label, among)]))
+    return torch.cat(labels), [torch.cat(kept, dim=1) for kept in seen]
+
+
+def accuracy(rank: Int[Tensor, " b"], label: Int[Tensor, " b"]) -> Accuracy:
+    """`rank`: how many classes come before the right one."""
+    hits = (rank == 0).double()
+    count = torch.bincount(label)
+    per_class = (torch.zeros(len(count), dtype=torch.double).index_add(0, label, hits) / count)[count > 0]
+    top1, top5, class_mean = (float(x.mean()) for x in (hits, (rank < 5).double(), per_class))
+    return Accuracy(len(rank), top1, interval(hits.numpy()), top5, class_mean)
+
+
+def milliseconds(work: Callable[[Any], object], pieces: Sequence[Any], sketches: int) -> float:
+    """What `work` on all the pieces takes, a sketch: the median of three rounds, after one that warms up."""
+    seconds = []
+    for _ in range(4):
+        start = time.perf_counter()
+        for piece in pieces:
+            work(piece)
+        seconds.append(time.perf_counter() - start)
+    return 1e3 * statistics.median(seconds[1:]) / sketches

@@ -113,16 +113,19 @@ class BatchNorm(nn.BatchNorm2d):
     """Batch normalisation whose statistics are those of all processes together, on any device.
 
     The tile stem needs it: with group normalisation it learned half as fast (lab book, 2026-11-21). PyTorch's
-    SyncBatchNorm is for GPUs only.
+    SyncBatchNorm is for GPUs only. The first `shared` pictures are the same in every process, and counted once.
     """
+
+    def __init__(self, width: int, shared: int = 0) -> None:
+        super().__init__(width)
+        self.shared = shared
 
     def forward(self, x: Float[Tensor, "n e p q"]) -> Float[Tensor, "n e p q"]:
         if not (self.training and distributed.is_initialized() and distributed.get_world_size() > 1):
             return super().forward(x)
         wide = x.float()
-        # Every process puts one and the same blank tile first (`LeafEncoder.embed`): together they count it once.
         share = torch.ones_like(wide[:, :1, :1, :1])
-        share[0] = 1 / distributed.get_world_size()
+        share[: self.shared] = 1 / distributed.get_world_size()
         count = share.sum().view(1) * x[0, 0].numel()
         sums = torch.cat([(share * wide).sum(dim=(0, 2, 3)), (share * wide.square()).sum(dim=(0, 2, 3)), count])
         total, squares, count = all_reduce(sums).split([x.shape[1], x.shape[1], 1])

@@ -1,5 +1,7 @@
 """The leaf encoder: what the refiner and the classifier share. It never sees the label."""
 
+from functools import partial
+
 import torch
 from einops import rearrange, repeat
 from jaxtyping import Float, Int
@@ -30,7 +32,8 @@ class TileStem(nn.Module):
 def _halve(before: int, after: int, kernel: int = 3) -> list[nn.Module]:
     """Half the side, and one residual block."""
     conv = nn.Conv2d(before, after, kernel, stride=2, padding=kernel // 2, bias=False)
-    return [conv, BatchNorm(after), nn.ReLU(), ResidualConv(after, BatchNorm)]
+    norm = partial(BatchNorm, shared=1)  # every process puts one and the same blank tile first (`LeafEncoder.embed`)
+    return [conv, norm(after), nn.ReLU(), ResidualConv(after, norm)]
 
 
 class LeafEncoder(nn.Module):

@@ -1,0 +1,74 @@
+"""A classifier of whole pictures: ViSketch's rival, and the judge of what it draws. The only door to transformers."""
+
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from visketch.config import PeerConfig
+from visketch.errors import UsageError
+from visketch.models.blocks import BatchNorm
+
+
+class Peer(nn.Module):
+    """A textbook network with fresh weights, which sees the same field as ViSketch, whole and in one channel.
+
+    `resnet34` (He et al., 2015) takes any side; `vit` (Dosovitskiy et al., 2020) any multiple of its patch, for it
+    stretches the position embeddings of the canvas.
+    """
+
+    def __init__(self, config: PeerConfig, canvas: int, classes: int) -> None:
+        """Raises UsageError if transformers is not installed."""
+        super().__init__()
+        self.backbone = config.backbone
+        self.net, width = _resnet34(config) if config.backbone == "resnet34" else _vit(config, canvas)
+        self.out = nn.Linear(width, classes)
+
+    def features(self, field: Float[Tensor, "b h h"]) -> Float[Tensor, "b e"]:
+        """What the last linear layer sees: the mean over the picture, or the CLS token."""
+        picture = field[:, None].contiguous(memory_format=torch.channels_last)
+        if self.backbone == "resnet34":
+            return self.net(picture).pooler_output.flatten(1)
+        return self.net(picture, interpolate_pos_encoding=True).last_hidden_state[:, 0]
+
+    def forward(self, field: Float[Tensor, "b h h"]) -> Float[Tensor, "b c"]:
+        return self.out(self.features(field))
+
+
+def _resnet34(config: PeerConfig) -> tuple[nn.Module, int]:
+    transformers = _transformers()
+    widths = [config.channels << stage for stage in range(4)]
+    shape = transformers.ResNetConfig(
+        num_channels=1, embedding_size=widths[0], hidden_sizes=widths, depths=[3, 4, 6, 3], layer_type="basic"
+    )
+    net = transformers.ResNetModel(shape)
+    for module in list(net.modules()):
+        for name, child in module.named_children():
+            if isinstance(child, nn.BatchNorm2d):  # still fresh, so ours can simply take its place
+                setattr(module, name, BatchNorm(child.num_features))
+    return net.to(memory_format=torch.channels_last), widths[-1]
+
+
+def _vit(config: PeerConfig, canvas: int) -> tuple[nn.Module, int]:
+    transformers = _transformers()
+    shape = transformers.ViTConfig(
+        num_channels=1,
+        image_size=canvas,
+        patch_size=config.patch,
+        hidden_size=config.width,
+        intermediate_size=4 * config.width,
+        num_hidden_layers=config.layers,
+        num_attention_heads=config.heads,
+        # The fused kernel's backward is slow on CPU, see blocks.attend.
+        attn_implementation="sdpa" if torch.cuda.is_available() else "eager",
+    )
+    return transformers.ViTModel(shape, add_pooling_layer=False), config.width
+
+
+def _transformers() -> Any:
+    try:
+        import transformers
+    except ImportError:
+        raise UsageError("a peer needs transformers: pip install 'visketch[evaluate]'") from None
+    return transformers
