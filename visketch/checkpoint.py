@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from visketch.config import Config, parse
 from visketch.errors import UsageError, VisketchError
 
-PARTS = ("vqvae", "diffusion", "encoder", "refiner", "classifier", "peer")
+PARTS = ("vqvae", "diffusion", "encoder", "refiner", "classifier", "peer")  # a peer is a model of its own
 
 
 def write_atomically(path: Path, content: bytes) -> None:
