@@ -73,33 +73,23 @@ def tell(found: "Recognition") -> None:
 
 
 def compare(found: "Recognition") -> None:
-    """One model a line."""
-    columns = ["", "top-1", "top-5", "mean over classes", "parameters", "ms, one at a time", "ms, 64 at a time"]
-    table = [
-        [
-            row.name,
-            percent(row.overall),
-            f"{100 * row.overall.top5:.1f} %",
-            f"{100 * row.overall.class_mean:.1f} %",
-            row.parameters,
-            f"{row.alone_ms:.1f}",
-            f"{row.together_ms:.1f}",
-        ]
-        for row in found.rows
-    ]
-    if found.subset:
-        columns.insert(4, f"top-1 of {len(found.subset)}")
-        for line, row in zip(table, found.rows, strict=True):
-            line.insert(4, percent(row.subset) if row.subset else "-")
-    console.table(columns, table)
+    """One model a column: there are more figures than models, and terminals are narrow."""
+    rows = found.rows
+    lines = {
+        "top-1": [percent(row.overall) for row in rows],
+        "top-5": [f"{100 * row.overall.top5:.1f} %" for row in rows],
+        "top-1, mean over classes": [f"{100 * row.overall.class_mean:.1f} %" for row in rows],
+        f"top-1 of {len(found.subset)} classes": [percent(row.subset) if row.subset else "-" for row in rows],
+        "parameters": [f"{row.parameters:,}" for row in rows],
+        "ms, one at a time": [f"{row.alone_ms:.1f}" for row in rows],
+        "ms, 64 at a time": [f"{row.together_ms:.1f}" for row in rows],
+    }
+    if not found.subset:
+        del lines["top-1 of 0 classes"]
+    lines |= {f"top-1, {style}": [percent(row.styles[style]) for row in rows] for style in rows[0].styles}
+    console.table(["", *(row.name for row in rows)], [[name, *figures] for name, figures in lines.items()])
     threads = "one thread" if found.threads == 1 else f"{found.threads} threads"
-    console.say(f"drawing a picture for them takes {found.drawing_ms:.1f} ms more; {threads}")
-    if styles := list(found.rows[0].styles):
-        console.say("", "top-1 in other styles")
-        console.table(
-            ["", "as drawn", *styles],
-            [[row.name, percent(row.overall), *map(percent, row.styles.values())] for row in found.rows],
-        )
+    console.note(f"drawing a picture for them takes {found.drawing_ms:.1f} ms more; {threads}")
 
 
 def percent(accuracy: "Accuracy") -> str:
