@@ -9,6 +9,7 @@ from pathlib import Path
 
 import drawings
 import pytest
+from commands import one_line, visketch
 from typer.testing import CliRunner, Result
 
 from visketch.cli import train as training
@@ -18,22 +19,6 @@ from visketch.data.store import Store
 VERBS = ["generate", "classify", "show", "data fetch", "data pack", "data stats", "train", "info"]
 VERBS += [f"evaluate {what}" for what in ("vqvae", "classify", "generate")]
 LABELS = ("cat", "house", "star")
-
-
-def visketch(*words: object, **extra: object) -> Result:
-    result = CliRunner().invoke(app, [str(word) for word in words], **extra)  # type: ignore[arg-type]
-    assert "Traceback" not in result.output
-    return result
-
-
-def one_line(result: Result, code: int, *saying: str) -> None:
-    """Nothing on stdout, and on stderr one line that says `saying`."""
-    assert result.exit_code == code, result.output
-    assert result.stdout == ""
-    (line,) = result.stderr.splitlines()
-    assert line.startswith("error: ")
-    for words in saying:
-        assert words in line
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,7 @@ import drawings
 import numpy as np
 import parts
 import pytest
+from commands import one_line, visketch
 from PIL import Image
 from typer.testing import CliRunner, Result
 
@@ -47,23 +48,6 @@ def picture(path: Path, mode: str = "L", **saving: object) -> Path:
     pixels[40:44, 10:110] = pixels[10:80, 60:64] = 0
     Image.fromarray(pixels).convert(mode).save(path, **saving)
     return path
-
-
-def visketch(*words: object, **extra: object) -> Result:
-    result = CliRunner().invoke(app, [str(word) for word in words], **extra)  # type: ignore[arg-type]
-    assert "Traceback" not in result.output
-    return result
-
-
-def one_line(result: Result, code: int, *saying: str) -> str:
-    """Nothing on stdout, and on stderr one line that says `saying`."""
-    assert result.exit_code == code, result.output
-    assert result.stdout == ""
-    (line,) = result.stderr.splitlines()
-    assert line.startswith("error: ")
-    for words in saying:
-        assert words in line
-    return line
 
 
 def pixels(path: Path) -> np.ndarray:

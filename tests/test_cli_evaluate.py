@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import parts
 import pytest
+from commands import one_line, visketch
 from PIL import Image
-from test_cli import one_line, visketch
 
 from visketch.cli.evaluate.generate import measure
 from visketch.data.store import Store

@@ -1,0 +1,22 @@
+"""The command line as tests use it."""
+
+from typer.testing import CliRunner, Result
+
+from visketch.cli.main import app
+
+
+def visketch(*words: object, **extra: object) -> Result:
+    result = CliRunner().invoke(app, [str(word) for word in words], **extra)  # type: ignore[arg-type]
+    assert "Traceback" not in result.output
+    return result
+
+
+def one_line(result: Result, code: int, *saying: str) -> str:
+    """Nothing on stdout, and on stderr one line that says `saying`; returns it."""
+    assert result.exit_code == code, result.output
+    assert result.stdout == ""
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("error: ")
+    for words in saying:
+        assert words in line
+    return line
