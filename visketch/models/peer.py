@@ -27,7 +27,8 @@ class Peer(nn.Module):
 
     def features(self, field: Float[Tensor, "b h h"]) -> Float[Tensor, "b e"]:
         """What the last linear layer sees: the mean over the picture, or the CLS token."""
-        picture = field[:, None].contiguous(memory_format=torch.channels_last)
+        # Blank is 0, as beyond the border: with -1 nearly everywhere a vit learned nothing (lab book, 2026-11-21).
+        picture = (field[:, None] + 1).contiguous(memory_format=torch.channels_last)
         if self.backbone == "resnet34":
             return self.net(picture).pooler_output.flatten(1)
         return self.net(picture, interpolate_pos_encoding=True).last_hidden_state[:, 0]
