@@ -36,6 +36,7 @@ FLOORS = {
     "visketch.model": 3,
     "visketch.language": 3,
     "visketch.objectives": 4,
+    "visketch.optimizer": 5,
     "visketch.snapshot": 5,
     "visketch.transfer": 5,
     "visketch.train": 5,

@@ -109,6 +109,7 @@ class PartTraining(Section):
     weight_decay: float = 0.01
     ema: Share = 0.999
     clip: Length = 1.0  # gradient norm
+    muon: bool = True  # else AdamW alone
 
 
 class RecognitionTraining(PartTraining):
@@ -129,8 +130,7 @@ class RefinerTraining(PartTraining):
         False  # train the shared encoder too, with the classifier's loss beside; a step costs four times as much
     )
     classify: float = 0.5  # weight of the classifier's loss when joint: it keeps the encoder good for both
-    blur: float = 1.0  # the corruption that imitates the diffusion's errors: greatest share of a 3 x 3 blur
-    noise: float = 0.15  # greatest sigma of the noise added to the coarse field
+    redraw: Share = 0.5  # the greatest time in [0, 1) from which the diffusion redraws the truth to be refined
     order: Literal["one-by-one", "waves", "both"] = "both"
 
 

@@ -7,13 +7,15 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn, optim
+from torch import Tensor, nn
 
 from visketch import checkpoint
 from visketch.config import Config
 from visketch.errors import UsageError, VisketchError
 from visketch.objectives.objective import Objective
+from visketch.optimizer import Optimizer
 
+# Not the diffusion, with whose errors the refiner is trained: it mends those of another one too.
 LEANS_ON = {"refiner": ("vqvae", "encoder"), "classifier": ("encoder",)}
 
 
@@ -52,21 +54,20 @@ class Average:
 def save(
     state: Path,
     objective: nn.Module,
-    optimizer: optim.Optimizer,
+    optimizer: Optimizer,
     average: Average,
     step: int,
     trained_on: dict[str, str],
 ) -> None:
     """One file, written atomically. `trained_on`: the fingerprints of the frozen parts."""
-    moments = optimizer.state_dict()["state"]
     tensors = {f"model/{name}": value for name, value in objective.state_dict().items()}
     tensors |= {f"average/{name}": value for name, value in average.mean.items()}
-    tensors |= {f"moments/{i}/{key}": value for i, entry in moments.items() for key, value in entry.items()}
+    tensors |= {f"moments/{name}": value for name, value in optimizer.state().items()}
     checkpoint.write_tensors(state, tensors, {"step": str(step), "trained_on": json.dumps(trained_on)})
 
 
 def restore(
-    state: Path, objective: nn.Module, optimizer: optim.Optimizer, average: Average, trained_on: dict[str, str]
+    state: Path, objective: nn.Module, optimizer: Optimizer, average: Average, trained_on: dict[str, str]
 ) -> int:
     """Fill everything from a snapshot; returns the step. Raises VisketchError if it does not fit."""
     tensors, metadata = checkpoint.read_tensors(state)
@@ -81,11 +82,7 @@ def restore(
         objective.load_state_dict(prefixed["model"])
         for name, mean in average.mean.items():
             mean.copy_(prefixed["average"][name])
-        moments: dict[int, dict[str, Tensor]] = {}
-        for name, value in prefixed["moments"].items():
-            index, key = name.split("/")
-            moments.setdefault(int(index), {})[key] = value
-        optimizer.load_state_dict({"state": moments, "param_groups": optimizer.state_dict()["param_groups"]})
+        optimizer.restore(prefixed["moments"])
         return int(metadata["step"])
     except (RuntimeError, KeyError, ValueError) as error:
         raise VisketchError(f"{state}: was written with another configuration ({str(error).splitlines()[0]})") from None

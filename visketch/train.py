@@ -30,6 +30,7 @@ from visketch.objectives.objective import Batch, Objective
 from visketch.objectives.recognition import ClassifierObjective, PeerObjective
 from visketch.objectives.refiner import RefinerObjective
 from visketch.objectives.vqvae import VQVAEObjective
+from visketch.optimizer import Optimizer
 
 TRAINABLE = ("vqvae", "diffusion", "classifier", "refiner", "peer")
 Report = Callable[[int, int, dict[str, float]], None]
@@ -122,12 +123,11 @@ def train(
             transfer.lend(name, start, folder)
         module.to(accelerator.device).eval().requires_grad_(False)
     objective.train().to(accelerator.device)
-    trained = [p for p in objective.parameters() if p.requires_grad]
-    optimizer = make_optimizer(trained, settings)
+    optimizer = Optimizer(objective, settings)
     average = snapshot.Average(objective, settings.ema)
     step = snapshot.restore(state, objective, optimizer, average, trained_on) if resume and state.exists() else 0
     batches = Batches(objective, store, config, part, accelerator.process_index, accelerator.num_processes)
-    model, optimizer = accelerator.prepare(objective, optimizer)
+    model = accelerator.prepare(objective)
     loader = DataLoader(batches, batch_size=None, sampler=range(step, settings.steps), num_workers=workers)
     main = accelerator.is_main_process
     with (
@@ -137,7 +137,7 @@ def train(
     ):
         saved, metrics = time.monotonic(), {}
         for batch in loader:
-            metrics = _step(accelerator, model, optimizer, trained, batch, step, config.train.seed, settings)
+            metrics = _step(accelerator, model, optimizer, batch, step, config.train.seed, settings)
             average.update(step)
             step += 1
             if step % 10 == 0 or step == settings.steps or step < 10:
@@ -157,15 +157,6 @@ def train(
             if stop:
                 break
     return Outcome(folder, step, step >= settings.steps, metrics)
-
-
-def make_optimizer(parameters: list[torch.nn.Parameter], settings: PartTraining) -> torch.optim.Optimizer:
-    """AdamW; norms and biases do not decay."""
-    groups = [
-        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": settings.weight_decay},
-        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(groups, betas=(0.9, 0.98))
 
 
 def make_objective(
@@ -205,30 +196,29 @@ def make_objective(
     if part == "peer":
         return PeerObjective(config, trained("peer"), labels), marks
     joint = config.train.refiner.joint
-    vqvae, encoder = frozen("vqvae"), trained("encoder", shared=True) if joint else frozen("encoder")
+    vqvae, diffusion = frozen("vqvae"), frozen("diffusion")
+    encoder = trained("encoder", shared=True) if joint else frozen("encoder")
     beside = joint and (folder / "classifier.safetensors").exists()
     classifier = trained("classifier", shared=True) if beside else None
-    return RefinerObjective(config, vqvae, encoder, trained("refiner"), classifier, labels), marks
+    return RefinerObjective(config, diffusion, vqvae, encoder, trained("refiner"), classifier, labels), marks
 
 
-def _step(accelerator, model, optimizer, trained, batch, step, seed, settings: PartTraining) -> dict[str, float]:
+def _step(accelerator, model, optimizer, batch, step, seed, settings: PartTraining) -> dict[str, float]:
     """One update; returns the metrics, averaged over the processes."""
     torch.manual_seed(hash((seed, step, accelerator.process_index)) & 0x7FFFFFFF)  # for dropout
-    for group in optimizer.param_groups:
-        group["lr"] = settings.lr * schedule(step, settings)
     batch = {name: value.to(accelerator.device, non_blocking=True) for name, value in batch.items()}
     loss, metrics = model(batch)
     if not torch.isfinite(loss):
         raise VisketchError(f"the loss is {loss.item()} at step {step}; try a lower lr (--set train.<part>.lr=...)")
-    optimizer.zero_grad(set_to_none=True)
     accelerator.backward(loss)
-    norm = accelerator.clip_grad_norm_(trained, settings.clip)
-    optimizer.step()
+    norm = torch.nn.utils.clip_grad_norm_(model.parameters(), settings.clip)
+    lr = settings.lr * schedule(step, settings)
+    optimizer.step(lr)
     values = torch.stack([loss.detach().float(), *(value.detach().float() for value in metrics.values())])
     if accelerator.num_processes > 1:
         values = accelerator.reduce(values, "mean")
     names = ["loss", *metrics]
-    return dict(zip(names, values.tolist(), strict=True)) | {"norm": float(norm), "lr": optimizer.param_groups[0]["lr"]}
+    return dict(zip(names, values.tolist(), strict=True)) | {"norm": float(norm), "lr": lr}
 
 
 def schedule(step: int, settings: PartTraining) -> float:

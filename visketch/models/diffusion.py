@@ -61,18 +61,42 @@ class Diffusion(nn.Module):
         scheduler = FlowMatchEulerDiscreteScheduler()
         # Named, because by default the last step goes from 0.001 to 0 and does nothing.
         scheduler.set_timesteps(sigmas=[1 - step / steps for step in range(steps)])
-        x, null = noise, torch.full_like(label, self.classes)
+        x = noise
         for step, timestep in enumerate(scheduler.timesteps):
-            time = (timestep / 1000).expand(len(x)).to(x.device)
-            if guidance == 1:
-                flow = self.flow(x, time, label)
-            else:
-                both = self.flow(torch.cat([x, x]), torch.cat([time, time]), torch.cat([null, label]))
-                without, given = both.float().chunk(2)
-                flow = without + guidance * (given - without)
-            x = scheduler.step(flow.float(), timestep, x, return_dict=False)[0]
+            flow = self.guided(x, (timestep / 1000).expand(len(x)).to(x.device), label, guidance)
+            x = scheduler.step(flow, timestep, x, return_dict=False)[0]
             watch(step + 1, steps, x)
         return x.clamp(-1, 1)
+
+    @torch.no_grad()
+    def redraw(
+        self,
+        field: Float[Tensor, "b p p"],
+        label: Int[Tensor, " b"],
+        noise: Float[Tensor, "b p p"],
+        time: Float[Tensor, " b"],
+        steps: int,
+    ) -> Float[Tensor, "b p p"]:
+        """Fields as this stage would have drawn them: noised up to `time` in [0, 1), and drawn from there.
+
+        (SDEdit, Meng et al., 2022.) At 0 they stay as they are, near 1 only the class is left.
+        """
+        x = torch.lerp(field, noise, time[:, None, None])
+        for step in range(steps):  # diffusers' scheduler has one time for all
+            flow = self.guided(x, time * (1 - step / steps), label, self.config.guidance)
+            x = x - (time / steps)[:, None, None] * flow
+        return x.clamp(-1, 1)
+
+    def guided(
+        self, x: Float[Tensor, "b p p"], time: Float[Tensor, " b"], label: Int[Tensor, " b"], guidance: float
+    ) -> Float[Tensor, "b p p"]:
+        """The flow with classifier-free guidance (Ho and Salimans, 2022)."""
+        if guidance == 1:
+            return self.flow(x, time, label).float()
+        null = torch.full_like(label, self.classes)
+        both = self.flow(torch.cat([x, x]), torch.cat([time, time]), torch.cat([null, label]))
+        without, given = both.float().chunk(2)
+        return without + guidance * (given - without)
 
 
 def _unet(config: DiffusionConfig, tile: int, classes: int) -> nn.Module:

@@ -1,0 +1,74 @@
+"""How weights are updated: Muon for the matrices of linear and convolution layers, AdamW for everything else.
+
+In equal CPU time the classifier named 57 instead of 49 of 100 drawings (lab book, 2026-11-21).
+"""
+
+import torch
+from torch import Tensor, nn, optim
+
+from visketch.config import PartTraining
+
+
+class Optimizer:
+    """torch's two optimisers as one.
+
+    Muon (Jordan et al., 2024) makes the update of a matrix orthogonal, so that every direction in it is learned at the
+    same speed. Its steps are scaled to the size of AdamW's (Liu et al., 2025): one learning rate serves both.
+    """
+
+    def __init__(self, module: nn.Module, settings: PartTraining) -> None:
+        self.matrices = [p for p in matrices(module) if p.requires_grad] if settings.muon else []
+        self.views = [nn.Parameter(as_matrix(p.detach())) for p in self.matrices]
+        hidden = set(self.matrices)
+        others = [p for p in module.parameters() if p.requires_grad and p not in hidden]
+        groups = [  # norms and biases do not decay
+            {"params": [p for p in others if p.ndim > 1], "weight_decay": settings.weight_decay},
+            {"params": [p for p in others if p.ndim <= 1], "weight_decay": 0.0},
+        ]
+        self.both: list[optim.Optimizer] = [optim.AdamW(groups, betas=(0.9, 0.98))]
+        if self.views:  # torch refuses to optimise nothing
+            muon = optim.Muon(self.views, weight_decay=settings.weight_decay, adjust_lr_fn="match_rms_adamw")
+            self.both.append(muon)
+
+    def step(self, lr: float) -> None:
+        """Update every parameter by its gradient, and forget the gradients."""
+        for view, parameter in zip(self.views, self.matrices, strict=True):
+            view.grad = None if parameter.grad is None else as_matrix(parameter.grad)
+        for optimizer in self.both:
+            for group in optimizer.param_groups:
+                group["lr"] = lr
+            optimizer.step()
+        for parameter in self.matrices:
+            parameter.grad = None
+        self.both[0].zero_grad(set_to_none=True)
+
+    def state(self) -> dict[str, Tensor]:
+        """All moments, by `<optimizer>/<parameter>/<moment>`."""
+        return {
+            f"{which}/{i}/{key}": value
+            for which, optimizer in enumerate(self.both)
+            for i, entry in optimizer.state_dict()["state"].items()
+            for key, value in entry.items()
+        }
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        """The inverse of `state`."""
+        for which, optimizer in enumerate(self.both):
+            moments: dict[int, dict[str, Tensor]] = {}
+            for name, value in state.items():
+                owner, index, key = name.split("/")
+                if int(owner) == which:
+                    moments.setdefault(int(index), {})[key] = value
+            optimizer.load_state_dict({"state": moments, "param_groups": optimizer.state_dict()["param_groups"]})
+
+
+def matrices(module: nn.Module) -> list[nn.Parameter]:
+    """The weights of all linear and convolution layers; embeddings are tables, not matrices."""
+    return [part.weight for part in module.modules() if isinstance(part, nn.Linear | nn.Conv2d)]
+
+
+def as_matrix(weight: Tensor) -> Tensor:
+    """A weight (o i) or (o i y x) as a matrix with a row for each output: a view of it, in either memory layout."""
+    if weight.ndim == 4 and weight.is_contiguous(memory_format=torch.channels_last):
+        weight = weight.permute(0, 2, 3, 1)
+    return weight.flatten(1)
