@@ -38,7 +38,7 @@ def vectorised(canvas: torch.Tensor, shape: SketchConfig) -> tuple[torch.Tensor,
 def recursive(canvas: np.ndarray, shape: SketchConfig) -> Result:
     tiles, contexts = [], []
     for one in canvas:
-        tree = recursion.grow(one, shape.depth, shape.pen / 2 / shape.clamp, shape.information)
+        tree = recursion.grow(one, shape.depth, shape.pen / 2 / shape.clamp, shape.information, shape.depth)
         for leaf in recursion.leaves(tree):
             slots = recursion.context(leaf, shape.depth)
             tiles.append(recursion.number(leaf.place))

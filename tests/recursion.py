@@ -35,15 +35,24 @@ def square(place: Place, canvas: int) -> tuple[slice, slice]:
 
 
 def grow(
-    canvas: np.ndarray, depth: int, near: float, threshold: float, place: Place = (0, 0, 0), parent: Node | None = None
+    canvas: np.ndarray,
+    depth: int,
+    near: float,
+    threshold: float,
+    levels: int,
+    place: Place = (0, 0, 0),
+    parent: Node | None = None,
 ) -> Node:
-    """The tree below a place: split while more than `threshold` of the area is above `-near`, `depth` times at most."""
+    """The tree below a place: split while more than `threshold` of the area is above `-near`, `depth` times at most.
+
+    A window, `levels` above the finest tiles or coarser, is split while there is anything in it.
+    """
     share = np.mean(canvas[square(place, len(canvas))] > -near)
-    rich = share > (threshold if parent else 0)
+    rich = share > (threshold if place[0] > depth - levels else 0)
     node = Node(*place, rich=bool(rich), parent=parent)
     if rich and node.level < depth:
         for below in children(place):
-            node.children.append(grow(canvas, depth, near, threshold, below, node))
+            node.children.append(grow(canvas, depth, near, threshold, levels, below, node))
     return node
 
 
@@ -60,19 +69,22 @@ def leaves(node: Node) -> Iterator[Node]:
         yield from leaves(child)
 
 
-def context(node: Node, depth: int) -> list[Place | None]:
-    """The root, then for every level the 3 x 3 places around the node's ancestor there; None where there is none."""
+def context(node: Node, levels: int) -> list[Place | None]:
+    """The root, then for every level the 3 x 3 places around the node's ancestor there; None where there is none.
+
+    In a deeper tree the root is an ancestor `levels` above the node, and the levels are those below it.
+    """
     ancestors: list[Node] = [node]
-    while ancestors[0].parent is not None:
+    while ancestors[0].parent is not None and len(ancestors) <= levels:
         ancestors.insert(0, ancestors[0].parent)
-    slots: list[Place | None] = [(0, 0, 0)]
-    for level in range(1, depth + 1):
+    slots: list[Place | None] = [ancestors[0].place]
+    for step in range(1, levels + 1):
         for down in (-1, 0, 1):
             for right in (-1, 0, 1):
-                if level >= len(ancestors):
+                if step >= len(ancestors):
                     slots.append(None)
                     continue
-                row, column = ancestors[level].row + down, ancestors[level].column + right
+                level, row, column = ancestors[step].level, ancestors[step].row + down, ancestors[step].column + right
                 inside = 0 <= row < 2**level and 0 <= column < 2**level
                 slots.append((level, row, column) if inside else None)
     return slots

@@ -45,6 +45,18 @@ def test_the_sizes_of_the_paper() -> None:
     assert (base.canvas, base.depth, base.tile) == (256, 3, 32)
 
 
+def test_a_larger_canvas_has_the_same_pen_and_tiles_in_pixels() -> None:
+    shape = config.load("small").sketch
+    large = shape.at(4096)
+    assert (large.canvas, large.depth, large.tile, large.codes) == (4096, 7, 32, 16)
+    assert (large.pen * 4096, large.clamp * 4096) == (shape.pen * 128, shape.clamp * 128) == (4, 8)
+    assert (large.near, large.margin, large.information) == (shape.near, shape.margin, shape.information)
+    assert shape.at(128) == shape
+    for side in (64, 200, 8192):
+        with pytest.raises(UsageError, match=f"a canvas of {side} pixels: take one of 128, .*4096"):
+            shape.at(side)
+
+
 def test_overrides_replace_one_knob() -> None:
     plain = config.load("tiny")
     changed = config.load(

@@ -32,7 +32,7 @@ def test_blank_tiles_share_one_pass_and_get_what_their_own_would_give(encoder: L
     assert 0.2 < (tiles.amax(dim=(2, 3)) == -1).float().mean() < 0.8
     seen: list[int] = []
     hook = encoder.stem.register_forward_hook(lambda module, inputs, output: seen.append(len(inputs[0])))
-    embedded = encoder.embed(tiles)
+    embedded = encoder.embed(canvas, SHAPE.depth)
     hook.remove()
     assert seen == [1 + int((tiles.amax(dim=(2, 3)) > -1).sum())]
     plain = encoder.stem(tiles.flatten(0, 1)).unflatten(0, tiles.shape[:2])
@@ -40,14 +40,43 @@ def test_blank_tiles_share_one_pass_and_get_what_their_own_would_give(encoder: L
 
 
 def test_gradients_reach_the_stem_through_shared_blanks(encoder: LeafEncoder) -> None:
-    tiles = torch.full((1, 3, 16, 16), -1.0)
+    blank = torch.full((1, 32, 32), -1.0)
     encoder.zero_grad()
-    encoder.embed(tiles).sum().backward()
+    encoder.embed(blank, 1).sum().backward()
     shared = encoder.stem.out.weight.grad.clone()
     encoder.zero_grad()
-    encoder.stem(tiles[0]).sum().backward()
+    encoder.stem(quadtree.tiles(blank, 1)[0]).sum().backward()
     torch.testing.assert_close(shared, encoder.stem.out.weight.grad, rtol=1e-5, atol=1e-5)
     encoder.zero_grad()
+
+
+@torch.no_grad()
+def test_tiles_go_through_the_stem_in_chunks(
+    encoder: LeafEncoder, canvas: Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = encoder.embed(canvas, SHAPE.depth)
+    monkeypatch.setattr("visketch.models.encoder.CHUNK", 7)
+    torch.testing.assert_close(encoder.embed(canvas, SHAPE.depth), whole, rtol=0, atol=1e-5)
+
+
+@torch.no_grad()
+def test_of_a_deeper_tree_only_what_leaves_are_shown_is_embedded(encoder: LeafEncoder) -> None:
+    """On a canvas eight times as wide: windows and finer. A leaf's own place is that in its window."""
+    shape = SHAPE.at(512)
+    canvas = torch.from_numpy(sdf.render(drawings.draw("cat"), shape))[None]
+    embedded, blank = encoder.embed(canvas, 5), encoder.stem(torch.full((1, 16, 16), -1.0))
+    plain = encoder.stem(quadtree.tiles(canvas, 5)[0])
+    coarser = quadtree.first_tile(5 - 2)
+    torch.testing.assert_close(embedded[0, coarser:], plain[coarser:], rtol=0, atol=1e-5)
+    torch.testing.assert_close(embedded[0, :coarser], blank.expand(coarser, -1), rtol=0, atol=1e-5)
+    leaves = inked_leaves(canvas, SHAPE, 5)
+    assert leaves.level.eq(5).all()
+    index = context_index(leaves, 5, SHAPE.depth)
+    x = tokens(encoder, embedded, leaves, index)
+    inside = Leaves(leaves.sketch, torch.full_like(leaves.level, 2), leaves.z % 16)
+    expected = encoder.cls + x[:, 1 + 9 * 2 - 4] + encoder.place(_waves(quadtree.place(inside)))
+    torch.testing.assert_close(x[:, 0], expected, rtol=0, atol=1e-5)
+    assert torch.equal(index[:, 9 * 2 - 4], leaves.tile)
 
 
 def tokens(encoder: LeafEncoder, *given) -> Tensor:
@@ -95,7 +124,7 @@ def test_cls_starts_as_the_leafs_own_tile(encoder: LeafEncoder) -> None:
 def test_classifying_is_the_last_frame_of_generating(encoder: LeafEncoder, canvas: Tensor) -> None:
     """Left out, `refined` means that everything is."""
     leaves = inked_leaves(canvas, SHAPE, SHAPE.depth)
-    embedded, index = encoder.embed(quadtree.tiles(canvas, SHAPE.depth)), context_index(leaves, SHAPE.depth)
+    embedded, index = encoder.embed(canvas, SHAPE.depth), context_index(leaves, SHAPE.depth)
     every = encoder(embedded, leaves, index, torch.ones(index.shape))
     torch.testing.assert_close(encoder(embedded, leaves, index), every, rtol=0, atol=0)
     assert (encoder(embedded, leaves, index, torch.zeros(index.shape)) - every).abs().max() > 1e-2
@@ -119,7 +148,7 @@ def test_a_slot_shows_the_refined_tile_once_all_its_leaves_are_drawn(canvas: Ten
 @torch.no_grad()
 def test_a_leaf_is_the_same_alone_or_packed(encoder: LeafEncoder, canvas: Tensor) -> None:
     leaves = inked_leaves(canvas, SHAPE, SHAPE.depth)
-    embedded, index = encoder.embed(quadtree.tiles(canvas, SHAPE.depth)), context_index(leaves, SHAPE.depth)
+    embedded, index = encoder.embed(canvas, SHAPE.depth), context_index(leaves, SHAPE.depth)
     packed = encoder(embedded, leaves, index)
     for leaf in range(0, len(leaves), 5):
         one = slice(leaf, leaf + 1)
@@ -128,7 +157,7 @@ def test_a_leaf_is_the_same_alone_or_packed(encoder: LeafEncoder, canvas: Tensor
     own = leaves.sketch == 3
     alone = inked_leaves(canvas[3:4], SHAPE, SHAPE.depth)
     assert torch.equal(alone.tile, leaves.tile[own])
-    embedded = encoder.embed(quadtree.tiles(canvas[3:4], SHAPE.depth))
+    embedded = encoder.embed(canvas[3:4], SHAPE.depth)
     again = encoder(embedded, alone, context_index(alone, SHAPE.depth))
     torch.testing.assert_close(again, packed[own], rtol=0, atol=1e-5)
 
@@ -148,7 +177,7 @@ def test_a_shallower_tree_is_fewer_slots(encoder: LeafEncoder, canvas: Tensor) -
     for depth in (0, 1):
         small = torch.nn.functional.avg_pool2d(canvas[:, None], 4 >> depth)[:, 0]
         leaves = inked_leaves(small, SHAPE, depth)
-        out = encoder(encoder.embed(quadtree.tiles(small, depth)), leaves, context_index(leaves, depth))
+        out = encoder(encoder.embed(small, depth), leaves, context_index(leaves, depth))
         assert out.shape == (len(leaves), 1 + 9 * depth + 1, 32)
         assert out.isfinite().all()
 
@@ -157,5 +186,5 @@ def test_a_shallower_tree_is_fewer_slots(encoder: LeafEncoder, canvas: Tensor) -
 def test_no_leaves_are_no_rows(encoder: LeafEncoder) -> None:
     blank = torch.full((2, 64, 64), -1.0)
     leaves = inked_leaves(blank, SHAPE, SHAPE.depth)
-    out = encoder(encoder.embed(quadtree.tiles(blank, SHAPE.depth)), leaves, context_index(leaves, SHAPE.depth))
+    out = encoder(encoder.embed(blank, SHAPE.depth), leaves, context_index(leaves, SHAPE.depth))
     assert out.shape == (0, 20, 32)

@@ -1,5 +1,6 @@
 """What a newcomer calls: classify, generate, refine, and the sampling of codes."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import drawings
@@ -105,7 +106,8 @@ def test_several_classes_come_one_after_another(model: ViSketch) -> None:
 
 def test_frames_tell_how_far_it_is_and_end_with_the_result(model: ViSketch) -> None:
     frames: list[Frame] = []
-    result = model.generate("cat", 2, steps=3, watch=frames.append)
+    keep = lambda frame: frames.append(replace(frame, canvas=frame.canvas.clone()))  # noqa: E731
+    result = model.generate("cat", 2, steps=3, watch=keep)
     coarse, refine = ([frame for frame in frames if frame.stage == stage] for stage in ("coarse", "refine"))
     assert frames == [*coarse, *refine]
     assert [(frame.done, frame.total) for frame in coarse] == [(1, 3), (2, 3), (3, 3)]
@@ -133,6 +135,32 @@ def test_refining_one_by_one_takes_a_step_a_leaf(model: ViSketch) -> None:
 
 def test_a_blank_canvas_is_refined_into_nothing(model: ViSketch) -> None:
     assert list(model.refine(torch.full((1, 64, 64), -1.0), torch.tensor([0]), seeds=[0])) == []
+
+
+def test_a_larger_canvas_is_classified_and_refined_with_the_same_weights(model: ViSketch) -> None:
+    sketches = [drawings.draw("cat"), drawings.draw("house")]
+    canvas = model.render(sketches, 256)
+    ink, small = model.ink(canvas), model.ink(model.render(sketches))
+    assert ink.shape == (2, 256, 256)
+    assert 3 < ink.sum() / small.sum() < 5, "four times as long, and the pen as wide in pixels"
+    leaves = model.embed(canvas)[1]
+    assert leaves.level.eq(4).all()
+    assert len(leaves) > 2.5 * len(model.embed(model.render(sketches))[1])
+    assert model.logits(canvas).shape == (2, 3)
+    before = canvas.clone()
+    *_, last = model.refine(canvas, torch.tensor([0, 1]), seeds=[0, 1])
+    assert torch.equal(canvas, before), "what is given stays as it is"
+    changed = (last.canvas != canvas).unfold(1, 16, 16).unfold(2, 16, 16).any(dim=-1).any(dim=-1)
+    assert int(changed.sum()) == len(leaves), "all inked leaves, and nothing else"
+    *_, alone = model.refine(canvas[1:], torch.tensor([1]), seeds=[1])
+    torch.testing.assert_close(alone.canvas[0], last.canvas[1], rtol=0, atol=1e-3)
+
+
+def test_a_canvas_that_no_tree_has_is_refused(model: ViSketch) -> None:
+    with pytest.raises(UsageError, match="a canvas of 96 pixels: take one of 64, 128, 256, 512, 1024, 2048"):
+        model.logits(torch.full((1, 96, 96), -1.0))
+    with pytest.raises(UsageError, match="a canvas of 32 pixels"):
+        model.render([drawings.draw("cat")], 32)
 
 
 def test_training_goes_on_after_inference_in_one_process(tmp_path: Path) -> None:

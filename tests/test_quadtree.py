@@ -38,8 +38,10 @@ def canvases(depth: int) -> np.ndarray:
     return np.stack([*drawn, *list(adversaries(depth).values())[: None if depth < 6 else 6]])
 
 
-def split(canvas: np.ndarray, depth: int, threshold: float = THRESHOLD) -> tuple[Leaves, torch.Tensor]:
-    return quadtree.split(quadtree.information(torch.from_numpy(canvas), depth, NEAR), threshold)
+def split(
+    canvas: np.ndarray, depth: int, threshold: float = THRESHOLD, levels: int | None = None
+) -> tuple[Leaves, torch.Tensor]:
+    return quadtree.split(quadtree.information(torch.from_numpy(canvas), depth, NEAR), threshold, levels)
 
 
 def places(leaves: Leaves) -> list[Place]:
@@ -50,9 +52,10 @@ def places(leaves: Leaves) -> list[Place]:
     return [tuple(place) for place in whole.long().tolist()]
 
 
-def check_against_recursion(canvas: np.ndarray, depth: int, threshold: float) -> None:
-    leaves, inked = split(canvas, depth, threshold)
-    trees = [recursion.grow(one, depth, NEAR, threshold) for one in canvas]
+def check_against_recursion(canvas: np.ndarray, depth: int, threshold: float, levels: int | None = None) -> None:
+    leaves, inked = split(canvas, depth, threshold, levels)
+    shown = depth if levels is None else levels
+    trees = [recursion.grow(one, depth, NEAR, threshold, shown) for one in canvas]
     expected = [(sketch, leaf) for sketch, tree in enumerate(trees) for leaf in recursion.leaves(tree)]
     assert leaves.sketch.tolist() == [sketch for sketch, _ in expected]
     assert leaves.level.tolist() == [leaf.level for _, leaf in expected]
@@ -61,15 +64,36 @@ def check_against_recursion(canvas: np.ndarray, depth: int, threshold: float) ->
     assert inked.tolist() == [leaf.rich for _, leaf in expected]
     assert places(leaves) == [leaf.place for _, leaf in expected]
     # Context, as the batch gets it: one gather from the table. A few leaves of every sketch will do.
-    table = quadtree.context(depth)[leaves.tile].tolist()
+    table = quadtree.context(depth, levels)[leaves.tile].tolist()
     for i in range(0, len(expected), 1 + len(expected) // 200):
-        slots = recursion.context(expected[i][1], depth)
+        slots = recursion.context(expected[i][1], shown)
         assert table[i] == [-1 if slot is None else recursion.number(slot) for slot in slots]
 
 
 @pytest.mark.parametrize("depth", DEPTHS)
 def test_it_splits_as_the_recursive_one(depth: int) -> None:
     check_against_recursion(canvases(depth), depth, THRESHOLD)
+
+
+@pytest.mark.parametrize("levels", [1, 2, 3])
+@pytest.mark.parametrize("depth", range(3, 8))
+def test_so_it_does_with_windows(depth: int, levels: int) -> None:
+    check_against_recursion(canvases(depth), depth, THRESHOLD, levels)
+
+
+def test_a_small_drawing_on_a_large_canvas_is_found_by_its_window() -> None:
+    """Its share of the whole is below the threshold; of its window it is what it would be on a canvas of its own."""
+    alone = canvases(2)[:1]
+    large = np.full((1, 512, 512), -1, np.float32)
+    large[:, 320:384, 128:192] = alone
+    inked = [leaves[rich] for leaves, rich in (split(alone, 2, 0.05), split(large, 5, 0.05, levels=2))]
+    inside = quadtree.within_window(inked[1], 2)
+    assert len(inked[0]) > 4
+    assert torch.equal(inside.tile, inked[0].tile)
+    assert torch.equal(quadtree.place(inside), quadtree.place(inked[0]))
+    offset = torch.tensor([320 / 512, 128 / 512, 0])
+    torch.testing.assert_close(quadtree.place(inked[1]), quadtree.place(inside) / 8 + offset, rtol=0, atol=0)
+    assert not split(large, 5, 0.05)[1][1:].any(), "and without windows it is lost"
 
 
 @given(data=st.data(), depth=st.integers(1, 5), threshold=st.sampled_from([0.0, 1 / 256, 0.004, 1 / 16, 0.5, 1.0]))
@@ -126,6 +150,17 @@ def test_tiles_are_the_squares_of_the_canvas_shrunk(depth: int) -> None:
         np.testing.assert_allclose(tiles[:, recursion.number(place)], shrunk, atol=1e-6)
 
 
+@pytest.mark.parametrize("depth", DEPTHS)
+def test_look_gives_some_of_the_tiles_and_inked_says_which_are_not_blank(depth: int) -> None:
+    canvas = torch.from_numpy(canvases(depth)[:5])
+    tiles, inked = quadtree.tiles(canvas, depth), quadtree.inked(canvas, depth)
+    assert torch.equal(inked, tiles.amax(dim=(2, 3)) > -1)
+    some = inked & (torch.rand(inked.shape) < 0.5)
+    torch.testing.assert_close(quadtree.look(canvas, depth, *some.nonzero(as_tuple=True)), tiles[some])
+    none = torch.zeros(0, dtype=torch.long)
+    assert quadtree.look(canvas, depth, none, none).shape == (0, TILE[depth], TILE[depth])
+
+
 @pytest.mark.parametrize("level", range(8))
 def test_cut_follows_the_z_curve_and_join_undoes_it(level: int) -> None:
     canvas = torch.randn(2, 1 << max(level, 4), 1 << max(level, 4))
@@ -153,7 +188,7 @@ def test_context_is_the_neighbourhood_of_every_ancestor(depth: int) -> None:
     """Every tile of the table, whether or not a sketch has it; a share of them where they are many."""
     table = quadtree.context(depth)
     assert table.shape == ((4 ** (depth + 1) - 1) // 3, 9 * depth + 1)
-    full = recursion.grow(np.ones((2**depth, 2**depth)), depth, NEAR, 0.0)
+    full = recursion.grow(np.ones((2**depth, 2**depth)), depth, NEAR, 0.0, depth)
     nodes = [full]
     for node in nodes:
         nodes.extend(node.children)
@@ -172,6 +207,27 @@ def test_context_at_the_border_and_below_the_tile() -> None:
     assert table[4] == [0, 1, 2, -1, 3, 4, -1, -1, -1, -1, *none]
     assert table[5] == [0, -1, -1, -1, -1, 1, 2, -1, 3, 4, -1, -1, -1, -1, 5, 6, -1, 7, 8]
     assert table[8] == [0, -1, -1, -1, -1, 1, 2, -1, 3, 4, 5, 6, 9, 7, 8, 11, 13, 14, 17]
+
+
+@pytest.mark.parametrize("levels", [1, 2, 3])
+@pytest.mark.parametrize("depth", DEPTHS)
+def test_a_window_is_to_its_leaves_what_the_canvas_is(depth: int, levels: int) -> None:
+    """They find the window's tiles where the leaves of a tree so deep find the canvas's; beyond its border, more."""
+    table = quadtree.context(depth, levels)
+    if depth <= levels:
+        assert torch.equal(table, quadtree.context(depth))
+        return
+    finest, last = torch.arange(4**depth), 4**levels
+    window = finest // last
+    here = torch.arange(quadtree.first_tile(levels + 1))  # a tile of the canvas ...
+    level = torch.tensor([place[0] for place in recursion.all_places(levels)]).sort().values
+    deeper = level + depth - levels
+    first = (4**deeper - 1) // 3 + window[:, None] * 4**level - (4**level - 1) // 3  # ... in each window
+    alone = quadtree.context(levels)[quadtree.first_tile(levels) + finest % last]
+    expected = torch.where(alone < 0, -1, (first + here).gather(1, alone.clamp(min=0)))
+    shown = table[quadtree.first_tile(depth) + finest]
+    assert torch.equal(torch.where(alone < 0, -1, shown), expected)
+    assert (shown >= 0).sum() > (alone >= 0).sum()
 
 
 @pytest.mark.parametrize("depth", DEPTHS)
@@ -239,6 +295,8 @@ def test_paint_puts_each_patch_on_its_square(depth: int) -> None:
     before = canvas.clone()
     np.testing.assert_allclose(quadtree.paint(canvas, leaves, patches).numpy(), expected, atol=1e-5)
     assert torch.equal(canvas, before), "the given canvas must stay as it is"
+    quadtree.paint_over(canvas, leaves, patches)
+    np.testing.assert_allclose(canvas.numpy(), expected, atol=1e-5)
 
 
 def test_painting_the_tiles_of_a_canvas_gives_the_canvas_back() -> None:

@@ -72,7 +72,7 @@ def record(plan: Plan, label: Tensor = LABEL) -> Drawn:
 
     hook = Parts.encoder.register_forward_hook(lambda module, inputs, output: seen.append(output))
     steps = [
-        (canvas, codes.clone())
+        (canvas.clone(), codes.clone())
         for canvas, codes in draw(plan, Parts.vqvae, Parts.encoder, Parts.refiner, label, choose)
     ]
     hook.remove()
@@ -88,12 +88,35 @@ def test_one_pass_shows_each_leaf_what_drawing_shows_it(order: str, every_leaf: 
     every = torch.ones(len(leaves), dtype=torch.bool)
     memory = shown(Parts.encoder, drawn.plan, finished_canvas, every)
     torch.testing.assert_close(memory, drawn.memory, rtol=0, atol=1e-5)
-    latents = Parts.vqvae.latents(drawn.plan.coarse_tiles()[leaves.sketch, leaves.tile])
+    latents = Parts.vqvae.latents(drawn.plan.own_tiles(every))
     logits = Parts.refiner(drawn.teacher, memory, LABEL[leaves.sketch], latents)
     torch.testing.assert_close(logits, drawn.logits, rtol=0, atol=1e-5)
     # The comparison means something: on the coarse canvas, as if nothing had been refined yet, memory is another.
     unrefined = shown(Parts.encoder, drawn.plan, drawn.plan.coarse, every)
     assert (unrefined - memory).abs().amax(dim=(1, 2)).gt(1e-3).float().mean() > 0.5
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@torch.no_grad()
+def test_so_it_does_on_a_larger_canvas(order: str) -> None:
+    """Two levels deeper than the weights are used to, where leaves look at windows."""
+    fields = [torch.from_numpy(sdf.render(sketch, CONFIG.sketch.at(256))) for sketch in SKETCHES]
+    blurred = torch.nn.functional.avg_pool2d(torch.stack([*fields, *fields[:2]])[:, None], 4)[:, 0]
+    drawn = record(Plan.make(enlarge(blurred, 256), CONFIG.sketch, torch.tensor(ORDERS[order])))
+    assert drawn.plan.depth == 4
+    every = torch.ones(len(drawn.plan.leaves), dtype=torch.bool)
+    memory = shown(Parts.encoder, drawn.plan, drawn.canvases[-1], every)
+    torch.testing.assert_close(memory, drawn.memory, rtol=0, atol=1e-5)
+
+
+@torch.no_grad()
+def test_leaves_of_a_rank_are_drawn_in_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = record(plan("waves", every_leaf=True))
+    monkeypatch.setattr("visketch.refining.CHUNK", 3)
+    parts = record(plan("waves", every_leaf=True))
+    torch.testing.assert_close(parts.memory, whole.memory, rtol=0, atol=1e-5)
+    torch.testing.assert_close(parts.logits, whole.logits, rtol=0, atol=1e-5)
+    torch.testing.assert_close(parts.canvases[-1], whole.canvases[-1], rtol=0, atol=1e-5)
 
 
 @torch.no_grad()
@@ -130,7 +153,7 @@ def test_each_step_writes_the_leaves_of_one_rank(order: str) -> None:
 def test_only_inked_leaves_are_planned() -> None:
     made = plan("waves", every_leaf=False)
     assert made.leaves.sketch.unique().tolist() == [0, 2, 3, 4], "all but the blank one"
-    tiles = made.coarse_tiles()[made.leaves.sketch, made.leaves.tile]
+    tiles = made.own_tiles(torch.arange(len(made.leaves)))
     assert (tiles.amax(dim=(1, 2)) > -0.5).all()
 
 

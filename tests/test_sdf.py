@@ -44,6 +44,21 @@ def test_the_field_is_the_distance_to_the_nearest_segment(each_drawing: Sketch, 
     assert error.max() < 1.1  # where several lines share a pixel
 
 
+@pytest.mark.parametrize("canvas", [512, 640, 1024])
+def test_a_large_canvas_is_drawn_block_by_block_as_the_whole(
+    each_drawing: Sketch, canvas: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last blocks of 640 pixels are cut off by the border, and some lines run along it."""
+    config = CONFIG.model_copy(update={"pen": 4 / canvas, "clamp": 8 / canvas})
+    lines = strokes.fit(each_drawing.lines(), margin=0.0)
+    blocks = sdf.field(lines, config, canvas)
+    monkeypatch.setattr(sdf, "BLOCK", canvas)
+    whole = sdf.field(lines, config, canvas)
+    assert blocks.dtype == whole.dtype
+    assert (whole == -1).mean() > 0.5
+    np.testing.assert_allclose(blocks, whole, rtol=0, atol=2e-6)
+
+
 @given(points=st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=1, max_size=6))
 @settings(max_examples=60, deadline=None)
 def test_so_it_is_for_any_line(points: list[tuple[float, float]]) -> None:

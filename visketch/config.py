@@ -15,6 +15,7 @@ from visketch.errors import UsageError, VisketchError, nearest
 Count = Annotated[int, Field(gt=0)]
 Length = Annotated[float, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, lt=1)]
+DEEPEST = 7  # levels of a tree: 21,845 tiles
 
 
 class Section(BaseModel):
@@ -23,7 +24,7 @@ class Section(BaseModel):
 
 class SketchConfig(Section):
     canvas: Count = 128  # pixels
-    depth: int = Field(2, ge=1, le=7)
+    depth: int = Field(2, ge=1, le=DEEPEST)
     pen: Length = 1 / 32  # one pixel of the coarsest 32-pixel view: then even the root sees every line
     margin: Share = 1 / 24
     clamp: Length = 1 / 16  # the distance at which the field saturates
@@ -38,6 +39,15 @@ class SketchConfig(Section):
     def near(self) -> float:
         """Half a pen in units of the field: what comes so close to ink counts as inked."""
         return self.pen / 2 / self.clamp
+
+    def at(self, canvas: int) -> "SketchConfig":
+        """The same pen and the same tiles, in pixels, on a larger canvas: its tree is deeper. Raises UsageError."""
+        known = [self.canvas << more for more in range(DEEPEST + 1 - self.depth)]
+        if canvas not in known:
+            raise UsageError(f"a canvas of {canvas} pixels: take one of {', '.join(map(str, known))}")
+        share = self.canvas / canvas
+        deeper = {"canvas": canvas, "depth": self.depth + known.index(canvas)}
+        return self.model_copy(update=deeper | {"pen": self.pen * share, "clamp": self.clamp * share})
 
     @property
     def codes(self) -> int:

@@ -65,7 +65,7 @@ class Frame:
     stage: str  # "coarse" or "refine"
     done: int
     total: int
-    canvas: Float[Tensor, "b h h"]  # in the coarse stage still noisy
+    canvas: Float[Tensor, "b h h"]  # in the coarse stage still noisy; refining paints it further, so copy what you keep
 
 
 class ViSketch:
@@ -101,26 +101,31 @@ class ViSketch:
             raise UsageError(f"unknown class {name!r}: {nearest(name, self.labels)}")
         return self.labels.index(name) if name in self.labels else plain.index(_plain(name))
 
-    def render(self, sketches: Sequence[Sketch]) -> Float[Tensor, "b h h"]:
-        """Sketches → fields. Raises VisketchError for a blank one."""
-        return torch.from_numpy(np.stack([sdf.render(sketch, self.config.sketch) for sketch in sketches])).to(
-            self.device
-        )
+    def render(self, sketches: Sequence[Sketch], canvas: int | None = None) -> Float[Tensor, "b h h"]:
+        """Sketches → fields, on the canvas of training or on a larger one, with the same pen in pixels.
+
+        All that takes a field takes a larger one too: leaves of its deeper tree look at windows as large as the canvas
+        of training (`quadtree.context`). Raises VisketchError for a blank sketch or a side that no tree has.
+        """
+        shape = self.config.sketch.at(canvas or self.config.sketch.canvas)
+        return torch.from_numpy(np.stack([sdf.render(sketch, shape) for sketch in sketches])).to(self.device)
 
     def ink(self, canvas: Float[Tensor, "b h h"]) -> Float[Tensor, "b h h"]:
         """Fields → anti-aliased ink in [0, 1]."""
-        return sdf.ink(canvas, self.config.sketch.clamp)
+        return sdf.ink(canvas, self.config.sketch.at(canvas.shape[-1]).clamp)
 
     @torch.inference_mode()
     def embed(self, canvas: Float[Tensor, "b h h"]) -> tuple[Float[Tensor, "n e"], quadtree.Leaves]:
         """Fields → every inked leaf's CLS vector."""
-        from visketch.models.encoder import context_index
+        from visketch.models.encoder import CHUNK, context_index
         from visketch.refining import inked_leaves
 
         shape, encoder = self.config.sketch, self.part("encoder")
-        leaves = inked_leaves(canvas, shape, shape.depth)
-        embedded = encoder.embed(quadtree.tiles(canvas, shape.depth))
-        return encoder(embedded, leaves, context_index(leaves, shape.depth))[:, 0], leaves
+        depth = shape.at(canvas.shape[-1]).depth
+        leaves = inked_leaves(canvas, shape, depth)
+        embedded, index = encoder.embed(canvas, depth), context_index(leaves, depth, shape.depth)
+        some = torch.arange(len(leaves), device=self.device).split(CHUNK)
+        return torch.cat([encoder(embedded, leaves[which], index[which])[:, 0] for which in some]), leaves
 
     @torch.inference_mode()
     def logits(self, canvas: Float[Tensor, "b h h"]) -> Float[Tensor, "b c"]:

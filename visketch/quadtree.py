@@ -77,6 +77,33 @@ def tiles(canvas: Float[Tensor, "b h h"], depth: int) -> Float[Tensor, "b m p p"
     return torch.cat(levels[::-1], dim=1)
 
 
+def look(
+    canvas: Float[Tensor, "b h h"], depth: int, sketch: Int[Tensor, " n"], tile: Int[Tensor, " n"]
+) -> Float[Tensor, "n p p"]:
+    """Some of `tiles`, at the cost of their own area: on a large canvas most are blank and need no look."""
+    side = canvas.shape[-1] >> depth
+    seen, level_of = canvas.new_empty(len(tile), side, side), _level_of(depth, tile.device)[tile]
+    for level in range(depth + 1):
+        here = level_of == level
+        if here.any():
+            y, x = _unravel(tile[here] - first_tile(level), level)
+            seen[here] = F.avg_pool2d(_squares(canvas, level)[sketch[here], y, x], 2 ** (depth - level))
+    return seen
+
+
+def _squares(canvas: Float[Tensor, "b h h"], level: int) -> Float[Tensor, "b y x s s"]:
+    """The squares of a level by row and column: a view, unlike `cut`."""
+    return rearrange(canvas, "b (y s) (x t) -> b y x s t", y=2**level, x=2**level)
+
+
+def inked(canvas: Float[Tensor, "b h h"], depth: int) -> Bool[Tensor, "b m"]:
+    """Which tiles are not blank; in a blank one the field is saturated all over."""
+    levels = [rearrange(cut(_squares(canvas, depth).amax(dim=(3, 4)), depth), "b z 1 1 -> b z")]
+    for _ in range(depth):
+        levels.append(reduce(levels[-1], "b (z 4) -> b z", "max"))
+    return torch.cat(levels[::-1], dim=1) > -1
+
+
 def information(canvas: Float[Tensor, "b h h"], depth: int, near: float) -> Float[Tensor, "b m"]:
     """The share of each tile's area where the field is above -`near`: ink and its close surroundings.
 
@@ -91,22 +118,26 @@ def information(canvas: Float[Tensor, "b h h"], depth: int, near: float) -> Floa
     return torch.cat(levels[::-1], dim=1)
 
 
-def split(information: Float[Tensor, "b m"], threshold: float) -> tuple[Leaves, Bool[Tensor, " n"]]:
-    """Split a tile while it holds more than `threshold` of information (the root: any), in depth vector steps.
+def split(
+    information: Float[Tensor, "b m"], threshold: float, levels: int | None = None
+) -> tuple[Leaves, Bool[Tensor, " n"]]:
+    """Split a tile while it holds more than `threshold` of information (a window: any), in depth vector steps.
 
-    Returns every leaf (together they cover each canvas once) and which of them hold information: a leaf that
+    A window is a tile `levels` above the finest or coarser; left out, the root alone is one. Returns every leaf
+    (together they cover each canvas once) and which of them hold information, all of the finest level: a leaf that
     holds none is painted as it is, neither refined nor classified.
     """
     depth = depth_of(information.shape[1])
+    windows = first_tile(depth - _fewer(levels, depth) + 1)
     rich = information > threshold
-    rich[:, 0] = information[:, 0] > 0  # a single dot is little, but all there is
+    rich[:, :windows] = information[:, :windows] > 0  # a single dot is little, but all there is
     exists = torch.ones_like(rich[:, :1])
-    levels = []
+    whole = []
     for level in range(depth):
         split_here = exists & rich[:, first_tile(level) : first_tile(level + 1)]
-        levels.append(exists & ~split_here)
+        whole.append(exists & ~split_here)
         exists = repeat(split_here, "b z -> b (z 4)")
-    leaf = torch.cat([*levels, exists], dim=1)
+    leaf = torch.cat([*whole, exists], dim=1)
     sketch, tile = leaf.nonzero(as_tuple=True)
     levels_of = _level_of(depth, leaf.device)[tile]
     z = tile - (4**levels_of - 1) // 3
@@ -119,26 +150,43 @@ def _level_of(depth: int, device: torch.device) -> Int[Tensor, " m"]:
     return torch.cat([torch.full((4**level,), level, device=device) for level in range(depth + 1)])
 
 
+def _fewer(levels: int | None, depth: int) -> int:
+    return depth if levels is None else min(levels, depth)
+
+
 @cache
-def context(depth: int) -> Int[Tensor, "m k"]:
+def context(depth: int, levels: int | None = None) -> Int[Tensor, "m k"]:
     """For every tile the numbers of its context tiles, -1 where there is none.
 
     Slot 0 is the root; then, for each level 1..D, the 3 x 3 neighbourhood (row by row) of the tile's ancestor at that
     level, the tile itself being the last of its ancestors. Beyond the border, and at levels finer than the tile, none.
     (ViSketch-GPT 3.2: 9 D + 1 tiles; that the one is the root is our reading.)
+
+    With fewer `levels` than the tree has, a tile that lies deeper is shown its last ones, and in slot 0 the ancestor
+    above them: its window, as large in pixels as the canvas of a tree of that depth (our choice). Only the window's
+    border is another: what lies beyond it is shown.
     """
-    table = torch.full((first_tile(depth + 1), 9 * depth + 1), -1)
-    table[:, 0] = 0
-    for level in range(1, depth + 1):
+    shown = _fewer(levels, depth)
+    table = torch.full((first_tile(depth + 1), 9 * shown + 1), -1)
+    for level in range(depth + 1):
         y, x = _unravel(torch.arange(4**level), level)
         offset = torch.arange(-1, 2)
         rows, columns = y[:, None, None] + offset[:, None], x[:, None, None] + offset
         inside = (rows >= 0) & (rows < 2**level) & (columns >= 0) & (columns < 2**level)
         neighbours = torch.where(inside, _ravel(rows, columns, level) + first_tile(level), -1).flatten(1)
-        for finer in range(level, depth + 1):
+        for finer in range(level, min(level + shown, depth) + 1):  # those who see this level, and in which slots
             ancestor = torch.arange(4**finer) // 4 ** (finer - level)
-            table[first_tile(finer) : first_tile(finer + 1), 9 * level - 8 : 9 * level + 1] = neighbours[ancestor]
+            group = level - max(finer - shown, 0)
+            slots = slice(9 * group - 8, 9 * group + 1) if group else slice(0, 1)
+            seen = neighbours if group else neighbours[:, 4:5]
+            table[first_tile(finer) : first_tile(finer + 1), slots] = seen[ancestor]
     return table
+
+
+def within_window(leaves: Leaves, levels: int) -> Leaves:
+    """The leaves as they lie in their windows: a window is to them what the canvas is to a tree of `levels`."""
+    level = leaves.level.clamp(max=levels)
+    return Leaves(leaves.sketch, level, leaves.z % 4**level)
 
 
 def _unravel(z: Tensor, level: int) -> tuple[Tensor, Tensor]:
@@ -194,6 +242,13 @@ def finished(leaves: Leaves, rank: Int[Tensor, " n"], sketches: int, depth: int)
 
 def paint(canvas: Float[Tensor, "b h h"], leaves: Leaves, patches: Float[Tensor, "n p p"]) -> Float[Tensor, "b h h"]:
     """A new canvas with the leaves' p x p patches on it, enlarged bilinearly to their squares."""
+    canvas = canvas.clone()
+    paint_over(canvas, leaves, patches)
+    return canvas
+
+
+def paint_over(canvas: Float[Tensor, "b h h"], leaves: Leaves, patches: Float[Tensor, "n p p"]) -> None:
+    """`paint` on the canvas itself: costs what the leaves cover."""
     side, tile = canvas.shape[-1], patches.shape[-1]
     depth = (side // tile).bit_length() - 1
     for level in range(depth + 1):
@@ -203,10 +258,8 @@ def paint(canvas: Float[Tensor, "b h h"], leaves: Leaves, patches: Float[Tensor,
             enlarged = patches[here]
             if scale > 1:
                 enlarged = F.interpolate(enlarged[:, None], scale_factor=scale, mode="bilinear")[:, 0]
-            squares = cut(canvas, level).clone()
-            squares[leaves.sketch[here], leaves.z[here]] = enlarged.to(canvas.dtype)
-            canvas = join(squares)
-    return canvas
+            y, x = _unravel(leaves.z[here], level)
+            _squares(canvas, level)[leaves.sketch[here], y, x] = enlarged.to(canvas.dtype)
 
 
 def pad(

@@ -10,12 +10,13 @@ from functools import partial
 
 import torch
 import torch.nn.functional as F
+from einops import rearrange
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from visketch import quadtree
 from visketch.config import SketchConfig
-from visketch.models.encoder import LeafEncoder, mixed_index
+from visketch.models.encoder import CHUNK, LeafEncoder, mixed_index
 from visketch.models.refiner import Refiner
 from visketch.models.vqvae import VQVAE
 
@@ -28,9 +29,12 @@ def enlarge(coarse: Float[Tensor, "b p p"], canvas: int) -> Float[Tensor, "b h h
 
 
 def inked_leaves(canvas: Float[Tensor, "b h h"], shape: SketchConfig, depth: int) -> quadtree.Leaves:
-    """The leaves that hold ink, or come within half a pen of it. The others need no attention."""
+    """The leaves that hold ink, or come within half a pen of it. The others need no attention.
+
+    `shape`: what the weights are used to. A deeper tree than its own has windows of its canvas's side.
+    """
     share = quadtree.information(canvas, depth, near=shape.near)
-    leaves, inked = quadtree.split(share, shape.information)
+    leaves, inked = quadtree.split(share, shape.information, shape.depth)
     return leaves[inked]
 
 
@@ -47,24 +51,26 @@ class Plan:
     @classmethod
     def make(cls, coarse: Float[Tensor, "b h h"], shape: SketchConfig, waves: Bool[Tensor, " b"]) -> "Plan":
         """`waves`: which sketches are refined in waves; the others one leaf at a time."""
-        leaves = inked_leaves(coarse, shape, shape.depth)
+        depth = shape.at(coarse.shape[-1]).depth
+        leaves = inked_leaves(coarse, shape, depth)
         one_by_one, in_waves = quadtree.ranks(leaves, "one-by-one"), quadtree.ranks(leaves, "waves")
         rank = torch.where(waves[leaves.sketch], in_waves, one_by_one)
-        finished = quadtree.finished(leaves, rank, len(coarse), shape.depth)
-        return cls(coarse, leaves, rank, finished, shape.depth)
+        return cls(coarse, leaves, rank, quadtree.finished(leaves, rank, len(coarse), depth), depth)
 
-    def coarse_tiles(self) -> Float[Tensor, "b m p p"]:
-        return quadtree.tiles(self.coarse, self.depth)
+    def own_tiles(self, which: Tensor) -> Float[Tensor, "i p p"]:
+        """What the chosen leaves are before they are refined."""
+        leaves = self.leaves[which]
+        return quadtree.look(self.coarse, self.depth, leaves.sketch, leaves.tile)
 
 
 def shown(
     encoder: LeafEncoder, plan: Plan, refined: Float[Tensor, "b h h"], which: Bool[Tensor, " n"]
 ) -> Float[Tensor, "i j e"]:
     """The memory of the chosen leaves when the finished canvas is known: one pass for all of them."""
-    tiles = torch.cat([plan.coarse_tiles(), quadtree.tiles(refined, plan.depth)], dim=1)
+    both = encoder.embed(torch.cat([plan.coarse, refined]), plan.depth)  # at once: training normalises over all
     leaves = plan.leaves[which]
-    index, is_refined = mixed_index(leaves, plan.rank[which], plan.finished, plan.depth)
-    return encoder(encoder.embed(tiles), leaves, index, is_refined)
+    index, is_refined = mixed_index(leaves, plan.rank[which], plan.finished, plan.depth, encoder.levels)
+    return encoder(rearrange(both, "(two b) m e -> b (two m) e", two=2), leaves, index, is_refined)
 
 
 @torch.no_grad()
@@ -73,25 +79,20 @@ def draw(
 ) -> Iterator[tuple[Float[Tensor, "b h h"], Int[Tensor, "n t"]]]:
     """Refine rank by rank; after each, the canvas so far and all codes so far (-1 where not yet written).
 
-    `choose`: the leaves' numbers among n (i), their logits (i v), place in the leaf → codes (i). A tile is embedded
-    again only when the last leaf that touches it has been painted.
+    Both are written further: copy what you keep. `choose`: the leaves' numbers among n (i), their logits (i v), place
+    in the leaf → codes (i). A tile is embedded again only when the last leaf that touches it has been painted.
     """
-    canvas, sketches, m = plan.coarse, len(plan.coarse), plan.finished.shape[1]
-    coarse_tiles = plan.coarse_tiles()
-    coarse = encoder.embed(coarse_tiles)
-    refined = coarse.clone()
-    own = coarse_tiles[plan.leaves.sketch, plan.leaves.tile]
-    latents = vqvae.latents(own) if len(own) else own.new_zeros(0, 1, vqvae.config.width)
-    codes = torch.full(latents.shape[:2], -1, device=canvas.device)
-    index, is_refined = mixed_index(plan.leaves, plan.rank, plan.finished, plan.depth)
+    canvas, m = plan.coarse.clone(), plan.finished.shape[1]
+    embedded = encoder.embed(canvas, plan.depth).repeat(1, 2, 1)  # the coarse tiles, and in their place the refined
+    codes = torch.full((len(plan.leaves), len(refiner.position)), -1, device=canvas.device)
+    index, is_refined = mixed_index(plan.leaves, plan.rank, plan.finished, plan.depth, encoder.levels)
     for rank in plan.rank.unique().tolist():
-        turn = (plan.rank == rank).nonzero()[:, 0]
-        leaves = plan.leaves[turn]
-        memory = encoder(torch.cat([coarse, refined], dim=1), leaves, index[turn], is_refined[turn])
-        codes[turn] = refiner.write(memory, label[leaves.sketch], latents[turn], partial(choose, turn))
-        canvas = quadtree.paint(canvas, leaves, vqvae.decode(codes[turn]))
-        sketch, tile = (plan.finished == rank).nonzero(as_tuple=True)
-        fresh = quadtree.tiles(canvas, plan.depth)[sketch, tile]
-        refined[sketch, tile] = encoder.embed(fresh[:, None])[:, 0].to(refined.dtype)
+        for turn in (plan.rank == rank).nonzero()[:, 0].split(CHUNK):
+            leaves = plan.leaves[turn]
+            memory = encoder(embedded, leaves, index[turn], is_refined[turn])
+            latents = vqvae.latents(plan.own_tiles(turn))
+            codes[turn] = refiner.write(memory, label[leaves.sketch], latents, partial(choose, turn))
+            quadtree.paint_over(canvas, leaves, vqvae.decode(codes[turn]))
+        done = encoder.shown(plan.finished == rank, plan.depth)
+        embedded[:, m:][done] = encoder.see(canvas, plan.depth, done)[1:].to(embedded.dtype)
         yield canvas, codes
-    assert refined.shape == (sketches, m, refined.shape[-1])

@@ -4,12 +4,14 @@ from functools import partial
 
 import torch
 from einops import rearrange, repeat
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from visketch import quadtree
 from visketch.config import EncoderConfig, SketchConfig
 from visketch.models.blocks import BatchNorm, Block, ResidualConv, channels_last
+
+CHUNK = 512  # tiles or leaves that go through a network at once, when it is used: memory stays that of so many
 
 
 class TileStem(nn.Module):
@@ -42,6 +44,7 @@ class LeafEncoder(nn.Module):
     def __init__(self, config: EncoderConfig, sketch: SketchConfig) -> None:
         super().__init__()
         e = config.width
+        self.levels = sketch.depth
         self.stem = TileStem(sketch.tile, config.stem, e)
         self.none = nn.Parameter(torch.randn(1, e) * 0.02)
         self.slot = nn.Parameter(torch.randn(9 * sketch.depth + 1, e) * 0.02)
@@ -51,14 +54,28 @@ class LeafEncoder(nn.Module):
         self.norm_in, self.norm_out = nn.LayerNorm(e), nn.LayerNorm(e)
         self.blocks = nn.ModuleList(Block(e, config.heads, config.dropout) for _ in range(config.layers))
 
-    def embed(self, tiles: Float[Tensor, "b m p p"]) -> Float[Tensor, "b m e"]:
-        """One token a tile. Blank tiles (the field saturated all over) share one pass through the stem."""
-        flat = rearrange(tiles, "b m p q -> (b m) p q")
-        inked = (flat.amax(dim=(1, 2)) > -1).nonzero()[:, 0]
-        seen = self.stem(torch.cat([torch.full_like(flat[:1], -1), flat[inked]]))
-        which = torch.zeros(len(flat), dtype=torch.long, device=flat.device)
-        which[inked] = torch.arange(1, len(inked) + 1, device=flat.device)
-        return rearrange(nn.functional.embedding(which, seen), "(b m) e -> b m e", b=len(tiles))
+    def embed(self, canvas: Float[Tensor, "b h h"], depth: int) -> Float[Tensor, "b m e"]:
+        """One token a tile. Blank tiles share one pass through the stem, and so do those too coarse to be shown."""
+        inked = self.shown(quadtree.inked(canvas, depth), depth)
+        which = torch.zeros(inked.shape, dtype=torch.long, device=canvas.device)
+        which[inked] = torch.arange(1, int(inked.sum()) + 1, device=canvas.device)
+        return nn.functional.embedding(which, self.see(canvas, depth, inked))
+
+    def shown(self, tiles: Bool[Tensor, "b m"], depth: int) -> Bool[Tensor, "b m"]:
+        """Those of the tiles that a leaf of the finest level may be shown: its window, and what is finer."""
+        finer = torch.arange(tiles.shape[1], device=tiles.device) >= quadtree.first_tile(max(depth - self.levels, 0))
+        return tiles & finer
+
+    def see(self, canvas: Float[Tensor, "b h h"], depth: int, which: Bool[Tensor, "b m"]) -> Float[Tensor, "i e"]:
+        """A blank tile, and then the chosen ones of all sketches, as tokens."""
+        sketch, tile = which.nonzero(as_tuple=True)
+        chunk = len(tile) + 1 if self.training else CHUNK  # training normalises over all
+        side = canvas.shape[-1] >> depth
+        blank, tokens = canvas.new_full((1, side, side), -1), []
+        for of, number in zip(sketch.split(chunk), tile.split(chunk), strict=True):
+            tokens.append(self.stem(torch.cat([blank, quadtree.look(canvas, depth, of, number)])))
+            blank = blank[:0]  # it comes first, once
+        return torch.cat(tokens)
 
     def forward(
         self,
@@ -79,8 +96,9 @@ class LeafEncoder(nn.Module):
         slots = nn.functional.embedding(flat, table) + self.slot[: index.shape[1]]
         slots = slots + (self.refined if refined is None else refined[..., None] * self.refined)
         # CLS starts as the leaf's own tile: without this short way to the stem, learning took several times longer.
-        own = slots[torch.arange(len(leaves), device=slots.device), (9 * leaves.level - 4).clamp(min=0)]
-        cls = self.cls + own + self.place(_waves(quadtree.place(leaves)))
+        inside = quadtree.within_window(leaves, index.shape[1] // 9)
+        own = slots[torch.arange(len(leaves), device=slots.device), (9 * inside.level - 4).clamp(min=0)]
+        cls = self.cls + own + self.place(_waves(quadtree.place(inside)))
         x = self.norm_in(torch.cat([cls[:, None], slots], dim=1))
         for block in self.blocks:
             x, _ = block(x)
@@ -92,19 +110,23 @@ def _waves(place: Float[Tensor, "n 3"]) -> Float[Tensor, "n 9"]:
     return torch.cat([place, torch.sin(torch.pi * 2 * place), torch.cos(torch.pi * 2 * place)], dim=1)
 
 
-def context_index(leaves: quadtree.Leaves, depth: int) -> Int[Tensor, "n k"]:
-    """The slots of leaves whose tiles all come from one canvas."""
-    return quadtree.context(depth).to(leaves.sketch.device)[leaves.tile]
+def context_index(leaves: quadtree.Leaves, depth: int, levels: int | None = None) -> Int[Tensor, "n k"]:
+    """The slots of leaves whose tiles all come from one canvas; of a deep tree, its last `levels` (`context`)."""
+    return quadtree.context(depth, levels).to(leaves.sketch.device)[leaves.tile]
 
 
 def mixed_index(
-    leaves: quadtree.Leaves, rank: Int[Tensor, " n"], finished: Int[Tensor, "b m"], depth: int
+    leaves: quadtree.Leaves,
+    rank: Int[Tensor, " n"],
+    finished: Int[Tensor, "b m"],
+    depth: int,
+    levels: int | None = None,
 ) -> tuple[Int[Tensor, "n k"], Float[Tensor, "n k"]]:
     """The slots of leaves in the middle of refining: coarse tiles are numbered 0..m-1, refined ones m..2m-1.
 
     A slot shows the refined tile where `finished < rank`. Returns the index and where it is refined.
     """
-    index = context_index(leaves, depth)
-    turn = torch.gather(finished[leaves.sketch], 1, index.clamp(min=0))
+    index = context_index(leaves, depth, levels)
+    turn = finished[leaves.sketch[:, None], index.clamp(min=0)]
     refined = (turn < repeat(rank, "n -> n k", k=index.shape[1])) & (index >= 0)
     return torch.where(refined, index + finished.shape[1], index), refined.float()

@@ -88,8 +88,7 @@ def classify_loss(
     depth = (canvas.shape[-1] // shape.tile).bit_length() - 1
     leaves = inked_leaves(canvas, shape, depth)
     leaves = leaves[choose(leaves, batch["score"], sampled)]
-    embedded = encoder.embed(quadtree.tiles(canvas, depth))
-    encoded = encoder(embedded, leaves, context_index(leaves, depth))
+    encoded = encoder(encoder.embed(canvas, depth), leaves, context_index(leaves, depth))
     logits, votes = classifier(encoded[:, 0], leaves, len(canvas))
     loss = F.cross_entropy(logits.float(), label, label_smoothing=settings.smoothing)
     each = F.cross_entropy(votes.float(), label[leaves.sketch], reduction="none")

@@ -86,7 +86,7 @@ class RefinerObjective(Objective):
         with torch.no_grad():
             codes = vqvae.encode(truth[plan.leaves.sketch, plan.leaves.tile])
             refined = quadtree.paint(coarse, plan.leaves, vqvae.decode(codes))
-            latents = vqvae.latents(plan.coarse_tiles()[leaves.sketch, leaves.tile])
+            latents = vqvae.latents(plan.own_tiles(chosen))
         with torch.set_grad_enabled(self.joint):
             memory = shown(self.encoder if self.joint else self._frozen["encoder"], plan, refined, chosen)
         codes = codes[chosen]

@@ -1,0 +1,233 @@
+"""What a larger canvas costs, with the weights of a small one: time and memory from 128 to 4,096 px, tree by tree.
+
+    python bench/canvas.py [--sides 128 256 512 1024 2048 4096] [--dense 1024] [--runs 3] [--data packed.arrow]
+                           [--checkpoint FOLDER] [--json] [--plot canvas.png]
+
+Three drawings: one that grows with the canvas, so that its ink does; the same small one in the corner of every canvas;
+and the growing one with nothing left out, every tile a leaf, up to `--dense` pixels. Every line of the table comes from
+a process of its own: CPU time of one thread (the median of the runs), and the peak of memory so far, above that of the
+weights read and used at their own size. With `--data`: what test drawings are worth on larger canvases.
+"""
+
+import argparse
+import json
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from visketch import quadtree, sdf, strokes
+from visketch.data.read import read
+from visketch.data.store import Store
+from visketch.evaluate.recognition import sample
+from visketch.metrics import ink_f1, rank_of
+from visketch.model import ViSketch
+from visketch.objectives.refiner import corrupt
+from visketch.refining import enlarge
+
+EXAMPLE = Path(__file__).parents[1] / "docs/examples/cat.svg"
+SIDES = (128, 256, 512, 1024, 2048, 4096)
+DRAWINGS = {"growing": "ink grows with the side", "small": "the same ink at every side", "dense": "every tile a leaf"}
+TASKS = ("draw", "classify", "refine")
+
+
+def draw(model: ViSketch, drawing: str, side: int) -> Tensor:
+    """The example on a canvas: as wide as it, or always as wide as that of training, in a corner."""
+    shape = model.config.sketch
+    lines = strokes.fit(next(iter(read(EXAMPLE))).lines(), shape.margin)
+    if drawing == "small":
+        lines = tuple(line * (shape.canvas / side) for line in lines)
+    return torch.from_numpy(sdf.field(lines, shape.at(side), side))[None]
+
+
+def refine(model: ViSketch, canvas: Tensor, label: Tensor | None = None) -> Tensor:
+    for frame in model.refine(canvas, torch.tensor([0]) if label is None else label, seeds=range(len(canvas))):
+        canvas = frame.canvas
+    return canvas
+
+
+def leave_nothing_out() -> None:
+    """What it costs to follow the pixels: one transform of the whole canvas, all tiles embedded, all leaves refined."""
+    sdf.BLOCK = max(SIDES)
+    quadtree.inked = lambda canvas, depth: torch.ones(len(canvas), quadtree.first_tile(depth + 1), dtype=torch.bool)
+    quadtree.information = lambda canvas, depth, near: quadtree.inked(canvas, depth).float()
+
+
+def one(model: ViSketch, drawing: str, side: int, runs: int) -> dict:
+    """One drawing on one canvas, in a process that measures no other."""
+    work: dict[str, Callable[[Tensor], object]] = {
+        "draw": lambda _: draw(model, drawing, side),
+        "classify": model.logits,
+        "refine": lambda canvas: refine(model, canvas),
+    }
+    for task in TASKS:
+        work[task](draw(model, "growing", model.config.sketch.canvas))
+    before, row = peak(), {"drawing": drawing, "canvas": side}
+    if drawing == "dense":
+        leave_nothing_out()
+    canvas = draw(model, drawing, side)
+    for task in TASKS:
+        seconds = []
+        for _ in range(runs):
+            start = time.process_time()
+            work[task](canvas)
+            seconds.append(time.process_time() - start)
+        row |= {f"{task}_s": round(statistics.median(seconds), 3), f"{task}_mib": round(peak() - before)}
+    return row | {"leaves": len(model.embed(canvas)[1])}
+
+
+def peak() -> float:
+    """MiB of resident memory, the most that this process has had."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1 << 20 if sys.platform == "darwin" else 1 << 10)
+
+
+def measure(drawing: str, side: int, runs: int, checkpoint: str | None) -> dict:
+    more = ["--checkpoint", checkpoint] if checkpoint else []
+    command = [sys.executable, __file__, "--one", drawing, str(side), "--runs", str(runs), *more]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(f"{drawing} at {side} px: {done.stderr.strip()}")
+    print(f"{drawing} at {side} px", file=sys.stderr)
+    return json.loads(done.stdout)
+
+
+def worth(model: ViSketch, store: Store, side: int, count: int, redrawn: int) -> dict:
+    """Top-1 of test drawings on a canvas, through windows and shrunk to the canvas of training; and ink F1 of `redrawn`
+    of them, made coarse as the refiner's training does it, before and after refining.
+    """
+    sketches = [store[int(row)] for row in sample(store, "test", count)]
+    label = torch.tensor([model.label_of(str(sketch.label)) for sketch in sketches])
+    windows, shrunk = [], []
+    for some, right in zip(torch.arange(count).split(16), label.split(16), strict=True):
+        canvas = model.render([sketches[i] for i in some], side)
+        windows.append(rank_of(model.logits(canvas), right) == 0)
+        small = F.avg_pool2d(canvas[:, None], side // model.config.sketch.canvas)[:, 0]
+        shrunk.append(rank_of(model.logits(small), right) == 0)
+    truth = model.render(sketches[:redrawn], side)
+    coarse = rough(truth, side)
+    pieces = zip(coarse.split(8), label[:redrawn].split(8), strict=True)
+    refined = torch.cat([refine(model, *piece) for piece in pieces])
+    return {
+        "canvas": side,
+        "windows": round(float(torch.cat(windows).float().mean()), 3),
+        "shrunk": round(float(torch.cat(shrunk).float().mean()), 3),
+        "coarse_f1": round(float(ink_f1(coarse > 0, truth > 0).mean()), 3),
+        "refined_f1": round(float(ink_f1(refined > 0, truth > 0).mean()), 3),
+        "steps": steps((refined - truth) * model.config.sketch.clamp * model.config.sketch.canvas, truth),
+    }
+
+
+def rough(truth: Tensor, side: int) -> Tensor:
+    """Shrunk four times, blurred, with noise, and enlarged: see `RefinerObjective.example`."""
+    rng, small = np.random.default_rng(0), F.avg_pool2d(truth[:, None], 4)[:, 0]
+    noise = rng.standard_normal(small.shape, dtype=np.float32)
+    blobs = np.kron(rng.standard_normal((len(small), side // 16, side // 16), dtype=np.float32), np.ones((1, 4, 4)))
+    noise = (noise + blobs).astype(np.float32) * 0.5**0.5 * rng.random((len(small), 1, 1), dtype=np.float32) * 0.15
+    sharp = torch.from_numpy(1 - rng.random(len(small), dtype=np.float32))
+    return enlarge(corrupt(small, torch.from_numpy(noise), sharp), side)
+
+
+def steps(error: Tensor, truth: Tensor, leaf: int = 32, window: int = 128) -> dict[str, float]:
+    """How much the error of the field, in pixels, changes from a pixel to the next: within leaves, and over borders."""
+    found: dict[str, list[Tensor]] = {"within": [], "leaf": [], "window": []}
+    for e, t in ((error, truth), (error.mT, truth.mT)):
+        near = (t.abs() < 1)[..., 1:] & (t.abs() < 1)[..., :-1]
+        right = torch.arange(1, e.shape[-1])
+        window_border, leaf_border = right % window == 0, right % leaf == 0
+        kinds = {"within": ~leaf_border, "leaf": leaf_border & ~window_border, "window": window_border}
+        for kind, columns in kinds.items():
+            found[kind].append(e.diff(dim=-1).abs()[..., columns][near[..., columns]])
+    return {kind: round(float(torch.cat(values).mean()), 3) for kind, values in found.items() if len(torch.cat(values))}
+
+
+def plot(rows: list[dict], path: str) -> None:
+    """Time and memory over the side of the canvas, and time over leaves."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(1, 3, figsize=(12, 4.2), layout="constrained")
+    for drawing, title in DRAWINGS.items():
+        some = [row for row in rows if row["drawing"] == drawing]
+        side, leaves = ([row[key] for row in some] for key in ("canvas", "leaves"))
+        seconds = [sum(row[f"{task}_s"] for task in TASKS) for row in some]
+        memory = [row["refine_mib"] for row in some]
+        for axis, x, y in zip(axes, (side, side, leaves), (seconds, memory, seconds), strict=True):
+            axis.plot(x, y, "o-", label=title, markersize=4)
+    labels = [("canvas side, px", "seconds"), ("canvas side, px", "MiB above the weights"), ("leaves", "seconds")]
+    for axis, (x, y) in zip(axes, labels, strict=True):
+        axis.set(xscale="log", yscale="log", xlabel=x, ylabel=y)
+        axis.grid(alpha=0.3)
+        axis.set_yticks(ticks := (4, 16, 64, 256) if axis is axes[1] else (0.2, 0.5, 1, 2, 5), ticks)
+        axis.minorticks_off()
+    for axis in axes[:2]:
+        axis.set_xticks(SIDES, SIDES)
+    axes[0].set_title("draw, classify and refine one sketch", fontsize=10)
+    axes[1].set_title("peak memory", fontsize=10)
+    axes[2].set_title("the same times over leaves", fontsize=10)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    figure.savefig(path, dpi=100)
+
+
+def show(rows: list[dict], worths: list[dict]) -> None:
+    if rows:
+        print(f"{'drawing':28} {'canvas':>6} {'leaves':>6}", *(f"{f'{task} s':>10} {'MiB':>5}" for task in TASKS))
+    for row in rows:
+        figures = (f"{row[f'{task}_s']:10} {row[f'{task}_mib']:5}" for task in TASKS)
+        print(f"{DRAWINGS[row['drawing']]:28} {row['canvas']:6} {row['leaves']:6}", *figures)
+    for row in worths:
+        over = ", ".join(f"{kind} {value}" for kind, value in row["steps"].items())
+        print(
+            "{canvas:5} px: top-1 {windows} through windows, {shrunk} shrunk; ink F1 {coarse_f1} coarse, {refined_f1} "
+            "refined; steps of its error in pixels: {over}".format(**row, over=over)
+        )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Time and memory over the side of the canvas.")
+    parser.add_argument("--sides", type=int, nargs="*", default=SIDES, help="of the canvas (128 to 4096)")
+    parser.add_argument("--dense", type=int, default=1024, help="the largest side at which nothing is left out (1024)")
+    parser.add_argument("--runs", type=int, default=3, help="the median of so many (3)")
+    parser.add_argument("--data", help="a packed data set: recognise and refine its test drawings too")
+    parser.add_argument("--sketches", type=int, default=200, help="test drawings to recognise (200)")
+    parser.add_argument("--redrawn", type=int, default=16, help="test drawings to refine (16)")
+    parser.add_argument("--worth", type=int, nargs="+", default=[128, 256, 512], help="the sides for them (to 512)")
+    parser.add_argument("--checkpoint", help="a checkpoint's folder, instead of the shipped one")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument("--plot", help="write the plot there")
+    parser.add_argument("--one", nargs=2, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    if options.one:
+        drawing, side = options.one
+        print(json.dumps(one(ViSketch.load(options.checkpoint), drawing, int(side), options.runs)))
+        return
+    rows = [
+        measure(drawing, side, options.runs, options.checkpoint)
+        for drawing in DRAWINGS
+        for side in options.sides
+        if drawing != "dense" or side <= options.dense
+    ]
+    worths = []
+    if options.data:
+        model, store = ViSketch.load(options.checkpoint), Store(options.data)
+        worths = [worth(model, store, side, options.sketches, options.redrawn) for side in options.worth]
+    if options.plot and rows:
+        plot(rows, options.plot)
+    if options.json:
+        print(json.dumps({"runs": options.runs, "rows": rows, "worth": worths}))
+    else:
+        show(rows, worths)
+
+
+if __name__ == "__main__":
+    main()
