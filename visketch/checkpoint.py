@@ -43,13 +43,17 @@ def write_config(folder: Path, config: Config) -> None:
 
 
 def read_config(folder: Path) -> Config:
-    """The configuration, with the labels. Raises VisketchError if the folder is no checkpoint."""
+    """The configuration, with the labels. Raises VisketchError if the folder is no checkpoint.
+
+    How it was trained is left out: a knob of training that another version had is no reason to refuse the weights.
+    """
     path = folder / "config.toml"
     try:
         tree = tomllib.loads(path.read_text())
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         what = error.strerror if isinstance(error, OSError) else "it is not TOML"
         raise VisketchError(f"{folder}: not a checkpoint, {path.name} cannot be read: {what}") from None
+    tree.pop("train", None)
     try:
         return parse(tree, str(path))
     except UsageError as error:  # a broken file, not a wrong request
