@@ -43,15 +43,23 @@ class Plan:
     rank: Int[Tensor, " n"]
     finished: Int[Tensor, "b m"]
     depth: int
+    context: int  # levels that a leaf is shown
 
     @classmethod
-    def make(cls, coarse: Float[Tensor, "b h h"], shape: SketchConfig, waves: Bool[Tensor, " b"]) -> "Plan":
-        """`waves`: which sketches are refined in waves; the others one leaf at a time."""
+    def make(
+        cls, coarse: Float[Tensor, "b h h"], shape: SketchConfig, waves: Bool[Tensor, " b"], context: int | None = None
+    ) -> "Plan":
+        """`waves`: which sketches are refined in waves; the others one leaf at a time. `context`: by default all."""
         leaves = inked_leaves(coarse, shape, shape.depth)
         one_by_one, in_waves = quadtree.ranks(leaves, "one-by-one"), quadtree.ranks(leaves, "waves")
         rank = torch.where(waves[leaves.sketch], in_waves, one_by_one)
         finished = quadtree.finished(leaves, rank, len(coarse), shape.depth)
-        return cls(coarse, leaves, rank, finished, shape.depth)
+        return cls(coarse, leaves, rank, finished, shape.depth, shape.depth if context is None else context)
+
+    @property
+    def kept(self) -> slice:
+        """The context slots that a leaf is shown."""
+        return quadtree.inner(self.depth, self.context)
 
     def coarse_tiles(self) -> Float[Tensor, "b m p p"]:
         return quadtree.tiles(self.coarse, self.depth)
@@ -64,7 +72,7 @@ def shown(
     tiles = torch.cat([plan.coarse_tiles(), quadtree.tiles(refined, plan.depth)], dim=1)
     leaves = plan.leaves[which]
     index, is_refined = mixed_index(leaves, plan.rank[which], plan.finished, plan.depth)
-    return encoder(encoder.embed(tiles), leaves, index, is_refined)
+    return encoder(encoder.embed(tiles), leaves, index, is_refined, plan.kept)
 
 
 @torch.no_grad()
@@ -87,7 +95,7 @@ def draw(
     for rank in plan.rank.unique().tolist():
         turn = (plan.rank == rank).nonzero()[:, 0]
         leaves = plan.leaves[turn]
-        memory = encoder(torch.cat([coarse, refined], dim=1), leaves, index[turn], is_refined[turn])
+        memory = encoder(torch.cat([coarse, refined], dim=1), leaves, index[turn], is_refined[turn], plan.kept)
         codes[turn] = refiner.write(memory, label[leaves.sketch], latents[turn], partial(choose, turn))
         canvas = quadtree.paint(canvas, leaves, vqvae.decode(codes[turn]))
         sketch, tile = (plan.finished == rank).nonzero(as_tuple=True)

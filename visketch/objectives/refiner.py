@@ -75,7 +75,7 @@ class RefinerObjective(Objective):
         shape, settings = self.config.sketch, self.config.train.refiner
         truth = quadtree.tiles(batch["canvas"], shape.depth)
         coarse = enlarge(corrupt(truth[:, 0], batch["noise"], batch["sharp"]), shape.canvas)
-        plan = Plan.make(coarse, shape, batch["waves"])
+        plan = Plan.make(coarse, shape, batch["waves"], self.config.refiner.context)
         chosen = choose(plan.leaves, batch["score"], settings.leaves)
         leaves = plan.leaves[chosen]
         vqvae = self._frozen["vqvae"]
