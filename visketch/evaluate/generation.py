@@ -20,6 +20,7 @@ from visketch.data.store import Store
 from visketch.errors import UsageError
 from visketch.evaluate.judges import Judge, Seen, check, reread
 from visketch.evaluate.verdicts import Reference, Row, Verdicts, measure
+from visketch.metrics import seam
 from visketch.model import ViSketch
 from visketch.quadtree import Order
 from visketch.strokes import Sketch
@@ -71,11 +72,13 @@ class Court:
         self.watch(what, self.done, self.total)
 
     def hear(self, row: str, place: int, canvas: Float[Tensor, "b h h"]) -> None:
-        """Judge sketches of one class."""
+        """Judge sketches of one class; their seams are measured as they were drawn."""
         self.show(row, place, canvas)
-        field = reread(canvas, self.model.config.sketch, self.judge.shape) if self.seen == "picture" else canvas
-        logits, features = self.judge.look(field)
-        self.said[row].append((logits.cpu().numpy(), features.cpu().numpy(), np.full(len(canvas), place)))
+        shape = self.model.config.sketch
+        seams = seam(canvas, shape.tile, shape.near) * shape.clamp / shape.pen
+        field = reread(canvas, shape, self.judge.shape) if self.seen == "picture" else canvas
+        said = (*self.judge.look(field), seams)
+        self.said[row].append((*(part.cpu().numpy() for part in said), np.full(len(canvas), place)))
         self.done += len(canvas)
         self.call(row)
 
