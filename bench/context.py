@@ -53,6 +53,7 @@ def code_loss(folder: Path, sketches: list[Sketch]) -> dict[str, float]:
     return {name: float(np.mean([float(one[name]) for one in found])) for name in ("code loss", "code accuracy")}
 
 
+@torch.inference_mode()
 def worth(model: ViSketch, drawn: Tensor, truth: Tensor, label: Tensor) -> Row:
     """What sketches are worth: seams in shares of the pen, ink near the truth, recognised of all classes."""
     shape = model.config.sketch

@@ -20,7 +20,9 @@ import hatching
 import numpy as np
 import torch
 import torch.nn.functional as F
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from PIL import Image
 from scipy import ndimage
 from scipy.spatial import cKDTree
 from skimage.feature import hessian_matrix, hessian_matrix_eigvals
@@ -76,9 +78,10 @@ def found(way: str, picture: Picture) -> np.ndarray:
     fine = F.interpolate(torch.from_numpy(picture[-1])[None, None], scale_factor=times, mode="bicubic")[0, 0].numpy()
     if way in ("edge", "ink"):
         lines = skeletonize(fine > 0)  # as this program reads anybody's picture
-    else:  # of the distance, what is less than a pixel from a line: else there are crests between dots, too
-        least = (SHAPE.pen / 2 - 0.8 / side) / SHAPE.clamp if way == "centre line" else -0.5
-        lines = crests(fine, 0.6 * times, least)
+    elif way == "centre line":  # less than a pixel from a line: farther away there are crests between dots, too
+        lines = crests(fine, 0.6 * times, least=(SHAPE.pen / 2 - 0.8 / side) / SHAPE.clamp)
+    else:  # a quarter of what a thin line covers of a pixel that it crosses
+        lines = crests(fine, 0.6 * times, least=0.5 * side / SHAPE.canvas - 1)
     rows, columns = np.nonzero(lines)
     return (np.stack([columns, rows], axis=1) + 0.5) / (FINE * SHAPE.canvas)
 
@@ -189,26 +192,27 @@ def plot(path: Path, rows: list[Row]) -> None:
 
 
 def pictures(path: Path, codecs: dict[str, channels.Codec]) -> None:
-    """One of every kind: as ink, and what every way shows, with the lines found in red."""
-    shown = [("canvas", way) for way in WAYS[:4]] + [("shipped codes", "centre line")]
-    shown += [("codes", way) for way in WAYS if codecs]
-    drawn = [(kind, spacing) for kind, spacing in zip(hatching.KINDS, (0.75, 1.5, 1.0, 1.25), strict=True)]
-    figure = Figure(figsize=(1.55 * len(shown), 1.7 * len(drawn)), dpi=100, layout="constrained")
+    """One of every kind, as every way shows it, with the lines found in red."""
+    shown = (
+        [("canvas", way) for way in WAYS[:4]] + [("shipped codes", "centre line")] + [("codes", way) for way in codecs]
+    )
+    drawn = list(zip(hatching.KINDS, (0.75, 2.0, 1.0, 1.5), strict=True))
+    figure = Figure(figsize=(1.5 * len(shown), 1.65 * len(drawn)), dpi=100, layout="constrained")
     for panels, (kind, spacing) in zip(figure.subplots(len(drawn), len(shown)), drawn, strict=True):
         lines = hatching.draw(kind, spacing * SHAPE.pen, np.random.default_rng(5))
         ways = write_down(lines)
         for panel, (what, way) in zip(panels, shown, strict=True):
             picture = looks(way, ways[way], codecs)[what]
-            points = found(way, picture) * SHAPE.canvas - 0.5
+            points = found(way, picture)
             panel.imshow(-picture[-1], cmap="gray", vmin=-1, vmax=1)
-            panel.plot(*points.T, ",", color="red")
+            panel.plot(*(points * SHAPE.canvas - 0.5).T, ",", color="red")
             panel.set_axis_off()
-            panel.set_title(
-                f"F1 {score(points / SHAPE.canvas + 0.5 / SHAPE.canvas, lines, spacing * SHAPE.pen):.2f}", fontsize=7
-            )
+            panel.set_title(f"F1 {score(points, lines, spacing * SHAPE.pen):.2f}", fontsize=7)
     for panel, (what, way) in zip(figure.axes, shown, strict=False):
         panel.set_title(f"{way}\n{'' if what == 'canvas' else what + ', '}{panel.get_title()}", fontsize=7)
-    figure.savefig(path)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    Image.fromarray(np.array(canvas.buffer_rgba())).convert("RGB").quantize(48).save(path, optimize=True)
 
 
 def main() -> None:

@@ -76,8 +76,9 @@ class TestTextures:
         assert textures.score(off, line, 1.0) == 0
         assert textures.score(np.zeros((0, 2)), line, 1.0) == 0
         assert textures.score(np.concatenate([on, off]), line, 1.0) == pytest.approx(2 / 3)
-        assert textures.score(on + [0, 0.9 / 128], line, 1.0) > 0.95
-        assert textures.score(on + [0, 0.9 / 128], line, 2 / 128) == 0, "half the spacing away is nobody's"
+        beside = on + np.array([0, 0.9 / 128])
+        assert textures.score(beside, line, 1.0) > 0.95
+        assert textures.score(beside, line, 2 / 128) == 0, "half the spacing away is nobody's"
 
     def test_channels_are_cut_and_joined(self) -> None:
         pictures = torch.from_numpy(textures.write_down(self.lines)["edge + thin ink"])[None].repeat(2, 1, 1, 1)
