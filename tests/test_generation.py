@@ -15,7 +15,7 @@ from visketch.data.store import Store
 from visketch.errors import UsageError, VisketchError
 from visketch.evaluate import generation
 from visketch.evaluate.generation import COARSE, REFINED, SAMPLES, TRAINING, Settings, Table, table
-from visketch.evaluate.verdicts import Reference, Verdicts, measure, subset
+from visketch.evaluate.verdicts import NOTHING, Cost, Reference, Verdicts, measure, subset
 from visketch.metrics import diversity, frechet, kernel_distance, seam
 from visketch.model import ViSketch
 
@@ -99,10 +99,12 @@ def test_the_judge_sees_fields_as_they_are_or_as_pictures_are_read(model: ViSket
         assert (field - reread).abs().mean() < 0.15, "real drawings look alike both ways"
 
 
-def test_seconds_count_the_coarse_stage(model: ViSketch, store: Store) -> None:
-    real, coarse, *refined = run(model, store, "cat")[0].rows
+def test_seconds_count_the_coarse_stage_and_steps_do_not(model: ViSketch, store: Store) -> None:
+    real, coarse, one_by_one, waves = run(model, store, "cat")[0].rows
     assert real.seconds is None
-    assert all(row.seconds > coarse.seconds > 0 for row in refined)
+    assert all(row.seconds > coarse.seconds > 0 for row in (one_by_one, waves))
+    assert real.steps is coarse.steps is None
+    assert 1 <= waves.steps <= 4 < one_by_one.steps <= 16
 
 
 def test_copies_are_found_out(model: ViSketch, store: Store, home: Path) -> None:
@@ -170,20 +172,20 @@ class TestMeasure:
 
     def test_shares(self) -> None:
         """Of the two classes asked for, the judge's 3 and 1, half of each come first; of all four one in eight."""
-        row = measure("a", self.said, np.array([3, 1]), Reference(self.training, 0), 4, None, 0)
+        row = measure("a", self.said, np.array([3, 1]), Reference(self.training, 0), 4, NOTHING, 0)
         assert (row.top1_among.value, row.top3_among.value, row.top1.value) == (0.5, 1, 1 / 8)
         assert 0 <= row.top1_among.low < 0.5 < row.top1_among.high <= 1
 
     def test_shares_of_every_class(self) -> None:
         """The judge's best of 3 and 1 is 1, 3, 3, 1 of the sketches of either class; its best of all is right once."""
-        row = measure("a", self.said, np.array([3, 1]), Reference(self.training, 0), 4, None, 0)
+        row = measure("a", self.said, np.array([3, 1]), Reference(self.training, 0), 4, NOTHING, 0)
         assert [one.top1_among.value for one in row.by_class] == [0.5, 0.5]
         assert [one.top1.value for one in row.by_class] == [0, 1 / 4]
 
     def test_distances(self) -> None:
         reference = Reference(self.training, 0)
         assert len(reference.even) == 6
-        row = measure("a", self.said, np.array([3, 1]), reference, 4, 1.5, 0)
+        row = measure("a", self.said, np.array([3, 1]), reference, 4, Cost(1.5, 3.0), 0)
         assert row.fid.value == pytest.approx(frechet(self.said.features, reference.even))
         assert row.kid.value == pytest.approx(kernel_distance(self.said.features, reference.even)[0])
         assert row.diversity.value == diversity(self.said.features, self.said.place)
@@ -198,7 +200,7 @@ class TestMeasure:
         training, rows = np.repeat([0, 1], 200), np.repeat([0, 1], 150)
         reference = Reference(Verdicts(np.zeros((400, 2)), rng.normal(size=(400, 8)), np.zeros(400), training), 0)
         said = Verdicts(np.zeros((300, 2)), rng.normal(size=(300, 8)), np.zeros(300), rows)
-        few, many = (measure("a", said, np.array([0, 1]), reference, each, None, 0).fid.value for each in (10, 150))
+        few, many = (measure("a", said, np.array([0, 1]), reference, each, NOTHING, 0).fid.value for each in (10, 150))
         alone = [frechet(said.features[subset(said.place, 10, seed)], reference.even) for seed in range(50)]
         assert few > 3 * many
         assert few == pytest.approx(np.mean(alone), rel=0.15)

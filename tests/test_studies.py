@@ -24,15 +24,14 @@ PEN = textures.SHAPE.pen
 class TestHatching:
     @pytest.mark.parametrize("kind", hatching.KINDS)
     def test_draws_within_its_outlines_and_the_same_for_the_same_seed(self, kind: str) -> None:
-        lines, again = (hatching.draw(kind, 2 * PEN, np.random.default_rng(3)) for _ in range(2))
-        assert all(np.array_equal(one, other) for one, other in zip(lines, again, strict=True))
-        outlines = [line for line in lines if len(line) == 65]
-        assert len(outlines) == (2 if kind == "mixture" else 1)
-        middles = np.stack([line.mean(axis=0) for line in lines if len(line) < 65])
+        drawing, again = (hatching.draw(kind, 2 * PEN, np.random.default_rng(3)) for _ in range(2))
+        assert all(np.array_equal(one, other) for one, other in zip(drawing.lines, again.lines, strict=True))
+        assert len(drawing.outlines) == (2 if kind == "mixture" else 1)
+        middles = np.stack([line.mean(axis=0) for line in drawing.texture])
         assert len(middles) > 5
-        assert np.any([hatching.within(shape, middles) for shape in outlines], axis=0).all()
-        assert np.concatenate(lines).min() > 0
-        assert np.concatenate(lines).max() < 1
+        assert np.any([hatching.within(shape, middles) for shape in drawing.outlines], axis=0).all()
+        assert np.concatenate(drawing.lines).min() > 0
+        assert np.concatenate(drawing.lines).max() < 1
 
     def test_keeps_its_distance(self) -> None:
         shape = hatching.outline(np.random.default_rng(0), (0.5, 0.5), 0.4)
@@ -51,10 +50,10 @@ class TestHatching:
 
 
 class TestTextures:
-    lines = hatching.draw("hatching", PEN, np.random.default_rng(0))
+    drawing = hatching.draw("hatching", PEN, np.random.default_rng(0))
 
     def test_edge_and_centre_line_are_one_outside_the_ink_and_two_within(self) -> None:
-        ways = textures.write_down(self.lines)
+        ways = textures.write_down(self.drawing)
         edge, centre = ways["edge"][0], ways["centre line"][0]
         assert np.abs(edge - centre)[centre < -0.1].max() < 0.06, "half a pixel of the fine grid"
         assert edge.max() > 2 * centre.max(), "the ink's edge is far where lines merge, a line never is"
@@ -62,26 +61,29 @@ class TestTextures:
 
     def test_merged_lines_are_found_in_all_but_edge_and_ink(self) -> None:
         f1 = {
-            way: textures.score(textures.found(way, picture), self.lines, PEN)
-            for way, picture in textures.write_down(self.lines).items()
+            way: textures.score(textures.found(way, picture), self.drawing, PEN)
+            for way, picture in textures.write_down(self.drawing).items()
         }
         assert set(f1) == set(textures.WAYS)
         assert max(f1["edge"], f1["ink"]) < 0.5 < 0.98 < min(f1["centre line"], f1["thin ink"])
 
     def test_score_is_f1(self) -> None:
-        line = (np.array([[0.2, 0.5], [0.8, 0.5]], np.float32),)
+        line = hatching.Drawing((), (np.array([[0.2, 0.5], [0.8, 0.5]], np.float32),))
         along = np.linspace(0.2, 0.8, 200)
         on, off = np.stack([along, np.full(200, 0.5)], 1), np.stack([along, np.full(200, 0.6)], 1)
         assert textures.score(on, line, 1.0) == 1
         assert textures.score(off, line, 1.0) == 0
         assert textures.score(np.zeros((0, 2)), line, 1.0) == 0
         assert textures.score(np.concatenate([on, off]), line, 1.0) == pytest.approx(2 / 3)
+        outlined = hatching.Drawing((np.array([[0.2, 0.6], [0.8, 0.6]], np.float32),), line.texture)
+        assert textures.score(np.concatenate([on, off]), outlined, 1.0) == 1
+        assert textures.score(off, outlined, 1.0) == 0
         beside = on + np.array([0, 0.9 / 128])
         assert textures.score(beside, line, 1.0) > 0.95
         assert textures.score(beside, line, 2 / 128) == 0, "half the spacing away is nobody's"
 
     def test_channels_are_cut_and_joined(self) -> None:
-        pictures = torch.from_numpy(textures.write_down(self.lines)["edge + thin ink"])[None].repeat(2, 1, 1, 1)
+        pictures = torch.from_numpy(textures.write_down(self.drawing)["edge + thin ink"])[None].repeat(2, 1, 1, 1)
         codec = channels.train(pictures, textures.SHAPE, steps=2)
 
         class Mirror(torch.nn.Module):

@@ -42,6 +42,17 @@ class Measure:
 
 
 @dataclass(frozen=True)
+class Cost:
+    """What a sketch takes; None where it was not drawn here, or not refined."""
+
+    seconds: float | None  # from its class on
+    steps: float | None  # of refining, which all sketches of a batch take together
+
+
+NOTHING = Cost(None, None)
+
+
+@dataclass(frozen=True)
 class OfClass:
     """The sketches of one class alone."""
 
@@ -61,7 +72,8 @@ class Row:
     diversity: Measure
     nearest: Measure  # mean distance to the nearest training drawing
     seam: Measure  # how far the field jumps where leaves meet, in shares of the pen's width: of a drawing 0
-    seconds: float | None  # a sketch, from its class on; None where none was drawn
+    seconds: float | None  # these two as in Cost
+    steps: float | None
     by_class: list[OfClass]  # in the order in which they were asked for
 
 
@@ -75,7 +87,7 @@ class Reference:
 
 
 def measure(
-    row: str, said: Verdicts, classes: np.ndarray, reference: Reference, each: int, seconds: float | None, seed: int
+    row: str, said: Verdicts, classes: np.ndarray, reference: Reference, each: int, cost: Cost, seed: int
 ) -> Row:
     """`classes`: the judge's numbers of those asked for. `each`: how many sketches of a class FID is taken of."""
     features, place = said.features, said.place
@@ -106,7 +118,8 @@ def measure(
         Measure(varied(every), error(varied)),
         mean(nearest(features, reference.all)),
         mean(said.seam),
-        seconds,
+        cost.seconds,
+        cost.steps,
         [of_class(said.logits[place == number], classes, number, seed) for number in range(len(classes))],
     )
 
