@@ -1,5 +1,7 @@
 """Drawings of texture, which quick doodles have none of: outlines filled with hatching, cross-hatching or stippling."""
 
+from typing import NamedTuple
+
 import numpy as np
 from scipy.spatial import cKDTree
 
@@ -8,18 +10,29 @@ Lines = tuple[np.ndarray, ...]
 KINDS = ("hatching", "cross-hatching", "stippling", "mixture")
 
 
-def draw(kind: str, spacing: float, rng: np.random.Generator) -> Lines:
-    """Centre lines in the unit square; a dot is a line of one point. `spacing`: between lines, and dots at least."""
+class Drawing(NamedTuple):
+    """Centre lines in the unit square; a dot is a line of one point."""
+
+    outlines: Lines
+    texture: Lines
+
+    @property
+    def lines(self) -> Lines:
+        return self.outlines + self.texture
+
+
+def draw(kind: str, spacing: float, rng: np.random.Generator) -> Drawing:
+    """`spacing`: from line to line, and from dot to dot at least."""
     if kind == "mixture":  # side by side, so that a tile has both
         near, far = outline(rng, (0.33, 0.36), 0.26), outline(rng, (0.67, 0.64), 0.26)
-        return near, *hatch(near, spacing, rng.uniform(0, np.pi), rng), far, *stipple(far, spacing, rng)
+        return Drawing((near, far), hatch(near, spacing, rng.uniform(0, np.pi), rng) + stipple(far, spacing, rng))
     shape, angle = outline(rng, (0.5, 0.5), 0.42), rng.uniform(0, np.pi)
     if kind == "stippling":
-        return shape, *stipple(shape, spacing, rng)
+        return Drawing((shape,), stipple(shape, spacing, rng))
     lines = hatch(shape, spacing, angle, rng)
     if kind == "cross-hatching":
         lines += hatch(shape, spacing, angle + rng.uniform(np.pi / 3, 2 * np.pi / 3), rng)
-    return shape, *lines
+    return Drawing((shape,), lines)
 
 
 def outline(rng: np.random.Generator, centre: tuple[float, float], radius: float) -> np.ndarray:

@@ -41,10 +41,10 @@ THIN = 1 / 4  # of the pen: one pixel
 Picture = np.ndarray  # (channels h h), each in [-1, 1]
 
 
-def write_down(lines: hatching.Lines) -> dict[str, Picture]:
+def write_down(drawing: hatching.Drawing) -> dict[str, Picture]:
     """A drawing in every way that is compared."""
-    centre = sdf.field(lines, SHAPE, SHAPE.canvas)
-    fine = sdf.field(lines, SHAPE, FINE * SHAPE.canvas) * SHAPE.clamp  # from here on a share of the canvas
+    centre = sdf.field(drawing.lines, SHAPE, SHAPE.canvas)
+    fine = sdf.field(drawing.lines, SHAPE, FINE * SHAPE.canvas) * SHAPE.clamp  # from here on a share of the canvas
     inked, thin = fine > 0, fine > SHAPE.pen / 2 * (1 - THIN)
     edge = (ndimage.distance_transform_edt(inked) - ndimage.distance_transform_edt(~inked)) / inked.shape[0]
     edge = np.clip(pooled(edge, 2, FINE // 2 - 1) / SHAPE.clamp, -1, 1)
@@ -86,42 +86,52 @@ def found(way: str, picture: Picture) -> np.ndarray:
     return (np.stack([columns, rows], axis=1) + 0.5) / (FINE * SHAPE.canvas)
 
 
-def score(points: np.ndarray, lines: hatching.Lines, spacing: float) -> float:
-    """F1 of points found and points on the true lines. Within a pixel of the canvas is a hit, or within a quarter of
-    the spacing if that is less: anywhere among lines two pixels apart is within a pixel of one.
+def score(points: np.ndarray, drawing: hatching.Drawing, spacing: float) -> float:
+    """F1 of points found and points on the lines of the texture. Within a pixel of the canvas is a hit, or within a
+    quarter of the spacing if that is less: anywhere among lines two pixels apart is within a pixel of one.
+
+    What lies within a pen of an outline does not count: anybody finds outlines, and they are long.
     """
-    near = min(1 / SHAPE.canvas, spacing / 4)
-    truth = strokes.sample(lines, spacing=0.25 / SHAPE.canvas)
-    if not len(points):
-        return 0.0
+    near, truth = min(1 / SHAPE.canvas, spacing / 4), sampled(drawing.texture)
+    if drawing.outlines:
+        outline = cKDTree(sampled(drawing.outlines))
+        points, truth = (some[outline.query(some)[0] > SHAPE.pen] for some in (points, truth))
+    if not len(points) or not len(truth):
+        return float(len(points) == len(truth))
     precision = np.mean(cKDTree(truth).query(points)[0] <= near)
     recall = np.mean(cKDTree(points).query(truth)[0] <= near)
     return float(2 * precision * recall / max(precision + recall, 1e-9))
 
 
 WAYS = ("edge", "centre line", "ink", "thin ink", "edge + thin ink")
+
+
+def sampled(lines: hatching.Lines) -> np.ndarray:
+    return strokes.sample(lines, spacing=0.25 / SHAPE.canvas)
+
+
 Row = dict[str, Any]  # what was seen of which drawing, and the F1 of the lines found in it
 
 
-def textures(drawings: int, seed: int) -> list[tuple[str, float, hatching.Lines]]:
+def textures(drawings: int, seed: int) -> list[tuple[str, float, hatching.Drawing]]:
     """So many of every kind and spacing, the spacing in pens."""
     rng = np.random.default_rng(seed)
     every = product(range(drawings), hatching.KINDS, SPACINGS)
     return [(kind, spacing, hatching.draw(kind, spacing * SHAPE.pen, rng)) for _, kind, spacing in every]
 
 
-def real(data: Path, split: str, count: int) -> list[hatching.Lines]:
+def real(data: Path, split: str, count: int) -> list[hatching.Drawing]:
     """Doodles, an even sample."""
     store = Store.open(data)
     rows = store.rows(split)[:: max(1, len(store.rows(split)) // count)][:count]
-    return [strokes.fit(store[int(row)].lines(), SHAPE.margin) for row in rows]
+    return [hatching.Drawing((), strokes.fit(store[int(row)].lines(), SHAPE.margin)) for row in rows]
 
 
 def train(steps: int, data: Path) -> dict[str, channels.Codec]:
     """One for each way, trained alike on half textures and half doodles."""
-    drawings = [lines for *_, lines in textures(8, seed=1)]
+    drawings = [drawing for *_, drawing in textures(8, seed=1)]
     drawings += real(data, "train", len(drawings))
-    pool = [write_down(lines) for lines in drawings]
+    pool = [write_down(drawing) for drawing in drawings]
     return {way: channels.train(torch.from_numpy(np.stack([ways[way] for ways in pool])), SHAPE, steps) for way in WAYS}
 
 
@@ -149,13 +159,13 @@ def looks(way: str, picture: Picture, codecs: dict[str, channels.Codec]) -> dict
     return seen
 
 
-def measure(drawn: list[tuple[str, float, hatching.Lines]], codecs: dict[str, channels.Codec]) -> list[Row]:
+def measure(drawn: list[tuple[str, float, hatching.Drawing]], codecs: dict[str, channels.Codec]) -> list[Row]:
     """A row for every drawing, every way of writing it down, and every look at that."""
     rows = []
-    for kind, spacing, lines in drawn:
-        for way, picture in write_down(lines).items():
+    for kind, spacing, drawing in drawn:
+        for way, picture in write_down(drawing).items():
             for what, shown in looks(way, picture, codecs).items():
-                f1 = score(found(way, shown), lines, spacing * SHAPE.pen)
+                f1 = score(found(way, shown), drawing, spacing * SHAPE.pen)
                 rows.append({"seen": what, "way": way, "kind": kind, "spacing": spacing, "f1": f1})
     return rows
 
@@ -199,15 +209,15 @@ def pictures(path: Path, codecs: dict[str, channels.Codec]) -> None:
     drawn = list(zip(hatching.KINDS, (0.75, 2.0, 1.0, 1.5), strict=True))
     figure = Figure(figsize=(1.5 * len(shown), 1.65 * len(drawn)), dpi=100, layout="constrained")
     for panels, (kind, spacing) in zip(figure.subplots(len(drawn), len(shown)), drawn, strict=True):
-        lines = hatching.draw(kind, spacing * SHAPE.pen, np.random.default_rng(5))
-        ways = write_down(lines)
+        drawing = hatching.draw(kind, spacing * SHAPE.pen, np.random.default_rng(5))
+        ways = write_down(drawing)
         for panel, (what, way) in zip(panels, shown, strict=True):
             picture = looks(way, ways[way], codecs)[what]
             points = found(way, picture)
             panel.imshow(-picture[-1], cmap="gray", vmin=-1, vmax=1)
             panel.plot(*(points * SHAPE.canvas - 0.5).T, ",", color="red")
             panel.set_axis_off()
-            panel.set_title(f"F1 {score(points, lines, spacing * SHAPE.pen):.2f}", fontsize=7)
+            panel.set_title(f"F1 {score(points, drawing, spacing * SHAPE.pen):.2f}", fontsize=7)
     for panel, (what, way) in zip(figure.axes, shown, strict=False):
         panel.set_title(f"{way}\n{'' if what == 'canvas' else what + ', '}{panel.get_title()}", fontsize=7)
     canvas = FigureCanvasAgg(figure)
@@ -227,7 +237,7 @@ def main() -> None:
     torch.set_num_threads(1)
     codecs = train(options.steps, options.data) if options.steps else {}
     rows = measure(textures(options.drawings, seed=2), codecs)
-    doodles = measure([("doodle", 4.0, lines) for lines in real(options.data, "test", 48)], codecs) if codecs else []
+    doodles = measure([("doodle", 4.0, one) for one in real(options.data, "test", 48)], codecs) if codecs else []
     if options.plot:
         plot(options.plot, rows)
     if options.pictures:
