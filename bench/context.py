@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from einops import rearrange
 from matplotlib.figure import Figure
 from torch import Tensor
 
@@ -24,6 +25,7 @@ from visketch.data.store import Store
 from visketch.evaluate.judges import OwnJudge, reread
 from visketch.metrics import ink_f1, rank_of, seam
 from visketch.model import ViSketch
+from visketch.models.vqvae import VQVAE
 from visketch.quadtree import Order
 from visketch.refining import enlarge, inked_leaves
 from visketch.strokes import Sketch
@@ -79,6 +81,16 @@ def refined(model: ViSketch, coarse: Tensor, label: Tensor, order: Order) -> tup
     return torch.cat(drawn), 1000 * (time.process_time() - begin) / len(coarse)
 
 
+def borderless(vqvae: VQVAE, drawn: Tensor, depth: int) -> Tensor:
+    """Read back from the same codes as leaf by leaf, but decoded side by side: at a border the decoder sees both."""
+    tiles = quadtree.cut(drawn, depth)
+    latents = vqvae.codebook.lookup(vqvae.encode(tiles.flatten(0, 1)))
+    side = int(latents.shape[1] ** 0.5)
+    maps = rearrange(latents, "(b z) (p q) w -> (b w) z p q", b=len(drawn), p=side)
+    whole = rearrange(quadtree.join(maps), "(b w) p q -> b (p q) w", b=len(drawn))
+    return torch.cat([vqvae.draw(some) for some in whole.split(BATCH)])
+
+
 def measure(folders: list[Path], sketches: list[Sketch]) -> list[Row]:
     model = ViSketch.load(folders[0])
     shape, vqvae = model.config.sketch, model.part("vqvae")
@@ -90,7 +102,9 @@ def measure(folders: list[Path], sketches: list[Sketch]) -> list[Row]:
     with torch.inference_mode():
         codes = vqvae.encode(tiles[leaves.sketch, leaves.tile])
         best = quadtree.paint(torch.full_like(truth, -1), leaves, vqvae.decode(codes))
-    given = {"enlarged, not refined": coarse, "its own codes": best, "the drawing itself": truth}
+        side_by_side = borderless(vqvae, truth, shape.depth)
+    given = {"enlarged, not refined": coarse, "its own codes": best}
+    given |= {"its own codes, borderless": side_by_side, "the drawing itself": truth}
     rows = [{"row": name} | worth(model, drawn, truth, label) for name, drawn in given.items()]
     for folder in folders:
         model = ViSketch.load(folder)

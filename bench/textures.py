@@ -182,7 +182,7 @@ COLOURS = dict(zip(WAYS, ("#999999", "#3070b0", "#222222", "#60b0a0", "#e0a030")
 def plot(path: Path, rows: list[Row]) -> None:
     """F1 against spacing, a panel a look and a curve a way."""
     shown = [what for what in LOOKS if any(row["seen"] == what for row in rows)]
-    figure = Figure(figsize=(4 * len(shown), 3.4), dpi=100, layout="constrained")
+    figure = Figure(figsize=(3.6 * len(shown) + 2, 3.2), dpi=100, layout="constrained")
     for panel, what in zip(figure.subplots(1, len(shown), sharey=True), shown, strict=True):
         for way, colour in COLOURS.items():
             f1 = [mean(rows, seen=what, way=way, spacing=spacing) for spacing in SPACINGS]
@@ -197,7 +197,7 @@ def plot(path: Path, rows: list[Row]) -> None:
         panel.minorticks_off()
         panel.spines[["top", "right"]].set_visible(False)
     figure.axes[0].set_ylabel("F1 of the lines found")
-    figure.axes[0].legend(fontsize=8, frameon=False)
+    figure.legend(*figure.axes[0].get_legend_handles_labels(), fontsize=8, frameon=False, loc="outside right center")
     figure.savefig(path)
 
 

@@ -97,13 +97,14 @@ class TestTextures:
 def test_context_measures_every_checkpoint_in_both_orders(tmp_path: Path) -> None:
     folders = [parts.write_checkpoint(tmp_path / str(n), parts.small(f"refiner.context={n}")) for n in (0, 2)]
     rows = context.measure(folders, drawings.draw_many(6, labels=parts.LABELS))
-    assert [row["row"] for row in rows[:3]] == ["enlarged, not refined", "its own codes", "the drawing itself"]
-    assert [(row["context"], row["slots"], row["order"]) for row in rows[3:]] == [
+    given = ["enlarged, not refined", "its own codes", "its own codes, borderless", "the drawing itself"]
+    assert [row["row"] for row in rows[:4]] == given
+    assert [(row["context"], row["slots"], row["order"]) for row in rows[4:]] == [
         (levels, slots, order) for levels, slots in ((0, 1), (2, 19)) for order in context.ORDERS
     ]
-    assert rows[2]["ink f1"] == 1
+    assert rows[3]["ink f1"] == 1
     assert rows[0]["seam"] == pytest.approx(0, abs=1e-5)
-    for row in rows[3:]:
+    for row in rows[4:]:
         assert row["code loss"] > 0
         assert 0 <= row["code accuracy"] < 0.5
     context.plot(tmp_path / "plot.png", rows)
