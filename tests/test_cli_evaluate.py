@@ -1,6 +1,7 @@
 """`visketch evaluate vqvae` and `generate`: their tables for people and for programs, and what they refuse."""
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from commands import one_line, visketch
 from PIL import Image
 
-from visketch.cli.evaluate.generate import measure
+from visketch.cli.evaluate.generate import measure, percent
 from visketch.data.store import Store
 from visketch.evaluate.generation import REFINED
 from visketch.evaluate.verdicts import Measure
@@ -39,8 +40,8 @@ class TestGenerate:
         return ("evaluate", "generate", "--data", store.path, "--checkpoint", folder, "-n", 4)
 
     def test_json_tells_all(self, words: tuple[object, ...], store: Store, tmp_path: Path) -> None:
-        sheet = tmp_path / "new" / "table.png"
-        more = ("--seed", 3, "--samples", store.path.parent / "in/train", "--sheet", sheet, "--json")
+        sheet, plot = tmp_path / "new" / "table.png", tmp_path / "new" / "plot.png"
+        more = ("--seed", 3, "--samples", store.path.parent / "in/train", "--sheet", sheet, "--plot", plot, "--json")
         result = visketch(*words, *more)
         assert result.exit_code == 0, result.output
         said = json.loads(result.stdout)
@@ -55,7 +56,10 @@ class TestGenerate:
         for row in said["rows"]:
             assert 0 <= row["top1"]["low"] <= row["top1"]["value"] <= row["top1"]["high"] <= 1
             assert row["top1_among"]["value"] <= row["top3_among"]["value"] == 1
-            assert {"value", "error"} == set(row["fid"]) == set(row["kid"])
+            assert {"value", "error"} == set(row["fid"]) == set(row["kid"]) == set(row["seam"])
+            assert list(row["by_class"]) == list(parts.LABELS)
+            shares = [one["top1"]["value"] for one in row["by_class"].values()]
+            assert np.mean(shares) == pytest.approx(row["top1"]["value"]), "as many of each class"
         real, samples, *_ = said["rows"]
         assert (real["diversity_of_real"], real["nearest_of_real"], real["fid"]["error"]) == (1, 1, None)
         assert samples["nearest_of_real"] < 0.01, "they are training drawings"
@@ -64,6 +68,9 @@ class TestGenerate:
             assert picture.width > 3 * 2 * 96
             assert json.loads(picture.info["Description"])["seed"] == 3
             assert np.asarray(picture).min() < 60, "there is ink on it"
+        with Image.open(plot) as picture:
+            assert picture.size == (1000, 620)
+            assert len(np.unique(np.asarray(picture).reshape(-1, 4), axis=0)) > 5, "a colour a row"
 
     def test_people_get_two_tables_in_120_columns(self, words: tuple[object, ...]) -> None:
         result = visketch(*words, "--class", "cat", "--class", "star", env={"COLUMNS": "120"})
@@ -83,9 +90,17 @@ class TestGenerate:
         one_line(visketch(*words, "--split", "train"), 2, "--split")
         one_line(visketch(*words, "--sheet", tmp_path), 2, ".png")
         one_line(visketch(*words, "--sheet", "a.jpg"), 2, "PNG")
+        one_line(visketch(*words, "--plot", tmp_path), 2, ".png")
         one_line(visketch(*words, "--judge", tmp_path), 1, "no checkpoint there")
         one_line(visketch(*words, "--samples", tmp_path, "--class", "cat"), 1, "cat.ndjson", "no such file")
         one_line(visketch(*words, "-n", 1), 2, "number")
+
+    def test_plots_where_there_is_matplotlib(self, words: tuple[object, ...], monkeypatch, tmp_path: Path) -> None:
+        monkeypatch.delitem(sys.modules, "visketch.cli.evaluate.chart", raising=False)
+        monkeypatch.delattr("visketch.cli.evaluate.chart", raising=False)
+        for module in ("matplotlib.axes", "matplotlib.figure"):
+            monkeypatch.setitem(sys.modules, module, None)
+        one_line(visketch(*words, "--plot", tmp_path / "plot.png"), 2, "pip install 'visketch[evaluate]'")
 
 
 class TestVQVAE:
@@ -135,3 +150,8 @@ class TestVQVAE:
 )
 def test_a_measure_has_the_digits_that_its_error_allows(value, error, unit, said) -> None:
     assert measure(Measure(value, error), unit) == said
+
+
+def test_a_percentage_has_one_digit_and_no_sign_without_one() -> None:
+    said = [percent(Measure(value, error)) for value, error in ((0.1597, 0.004), (-7e-10, 3e-10), (-0.0022, None))]
+    assert said == ["16.0 ± 0.4", "0.0 ± 0.0", "-0.2"]

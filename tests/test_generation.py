@@ -15,8 +15,8 @@ from visketch.data.store import Store
 from visketch.errors import UsageError, VisketchError
 from visketch.evaluate import generation
 from visketch.evaluate.generation import COARSE, REFINED, SAMPLES, TRAINING, Settings, Table, table
-from visketch.evaluate.verdicts import Reference, Verdicts, measure, subset
-from visketch.metrics import diversity, frechet, kernel_distance
+from visketch.evaluate.verdicts import NOTHING, Cost, Reference, Verdicts, measure, subset
+from visketch.metrics import diversity, frechet, kernel_distance, seam
 from visketch.model import ViSketch
 
 REAL = "real drawings (test)"
@@ -99,16 +99,30 @@ def test_the_judge_sees_fields_as_they_are_or_as_pictures_are_read(model: ViSket
         assert (field - reread).abs().mean() < 0.15, "real drawings look alike both ways"
 
 
-def test_seconds_count_the_coarse_stage(model: ViSketch, store: Store) -> None:
-    real, coarse, *refined = run(model, store, "cat")[0].rows
+def test_seconds_count_the_coarse_stage_and_steps_do_not(model: ViSketch, store: Store) -> None:
+    real, coarse, one_by_one, waves = run(model, store, "cat")[0].rows
     assert real.seconds is None
-    assert all(row.seconds > coarse.seconds > 0 for row in refined)
+    assert all(row.seconds > coarse.seconds > 0 for row in (one_by_one, waves))
+    assert real.steps is coarse.steps is None
+    assert 1 <= waves.steps <= 4 < one_by_one.steps <= 16
 
 
 def test_copies_are_found_out(model: ViSketch, store: Store, home: Path) -> None:
     _, copies, coarse, *_ = run(model, store, samples=home / "in/train")[0].rows
     assert copies.nearest.value == pytest.approx(0, abs=1e-6)
     assert coarse.nearest.value > 0.1
+
+
+def test_seams_are_those_of_the_fields_as_drawn(model: ViSketch, store: Store) -> None:
+    found, drawn, _ = run(model, store, "cat", settings={"seen": "picture"})
+    shape = model.config.sketch
+    for row in found.rows:
+        canvas = drawn[row.row, 0]
+        expected = seam(canvas, shape.tile, shape.near).mean() * shape.clamp / shape.pen
+        assert row.seam.value == pytest.approx(float(expected), abs=1e-6)
+    _, coarse, *refined = found.rows
+    assert abs(coarse.seam.value) < 1e-3
+    assert all(abs(row.seam.value) > 0.1 for row in refined), "random parts see to that"
 
 
 def test_progress_is_told_by_the_row(model: ViSketch, store: Store) -> None:
@@ -149,33 +163,44 @@ class TestMeasure:
     said = Verdicts(
         logits=np.array([[9, 3, 2, 1], [9, 1, 2, 3], [9, 1, 2, 3], [0, 3, 2, 1.0]] * 2),
         features=np.random.default_rng(0).normal(size=(8, 3)),
+        seam=np.arange(8) / 10,
         place=np.repeat([0, 1], 4),
     )
-    training = Verdicts(np.zeros((9, 4)), np.random.default_rng(1).normal(size=(9, 3)), np.repeat([0, 1], [6, 3]))
+    training = Verdicts(
+        np.zeros((9, 4)), np.random.default_rng(1).normal(size=(9, 3)), np.zeros(9), np.repeat([0, 1], [6, 3])
+    )
 
     def test_shares(self) -> None:
         """Of the two classes asked for, the judge's 3 and 1, half of each come first; of all four one in eight."""
-        row = measure("a", self.said, np.array([3, 1]), Reference(self.training, 0), 4, None, 0)
+        row = measure("a", self.said, np.array([3, 1]), Reference(self.training, 0), 4, NOTHING, 0)
         assert (row.top1_among.value, row.top3_among.value, row.top1.value) == (0.5, 1, 1 / 8)
         assert 0 <= row.top1_among.low < 0.5 < row.top1_among.high <= 1
+
+    def test_shares_of_every_class(self) -> None:
+        """The judge's best of 3 and 1 is 1, 3, 3, 1 of the sketches of either class; its best of all is right once."""
+        row = measure("a", self.said, np.array([3, 1]), Reference(self.training, 0), 4, NOTHING, 0)
+        assert [one.top1_among.value for one in row.by_class] == [0.5, 0.5]
+        assert [one.top1.value for one in row.by_class] == [0, 1 / 4]
 
     def test_distances(self) -> None:
         reference = Reference(self.training, 0)
         assert len(reference.even) == 6
-        row = measure("a", self.said, np.array([3, 1]), reference, 4, 1.5, 0)
+        row = measure("a", self.said, np.array([3, 1]), reference, 4, Cost(1.5, 3.0), 0)
         assert row.fid.value == pytest.approx(frechet(self.said.features, reference.even))
         assert row.kid.value == pytest.approx(kernel_distance(self.said.features, reference.even)[0])
         assert row.diversity.value == diversity(self.said.features, self.said.place)
         apart = np.linalg.norm(self.said.features[:, None] - self.training.features, axis=2)
         assert row.nearest.value == pytest.approx(apart.min(axis=1).mean())
-        assert all(found.error > 0 for found in (row.fid, row.kid, row.diversity, row.nearest))
+        assert row.seam.value == pytest.approx(0.35)
+        assert all(found.error > 0 for found in (row.fid, row.kid, row.diversity, row.nearest, row.seam))
 
     def test_a_larger_row_is_measured_at_the_size_of_the_smallest(self) -> None:
         """Or FID, which is the smaller the more sketches there are, would flatter it."""
         rng = np.random.default_rng(0)
-        reference = Reference(Verdicts(np.zeros((400, 2)), rng.normal(size=(400, 8)), np.repeat([0, 1], 200)), 0)
-        said = Verdicts(np.zeros((300, 2)), rng.normal(size=(300, 8)), np.repeat([0, 1], 150))
-        few, many = (measure("a", said, np.array([0, 1]), reference, each, None, 0).fid.value for each in (10, 150))
+        training, rows = np.repeat([0, 1], 200), np.repeat([0, 1], 150)
+        reference = Reference(Verdicts(np.zeros((400, 2)), rng.normal(size=(400, 8)), np.zeros(400), training), 0)
+        said = Verdicts(np.zeros((300, 2)), rng.normal(size=(300, 8)), np.zeros(300), rows)
+        few, many = (measure("a", said, np.array([0, 1]), reference, each, NOTHING, 0).fid.value for each in (10, 150))
         alone = [frechet(said.features[subset(said.place, 10, seed)], reference.even) for seed in range(50)]
         assert few > 3 * many
         assert few == pytest.approx(np.mean(alone), rel=0.15)

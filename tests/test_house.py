@@ -57,6 +57,7 @@ DOORS = {
     "peft": "visketch.language",
     "typer": "visketch.cli",
     "rich": "visketch.cli",
+    "matplotlib": "visketch.cli.evaluate.chart",
     "torchvision": "nobody: it breaks diffusers when its build does not match torch's",
 }
 

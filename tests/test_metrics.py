@@ -2,12 +2,15 @@
 
 import itertools
 
+import drawings
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from visketch import quadtree, sdf
+from visketch.config import SketchConfig
 from visketch.metrics import (
     diversity,
     frechet,
@@ -17,8 +20,10 @@ from visketch.metrics import (
     kernel_distance,
     nearest,
     rank_of,
+    seam,
     spread,
 )
+from visketch.refining import enlarge
 
 
 def root(matrix: np.ndarray) -> np.ndarray:
@@ -183,3 +188,58 @@ def test_ink_f1_forgives_a_pixel_but_not_a_diagonal_one() -> None:
     truth[0] = False
     found = ink_f1(torch.from_numpy(drawn), torch.from_numpy(truth))
     assert found.tolist() == pytest.approx([slow_f1(one, other) for one, other in zip(drawn, truth, strict=True)])
+
+
+def slow_seam(field: np.ndarray, tile: int, near: float) -> float:
+    def mean_gap(first: int) -> float:
+        gaps = []
+        for lines in (field, field.T):
+            for line in lines:
+                for at in range(first, len(line), tile):
+                    from_left = line[at - 1] + (line[at - 1] - line[at - 2]) / 2
+                    from_right = line[at] - (line[at + 1] - line[at]) / 2
+                    if max(line[at - 1], line[at]) > -near:
+                        gaps.append(abs(from_right - from_left))
+        return float(np.mean(gaps)) if gaps else 0.0
+
+    return mean_gap(tile) - mean_gap(tile // 2)
+
+
+@pytest.fixture(scope="module")
+def real() -> torch.Tensor:
+    return torch.from_numpy(np.stack([sdf.render(sketch, SketchConfig()) for sketch in drawings.draw_many(64)]))
+
+
+class TestSeam:
+    shape = SketchConfig()
+
+    def of(self, field: torch.Tensor) -> torch.Tensor:
+        """In shares of the pen's width."""
+        return seam(field, self.shape.tile, self.shape.near) * self.shape.clamp / self.shape.pen
+
+    def test_is_the_slow_definition(self, real: torch.Tensor) -> None:
+        noisy = real[:4] + torch.randn(real[:4].shape, generator=torch.Generator().manual_seed(0)) / 20
+        noisy = torch.cat([noisy, torch.full_like(noisy[:1], -1)])
+        for tile, near in ((32, 0.25), (16, 0.0)):
+            slow = [slow_seam(field, tile, near) for field in noisy.double().numpy()]
+            assert seam(noisy, tile, near).tolist() == pytest.approx(slow, abs=1e-6)
+
+    def test_of_drawings_is_nothing_and_of_enlarged_ones_too(self, real: torch.Tensor) -> None:
+        found = self.of(real)
+        assert abs(found.mean()) < 3 * found.std() / 8 < 0.02
+        coarse = quadtree.tiles(real, self.shape.depth)[:, 0]
+        assert self.of(enlarge(coarse, self.shape.canvas)).abs().max() < 1e-5
+
+    def test_of_tiles_that_slipped_is_the_worse_the_further(self, real: torch.Tensor) -> None:
+        """Every tile moves on its own by at most 1 or 2 pixels, an eighth of the pen on average or a fourth."""
+        rng = np.random.default_rng(0)
+        slipped = []
+        for most in (1, 2):
+            tiles = quadtree.cut(real, self.shape.depth)
+            steps = range(-most, most + 1)
+            moved = torch.stack([quadtree.cut(real.roll((step, step), (1, 2)), self.shape.depth) for step in steps])
+            chosen = torch.from_numpy(rng.integers(len(steps), size=tiles.shape[:2]))
+            tiles = moved[chosen, torch.arange(len(tiles))[:, None], torch.arange(tiles.shape[1])]
+            slipped.append(float(self.of(quadtree.join(tiles)).mean()))
+        assert 0.08 < slipped[0] < 0.2
+        assert 1.5 * slipped[0] < slipped[1] < 2.5 * slipped[0]

@@ -199,6 +199,19 @@ def test_context_is_the_neighbourhood_of_every_ancestor(depth: int) -> None:
         assert table[recursion.number(node.place)].tolist() == expected
 
 
+@pytest.mark.parametrize("depth", DEPTHS)
+def test_inner_slots_are_the_nearest_levels_and_the_root_comes_last(depth: int) -> None:
+    leaf = quadtree.context(depth)[-1].tolist()  # at the corner: its own tile and three around it, at every level
+    own = len(quadtree.context(depth)) - 1
+    for levels in range(depth + 2):
+        shown = [tile for tile in leaf[quadtree.inner(depth, levels)] if tile >= 0]
+        if levels == 0:
+            assert shown == [own]
+        else:
+            outermost = quadtree.first_tile(max(depth - levels + 1, 0))
+            assert shown == [tile for tile in leaf if tile >= outermost or (levels >= depth and tile == 0)]
+
+
 def test_context_at_the_border_and_below_the_tile() -> None:
     """By hand, at depth 2. Level 1 is tiles 1 2 / 3 4; level 2 begins 5 6 9 10 / 7 8 11 12."""
     table = quadtree.context(2).tolist()

@@ -1,6 +1,6 @@
 """Training shows every leaf exactly what drawing will show it: one parallel pass against the rank-by-rank loop."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import drawings
 import numpy as np
@@ -28,18 +28,19 @@ def coarse(config: Config = CONFIG) -> Tensor:
 
 
 SKETCHES = [drawings.draw("cat"), drawings.draw("stairs"), drawings.draw("fish")]
+SLOTS = {0: 1, 1: 9, 2: 19}  # that so many levels of context have
 ORDERS = {"one-by-one": [False] * 5, "waves": [True] * 5, "mixed": [False, True, True, True, False]}
 
 
-def plan(order: str, every_leaf: bool) -> Plan:
+def plan(order: str, every_leaf: bool, context: int = 2) -> Plan:
     """`every_leaf`: blank ones of all levels too, more than drawing asks for, so that shallow leaves are painted."""
     waves = torch.tensor(ORDERS[order])
-    made = Plan.make(coarse(), CONFIG.sketch, waves)
+    made = Plan.make(coarse(), CONFIG.sketch, waves, context)
     if not every_leaf:
         return made
     leaves, _ = quadtree.split(quadtree.information(coarse(), 2, near=0.25), CONFIG.sketch.information)
     rank = torch.where(waves[leaves.sketch], quadtree.ranks(leaves, "waves"), quadtree.ranks(leaves, "one-by-one"))
-    return Plan(coarse(), leaves, rank, quadtree.finished(leaves, rank, 5, 2), 2)
+    return Plan(coarse(), leaves, rank, quadtree.finished(leaves, rank, 5, 2), 2, quadtree.inner(2, context))
 
 
 @dataclass
@@ -61,7 +62,7 @@ class Parts:
 def record(plan: Plan, label: Tensor = LABEL) -> Drawn:
     n, e, v = len(plan.leaves), CONFIG.encoder.width, CONFIG.vqvae.codebook_size
     teacher = torch.randint(v, (n, CODES), generator=torch.Generator().manual_seed(1))
-    memory, logits = torch.full((n, 9 * 2 + 2, e), torch.nan), torch.full((n, CODES, v), torch.nan)
+    memory, logits = torch.full((n, 1 + len(range(19)[plan.kept]), e), torch.nan), torch.full((n, CODES, v), torch.nan)
     seen: list[Tensor] = []
 
     def choose(turn: Tensor, given: Tensor, place: int) -> Tensor:
@@ -79,11 +80,12 @@ def record(plan: Plan, label: Tensor = LABEL) -> Drawn:
     return Drawn(plan, teacher, memory, logits, [canvas for canvas, _ in steps], [codes for _, codes in steps])
 
 
+@pytest.mark.parametrize("context", SLOTS)
 @pytest.mark.parametrize("every_leaf", [False, True], ids=["inked leaves", "every leaf"])
 @pytest.mark.parametrize("order", ORDERS)
 @torch.no_grad()
-def test_one_pass_shows_each_leaf_what_drawing_shows_it(order: str, every_leaf: bool) -> None:
-    drawn = record(plan(order, every_leaf))
+def test_one_pass_shows_each_leaf_what_drawing_shows_it(order: str, every_leaf: bool, context: int) -> None:
+    drawn = record(plan(order, every_leaf, context))
     leaves, finished_canvas = drawn.plan.leaves, drawn.canvases[-1]
     every = torch.ones(len(leaves), dtype=torch.bool)
     memory = shown(Parts.encoder, drawn.plan, finished_canvas, every)
@@ -93,7 +95,31 @@ def test_one_pass_shows_each_leaf_what_drawing_shows_it(order: str, every_leaf: 
     torch.testing.assert_close(logits, drawn.logits, rtol=0, atol=1e-5)
     # The comparison means something: on the coarse canvas, as if nothing had been refined yet, memory is another.
     unrefined = shown(Parts.encoder, drawn.plan, drawn.plan.coarse, every)
-    assert (unrefined - memory).abs().amax(dim=(1, 2)).gt(1e-3).float().mean() > 0.5
+    changed = (unrefined - memory).abs().amax(dim=(1, 2)).gt(1e-3).float().mean()
+    assert changed > 0.5 if context else changed == 0, "a leaf's own tile is refined by nobody before it"
+
+
+@pytest.mark.parametrize("context", SLOTS)
+@torch.no_grad()
+def test_nothing_beyond_its_context_changes_what_the_refiner_says_of_a_leaf(context: int) -> None:
+    made = plan("mixed", every_leaf=False, context=context)
+    noise = torch.rand_like(made.coarse) * 2 - 1
+    reach = 16 * context  # of one level, the leaves around it; of both, everything: at 64 pixels the root is shown
+
+    def said(made: Plan, refined: Tensor, which: Tensor) -> Tensor:
+        leaf = made.leaves[which]
+        latents = Parts.vqvae.latents(made.own_tiles(which))
+        codes = torch.zeros(len(leaf), CODES, dtype=torch.long)
+        return Parts.refiner(codes, shown(Parts.encoder, made, refined, which), LABEL[leaf.sketch], latents)
+
+    for number in range(0, len(made.leaves), 5):
+        which = torch.arange(len(made.leaves)) == number
+        y, x, _ = (64 * quadtree.place(made.leaves)[number]).long().tolist()
+        beyond = torch.ones(64, 64, dtype=torch.bool)
+        beyond[max(0, y - 8 - reach) : y + 8 + reach, max(0, x - 8 - reach) : x + 8 + reach] = False
+        other = replace(made, coarse=torch.where(beyond, noise, made.coarse))
+        difference = (said(other, noise.where(beyond, made.coarse), which) - said(made, made.coarse, which)).abs().max()
+        assert difference < 1e-5 if context < 2 else difference > 1e-3 or not beyond.any()
 
 
 @pytest.mark.parametrize("order", ORDERS)

@@ -6,6 +6,7 @@ Features are rows (i e) of what a judge sees in sketches. Sums are taken in doub
 from collections.abc import Callable
 
 import numpy as np
+import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from scipy.spatial.distance import cdist, pdist
@@ -132,3 +133,21 @@ def _grown(ink: Bool[Tensor, "b h h"]) -> Bool[Tensor, "b h h"]:
         F.max_pool2d(ink[:, None].float(), (3, 1), 1, (1, 0))
     )
     return wide[:, 0] > 0
+
+
+def seam(field: Float[Tensor, "b h h"], tile: int, near: float) -> Float[Tensor, " b"]:
+    """How much more a field breaks where tiles meet than half a tile away, near ink (above -`near`).
+
+    0, but for chance, if nothing in the field knows of tiles: a drawing's own, or one enlarged as a whole.
+    """
+    both = torch.cat([field, field.transpose(1, 2)], dim=1)  # borders run down and across
+    starts = torch.arange(0, field.shape[-1], tile, device=field.device)
+    return _break(both, starts[1:], near) - _break(both, starts + tile // 2, near)
+
+
+def _break(field: Float[Tensor, "b i h"], column: Int[Tensor, " j"], near: float) -> Float[Tensor, " b"]:
+    """The mean gap at the left of some columns, between what the two sides, prolonged by half a pixel, make of it."""
+    before, left, right, after = (field[:, :, column + step] for step in (-2, -1, 0, 1))
+    gap = (right - left - (left - before + after - right) / 2).abs()
+    shown = left.maximum(right) > -near
+    return (gap * shown).sum(dim=(1, 2)) / shown.sum(dim=(1, 2)).clamp(min=1)

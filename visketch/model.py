@@ -195,7 +195,7 @@ class ViSketch:
         from visketch.refining import Plan, draw
 
         waves = torch.full((len(canvas),), order == "waves", device=self.device)
-        plan = Plan.make(canvas, self.config.sketch, waves)
+        plan = Plan.make(canvas, self.config.sketch, waves, self.config.refiner.context)
         codes = self.config.sketch.codes
         chance = torch.stack(  # drawn once for every tile and place: independent of the order and of the batch
             [torch.rand(plan.finished.shape[1], codes, generator=_generator(s, stage=1)) for s in seeds]

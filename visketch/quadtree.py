@@ -189,6 +189,16 @@ def within_window(leaves: Leaves, levels: int) -> Leaves:
     return Leaves(leaves.sketch, level, leaves.z % 4**level)
 
 
+def inner(depth: int, levels: int) -> slice:
+    """The context slots of a leaf of the finest level that show its innermost `levels`: of 0 its own tile alone, of 1
+    the 3 x 3 around it, of 2 that around its parent as well. Of `depth`, all: the root comes with the outermost level,
+    whose neighbourhood already covers most of it.
+    """
+    if levels >= depth:
+        return slice(None)
+    return slice(9 * (depth - levels) + 1, None) if levels else slice(9 * depth - 4, 9 * depth - 3)
+
+
 def _unravel(z: Tensor, level: int) -> tuple[Tensor, Tensor]:
     """Place on the Z-curve → row and column."""
     y = sum(((z >> 2 * i + 1) & 1) << i for i in range(level)) + torch.zeros_like(z)

@@ -47,15 +47,20 @@ class Plan:
     rank: Int[Tensor, " n"]
     finished: Int[Tensor, "b m"]
     depth: int
+    kept: slice  # the context slots that a leaf is shown
 
     @classmethod
-    def make(cls, coarse: Float[Tensor, "b h h"], shape: SketchConfig, waves: Bool[Tensor, " b"]) -> "Plan":
-        """`waves`: which sketches are refined in waves; the others one leaf at a time."""
+    def make(
+        cls, coarse: Float[Tensor, "b h h"], shape: SketchConfig, waves: Bool[Tensor, " b"], context: int | None = None
+    ) -> "Plan":
+        """`waves`: which sketches are refined in waves; the others one leaf at a time. `context`: by default all."""
         depth = shape.at(coarse.shape[-1]).depth
         leaves = inked_leaves(coarse, shape, depth)
         one_by_one, in_waves = quadtree.ranks(leaves, "one-by-one"), quadtree.ranks(leaves, "waves")
         rank = torch.where(waves[leaves.sketch], in_waves, one_by_one)
-        return cls(coarse, leaves, rank, quadtree.finished(leaves, rank, len(coarse), depth), depth)
+        finished = quadtree.finished(leaves, rank, len(coarse), depth)
+        kept = quadtree.inner(shape.depth, shape.depth if context is None else context)
+        return cls(coarse, leaves, rank, finished, depth, kept)
 
     def own_tiles(self, which: Tensor) -> Float[Tensor, "i p p"]:
         """What the chosen leaves are before they are refined."""
@@ -70,7 +75,7 @@ def shown(
     both = encoder.embed(torch.cat([plan.coarse, refined]), plan.depth)  # at once: training normalises over all
     leaves = plan.leaves[which]
     index, is_refined = mixed_index(leaves, plan.rank[which], plan.finished, plan.depth, encoder.levels)
-    return encoder(rearrange(both, "(two b) m e -> b (two m) e", two=2), leaves, index, is_refined)
+    return encoder(rearrange(both, "(two b) m e -> b (two m) e", two=2), leaves, index, is_refined, plan.kept)
 
 
 @torch.no_grad()
@@ -89,10 +94,39 @@ def draw(
     for rank in plan.rank.unique().tolist():
         for turn in (plan.rank == rank).nonzero()[:, 0].split(CHUNK):
             leaves = plan.leaves[turn]
-            memory = encoder(embedded, leaves, index[turn], is_refined[turn])
+            memory = encoder(embedded, leaves, index[turn], is_refined[turn], plan.kept)
             latents = vqvae.latents(plan.own_tiles(turn))
             codes[turn] = refiner.write(memory, label[leaves.sketch], latents, partial(choose, turn))
             quadtree.paint_over(canvas, leaves, vqvae.decode(codes[turn]))
         done = encoder.shown(plan.finished == rank, plan.depth)
         embedded[:, m:][done] = encoder.see(canvas, plan.depth, done)[1:].to(embedded.dtype)
         yield canvas, codes
+
+
+@torch.no_grad()
+def without_seams(
+    plan: Plan, vqvae: VQVAE, canvas: Float[Tensor, "b h h"], codes: Int[Tensor, "n t"], levels: int
+) -> Float[Tensor, "b h h"]:
+    """The finest leaves of a refined canvas, read once more from their codes, all of a window side by side.
+
+    At a border the decoder then sees what lies beyond. Leaf by leaf it breaks lines there by a seventh of the pen's
+    width (docs/questions/parallel-leaves.md). `levels` makes a window: the canvas that the weights were trained on.
+    """
+    finest = (plan.leaves.level == plan.depth).nonzero()[:, 0]
+    leaves, per_window = plan.leaves[finest], 4**levels
+    windows, window = torch.unique(leaves.sketch * 4**plan.depth + leaves.z // per_window * per_window, return_inverse=True)
+    canvas = canvas.clone()
+    for number in torch.arange(len(windows), device=canvas.device).split(max(CHUNK // per_window, 1)):
+        here = ((window >= number[0]) & (window <= number[-1])).nonzero()[:, 0]
+        which, square = window[here] - number[0], leaves.z[here] % per_window
+        all_of = windows[number][:, None] + torch.arange(per_window, device=canvas.device)
+        tile = all_of % 4**plan.depth + quadtree.first_tile(plan.depth)
+        blank = quadtree.look(canvas, plan.depth, (all_of // 4**plan.depth).flatten(), tile.flatten())
+        latents = rearrange(vqvae.codebook.lookup(vqvae.encode(blank)), "(i z) t w -> i z t w", z=per_window)
+        latents[which, square] = vqvae.codebook.lookup(codes[finest[here]])
+        side = int(latents.shape[2] ** 0.5)
+        maps = rearrange(latents, "i z (p q) w -> (i w) z p q", p=side)
+        whole = rearrange(quadtree.join(maps), "(i w) p q -> i (p q) w", i=len(number))
+        drawn = quadtree.cut(vqvae.draw(whole), levels)
+        quadtree.paint_over(canvas, leaves[here], drawn[which, square])
+    return canvas

@@ -50,6 +50,7 @@ def generate(
         ),
     ] = None,
     sheet: Annotated[Path | None, typer.Option(help="A .png file for some sketches of every row and class.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="A .png file for the figures as bars.")] = None,
     data: given.Data = given.DATA,
     split: Annotated[Literal["validation", "test"], typer.Option(help="Which real drawings.")] = "test",
     seed: options.Seed = 0,
@@ -68,8 +69,11 @@ def generate(
     """
     from ..pictures import check_out, is_picture
 
-    if sheet and not is_picture(check_out(sheet)):
-        raise UsageError(f"{sheet}: the sheet is one picture; name a .png file")
+    for out in (sheet, plot):
+        if out and not is_picture(check_out(out)):
+            raise UsageError(f"{out}: it is one picture; name a .png file")
+    if plot:
+        from . import chart  # now, since where matplotlib is missing it says so
     model, store = given.load(checkpoint, device, data, split, "diffusion", "encoder", "refiner", "vqvae")
     from visketch.evaluate import generation, judges
 
@@ -94,11 +98,13 @@ def generate(
 
         made = {"checkpoint": model.config.name, "classes": found.classes, **asdict(found.settings)}
         write_png(sheet, kept.pixels(found), made)  # without paths: nobody's folders are anybody's business
+    if plot:
+        chart.write(plot, found, asked)
     if as_json:
-        facts = describe(found, asked) | {"samples": samples, "sheet": sheet}
+        facts = describe(found, asked) | {"samples": samples, "sheet": sheet, "plot": plot}
         console.document(given.about(data, split, model) | facts)
     else:
-        show(found, asked, samples, sheet)
+        show(found, asked, samples, [out for out in (sheet, plot) if out])
 
 
 def describe(found: "Table", judge: "Judge") -> dict[str, Any]:
@@ -107,6 +113,7 @@ def describe(found: "Table", judge: "Judge") -> dict[str, Any]:
     facts |= facts.pop("settings")
     facts["judge"] = {"name": judge.name, "independent": judge.independent, "classes": len(judge.labels)}
     for row in facts["rows"]:
+        row["by_class"] = dict(zip(found.classes, row["by_class"], strict=True))
         for name in ("diversity", "nearest"):
             row[f"{name}_of_real"] = ratio(row[name]["value"], facts["rows"][0][name]["value"])
     return facts
@@ -116,7 +123,7 @@ def ratio(value: float, real: float) -> float | None:
     return value / real if real else None
 
 
-def show(found: "Table", judge: "Judge", samples: Path | None, sheet: Path | None) -> None:
+def show(found: "Table", judge: "Judge", samples: Path | None, written: list[Path]) -> None:
     """The same for people: two tables, and what their columns mean."""
     settings, asked, known = found.settings, len(found.classes), len(judge.labels)
     who = judge.name if judge.independent else "the checkpoint's own classifier, no independent judge (--judge)"
@@ -152,27 +159,35 @@ def show(found: "Table", judge: "Judge", samples: Path | None, sheet: Path | Non
             measure(row.kid),
             measure(row.diversity, real.diversity.value),
             measure(row.nearest, real.nearest.value),
+            percent(row.seam),
         ]
         for row in found.rows
     ]
     console.say("")
-    console.table(["in the judge's features, ± standard error", "FID", "KID", "diversity", "nearest"], rows)
+    console.table(["± standard error", "FID", "KID", "diversity", "nearest", "seam, %"], rows)
     console.say("")
     console.note(
-        f"FID and KID: to {found.reference:,} training drawings; FID of {found.fid_sketches:,} sketches of every row, "
-        "so that rows compare. Diversity, and distance to the nearest of "
-        f"{found.training:,} training drawings: those of real drawings are 1, those of copies near 0."
+        f"In the judge's features: FID and KID, to {found.reference:,} training drawings, FID of "
+        f"{found.fid_sketches:,} sketches of every row, so that rows compare; diversity, and distance to the nearest "
+        f"of {found.training:,} training drawings, where real ones have 1 and copies nearly 0. Seam: "
+        "how far the field jumps where leaves meet, in % of the pen's width; if nothing knows of leaves, 0."
     )
     if real.sketches < settings.n * asked:
         console.note(f"There are only {real.sketches // asked} real drawings of the rarest class.")
     if not samples:
         console.note("No row of other people's sketches: --samples names a folder of them.")
-    if sheet:
-        console.say(f"sheet: {sheet}")
+    for path in written:
+        console.say(f"written: {path}")
 
 
 def share(found: "Share") -> str:
     return f"{100 * found.value:5.1f} % ({100 * found.low:.1f}–{100 * found.high:.1f})"
+
+
+def percent(found: "Measure") -> str:
+    """Of what may be nothing but rounding, digits do not follow the error: `16.0 ± 0.4`."""
+    error = "" if found.error is None else f" ± {100 * found.error:.1f}"
+    return f"{round(100 * found.value, 1) + 0:.1f}{error}"  # + 0: there is no -0.0
 
 
 def measure(found: "Measure", unit: float = 1.0) -> str:

@@ -19,7 +19,8 @@ from visketch.data.read import read
 from visketch.data.store import Store
 from visketch.errors import UsageError
 from visketch.evaluate.judges import Judge, Seen, check, reread
-from visketch.evaluate.verdicts import Reference, Row, Verdicts, measure
+from visketch.evaluate.verdicts import NOTHING, Cost, Reference, Row, Verdicts, measure
+from visketch.metrics import seam
 from visketch.model import ViSketch
 from visketch.quadtree import Order
 from visketch.strokes import Sketch
@@ -71,11 +72,13 @@ class Court:
         self.watch(what, self.done, self.total)
 
     def hear(self, row: str, place: int, canvas: Float[Tensor, "b h h"]) -> None:
-        """Judge sketches of one class."""
+        """Judge sketches of one class; their seams are measured as they were drawn."""
         self.show(row, place, canvas)
-        field = reread(canvas, self.model.config.sketch, self.judge.shape) if self.seen == "picture" else canvas
-        logits, features = self.judge.look(field)
-        self.said[row].append((logits.cpu().numpy(), features.cpu().numpy(), np.full(len(canvas), place)))
+        shape = self.model.config.sketch
+        seams = seam(canvas, shape.tile, shape.near) * shape.clamp / shape.pen
+        field = reread(canvas, shape, self.judge.shape) if self.seen == "picture" else canvas
+        said = (*self.judge.look(field), seams)
+        self.said[row].append((*(part.cpu().numpy() for part in said), np.full(len(canvas), place)))
         self.done += len(canvas)
         self.call(row)
 
@@ -118,8 +121,8 @@ def table(
         for place, sketches in enumerate(classes):
             for first in range(0, len(sketches), BATCH):
                 court.hear(row, place, model.render(sketches[first : first + BATCH]))
-    seconds = {row: None for row in given if row != TRAINING} | _draw(court, names, settings)
-    return _measure(court, names, settings, seconds)
+    costs = {row: NOTHING for row in given if row != TRAINING} | _draw(court, names, settings)
+    return _measure(court, names, settings, costs)
 
 
 def _drawings(store: Store, split: str, names: list[str], most: int, seed: int) -> list[list[Sketch]]:
@@ -147,12 +150,12 @@ def _even(classes: list[list[Sketch]]) -> list[list[Sketch]]:
     return [sketches[:fewest] for sketches in classes]
 
 
-def _draw(court: Court, names: list[str], settings: Settings) -> dict[str, float]:
-    """Sketches as `ViSketch.generate` draws them; returns the seconds that one of each row takes from its class on.
+def _draw(court: Court, names: list[str], settings: Settings) -> dict[str, Cost]:
+    """Sketches as `ViSketch.generate` draws them; returns what one of each row costs.
 
     The coarse stage draws once: what is refined, both ways, is what it drew.
     """
-    model, spent = court.model, dict.fromkeys([COARSE, *REFINED], 0.0)
+    model, spent, steps = court.model, dict.fromkeys([COARSE, *REFINED], 0.0), dict.fromkeys(REFINED, 0)
     for place, name in enumerate(names):
         for first in range(0, settings.n, BATCH):
             seeds = [settings.seed + number for number in range(first, min(first + BATCH, settings.n))]
@@ -170,11 +173,12 @@ def _draw(court: Court, names: list[str], settings: Settings) -> dict[str, float
                 for frame in model.refine(
                     coarse, label, seeds=seeds, temperature=settings.temperature, top_p=settings.top_p, order=order
                 ):
-                    canvas = frame.canvas
+                    canvas, steps[row] = frame.canvas, steps[row] + len(seeds)
                 spent[row] += _since(begin, canvas)
                 court.hear(row, place, canvas)
     drawn = settings.n * len(names)
-    return {row: (spent[row] + (row in REFINED) * spent[COARSE]) / drawn for row in spent}
+    costs = {row: Cost((spent[COARSE] + spent[row]) / drawn, steps[row] / drawn) for row in REFINED}
+    return {COARSE: Cost(spent[COARSE] / drawn, None)} | costs
 
 
 def _since(begin: float, canvas: Tensor) -> float:
@@ -182,12 +186,12 @@ def _since(begin: float, canvas: Tensor) -> float:
     return time.perf_counter() - begin
 
 
-def _measure(court: Court, names: list[str], settings: Settings, seconds: dict[str, float | None]) -> Table:
-    training, verdicts = court.verdicts(TRAINING), {row: court.verdicts(row) for row in seconds}
+def _measure(court: Court, names: list[str], settings: Settings, costs: dict[str, Cost]) -> Table:
+    training, verdicts = court.verdicts(TRAINING), {row: court.verdicts(row) for row in costs}
     reference = Reference(training, settings.seed)
     classes = np.array([court.judge.labels.index(name) for name in names])
     each, rows = min(len(said.place) for said in verdicts.values()) // len(names), []
     for row, said in verdicts.items():
         court.call(f"figures: {row}")
-        rows.append(measure(row, said, classes, reference, each, seconds[row], settings.seed))
+        rows.append(measure(row, said, classes, reference, each, costs[row], settings.seed))
     return Table(settings, names, len(reference.all), len(reference.even), each * len(names), rows)

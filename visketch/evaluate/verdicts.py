@@ -20,6 +20,7 @@ class Verdicts:
 
     logits: Float[np.ndarray, "i c"]
     features: Float[np.ndarray, "i e"]
+    seam: Float[np.ndarray, " i"]  # measured, not said: in shares of the pen's width
     place: Int[np.ndarray, " i"]
 
 
@@ -41,6 +42,25 @@ class Measure:
 
 
 @dataclass(frozen=True)
+class Cost:
+    """What a sketch takes; None where it was not drawn here, or not refined."""
+
+    seconds: float | None  # from its class on
+    steps: float | None  # of refining, which all sketches of a batch take together
+
+
+NOTHING = Cost(None, None)
+
+
+@dataclass(frozen=True)
+class OfClass:
+    """The sketches of one class alone."""
+
+    top1_among: Share
+    top1: Share
+
+
+@dataclass(frozen=True)
 class Row:
     row: str
     sketches: int
@@ -51,7 +71,10 @@ class Row:
     kid: Measure
     diversity: Measure
     nearest: Measure  # mean distance to the nearest training drawing
-    seconds: float | None  # a sketch, from its class on; None where none was drawn
+    seam: Measure  # how far the field jumps where leaves meet, in shares of the pen's width: of a drawing 0
+    seconds: float | None  # these two as in Cost
+    steps: float | None
+    by_class: list[OfClass]  # in the order in which they were asked for
 
 
 class Reference:
@@ -64,7 +87,7 @@ class Reference:
 
 
 def measure(
-    row: str, said: Verdicts, classes: np.ndarray, reference: Reference, each: int, seconds: float | None, seed: int
+    row: str, said: Verdicts, classes: np.ndarray, reference: Reference, each: int, cost: Cost, seed: int
 ) -> Row:
     """`classes`: the judge's numbers of those asked for. `each`: how many sketches of a class FID is taken of."""
     features, place = said.features, said.place
@@ -79,7 +102,10 @@ def measure(
     def varied(rows: np.ndarray) -> float:
         return diversity(features[rows], place[rows])
 
-    every, distance = np.arange(len(place)), nearest(features, reference.all)
+    def mean(values: np.ndarray) -> Measure:
+        return Measure(float(values.mean()), error(lambda rows: float(values[rows].mean())))
+
+    every = np.arange(len(place))
     sets = SETS if len(place) > each * len(classes) else 1  # of the smallest row there is only one
     return Row(
         row,
@@ -90,9 +116,18 @@ def measure(
         Measure(float(np.mean([fid(subset(place, each, seed + number)) for number in range(sets)])), error(fid)),
         Measure(kid(every, SETS), error(kid)),
         Measure(varied(every), error(varied)),
-        Measure(float(distance.mean()), error(lambda rows: float(distance[rows].mean()))),
-        seconds,
+        mean(nearest(features, reference.all)),
+        mean(said.seam),
+        cost.seconds,
+        cost.steps,
+        [of_class(said.logits[place == number], classes, number, seed) for number in range(len(classes))],
     )
+
+
+def of_class(logits: Float[np.ndarray, "i c"], classes: Int[np.ndarray, " j"], number: int, seed: int) -> OfClass:
+    """What the judge made of the sketches of one class, the given one of `classes`."""
+    right = np.full(len(logits), number)
+    return OfClass(share(logits[:, classes], right, 1, seed), share(logits, classes[right], 1, seed))
 
 
 def share(logits: Float[np.ndarray, "i c"], right: Int[np.ndarray, " i"], first: int, seed: int) -> Share:

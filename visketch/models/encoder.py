@@ -83,11 +83,13 @@ class LeafEncoder(nn.Module):
         leaves: quadtree.Leaves,
         index: Int[Tensor, "n k"],
         refined: Float[Tensor, "n k"] | None = None,
-    ) -> Float[Tensor, "n 1+k e"]:
+        kept: slice = slice(None),
+    ) -> Float[Tensor, "n j e"]:
         """`embedded`: the sketches' tiles through `embed`, of one canvas or of several one after another.
 
         `index`: which of a sketch's tiles stands in each slot, -1 for none. `refined`: 1 where that tile is shown
-        refined; left out, all are (as for classifying). Position 0 of the result is CLS.
+        refined; left out, all are (as for classifying). `kept`: the slots that a leaf is shown; the others are left out
+        before anything attends to them. Position 0 of the result is CLS, then come the slots kept.
         """
         b, m, _ = embedded.shape
         table = torch.cat([rearrange(embedded, "b m e -> (b m) e"), self.none.to(embedded.dtype)])
@@ -99,7 +101,7 @@ class LeafEncoder(nn.Module):
         inside = quadtree.within_window(leaves, index.shape[1] // 9)
         own = slots[torch.arange(len(leaves), device=slots.device), (9 * inside.level - 4).clamp(min=0)]
         cls = self.cls + own + self.place(_waves(quadtree.place(inside)))
-        x = self.norm_in(torch.cat([cls[:, None], slots], dim=1))
+        x = self.norm_in(torch.cat([cls[:, None], slots[:, kept]], dim=1))
         for block in self.blocks:
             x, _ = block(x)
         return self.norm_out(x)

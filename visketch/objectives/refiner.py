@@ -79,7 +79,7 @@ class RefinerObjective(Objective):
         diffusion, label = self._frozen["diffusion"], batch["label"]
         drawn = diffusion.redraw(truth[:, 0], label, batch["noise"], batch["time"], REDRAW_STEPS)
         coarse = enlarge(drawn, shape.canvas)
-        plan = Plan.make(coarse, shape, batch["waves"])
+        plan = Plan.make(coarse, shape, batch["waves"], self.config.refiner.context)
         chosen = choose(plan.leaves, batch["score"], settings.leaves)
         leaves = plan.leaves[chosen]
         vqvae = self._frozen["vqvae"]

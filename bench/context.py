@@ -1,0 +1,169 @@
+"""What levels of context are worth to the refiner: the same held-out drawings, refined by refiners shown more or less.
+
+    python bench/context.py [runs/context-0 runs/context-1 ...] [--data quickdraw.arrow] [--plot context.png] [--json]
+
+A coarse sketch is here a test drawing shrunk to its root tile, so that the truth is known. Beside the refiners (by
+default the shipped one) stand the coarse sketches enlarged, and what the VQ-VAE reads back of the drawings' own codes:
+no refiner can do better than the last.
+"""
+
+import argparse
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from einops import rearrange
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from visketch import quadtree
+from visketch.config import find
+from visketch.data.store import Store
+from visketch.evaluate.judges import OwnJudge, reread
+from visketch.metrics import ink_f1, rank_of, seam
+from visketch.model import ViSketch
+from visketch.models.vqvae import VQVAE
+from visketch.quadtree import Order
+from visketch.refining import enlarge, inked_leaves
+from visketch.strokes import Sketch
+from visketch.train import make_objective
+
+BATCH = 32
+ORDERS: tuple[Order, ...] = ("one-by-one", "waves")
+Row = dict[str, Any]
+
+
+def code_loss(folder: Path, sketches: list[Sketch]) -> dict[str, float]:
+    """Loss and accuracy of the next code, as in training but for what is learned: coarse sketches with their noise."""
+    torch.manual_seed(0)
+    model = ViSketch.load(folder)
+    objective, _ = make_objective("refiner", model.config, folder, start=folder)
+    for module in (objective, *objective.frozen.values()):
+        module.eval()
+    found = []
+    for first in range(0, len(sketches), BATCH):
+        examples = [
+            objective.example(sketch, np.random.default_rng((0, first, place)), 1.0)
+            for place, sketch in enumerate(sketches[first : first + BATCH])
+        ]
+        batch = {name: torch.from_numpy(np.stack([one[name] for one in examples])) for name in examples[0]}
+        with torch.no_grad():
+            found.append(objective(batch)[1])
+    return {name: float(np.mean([float(one[name]) for one in found])) for name in ("code loss", "code accuracy")}
+
+
+@torch.inference_mode()
+def worth(model: ViSketch, drawn: Tensor, truth: Tensor, label: Tensor) -> Row:
+    """What sketches are worth: seams in shares of the pen, ink near the truth, recognised of all classes."""
+    shape = model.config.sketch
+    said = torch.cat([OwnJudge(model).look(reread(some, shape, shape))[0] for some in drawn.split(BATCH)])
+    seams = seam(drawn, shape.tile, shape.near) * shape.clamp / shape.pen
+    return {
+        "seam": float(seams.mean()),
+        "seam error": float(seams.std() / len(seams) ** 0.5),
+        "ink f1": float(ink_f1(drawn > 0, truth > 0).mean()),
+        "top-1": float((rank_of(said, label) == 0).float().mean()),
+    }
+
+
+def refined(model: ViSketch, coarse: Tensor, label: Tensor, order: Order) -> tuple[Tensor, float]:
+    """The sketches, and milliseconds for each."""
+    drawn, begin = [], time.process_time()
+    for first in range(0, len(coarse), BATCH):
+        some = slice(first, first + BATCH)
+        canvas, seeds = coarse[some], list(range(len(coarse)))[some]
+        for frame in model.refine(canvas, label[some], seeds=seeds, order=order):
+            canvas = frame.canvas
+        drawn.append(canvas)
+    return torch.cat(drawn), 1000 * (time.process_time() - begin) / len(coarse)
+
+
+def borderless(vqvae: VQVAE, drawn: Tensor, depth: int) -> Tensor:
+    """Read back from the same codes as leaf by leaf, but decoded side by side: at a border the decoder sees both."""
+    tiles = quadtree.cut(drawn, depth)
+    latents = vqvae.codebook.lookup(vqvae.encode(tiles.flatten(0, 1)))
+    side = int(latents.shape[1] ** 0.5)
+    maps = rearrange(latents, "(b z) (p q) w -> (b w) z p q", b=len(drawn), p=side)
+    whole = rearrange(quadtree.join(maps), "(b w) p q -> b (p q) w", b=len(drawn))
+    return torch.cat([vqvae.draw(some) for some in whole.split(BATCH)])
+
+
+def measure(folders: list[Path], sketches: list[Sketch]) -> list[Row]:
+    model = ViSketch.load(folders[0])
+    shape, vqvae = model.config.sketch, model.part("vqvae")
+    truth = model.render(sketches)
+    label = torch.tensor([model.label_of(str(sketch.label)) for sketch in sketches])
+    tiles = quadtree.tiles(truth, shape.depth)
+    coarse = enlarge(tiles[:, 0], shape.canvas)
+    leaves = inked_leaves(truth, shape, shape.depth)
+    with torch.inference_mode():
+        codes = vqvae.encode(tiles[leaves.sketch, leaves.tile])
+        best = quadtree.paint(torch.full_like(truth, -1), leaves, vqvae.decode(codes))
+        side_by_side = borderless(vqvae, truth, shape.depth)
+    given = {"enlarged, not refined": coarse, "its own codes": best}
+    given |= {"its own codes, borderless": side_by_side, "the drawing itself": truth}
+    rows = [{"row": name} | worth(model, drawn, truth, label) for name, drawn in given.items()]
+    for folder in folders:
+        model = ViSketch.load(folder)
+        levels = min(model.config.refiner.context, shape.depth)
+        slots = len(range(9 * shape.depth + 1)[quadtree.inner(shape.depth, levels)])
+        said = code_loss(folder, sketches)
+        refined(model, coarse[:BATCH], label[:BATCH], "waves")  # to warm up
+        for order in ORDERS:
+            drawn, spent = refined(model, coarse, label, order)
+            about = {"row": f"{folder.name}, {order}", "context": levels, "slots": slots, "order": order, "ms": spent}
+            rows.append(about | said | worth(model, drawn, truth, label))
+    return rows
+
+
+def plot(path: Path, rows: list[Row]) -> None:
+    """A panel a figure, a line an order; what no refiner can pass is dotted."""
+    panels = {"code accuracy": 100, "seam": 100, "ink f1": 1, "top-1": 100, "ms": 1}
+    titles = ("codes right, %", "seam, % of the pen", "ink F1", "top-1 of all classes, %", "ms a sketch (cpu)")
+    figure = Figure(figsize=(12, 2.8), dpi=100, layout="constrained")
+    for panel, title, (name, unit) in zip(figure.subplots(1, len(panels)), titles, panels.items(), strict=True):
+        for order, colour in zip(ORDERS, ("#3070b0", "#60b0a0"), strict=True):
+            shown = sorted((row["context"], unit * row[name]) for row in rows if row.get("order") == order)
+            panel.plot(*zip(*shown, strict=True), color=colour, marker="o", ms=4, label=order)
+        for row in rows[:2] if name in rows[0] else ():
+            panel.axhline(unit * row[name], color="#888888", ls=":", lw=1)
+            panel.annotate(row["row"], (0, unit * row[name]), fontsize=7, color="#666666", va="bottom")
+        panel.set_title(title, fontsize=9)
+        panel.set_xlabel("levels of context", fontsize=8)
+        panel.set_xticks(sorted({row["context"] for row in rows if "context" in row}))
+        panel.spines[["top", "right"]].set_visible(False)
+        panel.tick_params(labelsize=8)
+    figure.axes[0].legend(fontsize=8, frameon=False)
+    figure.savefig(path)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="What levels of context are worth to the refiner.")
+    parser.add_argument("checkpoints", nargs="*", default=["small"], help="folders or names (small)")
+    parser.add_argument("--data", type=Path, default=Path("quickdraw.arrow"))
+    parser.add_argument("--drawings", type=int, default=256, help="test drawings, an even sample (256)")
+    parser.add_argument("--plot", type=Path, help="a .png file")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    store = Store.open(options.data)
+    some = store.rows("test")
+    some = some[:: max(1, len(some) // options.drawings)][: options.drawings]
+    rows = measure([find(name) for name in options.checkpoints], [store[int(number)] for number in some])
+    if options.plot:
+        plot(options.plot, rows)
+    if options.json:
+        print(json.dumps({"drawings": len(some), "rows": rows}))
+        return
+    print(f"{len(some)} test drawings\n{'':28} slots   loss  right   seam (± se)    ink F1  top-1      ms")
+    for row in rows:
+        codes = "{slots:6} {code loss:6.3f} {code accuracy:6.1%}" if "slots" in row else " " * 20
+        line = "{row:28}" + codes + "  {seam:6.1%} ± {seam error:4.1%}  {ink f1:6.4f} {top-1:6.1%}"
+        print((line + ("{ms:8.1f}" if "ms" in row else "")).format(**row))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,83 @@
+"""The figures of a generation table as bars, a panel a figure and a bar a row. The only door to matplotlib."""
+
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from visketch.checkpoint import write_atomically
+from visketch.errors import UsageError
+
+try:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+except ImportError:
+    raise UsageError("--plot needs matplotlib: pip install 'visketch[evaluate]'") from None
+
+if TYPE_CHECKING:
+    from visketch.evaluate.generation import Table
+    from visketch.evaluate.judges import Judge
+    from visketch.evaluate.verdicts import Measure, Share
+
+COLOURS = ("#222222", "#999999", "#e0a030", "#3070b0", "#60b0a0")  # of the rows, from the first on
+
+
+def write(path: Path, found: "Table", judge: "Judge") -> None:
+    """Raises VisketchError if it cannot be written."""
+    figure, asked = Figure(figsize=(10, 6.2), dpi=100, layout="constrained"), len(found.classes)
+    known, rows, real = len(judge.labels), found.rows, found.rows[0].diversity.value or 1.0
+    panels = {
+        f"top-1 of {asked}, %": [share(row.top1_among) for row in rows],
+        f"top-1 of {known}, %": [share(row.top1) for row in rows],
+        "FID": [measure(row.fid) for row in rows],
+        "diversity, real = 1": [measure(row.diversity, real) for row in rows],
+        "seam, % of the pen": [measure(row.seam, 0.01) for row in rows],
+        "seconds a sketch": [(row.seconds or 0.0, 0.0, 0.0) for row in rows],
+    }
+    grid = figure.add_gridspec(2, len(panels), height_ratios=(1, 1.1))
+    for number, (title, heights) in enumerate(panels.items()):
+        bars(figure.add_subplot(grid[0, number]), title, heights)
+    by_class(figure.add_subplot(grid[1, :]), found, known)
+    note = judge.name if judge.independent else f"{judge.name}, no independent judge"
+    figure.suptitle(f"{found.settings.n} sketches a class, as {found.settings.seen}s, judged by: {note}", fontsize=9)
+    content = io.BytesIO()
+    figure.savefig(content, format="png", metadata={"Software": "visketch"})
+    write_atomically(path, content.getvalue())
+
+
+Bar = tuple[float, float, float]  # its height, and how far the whisker goes down and up
+
+
+def share(found: "Share") -> Bar:
+    return 100 * found.value, 100 * (found.value - found.low), 100 * (found.high - found.value)
+
+
+def measure(found: "Measure", unit: float = 1.0) -> Bar:
+    """Two standard errors, as wide as a 95 % interval. `unit`: what counts as 1."""
+    whisker = 2 * (found.error or 0.0) / unit
+    return found.value / unit, whisker, whisker
+
+
+def bars(panel: "Axes", title: str, heights: list[Bar]) -> None:
+    values, down, up = zip(*heights, strict=True)
+    panel.bar(range(len(values)), values, yerr=(down, up), color=COLOURS[: len(values)], ecolor="#555555", capsize=2)
+    panel.set_title(title, fontsize=9)
+    plain(panel)
+    panel.set_xticks([])
+
+
+def by_class(panel: "Axes", found: "Table", known: int) -> None:
+    """Top-1 of all that the judge knows: of the few asked for nearly every sketch is recognised."""
+    wide = 0.8 / len(found.rows)
+    for number, (row, colour) in enumerate(zip(found.rows, COLOURS, strict=False)):
+        values, down, up = zip(*(share(one.top1) for one in row.by_class), strict=True)
+        place = [at + (number - (len(found.rows) - 1) / 2) * wide for at in range(len(values))]
+        panel.bar(place, values, wide, yerr=(down, up), color=colour, ecolor="#555555", capsize=1, label=row.row)
+    panel.set_title(f"top-1 of {known} by class, %", fontsize=9)
+    plain(panel)
+    panel.set_xticks(range(len(found.classes)), found.classes)
+    panel.legend(fontsize=8, ncols=len(found.rows), loc="upper center", bbox_to_anchor=(0.5, -0.08), frameon=False)
+
+
+def plain(panel: "Axes") -> None:
+    panel.spines[["top", "right"]].set_visible(False)
+    panel.tick_params(labelsize=8)

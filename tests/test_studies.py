@@ -1,0 +1,112 @@
+"""The studies of bench/: what they measure is what they say."""
+
+import sys
+from pathlib import Path
+
+import drawings
+import numpy as np
+import parts
+import pytest
+import torch
+from PIL import Image
+from scipy.spatial.distance import pdist
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "bench"))
+
+import channels
+import context
+import hatching
+import textures
+
+PEN = textures.SHAPE.pen
+
+
+class TestHatching:
+    @pytest.mark.parametrize("kind", hatching.KINDS)
+    def test_draws_within_its_outlines_and_the_same_for_the_same_seed(self, kind: str) -> None:
+        drawing, again = (hatching.draw(kind, 2 * PEN, np.random.default_rng(3)) for _ in range(2))
+        assert all(np.array_equal(one, other) for one, other in zip(drawing.lines, again.lines, strict=True))
+        assert len(drawing.outlines) == (2 if kind == "mixture" else 1)
+        middles = np.stack([line.mean(axis=0) for line in drawing.texture])
+        assert len(middles) > 5
+        assert np.any([hatching.within(shape, middles) for shape in drawing.outlines], axis=0).all()
+        assert np.concatenate(drawing.lines).min() > 0
+        assert np.concatenate(drawing.lines).max() < 1
+
+    def test_keeps_its_distance(self) -> None:
+        shape = hatching.outline(np.random.default_rng(0), (0.5, 0.5), 0.4)
+        lines = hatching.hatch(shape, 0.05, 0.3, np.random.default_rng(1))
+        across = np.unique(np.round([line.mean(axis=0) @ (-np.sin(0.3), np.cos(0.3)) for line in lines], 5))
+        assert np.diff(across) == pytest.approx(0.05, abs=0.01)
+        dots = np.concatenate(hatching.stipple(shape, 0.05, np.random.default_rng(1)))
+        assert pdist(dots).min() >= 0.05
+        assert len(dots) > 0.5 * np.pi * 0.32**2 / 0.05**2, "and leaves little room"
+
+    def test_within_a_square(self) -> None:
+        square = np.array([[0.2, 0.2], [0.8, 0.2], [0.8, 0.8], [0.2, 0.8], [0.2, 0.2]])
+        points = np.random.default_rng(0).random((200, 2))
+        expected = ((points > 0.2) & (points < 0.8)).all(axis=1)
+        assert np.array_equal(hatching.within(square, points), expected)
+
+
+class TestTextures:
+    drawing = hatching.draw("hatching", PEN, np.random.default_rng(0))
+
+    def test_edge_and_centre_line_are_one_outside_the_ink_and_two_within(self) -> None:
+        ways = textures.write_down(self.drawing)
+        edge, centre = ways["edge"][0], ways["centre line"][0]
+        assert np.abs(edge - centre)[centre < -0.1].max() < 0.06, "half a pixel of the fine grid"
+        assert edge.max() > 2 * centre.max(), "the ink's edge is far where lines merge, a line never is"
+        assert np.array_equal(ways["edge + thin ink"], np.concatenate([ways["edge"], ways["thin ink"]]))
+
+    def test_merged_lines_are_found_in_all_but_edge_and_ink(self) -> None:
+        f1 = {
+            way: textures.score(textures.found(way, picture), self.drawing, PEN)
+            for way, picture in textures.write_down(self.drawing).items()
+        }
+        assert set(f1) == set(textures.WAYS)
+        assert max(f1["edge"], f1["ink"]) < 0.5 < 0.98 < min(f1["centre line"], f1["thin ink"])
+
+    def test_score_is_f1(self) -> None:
+        line = hatching.Drawing((), (np.array([[0.2, 0.5], [0.8, 0.5]], np.float32),))
+        along = np.linspace(0.2, 0.8, 200)
+        on, off = np.stack([along, np.full(200, 0.5)], 1), np.stack([along, np.full(200, 0.6)], 1)
+        assert textures.score(on, line, 1.0) == 1
+        assert textures.score(off, line, 1.0) == 0
+        assert textures.score(np.zeros((0, 2)), line, 1.0) == 0
+        assert textures.score(np.concatenate([on, off]), line, 1.0) == pytest.approx(2 / 3)
+        outlined = hatching.Drawing((np.array([[0.2, 0.6], [0.8, 0.6]], np.float32),), line.texture)
+        assert textures.score(np.concatenate([on, off]), outlined, 1.0) == 1
+        assert textures.score(off, outlined, 1.0) == 0
+        beside = on + np.array([0, 0.9 / 128])
+        assert textures.score(beside, line, 1.0) > 0.95
+        assert textures.score(beside, line, 2 / 128) == 0, "half the spacing away is nobody's"
+
+    def test_channels_are_cut_and_joined(self) -> None:
+        pictures = torch.from_numpy(textures.write_down(self.drawing)["edge + thin ink"])[None].repeat(2, 1, 1, 1)
+        codec = channels.train(pictures, textures.SHAPE, steps=2)
+
+        class Mirror(torch.nn.Module):
+            def forward(self, tiles: torch.Tensor) -> tuple[torch.Tensor, None]:
+                return tiles, None
+
+        assert torch.equal(channels.read_back(Mirror(), pictures, textures.SHAPE), pictures)
+        assert channels.read_back(codec, pictures, textures.SHAPE).shape == pictures.shape
+
+
+def test_context_measures_every_checkpoint_in_both_orders(tmp_path: Path) -> None:
+    folders = [parts.write_checkpoint(tmp_path / str(n), parts.small(f"refiner.context={n}")) for n in (0, 2)]
+    rows = context.measure(folders, drawings.draw_many(6, labels=parts.LABELS))
+    given = ["enlarged, not refined", "its own codes", "its own codes, borderless", "the drawing itself"]
+    assert [row["row"] for row in rows[:4]] == given
+    assert [(row["context"], row["slots"], row["order"]) for row in rows[4:]] == [
+        (levels, slots, order) for levels, slots in ((0, 1), (2, 19)) for order in context.ORDERS
+    ]
+    assert rows[3]["ink f1"] == 1
+    assert rows[0]["seam"] == pytest.approx(0, abs=1e-5)
+    for row in rows[4:]:
+        assert row["code loss"] > 0
+        assert 0 <= row["code accuracy"] < 0.5
+    context.plot(tmp_path / "plot.png", rows)
+    with Image.open(tmp_path / "plot.png") as picture:
+        assert picture.size == (1200, 280)
