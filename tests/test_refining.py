@@ -11,7 +11,7 @@ from torch import Tensor
 
 from visketch import quadtree, sdf
 from visketch.config import Config
-from visketch.refining import Plan, draw, enlarge, shown
+from visketch.refining import Plan, draw, enlarge, shown, without_seams
 
 CONFIG = parts.small()
 CODES = (CONFIG.sketch.tile // 8) ** 2
@@ -259,3 +259,35 @@ def test_enlarging_is_bilinear() -> None:
     small = torch.randn(2, 4, 4)
     expected = np.stack([recursion.enlarge(one, 4) for one in small.double().numpy()])
     np.testing.assert_allclose(enlarge(small, 16).numpy(), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("side", [64, 128])
+@torch.no_grad()
+def test_side_by_side_leaves_are_decoded_as_one_picture(side: int) -> None:
+    """A window's codes in one map, blank ones where no leaf is; what is no leaf stays."""
+    fields = [torch.from_numpy(sdf.render(sketch, CONFIG.sketch.at(side))) for sketch in SKETCHES[:2]]
+    canvas, vqvae = torch.stack(fields), Parts.vqvae
+    made = Plan.make(canvas, CONFIG.sketch, torch.tensor([True, False]))
+    codes = torch.randint(CONFIG.vqvae.codebook_size, (len(made.leaves), CODES), generator=torch.manual_seed(0))
+    blank = vqvae.encode(torch.full((1, 16, 16), -1.0))[0]
+    expected = canvas.clone()
+    squares = [(sketch, y, x) for sketch in range(2) for y in range(0, side, 64) for x in range(0, side, 64)]
+    place = (side * quadtree.place(made.leaves)[:, :2] - 8).round().long().tolist()
+    of = dict(zip(zip(made.leaves.sketch.tolist(), *zip(*place, strict=True), strict=True), codes, strict=True))
+    for sketch, top, left in squares:
+        rows = [
+            [of.get((sketch, top + y, left + x), blank).view(2, 2) for x in range(0, 64, 16)] for y in range(0, 64, 16)
+        ]
+        drawn = vqvae.decode(torch.cat([torch.cat(row, dim=1) for row in rows]).reshape(1, -1))[0]
+        for y, x in ((y, x) for y in range(0, 64, 16) for x in range(0, 64, 16)):
+            if (sketch, top + y, left + x) in of:
+                expected[sketch, top + y : top + y + 16, left + x : left + x + 16] = drawn[y : y + 16, x : x + 16]
+    found = without_seams(made, vqvae, canvas, codes, CONFIG.sketch.depth)
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)
+    assert not torch.equal(found, canvas)
+
+
+def test_without_leaves_there_are_no_seams() -> None:
+    made = Plan.make(torch.full((2, 64, 64), -1.0), CONFIG.sketch, torch.tensor([True, False]))
+    codes = torch.zeros(0, CODES, dtype=torch.long)
+    assert torch.equal(without_seams(made, Parts.vqvae, made.coarse, codes, 2), made.coarse)

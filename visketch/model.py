@@ -192,7 +192,7 @@ class ViSketch:
         order: quadtree.Order = "waves",
     ) -> Iterator[Frame]:
         """Redraw the inked leaves of coarse canvases; yields after every rank. Each sketch has a seed of its own."""
-        from visketch.refining import Plan, draw
+        from visketch.refining import Plan, draw, without_seams
 
         waves = torch.full((len(canvas),), order == "waves", device=self.device)
         plan = Plan.make(canvas, self.config.sketch, waves, self.config.refiner.context)
@@ -206,8 +206,10 @@ class ViSketch:
 
         total = len(plan.rank.unique())
         steps = draw(plan, self.part("vqvae"), self.part("encoder"), self.part("refiner"), label, choose)
-        for done, (canvas, _) in enumerate(steps):
-            yield Frame("refine", done + 1, total, canvas)
+        for done, (canvas, written) in enumerate(steps, 1):
+            if done == total:
+                canvas = without_seams(plan, self.part("vqvae"), canvas, written, self.config.sketch.depth)
+            yield Frame("refine", done, total, canvas)
 
 
 def _plain(label: str) -> str:

@@ -10,7 +10,7 @@ from functools import partial
 
 import torch
 import torch.nn.functional as F
-from einops import rearrange
+from einops import rearrange, repeat
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
@@ -113,20 +113,20 @@ def without_seams(
     width (docs/questions/parallel-leaves.md). `levels` makes a window: the canvas that the weights were trained on.
     """
     finest = (plan.leaves.level == plan.depth).nonzero()[:, 0]
-    leaves, per_window = plan.leaves[finest], 4**levels
-    windows, window = torch.unique(leaves.sketch * 4**plan.depth + leaves.z // per_window * per_window, return_inverse=True)
+    leaves, squares = plan.leaves[finest], 4**levels  # of a window
+    place = leaves.sketch * 4 ** (plan.depth - levels) + leaves.z // squares
+    window = torch.unique(place, return_inverse=True)[1]
+    side = canvas.shape[-1] >> plan.depth
+    blank = vqvae.codebook.lookup(vqvae.encode(canvas.new_full((1, side, side), -1)))  # as what is no leaf is about
     canvas = canvas.clone()
-    for number in torch.arange(len(windows), device=canvas.device).split(max(CHUNK // per_window, 1)):
-        here = ((window >= number[0]) & (window <= number[-1])).nonzero()[:, 0]
-        which, square = window[here] - number[0], leaves.z[here] % per_window
-        all_of = windows[number][:, None] + torch.arange(per_window, device=canvas.device)
-        tile = all_of % 4**plan.depth + quadtree.first_tile(plan.depth)
-        blank = quadtree.look(canvas, plan.depth, (all_of // 4**plan.depth).flatten(), tile.flatten())
-        latents = rearrange(vqvae.codebook.lookup(vqvae.encode(blank)), "(i z) t w -> i z t w", z=per_window)
+    chunk = max(CHUNK // squares, 1)
+    for first in range(0, int(window.max()) + 1 if len(leaves) else 0, chunk):
+        here = ((window >= first) & (window < first + chunk)).nonzero()[:, 0]
+        which, square = window[here] - first, leaves.z[here] % squares
+        i = int(which.max()) + 1
+        latents = repeat(blank, "1 t w -> i z t w", i=i, z=squares).clone()
         latents[which, square] = vqvae.codebook.lookup(codes[finest[here]])
-        side = int(latents.shape[2] ** 0.5)
-        maps = rearrange(latents, "i z (p q) w -> (i w) z p q", p=side)
-        whole = rearrange(quadtree.join(maps), "(i w) p q -> i (p q) w", i=len(number))
-        drawn = quadtree.cut(vqvae.draw(whole), levels)
-        quadtree.paint_over(canvas, leaves[here], drawn[which, square])
+        maps = rearrange(latents, "i z (p q) w -> (i w) z p q", p=int(latents.shape[2] ** 0.5))
+        drawn = vqvae.draw(rearrange(quadtree.join(maps), "(i w) p q -> i (p q) w", i=i))
+        quadtree.paint_over(canvas, leaves[here], quadtree.cut(drawn, levels)[which, square])
     return canvas

@@ -99,4 +99,3 @@ class RefinerObjective(Objective):
             beside, more = classify_loss(self.encoder, self.classifier, shape, batch, other, settings.leaves)
             loss, metrics = loss + settings.classify * beside, metrics | more
         return loss, metrics
-
