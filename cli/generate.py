@@ -38,9 +38,7 @@ def generate(
     size: Annotated[int | None, typer.Option(min=8, max=4096, help="Pixels; by default the model's canvas.")] = None,
     seed: options.Seed = 0,
     steps: Annotated[int | None, typer.Option(min=1, max=1000, help="Steps of the coarse stage.")] = None,
-    guidance: Annotated[
-        float | None, typer.Option(min=0, max=20, help="How much the class counts; more is tidier and less varied.")
-    ] = None,
+    guidance: options.Guidance = None,
     temperature: Annotated[float, typer.Option(min=0, max=10, help="How daring the refiner is; 0: not at all.")] = 0.7,
     top_p: Annotated[
         float, typer.Option(min=0.01, max=1, help="The refiner picks among the likeliest that make up this.")

@@ -56,6 +56,9 @@ Device = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, for programs.")]
+Guidance = Annotated[
+    float | None, typer.Option(min=0, max=20, help="How much the class counts; more is tidier and less varied.")
+]
 Seed = Annotated[int, typer.Option("--seed", min=0, max=2**32 - 1, help="The same seed gives the same result.")]
 
 

@@ -51,6 +51,7 @@ def generate(
     ] = None,
     sheet: Annotated[Path | None, typer.Option(help="A .png file for some sketches of every row and class.")] = None,
     plot: Annotated[Path | None, typer.Option(help="A .png file for the figures as bars.")] = None,
+    guidance: options.Guidance = None,
     data: given.Data = given.DATA,
     split: Annotated[Literal["validation", "test"], typer.Option(help="Which real drawings.")] = "test",
     seed: options.Seed = 0,
@@ -85,7 +86,7 @@ def generate(
     classes = classes or (USUAL if {*USUAL} <= {*model.labels} & {*store.labels} else store.labels[: len(USUAL)])
     from .sheet import Sheet
 
-    kept, settings = Sheet(model.config.sketch.clamp), generation.Settings(n, seed, split, seen)
+    kept, settings = Sheet(model.config.sketch.clamp), generation.Settings(n, seed, split, seen, guidance=guidance)
     with console.progress() as bar:
         task = bar.add_task("")
 
