@@ -15,6 +15,7 @@ import torch
 from safetensors.torch import save_file
 
 from visketch import checkpoint
+from visketch.config import read_config
 from visketch.errors import VisketchError
 from visketch.model import build
 
@@ -50,10 +51,10 @@ def test_a_part_comes_back_in_half_precision(part: str, tmp_path: Path) -> None:
 
 
 def test_the_configuration_comes_back(folder: Path) -> None:
-    assert checkpoint.read_config(folder) == CONFIG
+    assert read_config(folder) == CONFIG
     changed = parts.small("train.classifier.grow=[0.1, 0.25]", "sketch.pen=0.1", "name=ours")
     checkpoint.write_config(folder, changed)
-    assert checkpoint.read_config(folder) == changed
+    assert read_config(folder) == changed
 
 
 def test_fingerprints_tell_weights_apart() -> None:
@@ -127,7 +128,7 @@ def test_a_folder_without_a_good_configuration_is_refused(folder: Path, content:
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(VisketchError, match=r"config.toml") as caught:
-        checkpoint.read_config(folder)
+        read_config(folder)
     assert "\n" not in str(caught.value)
 
 

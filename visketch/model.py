@@ -15,7 +15,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from visketch import checkpoint, quadtree, sdf
-from visketch.config import Config, find
+from visketch.config import Config, find, read_config
 from visketch.errors import UsageError, nearest
 from visketch.strokes import Sketch
 
@@ -52,6 +52,11 @@ def build(config: Config, part: str) -> Any:
     raise UsageError(f"no part {part!r}: {nearest(part, list(checkpoint.PARTS))}")
 
 
+def size(*parts: nn.Module) -> int:
+    """How many parameters."""
+    return sum(p.numel() for part in parts for p in part.parameters())
+
+
 @dataclass(frozen=True)
 class Prediction:
     label: str
@@ -81,7 +86,7 @@ class ViSketch:
     def load(cls, folder: str | Path | None = None, device: str = "cpu") -> "ViSketch":
         """A checkpoint's folder, or a shipped one's name (by default the shipped set). Raises VisketchError."""
         path = find(folder)
-        return cls(checkpoint.read_config(path), path, device)
+        return cls(read_config(path), path, device)
 
     def part(self, name: str) -> Any:
         """A part with its weights, on the device, in evaluation mode. Raises VisketchError if it is not there."""
@@ -96,10 +101,7 @@ class ViSketch:
 
     def label_of(self, name: str) -> int:
         """The number of a class, in any case and with `-` or `_` for a space. Raises UsageError naming the nearest."""
-        plain = [_plain(label) for label in self.labels]
-        if name not in self.labels and _plain(name) not in plain:
-            raise UsageError(f"unknown class {name!r}: {nearest(name, self.labels)}")
-        return self.labels.index(name) if name in self.labels else plain.index(_plain(name))
+        return self.config.label_of(name)
 
     def render(self, sketches: Sequence[Sketch]) -> Float[Tensor, "b h h"]:
         """Sketches → fields. Raises VisketchError for a blank one."""
@@ -203,10 +205,6 @@ class ViSketch:
         steps = draw(plan, self.part("vqvae"), self.part("encoder"), self.part("refiner"), label, choose)
         for done, (canvas, _) in enumerate(steps):
             yield Frame("refine", done + 1, total, canvas)
-
-
-def _plain(label: str) -> str:
-    return label.casefold().replace("-", " ").replace("_", " ")
 
 
 def _generator(seed: int, stage: int) -> torch.Generator:
