@@ -129,7 +129,8 @@ def _peer(peer: ViSketch, model: ViSketch) -> Recogniser:
 
     @torch.inference_mode()
     def logits(field: Float[Tensor, "b h h"]) -> Float[Tensor, "b c"]:
-        return net(field).cpu()
+        with peer.precision():
+            return net(field).float().cpu()
 
     return Recogniser(peer.config.peer.backbone, peer.folder, size(net), logits)
 
