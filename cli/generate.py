@@ -11,6 +11,7 @@ import typer
 from visketch.errors import UsageError
 
 from . import console, options
+from .pictures import check_out, parse_out, place
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,7 +34,14 @@ def generate(
     ],
     n: Annotated[int, typer.Option("-n", "--number", min=1, max=1_000_000, help="How many of each class.")] = 16,
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="A folder for the sketches and a sheet of them, or a .png file.")
+        Path | None,
+        typer.Option(
+            "--out",
+            "-o",
+            parser=parse_out,
+            metavar="PATH",
+            help="A folder for the sketches and a sheet of them, or a .png file.",
+        ),
     ] = None,
     size: Annotated[int | None, typer.Option(min=8, max=4096, help="Pixels; by default the model's canvas.")] = None,
     seed: options.Seed = 0,
@@ -62,14 +70,12 @@ def generate(
       visketch generate --class cat --class dog -n 4 --out pets/
       visketch generate --class "alarm clock" -n 1 --size 512 --out clock.png --seed 7
     """
-    from .pictures import check_out, free
-
     classes = list(dict.fromkeys(classes))
     name = stem(classes[0]) if len(classes) == 1 else "sketches"
-    out = check_out(out or free(Path(f"{name}.png")))
+    usual = Path(f"{name}.png")
+    check_out(out or usual)
+    options.check_classes(checkpoint, classes)
     model = options.load(checkpoint, device)
-    for label in classes:
-        model.label_of(label)
     options.load_parts(model, *(("diffusion",) if coarse_only else ("diffusion", "encoder", "refiner", "vqvae")))
     settings = {
         "steps": steps or model.config.diffusion.steps,
@@ -81,7 +87,8 @@ def generate(
         "guidance": model.config.diffusion.guidance if guidance is None else guidance,
         "coarse_only": coarse_only,
     }
-    result = write(model, classes, n, seed, out, size or model.config.sketch.canvas, settings)
+    with place(out, usual) as chosen:
+        result = write(model, classes, n, seed, chosen, size or model.config.sketch.canvas, settings)
     if as_json:
         console.document(result)
     else:

@@ -80,8 +80,8 @@ def warnings() -> list[str]:
 
 def about(checkpoint: str | None) -> dict[str, Any]:
     """What a checkpoint holds. Raises VisketchError if there is none."""
-    from visketch.checkpoint import PARTS, read_config, read_metadata
-    from visketch.config import find
+    from visketch.checkpoint import PARTS, read_metadata
+    from visketch.config import find, read_config
 
     folder = find(checkpoint)
     config = read_config(folder)

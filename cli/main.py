@@ -25,6 +25,13 @@ ORDER = ("generate", "classify", "show", "data", "train", "evaluate", "info")
 
 
 class Verbs(TyperGroup):
+    def invoke(self, context: Any) -> Any:
+        try:
+            return super().invoke(context)
+        except KeyboardInterrupt:  # typer would end it without a word
+            console.note("interrupted; files that were written are whole")
+            raise typer.Exit(console.INTERRUPTED) from None
+
     def list_commands(self, context: Any) -> list[str]:
         return sorted(self.commands, key=ORDER.index)
 

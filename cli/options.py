@@ -79,6 +79,15 @@ def resolve(device: str) -> str:
     return device
 
 
+def check_classes(checkpoint: str | None, classes: list[str]) -> None:
+    """Refuse an unknown class at once, before torch is imported. Raises UsageError, VisketchError."""
+    from visketch.config import find, read_config
+
+    config = read_config(find(checkpoint))
+    for name in classes:
+        config.label_of(name)
+
+
 def load(checkpoint: str | None, device: str) -> "ViSketch":
     """The model that the options name. Raises UsageError, VisketchError."""
     with console.waiting("Loading the model ..."):

@@ -4,6 +4,8 @@ import io
 import json
 import math
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -75,6 +77,13 @@ def write_png(path: Path, pixels: "np.ndarray", facts: dict) -> None:
     write_atomically(path, content.getvalue())
 
 
+def parse_out(out: str) -> Path:
+    """A place as it was typed. Raises UsageError for the slash of a folder after the name of a picture."""
+    if out.endswith(("/", os.sep)) and is_picture(Path(out)):
+        raise UsageError(f"{out}: leave out the {out[-1]} for a picture of that name, or name a folder without .png")
+    return Path(out)
+
+
 def check_out(out: Path) -> Path:
     """Refuse, before any work, a place where a PNG or a folder of them cannot be written. Raises VisketchError."""
     if out.suffix.lower() in OTHERS:
@@ -94,11 +103,25 @@ def is_picture(out: Path) -> bool:
     return out.suffix.lower() == ".png" and not out.is_dir()
 
 
-def free(path: Path) -> Path:
-    """`path`, or the first of path-2, path-3 ... that is not there: what nobody named must overwrite nothing."""
-    tried = path
-    number = 2
-    while tried.exists():
-        tried = path.with_stem(f"{path.stem}-{number}")
-        number += 1
-    return tried
+@contextmanager
+def place(out: Path | None, usual: Path) -> Iterator[Path]:
+    """`out`; or if nobody named it `usual`, or the first of usual-2, usual-3 ... that is not there.
+
+    An empty file takes that name at once, so that of two commands neither overwrites the other's; it goes again if
+    nothing comes of it.
+    """
+    if out:
+        yield out
+        return
+    tried, number = usual, 2
+    while True:
+        try:
+            tried.open("x").close()
+            break
+        except FileExistsError:
+            tried, number = usual.with_stem(f"{usual.stem}-{number}"), number + 1
+    try:
+        yield tried
+    finally:
+        if not tried.stat().st_size:
+            tried.unlink()

@@ -8,11 +8,17 @@ import typer
 from visketch.errors import UsageError
 
 from . import console, options
+from .pictures import check_out, is_picture, parse_out, place, write_png
 
 
 def show(
     path: Annotated[Path, typer.Argument(metavar="PATH", help="One drawing: a picture, SVG or ndjson (its first).")],
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="The picture; by default ./<name>-seen.png.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", "-o", parser=parse_out, metavar="PATH", help="The picture; by default ./<name>-seen.png."
+        ),
+    ] = None,
     leaf: Annotated[int | None, typer.Option(min=0, help="Which inked leaf to look at, counted from 0.")] = None,
     checkpoint: options.Checkpoint = None,
     device: options.Device = "auto",
@@ -30,11 +36,10 @@ def show(
     """
     from visketch.data.read import read
 
-    from .pictures import check_out, free, is_picture, write_png
     from .view import look, summary
 
-    out = check_out(out or free(Path(f"{path.stem}-seen.png")))
-    if not is_picture(out):
+    usual = Path(f"{path.stem}-seen.png")
+    if not is_picture(check_out(out or usual)):
         raise UsageError(f"{out}: show writes one picture; name a .png file")
     sketch = next(read(path))
     model = options.load(checkpoint, device)
@@ -42,8 +47,10 @@ def show(
         seen = look(model, model.render([sketch]), leaf)
         from .poster import poster
 
-        write_png(out, poster(seen, model.config.sketch, path.name), {"of": path.name, "checkpoint": model.config.name})
-    facts = {"picture": out, **summary(seen)}
+        drawn = poster(seen, model.config.sketch, path.name)
+        with place(out, usual) as chosen:
+            write_png(chosen, drawn, {"of": path.name, "checkpoint": model.config.name})
+    facts = {"picture": chosen, **summary(seen)}
     if as_json:
         console.document(facts)
     else:

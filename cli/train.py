@@ -92,15 +92,14 @@ def train(
         chosen = chosen.model_copy(update={"labels": tuple(store.labels)})
         from visketch import train as library
 
-        objective, _ = library.make_objective(part, chosen, out, begun)
         drawings = len(library.balanced(store, chosen.train.per_class, chosen.train.seed))
+        if dry_run:
+            objective, _ = library.make_objective(part, chosen, out, begun)
     if dry_run:
         preview(part, chosen, out, objective.parts, drawings, as_json)
         return
-    if MAIN:
-        console.note(f"training {described(objective.parts)} on {drawings:,} drawings, into {out}")
     began = time.perf_counter()
-    with Reporter(part, chosen, objective) as reporter:
+    with Reporter(part, chosen, drawings, out) as reporter:
         outcome = library.train(
             part,
             store,
@@ -110,6 +109,7 @@ def train(
             resume=resume,
             workers=workers,
             tensorboard=tensorboard,
+            begin=reporter.begin,
             report=reporter,
         )
     if MAIN:
@@ -139,7 +139,9 @@ def described(modules: "dict[str, nn.Module]") -> str:
 
 
 def sizes(modules: "dict[str, nn.Module]") -> dict[str, int]:
-    return {name: sum(p.numel() for p in module.parameters()) for name, module in modules.items()}
+    from visketch.model import size
+
+    return {name: size(module) for name, module in modules.items()}
 
 
 def preview(
@@ -177,8 +179,8 @@ def conclude(part: str, outcome: dict[str, Any], as_json: bool) -> None:
 class Reporter:
     """Training's reports as a bar, or as a line now and then where there is no terminal."""
 
-    def __init__(self, part: str, config: "Config", objective: "Objective") -> None:
-        self.part, self.objective = part, objective
+    def __init__(self, part: str, config: "Config", drawings: int, out: Path) -> None:
+        self.part, self.drawings, self.out = part, drawings, out
         self.batch = getattr(config.train, part).batch
         self.bar = _bar() if MAIN and sys.stderr.isatty() else None
         self.recent: deque[tuple[float, int, int]] = deque(maxlen=50)  # time, step, sketches so far
@@ -192,6 +194,11 @@ class Reporter:
     def __exit__(self, *problem: object) -> None:
         if self.bar:
             self.bar.stop()
+
+    def begin(self, objective: "Objective") -> None:
+        self.objective = objective
+        if MAIN:
+            console.note(f"training {described(objective.parts)} on {self.drawings:,} drawings, into {self.out}")
 
     def __call__(self, step: int, steps: int, metrics: dict[str, float]) -> None:
         now = time.monotonic()

@@ -1,6 +1,7 @@
 """What every test gets: one thread, checked shapes, and the drawings."""
 
 import os
+from collections.abc import Iterator
 
 # Two workers on two cores are faster than one with two threads. torch reads this when it is first imported.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -14,8 +15,17 @@ install_import_hook("visketch", "beartype.beartype")
 import drawings  # noqa: E402
 import pytest  # noqa: E402
 
+import visketch.model  # noqa: E402
 from visketch.config import SketchConfig  # noqa: E402
 from visketch.strokes import Sketch  # noqa: E402
+
+
+@pytest.fixture(scope="session", autouse=True)
+def single_precision() -> Iterator[None]:
+    """On every machine alike, for random weights magnify rounding. Bfloat16 has tests of its own, which ask for it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(visketch.model, "multiplies_bfloat16", lambda: False)
+        yield
 
 
 @pytest.fixture(scope="session")

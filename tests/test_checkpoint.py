@@ -14,7 +14,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from visketch import checkpoint, config
+from visketch import checkpoint
+from visketch.config import TrainConfig, read_config
 from visketch.errors import VisketchError
 from visketch.model import build
 
@@ -50,16 +51,16 @@ def test_a_part_comes_back_in_half_precision(part: str, tmp_path: Path) -> None:
 
 
 def test_the_configuration_comes_back(folder: Path) -> None:
-    assert checkpoint.read_config(folder) == CONFIG.model_copy(update={"train": config.TrainConfig()})
-    changed = parts.small("sketch.pen=0.1", "name=ours").model_copy(update={"train": config.TrainConfig()})
+    assert read_config(folder) == CONFIG.model_copy(update={"train": TrainConfig()})
+    changed = parts.small("sketch.pen=0.1", "name=ours").model_copy(update={"train": TrainConfig()})
     checkpoint.write_config(folder, changed)
-    assert checkpoint.read_config(folder) == changed
+    assert read_config(folder) == changed
 
 
 def test_knobs_of_training_that_another_version_had_do_not_matter(folder: Path) -> None:
     path = folder / "config.toml"
     path.write_text(path.read_text() + "\n[train.poetry]\nrhyme = true\n")
-    assert checkpoint.read_config(folder).labels == CONFIG.labels
+    assert read_config(folder).labels == CONFIG.labels
 
 
 def test_fingerprints_tell_weights_apart() -> None:
@@ -133,7 +134,7 @@ def test_a_folder_without_a_good_configuration_is_refused(folder: Path, content:
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(VisketchError, match=r"config.toml") as caught:
-        checkpoint.read_config(folder)
+        read_config(folder)
     assert "\n" not in str(caught.value)
 
 

@@ -171,7 +171,7 @@ class TestTrain:
         assert "stopped at step 2" in result.stderr
         assert "--resume" in result.stderr
         monkeypatch.undo()
-        one_line_after_note(visketch(*words, "--set", "train.vqvae.steps=4"), 2, "--resume")
+        one_line(visketch(*words, "--set", "train.vqvae.steps=4"), 2, "--resume")
         result = visketch(*words, "--set", "train.vqvae.steps=4", "--resume")
         assert result.exit_code == 0, result.output
         assert result.stdout.startswith("vqvae: 4 steps, loss")

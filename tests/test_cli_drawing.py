@@ -18,6 +18,7 @@ from typer.testing import CliRunner, Result
 from visketch import checkpoint
 from visketch.cli import generate as drawing
 from visketch.cli.main import app
+from visketch.cli.pictures import parse_out, place
 
 CONFIG = parts.small("name=random")
 
@@ -98,6 +99,32 @@ class TestGenerate:
             assert expected in result.stdout
             assert (tmp_path / expected).exists()
 
+    def test_two_at_once_take_different_names(self, tmp_path: Path) -> None:
+        usual = tmp_path / "cat.png"
+        with place(None, usual) as one, place(None, usual) as other, place(None, usual) as third:
+            assert [path.name for path in (one, other, third)] == ["cat.png", "cat-2.png", "cat-3.png"]
+            other.write_text("drawn")
+        assert list(tmp_path.iterdir()) == [tmp_path / "cat-2.png"]
+
+    def test_a_folder_s_slash_after_a_picture(self, folder: Path, tmp_path: Path) -> None:
+        (tmp_path / "x.png").write_text("precious")
+        for verb in (("generate", "-c", "cat"), ("show", "cat.svg")):
+            one_line(visketch(*verb, "--out", f"{tmp_path}/x.png/", "--checkpoint", folder), 2, "x.png/", "leave out")
+        assert (tmp_path / "x.png").read_text() == "precious"
+        (tmp_path / "y.png").mkdir()
+        assert parse_out(f"{tmp_path}/y.png/") == tmp_path / "y.png"
+
+    def test_an_unknown_class_is_told_before_torch_is_imported(self) -> None:
+        script = (
+            "import sys; from visketch.cli.main import run\n"
+            "sys.argv = ['visketch', 'generate', '--class', 'catt']\n"
+            "try: run()\n"
+            "except SystemExit as end: print(end.code, 'torch' in sys.modules)\n"
+        )
+        done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+        assert done.stdout == "2 False\n"
+        assert "'catt'" in done.stderr
+
     def test_same_seed_same_sketch_whatever_n_and_batch(self, folder: Path, tmp_path: Path, monkeypatch) -> None:
         words = ("--class", "cat", "--seed", 5, "--checkpoint", folder)
         visketch("generate", *words, "-n", 5, "--out", tmp_path / "five")
@@ -175,7 +202,11 @@ class TestGenerate:
             raise KeyboardInterrupt
 
         monkeypatch.setattr("visketch.model.ViSketch.generate", interrupt)
-        assert visketch("generate", "-c", "cat", "--out", tmp_path / "a", "--checkpoint", folder).exit_code == 130
+        monkeypatch.chdir(tmp_path)
+        result = visketch("generate", "-c", "cat", "--checkpoint", folder)
+        assert (result.exit_code, result.stdout) == (130, "")
+        assert result.stderr.splitlines() == ["interrupted; files that were written are whole"]
+        assert not list(tmp_path.iterdir()), "the name it had taken is free again"
 
     def test_a_bug_is_one_line_too_and_debug_shows_where(self, folder: Path, tmp_path: Path, monkeypatch) -> None:
         def bug(*_: object, **__: object) -> None:

@@ -163,6 +163,18 @@ def test_a_leaf_is_the_same_alone_or_packed(encoder: LeafEncoder, canvas: Tensor
 
 
 @torch.no_grad()
+def test_cls_alone_is_the_same_cls(encoder: LeafEncoder, canvas: Tensor) -> None:
+    """Asking for the first positions spares work, and changes nothing in them."""
+    leaves = inked_leaves(canvas, SHAPE, SHAPE.depth)
+    embedded, index = encoder.embed(canvas, SHAPE.depth), context_index(leaves, SHAPE.depth)
+    every = encoder(embedded, leaves, index)
+    for first in (1, 3):
+        some = encoder(embedded, leaves, index, first=first)
+        assert some.shape == (len(leaves), first, 32)
+        torch.testing.assert_close(some, every[:, :first], rtol=0, atol=1e-5)
+
+
+@torch.no_grad()
 def test_cls_knows_where_its_leaf_lies(encoder: LeafEncoder) -> None:
     """Two leaves that are shown the same tokens are told apart by their place."""
     leaves = Leaves(torch.zeros(2, dtype=torch.long), torch.tensor([2, 2]), torch.tensor([3, 12]))

@@ -46,6 +46,21 @@ def test_a_sketch_is_classified_the_same_beside_any_other(model: ViSketch) -> No
         torch.testing.assert_close(model.logits(model.render([sketch]))[0], together[i], rtol=0, atol=1e-4)
 
 
+def test_bfloat16_barely_moves_an_answer(model: ViSketch) -> None:
+    field = model.render(drawings.draw_many(8))
+    single, cls = model.logits(field).softmax(dim=1), model.embed(field)[0]
+    brief = ViSketch(CONFIG, **{name: model.part(name) for name in checkpoint.PARTS})
+    brief.brief = True
+    rounded = brief.logits(field)
+    assert (rounded.dtype, brief.embed(field)[0].dtype) == (torch.float32, torch.float32)
+    assert 0 < (rounded.softmax(dim=1) - single).abs().max() < 0.05
+    assert 0 < (brief.embed(field)[0] - cls).abs().mean() < 0.03
+    one, other = (each.generate("cat", 2, steps=4, coarse_only=True) for each in (model, brief))
+    assert 0 < (one - other).abs().mean() < 0.03
+    assert torch.equal(brief.generate("cat", 2, steps=4, coarse_only=True), other), "the same seed, the same sketch"
+    assert not torch.is_autocast_enabled("cpu")
+
+
 def test_strokes_and_their_pixels_are_one_drawing(model: ViSketch) -> None:
     """The probabilities barely move when the drawing comes as a raster."""
     sketch = drawings.draw("house")
@@ -208,6 +223,18 @@ def slow_pick(logits: list[float], chance: float, temperature: float, top_p: flo
 def test_pick_is_nucleus_sampling(logits: list[float], chance: float, temperature: float, top_p: float) -> None:
     code = pick(torch.tensor([logits]), torch.tensor([chance]), temperature, top_p)
     assert int(code) in slow_pick(logits, chance, temperature, top_p)
+
+
+@pytest.mark.parametrize("spread", [0.0, 0.3, 6.0])
+def test_pick_of_many_codes_is_that_of_sorting_them_all(spread: float) -> None:
+    """Whether a few codes make up `top_p` or nearly all are needed."""
+    generator = torch.Generator().manual_seed(1)
+    logits = torch.randn(20, 512, generator=generator) * spread + torch.linspace(0, 1e-3, 512)
+    chance = torch.rand(20, generator=generator)
+    for top_p in (0.05, 0.9, 1.0):
+        codes = pick(logits, chance, 1.0, top_p)
+        for row in range(20):
+            assert int(codes[row]) in slow_pick(logits[row].double().tolist(), float(chance[row]), 1.0, top_p)
 
 
 def test_pick_draws_each_code_as_often_as_is_due() -> None:

@@ -82,7 +82,7 @@ def test_training_goes_on_from_it(start: Path, store: Store, tmp_path: Path, par
     assert checkpoint.read_metadata(tmp_path, part)["facts"]["from"] == start.name
     old, _ = checkpoint.read_tensors(start / f"{part}.safetensors")
     new, _ = checkpoint.read_tensors(tmp_path / f"{part}.safetensors")
-    labels = checkpoint.read_config(tmp_path).labels
+    labels = config.read_config(tmp_path).labels
     per_class = transfer.class_tensors(settings, part)
     for name in per_class:
         assert torch.allclose(new[name][labels.index("star")].float(), old[name][2].float(), atol=1e-3), name

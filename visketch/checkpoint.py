@@ -7,15 +7,14 @@ Weights are stored in half precision and used in single.
 import hashlib
 import json
 import os
-import tomllib
 from contextlib import suppress
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from visketch.config import Config, parse
-from visketch.errors import UsageError, VisketchError
+from visketch.config import Config
+from visketch.errors import VisketchError
 
 PARTS = ("vqvae", "diffusion", "encoder", "refiner", "classifier", "peer")  # a peer is a model of its own
 
@@ -40,24 +39,6 @@ def write_config(folder: Path, config: Config) -> None:
     import tomli_w
 
     write_atomically(folder / "config.toml", tomli_w.dumps(config.model_dump(mode="json")).encode())
-
-
-def read_config(folder: Path) -> Config:
-    """The configuration, with the labels. Raises VisketchError if the folder is no checkpoint.
-
-    How it was trained is left out: a knob of training that another version had is no reason to refuse the weights.
-    """
-    path = folder / "config.toml"
-    try:
-        tree = tomllib.loads(path.read_text())
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        what = error.strerror if isinstance(error, OSError) else "it is not TOML"
-        raise VisketchError(f"{folder}: not a checkpoint, {path.name} cannot be read: {what}") from None
-    tree.pop("train", None)
-    try:
-        return parse(tree, str(path))
-    except UsageError as error:  # a broken file, not a wrong request
-        raise VisketchError(str(error)) from None
 
 
 def fingerprint(state: dict[str, Tensor]) -> str:

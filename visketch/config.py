@@ -182,6 +182,17 @@ class Config(Section):
             raise ValueError(f"canvas / 2^depth = {tile} must be a multiple of peer.patch = {peer.patch}")
         return self
 
+    def label_of(self, name: str) -> int:
+        """The number of a class, in any case and with `-` or `_` for a space. Raises UsageError naming the nearest."""
+        plain = [_plain(label) for label in self.labels]
+        if name not in self.labels and _plain(name) not in plain:
+            raise UsageError(f"unknown class {name!r}: {nearest(name, list(self.labels))}")
+        return self.labels.index(name) if name in self.labels else plain.index(_plain(name))
+
+
+def _plain(label: str) -> str:
+    return label.casefold().replace("-", " ").replace("_", " ")
+
 
 def load(preset: str | Path, overrides: tuple[str, ...] | list[str] = ()) -> Config:
     """A preset's name or a TOML file, with `section.key=value` overrides.
@@ -205,6 +216,24 @@ def parse(tree: dict, origin: str) -> Config:
     except ValidationError as error:
         first = error.errors()[0]
         raise UsageError(f"{origin}: {_explain(first['loc'], first)}") from None
+
+
+def read_config(folder: Path) -> Config:
+    """A checkpoint's configuration, with the labels. Raises VisketchError if the folder is no checkpoint.
+
+    How it was trained is left out: a knob of training that another version had is no reason to refuse the weights.
+    """
+    path = folder / "config.toml"
+    try:
+        tree = tomllib.loads(path.read_text())
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        what = error.strerror if isinstance(error, OSError) else "it is not TOML"
+        raise VisketchError(f"{folder}: not a checkpoint, {path.name} cannot be read: {what}") from None
+    tree.pop("train", None)
+    try:
+        return parse(tree, str(path))
+    except UsageError as error:  # a broken file, not a wrong request
+        raise VisketchError(str(error)) from None
 
 
 def presets() -> list[str]:

@@ -21,7 +21,7 @@ from filelock import FileLock, Timeout
 from torch.utils.data import DataLoader, Dataset
 
 from visketch import checkpoint, snapshot, transfer
-from visketch.config import Config, PartTraining
+from visketch.config import Config, PartTraining, read_config
 from visketch.data.store import Store
 from visketch.errors import UsageError, VisketchError, nearest
 from visketch.model import build
@@ -100,12 +100,13 @@ def train(
     resume: bool = False,
     workers: int = 0,
     tensorboard: bool = False,
+    begin: Callable[[Objective], None] = lambda objective: None,
     report: Report = lambda step, steps, metrics: None,
 ) -> Outcome:
     """Train one part into a checkpoint folder; other parts that it needs are read from there.
 
-    `start`: another checkpoint, from whose weights it goes on and which lends the parts that are leant on.
-    Progress is kept in `folder/training/<part>.safetensors` (to resume from) and `<part>.jsonl` (metrics).
+    `start`: another checkpoint, from whose weights it goes on and which lends the parts that are leant on. `begin` is
+    told what is trained. Progress is kept in `folder/training/<part>.safetensors` (to resume from) and `<part>.jsonl`.
     SIGINT and SIGTERM end it after the current step, with everything saved. Raises UsageError, VisketchError.
     """
     if part not in TRAINABLE:
@@ -118,6 +119,7 @@ def train(
     objective, trained_on = make_objective(part, config, folder, start, resume and state.exists())
     if state.exists() and not resume:
         raise UsageError(f"{state}: a training run is there; go on with --resume, or delete it to start anew")
+    begin(objective)
     for name, module in objective.frozen.items():
         if start:
             transfer.lend(name, start, folder)
@@ -277,7 +279,7 @@ def _check_folder(folder: Path, config: Config) -> None:
     """Parts in one folder share one configuration (training settings, and sections of parts not there, aside)."""
     if not (folder / "config.toml").exists():
         return
-    there = checkpoint.read_config(folder)
+    there = read_config(folder)
     for section in (
         "labels",
         "sketch",

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from visketch import checkpoint
-from visketch.config import Config
+from visketch.config import Config, read_config
 from visketch.errors import UsageError
 from visketch.model import build
 
@@ -19,7 +19,7 @@ def adopt(part: str, module: nn.Module, config: Config, folder: Path) -> None:
     checkpoint does not know keep their fresh rows. Raises UsageError if it was built otherwise, VisketchError if it
     cannot be read.
     """
-    there = checkpoint.read_config(folder)
+    there = read_config(folder)
     other = build(there, part)
     checkpoint.load_part(folder, part, other)
     given, wanted, per_class = other.state_dict(), module.state_dict(), class_tensors(config, part)

@@ -79,13 +79,14 @@ def compare(found: "Recognition") -> None:
         "top-1": [percent(row.overall) for row in rows],
         "top-5": [f"{100 * row.overall.top5:.1f} %" for row in rows],
         "top-1, mean over classes": [f"{100 * row.overall.class_mean:.1f} %" for row in rows],
-        f"top-1 of {len(found.subset)} classes": [percent(row.subset) if row.subset else "-" for row in rows],
+    }
+    if found.subset:
+        lines[f"top-1 of {len(found.subset)} classes"] = [percent(row.subset) if row.subset else "-" for row in rows]
+    lines |= {
         "parameters": [f"{row.parameters:,}" for row in rows],
         "ms, one at a time": [f"{row.alone_ms:.1f}" for row in rows],
         "ms, 64 at a time": [f"{row.together_ms:.1f}" for row in rows],
     }
-    if not found.subset:
-        del lines["top-1 of 0 classes"]
     lines |= {f"top-1, {style}": [percent(row.styles[style]) for row in rows] for style in rows[0].styles}
     console.table(["", *(row.name for row in rows)], [[name, *figures] for name, figures in lines.items()])
     threads = "one thread" if found.threads == 1 else f"{found.threads} threads"

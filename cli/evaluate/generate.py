@@ -10,6 +10,7 @@ import typer
 from visketch.errors import UsageError
 
 from .. import console, options
+from ..pictures import check_out, is_picture, parse_out
 from . import given
 
 if TYPE_CHECKING:
@@ -49,8 +50,13 @@ def generate(
             envvar="VISKETCH_SAMPLES", help="A folder of <class>.ndjson: sketch-rnn's, for a row of their own."
         ),
     ] = None,
-    sheet: Annotated[Path | None, typer.Option(help="A .png file for some sketches of every row and class.")] = None,
-    plot: Annotated[Path | None, typer.Option(help="A .png file for the figures as bars.")] = None,
+    sheet: Annotated[
+        Path | None,
+        typer.Option(parser=parse_out, metavar="PATH", help="A .png file for some sketches of every row and class."),
+    ] = None,
+    plot: Annotated[
+        Path | None, typer.Option(parser=parse_out, metavar="PATH", help="A .png file for the figures as bars.")
+    ] = None,
     guidance: options.Guidance = None,
     data: given.Data = given.DATA,
     split: Annotated[Literal["validation", "test"], typer.Option(help="Which real drawings.")] = "test",
@@ -68,11 +74,10 @@ def generate(
       visketch evaluate generate --data quickdraw.arrow --judge runs/judge --sheet table.png
       visketch evaluate generate --class cat --class owl -n 20
     """
-    from ..pictures import check_out, is_picture
-
     for out in (sheet, plot):
         if out and not is_picture(check_out(out)):
             raise UsageError(f"{out}: it is one picture; name a .png file")
+    options.check_classes(checkpoint, classes or [])
     if plot:
         from . import chart  # now, since where matplotlib is missing it says so
     model, store = given.load(checkpoint, device, data, split, "diffusion", "encoder", "refiner", "vqvae")

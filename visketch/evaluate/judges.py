@@ -45,8 +45,10 @@ class OwnJudge:
     @torch.inference_mode()
     def look(self, field: Float[Tensor, "b h h"]) -> tuple[Float[Tensor, "b c"], Float[Tensor, "b e"]]:
         classifier = self.model.part("classifier")
-        pooled = classifier.pool(*self.model.embed(field.to(self.model.device)), len(field))
-        return classifier.out(pooled).float(), pooled.float()
+        cls, leaves = self.model.embed(field.to(self.model.device))
+        with self.model.precision():
+            pooled = classifier.pool(cls, leaves, len(field))
+            return classifier.out(pooled).float(), pooled.float()
 
 
 class PeerJudge:

@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
-from torch import Tensor, nn
+from torch import Tensor
 
 from visketch.data.store import Store
 from visketch.errors import UsageError
 from visketch.evaluate.styles import STYLES, Style, as_drawn
 from visketch.metrics import interval, rank_of
-from visketch.model import ViSketch
+from visketch.model import ViSketch, size
 
 BATCH = 64  # sketches looked at or drawn together
 SUBSET = 100  # classes of the smaller task that others have measured
@@ -115,8 +115,8 @@ def classify(
 
 
 def _visketch(model: ViSketch) -> Recogniser:
-    size = _size(model.part("encoder"), model.part("classifier"))
-    return Recogniser("ViSketch", model.folder, size, lambda field: model.logits(field).cpu())
+    parameters = size(model.part("encoder"), model.part("classifier"))
+    return Recogniser("ViSketch", model.folder, parameters, lambda field: model.logits(field).cpu())
 
 
 def _peer(peer: ViSketch, model: ViSketch) -> Recogniser:
@@ -129,13 +129,10 @@ def _peer(peer: ViSketch, model: ViSketch) -> Recogniser:
 
     @torch.inference_mode()
     def logits(field: Float[Tensor, "b h h"]) -> Float[Tensor, "b c"]:
-        return net(field).cpu()
+        with peer.precision():
+            return net(field).float().cpu()
 
-    return Recogniser(peer.config.peer.backbone, peer.folder, _size(net), logits)
-
-
-def _size(*parts: nn.Module) -> int:
-    return sum(p.numel() for part in parts for p in part.parameters())
+    return Recogniser(peer.config.peer.backbone, peer.folder, size(net), logits)
 
 
 def subset(classes: int) -> Bool[Tensor, " c"]:

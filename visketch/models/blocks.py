@@ -64,7 +64,7 @@ class MLP(nn.Module):
         nn.init.zeros_(self.down.bias)
 
     def forward(self, x: Float[Tensor, "*b e"]) -> Float[Tensor, "*b e"]:
-        return self.down(F.relu(self.up(x)).square())
+        return self.down(F.relu(self.up(x), inplace=True).square())
 
 
 class Block(nn.Module):
@@ -79,9 +79,10 @@ class Block(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def memory(self, memory: Float[Tensor, "b j e"]) -> Cache:
-        """The keys and values of what is looked at, made once."""
+        """The keys and values of what is looked at, made once, and laid out once as matrix products want them."""
         assert self.cross is not None
-        return self.cross.keys(memory)
+        key, value = self.cross.keys(memory)
+        return key.contiguous(), value.contiguous()
 
     def forward(
         self,
@@ -89,13 +90,16 @@ class Block(nn.Module):
         mask: Bool[Tensor, "..."] | None = None,
         memory: Cache | None = None,
         past: Cache | None = None,
-    ) -> tuple[Float[Tensor, "b i e"], Cache]:
-        """`memory`: what `self.memory` made; `past`: those of the earlier positions.
+        first: int | None = None,
+    ) -> tuple[Float[Tensor, "b j e"], Cache]:
+        """`memory`: what `self.memory` made; `past`: those of the earlier positions; `first`: how many positions are
+        asked for, where the others are only to be looked at.
 
         Returns the new x, and the keys and values of all positions so far.
         """
         normed = self.norm(x)
         keys = self.attention.keys(normed)
+        x, normed = x[:, :first], normed[:, :first]
         if past is not None:
             keys = torch.cat([past[0], keys[0]], dim=2), torch.cat([past[1], keys[1]], dim=2)
         x = x + self.dropout(self.attention(normed, keys, mask))
@@ -148,5 +152,5 @@ class ResidualConv(nn.Module):
         self.first_norm, self.second_norm = norm(width), norm(width)
 
     def forward(self, x: Float[Tensor, "n e p q"]) -> Float[Tensor, "n e p q"]:
-        hidden = F.relu(self.first_norm(self.first(x)))
-        return F.relu(x + self.second_norm(self.second(hidden)))
+        hidden = F.relu(self.first_norm(self.first(x)), inplace=True)
+        return F.relu(x + self.second_norm(self.second(hidden)), inplace=True)

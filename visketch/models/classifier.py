@@ -30,6 +30,7 @@ class Classifier(nn.Module):
         tokens, present = quadtree.pad(cls, leaves, sketches)
         x = torch.cat([repeat(self.query.to(cls.dtype), "one e -> b one e", b=sketches), tokens], dim=1)
         mask = torch.cat([torch.ones_like(present[:, :1]), present], dim=1)[:, None, None]
-        for block in self.blocks:
+        for block in self.blocks[:-1]:
             x, _ = block(x, mask)
+        x, _ = self.blocks[-1](x, mask, first=1)
         return self.norm(x[:, 0])

@@ -35,7 +35,7 @@ def _halve(before: int, after: int, kernel: int = 3) -> list[nn.Module]:
     """Half the side, and one residual block."""
     conv = nn.Conv2d(before, after, kernel, stride=2, padding=kernel // 2, bias=False)
     norm = partial(BatchNorm, shared=1)  # every process puts one and the same blank tile first (`LeafEncoder.embed`)
-    return [conv, norm(after), nn.ReLU(), ResidualConv(after, norm)]
+    return [conv, norm(after), nn.ReLU(inplace=True), ResidualConv(after, norm)]
 
 
 class LeafEncoder(nn.Module):
@@ -84,12 +84,14 @@ class LeafEncoder(nn.Module):
         index: Int[Tensor, "n k"],
         refined: Float[Tensor, "n k"] | None = None,
         kept: slice = slice(None),
+        first: int | None = None,
     ) -> Float[Tensor, "n j e"]:
         """`embedded`: the sketches' tiles through `embed`, of one canvas or of several one after another.
 
         `index`: which of a sketch's tiles stands in each slot, -1 for none. `refined`: 1 where that tile is shown
         refined; left out, all are (as for classifying). `kept`: the slots that a leaf is shown; the others are left out
-        before anything attends to them. Position 0 of the result is CLS, then come the slots kept.
+        before anything attends to them. Position 0 of the result is CLS, then come the slots kept; `first`: how many of
+        these are wanted (1: CLS alone, which spares most of the last block).
         """
         b, m, _ = embedded.shape
         table = torch.cat([rearrange(embedded, "b m e -> (b m) e"), self.none.to(embedded.dtype)])
@@ -102,8 +104,9 @@ class LeafEncoder(nn.Module):
         own = slots[torch.arange(len(leaves), device=slots.device), (9 * inside.level - 4).clamp(min=0)]
         cls = self.cls + own + self.place(_waves(quadtree.place(inside)))
         x = self.norm_in(torch.cat([cls[:, None], slots[:, kept]], dim=1))
-        for block in self.blocks:
+        for block in self.blocks[:-1]:
             x, _ = block(x)
+        x, _ = self.blocks[-1](x, first=first)
         return self.norm_out(x)
 
 

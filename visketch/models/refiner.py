@@ -32,8 +32,9 @@ class Refiner(nn.Module):
         self.norm = nn.LayerNorm(width)
         self.out = nn.Linear(width, codebook_size)
 
-    def _tokens(self, previous: Tensor, latents: Tensor, label: Tensor, places: slice) -> Float[Tensor, "n i e"]:
-        return previous + self.position[places] + self.latent(latents[:, places]) + self.label(label)[:, None]
+    def _given(self, label: Int[Tensor, " n"], latents: Float[Tensor, "n t d"]) -> Float[Tensor, "n t e"]:
+        """What is known of every place before any code is written."""
+        return self.position + self.latent(latents) + self.label(label)[:, None]
 
     def forward(
         self,
@@ -45,7 +46,7 @@ class Refiner(nn.Module):
         """Logits of every code given those before it: training, in one pass."""
         n, t = codes.shape
         previous = torch.cat([self.start.expand(n, -1, -1), self.code(codes[:, :-1])], dim=1)
-        x = self._tokens(previous, latents, label, slice(0, t))
+        x = previous + self._given(label, latents)
         causal = torch.ones(t, t, dtype=torch.bool, device=x.device).tril()
         for block in self.blocks:
             x, _ = block(x, causal, block.memory(memory))
@@ -61,10 +62,11 @@ class Refiner(nn.Module):
     ) -> Int[Tensor, "n t"]:
         """Write the codes one after another with a key-value cache; `choose`: logits (n v), place → codes (n)."""
         memories = [block.memory(memory) for block in self.blocks]
+        given = self._given(label, latents)
         past: list = [None] * len(self.blocks)
         previous, codes = self.start.expand(len(memory), -1, -1), []
         for place in range(latents.shape[1]):
-            x = self._tokens(previous, latents, label, slice(place, place + 1))
+            x = previous + given[:, place : place + 1]
             for i, block in enumerate(self.blocks):
                 x, past[i] = block(x, memory=memories[i], past=past[i])
             codes.append(choose(self.out(self.norm(x[:, 0])), place))

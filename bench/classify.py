@@ -1,0 +1,141 @@
+"""How many sketches a second are classified, and where the time goes; beside a ResNet34, in one run.
+
+    python bench/classify.py [--batch 1 --batch 64] [--runs 5] [--threads N] [--json]
+
+ViSketch from strokes to answer, stage by stage; the ResNet34 (fresh weights) from pixels to answer, at 224 pixels as is
+usual and at 128 as the canvas. Each in single precision and, where the CPU multiplies it, in bfloat16. They take
+turns, so that a busy machine slows all; times are medians, a ratio is the median of the ratios of the rounds.
+"""
+
+import argparse
+import json
+import statistics
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+
+import drawings
+
+from visketch.config import PeerConfig
+from visketch.model import ViSketch, multiplies_bfloat16
+from visketch.models.peer import Peer
+from visketch.strokes import Sketch
+
+REST = "quadtree and context"  # what is in no other stage
+Classify = Callable[[list[Sketch], bool], dict[str, float]]
+PRECISIONS = {"fp32": False, **({"bf16": True} if multiplies_bfloat16() else {})}
+
+
+class Stopwatch:
+    """Seconds spent in the calls that it watches."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = defaultdict(float)
+
+    def watch(self, stage: str, owner: Any, method: str) -> None:
+        call = getattr(owner, method)
+
+        def timed(*given: object, **named: object) -> object:
+            start = time.perf_counter()
+            result = call(*given, **named)
+            self.seconds[stage] += time.perf_counter() - start
+            return result
+
+        setattr(owner, method, timed)
+
+
+def visketch(model: ViSketch) -> Classify:
+    """→ what classifying takes, stage by stage; "whole" is all of it."""
+    watch = Stopwatch()
+    watch.watch("drawing", model, "render")
+    watch.watch("stem", model.part("encoder").stem, "forward")
+    watch.watch("encoder", model.part("encoder"), "forward")
+    watch.watch("pooling", model.part("classifier"), "forward")
+
+    def classify(sketches: list[Sketch], brief: bool) -> dict[str, float]:
+        model.brief = brief
+        watch.seconds.clear()
+        start = time.perf_counter()
+        model.classify(sketches)
+        whole = time.perf_counter() - start
+        return {**watch.seconds, REST: whole - sum(watch.seconds.values()), "whole": whole}
+
+    return classify
+
+
+@torch.inference_mode()
+def resnet(net: Peer, pixels: Tensor, brief: bool) -> float:
+    start = time.perf_counter()
+    with torch.autocast("cpu", torch.bfloat16, enabled=brief):
+        net(pixels)
+    return time.perf_counter() - start
+
+
+def measure(model: ViSketch, classify: Classify, net: Peer, batch: int, runs: int) -> list[dict]:
+    """Rows of the table, for so many sketches at once."""
+    sketches = drawings.draw_many(batch)
+    pixels = {side: F.interpolate(model.render(sketches)[:, None], size=(side, side))[:, 0] for side in (224, 128)}
+    rounds: list[dict[str, dict[str, float]]] = []
+    for _ in range(runs + 1):
+        seen = {f"ViSketch {name}": classify(sketches, brief) for name, brief in PRECISIONS.items()}
+        for side in pixels:
+            for name, brief in PRECISIONS.items():
+                seen[f"ResNet34 at {side}, {name}"] = {"whole": resnet(net, pixels[side], brief)}
+        rounds.append(seen)
+    del rounds[0]  # which warmed up
+    rows = []
+    for name in rounds[0]:
+        stages = {stage: statistics.median(seen[name][stage] for seen in rounds) for stage in rounds[0][name]}
+        against = [seen["ResNet34 at 224, fp32"]["whole"] / seen[name]["whole"] for seen in rounds]
+        row = {"batch": batch, "name": name, "a_second": round(batch / stages["whole"], 1)}
+        row["times_resnet34"] = round(statistics.median(against), 2)
+        if "drawing" in stages:
+            row["stages_ms"] = {stage: round(1e3 * seconds / batch, 3) for stage, seconds in stages.items()}
+            row["drawing_and_tree"] = round((stages["drawing"] + stages[REST]) / stages["whole"], 3)
+        rows.append(row)
+    return rows
+
+
+def show(rows: list[dict]) -> None:
+    for batch in dict.fromkeys(row["batch"] for row in rows):
+        print(f"\n{batch} at once {'sketches/s':>29} {'against ResNet34 at 224, fp32':>32}")
+        here = [row for row in rows if row["batch"] == batch]
+        for row in here:
+            print("  {name:26} {a_second:10} {times_resnet34:25}x".format(**row))
+        for row in here:
+            if "stages_ms" in row:
+                print("  " + row["name"] + ", ms a sketch:", *(f"{k} {v:.2f} ·" for k, v in row["stages_ms"].items()))
+                print(f"    drawing, quadtree and context: {100 * row['drawing_and_tree']:.1f} % of the whole")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Classifying, stage by stage, beside a ResNet34.")
+    parser.add_argument("--batch", type=int, action="append", help="sketches at once; may be repeated (1 and 64)")
+    parser.add_argument("--runs", type=int, default=5, help="the median of so many (5)")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="of the CPU (all)")
+    parser.add_argument("--checkpoint", help="a checkpoint's folder, instead of the shipped one")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    model = ViSketch.load(options.checkpoint)
+    net = Peer(PeerConfig(), model.config.sketch.canvas, len(model.labels)).eval()
+    classify, batches = visketch(model), options.batch or [1, 64]
+    rows = [row for batch in batches for row in measure(model, classify, net, batch, options.runs)]
+    if options.json:
+        print(json.dumps({"runs": options.runs, "threads": options.threads, "rows": rows}))
+        return
+    print(f"Classifying, {options.threads} threads, median of {options.runs} runs")
+    show(rows)
+
+
+if __name__ == "__main__":
+    main()
