@@ -60,20 +60,6 @@ def test_the_loss_is_the_error_of_the_flow_from_field_to_noise(diffusion: Diffus
     assert diffusion.loss(field, LABEL, noise, time).item() == pytest.approx(expected, rel=1e-4)
 
 
-@torch.no_grad()
-def test_redrawing_from_a_time_is_sampling_from_there(diffusion: Diffusion, noise: torch.Tensor) -> None:
-    """At time 1 exactly sampling; at 0 nothing changes; every sketch has a time of its own."""
-    field, steps = torch.rand(4, TILE, TILE) * 2 - 1, 4
-    late = diffusion.redraw(field, LABEL, noise, torch.ones(4), steps)
-    assert torch.allclose(late, diffusion.sample(LABEL, noise, steps), atol=1e-4)
-    assert torch.equal(diffusion.redraw(field, LABEL, noise, torch.zeros(4), steps), field)
-    time = torch.tensor([0.0, 0.2, 0.5, 0.9])
-    drawn = diffusion.redraw(field, LABEL, noise, time, steps)
-    for i in range(4):
-        alone = diffusion.redraw(field[i : i + 1], LABEL[i : i + 1], noise[i : i + 1], time[i : i + 1], steps)
-        assert torch.allclose(drawn[i : i + 1], alone, atol=1e-4)
-
-
 def times(diffusion: Diffusion, noise: torch.Tensor, steps: int) -> list[float]:
     """The times at which sampling asks for the flow."""
     seen: list[float] = []

@@ -141,7 +141,8 @@ class RefinerTraining(PartTraining):
         False  # train the shared encoder too, with the classifier's loss beside; a step costs four times as much
     )
     classify: float = 0.5  # weight of the classifier's loss when joint: it keeps the encoder good for both
-    redraw: Share = 0.5  # the greatest time in [0, 1) from which the diffusion redraws the truth to be refined
+    blur: float = 1.0  # the corruption that imitates the diffusion's errors: greatest share of a 3 x 3 blur
+    noise: float = 0.15  # greatest sigma of the noise added to the coarse field
     order: Literal["one-by-one", "waves", "both"] = "both"
 
 

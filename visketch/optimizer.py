@@ -62,7 +62,7 @@ class Optimizer:
             optimizer.load_state_dict({"state": moments, "param_groups": optimizer.state_dict()["param_groups"]})
 
 
-def matrices(module: nn.Module) -> list[nn.Parameter]:
+def matrices(module: nn.Module) -> list[Tensor]:
     """The weights of all linear and convolution layers; embeddings are tables, not matrices."""
     return [part.weight for part in module.modules() if isinstance(part, nn.Linear | nn.Conv2d)]
 

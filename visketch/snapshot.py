@@ -15,7 +15,6 @@ from visketch.errors import UsageError, VisketchError
 from visketch.objectives.objective import Objective
 from visketch.optimizer import Optimizer
 
-# Not the diffusion, with whose errors the refiner is trained: it mends those of another one too.
 LEANS_ON = {"refiner": ("vqvae", "encoder"), "classifier": ("encoder",)}
 
 

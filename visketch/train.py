@@ -198,11 +198,11 @@ def make_objective(
     if part == "peer":
         return PeerObjective(config, trained("peer"), labels), marks
     joint = config.train.refiner.joint
-    vqvae, diffusion = frozen("vqvae"), frozen("diffusion")
+    vqvae = frozen("vqvae")
     encoder = trained("encoder", shared=True) if joint else frozen("encoder")
     beside = joint and (folder / "classifier.safetensors").exists()
     classifier = trained("classifier", shared=True) if beside else None
-    return RefinerObjective(config, diffusion, vqvae, encoder, trained("refiner"), classifier, labels), marks
+    return RefinerObjective(config, vqvae, encoder, trained("refiner"), classifier, labels), marks
 
 
 def _step(accelerator, model, optimizer, batch, step, seed, settings: PartTraining) -> dict[str, float]:

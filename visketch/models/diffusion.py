@@ -68,25 +68,6 @@ class Diffusion(nn.Module):
             watch(step + 1, steps, x)
         return x.clamp(-1, 1)
 
-    @torch.no_grad()
-    def redraw(
-        self,
-        field: Float[Tensor, "b p p"],
-        label: Int[Tensor, " b"],
-        noise: Float[Tensor, "b p p"],
-        time: Float[Tensor, " b"],
-        steps: int,
-    ) -> Float[Tensor, "b p p"]:
-        """Fields as this stage would have drawn them: noised up to `time` in [0, 1), and drawn from there.
-
-        (SDEdit, Meng et al., 2022.) At 0 they stay as they are, near 1 only the class is left.
-        """
-        x = torch.lerp(field, noise, time[:, None, None])
-        for step in range(steps):  # diffusers' scheduler has one time for all
-            flow = self.guided(x, time * (1 - step / steps), label, self.config.guidance)
-            x = x - (time / steps)[:, None, None] * flow
-        return x.clamp(-1, 1)
-
     def guided(
         self, x: Float[Tensor, "b p p"], time: Float[Tensor, " b"], label: Int[Tensor, " b"], guidance: float
     ) -> Float[Tensor, "b p p"]:

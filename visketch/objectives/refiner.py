@@ -6,7 +6,8 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from einops import rearrange
-from torch import nn
+from jaxtyping import Float
+from torch import Tensor, nn
 
 from visketch import quadtree, strokes
 from visketch.config import Config
@@ -18,15 +19,12 @@ from visketch.objectives.objective import Batch, Example, Objective, Result, dra
 from visketch.objectives.recognition import choose, classify_loss, per_sketch
 from visketch.refining import Plan, enlarge, shown
 
-REDRAW_STEPS = 4  # of the diffusion, from a time that is seldom late
-
 
 class RefinerObjective(Objective):
     """Codes of sampled leaves, each shown exactly what refining will show it, in one parallel pass.
 
-    The coarse sketch is the truth as the diffusion would have drawn it: noised, and drawn from there. So what is to be
-    mended are its own errors, and the truth is still known. (Our choice: blur and noise of our own making, as first
-    used, taught to mend lines and not content; lab book, 2026-11-21.)
+    The coarse sketch is the truth, blurred and noised. To let the diffusion redraw it, so that the errors are its own,
+    was no better (lab book, 2026-11-21).
 
     By default the shared encoder is frozen as the classifier's training left it. `joint` trains it here too, and the
     classifier (if there is one) beside it, so that it goes on serving both.
@@ -35,7 +33,6 @@ class RefinerObjective(Objective):
     def __init__(
         self,
         config: Config,
-        diffusion: Any,
         vqvae: VQVAE,
         encoder: LeafEncoder,
         refiner: Refiner,
@@ -48,7 +45,7 @@ class RefinerObjective(Objective):
         self.joint = config.train.refiner.joint
         self.parts = {"refiner": refiner}
         # What is frozen stays out of the module tree: neither trained, nor averaged, nor saved.
-        self._frozen: dict[str, Any] = {"diffusion": diffusion, "vqvae": vqvae, "encoder": encoder}
+        self._frozen: dict[str, Any] = {"vqvae": vqvae, "encoder": encoder}
         self.classifier = None
         if self.joint:
             self.encoder = self._frozen.pop("encoder")
@@ -63,22 +60,24 @@ class RefinerObjective(Objective):
     def example(self, sketch: strokes.Sketch, rng: np.random.Generator, progress: float) -> Example:
         shape, settings = self.config.sketch, self.config.train.refiner
         tiles = quadtree.first_tile(shape.depth + 1)
+        # Half of the noise is in blobs of 4 x 4 pixels: the diffusion does not miss pixels, it misses bits of lines.
+        noise = rng.standard_normal((shape.tile, shape.tile), dtype=np.float32)
+        blobs = rng.standard_normal((shape.tile // 4, shape.tile // 4), dtype=np.float32)
+        noise = (noise + np.kron(blobs, np.ones((4, 4), np.float32))) * np.float32(0.5**0.5)
         waves = {"one-by-one": 0.0, "waves": 1.0, "both": 0.5}[settings.order]
         return {
             "canvas": draw(sketch, rng, shape, 0.5, shape.canvas),
             "score": rng.random(tiles, dtype=np.float32),
             "label": np.int64(self.label[str(sketch.label)]),
-            "noise": rng.standard_normal((shape.tile, shape.tile), dtype=np.float32),
-            "time": np.float32(rng.random() * settings.redraw),
+            "noise": noise * np.float32(rng.random() * settings.noise),
+            "sharp": np.float32(1 - rng.random() * settings.blur),
             "waves": np.bool_(rng.random() < waves),
         }
 
     def forward(self, batch: Batch) -> Result:
         shape, settings = self.config.sketch, self.config.train.refiner
         truth = quadtree.tiles(batch["canvas"], shape.depth)
-        diffusion, label = self._frozen["diffusion"], batch["label"]
-        drawn = diffusion.redraw(truth[:, 0], label, batch["noise"], batch["time"], REDRAW_STEPS)
-        coarse = enlarge(drawn, shape.canvas)
+        coarse = enlarge(corrupt(truth[:, 0], batch["noise"], batch["sharp"]), shape.canvas)
         plan = Plan.make(coarse, shape, batch["waves"], self.config.refiner.context)
         chosen = choose(plan.leaves, batch["score"], settings.leaves)
         leaves = plan.leaves[chosen]
@@ -90,7 +89,7 @@ class RefinerObjective(Objective):
         with torch.set_grad_enabled(self.joint):
             memory = shown(self.encoder if self.joint else self._frozen["encoder"], plan, refined, chosen)
         codes = codes[chosen]
-        logits = self.refiner(codes, memory, label[leaves.sketch], latents)
+        logits = self.refiner(codes, memory, batch["label"][leaves.sketch], latents)
         each = F.cross_entropy(rearrange(logits.float(), "n t v -> n v t"), codes, reduction="none").mean(dim=1)
         loss = per_sketch(each, leaves, len(truth)).mean()
         metrics = {"code loss": loss, "code accuracy": (logits.argmax(-1) == codes).float().mean()}
@@ -99,3 +98,15 @@ class RefinerObjective(Objective):
             beside, more = classify_loss(self.encoder, self.classifier, shape, batch, other, settings.leaves)
             loss, metrics = loss + settings.classify * beside, metrics | more
         return loss, metrics
+
+
+def corrupt(
+    root: Float[Tensor, "b p p"], noise: Float[Tensor, "b p p"], sharp: Float[Tensor, " b"]
+) -> Float[Tensor, "b p p"]:
+    """The coarse sketch as the diffusion might have drawn it: a little blurred, a little noisy.
+
+    `sharp` mixes the sketch (1) with its 3 x 3 binomial blur (0).
+    """
+    row = torch.tensor([0.25, 0.5, 0.25], device=root.device)
+    blurred = F.conv2d(F.pad(root[:, None], (1, 1, 1, 1), mode="replicate"), (row[:, None] * row)[None, None])[:, 0]
+    return (torch.lerp(blurred.to(root.dtype), root, sharp[:, None, None]) + noise).clamp(-1, 1)
