@@ -4,7 +4,8 @@
 
 The floor is what the stage's arithmetic (counted) takes at the rate of a large matrix product (measured, in the same
 run and number format). `one by one` refines the next leaf of all sketches together; `sketch after sketch` is the
-paper's way, one leaf of one sketch at a time. All start from the same coarse sketches, and take turns.
+paper's way, one leaf of one sketch at a time; all three have the arithmetic of the waves. All start from the same
+coarse sketches, and take turns.
 """
 
 import argparse
@@ -80,19 +81,19 @@ class Stages:
 def measure(model: ViSketch, n: int, runs: int) -> tuple[list[dict], dict[str, float]]:
     stages = Stages(model, n).all()
     peaks = {"fp32": rate(torch.float32), "bf16": rate(torch.bfloat16)}
-    counted = {name: operations(work) for name, work in stages.items()}  # warms up too
+    bases = {"coarse": "coarse, fp32", "refine": "refine in waves"}
+    counted = {kind: operations(stages[base]) for kind, base in bases.items()}  # counting is slow; it warms up too
     rounds = [{name: seconds(work) for name, work in stages.items()} for _ in range(runs)]
     rows = []
     for name in stages:
-        took = statistics.median(found[name] for found in rounds)
-        base = "coarse, fp32" if name.startswith("coarse") else "refine in waves"
-        ratio = statistics.median(found[name] / found[base] for found in rounds)
-        reached = counted[name] / took / peaks["bf16" if "bf16" in name else "fp32"]
+        kind, took = name[:6], statistics.median(found[name] for found in rounds)
+        ratio = statistics.median(found[name] / found[bases[kind]] for found in rounds)
+        reached = counted[kind] / took / peaks["bf16" if "bf16" in name else "fp32"]
         row = {
             "stage": name,
             "seconds": round(took, 3),
             "ratio": round(ratio, 2),
-            "gflop": round(counted[name] / 1e9, 1),
+            "gflop": round(counted[kind] / 1e9, 1),
         }
         rows.append(row | {"of_matrix_rate": round(reached, 3)})
     return rows, {name: round(peak / 1e9, 1) for name, peak in peaks.items()}
