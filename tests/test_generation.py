@@ -122,7 +122,7 @@ def test_seams_are_those_of_the_fields_as_drawn(model: ViSketch, store: Store) -
         assert row.seam.value == pytest.approx(float(expected), abs=1e-6)
     _, coarse, *refined = found.rows
     assert abs(coarse.seam.value) < 1e-3
-    assert all(abs(row.seam.value) > 0.1 for row in refined), "random parts see to that"
+    assert all(row.seam.value for row in refined), "nothing is drawn without any"
 
 
 def test_progress_is_told_by_the_row(model: ViSketch, store: Store) -> None:

@@ -3,7 +3,7 @@
 A batch is a pure function of (seed, step, place in the batch), and so is everything random in the loss. Resuming
 therefore needs only weights, averages and the optimiser's moments, and continues to the losses of a run that was never
 interrupted; and, dropout and the VQ-VAE's quantiser aside, the losses do not depend on how many processes share the
-batch.
+batch, but for rounding (which grows fast under Muon).
 """
 
 import signal

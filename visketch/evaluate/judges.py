@@ -59,7 +59,7 @@ class PeerJudge:
     def __init__(self, model: ViSketch) -> None:
         """`model`: a checkpoint that holds a peer. Raises VisketchError if it does not."""
         self.peer, self.device = model.part("peer"), model.device
-        self.name, self.shape = str(model.folder), model.config.sketch
+        self.name, self.shape = model.folder.name if model.folder else "peer", model.config.sketch
         self.labels: Sequence[str] = model.labels
 
     @classmethod
