@@ -191,9 +191,9 @@ def test_two_processes_get_the_losses_of_one(trained: dict, store: Store, tmp_pa
     which the smallest direction of a gradient is worth as much as the largest, makes all of them grow at once.
     """
     shared = ["classifier", "refiner", "diffusion", "vqvae", "peer"]
-    plain = ["classifier.dropout=0.0", "refiner.dropout=0.0", *(f"train.{part}.steps=5" for part in shared)]
+    plain = ["classifier.dropout=0.0", "refiner.dropout=0.0", *(f"train.{part}.steps=3" for part in shared)]
     plain += [f"train.{part}.muon=false" for part in shared]
-    plain += ["train.peer.steps=3"]  # deep and narrow as it is here, its rounding errors grow tenfold a step
+    plain += ["train.peer.steps=2"]  # deep and narrow as it is here, its rounding errors grow tenfold a step
     for home in (tmp_path / "one", tmp_path / "two"):
         before("refiner", trained, home / "refiner")
         checkpoint.write_config(home / "refiner", parts.labelled(store, *plain))
@@ -206,12 +206,12 @@ def test_two_processes_get_the_losses_of_one(trained: dict, store: Store, tmp_pa
     for part in shared:
         together = json.loads((tmp_path / f"two/{part}.json").read_text())
         _, alone = run(part, store, tmp_path / "one" / part, *plain)
-        for one, two in zip(alone, together, strict=True):
+        for step, (one, two) in enumerate(zip(alone, together, strict=True)):
             if part == "vqvae":  # its quantiser draws its first codes from what each process sees
                 assert np.isfinite(two["loss"])
             else:
-                assert two["loss"] == pytest.approx(one["loss"], rel=1e-3)
-                assert two["norm"] == pytest.approx(one["norm"], rel=1e-2)
+                assert two["loss"] == pytest.approx(one["loss"], rel=1e-3), (part, step)
+                assert two["norm"] == pytest.approx(one["norm"], rel=1e-2), (part, step)
 
 
 def test_workers_change_nothing(trained: dict, store: Store, tmp_path: Path) -> None:

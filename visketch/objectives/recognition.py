@@ -88,8 +88,8 @@ def classify_loss(
     depth = (canvas.shape[-1] // shape.tile).bit_length() - 1
     leaves = inked_leaves(canvas, shape, depth)
     leaves = leaves[choose(leaves, batch["score"], sampled)]
-    encoded = encoder(encoder.embed(canvas, depth), leaves, context_index(leaves, depth))
-    logits, votes = classifier(encoded[:, 0], leaves, len(canvas))
+    cls = encoder(encoder.embed(canvas, depth), leaves, context_index(leaves, depth), first=1)[:, 0]
+    logits, votes = classifier(cls, leaves, len(canvas))
     loss = F.cross_entropy(logits.float(), label, label_smoothing=settings.smoothing)
     each = F.cross_entropy(votes.float(), label[leaves.sketch], reduction="none")
     alone = per_sketch(each, leaves, len(canvas)).mean()
