@@ -28,7 +28,7 @@ lint: $(INSTALLED) ## ruff and mypy
 
 .PHONY: bench
 bench: $(INSTALLED) ## measure speed and memory; bench/ has studies too (docs/questions/)
-	for script in quadtree whole canvas; do $(BIN)/python bench/$$script.py || exit 1; done
+	for script in quadtree classify generate whole canvas; do $(BIN)/python bench/$$script.py || exit 1; done
 
 .PHONY: clean
 clean: ## remove .venv, caches and the demo's drawings; never runs/, data/ or checkpoints/

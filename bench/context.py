@@ -27,7 +27,7 @@ from visketch.metrics import ink_f1, rank_of, seam
 from visketch.model import ViSketch
 from visketch.models.vqvae import VQVAE
 from visketch.quadtree import Order
-from visketch.refining import enlarge, inked_leaves
+from visketch.refining import enlarge, inked_leaves, side_by_side
 from visketch.strokes import Sketch
 from visketch.train import make_objective
 
@@ -85,10 +85,8 @@ def borderless(vqvae: VQVAE, drawn: Tensor, depth: int) -> Tensor:
     """Read back from the same codes as leaf by leaf, but decoded side by side: at a border the decoder sees both."""
     tiles = quadtree.cut(drawn, depth)
     latents = vqvae.codebook.lookup(vqvae.encode(tiles.flatten(0, 1)))
-    side = int(latents.shape[1] ** 0.5)
-    maps = rearrange(latents, "(b z) (p q) w -> (b w) z p q", b=len(drawn), p=side)
-    whole = rearrange(quadtree.join(maps), "(b w) p q -> b (p q) w", b=len(drawn))
-    return torch.cat([vqvae.draw(some) for some in whole.split(BATCH)])
+    squares = rearrange(latents, "(b z) t w -> b z t w", b=len(drawn))
+    return torch.cat([side_by_side(vqvae, some) for some in squares.split(BATCH)])
 
 
 def measure(folders: list[Path], sketches: list[Sketch]) -> list[Row]:

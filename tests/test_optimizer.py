@@ -48,6 +48,18 @@ def test_updates_of_matrices_are_orthogonal_and_of_the_size_of_adamws() -> None:
             assert torch.allclose(moved.abs(), torch.full_like(moved, lr), rtol=1e-3), name
 
 
+def test_the_memory_layout_of_convolutions_does_not_matter() -> None:
+    """Else the columns of a weight and of its gradient would be mixed up: still orthogonal, and wrong."""
+    last, first = net(), net().to(memory_format=torch.contiguous_format)
+    assert [p.stride() for p in last.parameters()] != [p.stride() for p in first.parameters()]
+    for module in (last, first):
+        optimizer = Optimizer(module, PartTraining())
+        backward(module, 1)
+        optimizer.step(1e-2)
+    for one, other in zip(last.parameters(), first.parameters(), strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=1e-3)
+
+
 def test_without_muon_it_is_adamw() -> None:
     ours, theirs = net(), net()
     settings = PartTraining(muon=False, weight_decay=0.1)

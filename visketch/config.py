@@ -92,7 +92,7 @@ class RefinerConfig(Section):
     layers: Count = 4
     heads: Count = 6
     dropout: Share = 0.1
-    context: int = Field(7, ge=0)  # levels of context that a leaf is shown; 0: none, the depth or more: all
+    context: int = Field(DEEPEST, ge=0)  # levels of context that a leaf is shown; 0: none, the depth or more: all
 
 
 class ClassifierConfig(Section):

@@ -33,6 +33,7 @@ class Optimizer:
     def step(self, lr: float) -> None:
         """Update every parameter by its gradient, and forget the gradients."""
         for view, parameter in zip(self.views, self.matrices, strict=True):
+            # Laid out as its parameter is, which autograd promises: so both have their columns in the same order.
             view.grad = None if parameter.grad is None else as_matrix(parameter.grad)
         for optimizer in self.both:
             for group in optimizer.param_groups:

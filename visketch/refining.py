@@ -91,15 +91,17 @@ def draw(
     embedded = encoder.embed(canvas, plan.depth).repeat(1, 2, 1)  # the coarse tiles, and in their place the refined
     codes = torch.full((len(plan.leaves), len(refiner.position)), -1, device=canvas.device)
     index, is_refined = mixed_index(plan.leaves, plan.rank, plan.finished, plan.depth, encoder.levels)
-    for rank in plan.rank.unique().tolist():
+    ranks = plan.rank.unique().tolist()
+    for rank in ranks:
         for turn in (plan.rank == rank).nonzero()[:, 0].split(CHUNK):
             leaves = plan.leaves[turn]
             memory = encoder(embedded, leaves, index[turn], is_refined[turn], plan.kept)
             latents = vqvae.latents(plan.own_tiles(turn))
             codes[turn] = refiner.write(memory, label[leaves.sketch], latents, partial(choose, turn))
             quadtree.paint_over(canvas, leaves, vqvae.decode(codes[turn]))
-        done = encoder.shown(plan.finished == rank, plan.depth)
-        embedded[:, m:][done] = encoder.see(canvas, plan.depth, done)[1:].to(embedded.dtype)
+        if rank < ranks[-1]:  # after the last nobody looks
+            done = encoder.shown(plan.finished == rank, plan.depth)
+            embedded[:, m:][done] = encoder.see(canvas, plan.depth, done)[1:].to(embedded.dtype)
         yield canvas, codes
 
 
@@ -117,16 +119,20 @@ def without_seams(
     place = leaves.sketch * 4 ** (plan.depth - levels) + leaves.z // squares
     window = torch.unique(place, return_inverse=True)[1]
     side = canvas.shape[-1] >> plan.depth
-    blank = vqvae.codebook.lookup(vqvae.encode(canvas.new_full((1, side, side), -1)))  # as what is no leaf is about
+    blank = vqvae.codebook.lookup(vqvae.encode(canvas.new_full((1, side, side), -1)))  # what is no leaf has no ink
     canvas = canvas.clone()
     chunk = max(CHUNK // squares, 1)
     for first in range(0, int(window.max()) + 1 if len(leaves) else 0, chunk):
         here = ((window >= first) & (window < first + chunk)).nonzero()[:, 0]
         which, square = window[here] - first, leaves.z[here] % squares
-        i = int(which.max()) + 1
-        latents = repeat(blank, "1 t w -> i z t w", i=i, z=squares).clone()
+        latents = repeat(blank, "1 t w -> i z t w", i=int(which.max()) + 1, z=squares).clone()
         latents[which, square] = vqvae.codebook.lookup(codes[finest[here]])
-        maps = rearrange(latents, "i z (p q) w -> (i w) z p q", p=int(latents.shape[2] ** 0.5))
-        drawn = vqvae.draw(rearrange(quadtree.join(maps), "(i w) p q -> i (p q) w", i=i))
-        quadtree.paint_over(canvas, leaves[here], quadtree.cut(drawn, levels)[which, square])
+        drawn = quadtree.cut(side_by_side(vqvae, latents), levels)
+        quadtree.paint_over(canvas, leaves[here], drawn[which, square])
     return canvas
+
+
+def side_by_side(vqvae: VQVAE, latents: Float[Tensor, "b z t w"]) -> Float[Tensor, "b h h"]:
+    """The squares of a canvas, along the Z-curve, decoded from their quantised latents as one picture."""
+    maps = rearrange(latents, "b z (p q) w -> (b w) z p q", p=int(latents.shape[2] ** 0.5))
+    return vqvae.draw(rearrange(quadtree.join(maps), "(b w) p q -> b (p q) w", b=len(latents)))
