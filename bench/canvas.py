@@ -55,8 +55,7 @@ def refine(model: ViSketch, canvas: Tensor, label: Tensor | None = None) -> Tens
 
 
 def leave_nothing_out() -> None:
-    """What it costs to follow the pixels: one transform of the whole canvas, all tiles embedded, all leaves refined."""
-    sdf.BLOCK = max(SIDES)
+    """What it costs to follow the pixels: all tiles embedded, all leaves refined."""
     quadtree.inked = lambda canvas, depth: torch.ones(len(canvas), quadtree.first_tile(depth + 1), dtype=torch.bool)
     quadtree.information = lambda canvas, depth, near: quadtree.inked(canvas, depth).float()
 

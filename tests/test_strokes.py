@@ -1,9 +1,12 @@
 """Strokes: what a sketch may be, fitting, sampling, thinning."""
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from skimage.morphology import skeletonize
 
 from visketch import sdf, strokes
 from visketch.config import SketchConfig
@@ -94,10 +97,28 @@ def test_the_skeleton_is_the_middle_of_a_thick_line() -> None:
 def test_a_raster_is_its_skeleton() -> None:
     pixels = np.eye(30, dtype=bool)
     pixels[2, 20] = True  # alone
-    *segments, dot = Sketch(pixels=pixels).lines()
+    diagonal, dot = Sketch(pixels=pixels).lines()
     assert dot == pytest.approx(np.array([[20.5, 2.5]]))
-    starts = np.stack([np.arange(29)] * 2, axis=1) + 0.5
-    assert np.stack(segments) == pytest.approx(np.stack([starts, starts + 1], axis=1))
+    assert diagonal == pytest.approx(np.array([[0.5, 0.5], [29.5, 29.5]]))
+
+
+@given(seed=st.integers(0, 2**32 - 1), share=st.floats(0.05, 0.6))
+@settings(max_examples=40, deadline=None)
+def test_its_lines_join_all_neighbours_and_nothing_else(seed: int, share: float) -> None:
+    pixels = np.random.default_rng(seed).random((12, 17)) < share
+    thin = {(int(x), int(y)) for y, x in zip(*np.nonzero(skeletonize(pixels)), strict=True)}
+    pairs = {frozenset([(x, y), (x + i, y + j)]) for x, y in thin for i in (-1, 0, 1) for j in (-1, 0, 1)}
+    joined, lone = [], []
+    for line in strokes.skeleton(pixels):
+        start, end = (line[[0, -1]] - 0.5).round().astype(int)
+        steps = max(abs(end - start))
+        places = [tuple(map(int, start + (end - start) * k // max(steps, 1))) for k in range(steps + 1)]
+        joined += [frozenset(pair) for pair in itertools.pairwise(places)]
+        lone += places if len(places) == 1 else []
+    wanted = {pair for pair in pairs if pair <= thin and len(pair) == 2}
+    assert set(joined) == wanted
+    assert len(joined) == len(wanted)  # each once
+    assert set(lone) == thin - {place for pair in wanted for place in pair}
 
 
 def test_a_small_raster_has_no_gaps() -> None:

@@ -49,7 +49,7 @@ class Sketch:
 
 
 def skeleton(pixels: np.ndarray) -> tuple[np.ndarray, ...]:
-    """The centre lines of an ink mask (rows, columns): segments between neighbouring pixels of its skeleton (x, y).
+    """The centre lines of an ink mask (rows, columns): the straight runs of neighbouring pixels of its skeleton (x, y).
 
     A pixel without neighbours is a line of one point.
     """
@@ -57,12 +57,15 @@ def skeleton(pixels: np.ndarray) -> tuple[np.ndarray, ...]:
 
     thin = np.pad(skeletonize(pixels), 1)
     rows, columns = np.nonzero(thin)
-    here = np.stack([columns, rows], axis=1)
-    steps = np.array([(1, 0), (0, 1), (1, 1), (-1, 1)])
-    pairs = [np.stack([here, here + step], axis=1)[thin[rows + step[1], columns + step[0]]] for step in steps]
-    around = sum(thin[rows + y, columns + x].astype(int) for y in (-1, 0, 1) for x in (-1, 0, 1))
-    lone = here[around == 1][:, None]
-    return tuple(line.astype(np.float32) - 0.5 for group in (*pairs, lone) for line in group)
+    lines, lone = [], np.ones(len(rows), bool)
+    for x, y in ((1, 0), (0, 1), (1, 1), (-1, 1)):
+        after, before = thin[rows + y, columns + x], thin[rows - y, columns - x]
+        lone &= ~(after | before)
+        order = np.lexsort((columns * x + rows * y, columns * y - rows * x))  # run by run, each from start to end
+        here, after, before = np.stack([columns, rows], axis=1)[order], after[order], before[order]
+        lines.append(np.stack([here[after & ~before], here[before & ~after]], axis=1))
+    lines.append(np.stack([columns, rows], axis=1)[lone, None])
+    return tuple(line.astype(np.float32) - 0.5 for group in lines for line in group)
 
 
 def fit(lines: tuple[np.ndarray, ...], margin: float) -> tuple[np.ndarray, ...]:

@@ -23,9 +23,11 @@ class DiffusionObjective(Objective):
 
     def example(self, sketch: strokes.Sketch, rng: np.random.Generator, progress: float) -> Example:
         shape = self.config.sketch
-        field = draw(sketch, rng, shape, 0.0, 2 * shape.tile)  # as drawn: with few epochs, variants only cost capacity
+        field = draw(sketch, rng, shape, 0.0, 2 * shape.tile)
+        coarse = field.reshape(shape.tile, 2, shape.tile, 2).mean(axis=(1, 3))
         return {
-            "field": field.reshape(shape.tile, 2, shape.tile, 2).mean(axis=(1, 3)),
+            # Mirrored or not, else as drawn: after twenty epochs it knew its drawings by heart (lab book, 2026-11-21).
+            "field": coarse[:, ::-1].copy() if rng.random() < 0.5 else coarse,
             "noise": rng.standard_normal((shape.tile, shape.tile), dtype=np.float32),
             "time": np.float32(1 / (1 + np.exp(-rng.standard_normal()))),
             "label": np.int64(self.label[str(sketch.label)] if rng.random() > 0.1 else len(self.label)),
