@@ -30,7 +30,7 @@ def classify(
 ) -> None:
     """How often drawings are recognised.
 
-    With --peer, other classifiers are shown the same pictures, and all are written side by side.
+    With --peer, other classifiers are shown the same drawings, and all are written side by side.
 
     \b
     Examples:

@@ -1,4 +1,4 @@
-"""How often drawings are recognised: by ViSketch, and by peers that are shown the same pictures."""
+"""How often drawings are recognised: by ViSketch, and by peers that are shown the same drawings."""
 
 import statistics
 import time
@@ -17,11 +17,12 @@ from visketch.errors import UsageError
 from visketch.evaluate.styles import STYLES, Style, as_drawn
 from visketch.metrics import interval, rank_of
 from visketch.model import ViSketch, size
+from visketch.strokes import Sketch
 
 BATCH = 64  # sketches looked at or drawn together
 SUBSET = 100  # classes of the smaller task that others have measured
 Watch = Callable[[int, int], None]
-Pictures = Iterable[tuple[Float[Tensor, "b h h"], Int[Tensor, " b"]]]  # fields, and the numbers of their classes
+Drawings = Iterable[tuple[list[Sketch], Int[Tensor, " b"]]]  # and the numbers of their classes
 
 
 def quiet(done: int, total: int) -> None:
@@ -61,10 +62,10 @@ class Recognition:
 
 @dataclass(frozen=True)
 class Recogniser:
-    """Whoever is measured: fields → logits, on the CPU."""
+    """Whoever is measured: sketches, drawn by `model.render` as it is used to → fields → logits, on the CPU."""
 
     name: str
-    folder: Path | None
+    model: ViSketch
     parameters: int
     logits: Callable[[Float[Tensor, "b h h"]], Float[Tensor, "b c"]]
 
@@ -80,7 +81,7 @@ def classify(
 ) -> Recognition:
     """`peers`: checkpoints that hold a peer. `styles`: measure in other styles too.
 
-    Raises UsageError if a peer knows other classes or is used to other pictures, or a drawing has no strokes to style.
+    Raises UsageError if a peer knows other classes, or a drawing has no strokes to style.
     """
     rivals = [_visketch(model), *(_peer(peer, model) for peer in peers)]
     among = subset(len(model.labels))
@@ -95,14 +96,14 @@ def classify(
     label, rank = found.pop("as drawn")
     inside = among[label]
     sketches = [store[int(row)] for row in sample(store, split, limit)[:BATCH]]
-    fields = model.render(sketches)
+    fields = [rival.model.render(sketches) for rival in rivals]
     rows = [
         Row(
             name=rival.name,
-            folder=rival.folder,
+            folder=rival.model.folder,
             parameters=rival.parameters,
-            alone_ms=milliseconds(rival.logits, fields.split(1), len(fields)),
-            together_ms=milliseconds(rival.logits, [fields], len(fields)),
+            alone_ms=milliseconds(rival.logits, fields[i].split(1), len(sketches)),
+            together_ms=milliseconds(rival.logits, [fields[i]], len(sketches)),
             overall=accuracy(rank[i][0], label),
             subset=accuracy(rank[i][1, inside], label[inside]) if inside.any() else None,
             styles={look: accuracy(rank[i][0], label) for look, (label, rank) in found.items()},
@@ -116,15 +117,13 @@ def classify(
 
 def _visketch(model: ViSketch) -> Recogniser:
     parameters = size(model.part("encoder"), model.part("classifier"))
-    return Recogniser("ViSketch", model.folder, parameters, lambda field: model.logits(field).cpu())
+    return Recogniser("ViSketch", model, parameters, lambda field: model.logits(field).cpu())
 
 
 def _peer(peer: ViSketch, model: ViSketch) -> Recogniser:
-    """Raises UsageError if it cannot be compared with the model."""
+    """Raises UsageError if it cannot be compared with the model. Its pictures may be larger or smaller ones."""
     if peer.labels != model.labels:
         raise UsageError(f"{peer.folder}: its peer knows other classes than {model.folder}; train it on the same data")
-    if peer.config.sketch != model.config.sketch:
-        raise UsageError(f"{peer.folder}: its peer is used to other pictures than {model.folder}; its [sketch] differs")
     net = peer.part("peer")
 
     @torch.inference_mode()
@@ -132,7 +131,7 @@ def _peer(peer: ViSketch, model: ViSketch) -> Recogniser:
         with peer.precision():
             return net(field).float().cpu()
 
-    return Recogniser(peer.config.peer.backbone, peer.folder, size(net), logits)
+    return Recogniser(peer.config.peer.backbone, peer, size(net), logits)
 
 
 def subset(classes: int) -> Bool[Tensor, " c"]:
@@ -153,27 +152,31 @@ def sample(store: Store, split: str, limit: int | None) -> np.ndarray:
 
 def batches(
     model: ViSketch, store: Store, split: str, limit: int | None, watch: Watch, style: Style = as_drawn
-) -> Iterator[tuple[Float[Tensor, "b h h"], Int[Tensor, " b"]]]:
-    """The drawings of a split as fields, with the model's numbers of their classes. Chance is a row's own."""
+) -> Iterator[tuple[list[Sketch], Int[Tensor, " b"]]]:
+    """The drawings of a split, with the model's numbers of their classes. Chance is a row's own."""
     number = np.array([model.label_of(name) for name in store.labels])
     rows = sample(store, split, limit)
     for first in range(0, len(rows), BATCH):
         chosen = rows[first : first + BATCH]
         sketches = [style(store[int(row)], np.random.default_rng((0, int(row)))) for row in chosen]
-        yield model.render(sketches), torch.from_numpy(number[store.label[chosen]])
+        yield sketches, torch.from_numpy(number[store.label[chosen]])
         watch(first + len(chosen), len(rows))
 
 
 def ranks(
-    rivals: Sequence[Recogniser], pictures: Pictures, among: Bool[Tensor, " c"]
+    rivals: Sequence[Recogniser], drawings: Drawings, among: Bool[Tensor, " c"]
 ) -> tuple[Int[Tensor, " b"], list[Int[Tensor, "2 b"]]]:
-    """The classes of the pictures; and how many classes each rival puts before the right one, of all and of `among`."""
+    """The classes of the drawings; and how many classes each rival puts before the right one, of all and of `among`."""
     labels: list[Tensor] = []
     seen: list[list[Tensor]] = [[] for _ in rivals]
-    for canvas, label in pictures:
+    for sketches, label in drawings:
         labels.append(label)
+        fields: dict[str, Tensor] = {}  # as each rival is used to, drawn once
         for rival, kept in zip(rivals, seen, strict=True):
-            logits = rival.logits(canvas)
+            used_to = repr(rival.model.config.sketch)
+            if used_to not in fields:
+                fields[used_to] = rival.model.render(sketches)
+            logits = rival.logits(fields[used_to])
             kept.append(torch.stack([rank_of(logits, label), rank_of(logits, label, among)]))
     return torch.cat(labels), [torch.cat(kept, dim=1) for kept in seen]
 

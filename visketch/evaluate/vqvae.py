@@ -36,7 +36,8 @@ def reconstruct(
     config, net = model.config, model.part("vqvae")
     scores, errors, pixels = [], 0.0, 0
     counts = torch.zeros(config.vqvae.codebook_size, dtype=torch.double)
-    for canvas, _ in batches(model, store, split, limit, watch):
+    for sketches, _ in batches(model, store, split, limit, watch):
+        canvas = model.render(sketches)
         with torch.inference_mode():
             leaves = inked_leaves(canvas, config.sketch, config.sketch.depth)
             tiles = quadtree.tiles(canvas, config.sketch.depth)[leaves.sketch, leaves.tile]
