@@ -55,6 +55,14 @@ Device = Annotated[
         autocompletion=lambda: ["auto", "cpu", "cuda", "mps"],
     ),
 ]
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        min=0,
+        max=256,
+        help="Processes that read and draw beside the model; by default one a core but for one, 8 at most; 0: none.",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, for programs.")]
 Guidance = Annotated[
     float | None, typer.Option(min=0, max=20, help="How much the class counts; more is tidier and less varied.")

@@ -32,6 +32,8 @@ FLOORS = {
     "visketch.data": 2,
     "visketch.models": 2,
     "visketch.checkpoint": 2,
+    "visketch.engine": 3,
+    "visketch.batch": 4,
     "visketch.refining": 3,
     "visketch.model": 3,
     "visketch.language": 3,
