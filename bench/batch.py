@@ -2,8 +2,8 @@
 
     python bench/batch.py [--files 1000 --files 10000] [--workers N] [--checkpoint FOLDER] [--json]
 
-The model alone is `model.classify` on sketches that are ready: read, in memory, but not yet drawn as fields. Before and
-after each count of files it is measured for a while, since a machine is busier at some times. The rate of the command is
+The model alone is `model.classify` on sketches that are ready: read, in memory, but not yet drawn as fields. It is
+measured before and after each count of files, since a machine is busier at some times. The rate of the command is
 without its start, which is that of the command on one file. The pictures are drawings by the tests' trembling hand, 256
 pixels wide, as PNG. Memory is that of the command and its processes, sampled while they run (Linux only).
 """

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -137,10 +138,13 @@ class TestGoingOn:
         out = tmp_path / f"a{suffix}"
         classify(folder, *some, "--out", out)
         whole = out.read_bytes()
+        expected = [re.sub(r"(\.\d{4})\d+", r"\1", row) for row in whole.decode().splitlines()]
         for cut in (0, 5, len(whole) // 2, len(whole) - 1):
             out.write_bytes(whole[:cut])
             result = classify(folder, *some, "--out", out, "--skip-done")
-            assert out.read_bytes() == whole, cut
+            rows = out.read_text().splitlines()
+            # Their last digits depend on what is looked at together.
+            assert [re.sub(r"(\.\d{4})\d+", r"\1", row) for row in rows] == expected, cut
             assert result.exit_code == 1, "an error of the first run is still one"
             assert result.stderr.splitlines()[-1] == "1 of 6 could not be read"
 

@@ -34,6 +34,7 @@ FLOORS = {
     "visketch.checkpoint": 2,
     "visketch.engine": 3,
     "visketch.batch": 4,
+    "visketch.export": 4,
     "visketch.refining": 3,
     "visketch.model": 3,
     "visketch.language": 3,
@@ -59,6 +60,8 @@ DOORS = {
     "peft": "visketch.language",
     "typer": "visketch.cli",
     "rich": "visketch.cli",
+    "onnx": "visketch.export",
+    "onnxruntime": "visketch.export",
     "matplotlib": "visketch.cli.evaluate.chart",
     "torchvision": "nobody: it breaks diffusers when its build does not match torch's",
 }
