@@ -19,10 +19,11 @@ from .evaluate.app import app as evaluate
 from .export import app as export
 from .generate import generate
 from .info import info
+from .push import push
 from .show import show
 from .train import train
 
-ORDER = ("generate", "classify", "show", "data", "train", "evaluate", "export", "info")
+ORDER = ("generate", "classify", "show", "data", "train", "evaluate", "export", "push", "info")
 
 
 class Verbs(TyperGroup):
@@ -58,6 +59,7 @@ app.command()(generate)
 app.command()(classify)
 app.command()(show)
 app.command()(train)
+app.command()(push)
 app.command()(info)
 app.add_typer(data, name="data")
 app.add_typer(evaluate, name="evaluate")

@@ -16,7 +16,8 @@ from visketch.cli import train as training
 from visketch.cli.main import app
 from visketch.data.store import Store
 
-VERBS = ["generate", "classify", "show", "data fetch", "data pack", "data stats", "train", "info", "export classifier"]
+VERBS = ["generate", "classify", "show", "data fetch", "data pack", "data stats", "train", "info"]
+VERBS += ["export classifier", "push"]
 VERBS += [f"evaluate {what}" for what in ("vqvae", "classify", "generate")]
 LABELS = ("cat", "house", "star")
 

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import drawings
 import numpy as np
@@ -13,7 +14,7 @@ import torch
 from commands import one_line, visketch
 
 from visketch import checkpoint
-from visketch.config import SketchConfig
+from visketch.config import SketchConfig, find
 from visketch.data.read import read
 from visketch.errors import VisketchError
 from visketch.export import export_classifier
@@ -24,17 +25,22 @@ onnxruntime = pytest.importorskip("onnxruntime", reason="pip install visketch[on
 
 EXAMPLES = sorted((Path(__file__).parents[1] / "docs/examples").glob("*.svg"))
 CONSUME = Path(__file__).parents[1] / "docs/examples/consume.py"
-TREES = {"depth 2": (), "depth 3": ("sketch.canvas=128", "sketch.depth=3"), "depth 1": ("sketch.depth=1",)}
 
 
-@pytest.fixture(scope="module", params=TREES)
+@pytest.fixture(scope="module", params=["shipped", "random"])
 def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[ViSketch, Path]:
-    """A model of random weights with a tree of some depth, and its file, written by the verb."""
+    """A model and its file: the shipped weights, and random ones with a deeper tree."""
     home = tmp_path_factory.mktemp("export")
-    folder = parts.write_checkpoint(home / "random", parts.small("name=random", *TREES[request.param]))
-    result = visketch("export", "classifier", home / "model.onnx", "--checkpoint", folder, "--json")
-    assert result.exit_code == 0, result.output
-    said = json.loads(result.stdout)
+    folder = find()
+    if request.param == "random":
+        deeper = parts.small("name=random", "sketch.canvas=128", "sketch.depth=3")
+        folder = parts.write_checkpoint(home / "random", deeper)
+    # By a process of its own: what checks every shape here would make the size of the batch a fixed one.
+    words = [sys.executable, "-m", "visketch.cli.main", "export", "classifier", home / "model.onnx"]
+    words += ["--checkpoint", folder, "--json"]
+    done = subprocess.run([*map(str, words)], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    said = json.loads(done.stdout)
     assert said["bytes"] == (home / "model.onnx").stat().st_size
     assert said["difference"] < 1e-3
     return ViSketch.load(folder), home / "model.onnx"
@@ -61,12 +67,6 @@ class TestLogits:
         assert np.abs(logits(path, fields) - model.logits(fields).numpy()).max() < 1e-3
         assert np.abs(logits(path, fields[1:2]) - model.logits(fields[1:2]).numpy()).max() < 1e-3
 
-    def test_of_the_shipped_weights(self, tmp_path: Path) -> None:
-        model = ViSketch.load()
-        export_classifier(model, tmp_path / "model.onnx")
-        fields = model.render([*drawings.draw_many(8), *(sketch for path in EXAMPLES for sketch in read(path))])
-        assert np.abs(logits(tmp_path / "model.onnx", fields) - model.logits(fields).numpy()).max() < 1e-3
-
 
 def test_the_file_says_what_it_is(exported: tuple[ViSketch, Path]) -> None:
     model, path = exported
@@ -76,7 +76,7 @@ def test_the_file_says_what_it_is(exported: tuple[ViSketch, Path]) -> None:
     assert SketchConfig(**json.loads(about["sketch"])) == model.config.sketch
     for part in ("encoder", "classifier"):
         assert about[part] == checkpoint.read_metadata(model.folder or Path(), part)["fingerprint"]
-    assert about["name"] == "random"
+    assert about["name"] == model.config.name
     assert [(given.name, given.shape[1:]) for given in onnxruntime.InferenceSession(path).get_inputs()] == [
         ("field", [model.config.sketch.canvas] * 2)
     ]
@@ -109,7 +109,13 @@ class TestRefusals:
     def test_what_computes_something_else_is_not_written(
         self, exported: tuple[ViSketch, Path], tmp_path: Path, monkeypatch
     ) -> None:
-        monkeypatch.setattr(ViSketch, "logits", lambda self, fields: torch.zeros(len(fields), 3))
+        model, path = exported
+        config = model.config
+        model = ViSketch(
+            config, model.folder, **{part: parts.awake(config, part, 7) for part in ("encoder", "classifier")}
+        )
+        wrong = SimpleNamespace(model_proto=onnx.load(path))  # of other weights
+        monkeypatch.setattr(torch.onnx, "export", lambda *given, **named: wrong)
         with pytest.raises(VisketchError, match="not written"):
-            export_classifier(exported[0], tmp_path / "a.onnx")
+            export_classifier(model, tmp_path / "a.onnx")
         assert not list(tmp_path.iterdir())

@@ -24,6 +24,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 FLOORS = {
     "visketch.errors": 0,
     "visketch.config": 0,
+    "visketch.hub": 0,
     "visketch.configs": 0,
     "visketch.strokes": 1,
     "visketch.sdf": 1,
@@ -58,6 +59,7 @@ DOORS = {
     "accelerate": "visketch.train",
     "transformers": "visketch.models.peer",
     "peft": "visketch.language",
+    "huggingface_hub": "visketch.hub",
     "typer": "visketch.cli",
     "rich": "visketch.cli",
     "onnx": "visketch.export",

@@ -36,7 +36,8 @@ class Graph(nn.Module):
     def __init__(self, encoder: LeafEncoder, classifier: Classifier, shape: SketchConfig) -> None:
         super().__init__()
         self.encoder, self.classifier, self.shape = encoder, classifier, shape
-        self.blank, self.context = torch.full((1, shape.tile, shape.tile), -1.0), quadtree.context(shape.depth)
+        self.register_buffer("blank", torch.full((1, shape.tile, shape.tile), -1.0))
+        self.register_buffer("context", quadtree.context(shape.depth))
 
     def forward(self, field: Float[Tensor, "b h h"]) -> Float[Tensor, "b c"]:
         depth, sketches = self.shape.depth, field.shape[0]
@@ -67,15 +68,11 @@ def export_classifier(model: ViSketch, path: Path) -> dict[str, Any]:
     shape = model.config.sketch
     graph = Graph(model.part("encoder"), model.part("classifier"), shape).to("cpu").eval()
     with _quietly():
+        # Captured here, for torch.onnx would try other ways if this failed, of which one fixes the size of the batch.
+        sample, free = torch.zeros(3, shape.canvas, shape.canvas), {"field": {0: torch.export.Dim("b")}}
+        captured = torch.export.export(graph, (sample,), dynamic_shapes=free, strict=False)
         program = torch.onnx.export(
-            graph,
-            (torch.zeros(2, shape.canvas, shape.canvas),),
-            input_names=["field"],
-            output_names=["logits"],
-            dynamic_shapes={"field": {0: torch.export.Dim("b")}},
-            opset_version=OPSET,
-            dynamo=True,
-            verbose=False,
+            captured, input_names=["field"], output_names=["logits"], opset_version=OPSET, dynamo=True, verbose=False
         )
     assert program is not None
     made = program.model_proto

@@ -1,7 +1,6 @@
 """The classifier: the leaves' CLS vectors pooled by self-attention (ViSketch-GPT 3.4)."""
 
 import torch
-from einops import repeat
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
@@ -31,7 +30,7 @@ class Classifier(nn.Module):
 
     def pool_padded(self, tokens: Float[Tensor, "b l e"], present: Bool[Tensor, "b l"]) -> Float[Tensor, "b e"]:
         """`pool` of leaves that are padded already; how far makes no difference."""
-        x = torch.cat([repeat(self.query.to(tokens.dtype), "one e -> b one e", b=len(tokens)), tokens], dim=1)
+        x = torch.cat([self.query.to(tokens.dtype).expand(tokens.shape[0], 1, -1), tokens], dim=1)
         mask = torch.cat([torch.ones_like(present[:, :1]), present], dim=1)[:, None, None]
         for block in self.blocks[:-1]:
             x, _ = block(x, mask)
