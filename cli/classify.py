@@ -2,11 +2,11 @@
 
 import sys
 import tempfile
-from collections.abc import Container, Iterator
+from collections.abc import Callable, Container, Iterator
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from visketch.model import ViSketch
 
 BATCH = 64  # drawings looked at together
+Answering = Callable[[Iterator[Any]], Iterator[Row]]
 SHOWN = 10  # errors that go to a file are named on the terminal as well up to so many
 
 
@@ -38,6 +39,7 @@ def classify(
         bool, typer.Option("--skip-done", help="Go on with --out: leave out the drawings that have a row in it.")
     ] = False,
     workers: options.Workers = None,
+    engine: options.Engine = "local",
     checkpoint: options.Checkpoint = None,
     device: options.Device = "auto",
     as_json: options.Json = False,
@@ -61,22 +63,23 @@ def classify(
         raise UsageError("--skip-done: name the file to go on with by --out")
     model = options.load(checkpoint, device)
     options.load_parts(model, "encoder", "classifier")
+    answering = partial(rows, model, top=top, workers=workers, engine=engine)
     if out is None:
-        failed, seen = print_answers(model, paths, top, workers, as_json)
+        failed, seen = print_answers(answering, paths, as_json)
     else:
-        failed, seen = write_answers(model, paths, top, workers, out, skip_done, as_json)
+        failed, seen = write_answers(answering, paths, min(top, len(model.labels)), out, skip_done, as_json)
     if failed:
         if seen > 1:
             console.note(f"{failed:,} of {seen:,} could not be read")
         raise typer.Exit(console.FAILED)
 
 
-def print_answers(model: "ViSketch", paths: list[str], top: int, workers: int | None, as_json: bool) -> tuple[int, int]:
+def print_answers(answering: Answering, paths: list[str], as_json: bool) -> tuple[int, int]:
     """Answers on stdout as they come; returns how many drawings failed, and of how many."""
     items, total = everything(paths)
     failed = seen = 0
     with Progress(total, 0, tell=False) as bar, console.JsonList() if as_json else nullcontext(show) as answer:
-        for row in rows(model, items, top, workers):
+        for row in answering(items):
             seen += 1
             bar.advance()
             if "error" in row:
@@ -89,15 +92,15 @@ def print_answers(model: "ViSketch", paths: list[str], top: int, workers: int | 
 
 
 def write_answers(
-    model: "ViSketch", paths: list[str], top: int, workers: int | None, out: Path, skip_done: bool, as_json: bool
+    answering: Answering, paths: list[str], guesses: int, out: Path, skip_done: bool, as_json: bool
 ) -> tuple[int, int]:
     """Answers in a file as they come; returns how many drawings in it failed, and of how many."""
-    with Results(out, min(top, len(model.labels)), skip_done) as results:
+    with Results(out, guesses, skip_done) as results:
         items, total = everything(paths, results.done, out)
         before, failed_before = len(results.done), results.failed
         with Progress(total, before, tell=True) as bar:
             try:
-                for row in rows(model, items, top, workers):
+                for row in answering(items):
                     if row["path"] in results.done:  # one of several in a picture, which has no name before it is read
                         continue
                     results(row)
@@ -118,12 +121,18 @@ def write_answers(
     return results.failed, results.seen
 
 
-def rows(model: "ViSketch", items: Iterator["Item"], top: int, workers: int | None) -> Iterator[Row]:
+def rows(
+    model: "ViSketch", items: Iterator["Item"], top: int, workers: int | None, engine: str = "local"
+) -> Iterator[Row]:
     """A row for every drawing, in the order of the items: {"path", "predictions"} or {"path", "error"}."""
-    from visketch import batch, engine
+    from visketch import batch
+    from visketch import engine as engines
 
     prepare = partial(batch.draw, model.config.sketch)
-    return engine.local(items, prepare, batch.Recogniser(model, top), BATCH, workers)
+    if engine == "local":
+        return engines.local(items, prepare, batch.Recogniser(model, top), BATCH, workers)
+    make_worker = partial(batch.Recogniser.load, model.folder, model.device.type, top)
+    return engines.on_ray(items, prepare, make_worker, BATCH, workers, cards=int(model.device.type == "cuda"))
 
 
 def everything(

@@ -143,7 +143,8 @@ class Answers(BaseHTTPRequestHandler):
             if wanted.get("private"):
                 self.server.private.add(model)
             if model in self.server.commits:
-                return self.answer(409, {"error": "You already created this model repo"})
+                there = {"error": "You already created this model repo", "url": f"{self.server.address}/{model}"}
+                return self.answer(409, there)
             self.server.add(model, {})
             return self.answer(200, {"url": f"{self.server.address}/{model}", "name": model, "id": "1"})
         words = path.split("/")

@@ -25,7 +25,7 @@ def fetch(name: str, cached: bool = False) -> Path:
 
     A revision is a branch, a tag or a commit; by default `main`. Raises VisketchError.
     """
-    from huggingface_hub import snapshot_download
+    from huggingface_hub import errors, snapshot_download
     from huggingface_hub.utils import HFValidationError
 
     match = NAME.fullmatch(name)
@@ -41,7 +41,7 @@ def fetch(name: str, cached: bool = False) -> Path:
         )
     except HFValidationError:
         raise UsageError(f"{name}: neither a folder nor a model's name on the Hub; check it") from None
-    except Exception as error:  # the Hub's own, httpx's, the disk's
+    except (errors.HTTPError, OSError) as error:
         raise VisketchError(f"{name}: {_reason(error, match['revision'])}") from error
     if not Path(folder, "config.toml").exists():
         raise VisketchError(f"{name}: a model on the Hub, but no checkpoint of visketch (no config.toml); name another")
@@ -53,7 +53,7 @@ def push(folder: Path, name: str, private: bool = False) -> str:
 
     The model is made if it is not there. Raises UsageError, VisketchError.
     """
-    from huggingface_hub import HfApi
+    from huggingface_hub import HfApi, errors
     from huggingface_hub.utils import HFValidationError
 
     match = NAME.fullmatch(name)
@@ -72,7 +72,7 @@ def push(folder: Path, name: str, private: bool = False) -> str:
         )
     except HFValidationError:
         raise UsageError(f"{name}: not a name the Hub takes; check it") from None
-    except Exception as error:
+    except (errors.HTTPError, OSError) as error:
         raise VisketchError(f"{name}: {_reason(error, None)}") from error
     return str(made.commit_url)
 
