@@ -39,7 +39,6 @@ def classify(
         bool, typer.Option("--skip-done", help="Go on with --out: leave out the drawings that have a row in it.")
     ] = False,
     workers: options.Workers = None,
-    engine: options.Engine = "local",
     checkpoint: options.Checkpoint = None,
     device: options.Device = "auto",
     as_json: options.Json = False,
@@ -63,7 +62,7 @@ def classify(
         raise UsageError("--skip-done: name the file to go on with by --out")
     model = options.load(checkpoint, device)
     options.load_parts(model, "encoder", "classifier")
-    answering = partial(rows, model, top=top, workers=workers, engine=engine)
+    answering = partial(rows, model, top=top, workers=workers)
     if out is None:
         failed, seen = print_answers(answering, paths, as_json)
     else:
@@ -121,18 +120,12 @@ def write_answers(
     return results.failed, results.seen
 
 
-def rows(
-    model: "ViSketch", items: Iterator["Item"], top: int, workers: int | None, engine: str = "local"
-) -> Iterator[Row]:
+def rows(model: "ViSketch", items: Iterator["Item"], top: int, workers: int | None) -> Iterator[Row]:
     """A row for every drawing, in the order of the items: {"path", "predictions"} or {"path", "error"}."""
-    from visketch import batch
-    from visketch import engine as engines
+    from visketch import batch, engine
 
     prepare = partial(batch.draw, model.config.sketch)
-    if engine == "local":
-        return engines.local(items, prepare, batch.Recogniser(model, top), BATCH, workers)
-    make_worker = partial(batch.Recogniser.load, model.folder, model.device.type, top)
-    return engines.on_ray(items, prepare, make_worker, BATCH, workers, cards=int(model.device.type == "cuda"))
+    return engine.local(items, prepare, batch.Recogniser(model, top), BATCH, workers)
 
 
 def everything(

@@ -3,7 +3,7 @@
 import re
 import tomllib
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -63,10 +63,6 @@ Workers = Annotated[
         max=256,
         help="Processes that read and draw beside the model; by default one a core but for one, 8 at most; 0: none.",
     ),
-]
-Engine = Annotated[
-    Literal["local", "ray"],
-    typer.Option(help="local: processes of this machine; ray: a cluster, by Ray Data (docs/batch.md)."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, for programs.")]
 Guidance = Annotated[

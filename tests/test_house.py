@@ -62,7 +62,6 @@ DOORS = {
     "huggingface_hub": "visketch.hub",
     "typer": "visketch.cli",
     "rich": "visketch.cli",
-    "ray": "visketch.engine",
     "onnx": "visketch.export",
     "onnxruntime": "visketch.export",
     "matplotlib": "visketch.cli.evaluate.chart",

@@ -1,7 +1,7 @@
 """Much work, in the order in which it was given: items → what `prepare` makes of each → what a worker makes of batches.
 
-`prepare` runs beside the worker: in other processes of this machine (`local`), or all over a cluster (`ray`, an extra).
-Memory is that of what is under way, however many items there are.
+`prepare` runs beside the worker, in other processes of this machine. Memory is that of what is under way, however many
+items there are.
 """
 
 import multiprocessing
@@ -13,9 +13,8 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from dataclasses import dataclass
 from itertools import islice
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from visketch.errors import VisketchError
 
@@ -97,69 +96,3 @@ def _interrupts_put_off() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def on_ray(
-    items: Iterable[Item],
-    prepare: Prepare,
-    make_worker: Callable[[], Worker],
-    batch: int,
-    workers: int | None = None,
-    cards: int = 0,
-) -> Iterator[Row]:
-    """The same over a cluster, by Ray Data: `prepare` as tasks, and `workers` workers (by default one for two cores),
-    each made once, where it works, by `make_worker`; each gets `cards` GPUs.
-
-    The cluster is the one that RAY_ADDRESS names, else this machine. If a process dies, another does again what it was
-    doing, and that counts once. Raises VisketchError if Ray is not installed.
-    """
-    ray = _connect()
-    context = ray.data.DataContext.get_current()
-    context.execution_options.preserve_order = True
-    context.enable_progress_bars = False
-    if workers is None:
-        workers = max(1, int(ray.cluster_resources().get("CPU", 2)) // 2)
-    given = ray.data.from_items([{"kept": _Kept(item)} for item in items])
-    made = given.flat_map(lambda row: [{"kept": _Kept(one)} for one in prepare(row["kept"].value)])
-    rows = made.map_batches(
-        _OnRay,
-        fn_constructor_args=(make_worker,),
-        batch_size=batch,
-        compute=ray.data.ActorPoolStrategy(size=workers),
-        num_gpus=cards or None,
-    )
-    for row in rows.iter_rows():
-        yield row["kept"].value
-
-
-@dataclass(frozen=True)
-class _Kept:
-    """Ray Data would make columns of a dictionary, and a list of a tuple; in this they stay what they are."""
-
-    value: Any
-
-
-class _OnRay:
-    """A worker as Ray Data calls it."""
-
-    def __init__(self, make_worker: Callable[[], Worker]) -> None:
-        self.worker = make_worker()
-
-    def __call__(self, columns: dict[str, Any]) -> dict[str, list[_Kept]]:
-        return {"kept": [_Kept(row) for row in self.worker([kept.value for kept in columns["kept"]])]}
-
-
-def _connect() -> Any:
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is told to anybody
-    try:
-        import ray
-        import ray.data
-    except ModuleNotFoundError:
-        raise VisketchError('ray is not installed: pip install "visketch[ray]"') from None
-    if not ray.is_initialized():
-        quiet = {"log_to_driver": False, "logging_level": "ERROR"}
-        if os.environ.get("RAY_ADDRESS"):
-            ray.init(**quiet)
-        else:
-            ray.init("local", include_dashboard=False, _node_ip_address="127.0.0.1", **quiet)
-    return ray

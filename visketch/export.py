@@ -33,6 +33,9 @@ CLOSE = 1e-3  # logits may differ by so much from torch's
 class Graph(nn.Module):
     """Fields → logits, as `ViSketch.logits` has it, in operations whose sizes may all be unknown."""
 
+    blank: Tensor
+    context: Tensor
+
     def __init__(self, encoder: LeafEncoder, classifier: Classifier, shape: SketchConfig) -> None:
         super().__init__()
         self.encoder, self.classifier, self.shape = encoder, classifier, shape
