@@ -1,26 +1,27 @@
 """`visketch classify`: what drawings show."""
 
-import re
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Container, Iterator
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from visketch.errors import VisketchError
+from visketch.errors import UsageError
 
 from . import console, options
+from .results import Progress, Results, Row
 
 if TYPE_CHECKING:
+    from visketch.data.named import Item
     from visketch.model import ViSketch
-    from visketch.strokes import Sketch
 
 BATCH = 64  # drawings looked at together
-
-Row = dict[str, Any]
+Answering = Callable[[Iterator[Any]], Iterator[Row]]
+SHOWN = 10  # errors that go to a file are named on the terminal as well up to so many
 
 
 def classify(
@@ -31,6 +32,13 @@ def classify(
         ),
     ],
     top: Annotated[int, typer.Option(min=1, help="How many classes to name, the likeliest first.")] = 5,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Write the answers to this .ndjson or .csv file, as they come.")
+    ] = None,
+    skip_done: Annotated[
+        bool, typer.Option("--skip-done", help="Go on with --out: leave out the drawings that have a row in it.")
+    ] = False,
+    workers: options.Workers = None,
     checkpoint: options.Checkpoint = None,
     device: options.Device = "auto",
     as_json: options.Json = False,
@@ -47,110 +55,104 @@ def classify(
       visketch classify photos/ 'scans/*.jpg' --top 1
       visketch classify cat.ndjson --json
       cat drawing.svg | visketch classify -
+      visketch classify scans/ --top 1 --out answers.csv
+      visketch classify scans/ --top 1 --out answers.csv --skip-done
     """
+    if skip_done and out is None:
+        raise UsageError("--skip-done: name the file to go on with by --out")
     model = options.load(checkpoint, device)
     options.load_parts(model, "encoder", "classifier")
-    failed = seen = 0
-    from rich.progress import SpinnerColumn, TextColumn
+    answering = partial(rows, model, top=top, workers=workers)
+    if out is None:
+        failed, seen = print_answers(answering, paths, as_json)
+    else:
+        failed, seen = write_answers(answering, paths, min(top, len(model.labels)), out, skip_done, as_json)
+    if failed:
+        if seen > 1:
+            console.note(f"{failed:,} of {seen:,} could not be read")
+        raise typer.Exit(console.FAILED)
 
-    bar = console.progress(SpinnerColumn(), TextColumn("{task.completed:,} drawings"), beside_results=True)
-    with bar, console.JsonList() if as_json else nullcontext(show) as answer:
-        task = bar.add_task("drawings", total=None)
-        for row in rows(model, paths, top):
+
+def print_answers(answering: Answering, paths: list[str], as_json: bool) -> tuple[int, int]:
+    """Answers on stdout as they come; returns how many drawings failed, and of how many."""
+    items, total = everything(paths)
+    failed = seen = 0
+    with Progress(total, 0, tell=False) as bar, console.JsonList() if as_json else nullcontext(show) as answer:
+        for row in answering(items):
             seen += 1
-            bar.advance(task)
+            bar.advance()
             if "error" in row:
                 failed += 1
                 console.error(f"{row['path']}: {row['error']}")
                 if not as_json:
                     continue
             answer(row)
-    if failed:
-        if seen > 1:
-            console.note(f"{failed} of {seen} could not be read")
-        raise typer.Exit(console.FAILED)
+    return failed, seen
 
 
-def rows(model: "ViSketch", paths: list[str], top: int) -> Iterator[Row]:
-    """A row for every drawing, in the order of the paths: {"path", "predictions"} or {"path", "error"}."""
-    waiting: list[tuple[str, Sketch | str]] = []
-    drawn = 0
-    for path, found in drawings(paths):
-        waiting.append((path, found))
-        drawn += not isinstance(found, str)
-        if drawn == BATCH:
-            yield from answers(model, waiting, top)
-            waiting, drawn = [], 0
-    yield from answers(model, waiting, top)
+def write_answers(
+    answering: Answering, paths: list[str], guesses: int, out: Path, skip_done: bool, as_json: bool
+) -> tuple[int, int]:
+    """Answers in a file as they come; returns how many drawings in it failed, and of how many."""
+    with Results(out, guesses, skip_done) as results:
+        items, total = everything(paths, results.done, out)
+        before, failed_before = len(results.done), results.failed
+        with Progress(total, before, tell=True) as bar:
+            try:
+                for row in answering(items):
+                    if row["path"] in results.done:  # one of several in a picture, which has no name before it is read
+                        continue
+                    results(row)
+                    bar.advance()
+                    if "error" in row and results.failed - failed_before <= SHOWN:
+                        console.error(f"{row['path']}: {row['error']}")
+            except KeyboardInterrupt:
+                console.note(f"{results.seen:,} answers are in {out}; the same command with --skip-done goes on")
+                raise
+    facts = {"path": out, "answered": results.answered, "failed": results.failed, "skipped": before}
+    if as_json:
+        console.document(facts | {"seconds": round(bar.seconds, 3)})
+    else:
+        console.say(f"{results.answered:,} drawings: {out}")
+        rate = bar.count / max(bar.seconds, 1e-6)
+        was = f", {before:,} were done before" if before else ""
+        console.note(f"{bar.count:,} in {console.duration(bar.seconds)}, {rate:,.0f} a second{was}")
+    return results.failed, results.seen
 
 
-def answers(model: "ViSketch", waiting: list[tuple[str, "Sketch | str"]], top: int) -> Iterator[Row]:
-    """Rows for what is waiting: drawings, looked at together, and errors as they are."""
-    sketches = [found for _, found in waiting if not isinstance(found, str)]
-    found_by_sketch = iter(look(model, sketches, top))
-    for path, found in waiting:
-        answer = found if isinstance(found, str) else next(found_by_sketch)
-        yield {"path": path, "error" if isinstance(answer, str) else "predictions": answer}
+def rows(model: "ViSketch", items: Iterator["Item"], top: int, workers: int | None) -> Iterator[Row]:
+    """A row for every drawing, in the order of the items: {"path", "predictions"} or {"path", "error"}."""
+    from visketch import batch, engine
+
+    prepare = partial(batch.draw, model.config.sketch)
+    return engine.local(items, prepare, batch.Recogniser(model, top), BATCH, workers)
 
 
-def look(model: "ViSketch", sketches: list["Sketch"], top: int) -> list[list[Row] | str]:
-    """Each sketch's predictions, or why there are none."""
-    if not sketches:
-        return []
-    try:
-        found = model.classify(sketches, top)
-    except VisketchError as error:
-        if len(sketches) == 1:
-            return [about(error, sketches[0].source)]
-        return [answer for sketch in sketches for answer in look(model, [sketch], top)]
-    return [[{"label": guess.label, "probability": round(guess.probability, 6)} for guess in row] for row in found]
+def everything(
+    paths: list[str], done: Container[str] = (), out: Path | None = None
+) -> tuple[Iterator["Item"], int | None]:
+    """Every drawing of every path but for those done; and how many there are, those done too, if the names tell.
+
+    `out`, where the answers go, may lie in a folder that is read, and is no drawing.
+    """
+    from visketch.batch import is_done
+    from visketch.data import named
+
+    found = [None if path == "-" else [item for item in named.found(path) if item != out] for path in paths]
+    single = all(some is not None and all(map(named.is_single, some)) for some in found)
+    total = sum(len(some or ()) for some in found) if single else None
+    items = (item for some in found for item in (standard_input() if some is None else named.opened(some)))
+    return (item for item in items if not is_done(item, done)), total
 
 
-def drawings(paths: list[str]) -> Iterator[tuple[str, "Sketch | str"]]:
-    """Every drawing of every path with the name to show, or why there is none. `cat.ndjson#3` is the third line's."""
-    from visketch.data.read import expand
-
-    for path in paths:
-        if path == "-":
-            yield from standard_input()
-            continue
-        try:
-            files = expand([path])
-        except VisketchError as error:
-            yield path, about(error, path)
-            continue
-        for file in files:
-            yield from within(file, str(file))
-
-
-def within(file: Path, name: str) -> Iterator[tuple[str, "Sketch | str"]]:
-    from visketch.data.read import read
-
-    problems: list[VisketchError] = []
-    sketches = read(file, problems.append)
-    while True:
-        sketch = next(sketches, None)
-        for problem in problems:
-            which = re.match(rf"{re.escape(str(file))}:((\w+:)?\d+): ", str(problem))
-            yield (f"{name}#{which[1]}", str(problem)[which.end() :]) if which else (name, about(problem, str(file)))
-        problems.clear()
-        if sketch is None:
-            return
-        number = sketch.source.removeprefix(str(file)).lstrip(":")
-        yield f"{name}#{number}" if number else name, sketch
-
-
-def standard_input() -> Iterator[tuple[str, "Sketch | str"]]:
+def standard_input() -> Iterator["Item"]:
     """What comes in at standard input, by way of a file, since a file is what readers read."""
+    from visketch.data.named import within
+
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "standard input")
         file.write_bytes(sys.stdin.buffer.read())
         yield from within(file, "-")
-
-
-def about(error: VisketchError, path: str) -> str:
-    """The error without the path, which stands beside it."""
-    return str(error).removeprefix(f"{path}: ")
 
 
 def show(row: Row) -> None:

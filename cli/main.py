@@ -16,12 +16,14 @@ from . import console
 from .classify import classify
 from .data import app as data
 from .evaluate.app import app as evaluate
+from .export import app as export
 from .generate import generate
 from .info import info
+from .push import push
 from .show import show
 from .train import train
 
-ORDER = ("generate", "classify", "show", "data", "train", "evaluate", "info")
+ORDER = ("generate", "classify", "show", "data", "train", "evaluate", "export", "push", "info")
 
 
 class Verbs(TyperGroup):
@@ -57,9 +59,11 @@ app.command()(generate)
 app.command()(classify)
 app.command()(show)
 app.command()(train)
+app.command()(push)
 app.command()(info)
 app.add_typer(data, name="data")
 app.add_typer(evaluate, name="evaluate")
+app.add_typer(export, name="export")
 
 
 def print_version(wanted: bool) -> bool:

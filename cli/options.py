@@ -29,7 +29,7 @@ def complete_class(ctx: Any, incomplete: str) -> list[str]:
     from visketch.config import find
 
     try:
-        labels = tomllib.loads((find(ctx.params.get("checkpoint")) / "config.toml").read_text())["labels"]
+        labels = tomllib.loads((find(ctx.params.get("checkpoint"), cached=True) / "config.toml").read_text())["labels"]
     except (OSError, ValueError, KeyError, VisketchError):  # a completion must never fail aloud
         labels = []
     return [label for label in labels if label.startswith(incomplete)]
@@ -39,9 +39,10 @@ Checkpoint = Annotated[
     str | None,
     typer.Option(
         "--checkpoint",
-        metavar="FOLDER|NAME",
+        metavar="FOLDER|NAME|OWNER/NAME",
         envvar="VISKETCH_CHECKPOINT",
-        help="A checkpoint's folder, or a shipped one's name. By default the shipped 'small'.",
+        help="A checkpoint's folder, a shipped one's name, or one of the Hugging Face Hub, with @revision or without. "
+        "By default the shipped 'small'.",
         autocompletion=complete_checkpoint,
     ),
 ]
@@ -53,6 +54,14 @@ Device = Annotated[
         envvar="VISKETCH_DEVICE",
         help="auto, cpu, cuda, cuda:1 or mps; auto is a CUDA card if there is one, else the CPU.",
         autocompletion=lambda: ["auto", "cpu", "cuda", "mps"],
+    ),
+]
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        min=0,
+        max=256,
+        help="Processes that read and draw beside the model; by default one a core but for one, 8 at most; 0: none.",
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, for programs.")]

@@ -17,6 +17,7 @@ from visketch.cli.main import app
 from visketch.data.store import Store
 
 VERBS = ["generate", "classify", "show", "data fetch", "data pack", "data stats", "train", "info"]
+VERBS += ["export classifier", "push"]
 VERBS += [f"evaluate {what}" for what in ("vqvae", "classify", "generate")]
 LABELS = ("cat", "house", "star")
 

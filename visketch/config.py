@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from visketch import hub
 from visketch.errors import UsageError, VisketchError, nearest
 
 Count = Annotated[int, Field(gt=0)]
@@ -249,11 +250,14 @@ def shipped() -> dict[str, Path]:
     return {entry.name: entry for entry in sorted(home.iterdir()) if (entry / "config.toml").exists()}
 
 
-def find(checkpoint: str | Path | None = None) -> Path:
-    """A checkpoint's folder: the path given, or a shipped one by its name, by default "small"."""
+def find(checkpoint: str | Path | None = None, cached: bool = False) -> Path:
+    """A checkpoint's folder: the path given, a shipped one by its name (by default "small"), or the Hub's `owner/name`,
+    fetched (`cached`: before)."""
     if checkpoint is not None and (Path(checkpoint) / "config.toml").exists():
         return Path(checkpoint)
     name, known = str(checkpoint or "small"), shipped()
+    if isinstance(checkpoint, str) and hub.is_name(name) and not Path(name).exists():
+        return hub.fetch(name, cached)
     if name not in known:
         mend = nearest(name, list(known)) if known else "none is shipped with this installation, train one first"
         raise VisketchError(f"{name}: no checkpoint there (no config.toml); {mend}")

@@ -153,9 +153,14 @@ class ViSketch:
 
     def classify(self, sketches: Sequence[Sketch], top: int = 5) -> list[list[Prediction]]:
         """The `top` most probable classes of each sketch, best first. Raises VisketchError for a blank sketch."""
-        if not sketches:
-            return []
-        probability, label = self.logits(self.render(sketches)).softmax(dim=1).topk(min(top, len(self.labels)), dim=1)
+        return self.recognise(self.render(sketches), top) if sketches else []
+
+    def recognise(
+        self, canvas: Float[Tensor, "b h h"] | Float[np.ndarray, "b h h"], top: int = 5
+    ) -> list[list[Prediction]]:
+        """`classify` for sketches that are drawn already, as fields."""
+        fields = torch.as_tensor(canvas, device=self.device)
+        probability, label = self.logits(fields).softmax(dim=1).topk(min(top, len(self.labels)), dim=1)
         return [
             [Prediction(self.labels[i], p) for i, p in zip(row, chances, strict=True)]
             for row, chances in zip(label.tolist(), probability.tolist(), strict=True)

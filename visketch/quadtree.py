@@ -15,6 +15,8 @@ from einops import rearrange, reduce, repeat
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from visketch.config import DEEPEST
+
 Order = Literal["one-by-one", "waves"]
 
 
@@ -127,6 +129,19 @@ def split(
     (together they cover each canvas once) and which of them hold information, all of the finest level: a leaf that
     holds none is painted as it is, neither refined nor classified.
     """
+    leaf, rich = grow(information, threshold, levels)
+    depth = depth_of(information.shape[1])
+    sketch, tile = leaf.nonzero(as_tuple=True)
+    levels_of = _level_of(depth, leaf.device)[tile]
+    z = tile - (4**levels_of - 1) // 3
+    order = torch.argsort(sketch * 4**depth + z * 4 ** (depth - levels_of))
+    return Leaves(sketch[order], levels_of[order], z[order]), rich[sketch, tile][order]
+
+
+def grow(
+    information: Float[Tensor, "b m"], threshold: float, levels: int | None = None
+) -> tuple[Bool[Tensor, "b m"], Bool[Tensor, "b m"]]:
+    """`split`, before the leaves are packed: which tiles are leaves, and which hold information."""
     depth = depth_of(information.shape[1])
     windows = first_tile(depth - _fewer(levels, depth) + 1)
     rich = information > threshold
@@ -137,12 +152,7 @@ def split(
         split_here = exists & rich[:, first_tile(level) : first_tile(level + 1)]
         whole.append(exists & ~split_here)
         exists = repeat(split_here, "b z -> b (z 4)")
-    leaf = torch.cat([*whole, exists], dim=1)
-    sketch, tile = leaf.nonzero(as_tuple=True)
-    levels_of = _level_of(depth, leaf.device)[tile]
-    z = tile - (4**levels_of - 1) // 3
-    order = torch.argsort(sketch * 4**depth + z * 4 ** (depth - levels_of))
-    return Leaves(sketch[order], levels_of[order], z[order]), rich[sketch, tile][order]
+    return torch.cat([*whole, exists], dim=1), rich
 
 
 @cache
@@ -211,10 +221,9 @@ def _ravel(y: Tensor, x: Tensor, level: int) -> Tensor:
     return sum((((y >> i) & 1) << 2 * i + 1) | (((x >> i) & 1) << 2 * i) for i in range(level)) + torch.zeros_like(y)
 
 
-def place(leaves: Leaves) -> Float[Tensor, "n 3"]:
-    """Where the leaves lie: row and column of the centre and the side, as shares of the canvas."""
-    deepest = int(leaves.level.max()) if len(leaves) else 0
-    y, x = _unravel(leaves.z, deepest)
+def place(leaves: Leaves, depth: int = DEEPEST) -> Float[Tensor, "n 3"]:
+    """Where the leaves of a tree lie: row and column of the centre and the side, as shares of the canvas."""
+    y, x = _unravel(leaves.z, depth)
     side = 0.5**leaves.level
     return torch.stack([(y + 0.5) * side, (x + 0.5) * side, side], dim=1)
 

@@ -4,14 +4,15 @@ The field is `pen / 2 - distance to the nearest centre line`, so positive inside
 to +-`clamp` and divided by it. Pen and clamp are shares of the canvas side. Far from all lines the field saturates, so
 distances are measured in a window around each piece of line, and the nearest counts: exact, and its cost follows
 the ink. (A distance transform of the pixels is right to a third of a pixel, at two to four times the time: lab book.)
+
+Imports no torch: processes that only draw fields start without it, and so do apps that use an exported model.
 """
 
 import math
+from typing import Any
 
 import numpy as np
-import torch
 from jaxtyping import Float
-from torch import Tensor
 
 from visketch import strokes
 from visketch.config import SketchConfig
@@ -28,7 +29,7 @@ def field(lines: tuple[np.ndarray, ...], config: SketchConfig, canvas: int) -> F
     """Centre lines in the unit square → their signed distance field on a `canvas` pixels wide."""
     clamp, near = config.clamp * canvas, config.pen / 2 / config.clamp
     reach = near + 1  # where the field saturates. This and all distances are in units of the clamp, places in pixels
-    start, direction, length = _pieces([line * np.float32(canvas) for line in lines], longest=reach * clamp)
+    start, direction, length = _pieces(lines, canvas, longest=reach * clamp)
     side = math.ceil(length.max() + 2 * reach * clamp) + 1
     corner = np.ceil(np.minimum(start, start + direction * length[:, None]) - reach * clamp - 0.5).astype(np.int64)
     corner = corner.clip(-side, canvas)  # beyond the canvas nothing is drawn
@@ -45,10 +46,12 @@ def field(lines: tuple[np.ndarray, ...], config: SketchConfig, canvas: int) -> F
     return np.minimum(drawn, 1, out=drawn)
 
 
-def _pieces(lines: list[np.ndarray], longest: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Lines as straight pieces, none longer than `longest`: start (n 2), direction (n 2) and length (n)."""
-    start = np.concatenate([line if len(line) == 1 else line[:-1] for line in lines])
-    way = np.concatenate([line if len(line) == 1 else line[1:] for line in lines]) - start
+def _pieces(lines: tuple[np.ndarray, ...], canvas: int, longest: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Lines as straight pieces in pixels, none longer than `longest`: start (n 2), direction (n 2) and length (n)."""
+    points, count = np.concatenate(lines) * np.float32(canvas), np.array([len(line) for line in lines])
+    last, more = np.cumsum(count) - 1, count > 1  # a line of one point starts and ends there
+    start = np.delete(points, last[more], axis=0)
+    way = np.delete(points, (last - count + 1)[more], axis=0) - start
     length = np.linalg.norm(way, axis=1)[:, None]
     direction = np.tile(np.array([1, 0], np.float32), (len(way), 1))  # of a dot: any
     np.divide(way, length, out=direction, where=length > 1e-6)
@@ -75,6 +78,9 @@ def _squared_distances(
     return beyond
 
 
-def ink(field: Float[Tensor, "*b h h"], clamp: float) -> Float[Tensor, "*b h h"]:
-    """Field → anti-aliased ink in [0, 1]: the edge is one pixel wide, half covered where the field is zero."""
-    return torch.clamp(field * clamp * field.shape[-1] + 0.5, 0, 1)
+def ink(field: Float[Any, "*b h h"], clamp: float) -> Float[Any, "*b h h"]:
+    """Field → anti-aliased ink in [0, 1]: the edge is one pixel wide, half covered where the field is zero.
+
+    Takes tensors and arrays, and gives what it took.
+    """
+    return (field * clamp * field.shape[-1] + 0.5).clip(0, 1)

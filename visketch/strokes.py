@@ -65,7 +65,7 @@ def skeleton(pixels: np.ndarray) -> tuple[np.ndarray, ...]:
         here, after, before = np.stack([columns, rows], axis=1)[order], after[order], before[order]
         lines.append(np.stack([here[after & ~before], here[before & ~after]], axis=1))
     lines.append(np.stack([columns, rows], axis=1)[lone, None])
-    return tuple(line.astype(np.float32) - 0.5 for group in lines for line in group)
+    return tuple(line for group in lines for line in group.astype(np.float32) - 0.5)
 
 
 def fit(lines: tuple[np.ndarray, ...], margin: float) -> tuple[np.ndarray, ...]:
@@ -75,13 +75,17 @@ def fit(lines: tuple[np.ndarray, ...], margin: float) -> tuple[np.ndarray, ...]:
     side = max(float((high - low).max()), 1e-6)
     scale = (1 - 2 * margin) / side
     centre = (low + high) / 2  # taken off before scaling: for a dot the scale is huge, and so would be its rounding
-    return tuple(((line - centre) * scale + 0.5).astype(np.float32) for line in lines)
+    fitted = ((points - centre) * scale + 0.5).astype(np.float32)  # all at once: a skeleton is a thousand short lines
+    ends = np.cumsum([len(line) for line in lines]).tolist()
+    return tuple(fitted[end - len(line) : end] for line, end in zip(lines, ends, strict=True))
 
 
 def sample(lines: tuple[np.ndarray, ...], spacing: float) -> np.ndarray:
     """Points (points, 2) along the lines, neighbours at most `spacing` apart, the corners among them."""
-    starts = np.concatenate([line if len(line) == 1 else line[:-1] for line in lines])
-    ends = np.concatenate([line if len(line) == 1 else line[1:] for line in lines])
+    points, lengths = np.concatenate(lines), np.array([len(line) for line in lines])
+    last = np.cumsum(lengths) - 1
+    more = lengths > 1  # a line of one point starts and ends there
+    starts, ends = np.delete(points, last[more], axis=0), np.delete(points, (last - lengths + 1)[more], axis=0)
     steps = np.ceil(np.linalg.norm(ends - starts, axis=1) / spacing).astype(np.int64) + 1
     segment = np.repeat(np.arange(len(starts)), steps)
     first = np.repeat(np.cumsum(steps) - steps, steps)

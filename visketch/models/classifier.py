@@ -1,8 +1,7 @@
 """The classifier: the leaves' CLS vectors pooled by self-attention (ViSketch-GPT 3.4)."""
 
 import torch
-from einops import repeat
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from visketch import quadtree
@@ -27,8 +26,11 @@ class Classifier(nn.Module):
 
     def pool(self, cls: Float[Tensor, "n e"], leaves: quadtree.Leaves, sketches: int) -> Float[Tensor, "b e"]:
         """→ the sketches' vectors, of which `out` makes logits."""
-        tokens, present = quadtree.pad(cls, leaves, sketches)
-        x = torch.cat([repeat(self.query.to(cls.dtype), "one e -> b one e", b=sketches), tokens], dim=1)
+        return self.pool_padded(*quadtree.pad(cls, leaves, sketches))
+
+    def pool_padded(self, tokens: Float[Tensor, "b l e"], present: Bool[Tensor, "b l"]) -> Float[Tensor, "b e"]:
+        """`pool` of leaves that are padded already; how far makes no difference."""
+        x = torch.cat([self.query.to(tokens.dtype).expand(tokens.shape[0], 1, -1), tokens], dim=1)
         mask = torch.cat([torch.ones_like(present[:, :1]), present], dim=1)[:, None, None]
         for block in self.blocks[:-1]:
             x, _ = block(x, mask)

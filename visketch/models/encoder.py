@@ -101,8 +101,8 @@ class LeafEncoder(nn.Module):
         slots = slots + (self.refined if refined is None else refined[..., None] * self.refined)
         # CLS starts as the leaf's own tile: without this short way to the stem, learning took several times longer.
         inside = quadtree.within_window(leaves, index.shape[1] // 9)
-        own = slots[torch.arange(len(leaves), device=slots.device), (9 * inside.level - 4).clamp(min=0)]
-        cls = self.cls + own + self.place(_waves(quadtree.place(inside)))
+        own = slots[torch.arange(index.shape[0], device=slots.device), (9 * inside.level - 4).clamp(min=0)]
+        cls = self.cls + own + self.place(_waves(quadtree.place(inside, index.shape[1] // 9)))
         x = self.norm_in(torch.cat([cls[:, None], slots[:, kept]], dim=1))
         for block in self.blocks[:-1]:
             x, _ = block(x)

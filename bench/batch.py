@@ -1,0 +1,129 @@
+"""`visketch classify` over a folder of pictures: files a second, beside the model alone, and memory at its peak.
+
+    python bench/batch.py [--files 1000 --files 10000] [--workers N] [--checkpoint FOLDER] [--json]
+
+The model alone is `model.classify` on sketches that are ready: read, in memory, but not yet drawn as fields. It is
+measured before and after each count of files, since a machine is busier at some times. The rate of the command is
+without its start, which is that of the command on one file. The pictures are drawings by the tests' trembling hand, 256
+pixels wide, as PNG. Memory is that of the command and its processes, sampled while they run (Linux only).
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+
+import drawings
+import numpy as np
+from PIL import Image
+
+from visketch import engine, sdf
+from visketch.config import SketchConfig
+from visketch.data.read import read
+from visketch.model import ViSketch
+
+DIFFERENT = 500  # drawings; the others are copies of them
+READY = 256  # sketches that the model alone is given, 64 at once
+
+
+def draw(folder: Path, count: int) -> None:
+    """So many pictures."""
+    shape = SketchConfig()
+    for number in range(count):
+        path, first = folder / f"{number:06}.png", folder / f"{number % DIFFERENT:06}.png"
+        if number >= DIFFERENT:
+            path.write_bytes(first.read_bytes())
+            continue
+        field = sdf.render(drawings.draw_many(1, seed=number)[0], shape, 256)
+        Image.fromarray((255 * (1 - sdf.ink(field, shape.clamp))).astype(np.uint8)).save(path)
+
+
+def alone(model: ViSketch, files: list[Path]) -> float:
+    """Sketches a second of the model alone."""
+    sketches = [sketch for file in files[:READY] for sketch in read(file)]
+    start = time.perf_counter()
+    for first in range(0, len(sketches), 64):
+        model.classify(sketches[first : first + 64])
+    return len(sketches) / (time.perf_counter() - start)
+
+
+def resident(group: int) -> int:
+    """MiB of the processes of a session. Pages that they share count for each."""
+    total = 0
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if os.getsid(int(process.name)) == group:
+                total += int((process / "statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        except OSError:  # it has just ended
+            continue
+    return total >> 20
+
+
+def command(folder: Path, out: Path, workers: int, more: list[str]) -> tuple[float, int]:
+    """Seconds, and MiB at the peak, of the whole command."""
+    words = [sys.executable, "-m", "visketch.cli.main", "classify", str(folder), "--out", str(out)]
+    start, peak = time.perf_counter(), 0
+    process = subprocess.Popen(
+        [*words, "--workers", str(workers), *more], start_new_session=True, stdout=subprocess.DEVNULL
+    )
+    while process.poll() is None:
+        peak = max(peak, resident(process.pid))
+        time.sleep(0.1)
+    if process.returncode:
+        sys.exit(f"visketch classify ended with {process.returncode}")
+    return time.perf_counter() - start, peak
+
+
+def measure(files: int, workers: int, checkpoint: str | None) -> dict:
+    more = ["--checkpoint", str(Path(checkpoint).absolute())] if checkpoint else []
+    model = ViSketch.load(checkpoint)
+    with tempfile.TemporaryDirectory() as home:
+        folder, single = Path(home, "pictures"), Path(home, "single")
+        for place, count in ((folder, files), (single, 1)):
+            place.mkdir()
+            draw(place, count)
+        pictures = sorted(folder.iterdir())
+        alone(model, pictures)  # warms up
+        rates = [alone(model, pictures)]
+        start, _ = command(single, Path(home, "single.ndjson"), workers, more)
+        whole, peak = command(folder, Path(home, "all.ndjson"), workers, more)
+        rates.append(alone(model, pictures))
+        answers = Path(home, "all.ndjson").read_bytes().count(b"\n")
+        assert answers == files, f"{answers} answers to {files} files"
+    rate, by_itself = files / (whole - start), statistics.mean(rates)
+    return {
+        "files": files,
+        "workers": workers,
+        "seconds": round(whole, 1),
+        "files_a_second": round(rate, 1),
+        "model_alone": round(by_itself, 1),
+        "ratio": round(rate / by_itself, 2),
+        "peak_mib": peak,
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Many files: rate and memory.")
+    parser.add_argument("--files", type=int, action="append", help="how many; may be repeated (1000 and 10000)")
+    parser.add_argument("--workers", type=int, default=engine.usual_workers(), help="as `visketch classify` has it")
+    parser.add_argument("--checkpoint", help="a checkpoint's folder, instead of the shipped one")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    options = parser.parse_args()
+    rows = [measure(files, options.workers, options.checkpoint) for files in options.files or [1000, 10000]]
+    if options.json:
+        print(json.dumps({"rows": rows}))
+        return
+    print(f"{'files':>7} {'workers':>8} {'files/s':>8} {'model alone':>12} {'ratio':>6} {'peak':>9}")
+    for row in rows:
+        print("{files:7,} {workers:8} {files_a_second:8} {model_alone:12} {ratio:6} {peak_mib:5} MiB".format(**row))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,49 @@
+"""`visketch export`: a part of a checkpoint in a format that needs neither torch nor a checkpoint."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from visketch.errors import UsageError
+
+from . import console, options
+
+app = typer.Typer(no_args_is_help=True, help="Write a part as a file for apps without torch.")
+
+
+@app.callback()
+def export() -> None:
+    """Write a part as a file for apps without torch."""
+
+
+@app.command()
+def classifier(
+    out: Annotated[Path, typer.Argument(metavar="MODEL.onnx", help="The ONNX file to write.")],
+    checkpoint: options.Checkpoint = None,
+    as_json: options.Json = False,
+) -> None:
+    """Write what recognises drawings as one ONNX file.
+
+    It takes fields (signed distances) and gives logits; the quadtree is inside, the labels are in its metadata.
+    docs/export.md shows how an app uses it. Needs the extra `onnx`. The file is checked before it is written: its
+    logits are those of torch.
+
+    \b
+    Examples:
+      visketch export classifier model.onnx
+      visketch export classifier model.onnx --checkpoint runs/mine --json
+    """
+    if out.suffix.lower() != ".onnx" or out.is_dir():
+        raise UsageError(f"{out}: name a .onnx file")
+    model = options.load(checkpoint, "cpu")
+    options.load_parts(model, "encoder", "classifier")
+    with console.waiting("Exporting ..."):
+        from visketch.export import export_classifier
+
+        facts = export_classifier(model, out)
+    if as_json:
+        console.document(facts)
+        return
+    console.say(f"classifier of {facts['classes']} classes, {facts['bytes'] / 1e6:,.1f} MB: {out}")
+    console.note(f"its logits differ from torch's by {facts['difference']:.1g} at most")

@@ -1,0 +1,38 @@
+"""`visketch push`: a checkpoint to the Hugging Face Hub."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from . import console, options
+
+
+def push(
+    folder: Annotated[Path, typer.Argument(help="A checkpoint's folder.")],
+    name: Annotated[str, typer.Argument(metavar="OWNER/NAME", help="The model on the Hub; made if it is not there.")],
+    private: Annotated[bool, typer.Option("--private", help="A model that is made is for its owner alone.")] = False,
+    as_json: options.Json = False,
+) -> None:
+    """Upload a checkpoint to the Hugging Face Hub.
+
+    Its weights, its configuration and its card (README.md) go there; what training resumes from does not. Then
+    `--checkpoint OWNER/NAME` fetches it. Log in first with `hf auth login`, or set HF_TOKEN.
+
+    \b
+    Examples:
+      visketch push runs/mine me/sketches
+      visketch push runs/mine me/sketches --private --json
+    """
+    from visketch import hub
+    from visketch.config import read_config
+
+    read_config(folder)
+    if not (folder / "README.md").exists():
+        console.warn(f"{folder}: has no card; say in its README.md what it was trained on, and push again")
+    with console.waiting(f"Uploading to {name} ..."):
+        address = hub.push(folder, name, private)
+    if as_json:
+        console.document({"model": name, "commit": address})
+    else:
+        console.say(f"{folder}: {address}")

@@ -1,0 +1,170 @@
+"""Answers in a file, `.ndjson` or `.csv`, row by row as they come: at any moment what is there is whole, and can be
+gone on with.
+"""
+
+import csv
+import io
+import json
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from visketch.errors import UsageError, VisketchError
+
+from . import console
+
+Row = dict[str, Any]
+KINDS = (".ndjson", ".csv")
+EVERY = 30.0  # seconds between the lines that tell how far it is, where there is no terminal for a bar
+
+
+def columns(top: int) -> list[str]:
+    """Of a CSV file, for so many guesses a drawing."""
+    guesses = (f"{name}{'' if place == 1 else f'_{place}'}" for place in range(1, top + 1) for name in GUESS)
+    return ["path", "error", *guesses]
+
+
+GUESS = ("label", "probability")
+
+
+class Results:
+    """The file, open for writing at its end. `done`: the names of the drawings that have a row in it."""
+
+    def __init__(self, path: Path, top: int, go_on: bool) -> None:
+        """Raises UsageError, with nothing written, for a file that is there (unless `go_on`) or of another kind."""
+        self.path, self.columns = path, columns(top)
+        if path.suffix.lower() not in KINDS:
+            raise UsageError(f"{path}: results are written as .ndjson or .csv; give it one of these endings")
+        if path.is_dir():
+            raise UsageError(f"{path}: is a folder; name a file")
+        self.done: set[str] = set()
+        self.failed = self.answered = whole = 0
+        if path.exists():
+            if not go_on:
+                raise UsageError(f"{path}: is there already; go on with --skip-done, or choose another --out")
+            whole = self._read()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # Bytes that are no text, in the name of a file, are written as they are.
+        self.file = open(path, "a", encoding="utf-8", errors="surrogateescape", newline="")  # noqa: SIM115
+        self.file.truncate(whole)  # a line that was cut off is written again
+        if self.csv and not whole:
+            self._write(self.columns)
+
+    @property
+    def csv(self) -> bool:
+        return self.path.suffix.lower() == ".csv"
+
+    @property
+    def seen(self) -> int:
+        return self.answered + self.failed
+
+    def _read(self) -> int:
+        """Take note of what is done; returns how many bytes of the file are whole rows."""
+        whole = 0
+        with open(self.path, encoding="utf-8", errors="surrogateescape", newline="") as file:
+            for number, text in enumerate(records(file, quotes=self.csv)):
+                try:
+                    self._note(text, header=self.csv and not number)
+                except (ValueError, LookupError, TypeError, csv.Error):
+                    raise VisketchError(
+                        f"{self.path}: row {number + 1} is none of these results; choose another --out"
+                    ) from None
+                whole += len(text.encode("utf-8", "surrogateescape"))
+        return whole
+
+    def _note(self, text: str, header: bool) -> None:
+        if header:
+            if next(csv.reader([text])) != self.columns:
+                raise UsageError(f"{self.path}: has other columns; give the same --top, or choose another --out")
+            return
+        if self.csv:
+            name, error, *_ = next(csv.reader(io.StringIO(text, newline="")))
+        else:
+            row = json.loads(text)
+            name, error = row["path"], row.get("error", "")
+        self.done.add(name)
+        self._count(bool(error))
+
+    def _count(self, failed: bool) -> None:
+        self.failed += failed
+        self.answered += not failed
+
+    def __enter__(self) -> "Results":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.file.close()
+
+    def __call__(self, row: Row) -> None:
+        self._count("error" in row)
+        if not self.csv:
+            self._write_text(json.dumps(row) + "\n")
+            return
+        guesses = (guess[name] for guess in row.get("predictions", ()) for name in GUESS)
+        cells = [row["path"], row.get("error", ""), *guesses]
+        self._write(cells + [""] * (len(self.columns) - len(cells)))
+
+    def _write(self, cells: list[Any]) -> None:
+        line = io.StringIO()
+        csv.writer(line, lineterminator="\n").writerow(cells)
+        self._write_text(line.getvalue())
+
+    def _write_text(self, line: str) -> None:
+        self.file.write(line)
+        self.file.flush()  # whoever reads along sees whole rows, and a crash costs none
+
+
+def records(lines: Iterable[str], quotes: bool) -> Iterator[str]:
+    """The whole records of a file, each with its line's end; one that was cut off comes last, and is left out.
+
+    `quotes`: a line's end between quotes ends no record, as in CSV.
+    """
+    record = ""
+    for line in lines:
+        record += line
+        if line.endswith("\n") and not (quotes and record.count('"') % 2):
+            yield record
+            record = ""
+
+
+class Progress:
+    """How far it is, at what rate, and if the total is known how long it will take: a bar; or, with `tell`, a line now
+    and then where stderr is no terminal.
+    """
+
+    def __init__(self, total: int | None, before: int, tell: bool) -> None:
+        """`before`: how many of the total were done before this began."""
+        from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn, TimeRemainingColumn
+
+        what = (SpinnerColumn(), TextColumn("{task.completed:,} drawings"))
+        known = (BarColumn(), MofNCompleteColumn()) if total else what
+        left = (TimeRemainingColumn(),) if total else ()
+        self.bar = console.progress(*known, TextColumn("{task.fields[rate]}"), *left, beside_results=not tell)
+        self.task = self.bar.add_task("drawings", total=total, completed=before, rate="")
+        self.total, self.before, self.tell = total, before, tell and not console.stderr().is_terminal
+        self.start = self.told = time.monotonic()
+        self.count = 0
+
+    def __enter__(self) -> "Progress":
+        self.bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.bar.stop()
+
+    @property
+    def seconds(self) -> float:
+        return time.monotonic() - self.start
+
+    def advance(self) -> None:
+        self.count += 1
+        rate = self.count / max(self.seconds, 1e-6)
+        self.bar.update(self.task, advance=1, rate=f"{rate:,.0f} a second")
+        if self.tell and time.monotonic() - self.told >= EVERY:
+            self.told = time.monotonic()
+            here = self.before + self.count
+            of, left = "", ""
+            if self.total:
+                of, left = f" of {self.total:,}", f", {console.duration((self.total - here) / rate)} left"
+            console.note(f"{here:,}{of} drawings, {rate:,.0f} a second{left}")

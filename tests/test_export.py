@@ -1,0 +1,121 @@
+"""The exported classifier: the same logits, its metadata, and an app that uses it without torch."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import drawings
+import numpy as np
+import parts
+import pytest
+import torch
+from commands import one_line, visketch
+
+from visketch import checkpoint
+from visketch.config import SketchConfig, find
+from visketch.data.read import read
+from visketch.errors import VisketchError
+from visketch.export import export_classifier
+from visketch.model import ViSketch
+
+onnx = pytest.importorskip("onnx", reason="pip install visketch[onnx]")
+onnxruntime = pytest.importorskip("onnxruntime", reason="pip install visketch[onnx]")
+
+EXAMPLES = sorted((Path(__file__).parents[1] / "docs/examples").glob("*.svg"))
+CONSUME = Path(__file__).parents[1] / "docs/examples/consume.py"
+
+
+@pytest.fixture(scope="module", params=["shipped", "random"])
+def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[ViSketch, Path]:
+    """A model and its file: the shipped weights, and random ones with a deeper tree."""
+    home = tmp_path_factory.mktemp("export")
+    folder = find()
+    if request.param == "random":
+        deeper = parts.small("name=random", "sketch.canvas=128", "sketch.depth=3")
+        folder = parts.write_checkpoint(home / "random", deeper)
+    # By a process of its own: what checks every shape here would make the size of the batch a fixed one.
+    words = [sys.executable, "-m", "visketch.cli.main", "export", "classifier", home / "model.onnx"]
+    words += ["--checkpoint", folder, "--json"]
+    done = subprocess.run([*map(str, words)], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    said = json.loads(done.stdout)
+    assert said["bytes"] == (home / "model.onnx").stat().st_size
+    assert said["difference"] < 1e-3
+    return ViSketch.load(folder), home / "model.onnx"
+
+
+def logits(path: Path, fields: torch.Tensor) -> np.ndarray:
+    (found,) = onnxruntime.InferenceSession(path).run(["logits"], {"field": fields.numpy()})
+    return found
+
+
+class TestLogits:
+    @pytest.mark.parametrize("count", [1, 2, 13])
+    def test_are_those_of_torch_in_any_batch(self, exported: tuple[ViSketch, Path], count: int) -> None:
+        model, path = exported
+        fields = model.render(drawings.draw_many(count))
+        expected = model.logits(fields).numpy()
+        assert np.abs(logits(path, fields) - expected).max() < 1e-3
+        assert np.abs(expected[0]).max() > 0.1, "it says something"
+
+    def test_of_the_examples_and_of_blank_fields(self, exported: tuple[ViSketch, Path]) -> None:
+        model, path = exported
+        fields = model.render([sketch for example in EXAMPLES for sketch in read(example)])
+        fields = torch.cat([fields[:1], -torch.ones_like(fields[:1]), fields])
+        assert np.abs(logits(path, fields) - model.logits(fields).numpy()).max() < 1e-3
+        assert np.abs(logits(path, fields[1:2]) - model.logits(fields[1:2]).numpy()).max() < 1e-3
+
+
+def test_the_file_says_what_it_is(exported: tuple[ViSketch, Path]) -> None:
+    model, path = exported
+    onnx.checker.check_model(str(path), full_check=True)
+    about = onnxruntime.InferenceSession(path).get_modelmeta().custom_metadata_map
+    assert json.loads(about["labels"]) == model.labels
+    assert SketchConfig(**json.loads(about["sketch"])) == model.config.sketch
+    for part in ("encoder", "classifier"):
+        assert about[part] == checkpoint.read_metadata(model.folder or Path(), part)["fingerprint"]
+    assert about["name"] == model.config.name
+    assert [(given.name, given.shape[1:]) for given in onnxruntime.InferenceSession(path).get_inputs()] == [
+        ("field", [model.config.sketch.canvas] * 2)
+    ]
+
+
+def test_an_app_without_torch(exported: tuple[ViSketch, Path], tmp_path: Path) -> None:
+    """The script of the docs, where `import torch` fails; it is as short as the docs say."""
+    model, path = exported
+    without = "import runpy, sys; sys.modules['torch'] = None; sys.argv = sys.argv[1:]; "
+    script = without + "runpy.run_path(sys.argv[0], run_name='__main__')"
+    words = [sys.executable, "-c", script, CONSUME, path, *EXAMPLES]
+    done = subprocess.run([*map(str, words)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    for line, example in zip(done.stdout.splitlines(), EXAMPLES, strict=True):
+        [[best]] = model.classify(list(read(example)), top=1)
+        assert line == f"{example}: {best.label}, {best.probability:.1%}"
+    assert len(CONSUME.read_text().splitlines()) <= 23
+
+
+class TestRefusals:
+    def test_a_wrong_name(self, tmp_path: Path) -> None:
+        one_line(visketch("export", "classifier", tmp_path / "model.pt"), 2, ".onnx")
+
+    def test_without_the_extra(self, exported: tuple[ViSketch, Path], tmp_path: Path, monkeypatch) -> None:
+        monkeypatch.setitem(sys.modules, "onnxruntime", None)
+        monkeypatch.setitem(sys.modules, "onnx", None)
+        words = ("export", "classifier", tmp_path / "a.onnx", "--checkpoint", exported[0].folder)
+        one_line(visketch(*words), 1, 'pip install "visketch[onnx]"')
+
+    def test_what_computes_something_else_is_not_written(
+        self, exported: tuple[ViSketch, Path], tmp_path: Path, monkeypatch
+    ) -> None:
+        model, path = exported
+        config = model.config
+        model = ViSketch(
+            config, model.folder, **{part: parts.awake(config, part, 7) for part in ("encoder", "classifier")}
+        )
+        wrong = SimpleNamespace(model_proto=onnx.load(path))  # of other weights
+        monkeypatch.setattr(torch.onnx, "export", lambda *given, **named: wrong)
+        with pytest.raises(VisketchError, match="not written"):
+            export_classifier(model, tmp_path / "a.onnx")
+        assert not list(tmp_path.iterdir())

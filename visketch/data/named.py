@@ -1,0 +1,67 @@
+"""Paths as people give them → every drawing in them with the name to show, or why there is none.
+
+A picture goes by its path, the third drawing of a file of many by `cat.ndjson#3`.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from visketch.data.folder import PICTURES
+from visketch.data.read import expand, read
+from visketch.errors import VisketchError
+from visketch.strokes import Sketch
+
+Named = tuple[str, Sketch | str]  # the name to show; the drawing, or why there is none
+Item = Path | Named  # a file still to be read, or what was found
+
+
+def found(path: str) -> list[Item]:
+    """The files that a path leads to (itself, those of a folder, what a glob matches), or why it leads to none."""
+    try:
+        return [*expand([path])]
+    except VisketchError as error:
+        return [(path, about(error, path))]
+
+
+def is_single(item: Item) -> bool:
+    """Whether an item is one drawing, to go by its name: pictures are, an ndjson is not."""
+    return isinstance(item, tuple) or item.suffix.lower() in PICTURES
+
+
+def opened(items: Iterable[Item]) -> Iterator[Item]:
+    """Files of many drawings as their drawings, one by one, so that no file is held whole; the rest as it is."""
+    for item in items:
+        if isinstance(item, Path) and not is_single(item):
+            yield from drawings(item)
+        else:
+            yield item
+
+
+def drawings(item: Item) -> Iterator[Named]:
+    """Every drawing of an item."""
+    if isinstance(item, Path):
+        yield from within(item, str(item))
+    else:
+        yield item
+
+
+def within(file: Path, name: str) -> Iterator[Named]:
+    """Every drawing of a file that goes by `name`."""
+    problems: list[VisketchError] = []
+    sketches = read(file, problems.append)
+    while True:
+        sketch = next(sketches, None)
+        for problem in problems:
+            which = re.match(rf"{re.escape(str(file))}:((\w+:)?\d+): ", str(problem))
+            yield (f"{name}#{which[1]}", str(problem)[which.end() :]) if which else (name, about(problem, str(file)))
+        problems.clear()
+        if sketch is None:
+            return
+        number = sketch.source.removeprefix(str(file)).lstrip(":")
+        yield f"{name}#{number}" if number else name, sketch
+
+
+def about(error: VisketchError, path: str) -> str:
+    """The error without the path, which stands beside it."""
+    return str(error).removeprefix(f"{path}: ")

@@ -1,0 +1,117 @@
+"""Checkpoints on the Hugging Face Hub: fetched into its cache when one is named, uploaded when asked. The only door to
+huggingface_hub, which is imported when a name is one of the Hub's.
+"""
+
+import os
+import re
+from functools import cache
+from pathlib import Path
+
+from visketch.errors import UsageError, VisketchError
+
+NAME = re.compile(r"(?P<model>[\w.-]+/[\w.-]+)(@(?P<revision>[\w./-]+))?", re.ASCII)
+FILES = ["*.safetensors", "*.toml", "*.md"]  # what a checkpoint is made of: nothing that could run
+BELOW = ["*/*"]  # folders in it hold what training resumes from
+
+
+def is_name(checkpoint: str) -> bool:
+    """Whether it could be one of the Hub: `owner/name`, or `owner/name@revision`."""
+    return NAME.fullmatch(checkpoint) is not None
+
+
+@cache
+def fetch(name: str, cached: bool = False) -> Path:
+    """The folder with a model's checkpoint in the Hub's cache; what has changed is fetched first, unless `cached`.
+
+    A revision is a branch, a tag or a commit; by default `main`. Raises VisketchError.
+    """
+    from huggingface_hub import errors, snapshot_download
+    from huggingface_hub.utils import HFValidationError
+
+    match = NAME.fullmatch(name)
+    assert match is not None
+    _quietly()
+    try:
+        folder = snapshot_download(
+            match["model"],
+            revision=match["revision"],
+            allow_patterns=FILES,
+            ignore_patterns=BELOW,
+            local_files_only=cached,
+        )
+    except HFValidationError:
+        raise UsageError(f"{name}: neither a folder nor a model's name on the Hub; check it") from None
+    except (errors.HTTPError, OSError) as error:
+        raise VisketchError(f"{name}: {_reason(error, match['revision'])}") from error
+    if not Path(folder, "config.toml").exists():
+        raise VisketchError(f"{name}: a model on the Hub, but no checkpoint of visketch (no config.toml); name another")
+    return Path(folder)
+
+
+def push(folder: Path, name: str, private: bool = False) -> str:
+    """Upload a checkpoint's weights, configuration and card; returns the address of the commit.
+
+    The model is made if it is not there. Raises UsageError, VisketchError.
+    """
+    from huggingface_hub import HfApi, errors
+    from huggingface_hub.utils import HFValidationError
+
+    match = NAME.fullmatch(name)
+    if match is None or match["revision"]:
+        raise UsageError(f"{name}: name it owner/name")
+    _quietly()
+    hub = HfApi(library_name="visketch")
+    try:
+        hub.create_repo(name, private=private, exist_ok=True)
+        made = hub.upload_folder(
+            repo_id=name,
+            folder_path=folder,
+            allow_patterns=FILES,
+            ignore_patterns=BELOW,
+            commit_message="Upload a visketch checkpoint",
+        )
+    except HFValidationError:
+        raise UsageError(f"{name}: not a name the Hub takes; check it") from None
+    except (errors.HTTPError, OSError) as error:
+        raise VisketchError(f"{name}: {_reason(error, None)}") from error
+    return str(made.commit_url)
+
+
+def _quietly() -> None:
+    """What goes wrong is said once, by us."""
+    from huggingface_hub.utils import disable_progress_bars, logging
+
+    disable_progress_bars()
+    logging.set_verbosity_error()
+
+
+LOG_IN = "log in with `hf auth login` or set HF_TOKEN"
+
+
+def _reason(error: BaseException, revision: str | None) -> str:
+    """What is wrong and how to mend it."""
+    from huggingface_hub import constants, errors
+
+    status = getattr(getattr(error, "response", None), "status_code", None)
+    if isinstance(error, errors.LocalEntryNotFoundError):
+        cause = error.__cause__
+        if isinstance(cause, errors.HfHubHTTPError):
+            return _reason(cause, revision)
+        if constants.is_offline_mode() or cause is None:
+            return "no such folder, and not in the Hub's cache; unset HF_HUB_OFFLINE once to fetch it"
+        return "no such folder, and the Hub cannot be reached; check the name and the network, or name a folder"
+    if isinstance(error, errors.OfflineModeIsEnabled):
+        return "the Hub is not asked while HF_HUB_OFFLINE is set; unset it"
+    if isinstance(error, errors.GatedRepoError):
+        return f"its owner asks to be asked: do so on its page on the Hub, then {LOG_IN}"
+    if isinstance(error, errors.RevisionNotFoundError):
+        return f"the model has no revision {revision or 'main'}; name a branch, a tag or a commit after the @"
+    if isinstance(error, errors.RepositoryNotFoundError):
+        return f"no such folder, and no such model on the Hub; check the name, or if it is private {LOG_IN}"
+    if status in (401, 403):
+        return f"the Hub refuses ({status}): {LOG_IN}, with a token that may write there"
+    if status:
+        return f"the Hub answers {status}; try again later"
+    if isinstance(error, OSError) and error.strerror:
+        return f"cannot be written to {constants.HF_HUB_CACHE}, {os.strerror(error.errno or 0)}; set HF_HOME elsewhere"
+    return f"the Hub cannot be reached ({type(error).__name__}); check the network and try again"
