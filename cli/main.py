@@ -17,11 +17,13 @@ from .classify import classify
 from .data import app as data
 from .evaluate.app import app as evaluate
 from .generate import generate
+from .index import index
 from .info import info
+from .search import search
 from .show import show
 from .train import train
 
-ORDER = ("generate", "classify", "show", "data", "train", "evaluate", "info")
+ORDER = ("generate", "classify", "show", "index", "search", "data", "train", "evaluate", "info")
 
 
 class Verbs(TyperGroup):
@@ -56,6 +58,8 @@ app = typer.Typer(
 app.command()(generate)
 app.command()(classify)
 app.command()(show)
+app.command()(index)
+app.command()(search)
 app.command()(train)
 app.command()(info)
 app.add_typer(data, name="data")

@@ -36,6 +36,8 @@ FLOORS = {
     "visketch.model": 3,
     "visketch.language": 3,
     "visketch.objectives": 4,
+    "visketch.search": 4,
+    "visketch.explain": 4,
     "visketch.optimizer": 5,
     "visketch.snapshot": 5,
     "visketch.transfer": 5,
@@ -57,6 +59,7 @@ DOORS = {
     "peft": "visketch.language",
     "typer": "visketch.cli",
     "rich": "visketch.cli",
+    "usearch": "visketch.search.engine",
     "matplotlib": "visketch.cli.evaluate.chart",
     "torchvision": "nobody: it breaks diffusers when its build does not match torch's",
 }

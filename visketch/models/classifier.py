@@ -1,8 +1,8 @@
 """The classifier: the leaves' CLS vectors pooled by self-attention (ViSketch-GPT 3.4)."""
 
 import torch
-from einops import repeat
-from jaxtyping import Float
+from einops import einsum, rearrange, repeat
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from visketch import quadtree
@@ -27,10 +27,26 @@ class Classifier(nn.Module):
 
     def pool(self, cls: Float[Tensor, "n e"], leaves: quadtree.Leaves, sketches: int) -> Float[Tensor, "b e"]:
         """→ the sketches' vectors, of which `out` makes logits."""
+        x, mask = self.before_last(cls, leaves, sketches)
+        x, _ = self.blocks[-1](x, mask, first=1)
+        return self.norm(x[:, 0])
+
+    def attention(self, cls: Float[Tensor, "n e"], leaves: quadtree.Leaves, sketches: int) -> Float[Tensor, " n"]:
+        """How much each sketch's vector looks at its leaves in the last block, mean over the heads."""
+        x, mask = self.before_last(cls, leaves, sketches)
+        look, normed = self.blocks[-1].attention, self.blocks[-1].norm(x)
+        query = rearrange(look.query(normed[:, 0]), "b (heads d) -> b heads d", heads=look.heads)
+        scores = einsum(query, look.keys(normed)[0], "b heads d, b heads l d -> b heads l") * query.shape[-1] ** -0.5
+        weights = scores.float().masked_fill(~mask[:, 0], -1e4).softmax(dim=2).mean(dim=1)[:, 1:]
+        return weights[leaves.sketch, quadtree.ranks(leaves, "one-by-one")]
+
+    def before_last(
+        self, cls: Float[Tensor, "n e"], leaves: quadtree.Leaves, sketches: int
+    ) -> tuple[Float[Tensor, "b l e"], Bool[Tensor, "b 1 1 l"]]:
+        """The query and the leaves as the last block gets them, and which of these are there."""
         tokens, present = quadtree.pad(cls, leaves, sketches)
         x = torch.cat([repeat(self.query.to(cls.dtype), "one e -> b one e", b=sketches), tokens], dim=1)
         mask = torch.cat([torch.ones_like(present[:, :1]), present], dim=1)[:, None, None]
         for block in self.blocks[:-1]:
             x, _ = block(x, mask)
-        x, _ = self.blocks[-1](x, mask, first=1)
-        return self.norm(x[:, 0])
+        return x, mask
