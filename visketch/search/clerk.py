@@ -82,7 +82,7 @@ def drawings(file: Path, problem: Problem) -> Iterator[tuple[str, Sketch, int | 
     """The drawings of a file or packed data set: what to show after the file's name, the drawing, how many there are
     (None: nobody knows).
     """
-    if is_packed(file):
+    if store.is_packed(file):
         packed = Store.open(file)
         yield from ((f"#{row + 1}", packed[row], len(packed)) for row in range(len(packed)))
         return
@@ -93,7 +93,7 @@ def drawings(file: Path, problem: Problem) -> Iterator[tuple[str, Sketch, int | 
 
 def drawing(file: Path, place: int) -> Sketch:
     """One drawing again. Raises VisketchError if it is not there any more."""
-    if is_packed(file):
+    if store.is_packed(file):
         packed = Store.open(file)
         found = packed[place] if place < len(packed) else None
     else:
@@ -101,12 +101,3 @@ def drawing(file: Path, place: int) -> Sketch:
     if found is None:
         raise VisketchError(f"{file}: has changed since it was indexed; index it again")
     return found
-
-
-def is_packed(file: Path) -> bool:
-    """Whether it is an Arrow file, as `visketch data pack` writes."""
-    try:
-        with file.open("rb") as content:
-            return content.read(6) == b"ARROW1"
-    except OSError:
-        return False

@@ -17,12 +17,13 @@ def features(model: ViSketch, canvas: Float[Tensor, "b h h"]) -> Float[Tensor, "
 
 
 def side_by_side(logits: Float[Tensor, "b c"], pooled: Float[Tensor, "b w"]) -> Float[Tensor, "b e"]:
-    """What is seen and what it is taken for, each of length 1, weighing the same.
+    """What is seen, and twice what it is taken for.
 
-    Probabilities alone find a known class better still, and know nothing of drawings of any other (docs/search.md).
+    The probabilities are as long as they are sure, so a drawing of no known class goes by what is seen. Each alone
+    finds worse: one the known classes, the other the unknown ones (docs/search.md).
     """
-    both = [F.normalize(pooled.float(), dim=1), F.normalize(logits.float().softmax(dim=1), dim=1)]
-    return torch.cat(both, dim=1) / 2**0.5
+    both = [F.normalize(pooled.float(), dim=1), 2 * logits.float().softmax(dim=1)]
+    return F.normalize(torch.cat(both, dim=1), dim=1)
 
 
 def mark(model: ViSketch) -> dict[str, str]:

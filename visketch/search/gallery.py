@@ -23,7 +23,7 @@ from visketch.search.features import features, mark
 from visketch.strokes import Sketch
 
 SPAN = 1 << 17  # ids of vectors in one graph: what is held in memory to build one
-CANDIDATES = 4  # times as many as asked for come from the graph, to be ranked by their vectors
+CANDIDATES = 64  # at least so many, and four times as many as asked for, come from a graph, to be ranked by their vectors
 CATALOGUE = "catalogue.sqlite"
 
 
@@ -157,7 +157,7 @@ class Gallery:
         """The n drawings whose vectors are nearest to one of length 1."""
         if not self.graphs:
             self.open()
-        wanted, most = CANDIDATES * n, sum(len(graph.index) for graph in self.graphs)
+        wanted, most = max(CANDIDATES, 4 * n), sum(len(graph.index) for graph in self.graphs)
         while True:
             ids = [graph.nearest(vector, wanted) for graph in self.graphs]
             hits = self.catalogue.rank(vector, np.concatenate([np.empty(0, np.int64), *ids]))
