@@ -13,6 +13,8 @@ import typer
 from visketch.errors import VisketchError
 
 from . import console, options
+from .explain import explained, tell
+from .pictures import parse_out
 
 if TYPE_CHECKING:
     from visketch.model import ViSketch
@@ -31,6 +33,10 @@ def classify(
         ),
     ],
     top: Annotated[int, typer.Option(min=1, help="How many classes to name, the likeliest first.")] = 5,
+    explain: Annotated[
+        Path | None,
+        typer.Option(parser=parse_out, metavar="PATH", help="Say why, and draw it: a PNG, or a folder for several."),
+    ] = None,
     checkpoint: options.Checkpoint = None,
     device: options.Device = "auto",
     as_json: options.Json = False,
@@ -47,6 +53,7 @@ def classify(
       visketch classify photos/ 'scans/*.jpg' --top 1
       visketch classify cat.ndjson --json
       cat drawing.svg | visketch classify -
+      visketch classify drawing.png --explain why.png
     """
     model = options.load(checkpoint, device)
     options.load_parts(model, "encoder", "classifier")
@@ -56,7 +63,7 @@ def classify(
     bar = console.progress(SpinnerColumn(), TextColumn("{task.completed:,} drawings"), beside_results=True)
     with bar, console.JsonList() if as_json else nullcontext(show) as answer:
         task = bar.add_task("drawings", total=None)
-        for row in rows(model, paths, top):
+        for row in explained(model, paths, top, explain) if explain else rows(model, paths, top):
             seen += 1
             bar.advance(task)
             if "error" in row:
@@ -168,3 +175,5 @@ def show(row: Row) -> None:
         share = guess["probability"]
         grid.add_row(Text(guess["label"]), Bar(1, 0, share, color="cyan"), f"{100 * share:.1f} %")
     console.stdout().print(grid)
+    if "explanation" in row:
+        tell(row)

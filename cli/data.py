@@ -77,7 +77,9 @@ def fetch(
 
 @app.command()
 def pack(
-    sources: Annotated[list[str], typer.Argument(metavar="SOURCE...", help="Files, folders or globs of drawings, or packed data sets.")],
+    sources: Annotated[
+        list[str], typer.Argument(metavar="SOURCE...", help="Files, folders or globs of drawings, or packed data sets.")
+    ],
     out: Annotated[Path, typer.Option("--out", "-o", help="The data set to write.")] = Path("quickdraw.arrow"),
     limit: Annotated[int | None, typer.Option(min=1, help="Drawings of each class at most.")] = None,
     without: Annotated[

@@ -123,7 +123,9 @@ def sheet(model: "ViSketch", query: "Sketch", found: Sequence["Hit"]) -> "np.nda
             console.warn(error)
             page.nothing(at, SIDE)
         page.frame(at, SIDE, NONE if hit else CHOSEN, 1 if hit else 3)
-        words = (f"{number} · {hit.similarity:.3f}", hit.label or Path(hit.file).name + hit.name) if hit else ("sketch", "")
+        words = (
+            (f"{number} · {hit.similarity:.3f}", hit.label or Path(hit.file).name + hit.name) if hit else ("sketch", "")
+        )
         page.write((at[0], at[1] + SIDE + 5), words[0], 14, INK if hit else CHOSEN)
         page.write((at[0], at[1] + SIDE + 21), words[1][:24], 13, FAINT)
     return np.asarray(page.image)

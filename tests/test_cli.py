@@ -17,7 +17,7 @@ from visketch.cli.main import app
 from visketch.data.store import Store
 
 VERBS = ["generate", "classify", "show", "index", "search", "data fetch", "data pack", "data stats", "train", "info"]
-VERBS += [f"evaluate {what}" for what in ("vqvae", "classify", "generate", "search")]
+VERBS += [f"evaluate {what}" for what in ("vqvae", "classify", "generate", "search", "explain")]
 LABELS = ("cat", "house", "star")
 
 

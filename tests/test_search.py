@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import drawings
@@ -57,7 +58,7 @@ def home(tmp_path: Path) -> Path:
 def picture(path: Path, sketch: Sketch) -> None:
     levels = np.full((256, 256), 255, np.uint8)
     for stroke in sketch.strokes or ():
-        for a, b in zip(stroke[:-1], stroke[1:], strict=True):
+        for a, b in pairwise(stroke):
             x, y = (a + (b - a) * np.linspace(0, 1, 100)[:, None]).round().astype(int).clip(0, 254).T
             levels[y, x] = levels[y + 1, x] = levels[y, x + 1] = 0
     Image.fromarray(levels).save(path)
@@ -122,7 +123,10 @@ class TestGallery:
         (home / "more" / "stars.ndjson").unlink()
         assert opened.update(home, fail) == gallery.Update(0, 0, 1, 0)
         assert opened.catalogue.counts() == {"files": 2, "drawings": 8, "different": 8, "unread": 0}
-        assert {Path(hit.file).name for hit in opened.search(drawings.draw("star", 3), 20)} == {"moved.ndjson", "house.png"}
+        assert {Path(hit.file).name for hit in opened.search(drawings.draw("star", 3), 20)} == {
+            "moved.ndjson",
+            "house.png",
+        }
 
     def test_the_same_drawing_twice_is_found_twice(self, opened: Gallery, home: Path) -> None:
         (home / "again.ndjson").write_bytes((home / "cats.ndjson").read_bytes())
@@ -133,7 +137,9 @@ class TestGallery:
 
     def test_what_cannot_be_read_is_told_once_and_counted(self, opened: Gallery, home: Path) -> None:
         (home / "broken.png").write_text("no picture")
-        (home / "some.ndjson").write_text('{"drawing":[[[0,9],[0,9]]]}\nrubbish\n{"drawing":[]}\n{"drawing":[[[9,0],[0,9]]]}\n')
+        (home / "some.ndjson").write_text(
+            '{"drawing":[[[0,9],[0,9]]]}\nrubbish\n{"drawing":[]}\n{"drawing":[[[9,0],[0,9]]]}\n'
+        )
         errors: list[VisketchError] = []
         done = opened.update(home, errors.append)
         assert (done.embedded, done.unread, len(errors)) == (13, 3, 3)
@@ -146,10 +152,14 @@ class TestGallery:
 
     def test_refuses_other_weights(self, opened: Gallery, home: Path, model: ViSketch) -> None:
         opened.update(home, fail)
-        other = ViSketch(model.config, encoder=parts.awake(model.config, "encoder", 7), classifier=model.part("classifier"))
+        other = ViSketch(
+            model.config, encoder=parts.awake(model.config, "encoder", 7), classifier=model.part("classifier")
+        )
         with pytest.raises(VisketchError, match=r"other weights \(encoder \w{16}, here \w{16}\).*--renew"):
             Gallery(opened.folder, other)
-        Gallery(opened.folder, ViSketch(model.config, encoder=model.part("encoder"), classifier=model.part("classifier")))
+        Gallery(
+            opened.folder, ViSketch(model.config, encoder=model.part("encoder"), classifier=model.part("classifier"))
+        )
 
     def test_several_graphs_are_one_index(self, opened: Gallery, model: ViSketch, tmp_path: Path, monkeypatch) -> None:
         monkeypatch.setattr(gallery, "SPAN", 8)
@@ -254,7 +264,9 @@ class TestInterrupted:
             with sqlite3.connect(out / gallery.CATALOGUE) as db:
                 assert db.execute("pragma integrity_check").fetchone() == ("ok",)
                 (vectors,) = db.execute("select count(*) from vectors").fetchone()
-                assert db.execute("select count(*) from drawings where vector is null or file is null").fetchone() == (0,)
+                assert db.execute("select count(*) from drawings where vector is null or file is null").fetchone() == (
+                    0,
+                )
             assert vectors >= before
             before = vectors
         assert killed >= 2
@@ -363,5 +375,3 @@ def test_the_cache_is_where_the_system_has_it(monkeypatch: pytest.MonkeyPatch, t
     assert here.name.startswith("gallery-")
     monkeypatch.setattr(sys, "platform", "darwin")
     assert "Library/Caches" in str(usual(tmp_path))
-
-

@@ -3,6 +3,7 @@
 import typer
 
 from .classify import classify
+from .explain import explain
 from .generate import generate
 from .search import search
 from .vqvae import vqvae
@@ -12,3 +13,4 @@ app.command()(vqvae)
 app.command()(classify)
 app.command()(generate)
 app.command()(search)
+app.command()(explain)

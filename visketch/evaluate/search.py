@@ -87,7 +87,9 @@ def chosen(model: ViSketch, store: Store, labels: Sequence[str], unseen: bool) -
         raise UsageError(f"{store.path}: has no class {missing[0]!r}")
     names = [name for name in (labels or store.labels) if not (unseen and name in model.labels)]
     if not names:
-        raise UsageError(f"{store.path}: {model.config.name} was trained on all of these classes; see data pack --without")
+        raise UsageError(
+            f"{store.path}: {model.config.name} was trained on all of these classes; see data pack --without"
+        )
     return names
 
 

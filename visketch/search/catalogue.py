@@ -121,7 +121,8 @@ class Catalogue:
                 [(key, value.astype(STORED).tobytes()) for key, value in vectors.items()],
             )
             self.db.executemany(
-                "insert into drawings select (select id from files where path = ?), ?, ?, ?, id from vectors where key = ?",
+                "insert into drawings select (select id from files where path = ?), ?, ?, ?, id "
+                "from vectors where key = ?",
                 [(entry.file, entry.place, entry.name, entry.label, entry.key) for entry in entries],
             )
             self.db.executemany(

@@ -22,9 +22,7 @@ except ImportError:
 SEARCHED = 128  # candidates kept while walking the graph, and while building it
 
 
-def grow(
-    old: Path | None, new: Path, more: Iterable[tuple[Int[np.ndarray, " i"], Float[np.ndarray, "i e"]]]
-) -> int:
+def grow(old: Path | None, new: Path, more: Iterable[tuple[Int[np.ndarray, " i"], Float[np.ndarray, "i e"]]]) -> int:
     """Write the graph `old`, or an empty one, with more vectors of length 1 in it (at least one) to `new`; returns how
     many it has. `new` is there when it is whole.
     """

@@ -23,7 +23,9 @@ from visketch.search.features import features, mark
 from visketch.strokes import Sketch
 
 SPAN = 1 << 17  # ids of vectors in one graph: what is held in memory to build one
-CANDIDATES = 64  # at least so many, and four times as many as asked for, come from a graph, to be ranked by their vectors
+CANDIDATES = (
+    64  # at least so many, and four times as many as asked for, come from a graph, to be ranked by their vectors
+)
 CATALOGUE = "catalogue.sqlite"
 
 
@@ -70,8 +72,8 @@ class Gallery:
         for part, made in self.catalogue.about.items():
             if wanted.get(part) != made:
                 raise VisketchError(
-                    f"{folder}: was made with other weights ({part} {made}, here {wanted.get(part)}); make it anew with "
-                    "`visketch index --renew`, or name their --checkpoint"
+                    f"{folder}: was made with other weights ({part} {made}, here {wanted.get(part)}); make it anew "
+                    "with `visketch index --renew`, or name their --checkpoint"
                 )
         self.lock = FileLock(folder / "lock", timeout=0)
         self.graphs: list[engine.Graph] = []
