@@ -160,7 +160,7 @@ class TestWords:
         said = Explanation("cat", 0.912, [*self.corners, *self.rest], 0.3).words()
         assert said == (
             "cat, 91.2 %. One leaf at the upper left and one at the upper right have 55 % of the weight; by themselves "
-            "they say cat. Without them, cat has 30.0 %. Of 6 leaves 1 by themselves say something else."
+            "they say cat. Without them, cat has 30.0 %. Of 6 leaves one by itself says something else."
         )
 
     def test_say_what_speaks_against(self) -> None:
@@ -168,7 +168,7 @@ class TestWords:
         said = Explanation("cat", 0.5, votes, 0.49).words()
         assert "The leaf at the upper left has 90 % of the weight; by itself it says cat." in said
         assert "Without it, cat still has 49.0 %." in said
-        assert "The leaf at the lower right speaks against it (snake)." in said
+        assert "The leaf at the lower right speaks against it; by itself it says snake." in said
 
     def test_say_when_no_few_decide(self) -> None:
         votes = [vote(x / 4, y / 4, 1 / 16, "cat" if x else "dog") for x in range(4) for y in range(4)]
@@ -182,6 +182,8 @@ class TestWords:
             ((0.5, 0), "at the top"),
             ((1, 0.5), "on the right"),
             ((0.5, 0.6), "in the middle"),
+            ((0.33, 0.67), "inside at the lower left"),
+            ((0.5, 0.3), "inside at the top"),
         ],
     )
     def test_name_places(self, place: tuple[float, float], name: str) -> None:

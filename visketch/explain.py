@@ -53,21 +53,21 @@ class Explanation:
         """In a few sentences which parts decided."""
         first = self.votes[: deciding([vote.weight for vote in self.votes])]
         one, weight = len(first) == 1, sum(vote.weight for vote in first)
-        alone = "by itself it says" if one else "by themselves they say"
         where = f"{_places(self._regions(first))} {'has' if one else 'have'}"
         if weight < 0.5:
             where = f"It comes from all over: even the {_number(len(first))} strongest leaves have only"
         still = "still " if 2 * self.without > self.probability else ""
         parts = [
             f"{self.label}, {percent(self.probability)}.",
-            f"{where} {100 * weight:.0f} % of the weight; {alone} {_listed(Counter(vote.label for vote in first))}.",
+            f"{where} {100 * weight:.0f} % of the weight; {_says(first)}.",
             f"Without {'it' if one else 'them'}, {self.label} {still}has {percent(self.without)}.",
         ]
         if against := [vote for vote in self.votes if vote.weight < AGAINST]:
-            says = _listed(Counter(vote.label for vote in against))
-            parts.append(f"{_places(self._regions(against))} {_verb('speaks', against)} against it ({says}).")
-        if others := Counter(vote.label for vote in self.votes if vote.label != self.label):
-            parts.append(f"Of {len(self.votes)} leaves {others.total()} by themselves say something else.")
+            speak = "speaks" if len(against) == 1 else "speak"
+            parts.append(f"{_places(self._regions(against))} {speak} against it; {_says(against)}.")
+        if others := sum(vote.label != self.label for vote in self.votes):
+            alone = "one by itself says" if others == 1 else f"{_number(others)} by themselves say"
+            parts.append(f"Of {len(self.votes)} leaves {alone} something else.")
         return " ".join(parts)
 
     def _regions(self, votes: list[Vote]) -> Counter[str]:
@@ -89,14 +89,17 @@ def _centre(vote: Vote) -> tuple[float, float]:
 
 
 def _region(place: np.ndarray) -> str:
-    """(x, y) in the unit square → its name among nine."""
-    across, down = (int(value > 0.25) + int(value > 0.75) for value in place)
-    vertical, horizontal = ("upper", "", "lower")[down], ("left", "", "right")[across]
+    """(x, y) in the unit square → its name."""
+    edges = [bool(abs(value - 0.5) > 0.25) for value in place]
+    off = [bool(abs(value - 0.5) > 0.1) for value in place] if not any(edges) else edges
+    horizontal = ("left", "right")[int(place[0] > 0.5)] if off[0] else ""
+    vertical = ("upper", "lower")[int(place[1] > 0.5)] if off[1] else ""
+    inside = "" if any(edges) else "inside "
     if vertical and horizontal:
-        return f"at the {vertical} {horizontal}"
+        return f"{inside}at the {vertical} {horizontal}"
     if vertical:
-        return "at the top" if down == 0 else "at the bottom"
-    return f"on the {horizontal}" if horizontal else "in the middle"
+        return f"{inside}at the {'top' if vertical == 'upper' else 'bottom'}"
+    return f"{inside}on the {horizontal}" if horizontal else "in the middle"
 
 
 def _places(regions: Counter[str]) -> str:
@@ -108,8 +111,9 @@ def _places(regions: Counter[str]) -> str:
     return _joined([start, *(f"{_number(n)} {where}" for where, n in more)])
 
 
-def _verb(singular: str, votes: Sequence[Vote]) -> str:
-    return singular if len(votes) == 1 else singular.removesuffix("s")
+def _says(votes: Sequence[Vote]) -> str:
+    alone = "by itself it says" if len(votes) == 1 else "by themselves they say"
+    return f"{alone} {_listed(Counter(vote.label for vote in votes))}"
 
 
 def _leaves(count: int) -> str:

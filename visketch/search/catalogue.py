@@ -47,7 +47,7 @@ class Done:
 
     file: str
     size: int
-    changed: int  # nanoseconds
+    changed: int  # nanoseconds, of its content or its entry, whichever is later
     unread: int  # drawings in it that cannot be read
 
 

@@ -32,7 +32,7 @@ class Clerk:
         self.unread: Counter[str] = Counter()
         self.begun: list[str] = []
         self.waiting: list[tuple[Entry, Sketch]] = []
-        self.finished: list[tuple[str, os.stat_result]] = []
+        self.finished: list[tuple[str, int, int]] = []
 
     def take(self, file: str, known: tuple[int, int] | None, watch: Watch) -> None:
         """One file; not even opened if it has the size and the time that are known."""
@@ -40,7 +40,8 @@ class Clerk:
             facts = os.stat(file)
         except OSError:
             return  # gone since it was listed
-        if known == (facts.st_size, facts.st_mtime_ns):
+        state = facts.st_size, max(facts.st_mtime_ns, facts.st_ctime_ns)  # the latter: a copy may keep the former
+        if known == state:
             return
         self.files += 1
         self.begun.append(file)
@@ -49,7 +50,7 @@ class Clerk:
             if len(self.waiting) == BATCH:
                 self.flush()
             watch(place + 1, total)
-        self.finished.append((file, facts))
+        self.finished.append((file, *state))
         if len(self.finished) == BATCH:  # of many files without a drawing none would ever be written down
             self.flush()
 
@@ -71,7 +72,7 @@ class Clerk:
         if fields:
             found = features(self.model, torch.cat(list(fields.values()))).cpu().numpy()
             vectors = dict(zip(fields, found, strict=True))
-        done = [Done(file, facts.st_size, facts.st_mtime_ns, self.unread[file]) for file, facts in self.finished]
+        done = [Done(*finished, self.unread[finished[0]]) for finished in self.finished]
         entries = [entry for entry, _ in self.waiting if entry.key in known or entry.key in vectors]
         self.catalogue.write(self.begun, vectors, entries, done)
         self.embedded += len(vectors)

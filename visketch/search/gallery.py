@@ -4,7 +4,7 @@ import os
 import shutil
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -23,10 +23,9 @@ from visketch.search.features import features, mark
 from visketch.strokes import Sketch
 
 SPAN = 1 << 17  # ids of vectors in one graph: what is held in memory to build one
-CANDIDATES = (
-    64  # at least so many, and four times as many as asked for, come from a graph, to be ranked by their vectors
-)
+CANDIDATES = 64  # come from a graph at least, and four times as many as are asked for, to be ranked by their vectors
 CATALOGUE = "catalogue.sqlite"
+BUSY = "is being written by another process; wait for it"
 
 
 @dataclass(frozen=True)
@@ -104,12 +103,12 @@ class Gallery:
             with self.lock:
                 yield
         except Timeout:
-            raise VisketchError(f"{self.folder}: is being written by another process; wait for it") from None
+            raise VisketchError(f"{self.folder}: {BUSY}") from None
 
     def _build(self) -> None:
         """Bring the graphs up to the catalogue's vectors."""
         rows = self.catalogue.graphs()
-        for number in range(self.catalogue.last() // SPAN + 1):
+        for number in sorted({*rows, *range(self.catalogue.last() // SPAN + 1)}):
             self._build_one(number, rows.get(number))
         kept = {row.name for row in self.catalogue.graphs().values()}
         for file in self.folder.glob("*.usearch"):
@@ -138,14 +137,14 @@ class Gallery:
         self.catalogue.put_graph(GraphRow(number, new.name, new.stat().st_size, count, last))
 
     def open(self) -> None:
-        """Map the graphs; those that are behind, since a run was killed, are built first."""
-        rows = self.catalogue.graphs()
-        last = max((row.last for row in rows.values()), default=0)
-        if last < self.catalogue.last() or not all(_whole(self.folder, row) for row in rows.values()):
-            with self._writing():
+        """Map the graphs; those that are behind, since a run was killed, are built first, unless a run goes on."""
+        rows = self.catalogue.graphs().values()
+        last = max((row.last for row in rows), default=0)
+        if last < self.catalogue.last() or not all(_whole(self.folder, row) for row in rows):
+            with suppress(Timeout), self.lock:
                 self._build()
-            rows = self.catalogue.graphs()
-        self.graphs = [engine.Graph(self.folder / row.name) for row in rows.values()]
+            rows = self.catalogue.graphs().values()
+        self.graphs = [engine.Graph(self.folder / row.name) for row in rows if _whole(self.folder, row)]
 
     def bytes(self) -> int:
         """What the index takes on disk."""
@@ -175,9 +174,13 @@ def check_place(folder: Path) -> None:
 
 
 def remove(folder: Path) -> None:
-    """Take an index away, and nothing that is none."""
+    """Take an index away, and nothing that is none. Raises VisketchError while it is written."""
     if is_index(folder):
-        shutil.rmtree(folder)
+        try:
+            with FileLock(folder / "lock", timeout=0):
+                shutil.rmtree(folder)
+        except Timeout:
+            raise VisketchError(f"{folder}: {BUSY}") from None
 
 
 def _whole(folder: Path, row: GraphRow) -> bool:
