@@ -76,8 +76,8 @@ ORDERS: dict[str, Order] = {
     "attention": lambda model, look, label: looked_at(model, look),
     "own class": lambda model, look, label: alone(model, look)[:, label],
     "most ink": ink,
-    "least shares": lambda model, look, label: -shares(model, look, label),
 }
+ROWS = (*ORDERS, "least shares", "random")
 
 
 @torch.inference_mode()
@@ -102,7 +102,7 @@ def deletion(
             interval(areas[:, place]),
             float((areas[:, place] < rest).mean()),
         )
-        for place, order in enumerate([*ORDERS, "random"])
+        for place, order in enumerate(ROWS)
     ]
     return Deletion(len(found), SHARES.tolist(), named)
 
@@ -112,8 +112,8 @@ def curves(model: ViSketch, look: Look, seed: int) -> Float[np.ndarray, "orders 
     rng, n = np.random.default_rng(seed), len(look.leaves)
     orders = [torch.argsort(order(model, look, look.label), descending=True, stable=True) for order in ORDERS.values()]
     chance = [torch.from_numpy(rng.permutation(n)).to(look.canvas.device) for _ in range(RANDOM)]
-    found = [curve(model, look, order) for order in [*orders, *chance]]
-    return np.stack([*found[: len(ORDERS)], np.mean(found[len(ORDERS) :], axis=0)])
+    found = [curve(model, look, order) for order in (*orders, orders[0].flip(0), *chance)]
+    return np.stack([*found[:-RANDOM], np.mean(found[-RANDOM:], axis=0)])
 
 
 def curve(model: ViSketch, look: Look, order: Int[Tensor, " n"]) -> Float[np.ndarray, " shares"]:
