@@ -63,7 +63,7 @@ def classify(
     bar = console.progress(SpinnerColumn(), TextColumn("{task.completed:,} drawings"), beside_results=True)
     with bar, console.JsonList() if as_json else nullcontext(show) as answer:
         task = bar.add_task("drawings", total=None)
-        for row in explained(model, paths, top, explain) if explain else rows(model, paths, top):
+        for row in explained(model, drawings(paths), top, explain) if explain else rows(model, paths, top):
             seen += 1
             bar.advance(task)
             if "error" in row:

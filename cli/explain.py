@@ -24,13 +24,12 @@ SIDE, CAPTION, COLUMNS = 640, 128, 88  # pixels of the drawing, of the words abo
 FOR, AGAINST = (47, 158, 96), (211, 47, 47)
 
 
-def explained(model: "ViSketch", paths: list[str], top: int, out: Path) -> Iterator[dict[str, Any]]:
+def explained(
+    model: "ViSketch", found: Iterator[tuple[str, "Sketch | str"]], top: int, out: Path
+) -> Iterator[dict[str, Any]]:
     """A row for every drawing, as `classify.rows`, with "explanation". Raises UsageError before any work is done."""
     from visketch.explain import explain
 
-    from .classify import about, drawings
-
-    found = drawings(paths)
     alone = is_picture(check_out(out))
     if alone:
         first, second = next(found), next(found, None)
@@ -47,7 +46,7 @@ def explained(model: "ViSketch", paths: list[str], top: int, out: Path) -> Itera
             path = out if alone else out / picture_name(name, taken)
             write_png(path, picture(model, sketch, why, name), {"of": name, "checkpoint": model.config.name})
         except VisketchError as error:
-            yield {"path": name, "error": about(error, name.partition("#")[0])}
+            yield {"path": name, "error": str(error).removeprefix(f"{name.partition('#')[0]}: ")}
             continue
         said = {"words": why.words(), "picture": str(path), "leaves": [asdict(vote) for vote in why.votes]}
         predictions = [{"label": guess.label, "probability": round(guess.probability, 6)} for guess in guesses]
