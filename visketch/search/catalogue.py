@@ -9,6 +9,7 @@ import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -175,8 +176,8 @@ class Catalogue:
         with self.db:
             self.db.execute("delete from graphs where number = ?", (number,))
 
-    def rank(self, query: Float[np.ndarray, " e"], ids: Int[np.ndarray, " i"]) -> list[Hit]:
-        """The drawings that have one of the vectors, the most similar first: by the vectors themselves."""
+    def rank(self, query: Float[np.ndarray, " e"], ids: Int[np.ndarray, " i"], n: int) -> list[Hit]:
+        """The n drawings most similar of those that have one of the vectors: by the vectors themselves."""
         found: list[tuple[float, int]] = []
         for some in np.array_split(ids, max(1, len(ids) // 500)):
             marks = ",".join("?" * len(some))
@@ -186,11 +187,12 @@ class Catalogue:
                 found += zip((_read(values) @ query).tolist(), numbers, strict=True)
         sql = """select path, place, name, label from drawings join files on files.id = drawings.file
                  where vector = ? order by path, place"""
-        return [
-            Hit(*row, similarity=similarity)
+        hits = (
+            Hit(path, place, name, label, similarity)
             for similarity, number in sorted(found, key=lambda pair: (-pair[0], pair[1]))
-            for row in self.db.execute(sql, (number,))
-        ]
+            for path, place, name, label in self.db.execute(sql, (number,))
+        )
+        return list(islice(hits, n))
 
 
 def _read(values: Sequence[bytes]) -> np.ndarray:

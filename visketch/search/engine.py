@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, Int
 
-from visketch.errors import UsageError
+from visketch.errors import UsageError, VisketchError
 
 try:
     from usearch.index import Index
@@ -47,11 +47,13 @@ def grow(old: Path | None, new: Path, more: Iterable[tuple[Int[np.ndarray, " i"]
 
 
 class Graph:
-    """A graph on disk, to be asked."""
+    """A graph on disk, to be asked. Raises VisketchError if it is none."""
 
     def __init__(self, path: Path) -> None:
-        self.index = Index.restore(str(path), view=True)
-        self.index.expansion_search = SEARCHED
+        index = Index.restore(str(path), view=True, expansion_search=SEARCHED)
+        if index is None:
+            raise VisketchError(f"{path}: no graph; make the index anew with --renew")
+        self.index = index
 
     def nearest(self, vector: Float[np.ndarray, " e"], n: int) -> Int[np.ndarray, " i"]:
         """The keys of about the n nearest vectors, in no order that can be relied on: bytes are coarse."""

@@ -161,9 +161,9 @@ class Gallery:
         wanted, most = max(CANDIDATES, 4 * n), sum(len(graph.index) for graph in self.graphs)
         while True:
             ids = [graph.nearest(vector, wanted) for graph in self.graphs]
-            hits = self.catalogue.rank(vector, np.concatenate([np.empty(0, np.int64), *ids]))
-            if len(hits) >= n or wanted >= most:
-                return hits[:n]
+            hits = self.catalogue.rank(vector, np.concatenate([np.empty(0, np.int64), *ids]), n)
+            if len(hits) == n or wanted >= most:
+                return hits
             wanted *= 2  # many of them are gone since
 
 
