@@ -312,7 +312,7 @@ class TestVerbs:
             levels = np.asarray(sheet.convert("L"))
         assert (levels[40:200, 40:200] < 60).any(), "the query"
         assert np.abs(levels[40:200, 40:200].astype(int) - levels[40:200, 232:392]).mean() < 1, "and the same, found"
-        people = visketch("search", query, home, "-n", 3)
+        people = visketch("search", query, home, "-n", 3, env={"COLUMNS": "200"})
         assert "stars.ndjson#4" in people.stdout
         assert len(people.stdout.splitlines()) == 4
 
