@@ -34,7 +34,9 @@ class Classifier(nn.Module):
     def attention(self, cls: Float[Tensor, "n e"], leaves: quadtree.Leaves, sketches: int) -> Float[Tensor, " n"]:
         """How much each sketch's vector looks at its leaves in the last block, mean over the heads."""
         x, mask = self.before_last(cls, leaves, sketches)
-        look, normed = self.blocks[-1].attention, self.blocks[-1].norm(x)
+        last = self.blocks[-1]
+        assert isinstance(last, Block)  # for mypy
+        look, normed = last.attention, last.norm(x)
         query = rearrange(look.query(normed[:, 0]), "b (heads d) -> b heads d", heads=look.heads)
         scores = einsum(query, look.keys(normed)[0], "b heads d, b heads l d -> b heads l") * query.shape[-1] ** -0.5
         weights = scores.float().masked_fill(~mask[:, 0], -1e4).softmax(dim=2).mean(dim=1)[:, 1:]
