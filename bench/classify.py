@@ -59,7 +59,7 @@ def visketch(model: ViSketch) -> Classify:
     watch.watch("drawing", model, "render")
     watch.watch("stem", model.part("encoder").stem, "forward")
     watch.watch("encoder", model.part("encoder"), "forward")
-    watch.watch("pooling", model.part("classifier"), "forward")
+    watch.watch("pooling", model.part("classifier"), "pool")
 
     def classify(sketches: list[Sketch], brief: bool) -> dict[str, float]:
         model.brief = brief

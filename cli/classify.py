@@ -13,6 +13,8 @@ import typer
 from visketch.errors import UsageError
 
 from . import console, options
+from .explain import explained, tell
+from .pictures import parse_out
 from .results import Progress, Results, Row
 
 if TYPE_CHECKING:
@@ -39,6 +41,10 @@ def classify(
         bool, typer.Option("--skip-done", help="Go on with --out: leave out the drawings that have a row in it.")
     ] = False,
     workers: options.Workers = None,
+    explain: Annotated[
+        Path | None,
+        typer.Option(parser=parse_out, metavar="PATH", help="Say why, and draw it: a PNG, or a folder for several."),
+    ] = None,
     checkpoint: options.Checkpoint = None,
     device: options.Device = "auto",
     as_json: options.Json = False,
@@ -57,12 +63,15 @@ def classify(
       cat drawing.svg | visketch classify -
       visketch classify scans/ --top 1 --out answers.csv
       visketch classify scans/ --top 1 --out answers.csv --skip-done
+      visketch classify drawing.png --explain why.png
     """
     if skip_done and out is None:
         raise UsageError("--skip-done: name the file to go on with by --out")
     model = options.load(checkpoint, device)
     options.load_parts(model, "encoder", "classifier")
-    answering = partial(rows, model, top=top, workers=workers)
+    answering: Answering = partial(rows, model, top=top, workers=workers)
+    if explain:
+        answering = partial(explained, model, top=top, out=explain)
     if out is None:
         failed, seen = print_answers(answering, paths, as_json)
     else:
@@ -170,3 +179,5 @@ def show(row: Row) -> None:
         share = guess["probability"]
         grid.add_row(Text(guess["label"]), Bar(1, 0, share, color="cyan"), f"{100 * share:.1f} %")
     console.stdout().print(grid)
+    if "explanation" in row:
+        tell(row)

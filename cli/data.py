@@ -77,9 +77,19 @@ def fetch(
 
 @app.command()
 def pack(
-    sources: Annotated[list[str], typer.Argument(metavar="SOURCE...", help="Files, folders or globs of drawings.")],
+    sources: Annotated[
+        list[str], typer.Argument(metavar="SOURCE...", help="Files, folders or globs of drawings, or packed data sets.")
+    ],
     out: Annotated[Path, typer.Option("--out", "-o", help="The data set to write.")] = Path("quickdraw.arrow"),
     limit: Annotated[int | None, typer.Option(min=1, help="Drawings of each class at most.")] = None,
+    without: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="CLASS",
+            help="Leave this class out; may be repeated. To measure classes that training never saw.",
+            autocompletion=complete_class,
+        ),
+    ] = None,
     as_json: options.Json = False,
 ) -> None:
     """Pack drawings into one data set.
@@ -92,6 +102,7 @@ def pack(
     Examples:
       visketch data pack data/quickdraw --out quickdraw.arrow --limit 1000
       visketch data pack my-drawings/ --out mine.arrow
+      visketch data pack quickdraw.arrow --without cat --without bus --out seen.arrow
     """
     from visketch.data.statistics import statistics
     from visketch.data.store import Store
@@ -111,7 +122,7 @@ def pack(
         def report(done: int, files: int, drawings: int) -> None:
             bar.update(task, completed=done, total=files, description=f"{drawings:,} drawings, files")
 
-        drawings = library([*sources], out, limit, report, problem)
+        drawings = library([*sources], out, limit, report, problem, without or ())
     for part, purpose in (("train", "learn from"), ("test", "measure")):
         if missing := [label for label, counts in statistics(Store.open(out)).classes.items() if not counts[part]]:
             some = f"{', '.join(missing[:3])}{' ...' if len(missing) > 3 else ''}"

@@ -18,12 +18,14 @@ from .data import app as data
 from .evaluate.app import app as evaluate
 from .export import app as export
 from .generate import generate
+from .index import index
 from .info import info
 from .push import push
+from .search import search
 from .show import show
 from .train import train
 
-ORDER = ("generate", "classify", "show", "data", "train", "evaluate", "export", "push", "info")
+ORDER = ("generate", "classify", "show", "index", "search", "data", "train", "evaluate", "export", "push", "info")
 
 
 class Verbs(TyperGroup):
@@ -58,6 +60,8 @@ app = typer.Typer(
 app.command()(generate)
 app.command()(classify)
 app.command()(show)
+app.command()(index)
+app.command()(search)
 app.command()(train)
 app.command()(push)
 app.command()(info)

@@ -155,3 +155,53 @@ def test_a_measure_has_the_digits_that_its_error_allows(value, error, unit, said
 def test_a_percentage_has_one_digit_and_no_sign_without_one() -> None:
     said = [percent(Measure(value, error)) for value, error in ((0.1597, 0.004), (-7e-10, 3e-10), (-0.0022, None))]
     assert said == ["16.0 ± 0.4", "0.0 ± 0.0", "-0.2"]
+
+
+class TestSearch:
+    def test_a_row_for_every_kind_of_vector(self, store: Store, folder: Path) -> None:
+        words = ("evaluate", "search", "--data", store.path, "--checkpoint", folder, "--peer", folder)
+        said = json.loads(visketch(*words, "--split", "train", "--limit", 20, "--json").stdout)
+        assert (said["drawings"], said["classes"], said["unseen"]) == (20, list(parts.LABELS), False)
+        settings = parts.small()
+        wide = settings.encoder.width
+        assert [(row["vector"], row["width"]) for row in said["rows"][:2]] == [
+            ("features and probabilities", wide + 3),
+            ("features alone", wide),
+        ]
+        assert {row["name"] for row in said["rows"]} == {"ViSketch", folder.name}
+        for row in said["rows"]:
+            low, high = row["interval"]
+            assert 0 < low <= row["mean_average_precision"] <= high <= 1
+            assert 0 < row["class_precision_at_10"] <= 1
+        people = visketch(*words, env={"COLUMNS": "120"}).stdout
+        assert people.startswith("6 drawings (test), 3 classes, 6 queries")
+        assert len(people.splitlines()) == 6
+
+    def test_of_some_classes(self, store: Store, folder: Path) -> None:
+        words = ("evaluate", "search", "--data", store.path, "--checkpoint", folder, "--class", "cat")
+        said = json.loads(visketch(*words, "--json").stdout)
+        assert (said["drawings"], said["classes"]) == (2, ["cat"])
+        assert said["rows"][0]["mean_average_precision"] == 1, "of one class everything is relevant"
+        one_line(visketch(*words, "--class", "dog"), 2, "no class 'dog'")
+
+    def test_of_classes_that_training_did_not_see(self, store: Store, folder: Path, tmp_path: Path) -> None:
+        """Zero-shot from the start: a data set without a class, a checkpoint of it, judged on that class alone."""
+        seen = tmp_path / "seen.arrow"
+        assert visketch("data", "pack", store.path, "--without", "star", "--out", seen).exit_code == 0
+        packed = Store.open(seen)
+        assert packed.labels == ["cat", "house"]
+        assert packed.provenance["without"] == ["star"]
+        assert [len(packed.rows(split)) for split in ("train", "test")] == [18, 4], "each drawing keeps its split"
+        words = ("--config", "tiny", "--set", "train.classifier.steps=2", "--out", tmp_path / "run")
+        assert visketch("train", "classifier", "--data", seen, *words).exit_code == 0
+        words = ("evaluate", "search", "--data", store.path, "--unseen", "--split", "train")
+        said = json.loads(visketch(*words, "--checkpoint", tmp_path / "run", "--json").stdout)
+        assert (said["drawings"], said["classes"], said["unseen"]) == (18, ["star"], True)
+        one_line(visketch(*words, "--checkpoint", folder), 2, "trained on all of these classes")
+        peer = ("--checkpoint", tmp_path / "run", "--peer", folder)
+        line = one_line(visketch(*words, *peer), 2)
+        assert "other pictures" in line or "was trained on star" in line
+
+    def test_pack_refuses_to_leave_out_what_is_not_there(self, store: Store, tmp_path: Path) -> None:
+        one_line(visketch("data", "pack", store.path, "--without", "stra", "--out", tmp_path / "a"), 2, "'stra'")
+        assert not list(tmp_path.iterdir())

@@ -40,6 +40,8 @@ FLOORS = {
     "visketch.model": 3,
     "visketch.language": 3,
     "visketch.objectives": 4,
+    "visketch.search": 4,
+    "visketch.explain": 4,
     "visketch.optimizer": 5,
     "visketch.snapshot": 5,
     "visketch.transfer": 5,
@@ -64,6 +66,7 @@ DOORS = {
     "rich": "visketch.cli",
     "onnx": "visketch.export",
     "onnxruntime": "visketch.export",
+    "usearch": "visketch.search.engine",
     "matplotlib": "visketch.cli.evaluate.chart",
     "torchvision": "nobody: it breaks diffusers when its build does not match torch's",
 }

@@ -20,6 +20,7 @@ from visketch.metrics import (
     kernel_distance,
     nearest,
     rank_of,
+    retrieval,
     seam,
     spread,
 )
@@ -243,3 +244,21 @@ class TestSeam:
             slipped.append(float(self.of(quadtree.join(tiles)).mean()))
         assert 0.08 < slipped[0] < 0.2
         assert 1.5 * slipped[0] < slipped[1] < 2.5 * slipped[0]
+
+
+class TestRetrieval:
+    @settings(max_examples=20, deadline=None)
+    @given(st.integers(2, 30), st.integers(1, 4), st.integers(0, 1000))
+    def test_is_what_the_definition_says(self, count: int, classes: int, seed: int) -> None:
+        rng = np.random.default_rng(seed)
+        features, labels = rng.normal(size=(count, 5)).astype(np.float32), rng.integers(classes, size=count)
+        average, precision = retrieval(torch.from_numpy(features), torch.from_numpy(labels), first=3, chunk=7)
+        for query in range(count):
+            others = sorted(set(range(count)) - {query}, key=lambda other: -float(features[query] @ features[other]))
+            hits = [labels[other] == labels[query] for other in others]
+            if not any(hits):
+                assert np.isnan(average[query])
+                continue
+            at_hits = [sum(hits[: rank + 1]) / (rank + 1) for rank, hit in enumerate(hits) if hit]
+            assert average[query] == pytest.approx(np.mean(at_hits))
+            assert precision[query] == pytest.approx(np.mean(hits[:3]))

@@ -116,6 +116,29 @@ def rank_of(
     return (logits > logits.gather(1, label[:, None]))[:, among].sum(dim=1)
 
 
+def retrieval(
+    features: Float[Tensor, "i e"], labels: Int[Tensor, " i"], first: int = 10, chunk: int = 256
+) -> tuple[Float[np.ndarray, " i"], Float[np.ndarray, " i"]]:
+    """Average precision, and precision among the `first` found, of every row as a query to all the others.
+
+    Rows are compared by their products; those with the query's label are relevant. Where there is none, both are nan.
+    """
+    found = [_retrieved(features, labels, rows, first) for rows in torch.arange(len(features)).split(chunk)]
+    average, precision = zip(*found, strict=True)
+    return torch.cat(average).numpy(), torch.cat(precision).numpy()
+
+
+def _retrieved(features: Tensor, labels: Tensor, rows: Tensor, first: int) -> tuple[Tensor, Tensor]:
+    similarity = features[rows] @ features.T
+    similarity[torch.arange(len(rows)), rows] = -torch.inf  # itself, which so comes last and is cut off
+    order = similarity.argsort(dim=1, descending=True)[:, :-1]
+    hit = (labels[order] == labels[rows, None]).double()
+    precision = hit.cumsum(dim=1) / torch.arange(1, hit.shape[1] + 1)
+    relevant = hit.sum(dim=1)
+    none = torch.where(relevant > 0, 0.0, torch.nan)
+    return (precision * hit).sum(dim=1) / relevant.clamp(min=1) + none, hit[:, :first].mean(dim=1) + none
+
+
 def ink_f1(drawn: Bool[Tensor, "b h h"], truth: Bool[Tensor, "b h h"]) -> Float[Tensor, " b"]:
     """F1 of the ink of each pair; a pixel is a hit if the other has ink at it or at one of its four neighbours."""
     precision = _share(drawn & _grown(truth), drawn)

@@ -146,10 +146,16 @@ class ViSketch:
         return cls.float(), leaves
 
     @torch.inference_mode()
-    def logits(self, canvas: Float[Tensor, "b h h"]) -> Float[Tensor, "b c"]:
+    def look(self, canvas: Float[Tensor, "b h h"]) -> tuple[Float[Tensor, "b c"], Float[Tensor, "b e"]]:
+        """Fields → logits, and the vectors that they are made of: the pooled leaves."""
         cls, leaves = self.embed(canvas)
+        classifier = self.part("classifier")
         with self.precision():
-            return self.part("classifier")(cls, leaves, len(canvas))[0].float()
+            pooled = classifier.pool(cls, leaves, len(canvas))
+            return classifier.out(pooled).float(), pooled.float()
+
+    def logits(self, canvas: Float[Tensor, "b h h"]) -> Float[Tensor, "b c"]:
+        return self.look(canvas)[0]
 
     def classify(self, sketches: Sequence[Sketch], top: int = 5) -> list[list[Prediction]]:
         """The `top` most probable classes of each sketch, best first. Raises VisketchError for a blank sketch."""

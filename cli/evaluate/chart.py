@@ -1,4 +1,4 @@
-"""The figures of a generation table as bars, a panel a figure and a bar a row. The only door to matplotlib."""
+"""Figures of a generation table as bars, a panel a figure and a bar a row; curves. The only door to matplotlib."""
 
 import io
 from pathlib import Path
@@ -14,6 +14,7 @@ except ImportError:
     raise UsageError("--plot needs matplotlib: pip install 'visketch[evaluate]'") from None
 
 if TYPE_CHECKING:
+    from visketch.evaluate.explanation import Deletion
     from visketch.evaluate.generation import Table
     from visketch.evaluate.judges import Judge
     from visketch.evaluate.verdicts import Measure, Share
@@ -39,9 +40,32 @@ def write(path: Path, found: "Table", judge: "Judge") -> None:
     by_class(figure.add_subplot(grid[1, :]), found, known)
     note = judge.name if judge.independent else f"{judge.name}, no independent judge"
     figure.suptitle(f"{found.settings.n} sketches a class, as {found.settings.seen}s, judged by: {note}", fontsize=9)
+    save(path, figure)
+
+
+def save(path: Path, figure: Figure) -> None:
     content = io.BytesIO()
     figure.savefig(content, format="png", metadata={"Software": "visketch"})
     write_atomically(path, content.getvalue())
+
+
+def curves(path: Path, found: "Deletion") -> None:
+    """Deletion curves. Raises VisketchError if it cannot be written."""
+    figure = Figure(figsize=(7, 4.2), dpi=100, layout="constrained")
+    panel = figure.add_subplot()
+    for number, row in enumerate(found.curves):
+        first, last = number == 0, number == len(found.curves) - 1
+        style = (
+            {"color": "#d32f2f", "linewidth": 2.5} if first else {"color": "#222222", "linestyle": "--"} if last else {}
+        )
+        panel.plot([100 * x for x in found.shares], [100 * y for y in row.probability], label=row.order, **style)
+    panel.set_xlabel("leaves erased, %", fontsize=9)
+    panel.set_ylabel("probability of the class, %", fontsize=9)
+    panel.set_title(f"{found.drawings} drawings, leaves erased in the order of:", fontsize=9)
+    panel.set_ylim(bottom=0)
+    panel.legend(fontsize=8, frameon=False)
+    plain(panel)
+    save(path, figure)
 
 
 Bar = tuple[float, float, float]  # its height, and how far the whisker goes down and up

@@ -16,7 +16,7 @@ import io
 import json
 import os
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -112,46 +112,77 @@ def pack(
     limit: int | None = None,
     progress: Callable[[int, int, int], None] | None = None,
     problem: Problem = stop,
+    without: Collection[str] = (),
 ) -> int:
-    """Write the drawings of `sources` (files, folders, globs) to a packed data set; returns how many.
+    """Write the drawings of `sources` (files, folders, globs, packed data sets) to a packed data set; returns how many.
 
-    `limit`: drawings per class at most. `progress`: called with files done, files, drawings so far.
+    `limit`: drawings per class at most. `without`: classes that are left out.
+    `progress`: called with files done, files, drawings so far.
     `problem`: gets the error of each drawing that cannot be read, which is then left out; by default the first one ends
     the packing. Nothing is at `path` before everything is written.
-    Raises VisketchError if a source cannot be read or holds no drawing, or `path` cannot be written.
+    Raises VisketchError if a source cannot be read or holds no drawing, or `path` cannot be written; UsageError if a
+    class to leave out is not there.
     """
     path = Path(path)
     files = [(file, Path(source)) for source in sources for file in expand([source])]
     # Names, not paths: this travels into the weights, and nobody's folders are anybody's business.
-    provenance = {"sources": [Path(source).resolve().name for source in sources], "limit": limit}
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    names = [Path(source).resolve().name for source in sources]
+    provenance: dict[str, object] = {"sources": names, "limit": limit}
+    if without:
+        provenance["without"] = sorted(without)
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.part")
     counts: Counter[str] = Counter()
+    left_out: set[str] = set()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with _Writer(part, provenance) as writer:
+        with _Writer(temporary, provenance) as writer:
             for done, (file, root) in enumerate(files):
-                named = folder.label(file)
+                named = "" if is_packed(file) else folder.label(file)
                 # A file that is named for a class is of that class: once it has enough, the rest is not even read.
-                for sketch in read(file, problem) if counts[named] != limit else ():
+                for sketch, part in _drawings(file, root, problem) if counts[named] != limit else ():
                     label = sketch.label or named
-                    if counts[label] != limit:
+                    if label in without:
+                        left_out.add(label)
+                    elif counts[label] != limit:
                         counts[label] += 1
-                        writer.add(sketch, label, folder.split(file, root))
+                        writer.add(sketch, label, part)
                         if progress and len(writer.rows) == 0:
                             progress(done, len(files), counts.total())
-                    elif label == named:
+                        continue
+                    if label == named:
                         break
                 if progress:
                     progress(done + 1, len(files), counts.total())
+        if unknown := set(without) - left_out:
+            raise UsageError(f"without {min(unknown)!r}: no such class in {', '.join(map(str, sources))}")
         if not counts:
             raise VisketchError(f"{', '.join(map(str, sources))}: no drawing in it, nothing was packed")
-        os.replace(part, path)
+        os.replace(temporary, path)
     except OSError as error:
         raise VisketchError(f"{path}: cannot be written ({error.strerror or error}), choose another place") from error
     finally:
         with suppress(OSError):
-            part.unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
     return counts.total()
+
+
+def _drawings(file: Path, root: Path, problem: Problem) -> Iterator[tuple[Sketch, str | None]]:
+    """The drawings of a file, and the split if it says one; those of a packed data set keep theirs."""
+    if is_packed(file):
+        packed = Store.open(file)
+        yield from ((packed[row], SPLITS[packed.split[row]]) for row in range(len(packed)))
+    else:
+        part = folder.split(file, root)
+        yield from ((sketch, part) for sketch in read(file, problem))
+
+
+def is_packed(file: Path) -> bool:
+    """Whether it begins as a packed data set does."""
+    try:
+        with file.open("rb") as content:
+            return content.read(6) == b"ARROW1"
+    except OSError:
+        return False
 
 
 class _Writer:

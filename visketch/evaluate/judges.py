@@ -42,13 +42,8 @@ class OwnJudge:
         self.model, self.name, self.shape = model, "own classifier", model.config.sketch
         self.labels: Sequence[str] = model.labels
 
-    @torch.inference_mode()
     def look(self, field: Float[Tensor, "b h h"]) -> tuple[Float[Tensor, "b c"], Float[Tensor, "b e"]]:
-        classifier = self.model.part("classifier")
-        cls, leaves = self.model.embed(field.to(self.model.device))
-        with self.model.precision():
-            pooled = classifier.pool(cls, leaves, len(field))
-            return classifier.out(pooled).float(), pooled.float()
+        return self.model.look(field.to(self.model.device))
 
 
 class PeerJudge:

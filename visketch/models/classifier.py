@@ -1,6 +1,7 @@
 """The classifier: the leaves' CLS vectors pooled by self-attention (ViSketch-GPT 3.4)."""
 
 import torch
+from einops import einsum, rearrange
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
@@ -30,9 +31,27 @@ class Classifier(nn.Module):
 
     def pool_padded(self, tokens: Float[Tensor, "b l e"], present: Bool[Tensor, "b l"]) -> Float[Tensor, "b e"]:
         """`pool` of leaves that are padded already; how far makes no difference."""
+        x, mask = self.before_last(tokens, present)
+        x, _ = self.blocks[-1](x, mask, first=1)
+        return self.norm(x[:, 0])
+
+    def attention(self, cls: Float[Tensor, "n e"], leaves: quadtree.Leaves, sketches: int) -> Float[Tensor, " n"]:
+        """How much each sketch's vector looks at its leaves in the last block, mean over the heads."""
+        x, mask = self.before_last(*quadtree.pad(cls, leaves, sketches))
+        last = self.blocks[-1]
+        assert isinstance(last, Block)  # for mypy
+        look, normed = last.attention, last.norm(x)
+        query = rearrange(look.query(normed[:, 0]), "b (heads d) -> b heads d", heads=look.heads)
+        scores = einsum(query, look.keys(normed)[0], "b heads d, b heads l d -> b heads l") * query.shape[-1] ** -0.5
+        weights = scores.float().masked_fill(~mask[:, 0], -1e4).softmax(dim=2).mean(dim=1)[:, 1:]
+        return weights[leaves.sketch, quadtree.ranks(leaves, "one-by-one")]
+
+    def before_last(
+        self, tokens: Float[Tensor, "b l e"], present: Bool[Tensor, "b l"]
+    ) -> tuple[Float[Tensor, "b l e"], Bool[Tensor, "b 1 1 l"]]:
+        """The query and the leaves as the last block gets them, and which of these are there."""
         x = torch.cat([self.query.to(tokens.dtype).expand(tokens.shape[0], 1, -1), tokens], dim=1)
         mask = torch.cat([torch.ones_like(present[:, :1]), present], dim=1)[:, None, None]
         for block in self.blocks[:-1]:
             x, _ = block(x, mask)
-        x, _ = self.blocks[-1](x, mask, first=1)
-        return self.norm(x[:, 0])
+        return x, mask

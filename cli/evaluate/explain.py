@@ -1,0 +1,68 @@
+"""`visketch evaluate explain`: whether the leaves that are said to decide do."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from visketch.errors import UsageError
+
+from .. import console, options
+from ..pictures import check_out, is_picture, parse_out
+from . import given
+
+
+def explain(
+    plot: Annotated[
+        Path | None, typer.Option(parser=parse_out, metavar="PATH", help="Write the curves to a PNG.")
+    ] = None,
+    data: given.Data = given.DATA,
+    split: given.Split = "test",
+    limit: given.Limit = 200,
+    checkpoint: options.Checkpoint = None,
+    device: options.Device = "auto",
+    as_json: options.Json = False,
+) -> None:
+    """Whether the leaves that `classify --explain` names do decide.
+
+    Erases the leaves of each drawing one after another, those first that vote most by one measure or another, and
+    says how fast the probability of the drawing's class goes: the faster, the truer the vote.
+
+    \b
+    Examples:
+      visketch evaluate explain --data quickdraw.arrow
+      visketch evaluate explain --limit 1000 --plot deletion.png
+    """
+    if plot and not is_picture(check_out(plot)):
+        raise UsageError(f"{plot}: --plot is one picture; name a .png file")
+    if plot:
+        from . import chart
+    model, store = given.load(checkpoint, device, data, split, "encoder", "classifier")
+    from visketch.evaluate.explanation import deletion
+
+    with console.progress() as bar:
+        task = bar.add_task("drawings")
+
+        def watch(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total)
+
+        found = deletion(model, store, split, limit, watch)
+    if plot:
+        chart.curves(plot, found)
+    if as_json:
+        console.document(given.about(data, split, model) | asdict(found) | {"plot": plot})
+        return
+    console.say(f"{found.drawings:,} drawings ({split}): the probability of their class when leaves are erased")
+    some = [1, 2, 4]
+    columns = ["first the", *(f"{100 * found.shares[i]:.0f} %" for i in some), "mean", "below random"]
+    rows = []
+    for row in found.curves:
+        low, high = row.interval
+        steps = (f"{100 * row.probability[i]:.1f} %" for i in some)
+        rows.append(
+            [row.order, *steps, f"{100 * row.area:.1f} ± {50 * (high - low):.1f} %", f"{100 * row.below_random:.0f} %"]
+        )
+    console.table(columns, rows)
+    if plot:
+        console.say(f"picture: {plot}")

@@ -1,0 +1,66 @@
+"""`visketch evaluate search`: how well drawings of the same class find one another."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .. import console, options
+from . import given
+
+
+def search(
+    peers: Annotated[
+        list[Path] | None,
+        typer.Option("--peer", metavar="FOLDER", help="What `visketch train peer` wrote; may be repeated."),
+    ] = None,
+    classes: Annotated[
+        list[str] | None, typer.Option("--class", metavar="CLASS", help="Of these classes alone; may be repeated.")
+    ] = None,
+    unseen: Annotated[
+        bool, typer.Option("--unseen", help="Of the classes that the checkpoint was not trained on (zero-shot).")
+    ] = False,
+    data: given.Data = given.DATA,
+    split: given.Split = "test",
+    limit: given.Limit = None,
+    checkpoint: options.Checkpoint = None,
+    device: options.Device = "auto",
+    as_json: options.Json = False,
+) -> None:
+    """How well drawings of the same class find one another.
+
+    Every drawing is a query to all the others; those of its class are what should be found. With --peer, other
+    classifiers' features are asked the same.
+
+    \b
+    Examples:
+      visketch evaluate search --data quickdraw.arrow --peer runs/resnet34 --limit 3000
+      visketch data pack quickdraw.arrow --without cat --without bus --out seen.arrow
+      visketch evaluate search --data quickdraw.arrow --unseen --checkpoint runs/seen
+    """
+    model, store = given.load(checkpoint, device, data, split, "encoder", "classifier")
+    rivals = [options.load(str(folder), device) for folder in peers or []]
+    for rival in rivals:
+        options.load_parts(rival, "peer")
+    from visketch.evaluate import search as library
+
+    with console.progress() as bar:
+        task = bar.add_task("drawings")
+
+        def watch(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total)
+
+        found = library.search(model, store, split, limit, rivals, classes or [], unseen, watch)
+    if as_json:
+        console.document(given.about(data, split, model) | {"unseen": unseen} | asdict(found))
+        return
+    console.say(f"{found.drawings:,} drawings ({split}), {len(found.classes)} classes, {found.queries:,} queries")
+    columns = ["", "compared by", "width", "mAP", "P@10", "mAP, mean over classes", "P@10, mean over classes"]
+    table = []
+    for row in found.rows:
+        low, high = row.interval
+        means = (row.precision_at_10, row.class_mean_average_precision, row.class_precision_at_10)
+        average = f"{100 * row.mean_average_precision:.1f} ± {50 * (high - low):.1f} %"
+        table.append([row.name, row.vector, row.width, average, *(f"{100 * value:.1f} %" for value in means)])
+    console.table(columns, table)

@@ -1,0 +1,97 @@
+"""`visketch index`: embed drawings, so that they can be searched."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from visketch.errors import VisketchError
+
+from . import console, options
+
+if TYPE_CHECKING:
+    from visketch.model import ViSketch
+    from visketch.search.gallery import Gallery, Update
+
+SHOWN = 10  # drawings that could not be read are named one by one up to so many
+
+Source = Annotated[
+    Path, typer.Argument(metavar="GALLERY", help="A folder of drawings, an ndjson file, or a packed data set.")
+]
+
+
+def index(
+    gallery: Source,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", metavar="FOLDER", help="Where to write the index; by default the user's cache."),
+    ] = None,
+    renew: Annotated[bool, typer.Option("--renew", help="Throw the index away first; for other weights.")] = False,
+    checkpoint: options.Checkpoint = None,
+    device: options.Device = "auto",
+    as_json: options.Json = False,
+) -> None:
+    """Index drawings for `visketch search`.
+
+    Run again, it embeds only what is new or changed, and forgets what is gone. It may be stopped at any moment, and
+    goes on where it was. Without --out nothing is written beside the drawings: the index lies in the user's cache
+    (VISKETCH_CACHE names another place), where `visketch search` finds it. What cannot be read is named and left out;
+    then the exit code is 1.
+
+    \b
+    Examples:
+      visketch index gallery/
+      visketch index quickdraw.arrow --out quickdraw.index
+      visketch index gallery/ --renew --checkpoint runs/mine
+    """
+    from visketch.search.gallery import Gallery, is_index, remove, usual
+
+    if not gallery.exists():
+        raise VisketchError(f"{gallery}: no such file or folder, check the name")
+    if is_index(gallery):
+        raise VisketchError(f"{gallery}: is an index; name the drawings, and the index with --out")
+    model = load(checkpoint, device)
+    folder = out or usual(gallery)
+    if renew:
+        remove(folder)
+    opened = Gallery(folder, model, create=True)
+    done = bring_up_to_date(opened, gallery)
+    facts = {"index": folder, **opened.catalogue.counts(), "bytes": opened.bytes(), "now": asdict(done)}
+    if as_json:
+        console.document(facts)
+    else:
+        known = f"{facts['drawings']:,} drawings in {facts['files']:,} file{'s' if facts['files'] != 1 else ''}"
+        console.say(f"{known}, {facts['bytes'] / 1e6:,.1f} MB: {folder}")
+        console.note(f"embedded {done.embedded:,}; {done.files:,} files were new or changed, {done.removed:,} are gone")
+        console.note(f"next: visketch search sketch.png {out or gallery}")
+    if done.unread:
+        raise typer.Exit(console.FAILED)
+
+
+def load(checkpoint: str | None, device: str) -> "ViSketch":
+    model = options.load(checkpoint, device)
+    options.load_parts(model, "encoder", "classifier")
+    return model
+
+
+def bring_up_to_date(opened: "Gallery", source: Path) -> "Update":
+    """Index what is new, with a bar; what cannot be read is named."""
+    problems = 0
+
+    def problem(error: VisketchError) -> None:
+        nonlocal problems
+        problems += 1
+        if problems <= SHOWN:
+            console.error(error)
+
+    with console.progress() as bar:
+        task = bar.add_task("indexing", total=None)
+
+        def watch(done: int, total: int | None) -> None:
+            bar.update(task, completed=done, total=total)
+
+        done = opened.update(source, problem, watch)
+    if problems > SHOWN:
+        console.note(f"{problems} could not be read, {problems - SHOWN} of them not named here")
+    return done

@@ -1,0 +1,132 @@
+"""`visketch search`: the drawings of a gallery that are most like a sketch."""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from visketch.errors import UsageError, VisketchError
+
+from . import console, options
+from .pictures import check_out, grey, is_picture, parse_out, write_png
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from visketch.model import ViSketch
+    from visketch.search.catalogue import Hit
+    from visketch.search.gallery import Gallery
+    from visketch.strokes import Sketch
+
+SIDE, GAP, CAPTION = 176, 16, 40  # pixels of the sheet: a drawing, between them, the words below one
+
+
+def search(
+    sketch: Annotated[str, typer.Argument(metavar="SKETCH", help="A drawing (of several the first); - is stdin.")],
+    gallery: Annotated[
+        Path,
+        typer.Argument(
+            metavar="GALLERY", help="A folder of drawings, an ndjson file, a packed data set, or an index of one."
+        ),
+    ],
+    n: Annotated[int, typer.Option("-n", min=1, max=1000, help="How many drawings to find.")] = 12,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", parser=parse_out, metavar="PATH", help="A picture of them, the sketch first."),
+    ] = None,
+    checkpoint: options.Checkpoint = None,
+    device: options.Device = "auto",
+    as_json: options.Json = False,
+) -> None:
+    """Find the drawings that are most like a sketch.
+
+    A gallery that is no index is indexed first, as `visketch index` does it: at the first search all of it, later what
+    is new or changed. An index is searched as it is. Similarity is 1 for the same drawing.
+
+    \b
+    Examples:
+      visketch search sketch.png gallery/ -n 12 --out found.png
+      visketch search cat.svg quickdraw.index --json
+    """
+    from visketch.data.named import drawings
+    from visketch.search.gallery import Gallery, is_index, usual
+
+    from .classify import everything
+    from .index import bring_up_to_date, load
+
+    if out and not is_picture(check_out(out)):
+        raise UsageError(f"{out}: search writes one picture; name a .png file")
+    if not gallery.exists():
+        raise VisketchError(f"{gallery}: no such file or folder, check the name")
+    name, query = next(drawings(next(everything([sketch])[0])))
+    if isinstance(query, str):
+        raise VisketchError(f"{name}: {query}")
+    model = load(checkpoint, device)
+    if is_index(gallery):
+        opened = Gallery(gallery, model)
+    else:
+        opened = Gallery(usual(gallery), model, create=True)
+        bring_up_to_date(opened, gallery)
+    found = opened.search(query, n)
+    if not found:
+        raise VisketchError(f"{gallery}: no drawing in it that could be read")
+    if out:
+        write_png(out, sheet(model, query, found), {"of": name, "checkpoint": model.config.name})
+    tell(opened, name, found, out, as_json)
+
+
+def tell(opened: "Gallery", name: str, found: Sequence["Hit"], out: Path | None, as_json: bool) -> None:
+    rows = [
+        {"rank": rank, "path": shown(hit), "label": hit.label, "similarity": round(hit.similarity, 4)}
+        for rank, hit in enumerate(found, 1)
+    ]
+    if as_json:
+        of = opened.catalogue.counts()["drawings"]
+        console.document({"sketch": name, "index": opened.folder, "drawings": of, "found": rows, "picture": out})
+        return
+    label = any(row["label"] for row in rows)
+    columns = ["", "drawing", *(["class"] if label else []), "similarity"]
+    table = [
+        [row["rank"], row["path"], *([row["label"] or ""] if label else []), f"{row['similarity']:.3f}"] for row in rows
+    ]
+    console.table(columns, table)
+    if out:
+        console.say(f"picture: {out}")
+
+
+def shown(hit: "Hit") -> str:
+    """A drawing's place: from here if it is below, else from the root."""
+    path = Path(hit.file)
+    here = Path.cwd()
+    return f"{path.relative_to(here) if path.is_relative_to(here) else path}{hit.name}"
+
+
+def sheet(model: "ViSketch", query: "Sketch", found: Sequence["Hit"]) -> "np.ndarray":
+    """(rows columns 3) uint8: the query, and what was found, in rows. What is not there any more is left blank."""
+    import numpy as np
+
+    from visketch.search.clerk import drawing
+
+    from .poster import CHOSEN, EDGE, FAINT, INK, NONE, Page
+
+    columns = math.ceil(math.sqrt(len(found) + 1))
+    wide, high = SIDE + GAP, SIDE + GAP + CAPTION
+    page = Page(2 * EDGE + columns * wide - GAP, 2 * EDGE + math.ceil((len(found) + 1) / columns) * high - GAP)
+    for number, hit in enumerate([None, *found]):
+        row, column = divmod(number, columns)
+        at = EDGE + column * wide, EDGE + row * high
+        try:
+            sketch = drawing(Path(hit.file), hit.place) if hit else query
+            page.put(at, grey(model.render([sketch]), model.config.sketch.clamp, SIDE)[0], SIDE)
+        except VisketchError as error:
+            console.warn(error)
+            page.nothing(at, SIDE)
+        page.frame(at, SIDE, NONE if hit else CHOSEN, 1 if hit else 3)
+        words = (
+            (f"{number} · {hit.similarity:.3f}", hit.label or Path(hit.file).name + hit.name) if hit else ("sketch", "")
+        )
+        page.write((at[0], at[1] + SIDE + 5), words[0], 14, INK if hit else CHOSEN)
+        page.write((at[0], at[1] + SIDE + 21), words[1][:24], 13, FAINT)
+    return np.asarray(page.image)

@@ -1,0 +1,377 @@
+"""Searching: what an index holds, how it is kept up to date, that killing it loses nothing, and the two verbs."""
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+
+import drawings
+import numpy as np
+import parts
+import pytest
+import torch
+from commands import one_line, visketch
+from PIL import Image
+
+from visketch.data.store import Store, pack
+from visketch.errors import VisketchError
+from visketch.model import ViSketch
+from visketch.search import catalogue, clerk, gallery
+from visketch.search.engine import Graph, grow
+from visketch.search.features import features
+from visketch.search.gallery import Gallery, usual
+from visketch.strokes import Sketch
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return parts.write_checkpoint(tmp_path_factory.mktemp("checkpoint"), parts.small("name=random"))
+
+
+@pytest.fixture(scope="module")
+def model() -> ViSketch:
+    """The shipped weights: to random ones all drawings are nearly the same."""
+    return ViSketch.load()
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("VISKETCH_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """A gallery: two files of five drawings each, one of them in a folder below, and a picture."""
+    home = tmp_path / "gallery"
+    parts.write_ndjson(home / "cats.ndjson", drawings.draw_many(5, labels=("cat",)))
+    parts.write_ndjson(home / "more" / "stars.ndjson", drawings.draw_many(5, labels=("star",)))
+    picture(home / "more" / "house.png", drawings.draw("house"))
+    return home
+
+
+def picture(path: Path, sketch: Sketch) -> None:
+    levels = np.full((256, 256), 255, np.uint8)
+    for stroke in sketch.strokes or ():
+        for a, b in pairwise(stroke):
+            x, y = (a + (b - a) * np.linspace(0, 1, 100)[:, None]).round().astype(int).clip(0, 254).T
+            levels[y, x] = levels[y + 1, x] = levels[y, x + 1] = 0
+    Image.fromarray(levels).save(path)
+
+
+@pytest.fixture
+def opened(model: ViSketch, tmp_path: Path) -> Iterator[Gallery]:
+    opened = Gallery(tmp_path / "an.index", model, create=True)
+    yield opened
+    opened.catalogue.close()
+
+
+def fail(error: VisketchError) -> None:
+    raise AssertionError(error)
+
+
+def exact(model: ViSketch, query: Sketch, sketches: list[Sketch]) -> np.ndarray:
+    """The similarities by the slow definition."""
+    found = features(model, model.render([query, *sketches])).numpy()
+    return found[1:] @ found[0]
+
+
+class TestGallery:
+    def test_finds_what_comparing_with_all_finds(self, model: ViSketch, opened: Gallery, tmp_path: Path) -> None:
+        sketches = [sketch for seed in range(5) for sketch in drawings.draw_many(8, seed)]
+        parts.write_ndjson(tmp_path / "all.ndjson", sketches)
+        read = [sketch for _, sketch, _ in clerk.drawings(tmp_path / "all.ndjson", fail)]
+        opened.update(tmp_path / "all.ndjson", fail)
+        for query in drawings.draw_many(5, seed=9):
+            hits, truth = opened.search(query, 7), exact(model, query, read)
+            assert [hit.similarity for hit in hits] == pytest.approx(np.sort(truth)[::-1][:7], abs=2e-3)
+            for hit in hits:
+                assert hit.similarity == pytest.approx(truth[hit.place], abs=2e-3)
+                assert hit.name == f"#{hit.place + 1}"
+        assert len(opened.search(query, 100)) == 40, "all of them, if so many are asked for"
+
+    def test_a_drawing_finds_itself_in_every_kind_of_source(self, opened: Gallery, home: Path, tmp_path: Path) -> None:
+        assert opened.update(home, fail).embedded == 11
+        assert opened.search(drawings.draw("star", 3), 1)[0].file.endswith("stars.ndjson")
+        (hit, *_) = opened.search(next(iter(clerk.drawings(home / "more/house.png", fail)))[1], 1)
+        assert (Path(hit.file).name, hit.name, hit.label) == ("house.png", "", None)
+        assert hit.similarity == pytest.approx(1, abs=1e-3)
+        pack([home / "cats.ndjson"], tmp_path / "cats.arrow")
+        done = opened.update(tmp_path / "cats.arrow", fail)
+        assert (done.embedded, done.files, done.removed) == (0, 1, 3), "the same drawings have their vectors already"
+        query = Store.open(tmp_path / "cats.arrow")[2]
+        (hit, *_) = opened.search(query, 1)
+        assert (hit.file, hit.place, hit.name, hit.label) == (str(tmp_path / "cats.arrow"), 2, "#3", "cats")
+        assert np.array_equal((clerk.drawing(Path(hit.file), hit.place).strokes or ())[0], (query.strokes or ())[0])
+
+    def test_embeds_only_what_is_new(self, opened: Gallery, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        opened.update(home, fail)
+        seen = count(monkeypatch)
+        assert opened.update(home, fail) == gallery.Update(0, 0, 0, 0)
+        os.utime(home / "cats.ndjson", ns=(1, 1))
+        assert opened.update(home, fail) == gallery.Update(0, 1, 0, 0), "touched, but the same"
+        (home / "cats.ndjson").rename(home / "moved.ndjson")
+        assert opened.update(home, fail) == gallery.Update(0, 1, 1, 0)
+        parts.write_ndjson(home / "moved.ndjson", drawings.draw_many(7, labels=("cat",)))
+        assert opened.update(home, fail) == gallery.Update(2, 1, 0, 0), "two were added to it"
+        assert sum(seen) == 2
+        (home / "more" / "stars.ndjson").unlink()
+        assert opened.update(home, fail) == gallery.Update(0, 0, 1, 0)
+        assert opened.catalogue.counts() == {"files": 2, "drawings": 8, "different": 8, "unread": 0}
+        assert {Path(hit.file).name for hit in opened.search(drawings.draw("star", 3), 20)} == {
+            "moved.ndjson",
+            "house.png",
+        }
+
+    def test_the_same_drawing_twice_is_found_twice(self, opened: Gallery, home: Path) -> None:
+        (home / "again.ndjson").write_bytes((home / "cats.ndjson").read_bytes())
+        assert opened.update(home, fail).embedded == 11
+        first, second = opened.search(drawings.draw("cat", 0), 2)
+        assert {first.file, second.file} == {str(home / "again.ndjson"), str(home / "cats.ndjson")}
+        assert first.similarity == second.similarity
+
+    def test_what_cannot_be_read_is_told_once_and_counted(self, opened: Gallery, home: Path) -> None:
+        (home / "broken.png").write_text("no picture")
+        (home / "some.ndjson").write_text(
+            '{"drawing":[[[0,9],[0,9]]]}\nrubbish\n{"drawing":[]}\n{"drawing":[[[9,0],[0,9]]]}\n'
+        )
+        errors: list[VisketchError] = []
+        done = opened.update(home, errors.append)
+        assert (done.embedded, done.unread, len(errors)) == (13, 3, 3)
+        assert opened.update(home, fail).unread == 0
+        assert opened.catalogue.counts()["unread"] == 3
+        names = {hit.name for hit in opened.search(drawings.draw("cat"), 20) if hit.file.endswith("some.ndjson")}
+        assert names == {"#1", "#4"}
+        for hit in opened.search(drawings.draw("cat"), 20):
+            assert clerk.drawing(Path(hit.file), hit.place).lines()
+
+    def test_refuses_other_weights(self, opened: Gallery, home: Path, model: ViSketch) -> None:
+        opened.update(home, fail)
+        other = ViSketch(
+            model.config, encoder=parts.awake(model.config, "encoder", 7), classifier=model.part("classifier")
+        )
+        with pytest.raises(VisketchError, match=r"other weights \(encoder \w{16}, here \w{16}\).*--renew"):
+            Gallery(opened.folder, other)
+        Gallery(
+            opened.folder, ViSketch(model.config, encoder=model.part("encoder"), classifier=model.part("classifier"))
+        )
+
+    def test_several_graphs_are_one_index(self, opened: Gallery, model: ViSketch, tmp_path: Path, monkeypatch) -> None:
+        monkeypatch.setattr(gallery, "SPAN", 8)
+        sketches = drawings.draw_many(30)
+        parts.write_ndjson(tmp_path / "all.ndjson", sketches)
+        opened.update(tmp_path / "all.ndjson", fail)
+        assert len(list(opened.folder.glob("*.usearch"))) == 4
+        query = drawings.draw("fish", 77)
+        truth = exact(model, query, [sketch for _, sketch, _ in clerk.drawings(tmp_path / "all.ndjson", fail)])
+        assert [hit.similarity for hit in opened.search(query, 9)] == pytest.approx(np.sort(truth)[::-1][:9], abs=2e-3)
+        parts.write_ndjson(tmp_path / "all.ndjson", sketches[20:])
+        opened.update(tmp_path / "all.ndjson", fail)
+        assert len(list(opened.folder.glob("*.usearch"))) == 2, "of what is gone nothing is kept"
+        assert len(opened.search(query, 30)) == 10
+
+    def test_a_damaged_graph_is_made_again(self, opened: Gallery, home: Path, model: ViSketch) -> None:
+        opened.update(home, fail)
+        before = opened.search(drawings.draw("cat", 3), 5)
+        (graph,) = opened.folder.glob("*.usearch")
+        graph.write_bytes(graph.read_bytes()[:-100])
+        assert Gallery(opened.folder, model).search(drawings.draw("cat", 3), 5) == before
+        graph.unlink()
+        assert Gallery(opened.folder, model).search(drawings.draw("cat", 3), 5) == before
+
+    def test_two_do_not_write_at_once(self, opened: Gallery, home: Path, model: ViSketch) -> None:
+        with opened.lock, pytest.raises(VisketchError, match="another process"):
+            Gallery(opened.folder, model).update(home, fail)
+
+    def test_refuses_a_place_where_something_else_is(self, model: ViSketch, home: Path, tmp_path: Path) -> None:
+        with pytest.raises(VisketchError, match="no index"):
+            Gallery(home, model, create=True)
+        with pytest.raises(VisketchError, match="not an index"):
+            Gallery(home, model)
+        (tmp_path / "bad").mkdir()
+        (tmp_path / "bad" / gallery.CATALOGUE).write_text("rubbish " * 1000)
+        with pytest.raises(VisketchError, match="--renew"):
+            Gallery(tmp_path / "bad", model)
+
+
+def count(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many drawings are embedded at a time, from here on."""
+    seen: list[int] = []
+
+    def counted(model: ViSketch, canvas: torch.Tensor) -> torch.Tensor:
+        seen.append(len(canvas))
+        return features(model, canvas)
+
+    monkeypatch.setattr(clerk, "features", counted)
+    return seen
+
+
+class TestInterrupted:
+    def test_an_exception_anywhere_loses_no_step(self, opened: Gallery, tmp_path: Path, monkeypatch) -> None:
+        """The third step fails: two are kept, and the next run embeds the rest alone."""
+        monkeypatch.setattr(clerk, "BATCH", 4)
+        parts.write_ndjson(tmp_path / "all.ndjson", drawings.draw_many(15))
+        write, steps = catalogue.Catalogue.write, []
+
+        def stop(self: catalogue.Catalogue, *given: object) -> None:
+            steps.append(given)
+            if len(steps) == 3:
+                raise KeyboardInterrupt
+            write(self, *given)  # type: ignore[arg-type]
+
+        monkeypatch.setattr(catalogue.Catalogue, "write", stop)
+        with pytest.raises(KeyboardInterrupt):
+            opened.update(tmp_path / "all.ndjson", fail)
+        assert len(opened.search(drawings.draw("cat"), 20)) == 8, "what is there can be searched"
+        done = opened.update(tmp_path / "all.ndjson", fail)
+        assert done.embedded == 7
+        assert sorted(hit.place for hit in opened.search(drawings.draw("cat"), 20)) == list(range(15))
+
+    def test_killed_at_any_moment(self, folder: Path, tmp_path: Path) -> None:
+        """kill -9 after each of many moments: what is left is whole, and in the end all is there once."""
+        source, out = tmp_path / "all.ndjson", tmp_path / "all.index"
+        parts.write_ndjson(source, drawings.draw_many(48))
+        script = (
+            "import os, signal, sqlite3, sys\n"
+            "from visketch.model import ViSketch\n"
+            "from visketch.search import catalogue, clerk, engine, gallery\n"
+            "clerk.BATCH, left = 8, int(sys.argv[4])\n"
+            "def watched(call):\n"
+            "    def counted(*given, **named):\n"
+            "        global left\n"
+            "        left -= 1\n"
+            "        if left == 0: os.kill(os.getpid(), signal.SIGKILL)\n"
+            "        return call(*given, **named)\n"
+            "    return counted\n"
+            "def trace(statement):\n"  # before every statement of SQL, so in the middle of a transaction too
+            "    watched(lambda: None)()\n"
+            "opened = gallery.Gallery(gallery.Path(sys.argv[2]), ViSketch.load(sys.argv[1]), create=True)\n"
+            "opened.catalogue.db.set_trace_callback(trace)\n"
+            "engine.os.replace, engine.os.fsync = watched(os.replace), watched(os.fsync)\n"
+            "opened.update(gallery.Path(sys.argv[3]), print)\n"
+        )
+        words = [sys.executable, "-c", script, str(folder), str(out), str(source)]
+        before, killed = 0, 0
+        for left in (9, 70, 90):
+            done = subprocess.run([*words, str(left)], capture_output=True, text=True)
+            assert done.returncode in (0, -signal.SIGKILL), done.stderr
+            killed += done.returncode != 0
+            with sqlite3.connect(out / gallery.CATALOGUE) as db:
+                assert db.execute("pragma integrity_check").fetchone() == ("ok",)
+                (vectors,) = db.execute("select count(*) from vectors").fetchone()
+                assert db.execute("select count(*) from drawings where vector is null or file is null").fetchone() == (
+                    0,
+                )
+            assert vectors >= before
+            before = vectors
+        assert killed >= 2
+        opened = Gallery(out, ViSketch.load(folder))
+        opened.update(source, fail)
+        assert sorted(hit.place for hit in opened.search(drawings.draw("cat"), 100)) == list(range(48))
+        assert len(list(out.glob("*.usearch"))) == 1
+
+
+def test_a_graph_grows(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    vectors = rng.normal(size=(300, 24)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    assert grow(None, tmp_path / "a", [(np.arange(100), vectors[:100])]) == 100
+    assert grow(tmp_path / "a", tmp_path / "b", [(np.arange(100, 300), vectors[100:])]) == 300
+    graph = Graph(tmp_path / "b")
+    for number in (3, 120, 299):
+        assert number in graph.nearest(vectors[number], 4)
+        truth = set(np.argsort(-(vectors @ vectors[number]))[:10].tolist())
+        assert truth <= set(graph.nearest(vectors[number], 40).tolist())
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b"]
+
+
+class TestVerbs:
+    def test_search_indexes_what_has_no_index(self, home: Path, cache: Path, tmp_path: Path) -> None:
+        before = sorted(home.rglob("*"))
+        out, query = tmp_path / "found.png", tmp_path / "query.ndjson"
+        parts.write_ndjson(query, [drawings.draw("star", 3)])
+        result = visketch("search", query, home, "-n", 3, "--out", out, "--json")
+        assert result.exit_code == 0, result.output
+        said = json.loads(result.stdout)
+        assert said["drawings"] == 11
+        assert [row["rank"] for row in said["found"]] == [1, 2, 3]
+        similar = [row["similarity"] for row in said["found"]]
+        assert similar == sorted(similar, reverse=True)
+        assert said["found"][0]["path"].endswith("stars.ndjson#4")
+        assert said["found"][0]["similarity"] == pytest.approx(1, abs=1e-3)
+        assert sorted(home.rglob("*")) == before, "nothing is written beside the drawings"
+        assert Path(said["index"]).parent == cache
+        with Image.open(out) as sheet:
+            assert sheet.width == sheet.height - 2 * 40 == 2 * 32 + 2 * 176 + 16
+            assert json.loads(sheet.info["Description"])["of"] == f"{query}#1"
+            levels = np.asarray(sheet.convert("L"))
+        assert (levels[40:200, 40:200] < 60).any(), "the query"
+        assert np.abs(levels[40:200, 40:200].astype(int) - levels[40:200, 232:392]).mean() < 1, "and the same, found"
+        people = visketch("search", query, home, "-n", 3, env={"COLUMNS": "200"})
+        assert "stars.ndjson#4" in people.stdout
+        assert len(people.stdout.splitlines()) == 4
+
+    def test_index_and_search_it(self, home: Path, tmp_path: Path) -> None:
+        out = tmp_path / "my.index"
+        said = json.loads(visketch("index", home, "--out", out, "--json").stdout)
+        assert (said["drawings"], said["files"], said["now"]["embedded"]) == (11, 3, 11)
+        assert said["bytes"] == sum(file.stat().st_size for file in out.iterdir())
+        again = visketch("index", home, "--out", out)
+        assert again.stdout.startswith("11 drawings in 3 files")
+        assert "embedded 0" in again.stderr
+        (home / "cats.ndjson").unlink()
+        for place in (out, home):
+            found = json.loads(visketch("search", home / "more/house.png", place, "-n", 20, "--json").stdout)
+            assert found["found"][0]["path"].endswith("more/house.png")
+            assert len(found["found"]) == (11 if place == out else 6), "an index is searched as it is"
+
+    def test_what_cannot_be_read_is_said(self, home: Path) -> None:
+        (home / "broken.png").write_text("no picture")
+        result = visketch("index", home)
+        assert result.exit_code == 1
+        assert "broken.png" in result.stderr
+        assert result.stdout.startswith("11 drawings in 4 files")
+
+    def test_other_weights(self, home: Path, folder: Path) -> None:
+        visketch("index", home)
+        other = ("--checkpoint", folder)
+        one_line(visketch("search", home / "more/house.png", home, *other), 1, "other weights", "encoder", "--renew")
+        assert visketch("index", home, "--renew", *other).exit_code == 0
+        assert visketch("search", home / "more/house.png", home, *other).exit_code == 0
+
+    def test_refuses(self, home: Path, tmp_path: Path) -> None:
+        query = home / "more/house.png"
+        one_line(visketch("search", query, tmp_path / "none"), 1, "no such file")
+        one_line(visketch("search", tmp_path / "none.png", home), 1, "none.png: no such file")
+        one_line(visketch("search", query, home, "--out", "a.jpg"), 2, "PNG")
+        one_line(visketch("index", tmp_path / "none"), 1, "no such file")
+        one_line(visketch("index", home, "--out", home), 1, "no index")
+        (tmp_path / "empty").mkdir()
+        one_line(visketch("search", query, tmp_path / "empty"), 1, "no file of drawings")
+        assert (home / "cats.ndjson").exists()
+
+    def test_says_what_to_install(self, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        for module in [name for name in sys.modules if name.startswith("visketch.search")]:
+            monkeypatch.delitem(sys.modules, module)
+        monkeypatch.setitem(sys.modules, "usearch.index", None)
+        monkeypatch.delattr("visketch.search.engine", raising=False)
+        monkeypatch.delattr("visketch.search.gallery", raising=False)
+        one_line(visketch("index", home), 2, "pip install 'visketch[search]'")
+
+
+def test_the_cache_is_where_the_system_has_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("VISKETCH_CACHE")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(sys, "platform", "linux")
+    here, there = usual(tmp_path / "a" / "gallery"), usual(tmp_path / "b" / "gallery")
+    assert here.parent == there.parent == tmp_path / "visketch"
+    assert here != there
+    assert here == usual(tmp_path / "a" / "x" / ".." / "gallery")
+    assert here.name.startswith("gallery-")
+    monkeypatch.setattr(sys, "platform", "darwin")
+    assert "Library/Caches" in str(usual(tmp_path))

@@ -1,0 +1,127 @@
+"""Which vote of a leaf is true: erase the leaves in the order of their votes, and see how fast the class goes."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from visketch import quadtree
+from visketch.data.store import Store
+from visketch.evaluate.recognition import Watch, quiet, sample
+from visketch.explain import Look, alone, chances, erase, looked_at, pooled, shares
+from visketch.metrics import interval
+from visketch.model import ViSketch
+
+SHARES = np.linspace(0, 1, 11)  # of a drawing's leaves that are erased
+RANDOM = 3  # random orders of each drawing
+
+Order = Callable[[ViSketch, Look, int], Tensor]  # a number for every leaf (n), the largest is erased first
+
+
+@dataclass(frozen=True)
+class Curve:
+    """The probability of the class that the whole drawing is taken for, mean over the drawings."""
+
+    order: str
+    probability: list[float]  # at each of `Deletion.shares`
+    area: float  # mean over the shares: the lower, the sooner the right leaves went
+    interval: tuple[float, float]  # 95 %, of the area
+    below_random: float  # the share of the drawings whose area is below that of random orders
+
+
+@dataclass(frozen=True)
+class Deletion:
+    drawings: int
+    shares: list[float]
+    curves: list[Curve]  # the vote of `classify --explain` first, random orders last
+
+
+def erased(model: ViSketch, look: Look, label: int) -> Float[Tensor, " n"]:
+    """How little the class is likely if this leaf alone is erased."""
+    each = torch.eye(len(look.leaves), dtype=torch.bool, device=look.canvas.device)
+    return -chances(model, erase(look.canvas, look.leaves, each), label)
+
+
+def left_out(model: ViSketch, look: Look, label: int) -> Float[Tensor, " n"]:
+    """How little the class is likely if the leaf is not pooled, though its neighbours still see its ink."""
+    sketch, leaf = (~torch.eye(len(look.leaves), dtype=torch.bool, device=look.cls.device)).nonzero(as_tuple=True)
+    others = quadtree.Leaves(sketch, look.leaves.level[leaf], look.leaves.z[leaf])
+    return -pooled(model, look.cls[leaf], others, len(look.leaves)).log_softmax(dim=1)[:, label]
+
+
+def gradient(model: ViSketch, look: Look, label: int) -> Float[Tensor, " n"]:
+    """Gradient times input: of the class's logit, by the leaf's vector."""
+    with torch.inference_mode(False), torch.enable_grad():
+        cls = look.cls.clone().requires_grad_()
+        leaves = quadtree.Leaves(look.leaves.sketch.clone(), look.leaves.level.clone(), look.leaves.z.clone())
+        logits = model.part("classifier")(cls, leaves, 1)[0]
+        (slope,) = torch.autograd.grad(logits[0, label], cls)
+        return (slope * cls).sum(dim=1).detach()
+
+
+def ink(model: ViSketch, look: Look, label: int) -> Float[Tensor, " n"]:
+    """How much of the leaf is ink: no vote at all, and hard to beat."""
+    depth = model.config.sketch.depth
+    return quadtree.information(look.canvas, depth, near=0.0)[0, look.leaves.tile]
+
+
+ORDERS: dict[str, Order] = {
+    "shares": shares,
+    "erased": erased,
+    "left out": left_out,
+    "gradient": gradient,
+    "attention": lambda model, look, label: looked_at(model, look),
+    "own class": lambda model, look, label: alone(model, look)[:, label],
+    "most ink": ink,
+}
+ROWS = (*ORDERS, "least shares", "random")
+
+
+@torch.inference_mode()
+def deletion(
+    model: ViSketch, store: Store, split: str = "test", limit: int | None = None, watch: Watch = quiet
+) -> Deletion:
+    """Curves of drawings that have more than two leaves."""
+    rows, found = sample(store, split, limit), []
+    for done, number in enumerate(rows.tolist(), 1):
+        look = Look.at(model, model.render([store[number]]))
+        if len(look.leaves) > 2:
+            found.append(curves(model, look, number))
+        watch(done, len(rows))
+    every = np.stack(found)  # drawings, orders, shares
+    areas = every.mean(axis=2)
+    rest = areas[:, -1]
+    named = [
+        Curve(
+            order,
+            every[:, place].mean(axis=0).tolist(),
+            float(areas[:, place].mean()),
+            interval(areas[:, place]),
+            float((areas[:, place] < rest).mean()),
+        )
+        for place, order in enumerate(ROWS)
+    ]
+    return Deletion(len(found), SHARES.tolist(), named)
+
+
+def curves(model: ViSketch, look: Look, seed: int) -> Float[np.ndarray, "orders shares"]:
+    """One drawing's curves, the random ones averaged."""
+    rng, n = np.random.default_rng(seed), len(look.leaves)
+    orders = [torch.argsort(order(model, look, look.label), descending=True, stable=True) for order in ORDERS.values()]
+    chance = [torch.from_numpy(rng.permutation(n)).to(look.canvas.device) for _ in range(RANDOM)]
+    found = [curve(model, look, order) for order in (*orders, orders[0].flip(0), *chance)]
+    return np.stack([*found[:-RANDOM], np.mean(found[-RANDOM:], axis=0)])
+
+
+def curve(model: ViSketch, look: Look, order: Int[Tensor, " n"]) -> Float[np.ndarray, " shares"]:
+    """The probability of the drawing's class when the first leaves of the order are erased."""
+    n = len(order)
+    rank = torch.empty_like(order)
+    rank[order] = torch.arange(n, device=order.device)
+    counts: Sequence[int] = np.unique(np.round(SHARES * n).astype(int)).tolist()
+    which = torch.stack([rank < count for count in counts])
+    probability = chances(model, erase(look.canvas, look.leaves, which), look.label).exp()
+    return np.interp(SHARES * n, counts, probability.cpu().numpy())

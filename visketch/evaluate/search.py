@@ -1,0 +1,126 @@
+"""How well drawings of the same class find one another: by what `visketch search` compares, and by peers' features.
+
+Every drawing is a query once, and all the others are the gallery; what is of its class is relevant.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from visketch.data.store import Store
+from visketch.errors import UsageError
+from visketch.evaluate.judges import Judge, OwnJudge, PeerJudge
+from visketch.evaluate.recognition import BATCH, Watch, quiet
+from visketch.metrics import interval, retrieval
+from visketch.model import ViSketch
+from visketch.search.features import side_by_side
+
+
+@dataclass(frozen=True)
+class Row:
+    """One kind of vector."""
+
+    name: str
+    vector: str  # "features and probabilities" (what is searched) or "features alone"
+    width: int
+    mean_average_precision: float
+    interval: tuple[float, float]  # 95 %, of that
+    precision_at_10: float
+    class_mean_average_precision: float  # mean over the classes: data sets are skewed
+    class_precision_at_10: float
+
+
+@dataclass(frozen=True)
+class Retrieval:
+    drawings: int
+    queries: int  # drawings with another one of their class
+    classes: list[str]
+    rows: list[Row]  # ViSketch first
+
+
+def search(
+    model: ViSketch,
+    store: Store,
+    split: str = "test",
+    limit: int | None = None,
+    peers: Sequence[ViSketch] = (),
+    labels: Sequence[str] = (),
+    unseen: bool = False,
+    watch: Watch = quiet,
+) -> Retrieval:
+    """`labels`: of these classes alone, by default of all. `unseen`: of those that the checkpoint was not trained on.
+
+    Raises UsageError where there is no such drawing, or a peer is used to other pictures or was trained on the unseen.
+    """
+    judges: list[Judge] = [OwnJudge(model), *map(PeerJudge, peers)]
+    names = chosen(model, store, labels, unseen)
+    for judge in judges[1:]:
+        if judge.shape != model.config.sketch:
+            raise UsageError(f"the peer {judge.name} is used to other pictures: its [sketch] differs")
+        if unseen and (cheats := [name for name in names if name in judge.labels]):
+            raise UsageError(f"the peer {judge.name} was trained on {', '.join(cheats[:3])}; train one without")
+    rows = store.rows(split)
+    rows = rows[np.isin(store.label[rows], [store.labels.index(name) for name in names])]
+    if limit and limit < len(rows):
+        rows = np.sort(np.random.default_rng(0).choice(rows, limit, replace=False))
+    label = store.label[rows].astype(np.int64)
+    if (np.bincount(label, minlength=1) < 2).all():
+        raise UsageError(f"{store.path}: has no two {split} drawings of one of these classes")
+    found = []
+    for judge, (logits, features) in zip(judges, looks(judges, model, store, rows, watch), strict=True):
+        name = "ViSketch" if judge is judges[0] else judge.name
+        both = side_by_side(logits, features)
+        found.append(row(name, "features and probabilities", both, label))
+        found.append(row(name, "features alone", torch.nn.functional.normalize(features, dim=1), label))
+    queries = int((np.bincount(label)[label] > 1).sum())
+    present = [store.labels[number] for number in np.unique(label)]
+    return Retrieval(len(rows), queries, present, found)
+
+
+def chosen(model: ViSketch, store: Store, labels: Sequence[str], unseen: bool) -> list[str]:
+    """The classes of the data set that are asked for. Raises UsageError if one is not there, or none is left."""
+    if missing := [name for name in labels if name not in store.labels]:
+        raise UsageError(f"{store.path}: has no class {missing[0]!r}")
+    names = [name for name in (labels or store.labels) if not (unseen and name in model.labels)]
+    if not names:
+        raise UsageError(
+            f"{store.path}: {model.config.name} was trained on all of these classes; see data pack --without"
+        )
+    return names
+
+
+@torch.inference_mode()
+def looks(
+    judges: Sequence[Judge], model: ViSketch, store: Store, rows: Int[np.ndarray, " i"], watch: Watch
+) -> list[tuple[Float[Tensor, "i c"], Float[Tensor, "i e"]]]:
+    """What each judge sees in the drawings: logits and features."""
+    seen: list[list[tuple[Tensor, Tensor]]] = [[] for _ in judges]
+    for first in range(0, len(rows), BATCH):
+        field = model.render([store[int(number)] for number in rows[first : first + BATCH]])
+        for judge, kept in zip(judges, seen, strict=True):
+            with model.precision():
+                logits, features = judge.look(field)
+            kept.append((logits.cpu(), features.cpu()))
+        watch(min(first + BATCH, len(rows)), len(rows))
+    return [(torch.cat([one for one, _ in kept]), torch.cat([two for _, two in kept])) for kept in seen]
+
+
+def row(name: str, vector: str, features: Float[Tensor, "i e"], label: Int[np.ndarray, " i"]) -> Row:
+    average, at_10 = retrieval(features, torch.from_numpy(label))
+    asked = ~np.isnan(average)
+    average, at_10, label = average[asked], at_10[asked], label[asked]
+    classes = [label == number for number in np.unique(label)]
+    return Row(
+        name,
+        vector,
+        features.shape[1],
+        float(average.mean()),
+        interval(average),
+        float(at_10.mean()),
+        float(np.mean([average[of].mean() for of in classes])),
+        float(np.mean([at_10[of].mean() for of in classes])),
+    )

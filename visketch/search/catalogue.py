@@ -1,0 +1,199 @@
+"""What an index knows, in SQLite: files, the drawings in them, and a vector for each different drawing.
+
+A vector goes by what is drawn (`store.key`), not by where: a file that is touched, moved, renamed or prolonged has
+nothing embedded twice. Whatever is written is written whole, so a process may be killed at any moment: a file is done
+when its size and time are there, and what is not done is read again.
+"""
+
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from visketch.errors import VisketchError
+
+FORMAT = 1
+SCHEMA = """
+create table about (name text primary key, value text);
+create table files (id integer primary key, path text unique, size integer, changed integer, unread integer);
+create table vectors (id integer primary key autoincrement, key text unique, value blob);
+create table drawings (file integer, place integer, name text, label text, vector integer, primary key (file, place))
+    without rowid;
+create index drawings_of_a_vector on drawings (vector);
+create table graphs (number integer primary key, name text, bytes integer, vectors integer, last integer);
+"""
+CHUNK = 4096  # vectors read at once
+STORED = np.dtype("<f2")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One drawing to be written down."""
+
+    file: str
+    place: int  # among the drawings of its file that can be read
+    name: str  # what to show after the file's name, as `#3`; empty where a file is one drawing
+    label: str | None
+    key: str
+
+
+@dataclass(frozen=True)
+class Done:
+    """A file of which every drawing is written down."""
+
+    file: str
+    size: int
+    changed: int  # nanoseconds, of its content or its entry, whichever is later
+    unread: int  # drawings in it that cannot be read
+
+
+@dataclass(frozen=True)
+class Hit:
+    file: str
+    place: int
+    name: str
+    label: str | None
+    similarity: float
+
+
+@dataclass(frozen=True)
+class GraphRow:
+    number: int
+    name: str
+    bytes: int
+    vectors: int
+    last: int  # the id of its last vector
+
+
+class Catalogue:
+    def __init__(self, path: Path, about: dict[str, str] | None = None) -> None:
+        """Open the catalogue at `path`; `about` makes a new one where there is none. Raises VisketchError."""
+        self.path = path
+        if not path.exists() and about is None:
+            raise VisketchError(f"{path.parent}: not an index; make one with `visketch index`")
+        try:
+            self.db = sqlite3.connect(path, timeout=30)
+            if self.db.execute("select count(*) from sqlite_master").fetchone() == (0,) and about is not None:
+                self._create(about)
+            (version,) = self.db.execute("pragma user_version").fetchone()
+            self.about = {name: json.loads(value) for name, value in self.db.execute("select name, value from about")}
+        except sqlite3.Error as error:
+            raise VisketchError(f"{path}: is damaged or no index ({error}); make it anew with --renew") from None
+        if version != FORMAT:
+            raise VisketchError(f"{path.parent}: an index of another version; make it anew with --renew")
+
+    def _create(self, about: dict[str, str]) -> None:
+        rows = [(name, json.dumps(value)) for name, value in about.items()]
+        with self.db:
+            self.db.execute("begin immediate")
+            for statement in SCHEMA.split(";\n")[:-1]:  # executescript would commit before the transaction ends
+                self.db.execute(statement)
+            self.db.executemany("insert into about values (?, ?)", rows)
+            self.db.execute(f"pragma user_version = {FORMAT}")
+
+    def close(self) -> None:
+        self.db.close()
+
+    def done(self) -> dict[str, tuple[int, int]]:
+        """Size and time of every file that is written down whole."""
+        rows = self.db.execute("select path, size, changed from files where size is not null")
+        return {path: (size, changed) for path, size, changed in rows}
+
+    def known(self, keys: Sequence[str]) -> set[str]:
+        """Which of the drawings have a vector already."""
+        marks = ",".join("?" * len(keys))
+        return {key for (key,) in self.db.execute(f"select key from vectors where key in ({marks})", list(keys))}
+
+    def write(
+        self, begun: Iterable[str], vectors: dict[str, np.ndarray], entries: Iterable[Entry], done: Iterable[Done]
+    ) -> None:
+        """One step, whole or not at all: files begun (anew), vectors by key, drawings, files done."""
+        with self.db:
+            for path in begun:
+                self.db.execute("insert into files (path) values (?) on conflict do update set size = null", (path,))
+                self.db.execute("delete from drawings where file = (select id from files where path = ?)", (path,))
+            self.db.executemany(
+                "insert or ignore into vectors (key, value) values (?, ?)",
+                [(key, value.astype(STORED).tobytes()) for key, value in vectors.items()],
+            )
+            self.db.executemany(
+                "insert into drawings select (select id from files where path = ?), ?, ?, ?, id "
+                "from vectors where key = ?",
+                [(entry.file, entry.place, entry.name, entry.label, entry.key) for entry in entries],
+            )
+            self.db.executemany(
+                "update files set size = ?, changed = ?, unread = ? where path = ?",
+                [(file.size, file.changed, file.unread, file.file) for file in done],
+            )
+
+    def keep(self, files: Iterable[str]) -> int:
+        """Forget all other files, and the vectors that no drawing has any more; returns how many files went."""
+        with self.db:
+            self.db.execute("create temporary table kept (path text primary key)")
+            self.db.executemany("insert or ignore into kept values (?)", ((path,) for path in files))
+            gone = self.db.execute("delete from files where path not in kept").rowcount
+            self.db.execute("delete from drawings where file not in (select id from files)")
+            self.db.execute("delete from vectors where id not in (select vector from drawings)")
+            self.db.execute("drop table kept")
+        return gone
+
+    def counts(self) -> dict[str, int]:
+        """How many files, drawings and different drawings, and how many could not be read."""
+        files, unread = self.db.execute("select count(*), ifnull(sum(unread), 0) from files").fetchone()
+        (drawings,) = self.db.execute("select count(*) from drawings").fetchone()
+        (vectors,) = self.db.execute("select count(*) from vectors").fetchone()
+        return {"files": files, "drawings": drawings, "different": vectors, "unread": unread}
+
+    def span(self, first: int, end: int) -> tuple[int, int]:
+        """How many vectors have an id from `first` to before `end`, and the last id (0 without any)."""
+        sql = "select count(*), ifnull(max(id), 0) from vectors where id >= ? and id < ?"
+        return self.db.execute(sql, (first, end)).fetchone()
+
+    def last(self) -> int:
+        return self.db.execute("select ifnull(max(id), 0) from vectors").fetchone()[0]
+
+    def vectors(self, first: int, end: int) -> Iterator[tuple[Int[np.ndarray, " i"], Float[np.ndarray, "i e"]]]:
+        """Ids from `first` to before `end`, and their vectors, some at a time."""
+        rows = self.db.execute("select id, value from vectors where id >= ? and id < ? order by id", (first, end))
+        while some := rows.fetchmany(CHUNK):
+            ids, values = zip(*some, strict=True)
+            yield np.array(ids), _read(values)
+
+    def graphs(self) -> dict[int, GraphRow]:
+        return {row[0]: GraphRow(*row) for row in self.db.execute("select * from graphs")}
+
+    def put_graph(self, row: GraphRow) -> None:
+        values = (row.number, row.name, row.bytes, row.vectors, row.last)
+        with self.db:
+            self.db.execute("insert or replace into graphs values (?, ?, ?, ?, ?)", values)
+
+    def drop_graph(self, number: int) -> None:
+        with self.db:
+            self.db.execute("delete from graphs where number = ?", (number,))
+
+    def rank(self, query: Float[np.ndarray, " e"], ids: Int[np.ndarray, " i"], n: int) -> list[Hit]:
+        """The n drawings most similar of those that have one of the vectors: by the vectors themselves."""
+        found: list[tuple[float, int]] = []
+        for some in np.array_split(ids, max(1, len(ids) // 500)):
+            marks = ",".join("?" * len(some))
+            rows = self.db.execute(f"select id, value from vectors where id in ({marks})", some.tolist()).fetchall()
+            if rows:
+                numbers, values = zip(*rows, strict=True)
+                found += zip((_read(values) @ query).tolist(), numbers, strict=True)
+        sql = """select path, place, name, label from drawings join files on files.id = drawings.file
+                 where vector = ? order by path, place"""
+        hits = (
+            Hit(path, place, name, label, similarity)
+            for similarity, number in sorted(found, key=lambda pair: (-pair[0], pair[1]))
+            for path, place, name, label in self.db.execute(sql, (number,))
+        )
+        return list(islice(hits, n))
+
+
+def _read(values: Sequence[bytes]) -> np.ndarray:
+    return np.frombuffer(b"".join(values), STORED).reshape(len(values), -1).astype(np.float32)

@@ -1,0 +1,61 @@
+"""Nearest neighbours on disk, by usearch (an HNSW graph of bytes). Its only door.
+
+A graph is an aid: it is made of vectors that are kept elsewhere, and may be made again at any time. It is read through
+a memory map, so that one larger than memory can be searched; building holds one in memory.
+"""
+
+import os
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from visketch.errors import UsageError, VisketchError
+
+try:
+    from usearch.index import Index
+except ImportError:
+    raise UsageError("searching needs usearch: pip install 'visketch[search]'") from None
+
+SEARCHED = 128  # candidates kept while walking the graph, and while building it
+
+
+def grow(old: Path | None, new: Path, more: Iterable[tuple[Int[np.ndarray, " i"], Float[np.ndarray, "i e"]]]) -> int:
+    """Write the graph `old`, or an empty one, with more vectors of length 1 in it (at least one) to `new`; returns how
+    many it has. `new` is there when it is whole.
+    """
+    graph = None
+    for keys, vectors in more:
+        if graph is None:
+            graph = Index(ndim=vectors.shape[1], metric="cos", dtype="i8", expansion_add=SEARCHED)
+            if old:
+                graph.load(str(old))
+        graph.add(keys.astype(np.uint64), vectors.astype(np.float32))
+    assert graph is not None
+    part = new.with_name(f".{new.name}.{os.getpid()}.part")
+    try:
+        graph.save(str(part))
+        with part.open("rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(part, new)
+    finally:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
+    return len(graph)
+
+
+class Graph:
+    """A graph on disk, to be asked. Raises VisketchError if it is none."""
+
+    def __init__(self, path: Path) -> None:
+        index = Index.restore(str(path), view=True, expansion_search=SEARCHED)
+        if index is None:
+            raise VisketchError(f"{path}: no graph; make the index anew with --renew")
+        self.index = index
+
+    def nearest(self, vector: Float[np.ndarray, " e"], n: int) -> Int[np.ndarray, " i"]:
+        """The keys of about the n nearest vectors, in no order that can be relied on: bytes are coarse."""
+        found = self.index.search(vector.astype(np.float32), min(n, len(self.index)), threads=1)
+        return found.keys.astype(np.int64)
