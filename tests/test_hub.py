@@ -160,14 +160,14 @@ class Answers(BaseHTTPRequestHandler):
             ]
             return self.answer(200, {"transfer": "basic", "objects": objects})
         assert path.endswith("/commit/main")
-        files = {}
+        model = "/".join(words[2:4])
+        files = dict(self.server.commits[model]["main"])
         for line in map(json.loads, given.splitlines()):
             value = line["value"]
             if line["key"] == "file":
                 files[value["path"]] = base64.b64decode(value["content"])
             elif line["key"] == "lfsFile":
                 files[value["path"]] = self.server.stored[value["oid"]]
-        model = "/".join(words[2:4])
         commit = self.server.add(model, files)
         address = f"{self.server.address}/{model}/commit/{commit}"
         return self.answer(200, {"success": True, "commitOid": commit, "commitUrl": address, "hookOutput": ""})

@@ -18,7 +18,9 @@ from typing import TypeVar
 
 from visketch.errors import VisketchError
 
-Item, Made, Row = TypeVar("Item"), TypeVar("Made"), TypeVar("Row")
+Item = TypeVar("Item")
+Made = TypeVar("Made")
+Row = TypeVar("Row")
 Prepare = Callable[[Item], Iterable[Made]]  # an item → any number of things; a function that other processes can import
 Worker = Callable[[list[Made]], Iterable[Row]]  # a batch of them → its rows
 
@@ -32,7 +34,11 @@ def usual_workers() -> int:
 
 
 def local(
-    items: Iterable[Item], prepare: Prepare, worker: Worker, batch: int, workers: int | None = None
+    items: Iterable[Item],
+    prepare: Prepare[Item, Made],
+    worker: Worker[Made, Row],
+    batch: int,
+    workers: int | None = None,
 ) -> Iterator[Row]:
     """`prepare` in `workers` processes (0: here), `worker` here. Raises VisketchError if a process is killed."""
     made = ahead(prepare, items, usual_workers() if workers is None else workers)
@@ -40,7 +46,7 @@ def local(
         yield from worker(some)
 
 
-def ahead(prepare: Prepare, items: Iterable[Item], workers: int) -> Iterator[Made]:
+def ahead(prepare: Prepare[Item, Made], items: Iterable[Item], workers: int) -> Iterator[Made]:
     """What `prepare` makes of the items, in their order, made by other processes while the last is being used.
 
     The first are made here: for so few, starting a process takes longer, and its start need not be waited for.
@@ -70,7 +76,7 @@ def ahead(prepare: Prepare, items: Iterable[Item], workers: int) -> Iterator[Mad
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _prepare_all(prepare: Prepare, items: list[Item]) -> list[Made]:
+def _prepare_all(prepare: Prepare[Item, Made], items: list[Item]) -> list[Made]:
     return [made for item in items for made in prepare(item)]
 
 
