@@ -57,12 +57,12 @@ def index(
         remove(folder)
     opened = Gallery(folder, model, create=True)
     done = bring_up_to_date(opened, gallery)
-    facts = {"index": folder, **opened.catalogue.counts(), "bytes": opened.bytes(), "now": asdict(done)}
+    counts, size = opened.catalogue.counts(), opened.bytes()
     if as_json:
-        console.document(facts)
+        console.document({"index": folder, **counts, "bytes": size, "now": asdict(done)})
     else:
-        known = f"{facts['drawings']:,} drawings in {facts['files']:,} file{'s' if facts['files'] != 1 else ''}"
-        console.say(f"{known}, {facts['bytes'] / 1e6:,.1f} MB: {folder}")
+        known = f"{counts['drawings']:,} drawings in {counts['files']:,} file{'s' if counts['files'] != 1 else ''}"
+        console.say(f"{known}, {size / 1e6:,.1f} MB: {folder}")
         console.note(f"embedded {done.embedded:,}; {done.files:,} files were new or changed, {done.removed:,} are gone")
         console.note(f"next: visketch search sketch.png {out or gallery}")
     if done.unread:

@@ -168,16 +168,15 @@ def explain(model: ViSketch, sketch: Sketch) -> Explanation:
     gone = torch.zeros(1, len(order), dtype=torch.bool, device=order.device)
     gone[0, order[: deciding(weight[order].tolist())]] = True
     without = chances(model, erase(look.canvas, look.leaves, gone), label).exp()
-    attention, (own, said) = looked_at(model, look), alone(model, look).max(dim=1)
+    attention, (said, own) = looked_at(model, look), alone(model, look).max(dim=1)
     boxes = [
         (x - side / 2, y - side / 2, x + side / 2, y + side / 2) for y, x, side in quadtree.place(look.leaves).tolist()
     ]
     on_input = Frame.of(sketch, model.config.sketch.margin)
+    columns = zip(*(column.tolist() for column in (weight, attention, said, own)), strict=True)
     votes = [
-        Vote(boxes[i], on_input(boxes[i]), *figures, model.labels[name], share)
-        for i, (*figures, name, share) in enumerate(
-            zip(*(column.tolist() for column in (weight, attention, said, own)), strict=True)
-        )
+        Vote(box, on_input(box), share, seen, model.labels[name], certain)
+        for box, (share, seen, certain, name) in zip(boxes, columns, strict=True)
     ]
     chance = float(look.logits.softmax(dim=1)[0, label])
     return Explanation(model.labels[label], chance, [votes[i] for i in order.tolist()], float(without))
