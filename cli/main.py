@@ -19,9 +19,10 @@ from .evaluate.app import app as evaluate
 from .generate import generate
 from .info import info
 from .show import show
+from .trace import trace
 from .train import train
 
-ORDER = ("generate", "classify", "show", "data", "train", "evaluate", "info")
+ORDER = ("generate", "classify", "trace", "show", "data", "train", "evaluate", "info")
 
 
 class Verbs(TyperGroup):
@@ -55,6 +56,7 @@ app = typer.Typer(
 )
 app.command()(generate)
 app.command()(classify)
+app.command()(trace)
 app.command()(show)
 app.command()(train)
 app.command()(info)

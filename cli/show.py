@@ -8,7 +8,7 @@ import typer
 from visketch.errors import UsageError
 
 from . import console, options
-from .pictures import check_out, is_picture, parse_out, place, write_png
+from .pictures import PNG, check_out, is_picture, parse_out, place, write_png
 
 
 def show(
@@ -39,7 +39,7 @@ def show(
     from .view import look, summary
 
     usual = Path(f"{path.stem}-seen.png")
-    if not is_picture(check_out(out or usual)):
+    if not is_picture(check_out(out or usual, PNG)):
         raise UsageError(f"{out}: show writes one picture; name a .png file")
     sketch = next(read(path))
     model = options.load(checkpoint, device)

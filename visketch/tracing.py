@@ -31,6 +31,12 @@ class Trace:
     strokes: tuple[np.ndarray, ...]
     pen: float
 
+    def scaled(self, times: float) -> "Trace":
+        return Trace(tuple(stroke * times for stroke in self.strokes), self.pen * times)
+
+    def moved(self, x: float, y: float) -> "Trace":
+        return Trace(tuple(stroke + np.float32([x, y]) for stroke in self.strokes), self.pen)
+
 
 def trace(distance: Float[np.ndarray, "y x"]) -> Trace:
     """A signed distance to the ink's edge, in pixels → the strokes, in the order in which a person might draw them.
