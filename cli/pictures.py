@@ -127,7 +127,7 @@ def trace(canvas: "Tensor", clamp: float, side: int) -> "Trace":
     return found.scaled(side / len(canvas))
 
 
-def write_svg(path: Path, drawings: Sequence["Trace"], width: float, height: float, facts: dict) -> None:
+def write_svg(path: Path, drawings: Sequence["Trace"], width: int, height: int, facts: dict) -> None:
     """A page of strokes, a group for each drawing. Raises VisketchError."""
     from visketch.checkpoint import write_atomically
     from visketch.data import write

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from visketch.tracing import Trace
 
 PAGE = 256  # the side of a page for strokes, which do not say theirs
-PEN = 4  # and their pen
+PEN = 4.0  # and their pen
 
 Row = dict[str, Any]
 

@@ -17,8 +17,10 @@ AROUND = ((0, 1), (-1, 1), (-1, 0), (-1, -1), (0, -1), (1, -1), (1, 0), (1, 1)) 
 STRAIGHT = math.cos(math.radians(60))  # two lines that meet go on as one if they turn by less
 RIDGE = 0.65  # a line ends where it is so thick at least, compared with what is near it; what is thinner is its edge
 SPUR = 0.5  # a side of a line, shorter than so many times half its pen, is its edge
-TIP = 3.0  # where two lines meet at a sharp angle their ink is one before they meet, for so many times half a pen
+TIP = 1.2  # where two lines meet at a sharp angle their ink is one before they meet; so much longer may its tip be
 NEAR = 0.8  # junctions that are nearer than so many pens are one
+BRIDGE = 2.5  # and such between which two lines cross at a flat angle
+FORWARD = math.cos(math.radians(60))
 LAST = 0.3  # of an even number that meet, the last two go on as one unless they turn back
 
 End = tuple[int, int]  # of a piece: its number, and 0 for its start or -1 for its last point
@@ -44,6 +46,8 @@ def trace(distance: Float[np.ndarray, "y x"]) -> Trace:
     No ink gives no strokes. A stroke of one point is a dot.
     """
     distance = np.pad(distance.astype(np.float32), 1, constant_values=-1)
+    beside = ndimage.minimum_filter(distance, footprint=[[0, 1, 0], [1, 0, 1], [0, 1, 0]])
+    distance = np.where(beside > 0, np.maximum(distance, 0.01), distance)  # a hole of one pixel is noise
     thin = thinned(distance)
     pieces = _pieces(thin)
     if not pieces:
@@ -163,7 +167,7 @@ def _on_the_ridge(pieces: list[np.ndarray], distance: np.ndarray) -> list[np.nda
     """The pieces moved sideways to where the field is highest, and smoothed by half a pixel."""
     placed = [piece.astype(np.float64) for piece in pieces]
     for _ in range(2):
-        placed = [_smooth(piece) for piece in placed]
+        placed = [_smooth(line) for line in placed]
         points = np.concatenate(placed)
         along = np.concatenate([_direction(piece) for piece in placed])
         across = along[:, ::-1] * (-1, 1)
@@ -172,7 +176,11 @@ def _on_the_ridge(pieces: list[np.ndarray], distance: np.ndarray) -> list[np.nda
         # On both sides of a ridge the field falls by 1 a pixel, so half the difference is how far off it is.
         points = points + np.clip(rise / 2, -1, 1)[:, None] * across
         placed = np.split(points, np.cumsum([len(piece) for piece in placed])[:-1])
-    return [_smooth(piece) for piece in placed]
+    placed = [_smooth(piece) for piece in placed]
+    for piece, line in zip(pieces, placed, strict=True):
+        if len(piece) > 1 and np.array_equal(piece[0], piece[-1]):  # a ring stays closed
+            line[-1] = line[0]
+    return placed
 
 
 def _height(distance: np.ndarray, points: np.ndarray) -> np.ndarray:
@@ -211,7 +219,10 @@ class Meeting:
 def _joined(pieces: list[np.ndarray], placed: list[np.ndarray], distance: np.ndarray) -> list[np.ndarray]:
     """Pieces → strokes, (points, 2)."""
     meetings, inner, free = _meetings(pieces, distance)
-    lines = [_to_the_end(line, [end for end in ((i, 0), (i, -1)) if end in free], distance) for i, line in enumerate(placed)]
+    placed = [
+        _to_the_end(line, [end for end in ((i, 0), (i, -1)) if end in free], distance) for i, line in enumerate(placed)
+    ]
+    lines = list(placed)
     partner: dict[End, End] = {}
     corner: dict[End, np.ndarray] = {}
     for meeting in meetings:
@@ -238,7 +249,10 @@ def _meetings(pieces: list[np.ndarray], distance: np.ndarray) -> tuple[list[Meet
     inner = set()
     for number, piece in enumerate(pieces):
         one, other = tuple(piece[0].tolist()), tuple(piece[-1].tolist())
-        if one in group and other in group and len(piece) - 1 <= NEAR * sum(distance[y, x] for x, y in (one, other)):
+        if one not in group or other not in group:
+            continue
+        share = (len(piece) - 1) / sum(distance[y, x] for x, y in (one, other))
+        if share <= NEAR or (share <= BRIDGE and _bridges(number, at[one], at[other], pieces)):
             inner.add(number)
             both = group[one] | group[other]
             group |= dict.fromkeys(both, both)
@@ -249,6 +263,21 @@ def _meetings(pieces: list[np.ndarray], distance: np.ndarray) -> tuple[list[Meet
         radius = max(1.0, max(float(distance[y, x]) for x, y in members))
         meetings.append(Meeting(ends, middle, radius))
     return meetings, inner, free
+
+
+def _bridges(number: int, ends: list[End], others: list[End], pieces: list[np.ndarray]) -> bool:
+    """Whether a piece is what two lines share where they cross: at each of its ends two go on, forward."""
+    forward = (pieces[number][-1] - pieces[number][0]).astype(float)
+    outer = [end for end in (*ends, *others) if end[0] != number]
+    if len(ends) != 3 or len(others) != 3 or len(outer) != 4 or not forward.any():
+        return False
+    for at, (i, side) in enumerate(outer):
+        away = pieces[i] if side == 0 else pieces[i][::-1]
+        arm = away[min(len(away) - 1, 2 * len(pieces[number]) + 4)] - away[0]
+        sign = -1 if at < 2 else 1
+        if sign * (arm @ forward) <= FORWARD * np.linalg.norm(arm) * np.linalg.norm(forward):
+            return False
+    return True
 
 
 def _pairs(
@@ -262,7 +291,9 @@ def _pairs(
     if len(arms) == 3 and len(left) == 3:
         for end, length in short.items():
             one, other = (rest for rest in arms if rest != end)
-            if length <= TIP * meeting.radius + 1.5 and arms[one] @ arms[other] > 0:
+            cosine = float(arms[one] @ arms[other])
+            half = max(((1 - cosine) / 2) ** 0.5, 0.05)  # the sine of half the angle between them
+            if cosine > 0 and length <= TIP * meeting.radius / half + 1.5:
                 return [(one, other)], [end], placed[end[0]][-1 - end[1]]
     if not left:
         return [], [], None

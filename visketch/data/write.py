@@ -19,17 +19,17 @@ LARGEST = 255  # of a coordinate in QuickDraw's simplified form
 TOLERANCE = 1.0  # in the same unit: straight lines between fewer points stay so near
 
 
-def svg(drawings: Sequence[tuple[Strokes, float]], width: float, height: float, facts: dict) -> str:
+def svg(drawings: Sequence[tuple[Strokes, float]], width: int, height: int, facts: dict) -> str:
     """A page of drawings, a group each: their strokes in the page's unit, and the width of the pen. The paper is clear.
 
     A stroke is one open path of cubic curves with round caps and joins; a dot is a path of no length. `facts` (title,
     and how it was made) become the title and description, which viewers show and never draw.
     """
     groups = "\n".join(_group(strokes, pen) for strokes, pen in drawings)
-    size = f'width="{_number(width)}" height="{_number(height)}"'
+    size = f'width="{width}" height="{height}"'
     title = f"  <title>{escape(str(facts['class']))}</title>\n" if "class" in facts else ""
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_number(width)} {_number(height)}" {size}>\n'
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" {size}>\n'
         f"{title}  <desc>{escape(json.dumps(facts, default=str))}</desc>\n{groups}\n</svg>\n"
     )
 
@@ -41,11 +41,17 @@ def _group(strokes: Strokes, pen: float) -> str:
 
 
 def _path(stroke: np.ndarray, pen: float) -> str:
-    start = f"M{_number(stroke[0, 0])} {_number(stroke[0, 1])}"
+    start = f"M{_number(float(stroke[0, 0]))} {_number(float(stroke[0, 1]))}"
     curves = bezier(stroke, pen)
     if not len(curves):
         return f"{start}h0"
-    return start + "".join("C" + " ".join(_number(value) for value in curve[1:].ravel()) for curve in curves)
+    return start + "".join(map(_segment, curves))
+
+
+def _segment(curve: np.ndarray) -> str:
+    straight = np.allclose(curve[1:3], curve[:1] + (curve[3:] - curve[:1]) * [[1 / 3], [2 / 3]], atol=1e-3)
+    points = curve[3:] if straight else curve[1:]
+    return ("L" if straight else "C") + " ".join(_number(value) for value in points.ravel().tolist())
 
 
 def _number(value: float) -> str:
