@@ -78,7 +78,7 @@ class SheetOfStrokes:
 
     def add(self, number: int, canvas: "Tensor", clamp: float) -> None:
         row, column = divmod(number, self.columns)
-        x, y = (place * (self.side + self.gap) + self.gap for place in (column, row))
+        x, y = (float(place * (self.side + self.gap) + self.gap) for place in (column, row))
         self.drawings.append(trace(canvas, clamp, self.side).moved(x, y))
 
     def write(self, path: Path, facts: dict) -> None:

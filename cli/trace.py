@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from visketch.strokes import Sketch
     from visketch.tracing import Trace
 
-PAGE = 256  # the side of a page for strokes, which do not say theirs
+PAGE = 256.0  # the side of a page for strokes, which do not say theirs
 PEN = 4.0  # and their pen
 
 Row = dict[str, Any]
@@ -111,7 +111,7 @@ def strokes_of(sketch: "Sketch") -> tuple["Trace", int, int]:
         high, wide = sketch.pixels.shape
         return tracing.trace(tracing.from_pixels(sketch.pixels)), wide, high
     lines = strokes.fit(sketch.lines(), margin=PEN / PAGE)
-    return tracing.Trace(lines, PEN / PAGE).scaled(PAGE), PAGE, PAGE
+    return tracing.Trace(lines, PEN / PAGE).scaled(PAGE), int(PAGE), int(PAGE)
 
 
 def free(name: str, taken: set[str]) -> str:
