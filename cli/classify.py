@@ -3,8 +3,9 @@
 import re
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -25,11 +26,12 @@ Row = dict[str, Any]
 
 def classify(
     paths: Annotated[
-        list[str],
+        list[str] | None,
         typer.Argument(
-            metavar="PATH...", help="Pictures, drawings, folders or globs; - reads one from standard input."
+            metavar="[PATH...]", show_default=False, help="Pictures, drawings, folders or globs; - reads one from standard input."
         ),
-    ],
+    ] = None,
+    source: options.From = None,
     top: Annotated[int, typer.Option(min=1, help="How many classes to name, the likeliest first.")] = 5,
     checkpoint: options.Checkpoint = None,
     device: options.Device = "auto",
@@ -37,7 +39,7 @@ def classify(
 ) -> None:
     """Say what drawings show.
 
-    Takes PNG, JPEG or WebP (a photo of paper too), SVG, QuickDraw's ndjson, bin and npy, and sketch-rnn's npz. A file
+    Takes PNG, JPEG, WebP and their like (a photo of paper or of a board too; every page of a TIFF), SVG, QuickDraw's ndjson, bin and npy, and sketch-rnn's npz. A file
     of many drawings gets one answer for each. What cannot be read is named and the rest is answered; then the exit
     code is 1.
 
@@ -47,7 +49,10 @@ def classify(
       visketch classify photos/ 'scans/*.jpg' --top 1
       visketch classify cat.ndjson --json
       cat drawing.svg | visketch classify -
+      find scans -name '*.tif' | visketch classify --from -
     """
+    wanted = options.listed(paths, source)
+    first = list(islice(wanted, 1))  # so that a list that is not there is said before the model is loaded
     model = options.load(checkpoint, device)
     options.load_parts(model, "encoder", "classifier")
     failed = seen = 0
@@ -56,7 +61,7 @@ def classify(
     bar = console.progress(SpinnerColumn(), TextColumn("{task.completed:,} drawings"), beside_results=True)
     with bar, console.JsonList() if as_json else nullcontext(show) as answer:
         task = bar.add_task("drawings", total=None)
-        for row in rows(model, paths, top):
+        for row in rows(model, chain(first, wanted), top):
             seen += 1
             bar.advance(task)
             if "error" in row:
@@ -71,7 +76,7 @@ def classify(
         raise typer.Exit(console.FAILED)
 
 
-def rows(model: "ViSketch", paths: list[str], top: int) -> Iterator[Row]:
+def rows(model: "ViSketch", paths: Iterable[str], top: int) -> Iterator[Row]:
     """A row for every drawing, in the order of the paths: {"path", "predictions"} or {"path", "error"}."""
     waiting: list[tuple[str, Sketch | str]] = []
     drawn = 0
@@ -106,7 +111,7 @@ def look(model: "ViSketch", sketches: list["Sketch"], top: int) -> list[list[Row
     return [[{"label": guess.label, "probability": round(guess.probability, 6)} for guess in row] for row in found]
 
 
-def drawings(paths: list[str]) -> Iterator[tuple[str, "Sketch | str"]]:
+def drawings(paths: Iterable[str]) -> Iterator[tuple[str, "Sketch | str"]]:
     """Every drawing of every path with the name to show, or why there is none. `cat.ndjson#3` is the third line's."""
     from visketch.data.read import expand
 

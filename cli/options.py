@@ -1,7 +1,9 @@
 """What several verbs ask for in the same words, and what becomes of the answers."""
 
 import re
+import sys
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -61,10 +63,28 @@ Guidance = Annotated[
 ]
 Seed = Annotated[int, typer.Option("--seed", min=0, max=2**32 - 1, help="The same seed gives the same result.")]
 
+From = Annotated[
+    str | None,
+    typer.Option("--from", metavar="FILE|-", help="A list of more paths, one a line; - reads it from standard input."),
+]
 Format = Annotated[
     Literal["png", "svg", "ndjson"] | None,
     typer.Option("--format", metavar="png|svg|ndjson", help="What a folder is filled with; by default png."),
 ]
+
+
+def listed(paths: list[str] | None, source: str | None) -> Iterator[str]:
+    """The paths of the command line, then those of the list, as they come. Raises UsageError if there are neither."""
+    if not paths and source is None:
+        raise UsageError("name a drawing, or a list of them with --from")
+    yield from paths or ()
+    if source is None:
+        return
+    try:
+        with sys.stdin if source == "-" else open(source, errors="surrogateescape") as lines:
+            yield from (line.rstrip("\r\n") for line in lines if line.strip())
+    except OSError as error:
+        raise VisketchError(f"{source}: cannot be read, {error.strerror}") from error
 
 
 def resolve(device: str) -> str:

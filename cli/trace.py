@@ -1,7 +1,7 @@
 """`visketch trace`: a picture's lines as strokes."""
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -27,11 +27,12 @@ Row = dict[str, Any]
 
 def trace(
     paths: Annotated[
-        list[str],
+        list[str] | None,
         typer.Argument(
-            metavar="PATH...", help="Pictures, drawings, folders or globs; - reads one from standard input."
+            metavar="[PATH...]", show_default=False, help="Pictures, drawings, folders or globs; - reads one from standard input."
         ),
-    ],
+    ] = None,
+    source: options.From = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -52,14 +53,16 @@ def trace(
       visketch trace scans/ --out strokes/
       visketch trace 'cats/*.png' --out cats.ndjson
     """
-    if out is None and (len(paths) > 1 or Path(paths[0]).is_dir()):
+    wanted = options.listed(paths, source)
+    first = next(wanted, "")
+    if out is None and (source or len(paths or ()) > 1 or Path(first).is_dir()):
         raise UsageError("many drawings: name a folder or a .ndjson file with --out")
-    usual = Path(f"{'drawing' if paths[0] == '-' else Path(paths[0]).stem}.svg")
+    usual = Path(f"{'drawing' if first == '-' else Path(first).stem}.svg")
     check_out(out or usual, STROKES)
     with place(out, usual) as chosen, console.progress(beside_results=True) as bar:
         task = bar.add_task("drawings", total=None)
         rows = []
-        for row in write(paths, chosen):
+        for row in write(itertools.chain([first], wanted), chosen):
             rows.append(row)
             bar.advance(task)
             if "error" in row:
@@ -75,7 +78,7 @@ def trace(
         raise typer.Exit(console.FAILED)
 
 
-def write(paths: list[str], out: Path) -> Iterator[Row]:
+def write(paths: Iterable[str], out: Path) -> Iterator[Row]:
     """Trace every drawing and write it; yields {"path", "out", "strokes", "points", "pen"} or {"path", "error"}."""
     taken: set[str] = set()
     with Lines(out) if out.suffix.lower() == ".ndjson" else nullcontext() as lines:

@@ -27,6 +27,8 @@ FLOORS = {
     "visketch.configs": 0,
     "visketch.strokes": 1,
     "visketch.sdf": 1,
+    "visketch.tracing": 1,
+    "visketch.curves": 1,
     "visketch.quadtree": 1,
     "visketch.metrics": 1,
     "visketch.data": 2,
@@ -57,6 +59,7 @@ DOORS = {
     "peft": "visketch.language",
     "typer": "visketch.cli",
     "rich": "visketch.cli",
+    "pillow_heif": "visketch.data.image",
     "matplotlib": "visketch.cli.evaluate.chart",
     "torchvision": "nobody: it breaks diffusers when its build does not match torch's",
 }

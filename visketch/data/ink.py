@@ -1,7 +1,7 @@
 """Colours of a picture → which pixels are ink, whatever the paper, the light and the pen.
 
 Ink is what differs from the paper around it. So the paper is estimated first, everywhere and in every colour: what
-remains when dark things narrower than a window are closed over. Then shadows, coloured pens and boards are all alike.
+most of a window wider than any pen shows. Then shadows, coloured pens and boards are all alike.
 """
 
 from dataclasses import dataclass
@@ -12,6 +12,7 @@ from scipy import ndimage
 
 CONTRAST = 24  # levels of 255 between ink and paper, below which there is only paper
 WINDOW = 1 / 9  # of the side: no pen is so wide
+PAPER = 0.7  # of the window's pixels are darker than the paper, at most
 DARKEST = 0.3  # of the brightest paper: darker is no shadow but ink
 SHEET = 0.15  # of the picture, at least, is a sheet of paper that lies on something darker
 RULED = 3  # lines right across the page, at least, are the paper's and not the drawing's
@@ -82,15 +83,17 @@ def _is_inverted(grey: Float[np.ndarray, "y x"]) -> bool:
 
 def _contrast(levels: Float[np.ndarray, "y x c"]) -> Float[np.ndarray, "y x"]:
     """By how much of the paper's light, in 0..255, each pixel is darker, in the colour in which it is most."""
+    from skimage.filters import rank
+
     side = max(levels.shape[:2])
     window = max(15, round(side * WINDOW)) | 1
     step = max(1, side // 256)  # the paper is smooth: a quarter of the pixels tells as much
     found = np.zeros(levels.shape[:2], np.float32)
     for channel in np.moveaxis(levels, 2, 0):
         small = ndimage.uniform_filter(channel, step)[::step, ::step] if step > 1 else channel
-        size = (max(3, window // step),) * 2
-        # Opened after it is closed: ink may be brighter than the paper in one colour and darker in another.
-        small = ndimage.grey_opening(ndimage.grey_closing(small, size, mode="nearest"), size, mode="nearest")
+        # Not the highest: ink may be brighter than the paper in one colour and darker in another.
+        small = rank.percentile(small.astype(np.uint8), np.ones((max(3, window // step),) * 2, bool), p0=PAPER)
+        small = small.astype(np.float32)
         small = ndimage.gaussian_filter(small, max(1.0, window / step / 4), mode="nearest")
         paper = np.maximum(small, DARKEST * float(small.max()))
         if step > 1:
