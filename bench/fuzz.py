@@ -37,34 +37,38 @@ SECONDS, BYTES = 5, 1 << 30  # for one input
 FIRST = 50  # drawings of one input are looked at
 EXAMPLES = Path(__file__).parents[1] / "docs/examples"
 HOSTILE = [
-    *(b"", b"\0", b"\xff" * 8, b"9" * 400, b"-1", b"1e999", b"NaN", b"null", b"[" * 3000, b"{}", b'"', b"\n", b"\xef\xbb\xbf"),
-    *(b"<g>" * 400, b'<use href="#a"/>', b'<!ENTITY a "b">', b'<!DOCTYPE svg SYSTEM "file:///etc/passwd">', b"<script>x()</script>"),
-    *(b'<image href="http://localhost:9/x.png"/>', b'transform="scale(1e308)"', b'd="M0 0' + b"l1 1" * 5000 + b'"', b"]]>", b"&a;"),
-    *(b'xlink:href="../../../etc/passwd"', b'<style>@import url("file:///etc/passwd");</style>', b'd="M0 0A1 1 0 0 1 nan inf"'),
+    *(b"", b"\0", b"\xff" * 8, b"9" * 400, b"-1", b"1e999", b"NaN", b"null", b"[" * 3000, b"{}", b'"', b"\n"),
+    *(b"\xef\xbb\xbf", b"]]>", b"&a;", b"<g>" * 400, b'<use href="#a"/>', b"<script>x()</script>"),
+    *(b'<!ENTITY a "b">', b'<!DOCTYPE svg SYSTEM "file:///etc/passwd">', b'xlink:href="../../../etc/passwd"'),
+    *(b'<image href="http://localhost:9/x.png"/>', b'<style>@import url("file:///etc/passwd");</style>'),
+    *(b'transform="scale(1e308)"', b'd="M0 0' + b"l1 1" * 5000 + b'"', b'd="M0 0A1 1 0 0 1 nan inf"'),
     *(struct.pack("<I", value) for value in (0, 1, 0x7FFFFFFF, 0xFFFFFFFF)),
     *(struct.pack(">I", value) for value in (1, 30_000, 0x7FFFFFFF)),
-]  # fmt: skip
+]
+SHAPES = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9" stroke="red">
+<defs><path id="a" d="M0 0C1 2 3 4 5 6A2 3 4 0 1 7 8Z"/></defs>
+<g transform="rotate(9) scale(2)"><use href="#a" x="5"/><rect x="1%" width="9mm" height="9" rx="2"/>
+<polyline points="1,2 3,4 5,9"/><ellipse rx="3" ry="9"/></g></svg>"""
 
 
 def seeds() -> dict[str, bytes]:
     """Small whole files of every format, by name."""
     lines = [np.array([[3, 4], [60, 9], [50, 60], [8, 40]], np.float32), np.array([[20, 20], [25, 30]], np.float32)]
     found = {"house.svg": (EXAMPLES / "house.svg").read_bytes(), "cat.svg": (EXAMPLES / "cat.svg").read_bytes()}
-    body = '<defs><path id="a" d="M0 0C1 2 3 4 5 6A2 3 4 0 1 7 8Z"/></defs><g transform="rotate(9) scale(2)"><use href="#a" x="5"/>'
-    body += '<rect x="1%" width="9mm" height="9" rx="2"/><polyline points="1,2 3,4 5,9"/><ellipse rx="3" ry="9"/></g>'
-    found["shapes.svg"] = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9" stroke="red">{body}</svg>'.encode()
+    found["shapes.svg"] = SHAPES.encode()
     found["cat.ndjson"] = (write.ndjson(lines, "cat") * 3).encode()
     raw = {"word": "owl", "drawing": [[[1.5, 2.5, 3], [4, 5, 6], [0, 10, 20]]]}
     found["raw.ndjson"] = (json.dumps(raw) + "\n").encode() * 2
     stroke = struct.pack("<H", 3) + bytes([1, 2, 3, 4, 5, 6])
     found["cat.bin"] = (struct.pack("<Q2sbIH", 7, b"GB", 1, 0, 2) + stroke * 2) * 3
-    for name, make in {
-        "cat.npy": lambda file: np.save(file, np.random.default_rng(0).integers(0, 256, (3, 784), np.uint8)),
-        "cat.npz": lambda file: np.savez_compressed(file, train=np.array([np.ones((4, 3), np.int16), np.ones((2, 3), np.int16)], object)),
-    }.items():  # fmt: skip
-        file = io.BytesIO()
-        make(file)
-        found[name] = file.getvalue()
+    bitmaps = np.random.default_rng(0).integers(0, 256, (3, 784), np.uint8)
+    drawings = np.array([np.ones((4, 3), np.int16), np.ones((2, 3), np.int16)], object)
+    file = io.BytesIO()
+    np.save(file, bitmaps)
+    found["cat.npy"] = file.getvalue()
+    file = io.BytesIO()
+    np.savez_compressed(file, train=drawings)
+    found["cat.npz"] = file.getvalue()
     pixels = np.full((40, 48), 230, np.uint8)
     pixels[8:10, 5:40] = pixels[8:30, 20:22] = 30
     grey = Image.fromarray(pixels)
@@ -217,7 +221,9 @@ def main() -> None:
     failures = {key: count for key, count in counts.items() if key[1] not in ("read", "refused")}
     for kind in sorted({kind for kind, _ in counts}):
         print(f"{kind:8} " + ", ".join(f"{count:,} {what}" for (of, what), count in counts.most_common() if of == kind))
-    print(f"{counts.total():,} inputs, {sum(failures.values())} failures; the slowest {slowest:.2f} s, peak {peak:.0f} MiB")
+    print(
+        f"{counts.total():,} inputs, {sum(failures.values())} failures; the slowest {slowest:.2f} s, peak {peak:.0f} MiB"
+    )
     sys.exit(bool(failures))
 
 

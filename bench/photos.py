@@ -1,6 +1,7 @@
 """What is lost when a drawing comes as a photo: recognition of test drawings as drawn, and read from made-up pictures.
 
-    python bench/photos.py --data packed.arrow [--limit 200] [--checkpoint FOLDER] [--only NAME ...] [--save FOLDER] [--json]
+    python bench/photos.py --data packed.arrow [--limit 200] [--checkpoint FOLDER] [--only NAME ...] [--save FOLDER]
+                           [--json]
 
 The pictures are drawn with Pillow, one thing wrong with each, and go through files as a user's do. "ink" is the F1 of
 the ink found, within 2 pixels, where the picture has the size of the drawing.
@@ -99,7 +100,9 @@ def board(ink: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     wiped = ndimage.gaussian_filter(rng.normal(size=ink.shape), 40) * 400
     tooth = np.clip(0.7 + 0.6 * ndimage.gaussian_filter(rng.normal(size=ink.shape), 1), 0, 1)
     page = np.array([45, 62, 52.0]) + wiped[..., None]
-    return grain((page + (ink * tooth)[..., None] * (np.array([225, 225, 215.0]) - page)) * light(ink.shape, rng, 0.4), rng)
+    return grain(
+        (page + (ink * tooth)[..., None] * (np.array([225, 225, 215.0]) - page)) * light(ink.shape, rng, 0.4), rng
+    )
 
 
 def table(ink: np.ndarray, rng: np.random.Generator) -> np.ndarray:

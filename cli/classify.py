@@ -28,7 +28,9 @@ def classify(
     paths: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[PATH...]", show_default=False, help="Pictures, drawings, folders or globs; - reads one from standard input."
+            metavar="[PATH...]",
+            show_default=False,
+            help="Pictures, drawings, folders or globs; - reads one from standard input.",
         ),
     ] = None,
     source: options.From = None,
@@ -39,9 +41,9 @@ def classify(
 ) -> None:
     """Say what drawings show.
 
-    Takes PNG, JPEG, WebP and their like (a photo of paper or of a board too; every page of a TIFF), SVG, QuickDraw's ndjson, bin and npy, and sketch-rnn's npz. A file
-    of many drawings gets one answer for each. What cannot be read is named and the rest is answered; then the exit
-    code is 1.
+    Takes PNG, JPEG, WebP, TIFF and GIF (photos of paper or of a board too), SVG, QuickDraw's ndjson, bin and npy, and
+    sketch-rnn's npz. A file of many drawings gets one answer for each. What cannot be read is named and the rest is
+    answered; then the exit code is 1.
 
     \b
     Examples:

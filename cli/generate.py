@@ -113,7 +113,14 @@ def generate(
 
 
 def write(
-    model: "ViSketch", classes: list[str], n: int, seed: int, out: Path, side: int, settings: dict[str, Any], suffix: str
+    model: "ViSketch",
+    classes: list[str],
+    n: int,
+    seed: int,
+    out: Path,
+    side: int,
+    settings: dict[str, Any],
+    suffix: str,
 ) -> dict[str, Any]:
     """Draw, and write what is drawn as it comes; returns what to say about it. Raises VisketchError."""
     stems = {label: stem(label) for label in classes}

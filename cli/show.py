@@ -29,8 +29,8 @@ def show(
 ) -> None:
     """Show how the model sees a drawing.
 
-    Says what was understood of the file, and writes a picture: the drawing with its quadtree, what one leaf is shown of its surroundings, and the codes that the
-    drawing becomes.
+    Says what was understood of the file, and writes a picture: the drawing with its quadtree, what one leaf is shown of
+    its surroundings, and the codes that the drawing becomes.
 
     \b
     Examples:

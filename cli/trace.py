@@ -29,7 +29,9 @@ def trace(
     paths: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[PATH...]", show_default=False, help="Pictures, drawings, folders or globs; - reads one from standard input."
+            metavar="[PATH...]",
+            show_default=False,
+            help="Pictures, drawings, folders or globs; - reads one from standard input.",
         ),
     ] = None,
     source: options.From = None,

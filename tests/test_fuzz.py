@@ -1,4 +1,4 @@
-"""Whatever bytes come in: sketches that can be drawn, or errors of one line. `bench/fuzz.py` does the same for longer."""
+"""Whatever bytes come in: sketches that can be drawn, or errors of one line. `bench/fuzz.py` runs for longer."""
 
 import sys
 from pathlib import Path
@@ -79,7 +79,9 @@ def test_any_json_for_a_drawing(drawing: object, tmp_path: Path) -> None:
 
 
 @quick
-@given(seed=st.integers(0, 2**32 - 1), high=st.integers(1, 40), wide=st.integers(1, 40), channels=st.sampled_from([1, 3]))
+@given(
+    seed=st.integers(0, 2**32 - 1), high=st.integers(1, 40), wide=st.integers(1, 40), channels=st.sampled_from([1, 3])
+)
 def test_any_colours(seed: int, high: int, wide: int, channels: int) -> None:
     rng = np.random.default_rng(seed)
     colours = rng.integers(0, rng.integers(2, 257), (high, wide, channels)).astype(np.uint8)
@@ -120,5 +122,5 @@ class TestHostileSvg:
     @pytest.mark.parametrize("text", ["<svg>" + "<g/>" * 150_000 + "</svg>", "<svg>" + "<g>" * 100_000, "<g/>" * 10**6])
     def test_a_million_nodes(self, text: str, tmp_path: Path) -> None:
         (tmp_path / "a.svg").write_text(text)
-        with pytest.raises(VisketchError, match="simplify|not whole"):
+        with pytest.raises(VisketchError, match=r"simplify|not whole"):
             list(read(tmp_path / "a.svg"))

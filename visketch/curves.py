@@ -1,5 +1,7 @@
 """Strokes → few smooth curves, as drawing programs want them, or few straight lines, as *Quick, Draw!* has them."""
 
+from itertools import pairwise
+
 import numpy as np
 from jaxtyping import Float
 from scipy import interpolate
@@ -25,7 +27,7 @@ def bezier(stroke: Float[np.ndarray, "n 2"], pen: float) -> Float[np.ndarray, "m
     if len(line) < 2:
         return np.zeros((0, 4, 2))
     cuts = [0, *_corners(line), len(line) - 1]
-    return np.concatenate([_fitted(line[a : b + 1], TOLERANCE * pen) for a, b in zip(cuts[:-1], cuts[1:], strict=True)])
+    return np.concatenate([_fitted(line[a : b + 1], TOLERANCE * pen) for a, b in pairwise(cuts)])
 
 
 def _resampled(stroke: np.ndarray, spacing: float) -> np.ndarray:

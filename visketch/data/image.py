@@ -86,7 +86,7 @@ def understand(picture: Image.Image) -> tuple[np.ndarray, dict[str, Any]]:
 
 
 def _colours(picture: Image.Image) -> tuple[np.ndarray, bool]:
-    """A picture → colours (rows, columns, 1 or 3) uint8, upright, at most SIDE wide and high; and if it was transparent.
+    """A picture → colours (rows, columns, 1 or 3) uint8, upright, at most SIDE wide and high; whether it was clear.
 
     What is transparent becomes paper: white, or black if what is not transparent is light.
     """

@@ -59,7 +59,7 @@ def _sheet(grey: Float[np.ndarray, "y x"]) -> Bool[np.ndarray, "y x"] | None:
     border = np.concatenate([bright[0], bright[-1], bright[:, 0], bright[:, -1]])
     if border.mean() > 0.2 or bright.mean() < SHEET / 2:
         return None
-    parts, count = ndimage.label(bright)
+    parts, _ = ndimage.label(bright)
     largest = parts == 1 + int(np.argmax(np.bincount(parts.ravel())[1:]))
     whole = ndimage.binary_fill_holes(largest)
     rows, columns = np.flatnonzero(whole.any(axis=1)), np.flatnonzero(whole.any(axis=0))
@@ -122,8 +122,7 @@ def _without_rules(
     removed, count = np.zeros_like(pixels), 0
     for axis in (0, 1):
         length = max(8, pixels.shape[1 - axis] // 8)
-        wide = ndimage.maximum_filter1d(pixels, 5, axis=axis)
-        lines = ndimage.maximum_filter1d(ndimage.minimum_filter1d(wide, length, axis=1 - axis), length, axis=1 - axis)
+        lines = _opened(ndimage.maximum_filter1d(pixels, 5, axis=axis), length, 1 - axis)
         parts, _ = ndimage.label(lines)
         boxes = ndimage.find_objects(parts)
         across = [
@@ -137,10 +136,17 @@ def _without_rules(
         here = pixels & np.isin(parts, across)
         faint = contrast < 1.4 * float(np.median(contrast[here]))
         thick = max(1, round(here.sum() / (len(across) * pixels.shape[1 - axis])))
-        tall = ndimage.maximum_filter1d(ndimage.minimum_filter1d(pixels, 2 * thick + 3, axis=axis), 2 * thick + 3, axis=axis)
+        tall = ndimage.maximum_filter1d(
+            ndimage.minimum_filter1d(pixels, 2 * thick + 3, axis=axis), 2 * thick + 3, axis=axis
+        )
         removed |= here & faint & ~tall
         count += len(across)
     return pixels & ~removed, count
+
+
+def _opened(pixels: Bool[np.ndarray, "y x"], length: int, axis: int) -> Bool[np.ndarray, "y x"]:
+    """What of the ink runs on for so long in one direction."""
+    return ndimage.maximum_filter1d(ndimage.minimum_filter1d(pixels, length, axis=axis), length, axis=axis)
 
 
 def _without_dust(pixels: Bool[np.ndarray, "y x"]) -> tuple[Bool[np.ndarray, "y x"], int, float]:
