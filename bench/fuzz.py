@@ -221,9 +221,8 @@ def main() -> None:
     failures = {key: count for key, count in counts.items() if key[1] not in ("read", "refused")}
     for kind in sorted({kind for kind, _ in counts}):
         print(f"{kind:8} " + ", ".join(f"{count:,} {what}" for (of, what), count in counts.most_common() if of == kind))
-    print(
-        f"{counts.total():,} inputs, {sum(failures.values())} failures; the slowest {slowest:.2f} s, peak {peak:.0f} MiB"
-    )
+    failed = sum(failures.values())
+    print(f"{counts.total():,} inputs, {failed} failures; the slowest {slowest:.2f} s, peak {peak:.0f} MiB")
     sys.exit(bool(failures))
 
 

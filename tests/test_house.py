@@ -27,6 +27,8 @@ FLOORS = {
     "visketch.configs": 0,
     "visketch.strokes": 1,
     "visketch.sdf": 1,
+    "visketch.thinning": 1,
+    "visketch.joining": 1,
     "visketch.tracing": 1,
     "visketch.curves": 1,
     "visketch.quadtree": 1,
