@@ -1,8 +1,6 @@
 """`visketch classify`: what drawings show."""
 
-import sys
-import tempfile
-from collections.abc import Callable, Container, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
@@ -12,7 +10,7 @@ import typer
 
 from visketch.errors import UsageError
 
-from . import console, options
+from . import console, inputs, options
 from .explain import explained, tell
 from .pictures import parse_out
 from .results import Progress, Results, Row
@@ -28,11 +26,14 @@ SHOWN = 10  # errors that go to a file are named on the terminal as well up to s
 
 def classify(
     paths: Annotated[
-        list[str],
+        list[str] | None,
         typer.Argument(
-            metavar="PATH...", help="Pictures, drawings, folders or globs; - reads one from standard input."
+            metavar="[PATH...]",
+            show_default=False,
+            help="Pictures, drawings, folders or globs; - reads one from standard input.",
         ),
-    ],
+    ] = None,
+    source: options.From = None,
     top: Annotated[int, typer.Option(min=1, help="How many classes to name, the likeliest first.")] = 5,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Write the answers to this .ndjson or .csv file, as they come.")
@@ -51,9 +52,9 @@ def classify(
 ) -> None:
     """Say what drawings show.
 
-    Takes PNG, JPEG or WebP (a photo of paper too), SVG, QuickDraw's ndjson, bin and npy, and sketch-rnn's npz. A file
-    of many drawings gets one answer for each. What cannot be read is named and the rest is answered; then the exit
-    code is 1.
+    Takes PNG, JPEG, WebP, TIFF and GIF (photos of paper or of a board too), SVG, QuickDraw's ndjson, bin and npy, and
+    sketch-rnn's npz. A file of many drawings gets one answer for each. What cannot be read is named and the rest is
+    answered; then the exit code is 1.
 
     \b
     Examples:
@@ -61,30 +62,32 @@ def classify(
       visketch classify photos/ 'scans/*.jpg' --top 1
       visketch classify cat.ndjson --json
       cat drawing.svg | visketch classify -
+      find scans -name '*.tif' | visketch classify --from -
       visketch classify scans/ --top 1 --out answers.csv
       visketch classify scans/ --top 1 --out answers.csv --skip-done
       visketch classify drawing.png --explain why.png
     """
     if skip_done and out is None:
         raise UsageError("--skip-done: name the file to go on with by --out")
+    wanted = inputs.listed(paths, source)
     model = options.load(checkpoint, device)
     options.load_parts(model, "encoder", "classifier")
     answering: Answering = partial(rows, model, top=top, workers=workers)
     if explain:
         answering = partial(explained, model, top=top, out=explain)
     if out is None:
-        failed, seen = print_answers(answering, paths, as_json)
+        failed, seen = print_answers(answering, wanted, as_json)
     else:
-        failed, seen = write_answers(answering, paths, min(top, len(model.labels)), out, skip_done, as_json)
+        failed, seen = write_answers(answering, wanted, min(top, len(model.labels)), out, skip_done, as_json)
     if failed:
         if seen > 1:
             console.note(f"{failed:,} of {seen:,} could not be read")
         raise typer.Exit(console.FAILED)
 
 
-def print_answers(answering: Answering, paths: list[str], as_json: bool) -> tuple[int, int]:
+def print_answers(answering: Answering, paths: Iterable[str], as_json: bool) -> tuple[int, int]:
     """Answers on stdout as they come; returns how many drawings failed, and of how many."""
-    items, total = everything(paths)
+    items, total = inputs.everything(paths)
     failed = seen = 0
     with Progress(total, 0, tell=False) as bar, console.JsonList() if as_json else nullcontext(show) as answer:
         for row in answering(items):
@@ -100,11 +103,11 @@ def print_answers(answering: Answering, paths: list[str], as_json: bool) -> tupl
 
 
 def write_answers(
-    answering: Answering, paths: list[str], guesses: int, out: Path, skip_done: bool, as_json: bool
+    answering: Answering, paths: Iterable[str], guesses: int, out: Path, skip_done: bool, as_json: bool
 ) -> tuple[int, int]:
     """Answers in a file as they come; returns how many drawings in it failed, and of how many."""
     with Results(out, guesses, skip_done) as results:
-        items, total = everything(paths, results.done, out)
+        items, total = inputs.everything(paths, results.done, out)
         before, failed_before = len(results.done), results.failed
         with Progress(total, before, tell=True) as bar:
             try:
@@ -135,33 +138,6 @@ def rows(model: "ViSketch", items: Iterator["Item"], top: int, workers: int | No
 
     prepare = partial(batch.draw, model.config.sketch)
     return engine.local(items, prepare, batch.Recogniser(model, top), BATCH, workers)
-
-
-def everything(
-    paths: list[str], done: Container[str] = (), out: Path | None = None
-) -> tuple[Iterator["Item"], int | None]:
-    """Every drawing of every path but for those done; and how many there are, those done too, if the names tell.
-
-    `out`, where the answers go, may lie in a folder that is read, and is no drawing.
-    """
-    from visketch.batch import is_done
-    from visketch.data import named
-
-    found = [None if path == "-" else [item for item in named.found(path) if item != out] for path in paths]
-    single = all(some is not None and all(map(named.is_single, some)) for some in found)
-    total = sum(len(some or ()) for some in found) if single else None
-    items = (item for some in found for item in (standard_input() if some is None else named.opened(some)))
-    return (item for item in items if not is_done(item, done)), total
-
-
-def standard_input() -> Iterator["Item"]:
-    """What comes in at standard input, by way of a file, since a file is what readers read."""
-    from visketch.data.named import within
-
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder, "standard input")
-        file.write_bytes(sys.stdin.buffer.read())
-        yield from within(file, "-")
 
 
 def show(row: Row) -> None:

@@ -3,6 +3,7 @@
 import re
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -11,10 +12,21 @@ import typer
 from visketch.errors import UsageError
 
 from . import console, options
-from .pictures import check_out, parse_out, place
+from .pictures import (
+    Lines,
+    Sheet,
+    SheetOfStrokes,
+    check_out,
+    columns_for,
+    is_picture,
+    parse_out,
+    place,
+    trace,
+    write_sketch,
+)
 
 if TYPE_CHECKING:
-    import numpy as np
+    from torch import Tensor
 
     from visketch.model import Frame, ViSketch
 
@@ -40,9 +52,10 @@ def generate(
             "-o",
             parser=parse_out,
             metavar="PATH",
-            help="A folder for the sketches and a sheet of them, or a .png file.",
+            help="A folder for the sketches and a sheet of them, or a .png, .svg or .ndjson file.",
         ),
     ] = None,
+    kind: options.Format = None,
     size: Annotated[int | None, typer.Option(min=8, max=4096, help="Pixels; by default the model's canvas.")] = None,
     seed: options.Seed = 0,
     steps: Annotated[int | None, typer.Option(min=1, max=1000, help="Steps of the coarse stage.")] = None,
@@ -62,18 +75,22 @@ def generate(
     """Draw new sketches of a class.
 
     Without --out a sheet of them goes to ./<class>.png, or to the next free name. Sketch number i of a seed is the
-    same however many you ask for.
+    same however many you ask for. SVG has the centre lines, as a pen would draw them, with round ends; ndjson has the
+    same strokes as Quick, Draw!'s files have them, a line a sketch, those of a class in one file.
 
     \b
     Examples:
       visketch generate --class cat
       visketch generate --class cat --class dog -n 4 --out pets/
       visketch generate --class "alarm clock" -n 1 --size 512 --out clock.png --seed 7
+      visketch generate --class cat -n 1 --out cat.svg
+      visketch generate --class cat --class dog -n 100 --out pets/ --format ndjson
     """
     classes = list(dict.fromkeys(classes))
     name = stem(classes[0]) if len(classes) == 1 else "sketches"
-    usual = Path(f"{name}.png")
+    usual = Path(f"{name}.{kind or 'png'}")
     check_out(out or usual)
+    suffix = suffix_of(out or usual, kind)
     options.check_classes(checkpoint, classes)
     model = options.load(checkpoint, device)
     options.load_parts(model, *(("diffusion",) if coarse_only else ("diffusion", "encoder", "refiner", "vqvae")))
@@ -88,7 +105,7 @@ def generate(
         "coarse_only": coarse_only,
     }
     with place(out, usual) as chosen:
-        result = write(model, classes, n, seed, chosen, size or model.config.sketch.canvas, settings)
+        result = write(model, classes, n, seed, chosen, size or model.config.sketch.canvas, settings, suffix)
     if as_json:
         console.document(result)
     else:
@@ -96,47 +113,72 @@ def generate(
 
 
 def write(
-    model: "ViSketch", classes: list[str], n: int, seed: int, out: Path, side: int, settings: dict[str, Any]
+    model: "ViSketch",
+    classes: list[str],
+    n: int,
+    seed: int,
+    out: Path,
+    side: int,
+    settings: dict[str, Any],
+    suffix: str,
 ) -> dict[str, Any]:
     """Draw, and write what is drawn as it comes; returns what to say about it. Raises VisketchError."""
-    from .pictures import Sheet, columns_for, is_picture, write_png
-
     stems = {label: stem(label) for label in classes}
     if len(set(stems.values())) < len(stems):
         raise UsageError("two of these classes would get the same file names; draw them one after another")
-    total, picture, start = n * len(classes), is_picture(out), time.perf_counter()
-    sheet = Sheet(total, columns_for(len(classes), n), side)
+    start, clamp = time.perf_counter(), model.config.sketch.clamp
     facts = {"seed": seed, **settings, "size": side, "checkpoint": model.config.name}
-    sketches = []
-    for label, number, pixels in draw(model, classes, n, seed, side, settings):
-        path = None if picture else out / f"{stems[label]}-{number:04d}.png"
-        if picture and total == 1:
-            path = out
-        if path is not None:
-            write_png(path, pixels, facts | {"class": label, "seed": seed + number})
-        sheet.place(classes.index(label) * n + number, pixels)
-        sketches.append({"class": label, "seed": seed + number, "path": path})
-    on_sheet = out if picture else out / "sheet.png"
-    if on_sheet != sketches[0]["path"]:
-        write_png(on_sheet, sheet.pixels, facts | {"classes": classes, "n": n})
-    paths = [sketch["path"] for sketch in sketches if sketch["path"]] or [on_sheet]
-    seconds = round(time.perf_counter() - start, 3)
+    columns, sketches = columns_for(len(classes), n), []
+    sheet: Sheet | SheetOfStrokes | None = None
+    if not (is_picture(out) and (suffix == ".ndjson" or n * len(classes) == 1)):
+        sheet = (SheetOfStrokes if is_picture(out) and suffix == ".svg" else Sheet)(n * len(classes), columns, side)
+    with ExitStack() as files:
+        lines: dict[Path, Lines] = {}
+        for label, number, canvas in draw(model, classes, n, seed, settings):
+            about = facts | {"class": label, "seed": seed + number}
+            path = place_of(out, suffix, stems[label], number, alone=sheet is None)
+            if sheet:
+                sheet.add(classes.index(label) * n + number, canvas, clamp)
+            if suffix == ".ndjson" and path:
+                if path not in lines:
+                    lines[path] = files.enter_context(Lines(path))
+                lines[path].add(trace(canvas, clamp, side), label)
+            elif path:
+                write_sketch(path, canvas, clamp, side, about)
+            sketches.append({"class": label, "seed": seed + number, "path": path})
+    on_sheet = out if is_picture(out) else out / "sheet.png"
+    if sheet:
+        sheet.write(on_sheet, facts | {"classes": classes, "n": n})
     return {
-        "paths": paths,
+        "paths": list(dict.fromkeys(sketch["path"] for sketch in sketches if sketch["path"])) or [on_sheet],
         "sheet": on_sheet,
         **facts,
-        "seconds": seconds,
+        "seconds": round(time.perf_counter() - start, 3),
         "device": str(model.device),
         "sketches": sketches,
     }
 
 
-def draw(
-    model: "ViSketch", classes: list[str], n: int, seed: int, side: int, settings: dict[str, Any]
-) -> Iterator[tuple[str, int, "np.ndarray"]]:
-    """Every sketch as its class, its number and its grey levels (side side), in batches, with a bar."""
-    from .pictures import grey
+def suffix_of(out: Path, kind: str | None) -> str:
+    """What is written: what the name of a file says, else what --format does. Raises UsageError if they differ."""
+    if not is_picture(out):
+        return f".{kind or 'png'}"
+    if kind and out.suffix.lower() != f".{kind}":
+        raise UsageError(f"{out}: --format {kind} is for a folder, the name of a file says its own; leave one out")
+    return out.suffix.lower()
 
+
+def place_of(out: Path, suffix: str, name: str, number: int, alone: bool) -> Path | None:
+    """The file that a sketch goes to; None if it only goes on the sheet."""
+    if is_picture(out):
+        return out if alone else None
+    return out / (f"{name}.ndjson" if suffix == ".ndjson" else f"{name}-{number:04d}{suffix}")
+
+
+def draw(
+    model: "ViSketch", classes: list[str], n: int, seed: int, settings: dict[str, Any]
+) -> Iterator[tuple[str, int, "Tensor"]]:
+    """Every sketch as its class, its number and its field (h h), in batches, with a bar."""
     with console.progress() as bar:
         coarse, refine = bar.add_task("coarse"), bar.add_task("refine", visible=not settings["coarse_only"])
         tasks = {"coarse": coarse, "refine": refine}
@@ -151,8 +193,8 @@ def draw(
             bar.reset(refine, description=f"refine{many}")
             canvas = model.generate(labels, count, seed=seed + first, watch=watch, **settings)
             done += len(canvas)
-            for place, pixels in enumerate(grey(canvas, model.config.sketch.clamp, side)):
-                yield labels[place // count], first + place % count, pixels
+            for place, field in enumerate(canvas):
+                yield labels[place // count], first + place % count, field
 
 
 def batches(classes: list[str], n: int) -> Iterator[tuple[list[str], int, int]]:
@@ -178,7 +220,8 @@ def show(result: dict[str, Any], classes: list[str], n: int) -> None:
         console.say(
             f"{what}: {result['paths'][0]}" + (f" … {result['paths'][-1].name}" if len(result["paths"]) > 1 else "")
         )
-        console.say(f"all on one sheet: {sheet}")
+        if sheet not in result["paths"]:
+            console.say(f"all on one sheet: {sheet}")
     refined = (
         "coarse only"
         if result["coarse_only"]

@@ -23,9 +23,23 @@ from .info import info
 from .push import push
 from .search import search
 from .show import show
+from .trace import trace
 from .train import train
 
-ORDER = ("generate", "classify", "show", "index", "search", "data", "train", "evaluate", "export", "push", "info")
+ORDER = (
+    "generate",
+    "classify",
+    "trace",
+    "show",
+    "index",
+    "search",
+    "data",
+    "train",
+    "evaluate",
+    "export",
+    "push",
+    "info",
+)
 
 
 class Verbs(TyperGroup):
@@ -59,6 +73,7 @@ app = typer.Typer(
 )
 app.command()(generate)
 app.command()(classify)
+app.command()(trace)
 app.command()(show)
 app.command()(index)
 app.command()(search)

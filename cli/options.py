@@ -3,7 +3,7 @@
 import re
 import tomllib
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -69,6 +69,15 @@ Guidance = Annotated[
     float | None, typer.Option(min=0, max=20, help="How much the class counts; more is tidier and less varied.")
 ]
 Seed = Annotated[int, typer.Option("--seed", min=0, max=2**32 - 1, help="The same seed gives the same result.")]
+
+From = Annotated[
+    str | None,
+    typer.Option("--from", metavar="FILE|-", help="A list of more paths, one a line; - reads it from standard input."),
+]
+Format = Annotated[
+    Literal["png", "svg", "ndjson"] | None,
+    typer.Option("--format", metavar="png|svg|ndjson", help="What a folder is filled with; by default png."),
+]
 
 
 def resolve(device: str) -> str:

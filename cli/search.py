@@ -9,7 +9,7 @@ import typer
 
 from visketch.errors import UsageError, VisketchError
 
-from . import console, options
+from . import console, inputs, options
 from .pictures import check_out, grey, is_picture, parse_out, write_png
 
 if TYPE_CHECKING:
@@ -50,17 +50,15 @@ def search(
       visketch search sketch.png gallery/ -n 12 --out found.png
       visketch search cat.svg quickdraw.index --json
     """
-    from visketch.data.named import drawings
     from visketch.search.gallery import Gallery, is_index, usual
 
-    from .classify import everything
     from .index import bring_up_to_date, load
 
     if out and not is_picture(check_out(out)):
         raise UsageError(f"{out}: search writes one picture; name a .png file")
     if not gallery.exists():
         raise VisketchError(f"{gallery}: no such file or folder, check the name")
-    name, query = next(drawings(next(everything([sketch])[0])))
+    name, query = next(inputs.drawings([sketch]))
     if isinstance(query, str):
         raise VisketchError(f"{name}: {query}")
     model = load(checkpoint, device)

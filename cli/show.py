@@ -1,14 +1,17 @@
 """`visketch show`: how the model sees a drawing."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from visketch.errors import UsageError
 
 from . import console, options
-from .pictures import check_out, is_picture, parse_out, place, write_png
+from .pictures import PNG, check_out, is_picture, parse_out, place, write_png
+
+if TYPE_CHECKING:
+    from visketch.strokes import Sketch
 
 
 def show(
@@ -26,8 +29,8 @@ def show(
 ) -> None:
     """Show how the model sees a drawing.
 
-    Writes a picture: the drawing with its quadtree, what one leaf is shown of its surroundings, and the codes that the
-    drawing becomes.
+    Says what was understood of the file, and writes a picture: the drawing with its quadtree, what one leaf is shown of
+    its surroundings, and the codes that the drawing becomes.
 
     \b
     Examples:
@@ -39,7 +42,7 @@ def show(
     from .view import look, summary
 
     usual = Path(f"{path.stem}-seen.png")
-    if not is_picture(check_out(out or usual)):
+    if not is_picture(check_out(out or usual, PNG)):
         raise UsageError(f"{out}: show writes one picture; name a .png file")
     sketch = next(read(path))
     model = options.load(checkpoint, device)
@@ -50,17 +53,48 @@ def show(
         drawn = poster(seen, model.config.sketch, path.name)
         with place(out, usual) as chosen:
             write_png(chosen, drawn, {"of": path.name, "checkpoint": model.config.name})
-    facts = {"picture": chosen, **summary(seen)}
+    facts = {"picture": chosen, "read": understood(sketch), **summary(seen)}
     if as_json:
         console.document(facts)
     else:
         tell(path, facts)
 
 
+def understood(sketch: "Sketch") -> dict[str, Any]:
+    """What the reader made of the file."""
+    facts = dict(sketch.about)
+    if sketch.strokes is not None:
+        facts |= {"strokes": len(sketch.strokes), "points": sum(map(len, sketch.strokes))}
+    return facts if sketch.label is None else {**facts, "label": sketch.label}
+
+
+def in_words(read: dict[str, Any]) -> str:
+    """The same in a line: `JPEG, 4032 x 3024, turned 90 degrees, light ink on dark paper, pen 14 px`."""
+    words = [str(read.get("kind", "drawing"))]
+    if "width" in read:
+        words.append(f"{read['width']} x {read['height']}")
+    said = {
+        "turned": "turned {} degrees",
+        "mirrored": "mirrored",
+        "transparent": "transparent",
+        "inverted": "light ink on dark paper",
+        "sheet": "a sheet on something darker",
+        "rules": "{} lines of the paper left out",
+        "specks": "{} specks left out",
+        "pen": "pen {} px",
+        "timed": "with timing",
+        "strokes": "{} strokes",
+        "points": "{} points",
+        "label": "said to be {}",
+    }
+    return ", ".join([*words, *(text.format(read[key]) for key, text in said.items() if read.get(key))])
+
+
 def tell(path: Path, facts: dict[str, Any]) -> None:
     """The same for people."""
     leaf = facts["leaf"]
-    console.say(f"{path}: {facts['leaves']} leaves, {facts['inked_leaves']} of them inked")
+    console.say(f"{path}: {in_words(facts['read'])}")
+    console.say(f"{facts['leaves']} leaves, {facts['inked_leaves']} of them inked")
     console.table(["level", "leaves", "inked"], [list(row.values()) for row in facts["levels"]])
     none = f", {leaf['none']} of them beyond the border or too fine" if leaf["none"] else ""
     console.say(f"leaf {leaf['number']} (level {leaf['level']}) is shown {leaf['context']} tiles{none}")

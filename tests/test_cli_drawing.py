@@ -168,6 +168,8 @@ class TestGenerate:
             (("-c", "cat", "--device", "toaster"), "no device 'toaster'"),
             (("-c", "cat", "--device", "cuda:99"), "no device 'cuda:99'"),
             (("-c", "cat", "--out", "cat.jpg"), "PNG"),
+            (("-c", "cat", "--out", "cat.svg", "--format", "png"), "--format"),
+            (("-c", "cat", "--format", "jpg"), "--format"),
             (("-c", "cat", "--colour"), "--colour"),
         ],
     )

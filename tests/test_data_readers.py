@@ -12,8 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 
-from visketch.data import svg
-from visketch.data.image import ink
+from visketch.data import ink, svg
 from visketch.data.read import read
 from visketch.errors import VisketchError
 
@@ -345,7 +344,8 @@ def test_blank_paper(tmp_path, made):
 
 
 def test_the_grain_of_blank_paper_is_no_ink():
-    assert not ink(np.random.default_rng(0).normal(200, 3, (200, 200)).astype(np.uint8)).any()
+    grain = np.random.default_rng(0).normal(200, 3, (200, 200, 1)).astype(np.uint8)
+    assert not ink.find(grain).pixels.any()
 
 
 def test_copies_of_copies_by_two_names_are_counted(tmp_path: Path) -> None:

@@ -28,6 +28,10 @@ FLOORS = {
     "visketch.configs": 0,
     "visketch.strokes": 1,
     "visketch.sdf": 1,
+    "visketch.thinning": 1,
+    "visketch.joining": 1,
+    "visketch.tracing": 1,
+    "visketch.curves": 1,
     "visketch.quadtree": 1,
     "visketch.metrics": 1,
     "visketch.data": 2,
@@ -67,6 +71,7 @@ DOORS = {
     "onnx": "visketch.export",
     "onnxruntime": "visketch.export",
     "usearch": "visketch.search.engine",
+    "pillow_heif": "visketch.data.image",
     "matplotlib": "visketch.cli.evaluate.chart",
     "torchvision": "nobody: it breaks diffusers when its build does not match torch's",
 }

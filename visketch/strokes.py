@@ -4,7 +4,8 @@ A sketch is its centre lines; the pen is ours (`sdf.py` draws it). Strokes give 
 gives them by thinning, so that a drawing means the same to the models whatever pen drew it.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -25,6 +26,7 @@ class Sketch:
     pixels: np.ndarray | None = None
     label: str | None = None
     source: str = ""
+    about: dict[str, Any] = field(default_factory=dict, compare=False)  # what its reader understood
 
     def __post_init__(self) -> None:
         if (self.strokes is None) == (self.pixels is None):

@@ -10,7 +10,7 @@ import typer
 from visketch.errors import UsageError
 
 from .. import console, options
-from ..pictures import check_out, is_picture, parse_out
+from ..pictures import PNG, check_out, is_picture, parse_out
 from . import given
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def generate(
       visketch evaluate generate --class cat --class owl -n 20
     """
     for out in (sheet, plot):
-        if out and not is_picture(check_out(out)):
+        if out and not is_picture(check_out(out, PNG)):
             raise UsageError(f"{out}: it is one picture; name a .png file")
     options.check_classes(checkpoint, classes or [])
     if plot:

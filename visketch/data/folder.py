@@ -10,7 +10,7 @@ from pathlib import Path
 
 SPLITS = ("train", "validation", "test")
 MANY = {".ndjson", ".bin", ".npy", ".npz"}
-PICTURES = {".svg", ".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff"}
+PICTURES = {".svg", ".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".heic", ".heif"}
 # What Google's storage adds to a class's name when a file is downloaded by hand.
 ADDED = re.compile(r"^(full_(simplified|raw|binary|numpy_bitmap)_|sketchrnn_)|\.full$")
 

@@ -1,51 +1,101 @@
-"""Pictures of drawings (PNG, JPEG, WebP and their like) → ink masks: scans, screenshots, photos of paper."""
+"""Pictures of drawings (PNG, JPEG, WebP and their like) → ink masks: scans, screenshots, photos of paper.
+
+What ink is, `ink.py` says; here files become colours. Of a file of many pictures each is a drawing, read in its turn.
+"""
 
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageOps
 
+from visketch.data import ink
 from visketch.errors import VisketchError
 from visketch.strokes import Sketch
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")  # Pillow's others call programs or are no drawings
 SIDE = 1024  # pixels of the longer side at most: more only costs time, the models see 256
-CONTRAST = 24  # grey levels between ink and paper below which there is only paper
+TURNS = {3: 180, 6: 90, 8: 270}  # EXIF's orientations that are turns, in degrees clockwise; the others mirror too
 
 
-def mask(path: Path) -> Sketch:
-    """The picture's ink. Raises VisketchError if it is no picture, broken, too large to open, or blank."""
+def masks(path: Path) -> Iterator[Sketch | VisketchError]:
+    """The ink of every picture in the file, or what is wrong with it.
+
+    Raises VisketchError if the file is no picture, broken, too large to open.
+    """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what a file may have wrong and still be read
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path, formats=FORMATS) as picture:
-                levels = grey(picture)
+            with Image.open(path, formats=(*FORMATS, *_heic(path))) as picture:
+                yield from _frames(picture, path)
     except (Image.DecompressionBombWarning, Image.DecompressionBombError):
         raise VisketchError(f"{path}: more than 89 million pixels, shrink the picture") from None
     except Image.UnidentifiedImageError:
         raise VisketchError(f"{path}: not a picture nor a drawing, give PNG, JPEG, WebP, SVG, ndjson or npz") from None
-    except (PermissionError, FileNotFoundError):
+    except (VisketchError, PermissionError, FileNotFoundError):
         raise
     except Exception as error:  # Pillow's decoders raise whatever a broken file leads them to
         raise VisketchError(f"{path}: the picture is broken or cut short, save it again") from error
-    pixels = ink(levels)
-    if not pixels.any():
-        raise VisketchError(f"{path}: blank, there is no ink in it")
-    return Sketch(pixels=pixels, source=str(path))
 
 
-def grey(picture: Image.Image) -> np.ndarray:
-    """A picture of any mode → grey levels (rows, columns) uint8, upright, at most SIDE wide and high.
+def _frames(picture: Image.Image, path: Path) -> Iterator[Sketch | VisketchError]:
+    kind, number, more = picture.format, 0, True
+    many = bool(getattr(picture, "is_animated", False))
+    while more:
+        number += 1
+        source = f"{path}:{number}" if many else str(path)
+        pixels, about = understand(picture)
+        if pixels.any():
+            yield Sketch(pixels=pixels, source=source, about={"kind": kind, **about})
+        else:
+            yield VisketchError(f"{source}: blank, there is no ink in it")
+        try:
+            picture.seek(number)
+        except EOFError:
+            more = False
+
+
+def _heic(path: Path) -> tuple[str, ...]:
+    """The format of iPhone photos, for which Pillow needs another library. Raises VisketchError where it is missing."""
+    with path.open("rb") as file:
+        head = file.read(12)
+    if head[4:8] != b"ftyp" or head[8:12] not in (b"heic", b"heix", b"heif", b"mif1", b"msf1", b"hevc"):
+        return ()
+    try:
+        from pillow_heif import register_heif_opener
+    except ImportError:
+        message = f'{path}: a HEIC photo, pip install "visketch[heic]" or save it as JPEG'
+        raise VisketchError(message) from None
+    register_heif_opener(thumbnails=False)
+    return ("HEIF",)
+
+
+def understand(picture: Image.Image) -> tuple[np.ndarray, dict[str, Any]]:
+    """The ink (rows, columns) of one picture of any mode, and what it took to find it."""
+    width, height = picture.size
+    turn = picture.getexif().get(0x0112, 1)
+    colours, clear = _colours(picture)
+    found = ink.find(colours)
+    facts = {"width": width, "height": height, "turned": TURNS.get(turn, 0), "mirrored": turn in (2, 4, 5, 7)}
+    seen = {"inverted": found.inverted, "sheet": found.sheet, "rules": found.ruled, "specks": found.specks}
+    scale = max(width, height) / max(found.pixels.shape)
+    return found.pixels, {**facts, "transparent": clear, **seen, "pen": round(found.pen * scale, 1)}
+
+
+def _colours(picture: Image.Image) -> tuple[np.ndarray, bool]:
+    """A picture → colours (rows, columns, 1 or 3) uint8, upright, at most SIDE wide and high; whether it was clear.
 
     What is transparent becomes paper: white, or black if what is not transparent is light.
     """
-    picture.draft("L", (SIDE, SIDE))  # a JPEG is shrunk while it is decoded
+    picture.draft("RGB", (SIDE, SIDE))  # a JPEG is shrunk while it is decoded
     if picture.mode.startswith(("I", "F")):
         picture = _eight_bits(picture)
     clear = "A" in picture.getbands() or "a" in picture.getbands() or "transparency" in picture.info
-    picture = picture.convert("RGBA") if clear else picture.convert("L")
+    plain = "L" if picture.mode in ("1", "L") else "RGB"
+    picture = picture.convert("RGBA" if clear else plain)
     picture.thumbnail((SIDE, SIDE), reducing_gap=2)
     picture = ImageOps.exif_transpose(picture)
     if clear:
@@ -53,33 +103,9 @@ def grey(picture: Image.Image) -> np.ndarray:
         levels = np.asarray(picture.convert("L"))
         light = alpha.any() and np.average(levels, weights=alpha) > 127
         paper = Image.new("RGBA", picture.size, "black" if light and alpha.min() < 128 else "white")
-        picture = Image.alpha_composite(paper, picture).convert("L")
-    return np.asarray(picture)
-
-
-def ink(levels: np.ndarray) -> np.ndarray:
-    """Grey levels (rows, columns) → which pixels are ink: the rarer side of Otsu's threshold.
-
-    If neither side is rare the light was uneven, as in a photo: then what differs from its surroundings is ink.
-    Nothing is ink where the contrast is below CONTRAST.
-    """
-    dark = _darker(levels)
-    if 0.25 < dark.mean() < 0.75 and len(np.unique(levels)) > 16:
-        from scipy import ndimage
-
-        plain = levels.astype(np.float32)
-        local = plain - ndimage.gaussian_filter(plain, max(levels.shape) / 32, mode="nearest")
-        sign = np.sign(np.mean(local**3))  # thin lines are the long tail of the differences
-        return _darker((255 - np.clip(local * sign, 0, 255)).astype(np.uint8))
-    return ~dark if dark.mean() > 0.5 else dark
-
-
-def _darker(levels: np.ndarray) -> np.ndarray:
-    from skimage.filters import threshold_otsu
-
-    if int(levels.max()) - int(levels.min()) < CONTRAST:
-        return np.zeros(levels.shape, bool)
-    return levels <= threshold_otsu(levels)
+        picture = Image.alpha_composite(paper, picture).convert("RGB")
+    colours = np.asarray(picture)
+    return (colours[..., None] if colours.ndim == 2 else colours), clear
 
 
 def _eight_bits(picture: Image.Image) -> Image.Image:

@@ -29,7 +29,9 @@ def ndjson(path: Path) -> Iterator[Sketch | VisketchError]:
             source = f"{path}:{number}"
             try:
                 drawing, word = _fields(line)
-                yield Sketch(strokes=strokes(drawing), label=word, source=source)
+                drawn = strokes(drawing)
+                about = {"kind": "QuickDraw ndjson", "timed": any(len(stroke) > 2 for stroke in drawing)}
+                yield Sketch(strokes=drawn, label=word, source=source, about=about)
             except ValueError as error:
                 yield VisketchError(f"{source}: {error}, mend or remove that line")
 
@@ -49,7 +51,7 @@ def binary(path: Path) -> Iterator[Sketch | VisketchError]:
             except struct.error:
                 raise VisketchError(f"{source}: the drawing is cut short, fetch the file again") from None
             try:
-                yield Sketch(strokes=_checked(lines), source=source)
+                yield Sketch(strokes=_checked(lines), source=source, about={"kind": "QuickDraw binary"})
             except ValueError as error:
                 yield VisketchError(f"{source}: {error}, fetch the file again")
 
@@ -68,7 +70,7 @@ def bitmaps(path: Path) -> Iterator[Sketch | VisketchError]:
     for number, row in enumerate(rows, 1):
         pixels = np.asarray(row).reshape(SIDE, SIDE) > 127
         if pixels.any():
-            yield Sketch(pixels=pixels, source=f"{path}:{number}")
+            yield Sketch(pixels=pixels, source=f"{path}:{number}", about={"kind": "QuickDraw bitmap"})
         else:
             yield VisketchError(f"{path}:{number}: blank, there is no ink in it")
 

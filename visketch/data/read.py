@@ -104,7 +104,7 @@ def _drawings(path: Path) -> Iterator[Sketch | VisketchError]:
     else:
         from visketch.data import image
 
-        yield image.mask(path)
+        yield from image.masks(path)
 
 
 def _reason(error: OSError) -> str:

@@ -63,7 +63,7 @@ def _sketch(points: np.ndarray, source: str) -> Sketch | VisketchError:
         return VisketchError(f"{source}: a coordinate is not a number, remove that drawing")
     line = np.cumsum(points[:, :2], axis=0, dtype=np.float64).astype(np.float32)
     lifts = np.flatnonzero(points[:-1, 2] > 0.5) + 1
-    return Sketch(strokes=tuple(np.split(line, lifts)), source=source)
+    return Sketch(strokes=tuple(np.split(line, lifts)), source=source, about={"kind": "sketch-rnn npz"})
 
 
 def _array(file: BytesIO) -> np.ndarray:

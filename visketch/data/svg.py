@@ -38,7 +38,7 @@ def strokes(path: Path) -> Sketch:
         raise VisketchError(f"{path}: blank, no shape is drawn in it (text and pictures do not count)")
     if not all(np.isfinite(line).all() for line in lines):
         raise VisketchError(f"{path}: a coordinate is not a number, export it again as plain SVG")
-    return Sketch(strokes=lines, source=str(path))
+    return Sketch(strokes=lines, source=str(path), about={"kind": "SVG", "shapes": len(shapes)})
 
 
 def check(text: bytes, path: Path) -> None:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from visketch import sdf
 from visketch.config import SketchConfig
-from visketch.data import image
+from visketch.data import ink
 from visketch.errors import UsageError
 from visketch.model import ViSketch
 from visketch.strokes import Sketch
@@ -86,6 +86,6 @@ def reread(canvas: Float[Tensor, "b h h"], drawn: SketchConfig, wanted: SketchCo
     """
     levels = (255 * (1 - sdf.ink(canvas.float().cpu(), drawn.clamp))).round().byte().numpy()
     blank = np.full((wanted.canvas, wanted.canvas), -1, np.float32)
-    inks = (image.ink(grey) for grey in levels)
-    fields = [sdf.render(Sketch(pixels=ink), wanted) if ink.any() else blank for ink in inks]
+    masks = (ink.find(grey[..., None]).pixels for grey in levels)
+    fields = [sdf.render(Sketch(pixels=mask), wanted) if mask.any() else blank for mask in masks]
     return torch.from_numpy(np.stack(fields).astype(np.float32))

@@ -1,0 +1,230 @@
+"""Broken and hostile files of every format, by mutation: whatever comes in, an answer or one line of error goes out.
+
+    python bench/fuzz.py [--inputs 100000] [--seconds 600] [--seed 0] [--keep FOLDER]
+
+Seeds are small real files of each format. Every input is a mutant of one: bytes changed, cut, doubled, moved, spliced
+with another file's, words and numbers replaced by hostile ones. It is read as `classify` reads it, in a process whose
+address space may grow by 1 GB, under an alarm of 5 s; read drawings are rendered, and every twentieth is traced. What
+is counted as a failure: any exception but VisketchError, its message on more than one line, an alarm, a process gone.
+Exit code 1 if there is one; `--keep` writes the inputs that failed.
+"""
+
+import argparse
+import io
+import json
+import multiprocessing
+import resource
+import signal
+import struct
+import sys
+import tempfile
+import time
+import warnings
+from collections import Counter
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from visketch import sdf, tracing
+from visketch.config import SketchConfig
+from visketch.data import write
+from visketch.data.read import read
+from visketch.errors import VisketchError
+
+SECONDS, BYTES = 5, 1 << 30  # for one input
+FIRST = 50  # drawings of one input are looked at
+EXAMPLES = Path(__file__).parents[1] / "docs/examples"
+HOSTILE = [
+    *(b"", b"\0", b"\xff" * 8, b"9" * 400, b"-1", b"1e999", b"NaN", b"null", b"[" * 3000, b"{}", b'"', b"\n"),
+    *(b"\xef\xbb\xbf", b"]]>", b"&a;", b"<g>" * 400, b'<use href="#a"/>', b"<script>x()</script>"),
+    *(b'<!ENTITY a "b">', b'<!DOCTYPE svg SYSTEM "file:///etc/passwd">', b'xlink:href="../../../etc/passwd"'),
+    *(b'<image href="http://localhost:9/x.png"/>', b'<style>@import url("file:///etc/passwd");</style>'),
+    *(b'transform="scale(1e308)"', b'd="M0 0' + b"l1 1" * 5000 + b'"', b'd="M0 0A1 1 0 0 1 nan inf"'),
+    *(struct.pack("<I", value) for value in (0, 1, 0x7FFFFFFF, 0xFFFFFFFF)),
+    *(struct.pack(">I", value) for value in (1, 30_000, 0x7FFFFFFF)),
+]
+SHAPES = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9" stroke="red">
+<defs><path id="a" d="M0 0C1 2 3 4 5 6A2 3 4 0 1 7 8Z"/></defs>
+<g transform="rotate(9) scale(2)"><use href="#a" x="5"/><rect x="1%" width="9mm" height="9" rx="2"/>
+<polyline points="1,2 3,4 5,9"/><ellipse rx="3" ry="9"/></g></svg>"""
+
+
+def seeds() -> dict[str, bytes]:
+    """Small whole files of every format, by name."""
+    lines = [np.array([[3, 4], [60, 9], [50, 60], [8, 40]], np.float32), np.array([[20, 20], [25, 30]], np.float32)]
+    found = {"house.svg": (EXAMPLES / "house.svg").read_bytes(), "cat.svg": (EXAMPLES / "cat.svg").read_bytes()}
+    found["shapes.svg"] = SHAPES.encode()
+    found["cat.ndjson"] = (write.ndjson(lines, "cat") * 3).encode()
+    raw = {"word": "owl", "drawing": [[[1.5, 2.5, 3], [4, 5, 6], [0, 10, 20]]]}
+    found["raw.ndjson"] = (json.dumps(raw) + "\n").encode() * 2
+    stroke = struct.pack("<H", 3) + bytes([1, 2, 3, 4, 5, 6])
+    found["cat.bin"] = (struct.pack("<Q2sbIH", 7, b"GB", 1, 0, 2) + stroke * 2) * 3
+    bitmaps = np.random.default_rng(0).integers(0, 256, (3, 784), np.uint8)
+    drawings = np.array([np.ones((4, 3), np.int16), np.ones((2, 3), np.int16)], object)
+    file = io.BytesIO()
+    np.save(file, bitmaps)
+    found["cat.npy"] = file.getvalue()
+    file = io.BytesIO()
+    np.savez_compressed(file, train=drawings)
+    found["cat.npz"] = file.getvalue()
+    pixels = np.full((40, 48), 230, np.uint8)
+    pixels[8:10, 5:40] = pixels[8:30, 20:22] = 30
+    grey = Image.fromarray(pixels)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    many = {"save_all": True, "append_images": [grey.rotate(90), grey.rotate(180)]}
+    for name, (picture, kind, options) in {
+        "grey.png": (grey, "PNG", {}),
+        "palette.png": (grey.convert("P"), "PNG", {"transparency": 0}),
+        "deep.png": (Image.fromarray(pixels.astype(np.uint16) * 250), "PNG", {}),
+        "clear.png": (grey.convert("RGBA"), "PNG", {}),
+        "photo.jpg": (grey.convert("RGB"), "JPEG", {"exif": exif}),
+        "print.jpg": (grey.convert("CMYK"), "JPEG", {"progressive": True}),
+        "a.webp": (grey.convert("RGB"), "WEBP", {}),
+        "moving.gif": (grey, "GIF", many),
+        "a.bmp": (grey, "BMP", {}),
+        "pages.tiff": (grey, "TIFF", {**many, "compression": "tiff_lzw"}),
+    }.items():
+        file = io.BytesIO()
+        picture.save(file, kind, **options)
+        found[name] = file.getvalue()
+    return found
+
+
+def mutant(all: list[bytes], content: bytes, rng: np.random.Generator) -> bytes:
+    """One to eight changes."""
+    text = bytearray(content)
+    for _ in range(rng.integers(1, 9)):
+        at, end = sorted(rng.integers(0, len(text) + 1, 2).tolist())
+        end = min(end, at + int(rng.integers(1, 64)))
+        match rng.integers(0, 9):
+            case 0 | 1:
+                for place in rng.integers(0, max(len(text), 1), rng.integers(1, 6)).tolist():
+                    if text:
+                        text[place] ^= 1 << int(rng.integers(8))
+            case 2 | 3:
+                text[at:end] = HOSTILE[rng.integers(len(HOSTILE))]
+            case 4:
+                text[at:end] = b""
+            case 5:
+                text[at:at] = text[at:end] * int(rng.integers(1, 50))
+            case 6:
+                other = all[rng.integers(len(all))]
+                start = int(rng.integers(0, len(other)))
+                text[at:end] = other[start : start + int(rng.integers(1, 200))]
+            case 7:
+                text[at:end] = rng.integers(0, 256, end - at, np.uint8).tobytes()
+            case 8:
+                text = text[: int(rng.integers(1, len(text) + 1))] if rng.random() < 0.3 else text
+    return bytes(text[: 1 << 20])
+
+
+class Alarm(BaseException):
+    """It took too long. No Exception, so that no reader's own handler takes it for a broken file."""
+
+
+def ring(*_: object) -> None:
+    raise Alarm
+
+
+def one(path: Path, shape: SketchConfig, trace: bool) -> str:
+    """What comes of an input: "read", "refused", or a failure's name."""
+    outcome, problems = "refused", []
+    signal.setitimer(signal.ITIMER_REAL, SECONDS)
+    try:
+        for sketch in islice(read(path, problems.append), FIRST):
+            outcome = "read"
+            try:
+                sdf.render(sketch, shape)
+                if trace and sketch.pixels is not None:
+                    found = tracing.trace(tracing.from_pixels(sketch.pixels))
+                    write.svg([(found.strokes, found.pen)], 64, 64, {})
+                    write.ndjson(found.strokes, "a")
+            except VisketchError as error:
+                problems.append(error)
+        if any("\n" in str(problem) for problem in problems):
+            return "more than one line"
+    except Alarm:
+        return f"longer than {SECONDS} s"
+    except BaseException as error:
+        return f"{type(error).__name__}: {' '.join(str(error).split())[:80]}"
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+    return outcome
+
+
+def work(seed: int, count: int, seconds: float, keep: Path | None, results: "multiprocessing.Queue") -> None:
+    """A process's share: counts by format and outcome."""
+    warnings.simplefilter("ignore")
+    files = seeds()
+    all, names = list(files.values()), list(files)
+    shape = SketchConfig()
+    with tempfile.TemporaryDirectory() as folder:
+        for name, content in files.items():  # what is imported late is imported now; and the seeds themselves are read
+            Path(folder, name).write_bytes(content)
+            outcome = one(Path(folder, name), shape, trace=True)
+            assert outcome == "read", (name, outcome)
+        now = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_AS, (now + BYTES, now + BYTES))
+        signal.signal(signal.SIGALRM, ring)
+        counts: Counter[tuple[str, str]] = Counter()
+        start, slowest = time.monotonic(), 0.0
+        for number in range(count):
+            rng = np.random.default_rng((seed, number))
+            name = names[rng.integers(len(names))]
+            content = mutant(all, files[name], rng)
+            path = Path(folder, f"input{Path(name).suffix}")
+            path.write_bytes(content)
+            before = time.monotonic()
+            outcome = one(path, shape, trace=number % 20 == 0)
+            slowest = max(slowest, time.monotonic() - before)
+            counts[Path(name).suffix, outcome] += 1
+            if outcome not in ("read", "refused") and keep:
+                keep.mkdir(parents=True, exist_ok=True)
+                (keep / f"{seed}-{number}-{name}").write_bytes(content)
+            if time.monotonic() - start > seconds:
+                break
+            if number % 1000 == 999:
+                results.put((counts, slowest, False))
+                counts = Counter()
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    results.put((counts, slowest, peak))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Mutated files of every format.")
+    parser.add_argument("--inputs", type=int, default=100_000, help="so many (100,000)")
+    parser.add_argument("--seconds", type=float, default=1e9, help="or as many as fit into this time")
+    parser.add_argument("--seed", type=int, default=0, help="another seed, other inputs")
+    parser.add_argument("--keep", type=Path, help="a folder for the inputs that failed")
+    options = parser.parse_args()
+    context = multiprocessing.get_context("spawn")
+    results = context.Queue()
+    arguments = (options.seed, options.inputs, options.seconds, options.keep, results)
+    process = context.Process(target=work, args=arguments)
+    process.start()
+    counts: Counter[tuple[str, str]] = Counter()
+    slowest, peak = 0.0, 0.0
+    while not peak:
+        try:
+            more, slowest_so_far, peak = results.get(timeout=60)
+        except Exception:
+            if process.is_alive():
+                continue
+            counts["all", f"the process ended with {process.exitcode}"] += 1
+            break
+        counts += more
+        slowest = max(slowest, slowest_so_far)
+    process.join()
+    failures = {key: count for key, count in counts.items() if key[1] not in ("read", "refused")}
+    for kind in sorted({kind for kind, _ in counts}):
+        print(f"{kind:8} " + ", ".join(f"{count:,} {what}" for (of, what), count in counts.most_common() if of == kind))
+    failed = sum(failures.values())
+    print(f"{counts.total():,} inputs, {failed} failures; the slowest {slowest:.2f} s, peak {peak:.0f} MiB")
+    sys.exit(bool(failures))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,76 @@
+"""What a verb is given to read: paths of the command line or of a list → drawings."""
+
+import sys
+import tempfile
+from collections.abc import Container, Iterable, Iterator
+from itertools import chain, islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from visketch.errors import UsageError, VisketchError
+
+if TYPE_CHECKING:
+    from visketch.data.named import Item, Named
+
+
+def listed(paths: list[str] | None, source: str | None) -> Iterable[str]:
+    """The paths of the command line, and after them those of the list, as they come.
+
+    Raises UsageError if there are neither, VisketchError for a list that cannot be read.
+    """
+    if source is None:
+        if not paths:
+            raise UsageError("name a drawing, or a list of them with --from")
+        return paths
+    names = _lines(source)
+    first = list(islice(names, 1))  # so that a list that is not there is said before any work
+    return chain(paths or (), first, names)
+
+
+def _lines(source: str) -> Iterator[str]:
+    try:
+        with sys.stdin if source == "-" else open(source, errors="surrogateescape") as lines:
+            yield from (line.rstrip("\r\n") for line in lines if line.strip())
+    except OSError as error:
+        raise VisketchError(f"{source}: cannot be read, {error.strerror}") from error
+
+
+def drawings(paths: Iterable[str]) -> Iterator["Named"]:
+    """Every drawing of every path with the name to show, or why there is none. `cat.ndjson#3` is the third line's."""
+    from visketch.data import named
+
+    for item in everything(paths)[0]:
+        yield from named.drawings(item)
+
+
+def everything(
+    paths: Iterable[str], done: Container[str] = (), out: Path | None = None
+) -> tuple[Iterator["Item"], int | None]:
+    """Every drawing of every path but for those done; and how many there are, those done too, if the names tell.
+
+    `out`, where the answers go, may lie in a folder that is read, and is no drawing.
+    """
+    from visketch.batch import is_done
+    from visketch.data import named
+
+    def look(path: str) -> list[Item] | None:
+        return None if path == "-" else [item for item in named.found(path) if item != out]
+
+    found: Iterable[list[Item] | None] = map(look, paths)
+    total = None
+    if isinstance(paths, list):  # a list that comes in line by line may have no end
+        found = [look(path) for path in paths]
+        if all(some is not None and all(map(named.is_single, some)) for some in found):
+            total = sum(len(some or ()) for some in found)
+    items = (item for some in found for item in (standard_input() if some is None else named.opened(some)))
+    return (item for item in items if not is_done(item, done)), total
+
+
+def standard_input() -> Iterator["Item"]:
+    """What comes in at standard input, by way of a file, since a file is what readers read."""
+    from visketch.data.named import within
+
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "standard input")
+        file.write_bytes(sys.stdin.buffer.read())
+        yield from within(file, "-")

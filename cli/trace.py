@@ -1,0 +1,128 @@
+"""`visketch trace`: a picture's lines as strokes."""
+
+import itertools
+from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from visketch.errors import UsageError, VisketchError
+
+from . import console, inputs, options
+from .generate import stem
+from .pictures import STROKES, Lines, check_out, is_picture, parse_out, place, write_svg
+
+if TYPE_CHECKING:
+    from visketch.strokes import Sketch
+    from visketch.tracing import Trace
+
+PAGE = 256.0  # the side of a page for strokes, which do not say theirs
+PEN = 4.0  # and their pen
+
+Row = dict[str, Any]
+
+
+def trace(
+    paths: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[PATH...]",
+            show_default=False,
+            help="Pictures, drawings, folders or globs; - reads one from standard input.",
+        ),
+    ] = None,
+    source: options.From = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", "-o", parser=parse_out, metavar="PATH", help="A .svg file, or for many a folder or a .ndjson file."
+        ),
+    ] = None,
+    as_json: options.Json = False,
+) -> None:
+    """Turn pictures into strokes.
+
+    A photo or scan of a drawing becomes an SVG of its centre lines, as large as the picture and with its pen, or a
+    line of Quick, Draw!'s ndjson. What has strokes already (SVG, ndjson, npz) keeps them. By default ./<name>.svg.
+
+    \b
+    Examples:
+      visketch trace photo.jpg
+      visketch trace photo.jpg --out drawing.svg
+      visketch trace scans/ --out strokes/
+      visketch trace 'cats/*.png' --out cats.ndjson
+    """
+    wanted = iter(inputs.listed(paths, source))
+    first = next(wanted, "")
+    if out is None and (source or len(paths or ()) > 1 or Path(first).is_dir()):
+        raise UsageError("many drawings: name a folder or a .ndjson file with --out")
+    usual = Path(f"{'drawing' if first == '-' else Path(first).stem}.svg")
+    check_out(out or usual, STROKES)
+    with place(out, usual) as chosen, console.progress(beside_results=True) as bar:
+        task = bar.add_task("drawings", total=None)
+        rows = []
+        for row in write(itertools.chain([first], wanted), chosen):
+            rows.append(row)
+            bar.advance(task)
+            if "error" in row:
+                console.error(f"{row['path']}: {row['error']}")
+            elif not as_json:
+                console.say(f"{row['path']}: {row['strokes']} strokes, pen {row['pen']} px: {row['out']}")
+    if as_json:
+        console.document(rows)
+    failed = sum("error" in row for row in rows)
+    if failed:
+        if len(rows) > 1:
+            console.note(f"{failed} of {len(rows)} could not be traced")
+        raise typer.Exit(console.FAILED)
+
+
+def write(paths: Iterable[str], out: Path) -> Iterator[Row]:
+    """Trace every drawing and write it; yields {"path", "out", "strokes", "points", "pen"} or {"path", "error"}."""
+    from visketch.data import named
+
+    taken: set[str] = set()
+    with Lines(out) if out.suffix.lower() == ".ndjson" else nullcontext() as lines:
+        for name, found in inputs.drawings(paths):
+            try:
+                if isinstance(found, str):
+                    raise VisketchError(found)
+                drawing, wide, high = strokes_of(found)
+                if lines:
+                    lines.add(drawing, found.label)
+                    file = out
+                else:
+                    if is_picture(out) and taken:
+                        raise UsageError(f"{out}: only the first drawing went there; name a folder or a .ndjson file")
+                    file = out if is_picture(out) else out / f"{free(name, taken)}.svg"
+                    taken.add(file.stem)
+                    write_svg(file, [drawing], wide, high, {"class": found.label or Path(name).stem})
+            except UsageError:
+                raise
+            except VisketchError as error:
+                yield {"path": name, "error": named.about(error, name)}
+            else:
+                points = sum(map(len, drawing.strokes))
+                facts = {"strokes": len(drawing.strokes), "points": points, "pen": round(drawing.pen, 1)}
+                yield {"path": name, "out": file, **facts}
+
+
+def strokes_of(sketch: "Sketch") -> tuple["Trace", int, int]:
+    """The strokes, and the width and height of their page. Raises VisketchError if there are none."""
+    from visketch import strokes, tracing
+
+    if sketch.pixels is not None:
+        high, wide = sketch.pixels.shape
+        return tracing.trace(tracing.from_pixels(sketch.pixels)), wide, high
+    lines = strokes.fit(sketch.lines(), margin=PEN / PAGE)
+    return tracing.Trace(lines, PEN / PAGE).scaled(PAGE), int(PAGE), int(PAGE)
+
+
+def free(name: str, taken: set[str]) -> str:
+    """A file's name for a drawing, `scans/cat.ndjson#3` gets `cat-3`: without folders, and no other's."""
+    path, _, number = name.rpartition("#") if "#" in Path(name).name else (name, "", "")
+    usual = stem(f"{Path(path).stem}-{number}" if number else Path(path).stem)
+    others = (f"{usual}-{count}" for count in itertools.count(2))
+    return next(name for name in itertools.chain([usual], others) if name not in taken)

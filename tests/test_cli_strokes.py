@@ -1,0 +1,146 @@
+"""Strokes out of the command line: `visketch generate` as SVG and ndjson, and `visketch trace`."""
+
+import json
+from pathlib import Path
+
+import drawings
+import numpy as np
+import parts
+import pytest
+from commands import one_line, visketch
+from PIL import Image
+
+from visketch.data.read import read
+from visketch.evaluate import styles
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint whose every part is there and draws nonsense."""
+    return parts.write_checkpoint(tmp_path_factory.mktemp("checkpoint"), parts.small("name=random"))
+
+
+def scan(path: Path, label: str = "cat", seed: int = 0) -> Path:
+    """A drawing as a picture of 256 pixels."""
+    styles.picture(drawings.draw(label, seed), styles.PEN).save(path)
+    return path
+
+
+class TestGenerate:
+    def generate(self, folder: Path, *words: object) -> dict:
+        result = visketch("generate", "-c", "cat", *words, "--json", "--coarse-only", "--checkpoint", folder)
+        assert result.exit_code == 0, result.output
+        return json.loads(result.stdout)
+
+    def test_one_svg_is_as_large_as_asked_and_says_how_it_was_made(self, folder: Path, tmp_path: Path) -> None:
+        said = self.generate(folder, "-n", 1, "--size", 300, "--seed", 5, "--out", tmp_path / "cat.svg")
+        assert said["paths"] == [str(tmp_path / "cat.svg")]
+        text = (tmp_path / "cat.svg").read_text()
+        assert 'viewBox="0 0 300 300"' in text
+        assert "&quot;" in text or '"seed": 5' in text
+        (sketch,) = read(tmp_path / "cat.svg")
+        assert 0 <= np.concatenate(sketch.strokes or ()).min() < np.concatenate(sketch.strokes or ()).max() <= 300
+
+    def test_svg_and_png_show_the_same(self, folder: Path, tmp_path: Path) -> None:
+        for name in ("cat.svg", "cat.png"):
+            self.generate(folder, "-n", 1, "--out", tmp_path / name)
+        strokes, ink = next(read(tmp_path / "cat.svg")).strokes, np.asarray(Image.open(tmp_path / "cat.png")) < 128
+        points = np.concatenate(strokes or ()).astype(int).clip(0, 63)
+        assert ink[points[:, 1], points[:, 0]].mean() > 0.95
+
+    def test_many_in_one_file(self, folder: Path, tmp_path: Path) -> None:
+        self.generate(folder, "-c", "star", "-n", 3, "--out", tmp_path / "all.ndjson")
+        assert [sketch.label for sketch in read(tmp_path / "all.ndjson")] == ["cat"] * 3 + ["star"] * 3
+        self.generate(folder, "-n", 4, "--out", tmp_path / "all.svg")
+        assert (tmp_path / "all.svg").read_text().count("<g ") == 4
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["all.ndjson", "all.svg"]
+
+    def test_a_folder_of_either(self, folder: Path, tmp_path: Path) -> None:
+        self.generate(folder, "-c", "star", "-n", 2, "--out", tmp_path / "a", "--format", "svg")
+        names = [path.name for path in sorted((tmp_path / "a").iterdir())]
+        assert names == ["cat-0000.svg", "cat-0001.svg", "sheet.png", "star-0000.svg", "star-0001.svg"]
+        said = self.generate(folder, "-c", "star", "-n", 2, "--out", tmp_path / "b", "--format", "ndjson")
+        assert said["paths"] == [str(tmp_path / "b" / name) for name in ("cat.ndjson", "star.ndjson")]
+        assert len(list(read(tmp_path / "b" / "cat.ndjson"))) == 2
+
+    def test_a_failure_leaves_no_half_file(self, folder: Path, tmp_path: Path, monkeypatch) -> None:
+        from visketch.data import write
+
+        calls = iter(range(9))
+
+        def full(*words: object) -> str:
+            if next(calls) == 2:
+                raise OSError(28, "No space left on device")
+            return ndjson(*words)  # type: ignore[arg-type]
+
+        ndjson = write.ndjson
+        monkeypatch.setattr(write, "ndjson", full)
+        result = visketch("generate", "-c", "cat", "-n", 4, "--out", tmp_path / "a.ndjson", "--checkpoint", folder)
+        one_line(result, 1, "a.ndjson", "No space left")
+        assert not list(tmp_path.iterdir())
+
+
+class TestTrace:
+    def test_a_picture_becomes_an_svg_beside_us(self, tmp_path: Path, monkeypatch) -> None:
+        monkeypatch.chdir(tmp_path)
+        scan(tmp_path / "scan.png")
+        for expected in ("scan.svg", "scan-2.svg"):
+            result = visketch("trace", "scan.png")
+            assert result.exit_code == 0, result.output
+            assert expected in result.stdout
+        (sketch,) = read(tmp_path / "scan.svg")
+        assert 6 <= len(sketch.strokes or ()) <= 24, "of the cat's 12 strokes"
+        assert 'viewBox="0 0 256 256"' in (tmp_path / "scan.svg").read_text()
+
+    def test_many_to_a_folder_or_one_ndjson(self, tmp_path: Path) -> None:
+        (tmp_path / "in/b").mkdir(parents=True)
+        for name in ("in/cat.png", "in/b/cat.png"):
+            scan(tmp_path / name)
+        parts.write_ndjson(tmp_path / "in/star.ndjson", drawings.draw_many(2, labels=("star",)))
+        (tmp_path / "in/bad.png").write_text("no picture")
+        result = visketch("trace", tmp_path / "in", "--out", tmp_path / "out", "--json")
+        assert result.exit_code == 1
+        rows = json.loads(result.stdout)
+        assert ["error" in row for row in rows] == [False, True, False, False, False]
+        names = sorted(path.name for path in (tmp_path / "out").iterdir())
+        assert names == ["cat-2.svg", "cat.svg", "star-1.svg", "star-2.svg"]
+        visketch("trace", tmp_path / "in", "--out", tmp_path / "all.ndjson")
+        assert len(list(read(tmp_path / "all.ndjson"))) == 4
+
+    def test_strokes_stay_as_they_are(self, tmp_path: Path) -> None:
+        sketch = drawings.draw("house")
+        parts.write_ndjson(tmp_path / "house.ndjson", [sketch])
+        visketch("trace", tmp_path / "house.ndjson", "--out", tmp_path / "again.ndjson")
+        (again,) = read(tmp_path / "again.ndjson")
+        assert len(again.strokes or ()) == len(sketch.strokes or ())
+
+    def test_refusals(self, tmp_path: Path) -> None:
+        scan(tmp_path / "a.png")
+        scan(tmp_path / "b.png")
+        one_line(visketch("trace", tmp_path / "a.png", "--out", tmp_path / "c.png"), 2, ".svg or .ndjson")
+        one_line(visketch("trace", tmp_path / "a.png", tmp_path / "b.png"), 2, "--out")
+        one_line(visketch("trace", tmp_path / "none.png", "--out", tmp_path / "c.ndjson"), 1, "no such file")
+        result = visketch("trace", tmp_path / "a.png", tmp_path / "b.png", "--out", tmp_path / "c.svg")
+        assert result.exit_code == 2
+        assert "only the first" in result.stderr
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["a.png", "b.png", "c.svg"]
+
+    @pytest.mark.parametrize("name", ["../../escape", "/etc/escape", "..", ".hidden", "a\0b"])
+    def test_no_name_leads_out_of_the_folder(self, name: str, folder: Path, tmp_path: Path) -> None:
+        from visketch.cli.generate import place_of, stem
+        from visketch.cli.trace import free
+
+        out = tmp_path / "out"
+        for made in (
+            place_of(out, ".svg", stem(name), 0, alone=True),
+            place_of(out, ".ndjson", stem(name), 0, alone=True),
+            out / f"{free(name, set())}.svg",
+        ):
+            assert made is not None
+            assert made.resolve().parent == out
+            assert made.name.isprintable()
+        line = json.dumps({"word": name, "drawing": [[[0, 9], [0, 9]]]})
+        (tmp_path / "words.ndjson").write_text(line)
+        result = visketch("trace", tmp_path / "words.ndjson", "--out", out)
+        assert result.exit_code == 0, result.output
+        assert {path.name for path in tmp_path.rglob("*") if path.is_file()} == {"words.ndjson", "words-1.svg"}

@@ -1,0 +1,169 @@
+"""Colours of a picture → which pixels are ink, whatever the paper, the light and the pen.
+
+Ink is what differs from the paper around it. So the paper is estimated first, everywhere and in every colour: what
+most of a window wider than any pen shows. Then shadows, coloured pens and boards are all alike.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float, UInt8
+from scipy import ndimage
+
+CONTRAST = 24  # levels of 255 between ink and paper, below which there is only paper
+WINDOW = 1 / 9  # of the side: no pen is so wide
+PAPER = 0.7  # of the window's pixels are darker than the paper, at most
+DARKEST = 0.3  # of the brightest paper: darker is no shadow but ink
+SHEET = 0.15  # of the picture, at least, is a sheet of paper that lies on something darker
+RULED = 3  # lines right across the page, at least, are the paper's and not the drawing's
+
+
+@dataclass(frozen=True)
+class Ink:
+    """What was found, and what had to be understood to find it."""
+
+    pixels: Bool[np.ndarray, "y x"]
+    inverted: bool = False  # light ink on dark paper
+    sheet: bool = False  # the paper is a part of the picture
+    ruled: int = 0  # lines of the paper that were left out
+    specks: int = 0  # spots of dust that were left out
+    pen: float = 0.0  # the width of the pen in pixels
+
+
+def find(colours: UInt8[np.ndarray, "y x c"]) -> Ink:
+    """Colours (or grey, c = 1) → ink. Without contrast there is none."""
+    levels = colours.astype(np.float32)
+    grey = levels.mean(axis=2)
+    if np.ptp(grey) < CONTRAST and np.ptp(levels, axis=(0, 1)).max() < CONTRAST:
+        return Ink(np.zeros(grey.shape, bool))
+    sheet = _sheet(grey)
+    if sheet is not None:
+        levels = np.where(sheet[..., None], levels, np.median(levels[sheet], axis=0))
+        grey = levels.mean(axis=2)
+    inverted = sheet is None and _is_inverted(grey)
+    contrast = _contrast(255 - levels if inverted else levels)
+    pixels = _threshold(contrast)
+    if sheet is not None:
+        pixels &= sheet
+    pixels, ruled = _without_rules(pixels, contrast)
+    pixels, specks, pen = _without_dust(pixels)
+    return Ink(pixels, inverted, sheet is not None, ruled, specks, pen)
+
+
+def _sheet(grey: Float[np.ndarray, "y x"]) -> Bool[np.ndarray, "y x"] | None:
+    """Where the paper is, if it is one bright piece on something darker that fills the picture's border."""
+    from skimage.filters import threshold_otsu
+
+    smooth = ndimage.uniform_filter(grey, max(3, max(grey.shape) // 100))
+    bright = smooth > threshold_otsu(smooth)
+    border = np.concatenate([bright[0], bright[-1], bright[:, 0], bright[:, -1]])
+    if border.mean() > 0.2 or bright.mean() < SHEET / 2:
+        return None
+    parts, _ = ndimage.label(bright)
+    largest = parts == 1 + int(np.argmax(np.bincount(parts.ravel())[1:]))
+    whole = ndimage.binary_fill_holes(largest)
+    rows, columns = np.flatnonzero(whole.any(axis=1)), np.flatnonzero(whole.any(axis=0))
+    box = (rows[-1] - rows[0] + 1) * (columns[-1] - columns[0] + 1)
+    # Chalk on a board is bright too, but little of what it surrounds is.
+    if whole.mean() < SHEET or largest.sum() < 0.7 * whole.sum() or whole.sum() < 0.6 * box:
+        return None
+    return ndimage.minimum_filter(whole, 2 * max(2, max(grey.shape) // 60) + 1, mode="constant")
+
+
+def _is_inverted(grey: Float[np.ndarray, "y x"]) -> bool:
+    """Whether the ink is lighter than the paper: it is the rarer side, or the long tail if the light was uneven."""
+    from skimage.filters import threshold_otsu
+
+    dark = float((grey <= threshold_otsu(grey)).mean())
+    if 0.25 < dark < 0.75 and len(np.unique(grey.astype(np.uint8))) > 16:
+        local = grey - ndimage.gaussian_filter(grey, max(grey.shape) / 32, mode="nearest")
+        return bool(np.mean(local**3) > 0)
+    return dark > 0.5
+
+
+def _contrast(levels: Float[np.ndarray, "y x c"]) -> Float[np.ndarray, "y x"]:
+    """By how much of the paper's light, in 0..255, each pixel is darker, in the colour in which it is most."""
+    from skimage.filters import rank
+
+    side = max(levels.shape[:2])
+    window = max(15, round(side * WINDOW)) | 1
+    step = max(1, side // 256)  # the paper is smooth: a quarter of the pixels tells as much
+    found = np.zeros(levels.shape[:2], np.float32)
+    for channel in np.moveaxis(levels, 2, 0):
+        small = ndimage.uniform_filter(channel, step)[::step, ::step] if step > 1 else channel
+        # Not the highest: ink may be brighter than the paper in one colour and darker in another.
+        small = rank.percentile(small.astype(np.uint8), np.ones((max(3, window // step),) * 2, bool), p0=PAPER)
+        small = small.astype(np.float32)
+        small = ndimage.gaussian_filter(small, max(1.0, window / step / 4), mode="nearest")
+        paper = np.maximum(small, DARKEST * float(small.max()))
+        if step > 1:
+            at = [(np.arange(length) - (step - 1) / 2) / step for length in channel.shape]
+            paper = ndimage.map_coordinates(paper, np.meshgrid(*at, indexing="ij"), order=1, mode="nearest")
+        np.maximum(found, 1 - channel / np.maximum(paper, 1), out=found)
+    return 255 * found
+
+
+def _threshold(contrast: Float[np.ndarray, "y x"]) -> Bool[np.ndarray, "y x"]:
+    """Otsu's threshold but above the grain, and what is half as strong where it hangs on something that is strong."""
+    from skimage.filters import apply_hysteresis_threshold, threshold_otsu
+
+    if contrast.max() < CONTRAST:
+        return np.zeros(contrast.shape, bool)
+    middle = float(np.median(contrast))
+    grain = middle + 5 * 1.4826 * float(np.median(np.abs(contrast - middle)))
+    strong = max(float(threshold_otsu(contrast)), grain, CONTRAST / 2)
+    return np.asarray(apply_hysteresis_threshold(contrast, max(0.55 * strong, grain, CONTRAST / 2), strong))
+
+
+def _without_rules(
+    pixels: Bool[np.ndarray, "y x"], contrast: Float[np.ndarray, "y x"]
+) -> tuple[Bool[np.ndarray, "y x"], int]:
+    """Without the lines of ruled or squared paper, and how many they were; what crosses them stays."""
+    removed, count = np.zeros_like(pixels), 0
+    for axis in (0, 1):
+        length = max(8, pixels.shape[1 - axis] // 8)
+        lines = _opened(ndimage.maximum_filter1d(pixels, 5, axis=axis), length, 1 - axis)
+        parts, _ = ndimage.label(lines)
+        boxes = ndimage.find_objects(parts)
+        across = [
+            number
+            for number, box in enumerate(boxes, 1)
+            if box[1 - axis].stop - box[1 - axis].start > 0.6 * pixels.shape[1 - axis]
+            and box[axis].stop - box[axis].start < 0.1 * pixels.shape[axis]
+        ]
+        if len(across) < RULED:
+            continue
+        here = pixels & np.isin(parts, across)
+        faint = contrast < 1.4 * float(np.median(contrast[here]))
+        thick = max(1, round(here.sum() / (len(across) * pixels.shape[1 - axis])))
+        tall = ndimage.maximum_filter1d(
+            ndimage.minimum_filter1d(pixels, 2 * thick + 3, axis=axis), 2 * thick + 3, axis=axis
+        )
+        removed |= here & faint & ~tall
+        count += len(across)
+    return pixels & ~removed, count
+
+
+def _opened(pixels: Bool[np.ndarray, "y x"], length: int, axis: int) -> Bool[np.ndarray, "y x"]:
+    """What of the ink runs on for so long in one direction."""
+    return ndimage.maximum_filter1d(ndimage.minimum_filter1d(pixels, length, axis=axis), length, axis=axis)
+
+
+def _without_dust(pixels: Bool[np.ndarray, "y x"]) -> tuple[Bool[np.ndarray, "y x"], int, float]:
+    """Without what is much smaller than the pen, and dots that lie outside of all that is larger; how many; the pen."""
+    from skimage.morphology import skeletonize
+
+    thin = skeletonize(pixels)
+    if not thin.any():
+        return pixels, 0, 0.0
+    pen = 2 * float(np.median(ndimage.distance_transform_edt(np.pad(pixels, 1))[1:-1, 1:-1][thin])) - 1
+    parts, count = ndimage.label(pixels, np.ones((3, 3)))
+    boxes = ndimage.find_objects(parts)
+    area = np.bincount(parts.ravel(), minlength=count + 1)[1:]
+    corners = np.array([[b[0].start, b[1].start, b[0].stop, b[1].stop] for b in boxes])
+    extent = (corners[:, 2:] - corners[:, :2]).max(axis=1)
+    large = extent >= max(4 * pen, 0.25 * extent.max())
+    low, high = corners[large, :2].min(axis=0), corners[large, 2:].max(axis=0)
+    outside = (corners[:, :2] < low).any(axis=1) | (corners[:, 2:] > high).any(axis=1)
+    dust = ~large & ((area < 0.3 * pen**2) | (outside & (extent < 2.5 * pen)))
+    return pixels & ~np.concatenate([[False], dust])[parts], int(dust.sum()), pen

@@ -1,0 +1,88 @@
+"""Strokes → the text of files: SVG that drawing programs open as centre lines, and lines of *Quick, Draw!*'s ndjson.
+
+What is written here is read again by `svg.py` and `quickdraw.py`.
+"""
+
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from xml.sax.saxutils import escape
+
+import numpy as np
+
+from visketch.curves import bezier, simplified
+from visketch.strokes import Sketch
+
+Strokes = Sequence[np.ndarray]  # each (points, 2), x to the right, y down
+
+LARGEST = 255  # of a coordinate in QuickDraw's simplified form
+TOLERANCE = 1.0  # in the same unit: straight lines between fewer points stay so near
+
+
+def svg(drawings: Sequence[tuple[Strokes, float]], width: int, height: int, facts: dict) -> str:
+    """A page of drawings, a group each: their strokes in the page's unit, and the width of the pen. The paper is clear.
+
+    A stroke is one open path of cubic curves with round caps and joins; a dot is a path of no length. `facts` (title,
+    and how it was made) become the title and description, which viewers show and never draw.
+    """
+    groups = "\n".join(_group(strokes, pen) for strokes, pen in drawings)
+    size = f'width="{width}" height="{height}"'
+    title = f"  <title>{escape(str(facts['class']))}</title>\n" if "class" in facts else ""
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" {size}>\n'
+        f"{title}  <desc>{escape(json.dumps(facts, default=str))}</desc>\n{groups}\n</svg>\n"
+    )
+
+
+def _group(strokes: Strokes, pen: float) -> str:
+    style = 'fill="none" stroke="black" stroke-linecap="round" stroke-linejoin="round"'
+    paths = "\n".join(f'    <path d="{_path(stroke, pen)}"/>' for stroke in strokes)
+    return f'  <g {style} stroke-width="{_number(pen)}">\n{paths}\n  </g>'
+
+
+def _path(stroke: np.ndarray, pen: float) -> str:
+    start = f"M{_number(float(stroke[0, 0]))} {_number(float(stroke[0, 1]))}"
+    curves = bezier(stroke, pen)
+    if not len(curves):
+        return f"{start}h0"
+    return start + "".join(map(_segment, curves))
+
+
+def _segment(curve: np.ndarray) -> str:
+    straight = np.allclose(curve[1:3], curve[:1] + (curve[3:] - curve[:1]) * [[1 / 3], [2 / 3]], atol=1e-3)
+    points = curve[3:] if straight else curve[1:]
+    return ("L" if straight else "C") + " ".join(_number(value) for value in points.ravel().tolist())
+
+
+def _number(value: float) -> str:
+    text = f"{value:.2f}".rstrip("0").rstrip(".")
+    return "0" if text == "-0" else text
+
+
+def ndjson(strokes: Strokes, word: str | None, made: datetime | None = None) -> str:
+    """One line, with the fields of Google's published files, in their simplified form: whole numbers from 0 to 255, the
+    drawing in the upper left corner, few points.
+
+    `key_id` follows from the drawing, so the same drawing has the same. The country, which nobody knows, is "ZZ".
+    """
+    from visketch.data.store import key
+
+    drawing = [np.rint(line).astype(int) for line in quickdraw(strokes)]
+    number = int(key(Sketch(strokes=tuple(line.astype(np.float32) for line in drawing))), 16) % 10**16
+    record = {
+        "word": word or "",
+        "countrycode": "ZZ",
+        "timestamp": f"{made or datetime.now(UTC):%Y-%m-%d %H:%M:%S.%f} UTC",
+        "recognized": True,
+        "key_id": f"{number:016d}",
+        "drawing": [line.T.tolist() for line in drawing],
+    }
+    return json.dumps(record, separators=(",", ":")) + "\n"
+
+
+def quickdraw(strokes: Strokes) -> list[np.ndarray]:
+    """Moved to the origin, scaled until the longer side is LARGEST, and simplified."""
+    points = np.concatenate(strokes).astype(np.float64)
+    low, high = points.min(axis=0), points.max(axis=0)
+    scale = LARGEST / max(float((high - low).max()), 1e-6)
+    return [simplified((stroke.astype(np.float64) - low) * scale, TOLERANCE) for stroke in strokes]
