@@ -14,14 +14,16 @@ from typer.core import TyperGroup
 
 from . import console
 from .classify import classify
+from .complete import complete
 from .data import app as data
 from .evaluate.app import app as evaluate
 from .generate import generate
 from .info import info
+from .refine import refine
 from .show import show
 from .train import train
 
-ORDER = ("generate", "classify", "show", "data", "train", "evaluate", "info")
+ORDER = ("generate", "classify", "refine", "complete", "show", "data", "train", "evaluate", "info")
 
 
 class Verbs(TyperGroup):
@@ -55,6 +57,8 @@ app = typer.Typer(
 )
 app.command()(generate)
 app.command()(classify)
+app.command()(refine)
+app.command()(complete)
 app.command()(show)
 app.command()(train)
 app.command()(info)

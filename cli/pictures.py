@@ -77,6 +77,11 @@ def write_png(path: Path, pixels: "np.ndarray", facts: dict) -> None:
     write_atomically(path, content.getvalue())
 
 
+def write_sketch(path: Path, canvas: "Tensor", clamp: float, side: int, facts: dict) -> None:
+    """One field (h h) as a PNG `side` wide; `facts` say inside the file how it was made. Raises VisketchError."""
+    write_png(path, grey(canvas[None], clamp, side)[0], facts)
+
+
 def parse_out(out: str) -> Path:
     """A place as it was typed. Raises UsageError for the slash of a folder after the name of a picture."""
     if out.endswith(("/", os.sep)) and is_picture(Path(out)):
@@ -107,8 +112,8 @@ def is_picture(out: Path) -> bool:
 def place(out: Path | None, usual: Path) -> Iterator[Path]:
     """`out`; or if nobody named it `usual`, or the first of usual-2, usual-3 ... that is not there.
 
-    An empty file takes that name at once, so that of two commands neither overwrites the other's; it goes again if
-    nothing comes of it.
+    An empty file (or, where `usual` has no suffix, an empty folder) takes that name at once, so that of two commands
+    neither overwrites the other's; it goes again if nothing comes of it.
     """
     if out:
         yield out
@@ -116,12 +121,14 @@ def place(out: Path | None, usual: Path) -> Iterator[Path]:
     tried, number = usual, 2
     while True:
         try:
-            tried.open("x").close()
+            tried.open("x").close() if usual.suffix else tried.mkdir()
             break
         except FileExistsError:
             tried, number = usual.with_stem(f"{usual.stem}-{number}"), number + 1
     try:
         yield tried
     finally:
-        if not tried.stat().st_size:
+        if tried.is_dir() and not any(tried.iterdir()):
+            tried.rmdir()
+        elif tried.is_file() and not tried.stat().st_size:
             tried.unlink()

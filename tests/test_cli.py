@@ -16,7 +16,7 @@ from visketch.cli import train as training
 from visketch.cli.main import app
 from visketch.data.store import Store
 
-VERBS = ["generate", "classify", "show", "data fetch", "data pack", "data stats", "train", "info"]
+VERBS = ["generate", "classify", "refine", "complete", "show", "data fetch", "data pack", "data stats", "train", "info"]
 VERBS += [f"evaluate {what}" for what in ("vqvae", "classify", "generate")]
 LABELS = ("cat", "house", "star")
 

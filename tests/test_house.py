@@ -34,6 +34,8 @@ FLOORS = {
     "visketch.checkpoint": 2,
     "visketch.refining": 3,
     "visketch.model": 3,
+    "visketch.redrawing": 3,
+    "visketch.completing": 3,
     "visketch.language": 3,
     "visketch.objectives": 4,
     "visketch.optimizer": 5,
