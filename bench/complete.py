@@ -1,12 +1,12 @@
 """What `visketch complete` is worth: real drawings cut to the first half of their strokes, and finished again.
 
     python bench/complete.py --data packed.arrow --judge runs/resnet34 [--each 6] [-n 4] [--tries 4] [--seed 0]
-                             [--classes cat owl ...] [--split test] [--checkpoint FOLDER] [--json] [--sheet completed.png]
+                             [--classes cat owl ...] [--split test] [--checkpoint FOLDER] [--json] [--sheet drawn.png]
 
 How often the judge names the right class, in 345: of the whole drawing, of its first half, of all completions, and of
 the one in `n` that visketch puts first; and how much of the given ink is kept within one pixel. The half is placed by
-the program, as a user's is: it is not told where it lay. The judge sees pictures, read back. Of the drawings of a class,
-the first of a random order that have two strokes or more.
+the program, as a user's is: it is not told where it lay. The judge sees pictures, read back. Of the drawings of a
+class, the first of a random order that have two strokes or more. The sheet: each drawing, its half, its completions.
 """
 
 import argparse

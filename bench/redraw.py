@@ -116,7 +116,13 @@ def again(model: ViSketch, rough: list[Sketch], labels: list[str], strength: flo
 
 
 def measured(
-    model: ViSketch, judge: Judge, canvas: torch.Tensor, clean: torch.Tensor, drawings: list[Sketch], rough: str, how: str
+    model: ViSketch,
+    judge: Judge,
+    canvas: torch.Tensor,
+    clean: torch.Tensor,
+    drawings: list[Sketch],
+    rough: str,
+    how: str,
 ) -> dict[str, object]:
     right = torch.tensor([judge.labels.index(str(sketch.label)) for sketch in drawings])
     seen = reread(canvas, model.config.sketch, judge.shape)

@@ -141,7 +141,7 @@ def write(
         path = out if picture and len(found) == 1 else None
         if not picture:
             path = out / f"{number:02d}-{stem(completion.label)}.png"
-        row = {"path": path, "class": completion.label, "probability": round(completion.probability, 6)}
+        row: dict[str, Any] = {"path": path, "class": completion.label, "probability": round(completion.probability, 6)}
         row |= {"seed": completion.seed, "place": vars(completion.place)}
         row["kept"] = round(float(kept(completion.given[None] > 0, completion.canvas[None] > 0)), 4)
         if path:
@@ -164,4 +164,6 @@ def show(result: dict[str, Any]) -> None:
     console.table(["sketch", "class", "classifier"], rows)
     if result["sheet"]:
         console.say(f"all on one sheet: {result['sheet']}")
-    console.note(f"seed {result['seed']} · {result['tries']} places tried for each · {console.duration(result['seconds'])}")
+    console.note(
+        f"seed {result['seed']} · {result['tries']} places tried for each · {console.duration(result['seconds'])}"
+    )

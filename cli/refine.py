@@ -160,7 +160,7 @@ class Work:
         try:
             guesses = [] if self.label else [row[0] for row in self.model.classify(sketches, top=1)]
             labels = [guess.label for guess in guesses] or [str(self.label)] * len(sketches)
-            chances = [round(guess.probability, 6) for guess in guesses] or [None] * len(sketches)
+            chances: list[float | None] = [round(guess.probability, 6) for guess in guesses] or [None] * len(sketches)
             before = self.model.render(sketches, self.settings["canvas"])
             after = redraw(self.model, sketches, labels, **self.settings, watch=watch)
         except UsageError:
@@ -174,15 +174,15 @@ class Work:
     def write(self, path: str, before: Any, after: Any, label: str, probability: float | None) -> Row:
         """The file of one sketch, and its pair for the sheet."""
         clamp = self.model.config.sketch.at(len(after)).clamp
-        row = {"class": label, "probability": probability, "out": self.file(path)}
+        out = self.file(path)
         if self.pairs is not None:
             from .sheets import MOST, beside
 
             if len(self.pairs) < MOST:
                 self.pairs.append(beside(before, after, clamp))
-        if row["out"] and not self.compare:
-            write_sketch(row["out"], after, clamp, self.side, {"of": Path(path).name, "class": label, **self.settings})
-        return row
+        if out and not self.compare:
+            write_sketch(out, after, clamp, self.side, {"of": Path(path).name, "class": label, **self.settings})
+        return {"class": label, "probability": probability, "out": out}
 
     def file(self, path: str) -> Path | None:
         """Where a sketch goes; None if it only goes on the sheet. Not by its own name: `out` may be where it lies."""

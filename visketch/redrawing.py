@@ -1,6 +1,7 @@
 """A user's own rough sketch → a clean one: the coarse stage may change it, refining draws its lines again."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -48,7 +49,7 @@ def redraw(
         raise UsageError(f"strength {strength}: take a number from 0 (only the lines) to 1 (all anew)")
     shape = model.config.sketch
     label = torch.tensor([model.label_of(name) for name in labels], device=model.device)
-    settings = {"temperature": temperature, "top_p": top_p, "order": order}
+    settings: dict[str, Any] = {"temperature": temperature, "top_p": top_p, "order": order}
     if strength == 0:
         return refined(model, shrunk(model, model.render(sketches, canvas)), label, seed, watch, **settings)
     rough = F.avg_pool2d(model.render(sketches), 2**shape.depth)
@@ -64,7 +65,7 @@ def redraw(
     if canvas in (None, shape.canvas):
         return drawn
     again = [thinned(model, field, canvas, sketch) for field, sketch in zip(drawn, sketches, strict=True)]
-    return redraw(model, again, labels, strength=0, canvas=canvas, seed=seed, watch=watch, **settings)
+    return redraw(model, again, labels, strength=0.0, canvas=canvas, seed=seed, watch=watch, **settings)
 
 
 def shrunk(model: ViSketch, canvas: Float[Tensor, "b h h"]) -> Float[Tensor, "b h h"]:
