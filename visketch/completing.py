@@ -27,12 +27,7 @@ from visketch.strokes import Sketch
 Watch = Callable[[Frame], None]
 
 TRIES = 4  # places tried for each completion
-SHARES = (1.0, 1.0, 0.85, 0.7)  # its longer side in that of the whole; of people's first halves the median is 0.96
-    1.0,
-    0.8,
-    0.6,
-    0.45,
-)  # the part's longer side in that of the whole; of people's first halves the median is 0.96
+SHARES = (1.0, 1.0, 0.85, 0.7)  # its longer side in that of the whole: of first halves the median is 0.96
 KNOWN = 0.6  # so close to what is given (in units of the field) nothing new is drawn, or lines would be doubled
 ROUNDS = 2  # how often a step is taken
 AGAIN = (0.15, 0.9)  # at these times: earlier there is nothing yet to agree on, later it is too late
