@@ -117,7 +117,7 @@ def finish(model: "ViSketch", part: "Sketch", labels: list[str], settings: dict[
             found = finished(model, part, labels, **settings, watch=watch)
         except VisketchError as error:
             raise type(error)(f"{part.source}: {about(error, part.source)}") from error
-    return sorted(found, key=lambda completion: -completion.probability)
+    return sorted(found, key=lambda completion: (completion.added == 0, -completion.probability))
 
 
 def write(
@@ -142,7 +142,7 @@ def write(
         if not picture:
             path = out / f"{number:02d}-{stem(completion.label)}.png"
         row: dict[str, Any] = {"path": path, "class": completion.label, "probability": round(completion.probability, 6)}
-        row |= {"seed": completion.seed, "place": vars(completion.place)}
+        row |= {"added": round(completion.added, 4), "seed": completion.seed, "place": vars(completion.place)}
         row["kept"] = round(float(kept(completion.given[None] > 0, completion.canvas[None] > 0)), 4)
         if path:
             write_sketch(path, completion.canvas, clamp, side, facts | {**row, "path": None})
@@ -160,8 +160,11 @@ def show(result: dict[str, Any]) -> None:
     if result["proposed"]:
         guesses = (f"{guess['label']} {100 * guess['probability']:.0f} %" for guess in result["proposed"])
         console.say(f"{result['part']} may become {', '.join(guesses)}; --class says better")
-    rows = [[row["path"] or "", row["class"], f"{100 * row['probability']:.1f} %"] for row in result["completions"]]
-    console.table(["sketch", "class", "classifier"], rows)
+    rows = [
+        [row["path"] or "", row["class"], f"{100 * row['probability']:.1f} %", f"{100 * row['added']:.0f} %"]
+        for row in result["completions"]
+    ]
+    console.table(["sketch", "class", "classifier", "new ink"], rows)
     if result["sheet"]:
         console.say(f"all on one sheet: {result['sheet']}")
     console.note(

@@ -44,7 +44,7 @@ def refine(
     ] = None,
     strength: Annotated[
         float, typer.Option("--strength", "-s", min=0, max=1, help="How much may change; 0: only the lines; 1: all.")
-    ] = 0.2,
+    ] = 0.0,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -76,16 +76,16 @@ def refine(
 ) -> None:
     """Draw rough sketches again, clean.
 
-    Strength 0 draws the lines alone: they become solid and smooth. More lets the coarse stage change the drawing
-    towards its class: 0.2 closes gaps, 0.6 draws what such a thing looks like. One sketch goes to
-    ./<name>-refined.png, several go to the folder ./refined/ with a sheet of before and after.
+    By default the lines alone are drawn again: they become solid and smooth. --strength lets the coarse stage change
+    the drawing towards its class: 0.2 closes gaps of small bitmaps, 0.6 draws what such a thing looks like. One sketch
+    goes to ./<name>-refined.png, several go to the folder ./refined/ with a sheet of before and after.
 
     \b
     Examples:
       visketch refine rough.png
       visketch refine rough.png --class cat --strength 0.6 --compare --out cat.png
       visketch refine scans/ --class owl --out owls/
-      visketch refine plan.svg --strength 0 --canvas 1024 --size 4096
+      visketch refine plan.svg --canvas 1024 --size 4096
     """
     check_out(out or Path("refined.png"))
     if label:

@@ -117,6 +117,7 @@ class TestComplete:
         assert [row["probability"] for row in found] == sorted((row["probability"] for row in found), reverse=True)
         assert [row["kept"] for row in found] == [1, 1, 1]
         assert {row["seed"] for row in found} == {0, 1, 2}
+        assert all(0 < row["added"] < 1 for row in found)
         names = [f"{number:02d}-{row['class']}.png" for number, row in enumerate(found, 1)]
         assert {path.name for path in (here / "cat-completed").iterdir()} == {*names, "sheet.png"}
         assert said["proposed"] == []

@@ -110,7 +110,8 @@ class TestComplete:
             assert float(kept(each.given[None] > 0, each.canvas[None] > 0)) == 1
             again = sdf.field(each.place.lines(PART.lines()), CONFIG.sketch, CONFIG.sketch.canvas)
             np.testing.assert_allclose(each.given.numpy(), again, atol=1e-5)
-            assert ((each.canvas > 0) & (each.given < 0)).any(), "something was added"
+            new = (each.canvas > 0) & (each.given <= 0)
+            assert 0 < each.added == pytest.approx(float(new.sum() / (each.canvas > 0).sum()))
 
     def test_number_i_is_the_same_whatever_is_beside_it(self, model: ViSketch, monkeypatch) -> None:
         many = complete(model, PART, ["cat", "star", "cat"], tries=2, seed=7, steps=4)
@@ -133,6 +134,24 @@ class TestComplete:
         chance = model.logits(tried).softmax(dim=1)[:, model.label_of("star")]
         assert found.probability == pytest.approx(float(chance.max()), abs=1e-4)
         assert found.place == spots[int(chance.argmax())]
+
+    def test_a_try_that_adds_nothing_comes_last(self, model: ViSketch, monkeypatch: pytest.MonkeyPatch) -> None:
+        """However well the classifier knows it already."""
+        nothing = {"left out": 3}
+
+        def stubborn(given: Tensor, drawn: Tensor, shape: SketchConfig) -> Tensor:
+            """Strokes are added to all tries but some."""
+            chosen = with_strokes(given, drawn, shape)
+            chosen[: nothing["left out"]] = given[: nothing["left out"]]
+            return chosen
+
+        monkeypatch.setattr("visketch.completing.with_strokes", stubborn)
+        spots = places(PART.lines(), CONFIG.sketch.margin, 0, 4)
+        (found,) = complete(model, PART, ["star"], tries=4, steps=4)
+        assert found.place == spots[3]
+        nothing["left out"] = 4
+        (found,) = complete(model, PART, ["star"], tries=4, steps=4)
+        assert found.added == 0
 
     def test_a_dot_and_a_picture_can_be_completed(self, model: ViSketch) -> None:
         dot = Sketch(strokes=(np.array([[500.0, 300.0]], np.float32),))

@@ -53,6 +53,7 @@ class Place:
 class Completion:
     label: str
     probability: float  # the classifier's, of that class
+    added: float  # the share of the ink that is new
     seed: int
     canvas: Float[Tensor, "h h"]
     given: Float[Tensor, "h h"]  # what was drawn already: no part of the canvas is below it
@@ -76,7 +77,7 @@ def complete(
 ) -> list[Completion]:
     """One completion for each of the labels, in their order; number i, of seed + i, does not depend on the others.
 
-    A point of `part` (its strokes, or the pixels of a picture) stays where it is among the others, whatever is added.
+    The part is moved and scaled as a whole, to a `place` of its own in each of them, and otherwise left as it is.
     Raises VisketchError for a blank part, UsageError for an unknown class.
     """
     if tries < 1:
@@ -96,11 +97,13 @@ def complete(
             watch(frame)
         canvas = with_strokes(given, canvas, model.config.sketch)
         chance = model.logits(canvas).softmax(dim=1).gather(1, label[:, None])[:, 0]
-        best = rearrange(chance, "(b j) -> b j", j=tries).argmax(dim=1).tolist()
+        added = ((canvas > 0) & (given <= 0)).flatten(1).sum(dim=1) / (canvas > 0).flatten(1).sum(dim=1).clamp(min=1)
+        likely = chance - (added == 0).float()  # what adds nothing comes last, however well it is known already
+        best = rearrange(likely, "(b j) -> b j", j=tries).argmax(dim=1).tolist()
         for i, j in zip(some, best, strict=True):
             at = (i - first) * tries + j
             kept = (canvas[at].clone(), given[at].clone(), spots[at])  # or the whole batch would stay in memory
-            found.append(Completion(model.labels[numbers[i]], float(chance[at]), seed + i, *kept))
+            found.append(Completion(model.labels[numbers[i]], float(chance[at]), float(added[at]), seed + i, *kept))
     return found
 
 

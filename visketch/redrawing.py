@@ -26,7 +26,7 @@ def redraw(
     sketches: Sequence[Sketch],
     labels: Sequence[str],
     *,
-    strength: float = 0.2,
+    strength: float = 0.0,
     canvas: int | None = None,
     seed: int = 0,
     steps: int | None = None,
