@@ -21,6 +21,7 @@ from .pictures import (
     is_picture,
     parse_out,
     place,
+    suffix_of,
     trace,
     write_sketch,
 )
@@ -157,15 +158,6 @@ def write(
         "device": str(model.device),
         "sketches": sketches,
     }
-
-
-def suffix_of(out: Path, kind: str | None) -> str:
-    """What is written: what the name of a file says, else what --format does. Raises UsageError if they differ."""
-    if not is_picture(out):
-        return f".{kind or 'png'}"
-    if kind and out.suffix.lower() != f".{kind}":
-        raise UsageError(f"{out}: --format {kind} is for a folder, the name of a file says its own; leave one out")
-    return out.suffix.lower()
 
 
 def place_of(out: Path, suffix: str, name: str, number: int, alone: bool) -> Path | None:

@@ -14,6 +14,7 @@ from typer.core import TyperGroup
 
 from . import console
 from .classify import classify
+from .complete import complete
 from .data import app as data
 from .evaluate.app import app as evaluate
 from .export import app as export
@@ -21,25 +22,15 @@ from .generate import generate
 from .index import index
 from .info import info
 from .push import push
+from .refine import refine
 from .search import search
 from .show import show
 from .trace import trace
 from .train import train
 
-ORDER = (
-    "generate",
-    "classify",
-    "trace",
-    "show",
-    "index",
-    "search",
-    "data",
-    "train",
-    "evaluate",
-    "export",
-    "push",
-    "info",
-)
+# In the order of --help: what is done with drawings, then with data and weights.
+DRAWINGS = ("generate", "classify", "refine", "complete", "trace", "show", "index", "search")
+ORDER = (*DRAWINGS, "data", "train", "evaluate", "export", "push", "info")
 
 
 class Verbs(TyperGroup):
@@ -73,6 +64,8 @@ app = typer.Typer(
 )
 app.command()(generate)
 app.command()(classify)
+app.command()(refine)
+app.command()(complete)
 app.command()(trace)
 app.command()(show)
 app.command()(index)

@@ -210,12 +210,21 @@ def is_picture(out: Path) -> bool:
     return out.suffix.lower() in KINDS and not out.is_dir()
 
 
+def suffix_of(out: Path, kind: str | None) -> str:
+    """What is written: what the name of a file says, else what --format does. Raises UsageError if they differ."""
+    if not is_picture(out):
+        return f".{kind or 'png'}"
+    if kind and out.suffix.lower() != f".{kind}":
+        raise UsageError(f"{out}: --format {kind} is for a folder, the name of a file says its own; leave one out")
+    return out.suffix.lower()
+
+
 @contextmanager
 def place(out: Path | None, usual: Path) -> Iterator[Path]:
     """`out`; or if nobody named it `usual`, or the first of usual-2, usual-3 ... that is not there.
 
-    An empty file takes that name at once, so that of two commands neither overwrites the other's; it goes again if
-    nothing comes of it.
+    An empty file (or, where `usual` has no suffix, an empty folder) takes that name at once, so that of two commands
+    neither overwrites the other's; it goes again if nothing comes of it.
     """
     if out:
         yield out
@@ -223,12 +232,14 @@ def place(out: Path | None, usual: Path) -> Iterator[Path]:
     tried, number = usual, 2
     while True:
         try:
-            tried.open("x").close()
+            tried.open("x").close() if usual.suffix else tried.mkdir()
             break
         except FileExistsError:
             tried, number = usual.with_stem(f"{usual.stem}-{number}"), number + 1
     try:
         yield tried
     finally:
-        if not tried.stat().st_size:
+        if tried.is_dir() and not any(tried.iterdir()):
+            tried.rmdir()
+        elif tried.is_file() and not tried.stat().st_size:
             tried.unlink()

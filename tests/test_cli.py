@@ -16,7 +16,8 @@ from visketch.cli import train as training
 from visketch.cli.main import app
 from visketch.data.store import Store
 
-VERBS = ["generate", "classify", "show", "index", "search", "data fetch", "data pack", "data stats", "train", "info"]
+VERBS = ["generate", "classify", "refine", "complete", "trace", "show", "index", "search"]
+VERBS += ["data fetch", "data pack", "data stats", "train", "info"]
 VERBS += ["export classifier", "push"]
 VERBS += [f"evaluate {what}" for what in ("vqvae", "classify", "generate", "search", "explain")]
 LABELS = ("cat", "house", "star")

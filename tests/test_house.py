@@ -42,6 +42,8 @@ FLOORS = {
     "visketch.export": 4,
     "visketch.refining": 3,
     "visketch.model": 3,
+    "visketch.redrawing": 3,
+    "visketch.completing": 3,
     "visketch.language": 3,
     "visketch.objectives": 4,
     "visketch.search": 4,

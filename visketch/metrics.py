@@ -142,8 +142,13 @@ def _retrieved(features: Tensor, labels: Tensor, rows: Tensor, first: int) -> tu
 def ink_f1(drawn: Bool[Tensor, "b h h"], truth: Bool[Tensor, "b h h"]) -> Float[Tensor, " b"]:
     """F1 of the ink of each pair; a pixel is a hit if the other has ink at it or at one of its four neighbours."""
     precision = _share(drawn & _grown(truth), drawn)
-    recall = _share(truth & _grown(drawn), truth)
+    recall = kept(truth, drawn)
     return 2 * precision * recall / (precision + recall).clamp(min=1e-9)
+
+
+def kept(given: Bool[Tensor, "b h h"], drawn: Bool[Tensor, "b h h"]) -> Float[Tensor, " b"]:
+    """The share of the given ink that what is drawn has at its place or at one of its four neighbours."""
+    return _share(given & _grown(drawn), given)
 
 
 def _share(part: Bool[Tensor, "b h h"], whole: Bool[Tensor, "b h h"]) -> Float[Tensor, " b"]:

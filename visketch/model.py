@@ -197,7 +197,7 @@ class ViSketch:
         labels = torch.tensor([self.label_of(name) for name in names for _ in range(n)], device=self.device)
         seeds = [seed + i for _ in names for i in range(n)]
         tile = self.config.sketch.tile
-        noise = torch.stack([torch.randn(tile, tile, generator=_generator(s, stage=0)) for s in seeds])
+        noise = torch.stack([torch.randn(tile, tile, generator=generator(s, stage=0)) for s in seeds])
         side = self.config.sketch.canvas
 
         def show(done: int, total: int, x: Tensor) -> None:
@@ -231,7 +231,7 @@ class ViSketch:
         plan = Plan.make(canvas, self.config.sketch, waves, self.config.refiner.context)
         codes = self.config.sketch.codes
         chance = torch.stack(  # drawn once for every tile and place: independent of the order and of the batch
-            [torch.rand(plan.finished.shape[1], codes, generator=_generator(s, stage=1)) for s in seeds]
+            [torch.rand(plan.finished.shape[1], codes, generator=generator(s, stage=1)) for s in seeds]
         ).to(self.device)
 
         def choose(turn: Tensor, logits: Tensor, place: int) -> Tensor:
@@ -245,7 +245,7 @@ class ViSketch:
             yield Frame("refine", done, total, canvas)
 
 
-def _generator(seed: int, stage: int) -> torch.Generator:
+def generator(seed: int, stage: int) -> torch.Generator:
     """Random numbers of one stage of one sketch: of all, so that no stage decides by what another has seen."""
     return torch.Generator().manual_seed(seed + (stage << 32))
 

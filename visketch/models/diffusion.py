@@ -54,14 +54,20 @@ class Diffusion(nn.Module):
         steps: int | None = None,
         guidance: float | None = None,
         watch: Callable[[int, int, Tensor], None] = lambda done, total, x: None,
+        rough: Float[Tensor, "b p p"] | None = None,
+        strength: float = 1.0,
     ) -> Float[Tensor, "b p p"]:
-        """Noise → fields in [-1, 1], by Euler steps with classifier-free guidance (1 switches it off)."""
-        steps = steps or self.config.steps
+        """Noise → fields in [-1, 1], by Euler steps with classifier-free guidance (1 switches it off).
+
+        `rough`: fields to start from, noised up to time `strength` in (0, 1] and drawn again from there in that share
+        of the steps (SDEdit, Meng et al., 2022, arXiv 2108.01073); at 1 nothing of them is left.
+        """
+        steps = max(1, round((steps or self.config.steps) * strength))
         guidance = self.config.guidance if guidance is None else guidance
         scheduler = FlowMatchEulerDiscreteScheduler()
         # Named, because by default the last step goes from 0.001 to 0 and does nothing.
-        scheduler.set_timesteps(sigmas=[1 - step / steps for step in range(steps)])
-        x = noise
+        scheduler.set_timesteps(sigmas=[strength * (1 - step / steps) for step in range(steps)])
+        x = noise if rough is None else torch.lerp(rough, noise, strength)
         for step, timestep in enumerate(scheduler.timesteps):
             flow = self.guided(x, (timestep / 1000).expand(len(x)).to(x.device), label, guidance)
             x = scheduler.step(flow, timestep, x, return_dict=False)[0]

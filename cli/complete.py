@@ -1,0 +1,177 @@
+"""`visketch complete`: a half-drawn sketch finished in several ways."""
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from visketch.errors import UsageError, VisketchError
+
+from . import console, inputs, options
+from .generate import stem
+from .pictures import check_out, is_picture, parse_out, place, suffix_of, write_png, write_sketch
+from .refine import file_stem
+
+if TYPE_CHECKING:
+    from visketch.completing import Completion
+    from visketch.model import Frame, Prediction, ViSketch
+    from visketch.strokes import Sketch
+
+PROPOSED = 4  # classes that completions spread over where none is named
+
+
+def complete(
+    path: Annotated[str, typer.Argument(metavar="PATH", help="What is drawn so far: whatever `classify` takes, or -.")],
+    classes: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--class",
+            "-c",
+            metavar="NAME",
+            help="What it is to be; may be repeated. By default what the classifier takes it for.",
+            autocompletion=options.complete_class,
+        ),
+    ] = None,
+    n: Annotated[int, typer.Option("-n", "--number", min=1, max=1000, help="How many, over all classes.")] = 8,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            "-o",
+            parser=parse_out,
+            metavar="PATH",
+            help="A folder for the sketches and a sheet of them, or a .png file (-n 1: .svg or .ndjson too).",
+        ),
+    ] = None,
+    kind: options.Format = None,
+    tries: Annotated[
+        int, typer.Option(min=1, max=64, help="Places tried for each: of so many the most likely is kept.")
+    ] = 4,
+    size: Annotated[int | None, typer.Option(min=8, max=4096, help="Pixels; by default the model's canvas.")] = None,
+    seed: options.Seed = 0,
+    steps: Annotated[int | None, typer.Option(min=1, max=1000, help="Steps of the coarse stage.")] = None,
+    guidance: options.Guidance = None,
+    temperature: Annotated[float, typer.Option(min=0, max=10, help="How daring the refiner is; 0: not at all.")] = 0.7,
+    checkpoint: options.Checkpoint = None,
+    device: options.Device = "auto",
+    as_json: options.Json = False,
+) -> None:
+    """Finish a half-drawn sketch, keeping what is drawn.
+
+    Where the part lies in the whole and how large it is is found by trying. The sheet shows the part first, then the
+    completions, the likeliest first; what was added is blue. Everything goes to the folder ./<name>-completed/, or one
+    completion (-n 1) to ./<name>-completed.png.
+
+    \b
+    Examples:
+      visketch complete part.svg
+      visketch complete part.svg --class cat -n 16 --out cats/
+      visketch complete part.png --class cat --class dog -n 1 --out whole.png
+    """
+    check_out(out or Path("completed.png"))
+    suffix = suffix_of(out or Path("completed"), kind)
+    usual = Path(f"{file_stem(path)}-completed{suffix if n == 1 else ''}")
+    if out and is_picture(out) and suffix != ".png" and n > 1:
+        raise UsageError(f"{out}: a sheet is a .png; for several name a folder and a --format")
+    options.check_classes(checkpoint, classes or [])
+    name, part = next(inputs.drawings([path]))
+    if isinstance(part, str):
+        raise VisketchError(f"{name}: {part}")
+    model = options.load(checkpoint, device)
+    options.load_parts(model, "diffusion", "encoder", "refiner", "vqvae", "classifier")
+    drawing, start = model.config.diffusion, time.perf_counter()
+    settings = {"seed": seed, "tries": tries, "temperature": temperature, "steps": steps or drawing.steps}
+    settings |= {"guidance": drawing.guidance if guidance is None else guidance}
+    proposed = [] if classes else model.classify([part], top=PROPOSED)[0]
+    labels = [str(label) for label in classes or []] * n
+    labels = labels[:n] if classes else spread(proposed, n)
+    with place(out, usual) as chosen:
+        found = finish(model, part, labels, settings)
+        result = write(model, name, part, found, chosen, suffix, size or model.config.sketch.canvas, settings)
+    result["seconds"] = round(time.perf_counter() - start, 3)
+    result["proposed"] = [{"label": guess.label, "probability": round(guess.probability, 6)} for guess in proposed]
+    if as_json:
+        console.document(result)
+    else:
+        show(result)
+
+
+def spread(proposed: list["Prediction"], n: int) -> list[str]:
+    """`n` classes, each as often as it is likely (D'Hondt's rule)."""
+    count = dict.fromkeys((guess.label for guess in proposed), 0)
+    for _ in range(n):
+        most = max(proposed, key=lambda guess: guess.probability / (count[guess.label] + 1))
+        count[most.label] += 1
+    return [label for label, times in count.items() for _ in range(times)]
+
+
+def finish(model: "ViSketch", part: "Sketch", labels: list[str], settings: dict[str, Any]) -> list["Completion"]:
+    """The completions, the likeliest first, with a bar while they are drawn."""
+    from visketch.completing import complete as finished
+    from visketch.data.named import about
+
+    with console.progress() as bar:
+        task = bar.add_task("coarse")
+
+        def watch(frame: "Frame") -> None:
+            bar.update(task, completed=frame.done, total=frame.total, description=frame.stage)
+
+        try:
+            found = finished(model, part, labels, **settings, watch=watch)
+        except VisketchError as error:
+            raise type(error)(f"{part.source}: {about(error, part.source)}") from error
+    return sorted(found, key=lambda completion: (completion.added == 0, -completion.probability))
+
+
+def write(
+    model: "ViSketch",
+    name: str,
+    part: "Sketch",
+    found: list["Completion"],
+    out: Path,
+    suffix: str,
+    side: int,
+    settings: dict[str, Any],
+) -> dict[str, Any]:
+    """The files, and what to say about them. Raises VisketchError."""
+    from visketch.metrics import kept
+
+    from .sheets import MOST, sheet, tinted, told_apart
+
+    clamp, picture = model.config.sketch.clamp, is_picture(out)
+    facts = {"of": Path(name).name, **settings, "size": side, "checkpoint": model.config.name}
+    rows = []
+    for number, completion in enumerate(found, 1):
+        path = out if picture and len(found) == 1 else None
+        if not picture:
+            path = out / f"{number:02d}-{stem(completion.label)}{suffix}"
+        row: dict[str, Any] = {"path": path, "class": completion.label, "probability": round(completion.probability, 6)}
+        row |= {"added": round(completion.added, 4), "seed": completion.seed, "place": vars(completion.place)}
+        row["kept"] = round(float(kept(completion.given[None] > 0, completion.canvas[None] > 0)), 4)
+        if path:
+            write_sketch(path, completion.canvas, clamp, side, facts | {**row, "path": None})
+        rows.append(row)
+    on_sheet = None
+    if len(found) > 1 or not picture:
+        on_sheet = out if picture else out / "sheet.png"
+        shown = [told_apart(each.canvas, each.given, clamp) for each in found[:MOST]]
+        write_png(on_sheet, sheet([tinted(model.render([part])[0], clamp), *shown]), facts)
+    return {"part": name, "sheet": on_sheet, **facts, "device": str(model.device), "completions": rows}
+
+
+def show(result: dict[str, Any]) -> None:
+    """The result for people."""
+    if result["proposed"]:
+        guesses = (f"{guess['label']} {100 * guess['probability']:.0f} %" for guess in result["proposed"])
+        console.say(f"{result['part']} may become {', '.join(guesses)}; --class says better")
+    rows = [
+        [row["path"] or "", row["class"], f"{100 * row['probability']:.1f} %", f"{100 * row['added']:.0f} %"]
+        for row in result["completions"]
+    ]
+    console.table(["sketch", "class", "classifier", "new ink"], rows)
+    if result["sheet"]:
+        console.say(f"all on one sheet: {result['sheet']}")
+    console.note(
+        f"seed {result['seed']} · {result['tries']} places tried for each · {console.duration(result['seconds'])}"
+    )

@@ -1,0 +1,242 @@
+"""`visketch refine`: a rough sketch drawn again."""
+
+import time
+from collections import Counter
+from collections.abc import Iterator
+from itertools import chain, islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from visketch.errors import UsageError, VisketchError
+
+from . import console, inputs, options
+from .generate import stem
+from .pictures import check_out, is_picture, parse_out, place, suffix_of, write_png, write_sketch
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from visketch.model import Frame, ViSketch
+    from visketch.strokes import Sketch
+
+BATCH = 16  # sketches redrawn together on the canvas of training, fewer on larger ones
+
+Row = dict[str, Any]
+
+
+def refine(
+    paths: Annotated[
+        list[str],
+        typer.Argument(metavar="PATH...", help="Rough sketches: whatever `classify` takes; - is standard input."),
+    ],
+    label: Annotated[
+        str | None,
+        typer.Option(
+            "--class",
+            "-c",
+            metavar="NAME",
+            help="What they show; by default the classifier's guess.",
+            autocompletion=options.complete_class,
+        ),
+    ] = None,
+    strength: Annotated[
+        float, typer.Option("--strength", "-s", min=0, max=1, help="How much may change; 0: only the lines; 1: all.")
+    ] = 0.0,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            "-o",
+            parser=parse_out,
+            metavar="PATH",
+            help="A .png, .svg or .ndjson file for one, a .png for the sheet of several, or a folder for all that.",
+        ),
+    ] = None,
+    kind: options.Format = None,
+    compare: Annotated[bool, typer.Option("--compare", help="Write one sketch beside what it was.")] = False,
+    size: Annotated[int | None, typer.Option(min=8, max=4096, help="Pixels; by default the canvas.")] = None,
+    canvas: Annotated[
+        int | None,
+        typer.Option(
+            min=8,
+            max=4096,
+            metavar="PIXELS",
+            help="What it is drawn on: 128 (by default), 256, 512 ... 4096. The larger, the finer pen and detail.",
+        ),
+    ] = None,
+    seed: options.Seed = 0,
+    steps: Annotated[int | None, typer.Option(min=1, max=1000, help="Steps of a whole coarse stage.")] = None,
+    guidance: options.Guidance = None,
+    temperature: Annotated[float, typer.Option(min=0, max=10, help="How daring the refiner is; 0: not at all.")] = 0.7,
+    checkpoint: options.Checkpoint = None,
+    device: options.Device = "auto",
+    as_json: options.Json = False,
+) -> None:
+    """Draw rough sketches again, clean.
+
+    By default the lines alone are drawn again: they become solid and smooth. --strength lets the coarse stage change
+    the drawing towards its class: 0.2 closes gaps of small bitmaps, 0.6 draws what such a thing looks like. One sketch
+    goes to ./<name>-refined.png, several go to the folder ./refined/ with a sheet of before and after.
+
+    \b
+    Examples:
+      visketch refine rough.png
+      visketch refine rough.png --class cat --strength 0.6 --compare --out cat.png
+      visketch refine scans/ --class owl --out owls/
+      visketch refine plan.svg --canvas 1024 --out clean.svg
+    """
+    check_out(out or Path("refined.png"))
+    suffix = suffix_of(out or Path("refined"), kind)
+    if label:
+        options.check_classes(checkpoint, [label])
+    found = inputs.drawings(paths)
+    first = list(islice(found, 2))
+    alone = len(first) == 1
+    if compare and not alone:
+        raise UsageError("--compare is for one sketch; several are compared on their sheet")
+    if out and is_picture(out) and suffix != ".png" and (compare or not alone):
+        raise UsageError(f"{out}: a comparison or a sheet is a .png; for several name a folder and a --format")
+    model = options.load(checkpoint, device)
+    shape = model.config.sketch.at(canvas or model.config.sketch.canvas)
+    needed = ("encoder", "refiner", "vqvae", *(("diffusion",) if strength else ()), *(() if label else ("classifier",)))
+    options.load_parts(model, *needed)
+    settings = {"strength": strength, "canvas": shape.canvas, "seed": seed, "temperature": temperature}
+    drawing = model.config.diffusion
+    settings |= {"steps": steps or drawing.steps, "guidance": drawing.guidance if guidance is None else guidance}
+    usual = Path(f"{file_stem(first[0][0])}-refined{'.png' if compare else suffix}" if alone else "refined")
+    start = time.perf_counter()
+    with place(out, usual) as chosen, console.progress() as bar:
+        work = Work(model, chosen, suffix, size or shape.canvas, settings, label, alone, compare)
+        rows = list(work.run(chain(first, found), bar))
+        on_sheet = work.write_sheet()
+    seconds = round(time.perf_counter() - start, 3)
+    result = {"sheet": on_sheet, **settings, "size": work.side, "checkpoint": model.config.name, "seconds": seconds}
+    if as_json:
+        console.document(result | {"device": str(model.device), "sketches": rows})
+    else:
+        show(rows, on_sheet)
+    failed = sum("error" in row for row in rows)
+    if failed:
+        if len(rows) > 1:
+            console.note(f"{failed} of {len(rows)} could not be refined")
+        raise typer.Exit(console.FAILED)
+
+
+class Work:
+    """What is redrawn, how, and where it goes."""
+
+    def __init__(
+        self,
+        model: "ViSketch",
+        out: Path,
+        suffix: str,
+        side: int,
+        settings: Row,
+        label: str | None,
+        alone: bool,
+        compare: bool,
+    ) -> None:
+        self.model, self.out, self.suffix, self.side, self.settings, self.label = (
+            model,
+            out,
+            suffix,
+            side,
+            settings,
+            label,
+        )
+        self.pairs: list[np.ndarray] | None = [] if compare or not (alone and is_picture(out)) else None
+        self.names: Counter[str] = Counter()
+        self.alone, self.compare = alone, compare
+
+    def run(self, found: Iterator[tuple[str, "Sketch | str"]], bar: Any) -> Iterator[Row]:
+        """A row for every drawing: {"path", "class", "probability", "out"} or {"path", "error"}."""
+        task = bar.add_task("redrawing", total=None)
+
+        def watch(frame: "Frame") -> None:
+            bar.update(task, completed=frame.done, total=frame.total, description=frame.stage)
+
+        many = max(1, BATCH * (self.model.config.sketch.canvas // self.settings["canvas"]) ** 2)
+        while some := list(islice(found, many)):
+            sketches = [sketch for _, sketch in some if not isinstance(sketch, str)]
+            redrawn = iter(self.redrawn(sketches, watch))
+            for path, sketch in some:
+                answer = sketch if isinstance(sketch, str) else next(redrawn)
+                if isinstance(answer, str):
+                    console.error(f"{path}: {answer}")
+                    yield {"path": path, "error": answer}
+                else:
+                    yield {"path": path, **self.write(path, *answer)}
+
+    def redrawn(self, sketches: list["Sketch"], watch: Any) -> list[Any]:
+        """For each sketch the field before, after, its class and how likely that is; or why there is none."""
+        from visketch.data.named import about
+        from visketch.redrawing import redraw
+
+        if not sketches:
+            return []
+        try:
+            guesses = [] if self.label else [row[0] for row in self.model.classify(sketches, top=1)]
+            labels = [guess.label for guess in guesses] or [str(self.label)] * len(sketches)
+            chances: list[float | None] = [round(guess.probability, 6) for guess in guesses] or [None] * len(sketches)
+            before = self.model.render(sketches, self.settings["canvas"])
+            after = redraw(self.model, sketches, labels, **self.settings, watch=watch)
+        except UsageError:
+            raise
+        except VisketchError as error:
+            if len(sketches) == 1:
+                return [about(error, sketches[0].source)]
+            return [answer for sketch in sketches for answer in self.redrawn([sketch], watch)]
+        return list(zip(before, after, labels, chances, strict=True))
+
+    def write(self, path: str, before: Any, after: Any, label: str, probability: float | None) -> Row:
+        """The file of one sketch, and its pair for the sheet."""
+        clamp = self.model.config.sketch.at(len(after)).clamp
+        out = self.file(path)
+        if self.pairs is not None:
+            from .sheets import MOST, beside
+
+            if len(self.pairs) < MOST:
+                self.pairs.append(beside(before, after, clamp))
+        if out and not self.compare:
+            write_sketch(out, after, clamp, self.side, {"of": Path(path).name, "class": label, **self.settings})
+        return {"class": label, "probability": probability, "out": out}
+
+    def file(self, path: str) -> Path | None:
+        """Where a sketch goes; None if it only goes on the sheet. Not by its own name: `out` may be where it lies."""
+        if is_picture(self.out):
+            return self.out if self.alone else None
+        name = f"{file_stem(path)}-refined"
+        self.names[name] += 1
+        number = "" if self.names[name] == 1 else f"-{self.names[name]}"
+        return self.out / f"{name}{number}{self.suffix}"
+
+    def write_sheet(self) -> Path | None:
+        if not self.pairs:
+            return None
+        from .sheets import sheet
+
+        path = self.out if is_picture(self.out) else self.out / "sheet.png"
+        write_png(path, sheet(self.pairs), {"shows": "before and after", **self.settings})
+        return path
+
+
+def file_stem(path: str) -> str:
+    """A drawing's name for a file: `scans/cat.ndjson#3` → `cat-3`."""
+    file, _, number = path.partition("#") if not Path(path).exists() else (path, "", "")
+    name = "standard-input" if file == "-" else stem(Path(file).stem)
+    return f"{name}-{stem(number)}" if number else name
+
+
+def show(rows: list[Row], on_sheet: Path | None) -> None:
+    """The result for people."""
+    for row in rows:
+        if "error" not in row:
+            to = f" → {row['out']}" if row["out"] else ""
+            guess = ""
+            if row["probability"] is not None:
+                guess = f", the classifier's guess, {100 * row['probability']:.0f} % sure; --class says better"
+            console.say(f"{row['path']}{to} (as {row['class']}{guess})")
+    if on_sheet and any(row.get("out") != on_sheet for row in rows):
+        console.say(f"before and after: {on_sheet}")
