@@ -355,3 +355,105 @@ def test_copies_of_copies_by_two_names_are_counted(tmp_path: Path) -> None:
     (tmp_path / "bomb.svg").write_text(f'{text}<path id="l0" d="M0 0L1 1"/>{levels}<use href="#l4"/></svg>')
     with pytest.raises(VisketchError, match="more than 5000"):
         list(read(tmp_path / "bomb.svg"))
+
+
+def photo(ink_level, paper_level, size=(320, 240), pen=4, seed=0):
+    """A cross in colour on coloured paper, with grain: (y x 3), and where its ink is."""
+    drawn = Image.new("L", size, 0)
+    ImageDraw.Draw(drawn).line([(60, 50), (250, 190)], fill=1, width=pen)
+    ImageDraw.Draw(drawn).line([(250, 50), (60, 190)], fill=1, width=pen)
+    line = np.asarray(drawn) > 0
+    page = np.where(line[..., None], ink_level, paper_level) * np.ones(3)
+    return page + np.random.default_rng(seed).normal(0, 4, page.shape), line
+
+
+def found_in(page):
+    return ink.find(np.clip(page, 0, 255).astype(np.uint8))
+
+
+def overlap(found, line):
+    return (found & line).sum() / (found | line).sum()
+
+
+@pytest.mark.parametrize(
+    ("pen", "paper"),
+    [((70, 70, 74), (238, 234, 224)), ((245, 160, 60), (238, 234, 224)), ((225, 225, 215), (45, 62, 52))],
+    ids=["graphite", "orange", "chalk"],
+)
+def test_ink_of_any_colour_under_a_shadow(pen, paper):
+    page, line = photo(pen, paper)
+    shade = np.where(np.arange(320) < 150, 0.5, 1.0)[None, :, None]
+    from scipy import ndimage
+
+    found = found_in(page * ndimage.gaussian_filter(shade, (0, 8, 0)))
+    assert overlap(found.pixels, line) > 0.8
+    assert found.inverted == (sum(pen) > sum(paper))
+
+
+def test_the_lines_of_the_paper_are_left_out_and_what_crosses_them_stays():
+    page, line = photo((40, 42, 60), (240, 238, 230))
+    for row in range(20, 240, 24):
+        rule = np.zeros(line.shape, bool)
+        rule[row : row + 2] = True
+        page[rule & ~line] = (140, 165, 210)
+    found = found_in(page)
+    assert found.ruled == 10
+    assert overlap(found.pixels, line) > 0.8
+
+
+def test_a_line_across_the_page_that_is_drawn_stays():
+    page, line = photo((40, 42, 60), (240, 238, 230))
+    page[120:124, 5:315] = 40
+    found = found_in(page)
+    assert found.ruled == 0
+    assert found.pixels[121, 20:300].all()
+
+
+def test_a_sheet_on_a_table():
+    page, line = photo((70, 70, 74), (238, 234, 224))
+    table = np.full((400, 500, 3), (110, 75, 50.0)) + np.random.default_rng(0).normal(0, 8, (400, 500, 3))
+    table[80:320, 90:410] = page
+    found = found_in(table)
+    assert found.sheet
+    assert overlap(found.pixels[80:320, 90:410], line) > 0.8
+    assert found.pixels.sum() == found.pixels[80:320, 90:410].sum()
+
+
+def test_dust_outside_the_drawing_is_left_out_and_dots_within_it_stay():
+    page, line = photo((40, 42, 60), (240, 238, 230))
+    page[[5, 6, 5, 6], [5, 5, 6, 6]] = page[228:231, 308:311] = 40  # two corners
+    page[60:64, 150:154] = 40  # an eye
+    found = found_in(page)
+    assert found.specks == 2
+    assert found.pixels[61, 151]
+    assert not found.pixels[:20].any()
+    assert not found.pixels[220:].any()
+
+
+def test_every_page_is_a_drawing(tmp_path):
+    pages = [picture(), Image.new("L", (60, 40), 255), picture().rotate(180)]
+    pages[0].save(tmp_path / "cat.tiff", save_all=True, append_images=pages[1:])
+    problems = []
+    found = list(read(tmp_path / "cat.tiff", problems.append))
+    assert [sketch.source for sketch in found] == [f"{tmp_path}/cat.tiff:1", f"{tmp_path}/cat.tiff:3"]
+    assert (found[1].pixels == EXPECTED[::-1, ::-1]).all()
+    assert ["tiff:2: blank" in str(problem) for problem in problems] == [True]
+
+
+def test_heic(tmp_path, monkeypatch):
+    import sys
+
+    (tmp_path / "a.heic").write_bytes(b"\0\0\0\x18ftypheic" + bytes(40))
+
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    refused(tmp_path / "a.heic", r'pip install "visketch\[heic\]"')
+
+
+def test_what_was_understood_of_a_picture(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    picture("RGB", "navy", "yellow").save(tmp_path / "cat.jpg", exif=exif, quality=95)
+    about = next(read(tmp_path / "cat.jpg")).about
+    assert (about["kind"], about["width"], about["height"], about["turned"]) == ("JPEG", 60, 40, 90)
+    assert about["inverted"]
+    assert 1 < about["pen"] < 4

@@ -1,7 +1,7 @@
 """Colours of a picture → which pixels are ink, whatever the paper, the light and the pen.
 
 Ink is what differs from the paper around it. So the paper is estimated first, everywhere and in every colour: what
-most of a window wider than any pen shows. Then shadows, coloured pens and boards are all alike.
+remains when dark things narrower than a window are closed over. Then shadows, coloured pens and boards are all alike.
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,6 @@ from scipy import ndimage
 
 CONTRAST = 24  # levels of 255 between ink and paper, below which there is only paper
 WINDOW = 1 / 9  # of the side: no pen is so wide
-PAPER = 0.7  # of the window's pixels are darker than the paper, at most
 DARKEST = 0.3  # of the brightest paper: darker is no shadow but ink
 SHEET = 0.15  # of the picture, at least, is a sheet of paper that lies on something darker
 RULED = 3  # lines right across the page, at least, are the paper's and not the drawing's
@@ -67,7 +66,8 @@ def _sheet(grey: Float[np.ndarray, "y x"]) -> Bool[np.ndarray, "y x"] | None:
     # Chalk on a board is bright too, but little of what it surrounds is.
     if whole.mean() < SHEET or largest.sum() < 0.7 * whole.sum() or whole.sum() < 0.6 * box:
         return None
-    return ndimage.minimum_filter(whole, 2 * max(2, max(grey.shape) // 60) + 1, mode="constant")
+    inside = ndimage.minimum_filter(whole, 2 * max(2, max(grey.shape) // 60) + 1, mode="constant")
+    return inside if inside.any() else None
 
 
 def _is_inverted(grey: Float[np.ndarray, "y x"]) -> bool:
@@ -83,18 +83,19 @@ def _is_inverted(grey: Float[np.ndarray, "y x"]) -> bool:
 
 def _contrast(levels: Float[np.ndarray, "y x c"]) -> Float[np.ndarray, "y x"]:
     """By how much of the paper's light, in 0..255, each pixel is darker, in the colour in which it is most."""
-    from skimage.filters import rank
-
     side = max(levels.shape[:2])
     window = max(15, round(side * WINDOW)) | 1
     step = max(1, side // 256)  # the paper is smooth: a quarter of the pixels tells as much
     found = np.zeros(levels.shape[:2], np.float32)
     for channel in np.moveaxis(levels, 2, 0):
         small = ndimage.uniform_filter(channel, step)[::step, ::step] if step > 1 else channel
-        # Not the highest: ink may be brighter than the paper in one colour and darker in another.
-        small = rank.percentile(small.astype(np.uint8), np.ones((max(3, window // step),) * 2, bool), p0=PAPER)
-        small = small.astype(np.float32)
-        small = ndimage.gaussian_filter(small, max(1.0, window / step / 4), mode="nearest")
+        small = ndimage.gaussian_filter(small, 1.0, mode="nearest")  # the grain would raise the paper
+        size = max(3, window // step)
+        # Closed over dark lines; a shadow's edge stays where it is. Then opened, twice as wide: ink may be brighter than
+        # the paper in one colour and darker in another.
+        small = ndimage.grey_closing(small, (size, size), mode="nearest")
+        small = ndimage.grey_opening(small, (2 * size, 2 * size), mode="nearest")
+        small = ndimage.gaussian_filter(small, 2.0, mode="nearest")
         paper = np.maximum(small, DARKEST * float(small.max()))
         if step > 1:
             at = [(np.arange(length) - (step - 1) / 2) / step for length in channel.shape]
@@ -104,7 +105,7 @@ def _contrast(levels: Float[np.ndarray, "y x c"]) -> Float[np.ndarray, "y x"]:
 
 
 def _threshold(contrast: Float[np.ndarray, "y x"]) -> Bool[np.ndarray, "y x"]:
-    """Otsu's threshold but above the grain, and what is half as strong where it hangs on something that is strong."""
+    """Otsu's threshold but above the grain, and what is nearly as strong where it hangs on what is."""
     from skimage.filters import apply_hysteresis_threshold, threshold_otsu
 
     if contrast.max() < CONTRAST:
@@ -112,7 +113,7 @@ def _threshold(contrast: Float[np.ndarray, "y x"]) -> Bool[np.ndarray, "y x"]:
     middle = float(np.median(contrast))
     grain = middle + 5 * 1.4826 * float(np.median(np.abs(contrast - middle)))
     strong = max(float(threshold_otsu(contrast)), grain, CONTRAST / 2)
-    return np.asarray(apply_hysteresis_threshold(contrast, max(0.55 * strong, grain, CONTRAST / 2), strong))
+    return np.asarray(apply_hysteresis_threshold(contrast, max(0.8 * strong, grain, CONTRAST / 2), strong))
 
 
 def _without_rules(
@@ -162,7 +163,7 @@ def _without_dust(pixels: Bool[np.ndarray, "y x"]) -> tuple[Bool[np.ndarray, "y 
     area = np.bincount(parts.ravel(), minlength=count + 1)[1:]
     corners = np.array([[b[0].start, b[1].start, b[0].stop, b[1].stop] for b in boxes])
     extent = (corners[:, 2:] - corners[:, :2]).max(axis=1)
-    large = extent >= max(4 * pen, 0.25 * extent.max())
+    large = extent >= min(extent.max(), max(4 * pen, 0.25 * extent.max()))
     low, high = corners[large, :2].min(axis=0), corners[large, 2:].max(axis=0)
     outside = (corners[:, :2] < low).any(axis=1) | (corners[:, 2:] > high).any(axis=1)
     dust = ~large & ((area < 0.3 * pen**2) | (outside & (extent < 2.5 * pen)))
