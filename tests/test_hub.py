@@ -140,7 +140,7 @@ class Answers(BaseHTTPRequestHandler):
         if path == "api/repos/create":
             wanted = json.loads(given)
             model = f"{wanted.get('organization') or 'me'}/{wanted['name']}"
-            if wanted.get("private"):
+            if wanted.get("private") or wanted.get("visibility") == "private":
                 self.server.private.add(model)
             if model in self.server.commits:
                 there = {"error": "You already created this model repo", "url": f"{self.server.address}/{model}"}
