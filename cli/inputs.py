@@ -53,7 +53,7 @@ def everything(
     from visketch.batch import is_done
     from visketch.data import named
 
-    def look(path: str) -> list[Item] | None:
+    def look(path: str) -> "list[Item] | None":
         return None if path == "-" else [item for item in named.found(path) if item != out]
 
     found: Iterable[list[Item] | None] = map(look, paths)
