@@ -50,7 +50,7 @@ def alone(model: ViSketch, files: list[Path]) -> float:
     sketches = [sketch for file in files[:READY] for sketch in read(file)]
     start = time.perf_counter()
     for first in range(0, len(sketches), 64):
-        model.classify(sketches[first : first + 64])
+        model.classify_many(sketches[first : first + 64])
     return len(sketches) / (time.perf_counter() - start)
 
 

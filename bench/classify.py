@@ -65,7 +65,7 @@ def visketch(model: ViSketch) -> Classify:
         model.brief = brief
         watch.seconds.clear()
         start = time.perf_counter()
-        model.classify(sketches)
+        model.classify_many(sketches)
         whole = time.perf_counter() - start
         return {**watch.seconds, REST: whole - sum(watch.seconds.values()), "whole": whole}
 

@@ -92,7 +92,7 @@ def main() -> None:
         tell(measured(model, judge, before, clean, drawings, name, "before"))
         pictures.append(before)
         known = [str(sketch.label) for sketch in rough]
-        guessed = [row[0].label for row in model.classify(rough, top=1)]
+        guessed = [row[0].label for row in model.classify_many(rough, top=1)]
         for strength in chosen.strengths:
             for labels, how in ((known, "class given"), (guessed, "class guessed")):
                 after = again(model, rough, labels, strength)

@@ -83,7 +83,7 @@ def complete(
     drawing, start = model.config.diffusion, time.perf_counter()
     settings = {"seed": seed, "tries": tries, "temperature": temperature, "steps": steps or drawing.steps}
     settings |= {"guidance": drawing.guidance if guidance is None else guidance}
-    proposed = [] if classes else model.classify([part], top=PROPOSED)[0]
+    proposed = [] if classes else model.classify(part, top=PROPOSED)
     labels = [str(label) for label in classes or []] * n
     labels = labels[:n] if classes else spread(proposed, n)
     with place(out, usual) as chosen:

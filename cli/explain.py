@@ -43,7 +43,7 @@ def explained(model: "ViSketch", items: Iterator["Item"], top: int, out: Path) -
             if isinstance(sketch, str):
                 raise VisketchError(sketch)
             why = explain(model, sketch)
-            guesses = model.classify([sketch], top)[0]
+            guesses = model.classify(sketch, top)
             path = out if alone else out / picture_name(name, taken)
             write_png(path, picture(model, sketch, why, name), {"of": name, "checkpoint": model.config.name})
         except VisketchError as error:

@@ -177,7 +177,7 @@ class Work:
         if not sketches:
             return []
         try:
-            guesses = [] if self.label else [row[0] for row in self.model.classify(sketches, top=1)]
+            guesses = [] if self.label else [row[0] for row in self.model.classify_many(sketches, top=1)]
             labels = [guess.label for guess in guesses] or [str(self.label)] * len(sketches)
             chances: list[float | None] = [round(guess.probability, 6) for guess in guesses] or [None] * len(sketches)
             before = self.model.render(sketches, self.settings["canvas"])

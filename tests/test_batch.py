@@ -277,7 +277,7 @@ class TestRecogniser:
         drawn = [one for item in items for one in batch.draw(CONFIG.sketch, item)]
         rows = batch.Recogniser.load(folder, "cpu", top=2)(drawn)
         assert rows.pop(2) == {"path": "blank", "error": "blank, there is no ink in it"}
-        for row, guesses in zip(rows, model.classify(sketches, top=2), strict=True):
+        for row, guesses in zip(rows, model.classify_many(sketches, top=2), strict=True):
             assert [guess["label"] for guess in row["predictions"]] == [guess.label for guess in guesses]
             assert [guess["probability"] for guess in row["predictions"]] == pytest.approx(
                 [guess.probability for guess in guesses], abs=1e-5

@@ -91,7 +91,7 @@ def test_an_app_without_torch(exported: tuple[ViSketch, Path], tmp_path: Path) -
     done = subprocess.run([*map(str, words)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     for line, example in zip(done.stdout.splitlines(), EXAMPLES, strict=True):
-        [[best]] = model.classify(list(read(example)), top=1)
+        [[best]] = model.classify_many(list(read(example)), top=1)
         assert line == f"{example}: {best.label}, {best.probability:.1%}"
     assert len(CONSUME.read_text().splitlines()) <= 23
 

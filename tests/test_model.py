@@ -28,13 +28,13 @@ def model() -> ViSketch:
 
 def test_classify_ranks_the_classes(model: ViSketch) -> None:
     sketches = drawings.draw_many(3)
-    rows = model.classify(sketches, top=2)
+    rows = model.classify_many(sketches, top=2)
     logits = model.logits(model.render(sketches))
     for row, said in zip(rows, logits.softmax(dim=1), strict=True):
         order = said.argsort(descending=True)[:2]
         assert [prediction.label for prediction in row] == [parts.LABELS[i] for i in order]
         assert [prediction.probability for prediction in row] == pytest.approx(said[order].tolist())
-    every = model.classify(sketches, top=99)[0]
+    every = model.classify_many(sketches, top=99)[0]
     assert {prediction.label for prediction in every} == set(parts.LABELS)
     assert sum(prediction.probability for prediction in every) == pytest.approx(1)
 
@@ -71,8 +71,8 @@ def test_strokes_and_their_pixels_are_one_drawing(model: ViSketch) -> None:
 
 def test_a_blank_sketch_is_refused_and_a_dot_is_not(model: ViSketch) -> None:
     with pytest.raises(VisketchError, match="blank"):
-        model.classify([Sketch(strokes=())])
-    assert isinstance(model.classify([Sketch(strokes=(np.zeros((1, 2), np.float32),))])[0][0], Prediction)
+        model.classify_many([Sketch(strokes=())])
+    assert isinstance(model.classify_many([Sketch(strokes=(np.zeros((1, 2), np.float32),))])[0][0], Prediction)
 
 
 def test_an_unknown_class_names_the_nearest(model: ViSketch) -> None:
@@ -94,7 +94,7 @@ def test_parts_are_read_when_they_are_needed(tmp_path: Path) -> None:
         checkpoint.save_part(tmp_path, name, parts.awake(CONFIG, name), {}, {})
     model = ViSketch.load(tmp_path)
     assert model.labels == list(parts.LABELS)
-    assert model.classify([drawings.draw("cat")])[0][0].label in parts.LABELS
+    assert model.classify_many([drawings.draw("cat")])[0][0].label in parts.LABELS
     with pytest.raises(VisketchError, match=r"has no diffusion .it has encoder, classifier."):
         model.generate("cat")
 

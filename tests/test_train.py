@@ -76,7 +76,7 @@ def test_every_part_learns(trained: dict, part: str) -> None:
 def test_the_trained_parts_can_be_used_at_once(trained: dict, store: Store) -> None:
     model = ViSketch.load(trained["refiner"][0])
     assert model.labels == store.labels == ["cat", "house", "star"]
-    assert model.classify([store[0]])[0][0].label in model.labels
+    assert model.classify_many([store[0]])[0][0].label in model.labels
     assert model.generate("star", 2).isfinite().all()
 
 
@@ -123,7 +123,7 @@ def test_the_refiner_can_train_the_encoder_and_the_classifier_too(trained: dict,
     assert "class loss" not in trained["refiner"][2][0]
     model = ViSketch.load(folder)
     assert model.generate("cat").isfinite().all(), "all parts fit together"
-    assert model.classify([store[0]])
+    assert model.classify_many([store[0]])
     for name, mark in old.items():
         assert checkpoint.read_metadata(folder, name)["fingerprint"] != mark
         assert checkpoint.read_metadata(trained["refiner"][0], name)["fingerprint"] == mark, "left alone otherwise"

@@ -7,7 +7,7 @@ class → `diffusion` → coarse p x p sketch → enlarged → quadtree → for 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -18,6 +18,9 @@ from visketch import checkpoint, quadtree, sdf
 from visketch.config import Config, find, read_config
 from visketch.errors import UsageError, nearest
 from visketch.strokes import Sketch
+
+if TYPE_CHECKING:
+    from visketch.data.drawing import Drawing
 
 
 def build(config: Config, part: str) -> Any:
@@ -157,14 +160,22 @@ class ViSketch:
     def logits(self, canvas: Float[Tensor, "b h h"]) -> Float[Tensor, "b c"]:
         return self.look(canvas)[0]
 
-    def classify(self, sketches: Sequence[Sketch], top: int = 5) -> list[list[Prediction]]:
-        """The `top` most probable classes of each sketch, best first. Raises VisketchError for a blank sketch."""
-        return self.recognise(self.render(sketches), top) if sketches else []
+    def classify(self, drawing: "Drawing", top: int = 5) -> list[Prediction]:
+        """The `top` most probable classes, best first, of a path, an array, strokes or a sketch
+        (`visketch.data.drawing`). Raises VisketchError for a drawing that is blank or cannot be read.
+        """
+        return self.classify_many([drawing], top)[0]
+
+    def classify_many(self, drawings: Sequence["Drawing"], top: int = 5) -> list[list[Prediction]]:
+        """`classify`, of all together: for dozens at a time several times as fast."""
+        from visketch.data.drawing import sketch
+
+        return self.recognise(self.render([sketch(drawing) for drawing in drawings]), top) if drawings else []
 
     def recognise(
         self, canvas: Float[Tensor, "b h h"] | Float[np.ndarray, "b h h"], top: int = 5
     ) -> list[list[Prediction]]:
-        """`classify` for sketches that are drawn already, as fields."""
+        """`classify_many` of what is drawn already, as fields."""
         fields = torch.as_tensor(canvas, device=self.device)
         probability, label = self.logits(fields).softmax(dim=1).topk(min(top, len(self.labels)), dim=1)
         return [

@@ -91,8 +91,8 @@ def _contrast(levels: Float[np.ndarray, "y x c"]) -> Float[np.ndarray, "y x"]:
         small = ndimage.uniform_filter(channel, step)[::step, ::step] if step > 1 else channel
         small = ndimage.gaussian_filter(small, 1.0, mode="nearest")  # the grain would raise the paper
         size = max(3, window // step)
-        # Closed over dark lines; a shadow's edge stays where it is. Then opened, twice as wide: ink may be brighter than
-        # the paper in one colour and darker in another.
+        # Closed over dark lines; a shadow's edge stays where it is. Then opened, twice as wide: ink may be brighter
+        # than the paper in one colour and darker in another.
         small = ndimage.grey_closing(small, (size, size), mode="nearest")
         small = ndimage.grey_opening(small, (2 * size, 2 * size), mode="nearest")
         small = ndimage.gaussian_filter(small, 2.0, mode="nearest")

@@ -48,7 +48,7 @@ class Classifier(nn.Module):
 
     def before_last(
         self, tokens: Float[Tensor, "b l e"], present: Bool[Tensor, "b l"]
-    ) -> tuple[Float[Tensor, "b l e"], Bool[Tensor, "b 1 1 l"]]:
+    ) -> tuple[Float[Tensor, "b 1+l e"], Bool[Tensor, "b 1 1 1+l"]]:
         """The query and the leaves as the last block gets them, and which of these are there."""
         x = torch.cat([self.query.to(tokens.dtype).expand(tokens.shape[0], 1, -1), tokens], dim=1)
         mask = torch.cat([torch.ones_like(present[:, :1]), present], dim=1)[:, None, None]
