@@ -56,7 +56,7 @@ def curves(path: Path, found: "Deletion") -> None:
     for number, row in enumerate(found.curves):
         first, last = number == 0, number == len(found.curves) - 1
         style = (
-            {"color": "#d32f2f", "linewidth": 2.5} if first else {"color": "#222222", "linestyle": "--"} if last else {}
+            {"color": "#000000", "linewidth": 2.5} if first else {"color": "#999999", "linestyle": "--"} if last else {}
         )
         panel.plot([100 * x for x in found.shares], [100 * y for y in row.probability], label=row.order, **style)
     panel.set_xlabel("leaves erased, %", fontsize=9)
