@@ -21,7 +21,7 @@ from PIL import Image
 from typer.testing import Result
 
 from visketch import batch, engine, sdf
-from visketch.cli import classify as verb
+from visketch.cli import inputs
 from visketch.cli.results import Results, columns
 from visketch.data import named
 from visketch.errors import VisketchError
@@ -292,9 +292,9 @@ class TestRecogniser:
 
 def test_the_total_is_known_of_pictures_alone(pictures: Path, tmp_path: Path) -> None:
     (tmp_path / "a.ndjson").touch()
-    assert verb.everything([str(pictures), f"{pictures}/*.png"])[1] == 2 * MANY
-    assert verb.everything([str(pictures), str(tmp_path)])[1] is None
-    items, total = verb.everything([str(pictures)], done={f"{pictures}/000.png"})
+    assert inputs.everything([str(pictures), f"{pictures}/*.png"])[1] == 2 * MANY
+    assert inputs.everything([str(pictures), str(tmp_path)])[1] is None
+    items, total = inputs.everything([str(pictures)], done={f"{pictures}/000.png"})
     assert (total, len(list(items))) == (MANY, MANY - 1)
 
 
