@@ -59,6 +59,7 @@ def generate(
     kind: options.Format = None,
     size: Annotated[int | None, typer.Option(min=8, max=4096, help="Pixels; by default the model's canvas.")] = None,
     seed: options.Seed = 0,
+    tries: options.Tries = None,
     steps: Annotated[int | None, typer.Option(min=1, max=1000, help="Steps of the coarse stage.")] = None,
     guidance: options.Guidance = None,
     temperature: Annotated[float, typer.Option(min=0, max=10, help="How daring the refiner is; 0: not at all.")] = 0.7,
@@ -94,8 +95,11 @@ def generate(
     suffix = suffix_of(out or usual, kind)
     options.check_classes(checkpoint, classes)
     model = options.load(checkpoint, device)
-    options.load_parts(model, *(("diffusion",) if coarse_only else ("diffusion", "encoder", "refiner", "vqvae")))
+    tries = tries or options.usual_tries(model)
+    needed = {"diffusion"} | (set() if coarse_only else {"encoder", "refiner", "vqvae"})
+    options.load_parts(model, *sorted(needed | ({"encoder", "classifier"} if tries > 1 else set())))
     settings = {
+        "tries": tries,
         "steps": steps or model.config.diffusion.steps,
         "temperature": temperature,
         "top_p": top_p,
@@ -179,7 +183,7 @@ def draw(
             bar.update(tasks[frame.stage], completed=frame.done, total=frame.total)
 
         done, total = 0, n * len(classes)
-        for labels, first, count in batches(classes, n):
+        for labels, first, count in batches(classes, n, max(1, BATCH // settings["tries"])):
             many = f" [dim]{done + 1}-{done + len(labels) * count} of {total}[/]" if total > 1 else ""
             bar.reset(coarse, description=f"coarse{many}")
             bar.reset(refine, description=f"refine{many}")
@@ -189,12 +193,12 @@ def draw(
                 yield labels[place // count], first + place % count, field
 
 
-def batches(classes: list[str], n: int) -> Iterator[tuple[list[str], int, int]]:
-    """(classes, the first number, how many of each), at most BATCH sketches at a time."""
-    together = max(1, BATCH // n)
+def batches(classes: list[str], n: int, most: int = BATCH) -> Iterator[tuple[list[str], int, int]]:
+    """(classes, the first number, how many of each), at most so many sketches at a time."""
+    together = max(1, most // n)
     for at in range(0, len(classes), together):
-        for first in range(0, n, BATCH):
-            yield classes[at : at + together], first, min(BATCH, n - first)
+        for first in range(0, n, most):
+            yield classes[at : at + together], first, min(most, n - first)
 
 
 def stem(label: str) -> str:

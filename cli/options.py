@@ -68,6 +68,12 @@ Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout,
 Guidance = Annotated[
     float | None, typer.Option(min=0, max=20, help="How much the class counts; more is tidier and less varied.")
 ]
+Tries = Annotated[
+    int | None,
+    typer.Option(
+        min=1, max=64, metavar="N", help="Draw each so often and keep what the classifier likes best; by default 4."
+    ),
+]
 Seed = Annotated[int, typer.Option("--seed", min=0, max=2**32 - 1, help="The same seed gives the same result.")]
 
 From = Annotated[
@@ -113,6 +119,11 @@ def load(checkpoint: str | None, device: str) -> "ViSketch":
         from visketch.model import ViSketch
 
         return ViSketch.load(checkpoint, device)
+
+
+def usual_tries(model: "ViSketch") -> int:
+    """How often each sketch is drawn unless --tries says so: once, where no classifier is there to choose."""
+    return 4 if model.folder and (model.folder / "classifier.safetensors").exists() else 1
 
 
 def load_parts(model: "ViSketch", *parts: str) -> None:

@@ -96,7 +96,7 @@ def test_the_judge_sees_fields_as_they_are_or_as_pictures_are_read(model: ViSket
     _, _, other = run(model, store, "cat", settings={"seen": "picture"})
     for field, reread in zip(torch.cat(judge.shown)[:8], torch.cat(other.shown)[:8], strict=True):
         assert not torch.equal(field, reread)
-        assert (field - reread).abs().mean() < 0.15, "real drawings look alike both ways"
+        assert (field - reread).abs().mean() < 0.2, "real drawings look alike both ways"
 
 
 def test_seconds_count_the_coarse_stage_and_steps_do_not(model: ViSketch, store: Store) -> None:

@@ -33,6 +33,7 @@ FLOORS = {
     "visketch.tracing": 1,
     "visketch.curves": 1,
     "visketch.quadtree": 1,
+    "visketch.chance": 1,
     "visketch.metrics": 1,
     "visketch.data": 2,
     "visketch.models": 2,

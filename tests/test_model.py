@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from visketch import checkpoint, quadtree
+from visketch.chance import candidates, generator, pick
 from visketch.errors import UsageError, VisketchError
-from visketch.model import Frame, Prediction, ViSketch, build, pick
+from visketch.model import Frame, Prediction, ViSketch, build
 from visketch.objectives.recognition import classify_loss
 from visketch.strokes import Sketch
 
@@ -192,6 +193,29 @@ def test_training_goes_on_after_inference_in_one_process(tmp_path: Path) -> None
     batch = {"canvas": canvas, "label": torch.tensor([0, 1]), "score": torch.rand(2, 21)}
     classify_loss(encoder, classifier, CONFIG.sketch, batch, CONFIG.train.classifier, 3)[0].backward()
     assert encoder.cls.grad.abs().max() > 0
+
+
+def test_every_stage_of_every_try_has_numbers_of_its_own() -> None:
+    """Torch's generator looks at 32 bits of a seed alone."""
+    drawn = [
+        tuple(torch.rand(4, generator=generator(seed, stage)).tolist())
+        for seed in candidates([0, 1, 2**32 - 1], 4)
+        for stage in range(3)
+    ]
+    assert len(set(drawn)) == 3 * 4 * 3
+
+
+def test_of_many_tries_the_likeliest_is_kept(model: ViSketch) -> None:
+    label = torch.tensor([model.label_of("cat")] * 6)
+    seeds = candidates([3, 4], 3)
+    assert seeds[::3] == [3, 4]
+    tried = model.coarse(label, seeds, steps=3)
+    chance = model.logits(tried).log_softmax(dim=1)[:, label[0]].view(2, 3)
+    best = tried.view(2, 3, *tried.shape[1:])[torch.arange(2), chance.argmax(dim=1)]
+    kept = model.generate("cat", 2, seed=3, steps=3, coarse_only=True, tries=3)
+    torch.testing.assert_close(kept, best, rtol=0, atol=1e-3)
+    with pytest.raises(UsageError, match="tries = 0"):
+        model.generate("cat", tries=0)
 
 
 def slow_pick(logits: list[float], chance: float, temperature: float, top_p: float) -> set[int]:

@@ -16,9 +16,10 @@ from scipy import ndimage
 from torch import Tensor
 
 from visketch import sdf
+from visketch.chance import generator
 from visketch.config import SketchConfig
 from visketch.errors import UsageError
-from visketch.model import Frame, ViSketch, generator
+from visketch.model import Frame, ViSketch
 from visketch.models.diffusion import Diffusion
 from visketch.quadtree import Order
 from visketch.refining import enlarge

@@ -15,6 +15,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from visketch import checkpoint, quadtree, sdf
+from visketch.chance import candidates, generator, pick
 from visketch.config import Config, find, read_config
 from visketch.errors import UsageError, nearest
 from visketch.strokes import Sketch
@@ -195,34 +196,57 @@ class ViSketch:
         top_p: float = 0.95,
         order: quadtree.Order = "waves",
         coarse_only: bool = False,
+        tries: int = 1,
         watch: Callable[[Frame], None] = lambda frame: None,
     ) -> Float[Tensor, "b h h"]:
         """`n` new sketches of a class (or of each of several), as fields. The same seed gives the same sketches,
         and sketch i of a class is the same whatever `n` is (but for rounding, see `precision`).
+
+        `tries`: of so many for each sketch the classifier keeps the likeliest. `watch` sees them all.
         """
+        if n < 1 or tries < 1:
+            raise UsageError(f"n = {n}, tries = {tries}: draw at least one sketch")
+        names = [label] if isinstance(label, str) else list(label)
+        seeds = candidates([seed + i for _ in names for i in range(n)], tries)
+        numbers = [self.label_of(name) for name in names for _ in range(n * tries)]
+        labels = torch.tensor(numbers, device=self.device)
+        canvas = self.coarse(labels, seeds, steps, guidance, watch)
+        if not coarse_only:
+            for frame in self.refine(canvas, labels, seeds=seeds, temperature=temperature, top_p=top_p, order=order):
+                canvas = frame.canvas
+                watch(frame)
+        return self.likeliest(canvas, labels, tries)
+
+    @torch.inference_mode()
+    def coarse(
+        self,
+        label: Int[Tensor, " b"],
+        seeds: Sequence[int],
+        steps: int | None = None,
+        guidance: float | None = None,
+        watch: Callable[[Frame], None] = lambda frame: None,
+    ) -> Float[Tensor, "b h h"]:
+        """The coarse stage: a sketch of each class, enlarged to the canvas. Each sketch has a seed of its own."""
         from visketch.refining import enlarge
 
-        if n < 1:
-            raise UsageError(f"n = {n}: draw at least one sketch")
-        names = [label] if isinstance(label, str) else list(label)
-        labels = torch.tensor([self.label_of(name) for name in names for _ in range(n)], device=self.device)
-        seeds = [seed + i for _ in names for i in range(n)]
-        tile = self.config.sketch.tile
+        tile, side = self.config.sketch.tile, self.config.sketch.canvas
         noise = torch.stack([torch.randn(tile, tile, generator=generator(s, stage=0)) for s in seeds])
-        side = self.config.sketch.canvas
 
         def show(done: int, total: int, x: Tensor) -> None:
             watch(Frame("coarse", done, total, enlarge(x, side)))
 
         diffusion = self.part("diffusion")
         with self.precision():
-            coarse = diffusion.sample(labels, noise.to(self.device), steps, guidance, show)
-        canvas = enlarge(coarse, side)
-        if not coarse_only:
-            for frame in self.refine(canvas, labels, seeds=seeds, temperature=temperature, top_p=top_p, order=order):
-                canvas = frame.canvas
-                watch(frame)
-        return canvas
+            return enlarge(diffusion.sample(label, noise.to(self.device), steps, guidance, show), side)
+
+    def likeliest(
+        self, canvas: Float[Tensor, "b_tries h h"], label: Int[Tensor, " b_tries"], tries: int
+    ) -> Float[Tensor, "b h h"]:
+        """Of each `tries` sketches in a row the one that the classifier takes most for its class."""
+        if tries == 1:
+            return canvas
+        chance = self.logits(canvas).log_softmax(dim=1).gather(1, label[:, None]).view(-1, tries)
+        return canvas[torch.arange(len(chance), device=canvas.device) * tries + chance.argmax(dim=1)]
 
     @torch.inference_mode()
     def refine(
@@ -254,29 +278,3 @@ class ViSketch:
             if done == total:
                 canvas = without_seams(plan, self.part("vqvae"), canvas, written, self.config.sketch.depth)
             yield Frame("refine", done, total, canvas)
-
-
-def generator(seed: int, stage: int) -> torch.Generator:
-    """Random numbers of one stage of one sketch: of all, so that no stage decides by what another has seen."""
-    return torch.Generator().manual_seed(seed + (stage << 32))
-
-
-def pick(
-    logits: Float[Tensor, "n v"], chance: Float[Tensor, " n"], temperature: float, top_p: float
-) -> Int[Tensor, " n"]:
-    """Sample codes: the most probable ones that make up `top_p`, at a temperature (0 takes the best).
-
-    `chance` in [0, 1) decides, through the inverse of the cumulative distribution.
-    """
-    if temperature == 0:
-        return logits.argmax(dim=1)
-    every = (logits.float() / temperature).softmax(dim=1)
-    # Nearly always a few codes make up `top_p`, and finding these is several times faster than sorting all.
-    probability, code = every.topk(min(64, every.shape[1]), dim=1)
-    if (probability.sum(dim=1) < top_p).any():
-        probability, code = every.sort(dim=1, descending=True, stable=True)
-    total = probability.cumsum(dim=1)
-    kept = torch.where(total - probability < max(top_p, 1e-9), probability, 0)  # at least the best one
-    total = kept.cumsum(dim=1)
-    place = torch.searchsorted(total, chance[:, None] * total[:, -1:], right=True).clamp(max=code.shape[1] - 1)
-    return code.gather(1, place)[:, 0]

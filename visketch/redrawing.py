@@ -9,8 +9,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from visketch import sdf
+from visketch.chance import generator
 from visketch.errors import UsageError
-from visketch.model import Frame, ViSketch, generator
+from visketch.model import Frame, ViSketch
 from visketch.quadtree import Order
 from visketch.refining import enlarge
 from visketch.strokes import Sketch

@@ -58,6 +58,7 @@ def generate(
         Path | None, typer.Option(parser=parse_out, metavar="PATH", help="A .png file for the figures as bars.")
     ] = None,
     guidance: options.Guidance = None,
+    tries: options.Tries = None,
     data: given.Data = given.DATA,
     split: Annotated[Literal["validation", "test"], typer.Option(help="Which real drawings.")] = "test",
     seed: options.Seed = 0,
@@ -67,7 +68,9 @@ def generate(
 ) -> None:
     """How good generated sketches are: beside real ones and other people's, coarse and refined, to one judge.
 
-    Every row has the same number of each class. Nothing is chosen: the seeds are --seed and those that follow it.
+    Every row has the same number of each class. The seeds are --seed and those that follow it, and of every --tries
+    sketches the classifier keeps one, as `visketch generate` does; without --judge nothing is chosen, for then it
+    would judge itself.
 
     \b
     Examples:
@@ -91,7 +94,11 @@ def generate(
     classes = classes or (USUAL if {*USUAL} <= {*model.labels} & {*store.labels} else store.labels[: len(USUAL)])
     from .sheet import Sheet
 
-    kept, settings = Sheet(model.config.sketch.clamp), generation.Settings(n, seed, split, seen, guidance=guidance)
+    tries = tries or (options.usual_tries(model) if judge else 1)  # who chooses may not judge
+    if tries > 1:
+        options.load_parts(model, "classifier")
+    kept = Sheet(model.config.sketch.clamp)
+    settings = generation.Settings(n, seed, split, seen, guidance=guidance, tries=tries)
     with console.progress() as bar:
         task = bar.add_task("")
 

@@ -15,6 +15,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from visketch.chance import candidates
 from visketch.data.read import read
 from visketch.data.store import Store
 from visketch.errors import UsageError
@@ -47,6 +48,7 @@ class Settings:
     guidance: float | None = None
     temperature: float = 0.7
     top_p: float = 0.95
+    tries: int = 1  # of so many the checkpoint's classifier keeps one
 
 
 @dataclass(frozen=True)
@@ -156,24 +158,25 @@ def _draw(court: Court, names: list[str], settings: Settings) -> dict[str, Cost]
     The coarse stage draws once: what is refined, both ways, is what it drew.
     """
     model, spent, steps = court.model, dict.fromkeys([COARSE, *REFINED], 0.0), dict.fromkeys(REFINED, 0)
+    tries, batch = settings.tries, max(1, BATCH // settings.tries)
     for place, name in enumerate(names):
-        for first in range(0, settings.n, BATCH):
-            seeds = [settings.seed + number for number in range(first, min(first + BATCH, settings.n))]
+        for first in range(0, settings.n, batch):
+            firsts = [settings.seed + number for number in range(first, min(first + batch, settings.n))]
+            seeds = candidates(firsts, tries)
+            label = torch.full((len(seeds),), model.label_of(name), device=model.device)
             court.call(COARSE)
             begin = time.perf_counter()
-            coarse = model.generate(
-                name, len(seeds), seed=seeds[0], steps=settings.steps, guidance=settings.guidance, coarse_only=True
-            )
+            coarse = model.coarse(label, seeds, settings.steps, settings.guidance)
             spent[COARSE] += _since(begin, coarse)
-            court.hear(COARSE, place, coarse)
-            label = torch.full((len(seeds),), model.label_of(name), device=model.device)
+            court.hear(COARSE, place, model.likeliest(coarse, label, tries))
             for row, order in REFINED.items():
                 court.call(row)
                 begin, canvas = time.perf_counter(), coarse
                 for frame in model.refine(
                     coarse, label, seeds=seeds, temperature=settings.temperature, top_p=settings.top_p, order=order
                 ):
-                    canvas, steps[row] = frame.canvas, steps[row] + len(seeds)
+                    canvas, steps[row] = frame.canvas, steps[row] + len(firsts)
+                canvas = model.likeliest(canvas, label, tries)
                 spent[row] += _since(begin, canvas)
                 court.hear(row, place, canvas)
     drawn = settings.n * len(names)
