@@ -14,6 +14,7 @@ CONTRAST = 24  # levels of 255 between ink and paper, below which there is only 
 WINDOW = 1 / 9  # of the side: no pen is so wide
 DARKEST = 0.3  # of the brightest paper: darker is no shadow but ink
 SHEET = 0.15  # of the picture, at least, is a sheet of paper that lies on something darker
+EDGE = 0.75  # so dark is at most what is just outside of it
 RULED = 3  # lines right across the page, at least, are the paper's and not the drawing's
 
 
@@ -53,8 +54,12 @@ def _sheet(grey: Float[np.ndarray, "y x"]) -> Bool[np.ndarray, "y x"] | None:
     """Where the paper is, if it is one bright piece on something darker that fills the picture's border."""
     from skimage.filters import threshold_otsu
 
-    smooth = ndimage.uniform_filter(grey, max(3, max(grey.shape) // 100))
-    bright = smooth > threshold_otsu(smooth)
+    step = max(1, max(grey.shape) // 256)
+    small = ndimage.uniform_filter(grey, step)[::step, ::step]
+    # Without the drawing, whose lines would cut the paper into pieces.
+    size = max(3, round(max(small.shape) * WINDOW))
+    paper = ndimage.grey_closing(small, (size, size), mode="nearest")
+    bright = paper > threshold_otsu(paper)
     border = np.concatenate([bright[0], bright[-1], bright[:, 0], bright[:, -1]])
     if border.mean() > 0.2 or bright.mean() < SHEET / 2:
         return None
@@ -66,19 +71,30 @@ def _sheet(grey: Float[np.ndarray, "y x"]) -> Bool[np.ndarray, "y x"] | None:
     # Chalk on a board is bright too, but little of what it surrounds is.
     if whole.mean() < SHEET or largest.sum() < 0.7 * whole.sum() or whole.sum() < 0.6 * box:
         return None
-    inside = ndimage.minimum_filter(whole, 2 * max(2, max(grey.shape) // 60) + 1, mode="constant")
-    return inside if inside.any() else None
+    near = max(2, max(small.shape) // 60)
+    inside = ndimage.minimum_filter(whole, 2 * near + 1, mode="constant")
+    rim, around = whole & ~inside, ndimage.maximum_filter(whole, 2 * near + 1) & ~whole
+    # A sheet has an edge; the light of a lamp has none.
+    if not inside.any() or not around.any() or np.median(small[around]) > EDGE * np.median(small[rim]):
+        return None
+    return inside.repeat(step, axis=0).repeat(step, axis=1)[: grey.shape[0], : grey.shape[1]]
 
 
 def _is_inverted(grey: Float[np.ndarray, "y x"]) -> bool:
-    """Whether the ink is lighter than the paper: it is the rarer side, or the long tail if the light was uneven."""
+    """Whether the ink is lighter than the paper.
+
+    Lines are the long tail of what differs from its surroundings. If there is none (a silhouette), ink is the rarer.
+    """
     from skimage.filters import threshold_otsu
 
-    dark = float((grey <= threshold_otsu(grey)).mean())
-    if 0.25 < dark < 0.75 and len(np.unique(grey.astype(np.uint8))) > 16:
-        local = grey - ndimage.gaussian_filter(grey, max(grey.shape) / 32, mode="nearest")
-        return bool(np.mean(local**3) > 0)
-    return dark > 0.5
+    step = max(1, max(grey.shape) // 96)
+    small = ndimage.uniform_filter(grey, step)[::step, ::step]
+    # Not the mean around it but the median, which follows the edge of a shadow.
+    local = small - ndimage.median_filter(small, max(3, max(small.shape) // 5), mode="nearest")
+    skewness = float(np.mean(local**3)) / max(float(np.mean(local**2)), 1e-6) ** 1.5
+    if abs(skewness) > 1:
+        return skewness > 0
+    return float((grey <= threshold_otsu(grey)).mean()) > 0.5
 
 
 def _contrast(levels: Float[np.ndarray, "y x c"]) -> Float[np.ndarray, "y x"]:
