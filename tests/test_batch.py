@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -16,6 +15,7 @@ import drawings
 import numpy as np
 import parts
 import pytest
+from chores import killed, squares
 from commands import one_line, visketch
 from PIL import Image
 from typer.testing import Result
@@ -183,14 +183,16 @@ class TestGoingOn:
         words = [sys.executable, "-m", "visketch.cli.main", "classify", *[str(pictures)] * 50]
         words += ["--out", str(out), "--workers", "2", "--checkpoint", str(folder)]
         command = subprocess.Popen(words, stderr=subprocess.PIPE, text=True, start_new_session=True)
-        wait_until(lambda: out.exists() and out.read_bytes().count(b"\n") > MANY)
-        family = processes_of(command.pid)
-        assert len(family) >= 3
-        if sent == signal.SIGINT:
-            os.killpg(command.pid, sent)  # as a terminal does: everybody gets it
-        else:
-            command.kill()
-        _, said = command.communicate(timeout=60)
+        try:
+            wait_until(lambda: out.exists() and out.read_bytes().count(b"\n") > MANY)
+            family = processes_of(command.pid)
+            assert len(family) >= 3
+            if sent == signal.SIGINT:
+                os.killpg(command.pid, sent)  # as a terminal does: everybody gets it
+        finally:
+            if sent == signal.SIGKILL or sys.exc_info()[0]:
+                command.kill()
+        _, said = command.communicate(timeout=240)
         wait_until(lambda: not any(map(alive, family)))
         assert "Traceback" not in said
         if sent == signal.SIGINT:
@@ -200,7 +202,7 @@ class TestGoingOn:
 
 
 def wait_until(true) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 240
     while not true():
         assert time.monotonic() < deadline
         time.sleep(0.05)
@@ -225,17 +227,6 @@ def alive(process: int) -> bool:
         return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
         return False
-
-
-def squares(number: int) -> Iterator[tuple[int, int]]:
-    """For `engine`: none, one or two things an item, and whose process made them."""
-    yield from [(number**2, os.getpid())] * (number % 3)
-
-
-def killed(number: int) -> list[int]:
-    if number == 200:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return [number]
 
 
 class TestEngine:
