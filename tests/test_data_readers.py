@@ -402,7 +402,7 @@ def test_the_lines_of_the_paper_are_left_out_and_what_crosses_them_stays():
 
 
 def test_a_line_across_the_page_that_is_drawn_stays():
-    page, line = photo((40, 42, 60), (240, 238, 230))
+    page, _ = photo((40, 42, 60), (240, 238, 230))
     page[120:124, 5:315] = 40
     found = found_in(page)
     assert found.ruled == 0
@@ -420,7 +420,7 @@ def test_a_sheet_on_a_table():
 
 
 def test_dust_outside_the_drawing_is_left_out_and_dots_within_it_stay():
-    page, line = photo((40, 42, 60), (240, 238, 230))
+    page, _ = photo((40, 42, 60), (240, 238, 230))
     page[5:7, 5:7] = page[228:231, 308:311] = 40  # two corners
     page[60:64, 150:154] = 40  # an eye
     found = found_in(page)
