@@ -129,6 +129,11 @@ class TestResults:
         one_line(classify(folder, pictures, "--out", table, "--skip-done"), 2, "--top")
 
 
+def heed_interrupts() -> None:
+    """Tests that run in the background of a shell ignore them, and so would what they start."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 class TestGoingOn:
     @pytest.mark.parametrize("suffix", [".ndjson", ".csv"])
     def test_after_any_cut_nothing_is_lost_and_nothing_twice(
@@ -166,6 +171,7 @@ class TestGoingOn:
                 os.kill(os.getpid(), signal.SIGINT)
 
         monkeypatch.setattr(Results, "__call__", interrupt)
+        heed_interrupts()
         result = classify(folder, pictures, "--out", out)
         assert result.exit_code == 130
         assert f"70 answers are in {out}; the same command with --skip-done goes on" in result.stderr
@@ -182,7 +188,9 @@ class TestGoingOn:
         out = tmp_path / "a.ndjson"
         words = [sys.executable, "-m", "visketch.cli.main", "classify", *[str(pictures)] * 50]
         words += ["--out", str(out), "--workers", "2", "--checkpoint", str(folder)]
-        command = subprocess.Popen(words, stderr=subprocess.PIPE, text=True, start_new_session=True)
+        command = subprocess.Popen(
+            words, stderr=subprocess.PIPE, text=True, start_new_session=True, preexec_fn=heed_interrupts
+        )
         try:
             wait_until(lambda: out.exists() and out.read_bytes().count(b"\n") > MANY)
             family = processes_of(command.pid)
