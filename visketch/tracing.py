@@ -27,7 +27,7 @@ class Trace:
         return Trace(tuple(stroke * times for stroke in self.strokes), self.pen * times)
 
     def moved(self, x: float, y: float) -> "Trace":
-        return Trace(tuple(stroke + np.float32([x, y]) for stroke in self.strokes), self.pen)
+        return Trace(tuple(stroke + np.array([x, y], np.float32) for stroke in self.strokes), self.pen)
 
 
 def trace(distance: Float[np.ndarray, "y x"]) -> Trace:

@@ -16,6 +16,7 @@ DARKEST = 0.3  # of the brightest paper: darker is no shadow but ink
 SHEET = 0.15  # of the picture, at least, is a sheet of paper that lies on something darker
 EDGE = 0.75  # so dark is at most what is just outside of it
 RULED = 3  # lines right across the page, at least, are the paper's and not the drawing's
+FAINT = 0.85  # if they have at most so much of its contrast
 
 
 @dataclass(frozen=True)
@@ -107,8 +108,8 @@ def _contrast(levels: Float[np.ndarray, "y x c"]) -> Float[np.ndarray, "y x"]:
         small = ndimage.uniform_filter(channel, step)[::step, ::step] if step > 1 else channel
         small = ndimage.gaussian_filter(small, 1.0, mode="nearest")  # the grain would raise the paper
         size = max(3, window // step)
-        # Closed over dark lines; a shadow's edge stays where it is. Then opened, twice as wide: ink may be brighter than
-        # the paper in one colour and darker in another.
+        # Closed over dark lines; a shadow's edge stays where it is. Then opened, twice as wide: ink may be brighter
+        # than the paper in one colour and darker in another.
         small = ndimage.grey_closing(small, (size, size), mode="nearest")
         small = ndimage.grey_opening(small, (2 * size, 2 * size), mode="nearest")
         small = ndimage.gaussian_filter(small, 2.0, mode="nearest")
@@ -145,12 +146,15 @@ def _without_rules(
         across = [
             number
             for number, box in enumerate(boxes, 1)
-            if box[1 - axis].stop - box[1 - axis].start > 0.6 * pixels.shape[1 - axis]
+            if box[1 - axis].stop - box[1 - axis].start > 0.8 * pixels.shape[1 - axis]
             and box[axis].stop - box[axis].start < 0.1 * pixels.shape[axis]
         ]
         if len(across) < RULED:
             continue
         here = pixels & np.isin(parts, across)
+        others = pixels & ~here
+        if others.any() and np.median(contrast[here]) > FAINT * np.median(contrast[others]):
+            continue
         faint = contrast < 1.4 * float(np.median(contrast[here]))
         thick = max(1, round(here.sum() / (len(across) * pixels.shape[1 - axis])))
         tall = ndimage.maximum_filter1d(

@@ -29,9 +29,9 @@ def ndjson(path: Path) -> Iterator[Sketch | VisketchError]:
             source = f"{path}:{number}"
             try:
                 drawing, word = _fields(line)
-                lines = strokes(drawing)
+                drawn = strokes(drawing)
                 about = {"kind": "QuickDraw ndjson", "timed": any(len(stroke) > 2 for stroke in drawing)}
-                yield Sketch(strokes=lines, label=word, source=source, about=about)
+                yield Sketch(strokes=drawn, label=word, source=source, about=about)
             except ValueError as error:
                 yield VisketchError(f"{source}: {error}, mend or remove that line")
 
