@@ -117,7 +117,7 @@ def mutant(all: list[bytes], content: bytes, rng: np.random.Generator) -> bytes:
             case 7:
                 text[at:end] = rng.integers(0, 256, end - at, np.uint8).tobytes()
             case 8:
-                text = text[: int(rng.integers(1, len(text) + 1))] if rng.random() < 0.3 else text
+                text = text[: int(rng.integers(0, len(text) + 1))] if rng.random() < 0.3 else text
     return bytes(text[: 1 << 20])
 
 

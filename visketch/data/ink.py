@@ -16,6 +16,7 @@ DARKEST = 0.3  # of the brightest paper: darker is no shadow but ink
 SHEET = 0.15  # of the picture, at least, is a sheet of paper that lies on something darker
 EDGE = 0.75  # so dark is at most what is just outside of it
 RULED = 3  # lines right across the page, at least, are the paper's and not the drawing's
+FAINT = 0.85  # if they have at most so much of its contrast
 
 
 @dataclass(frozen=True)
@@ -136,29 +137,27 @@ def _without_rules(
     pixels: Bool[np.ndarray, "y x"], contrast: Float[np.ndarray, "y x"]
 ) -> tuple[Bool[np.ndarray, "y x"], int]:
     """Without the lines of ruled or squared paper, and how many they were; what crosses them stays."""
-    removed, count = np.zeros_like(pixels), 0
+    found = []
     for axis in (0, 1):
-        length = max(8, pixels.shape[1 - axis] // 8)
-        lines = _opened(ndimage.maximum_filter1d(pixels, 5, axis=axis), length, 1 - axis)
+        along, side = 1 - axis, pixels.shape[1 - axis]
+        lines = _opened(ndimage.maximum_filter1d(pixels, 5, axis=axis), max(8, side // 8), along)
         parts, _ = ndimage.label(lines)
-        boxes = ndimage.find_objects(parts)
         across = [
             number
-            for number, box in enumerate(boxes, 1)
-            if box[1 - axis].stop - box[1 - axis].start > 0.6 * pixels.shape[1 - axis]
+            for number, box in enumerate(ndimage.find_objects(parts), 1)
+            if box[along].stop - box[along].start > 0.8 * side
             and box[axis].stop - box[axis].start < 0.1 * pixels.shape[axis]
         ]
-        if len(across) < RULED:
-            continue
-        here = pixels & np.isin(parts, across)
-        faint = contrast < 1.4 * float(np.median(contrast[here]))
-        thick = max(1, round(here.sum() / (len(across) * pixels.shape[1 - axis])))
-        tall = ndimage.maximum_filter1d(
-            ndimage.minimum_filter1d(pixels, 2 * thick + 3, axis=axis), 2 * thick + 3, axis=axis
-        )
-        removed |= here & faint & ~tall
-        count += len(across)
-    return pixels & ~removed, count
+        if len(across) >= RULED:
+            found.append((pixels & np.isin(parts, across), len(across)))
+    if not found:
+        return pixels, 0
+    ruled = np.logical_or.reduce([here for here, _ in found])
+    faint = float(np.median(contrast[ruled]))
+    ink = contrast[pixels & ~ruled]
+    if len(ink) and faint > FAINT * float(np.median(ink)):
+        return pixels, 0
+    return pixels & (~ruled | (contrast > 1.4 * faint)), sum(number for _, number in found)
 
 
 def _opened(pixels: Bool[np.ndarray, "y x"], length: int, axis: int) -> Bool[np.ndarray, "y x"]:
