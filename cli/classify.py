@@ -25,14 +25,7 @@ SHOWN = 10  # errors that go to a file are named on the terminal as well up to s
 
 
 def classify(
-    paths: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="[PATH...]",
-            show_default=False,
-            help="Pictures, drawings, folders or globs; - reads one from standard input.",
-        ),
-    ] = None,
+    paths: options.Paths = None,
     source: options.From = None,
     top: Annotated[int, typer.Option(min=1, help="How many classes to name, the likeliest first.")] = 5,
     out: Annotated[

@@ -52,7 +52,7 @@ def complete(
     seed: options.Seed = 0,
     steps: Annotated[int | None, typer.Option(min=1, max=1000, help="Steps of the coarse stage.")] = None,
     guidance: options.Guidance = None,
-    temperature: Annotated[float, typer.Option(min=0, max=10, help="How daring the refiner is; 0: not at all.")] = 0.7,
+    temperature: options.Temperature = 0.7,
     checkpoint: options.Checkpoint = None,
     device: options.Device = "auto",
     as_json: options.Json = False,

@@ -62,7 +62,7 @@ def generate(
     tries: options.Tries = None,
     steps: Annotated[int | None, typer.Option(min=1, max=1000, help="Steps of the coarse stage.")] = None,
     guidance: options.Guidance = None,
-    temperature: Annotated[float, typer.Option(min=0, max=10, help="How daring the refiner is; 0: not at all.")] = 0.7,
+    temperature: options.Temperature = 0.7,
     top_p: Annotated[
         float, typer.Option(min=0.01, max=1, help="The refiner picks among the likeliest that make up this.")
     ] = 0.95,

@@ -74,6 +74,15 @@ Tries = Annotated[
         min=1, max=64, metavar="N", help="Draw each so often and keep what the classifier likes best; by default 4."
     ),
 ]
+Temperature = Annotated[float, typer.Option(min=0, max=10, help="How daring the refiner is; 0: not at all.")]
+Paths = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[PATH...]",
+        show_default=False,
+        help="Pictures, drawings, folders or globs; - reads one from standard input.",
+    ),
+]
 Seed = Annotated[int, typer.Option("--seed", min=0, max=2**32 - 1, help="The same seed gives the same result.")]
 
 From = Annotated[

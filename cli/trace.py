@@ -25,14 +25,7 @@ Row = dict[str, Any]
 
 
 def trace(
-    paths: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="[PATH...]",
-            show_default=False,
-            help="Pictures, drawings, folders or globs; - reads one from standard input.",
-        ),
-    ] = None,
+    paths: options.Paths = None,
     source: options.From = None,
     out: Annotated[
         Path | None,

@@ -225,8 +225,13 @@ class ViSketch:
         steps: int | None = None,
         guidance: float | None = None,
         watch: Callable[[Frame], None] = lambda frame: None,
+        rough: Float[Tensor, "b p p"] | None = None,
+        strength: float = 1.0,
     ) -> Float[Tensor, "b h h"]:
-        """The coarse stage: a sketch of each class, enlarged to the canvas. Each sketch has a seed of its own."""
+        """The coarse stage: a sketch of each class, enlarged to the canvas. Each sketch has a seed of its own.
+
+        `rough`, `strength`: what it starts from, as in `Diffusion.sample`.
+        """
         from visketch.refining import enlarge
 
         tile, side = self.config.sketch.tile, self.config.sketch.canvas
@@ -237,7 +242,7 @@ class ViSketch:
 
         diffusion = self.part("diffusion")
         with self.precision():
-            return enlarge(diffusion.sample(label, noise.to(self.device), steps, guidance, show), side)
+            return enlarge(diffusion.sample(label, noise.to(self.device), steps, guidance, show, rough, strength), side)
 
     def likeliest(
         self, canvas: Float[Tensor, "b_tries h h"], label: Int[Tensor, " b_tries"], tries: int

@@ -9,7 +9,6 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from visketch import sdf
-from visketch.chance import generator
 from visketch.errors import UsageError
 from visketch.model import Frame, ViSketch
 from visketch.quadtree import Order
@@ -54,15 +53,8 @@ def redraw(
     if strength == 0:
         return refined(model, shrunk(model, model.render(sketches, canvas)), label, seed, watch, **settings)
     rough = F.avg_pool2d(model.render(sketches), 2**shape.depth)
-    noise = torch.randn(shape.tile, shape.tile, generator=generator(seed, stage=0)).to(model.device)
-
-    def show(done: int, total: int, x: Tensor) -> None:
-        watch(Frame("coarse", done, total, enlarge(x, shape.canvas)))
-
-    diffusion = model.part("diffusion")
-    with model.precision():
-        coarse = diffusion.sample(label, noise.expand_as(rough), steps, guidance, show, rough, strength)
-    drawn = refined(model, enlarge(coarse, shape.canvas), label, seed, watch, **settings)
+    coarse = model.coarse(label, [seed] * len(rough), steps, guidance, watch, rough, strength)
+    drawn = refined(model, coarse, label, seed, watch, **settings)
     if canvas in (None, shape.canvas):
         return drawn
     again = [thinned(model, field, canvas, sketch) for field, sketch in zip(drawn, sketches, strict=True)]

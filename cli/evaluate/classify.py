@@ -1,7 +1,6 @@
 """`visketch evaluate classify`: how often drawings are recognised, beside other classifiers and in other styles."""
 
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -14,10 +13,7 @@ if TYPE_CHECKING:
 
 
 def classify(
-    peers: Annotated[
-        list[Path] | None,
-        typer.Option("--peer", metavar="FOLDER", help="What `visketch train peer` wrote; may be repeated."),
-    ] = None,
+    peers: given.Peers = None,
     styles: Annotated[
         bool, typer.Option("--styles", help="Also turned, incomplete, drawn with other pens, on paper.")
     ] = False,
@@ -38,9 +34,7 @@ def classify(
       visketch evaluate classify --peer runs/resnet34 --peer runs/vit --styles --limit 2000
     """
     model, store = given.load(checkpoint, device, data, split, "encoder", "classifier")
-    rivals = [options.load(str(folder), device) for folder in peers or []]
-    for rival in rivals:
-        options.load_parts(rival, "peer")
+    rivals = given.load_peers(peers, device)
     from visketch.evaluate import recognition as library
 
     with console.progress() as bar:

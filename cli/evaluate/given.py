@@ -18,6 +18,10 @@ Data = Annotated[
 ]
 Split = Annotated[Literal["train", "validation", "test"], typer.Option(help="Which drawings.")]
 Limit = Annotated[int | None, typer.Option(min=1, help="At most so many drawings, an even sample.")]
+Peers = Annotated[
+    list[Path] | None,
+    typer.Option("--peer", metavar="FOLDER", help="What `visketch train peer` wrote; may be repeated."),
+]
 
 DATA = Path("quickdraw.arrow")
 
@@ -32,6 +36,14 @@ def load(checkpoint: str | None, device: str, data: Path, split: str, *parts: st
     model = options.load(checkpoint, device)
     options.load_parts(model, *parts)
     return model, store
+
+
+def load_peers(folders: list[Path] | None, device: str) -> "list[ViSketch]":
+    """The checkpoints of the rivals, their peers loaded. Raises VisketchError."""
+    rivals = [options.load(str(folder), device) for folder in folders or []]
+    for rival in rivals:
+        options.load_parts(rival, "peer")
+    return rivals
 
 
 def about(data: Path, split: str, model: "ViSketch") -> dict[str, Any]:

@@ -1,7 +1,6 @@
 """`visketch evaluate search`: how well drawings of the same class find one another."""
 
 from dataclasses import asdict
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -11,10 +10,7 @@ from . import given
 
 
 def search(
-    peers: Annotated[
-        list[Path] | None,
-        typer.Option("--peer", metavar="FOLDER", help="What `visketch train peer` wrote; may be repeated."),
-    ] = None,
+    peers: given.Peers = None,
     classes: Annotated[
         list[str] | None, typer.Option("--class", metavar="CLASS", help="Of these classes alone; may be repeated.")
     ] = None,
@@ -40,9 +36,7 @@ def search(
       visketch evaluate search --data quickdraw.arrow --unseen --checkpoint runs/seen
     """
     model, store = given.load(checkpoint, device, data, split, "encoder", "classifier")
-    rivals = [options.load(str(folder), device) for folder in peers or []]
-    for rival in rivals:
-        options.load_parts(rival, "peer")
+    rivals = given.load_peers(peers, device)
     from visketch.evaluate import search as library
 
     with console.progress() as bar:

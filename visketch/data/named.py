@@ -58,8 +58,13 @@ def within(file: Path, name: str) -> Iterator[Named]:
         problems.clear()
         if sketch is None:
             return
-        number = sketch.source.removeprefix(str(file)).lstrip(":")
-        yield f"{name}#{number}" if number else name, sketch
+        yield f"{name}{place_of(sketch, file)}", sketch
+
+
+def place_of(sketch: Sketch, file: Path) -> str:
+    """Where in its file a drawing is: `#3`, or nothing if it is the only one."""
+    number = sketch.source.removeprefix(str(file)).lstrip(":")
+    return f"#{number}" if number else ""
 
 
 def about(error: VisketchError, path: str) -> str:

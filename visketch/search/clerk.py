@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from visketch.data import store
+from visketch.data.named import place_of
 from visketch.data.read import Problem, read
 from visketch.data.store import Store
 from visketch.errors import VisketchError
@@ -88,8 +89,7 @@ def drawings(file: Path, problem: Problem) -> Iterator[tuple[str, Sketch, int | 
         yield from ((f"#{row + 1}", packed[row], len(packed)) for row in range(len(packed)))
         return
     for sketch in read(file, problem):
-        number = sketch.source.removeprefix(str(file)).lstrip(":")
-        yield f"#{number}" if number else "", sketch, None
+        yield place_of(sketch, file), sketch, None
 
 
 def drawing(file: Path, place: int) -> Sketch:
