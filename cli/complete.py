@@ -9,9 +9,8 @@ import typer
 from visketch.errors import UsageError, VisketchError
 
 from . import console, inputs, options
-from .generate import stem
+from .names import stem, stem_of
 from .pictures import check_out, is_picture, parse_out, place, suffix_of, write_png, write_sketch
-from .refine import file_stem
 
 if TYPE_CHECKING:
     from visketch.completing import Completion
@@ -71,7 +70,7 @@ def complete(
     """
     check_out(out or Path("completed.png"))
     suffix = suffix_of(out or Path("completed"), kind)
-    usual = Path(f"{file_stem(path)}-completed{suffix if n == 1 else ''}")
+    usual = Path(f"{stem_of(path)}-completed{suffix if n == 1 else ''}")
     if out and is_picture(out) and suffix != ".png" and n > 1:
         raise UsageError(f"{out}: a sheet is a .png; for several name a folder and a --format")
     options.check_classes(checkpoint, classes or [])

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from visketch.errors import UsageError, VisketchError
 
 from . import console
+from .names import free, stem_of
 from .pictures import check_out, grey, is_picture, write_png
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def explained(model: "ViSketch", items: Iterator["Item"], top: int, out: Path) -
                 raise VisketchError(sketch)
             why = explain(model, sketch)
             guesses = model.classify(sketch, top)
-            path = out if alone else out / picture_name(name, taken)
+            path = out if alone else out / f"{free(stem_of(name), taken)}.png"
             write_png(path, picture(model, sketch, why, name), {"of": name, "checkpoint": model.config.name})
         except VisketchError as error:
             yield {"path": name, "error": str(error).removeprefix(f"{name.partition('#')[0]}: ")}
@@ -52,17 +53,6 @@ def explained(model: "ViSketch", items: Iterator["Item"], top: int, out: Path) -
         said = {"words": why.words(), "picture": str(path), "leaves": [asdict(vote) for vote in why.votes]}
         predictions = [{"label": guess.label, "probability": round(guess.probability, 6)} for guess in guesses]
         yield {"path": name, "predictions": predictions, "explanation": said}
-
-
-def picture_name(name: str, taken: set[str]) -> str:
-    """`scans/cat.ndjson#3` → `cat-3.png`, or `cat-3-2.png` if that is taken."""
-    path, _, number = name.partition("#")
-    stem = "-".join(filter(None, (Path(path).stem or "drawing", number.replace(":", "-"))))
-    chosen, tries = stem, 2
-    while chosen in taken:
-        chosen, tries = f"{stem}-{tries}", tries + 1
-    taken.add(chosen)
-    return f"{chosen}.png"
 
 
 def tell(row: dict[str, Any]) -> None:

@@ -1,6 +1,5 @@
 """`visketch generate`: new sketches of a class."""
 
-import re
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -12,6 +11,7 @@ import typer
 from visketch.errors import UsageError
 
 from . import console, options
+from .names import stem
 from .pictures import (
     Lines,
     Sheet,
@@ -199,11 +199,6 @@ def batches(classes: list[str], n: int, most: int = BATCH) -> Iterator[tuple[lis
     for at in range(0, len(classes), together):
         for first in range(0, n, most):
             yield classes[at : at + together], first, min(most, n - first)
-
-
-def stem(label: str) -> str:
-    """A class as a file name: spaces and what file systems dislike become `_`."""
-    return re.sub(r"[^\w.-]+", "_", label).lstrip(".") or "_"
 
 
 def show(result: dict[str, Any], classes: list[str], n: int) -> None:

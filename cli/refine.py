@@ -1,7 +1,6 @@
 """`visketch refine`: a rough sketch drawn again."""
 
 import time
-from collections import Counter
 from collections.abc import Iterator
 from itertools import chain, islice
 from pathlib import Path
@@ -12,7 +11,7 @@ import typer
 from visketch.errors import UsageError, VisketchError
 
 from . import console, inputs, options
-from .generate import stem
+from .names import free, stem_of
 from .pictures import check_out, is_picture, parse_out, place, suffix_of, write_png, write_sketch
 
 if TYPE_CHECKING:
@@ -105,7 +104,7 @@ def refine(
     settings = {"strength": strength, "canvas": shape.canvas, "seed": seed, "temperature": temperature}
     drawing = model.config.diffusion
     settings |= {"steps": steps or drawing.steps, "guidance": drawing.guidance if guidance is None else guidance}
-    usual = Path(f"{file_stem(first[0][0])}-refined{'.png' if compare else suffix}" if alone else "refined")
+    usual = Path(f"{stem_of(first[0][0])}-refined{'.png' if compare else suffix}" if alone else "refined")
     start = time.perf_counter()
     with place(out, usual) as chosen, console.progress() as bar:
         work = Work(model, chosen, suffix, size or shape.canvas, settings, label, alone, compare)
@@ -147,7 +146,7 @@ class Work:
             label,
         )
         self.pairs: list[np.ndarray] | None = [] if compare or not (alone and is_picture(out)) else None
-        self.names: Counter[str] = Counter()
+        self.taken: set[str] = set()
         self.alone, self.compare = alone, compare
 
     def run(self, found: Iterator[tuple[str, "Sketch | str"]], bar: Any) -> Iterator[Row]:
@@ -207,10 +206,7 @@ class Work:
         """Where a sketch goes; None if it only goes on the sheet. Not by its own name: `out` may be where it lies."""
         if is_picture(self.out):
             return self.out if self.alone else None
-        name = f"{file_stem(path)}-refined"
-        self.names[name] += 1
-        number = "" if self.names[name] == 1 else f"-{self.names[name]}"
-        return self.out / f"{name}{number}{self.suffix}"
+        return self.out / f"{free(f'{stem_of(path)}-refined', self.taken)}{self.suffix}"
 
     def write_sheet(self) -> Path | None:
         if not self.pairs:
@@ -220,13 +216,6 @@ class Work:
         path = self.out if is_picture(self.out) else self.out / "sheet.png"
         write_png(path, sheet(self.pairs), {"shows": "before and after", **self.settings})
         return path
-
-
-def file_stem(path: str) -> str:
-    """A drawing's name for a file: `scans/cat.ndjson#3` → `cat-3`."""
-    file, _, number = path.partition("#") if not Path(path).exists() else (path, "", "")
-    name = "standard-input" if file == "-" else stem(Path(file).stem)
-    return f"{name}-{stem(number)}" if number else name
 
 
 def show(rows: list[Row], on_sheet: Path | None) -> None:

@@ -11,7 +11,7 @@ import typer
 from visketch.errors import UsageError, VisketchError
 
 from . import console, inputs, options
-from .generate import stem
+from .names import free, stem_of
 from .pictures import STROKES, Lines, check_out, is_picture, parse_out, place, write_svg
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def trace(
     first = next(wanted, "")
     if out is None and (source or len(paths or ()) > 1 or Path(first).is_dir()):
         raise UsageError("many drawings: name a folder or a .ndjson file with --out")
-    usual = Path(f"{'drawing' if first == '-' else Path(first).stem}.svg")
+    usual = Path(f"{stem_of(first)}.svg")
     check_out(out or usual, STROKES)
     with place(out, usual) as chosen, console.progress(beside_results=True) as bar:
         task = bar.add_task("drawings", total=None)
@@ -89,8 +89,8 @@ def write(paths: Iterable[str], out: Path) -> Iterator[Row]:
                 else:
                     if is_picture(out) and taken:
                         raise UsageError(f"{out}: only the first drawing went there; name a folder or a .ndjson file")
-                    file = out if is_picture(out) else out / f"{free(name, taken)}.svg"
-                    taken.add(file.stem)
+                    own = free(stem_of(name), taken)
+                    file = out if is_picture(out) else out / f"{own}.svg"
                     write_svg(file, [drawing], wide, high, {"class": found.label or Path(name).stem})
             except UsageError:
                 raise
@@ -111,11 +111,3 @@ def strokes_of(sketch: "Sketch") -> tuple["Trace", int, int]:
         return tracing.trace(tracing.from_pixels(sketch.pixels)), wide, high
     lines = strokes.fit(sketch.lines(), margin=PEN / PAGE)
     return tracing.Trace(lines, PEN / PAGE).scaled(PAGE), int(PAGE), int(PAGE)
-
-
-def free(name: str, taken: set[str]) -> str:
-    """A file's name for a drawing, `scans/cat.ndjson#3` gets `cat-3`: without folders, and no other's."""
-    path, _, number = name.rpartition("#") if "#" in Path(name).name else (name, "", "")
-    usual = stem(f"{Path(path).stem}-{number}" if number else Path(path).stem)
-    others = (f"{usual}-{count}" for count in itertools.count(2))
-    return next(name for name in itertools.chain([usual], others) if name not in taken)

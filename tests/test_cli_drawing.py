@@ -17,6 +17,7 @@ from typer.testing import CliRunner, Result
 
 from visketch import checkpoint
 from visketch.cli import generate as drawing
+from visketch.cli import names
 from visketch.cli.main import app
 from visketch.cli.pictures import parse_out, place
 
@@ -152,7 +153,7 @@ class TestGenerate:
         ("label", "stem"), [("alarm clock", "alarm_clock"), ("../a/b", "_a_b"), ("Ñandú", "Ñandú")]
     )
     def test_a_class_makes_a_file_name(self, label: str, stem: str) -> None:
-        assert drawing.stem(label) == stem
+        assert names.stem(label) == stem
 
     @pytest.mark.parametrize(
         ("words", "saying"),

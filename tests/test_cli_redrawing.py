@@ -11,7 +11,7 @@ from commands import one_line, visketch
 from PIL import Image
 
 from visketch.cli.complete import spread
-from visketch.cli.refine import file_stem
+from visketch.cli.names import stem_of
 from visketch.data.read import read
 from visketch.model import Prediction
 
@@ -102,7 +102,7 @@ class TestRefine:
 
     def test_names_for_files(self) -> None:
         names = {"scans/cat.ndjson#3": "cat-3", "-": "standard-input", "-#2": "standard-input-2", "a b.png": "a_b"}
-        assert {name: file_stem(name) for name in names} == names
+        assert {name: stem_of(name) for name in names} == names
 
 
 class TestComplete:

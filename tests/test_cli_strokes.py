@@ -127,14 +127,14 @@ class TestTrace:
 
     @pytest.mark.parametrize("name", ["../../escape", "/etc/escape", "..", ".hidden", "a\0b"])
     def test_no_name_leads_out_of_the_folder(self, name: str, folder: Path, tmp_path: Path) -> None:
-        from visketch.cli.generate import place_of, stem
-        from visketch.cli.trace import free
+        from visketch.cli.generate import place_of
+        from visketch.cli.names import stem, stem_of
 
         out = tmp_path / "out"
         for made in (
             place_of(out, ".svg", stem(name), 0, alone=True),
             place_of(out, ".ndjson", stem(name), 0, alone=True),
-            out / f"{free(name, set())}.svg",
+            out / f"{stem_of(name)}.svg",
         ):
             assert made is not None
             assert made.resolve().parent == out
