@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from visketch import sdf
 from visketch.data.store import Store
 from visketch.errors import UsageError
 from visketch.evaluate.judges import Judge, OwnJudge, PeerJudge
@@ -54,13 +55,11 @@ def search(
 ) -> Retrieval:
     """`labels`: of these classes alone, by default of all. `unseen`: of those that the checkpoint was not trained on.
 
-    Raises UsageError where there is no such drawing, or a peer is used to other pictures or was trained on the unseen.
+    Peers may have another canvas. Raises UsageError where there is no such drawing, or a peer saw these in training.
     """
     judges: list[Judge] = [OwnJudge(model), *map(PeerJudge, peers)]
     names = chosen(model, store, labels, unseen)
     for judge in judges[1:]:
-        if judge.shape != model.config.sketch:
-            raise UsageError(f"the peer {judge.name} is used to other pictures: its [sketch] differs")
         if unseen and (cheats := [name for name in names if name in judge.labels]):
             raise UsageError(f"the peer {judge.name} was trained on {', '.join(cheats[:3])}; train one without")
     rows = store.rows(split)
@@ -100,8 +99,9 @@ def looks(
     """What each judge sees in the drawings: logits and features."""
     seen: list[list[tuple[Tensor, Tensor]]] = [[] for _ in judges]
     for first in range(0, len(rows), BATCH):
-        field = model.render([store[int(number)] for number in rows[first : first + BATCH]])
+        sketches = [store[int(number)] for number in rows[first : first + BATCH]]
         for judge, kept in zip(judges, seen, strict=True):
+            field = torch.from_numpy(np.stack([sdf.render(sketch, judge.shape) for sketch in sketches]))
             with model.precision():
                 logits, features = judge.look(field)
             kept.append((logits.cpu(), features.cpu()))
