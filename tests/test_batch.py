@@ -291,10 +291,10 @@ class TestRecogniser:
 
 def test_the_total_is_known_of_pictures_alone(pictures: Path, tmp_path: Path) -> None:
     (tmp_path / "a.ndjson").touch()
-    assert inputs.everything([str(pictures), f"{pictures}/*.png"])[1] == 2 * MANY
-    assert inputs.everything([str(pictures), str(tmp_path)])[1] is None
-    items, total = inputs.everything([str(pictures)], done={f"{pictures}/000.png"})
-    assert (total, len(list(items))) == (MANY, MANY - 1)
+    assert inputs.files([str(pictures), f"{pictures}/*.png"])[1] == 2 * MANY
+    assert inputs.files([str(pictures), str(tmp_path)])[1] is None
+    items, total = inputs.files([str(pictures)])
+    assert (total, len(list(batch.undone(items, {f"{pictures}/000.png"})))) == (MANY, MANY - 1)
 
 
 def test_draw_names_what_it_is_given(cat: Sketch) -> None:
