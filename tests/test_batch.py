@@ -274,7 +274,7 @@ class TestRecogniser:
         items = [(sketch.source, sketch) for sketch in sketches]
         items.insert(2, ("blank", Sketch(strokes=(), source="blank")))
         drawn = [one for item in items for one in batch.draw(CONFIG.sketch, item)]
-        rows = batch.Recogniser.load(folder, "cpu", top=2)(drawn)
+        rows = batch.recogniser(folder, 2, "cpu")(drawn)
         assert rows.pop(2) == {"path": "blank", "error": "blank, there is no ink in it"}
         for row, guesses in zip(rows, model.classify_many(sketches, top=2), strict=True):
             assert [guess["label"] for guess in row["predictions"]] == [guess.label for guess in guesses]

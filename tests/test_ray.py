@@ -11,16 +11,20 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import drawings
+import numpy as np
 import parts
 import pytest
-from commands import one_line, visketch
+from commands import one_line
+from commands import visketch as run
 
+import visketch.model
 from visketch import batch, engine
 from visketch.data.named import Item
 from visketch.errors import VisketchError
 from visketch.model import ViSketch
 
 FILES, EACH, BAD = 40, 3, "17.ndjson"
+MULTIPLIES = visketch.model.multiplies_bfloat16  # as it is before the tests begin
 
 
 @pytest.fixture(scope="module")
@@ -32,6 +36,12 @@ def cluster() -> Iterator[None]:
         ray = engine._connect(num_cpus=2, num_gpus=0)
         yield
         ray.shutdown()
+
+
+@pytest.fixture(autouse=True)
+def precision_of_the_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are other processes, which know nothing of what is patched here."""
+    monkeypatch.setattr(visketch.model, "multiplies_bfloat16", MULTIPLIES)
 
 
 @pytest.fixture(scope="module")
@@ -106,9 +116,9 @@ def test_classify_answers_as_here(cluster: None, folder: Path, gallery: Path, tm
     for kind in ("local", "ray"):
         out = tmp_path / f"{kind}.ndjson"
         words = ("--checkpoint", folder, "--engine", kind, "--workers", 1, "--out", out)
-        assert visketch("classify", gallery / "more.ndjson", *words).exit_code == 0
+        assert run("classify", gallery / "more.ndjson", *words).exit_code == 0
         out.write_text("".join(out.read_text().splitlines(keepends=True)[:70]))
-        result = visketch("classify", *sorted(gallery.glob("[1m]*")), *words, "--skip-done", "--json")
+        result = run("classify", *sorted(gallery.glob("[1m]*")), *words, "--skip-done", "--json")
         assert result.exit_code == 1, "one is no drawing"
         assert BAD in one_error(result.stderr)
         facts = json.loads(result.stdout)
@@ -125,22 +135,24 @@ def one_error(stderr: str) -> str:
 def test_index_holds_what_it_holds_here(cluster: None, folder: Path, gallery: Path, tmp_path: Path) -> None:
     for kind in ("local", "ray"):
         words = ("--out", tmp_path / kind, "--checkpoint", folder, "--engine", kind, "--json")
-        said = json.loads(visketch("index", gallery, *words).stdout)
+        said = json.loads(run("index", gallery, *words).stdout)
         assert said["now"] == {"embedded": said["different"], "files": FILES + 1, "removed": 0, "unread": 1}
-        again = json.loads(visketch("index", gallery, *words).stdout)
+        again = json.loads(run("index", gallery, *words).stdout)
         assert again["now"] == {"embedded": 0, "files": 0, "removed": 0, "unread": 0}
     inside = [catalogued(tmp_path / kind) for kind in ("local", "ray")]
-    assert len(inside[0]["drawings"]) == (FILES - 1) * EACH + 100
-    assert inside[0] == inside[1]
+    assert len(inside[0][1]) == (FILES - 1) * EACH + 100
+    assert inside[0][:2] == inside[1][:2]
+    assert np.allclose(inside[0][2], inside[1][2], atol=0.01)
 
 
-def catalogued(index: Path) -> dict[str, list]:
-    """What it knows."""
+def catalogued(index: Path) -> tuple[list, list, np.ndarray]:
+    """What it knows: files, drawings, and the vector of each."""
     db = sqlite3.connect(index / "catalogue.sqlite")
     files = db.execute("select path, size, changed, unread from files order by path").fetchall()
     sql = """select path, place, name, label, key, value from drawings join files on files.id = drawings.file
              join vectors on vectors.id = drawings.vector order by path, place"""
-    return {"files": files, "drawings": db.execute(sql).fetchall()}
+    rows = db.execute(sql).fetchall()
+    return files, [row[:-1] for row in rows], np.array([np.frombuffer(row[-1], "<f2") for row in rows], np.float32)
 
 
 def test_packed_are_the_same_bytes(cluster: None, gallery: Path, tmp_path: Path) -> None:
@@ -151,7 +163,7 @@ def test_packed_are_the_same_bytes(cluster: None, gallery: Path, tmp_path: Path)
         said = []
         for kind in ("local", "ray"):
             out = tmp_path / f"{kind}{number}.arrow"
-            result = visketch("data", "pack", tmp_path / "in", gallery, "--out", out, *words, "--engine", kind)
+            result = run("data", "pack", tmp_path / "in", gallery, "--out", out, *words, "--engine", kind)
             assert result.exit_code == 1, "one is no drawing"
             said.append(result.stderr)
         assert said[0] == said[1]
@@ -165,11 +177,11 @@ def test_what_goes_wrong_there_is_said_in_one_line(cluster: None, folder: Path, 
     with pytest.raises(VisketchError, match=r"^weights.toml: not on this machine, copy it there$"):
         list(engine.on_ray([1], lambda one: [one], refuse, batch=1))
     words = ("classify", gallery, "--checkpoint", folder, "--engine", "ray", "--device")
-    one_line(visketch(*words, "cuda"), 2, "no device 'cuda' in the cluster")
-    one_line(visketch(*words, "mps"), 2, "take auto, cpu or cuda")
+    one_line(run(*words, "cuda"), 2, "no device 'cuda' in the cluster")
+    one_line(run(*words, "mps"), 2, "take auto, cpu or cuda")
 
 
 def test_without_ray(monkeypatch: pytest.MonkeyPatch, folder: Path, gallery: Path) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
-    result = visketch("classify", gallery, "--checkpoint", folder, "--engine", "ray")
+    result = run("classify", gallery, "--checkpoint", folder, "--engine", "ray")
     one_line(result, 1, 'Ray is not installed: pip install "visketch[ray]"')
