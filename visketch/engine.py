@@ -202,7 +202,11 @@ def _connect(**local: Any) -> Any:
     if not ray.is_initialized():
         if "RAY_ADDRESS" not in os.environ:
             local |= {"address": "local", "include_dashboard": False, "_node_ip_address": "127.0.0.1"}
-        ray.init(log_to_driver=False, logging_level="ERROR", **local)
+        try:
+            ray.init(log_to_driver=False, logging_level=logging.ERROR, **local)
+        except (ConnectionError, ValueError) as error:
+            where = os.environ.get("RAY_ADDRESS", "this machine")
+            raise VisketchError(f"no Ray cluster at {where}, check RAY_ADDRESS ({error})".splitlines()[0]) from error
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     context = ray.data.DataContext.get_current()
     context.execution_options.preserve_order = True
@@ -215,4 +219,4 @@ def _reason(error: Exception) -> str:
     """What went wrong, in one line, without the stack of another machine."""
     lines = str(error).strip().splitlines()
     said = [line for line in lines if line.startswith(f"{VisketchError.__module__}.")]
-    return said[-1].partition(": ")[2] if said else f"Ray gave up: {lines[-1]}"
+    return said[-1].partition(": ")[2] if said else f"Ray gave up: {getattr(error, 'cause', None) or lines[-1]}"

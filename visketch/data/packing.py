@@ -102,6 +102,7 @@ def _read_all(
         yield from map(_rows, files)
         return
     prepare = partial(_rows_on_ray, limit, without)
+    rows: Iterator[tuple[int, _Row | VisketchError | None]]
     rows = engines.on_ray(enumerate(files), prepare, None, store.ROWS)
     for _, group in groupby(rows, key=itemgetter(0)):
         yield (row for _, row in group if row is not None)
