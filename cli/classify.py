@@ -1,6 +1,6 @@
 """`visketch classify`: what drawings show."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
@@ -17,10 +17,11 @@ from .results import Progress, Results, Row
 
 if TYPE_CHECKING:
     from visketch.data.named import Item
+    from visketch.engine import Engine
     from visketch.model import ViSketch
 
 BATCH = 64  # drawings looked at together
-Answering = Callable[[Iterator[Any]], Iterator[Row]]
+Answering = Callable[[Iterator[Any], Container[str]], Iterator[Row]]  # files, and the names of drawings to leave out
 SHOWN = 10  # errors that go to a file are named on the terminal as well up to so many
 
 
@@ -35,6 +36,7 @@ def classify(
         bool, typer.Option("--skip-done", help="Go on with --out: leave out the drawings that have a row in it.")
     ] = False,
     workers: options.Workers = None,
+    engine: options.Engine = "local",
     explain: Annotated[
         Path | None,
         typer.Option(parser=parse_out, metavar="PATH", help="Say why, and draw it: a PNG, or a folder for several."),
@@ -59,13 +61,16 @@ def classify(
       visketch classify scans/ --top 1 --out answers.csv
       visketch classify scans/ --top 1 --out answers.csv --skip-done
       visketch classify drawing.png --explain why.png
+      RAY_ADDRESS=head:6379 visketch classify /shared/scans/ --engine ray --out answers.ndjson
     """
+    if explain and engine != "local":
+        raise UsageError("--explain: goes with --engine local only")
     if skip_done and out is None:
         raise UsageError("--skip-done: name the file to go on with by --out")
     wanted = inputs.listed(paths, source)
-    model = options.load(checkpoint, device)
+    model = options.load(checkpoint, device if engine == "local" else "cpu")
     options.load_parts(model, "encoder", "classifier")
-    answering: Answering = partial(rows, model, top=top, workers=workers)
+    answering: Answering = partial(rows, model, top=top, workers=workers, engine=engine, device=device)
     if explain:
         answering = partial(explained, model, top=top, out=explain)
     if out is None:
@@ -80,10 +85,10 @@ def classify(
 
 def print_answers(answering: Answering, paths: Iterable[str], as_json: bool) -> tuple[int, int]:
     """Answers on stdout as they come; returns how many drawings failed, and of how many."""
-    items, total = inputs.everything(paths)
+    items, total = inputs.files(paths)
     failed = seen = 0
     with Progress(total, 0, tell=False) as bar, console.JsonList() if as_json else nullcontext(show) as answer:
-        for row in answering(items):
+        for row in answering(items, ()):
             seen += 1
             bar.advance()
             if "error" in row:
@@ -100,11 +105,11 @@ def write_answers(
 ) -> tuple[int, int]:
     """Answers in a file as they come; returns how many drawings in it failed, and of how many."""
     with Results(out, guesses, skip_done) as results:
-        items, total = inputs.everything(paths, results.done, out)
+        items, total = inputs.files(paths, out)
         before, failed_before = len(results.done), results.failed
         with Progress(total, before, tell=True) as bar:
             try:
-                for row in answering(items):
+                for row in answering(items, results.done):
                     if row["path"] in results.done:  # one of several in a picture, which has no name before it is read
                         continue
                     results(row)
@@ -125,12 +130,30 @@ def write_answers(
     return results.failed, results.seen
 
 
-def rows(model: "ViSketch", items: Iterator["Item"], top: int, workers: int | None) -> Iterator[Row]:
-    """A row for every drawing, in the order of the items: {"path", "predictions"} or {"path", "error"}."""
-    from visketch import batch, engine
+def rows(
+    model: "ViSketch",
+    items: Iterator["Item"],
+    done: Container[str],
+    top: int,
+    workers: int | None,
+    engine: "Engine" = "local",
+    device: str = "auto",
+) -> Iterator[Row]:
+    """A row for every drawing, in the order of the items: {"path", "predictions"} or {"path", "error"}.
 
-    prepare = partial(batch.draw, model.config.sketch)
-    return engine.local(items, prepare, batch.Recogniser(model, top), BATCH, workers)
+    `device` is that of a cluster; here it is the model's.
+    """
+    from visketch import batch
+    from visketch import engine as engines
+
+    shape = model.config.sketch
+    if engine == "local":
+        open_items, draw = batch.undone_drawings(items, done), partial(batch.draw, shape)
+        return engines.local(open_items, draw, batch.Recogniser(model, top), BATCH, workers)
+    make_worker = partial(batch.recogniser, model.folder, top)
+    return engines.on_ray(
+        batch.undone(items, done), partial(batch.draw, shape, done=done), make_worker, BATCH, workers, device
+    )
 
 
 def show(row: Row) -> None:

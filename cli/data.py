@@ -90,6 +90,7 @@ def pack(
             autocompletion=complete_class,
         ),
     ] = None,
+    engine: options.Engine = "local",
     as_json: options.Json = False,
 ) -> None:
     """Pack drawings into one data set.
@@ -103,10 +104,11 @@ def pack(
       visketch data pack data/quickdraw --out quickdraw.arrow --limit 1000
       visketch data pack my-drawings/ --out mine.arrow
       visketch data pack quickdraw.arrow --without cat --without bus --out seen.arrow
+      RAY_ADDRESS=head:6379 visketch data pack /shared/quickdraw --engine ray
     """
+    from visketch.data.packing import pack as library
     from visketch.data.statistics import statistics
     from visketch.data.store import Store
-    from visketch.data.store import pack as library
 
     problems = 0
 
@@ -122,7 +124,7 @@ def pack(
         def report(done: int, files: int, drawings: int) -> None:
             bar.update(task, completed=done, total=files, description=f"{drawings:,} drawings, files")
 
-        drawings = library([*sources], out, limit, report, problem, without or ())
+        drawings = library([*sources], out, limit, report, problem, without or (), engine)
     for part, purpose in (("train", "learn from"), ("test", "measure")):
         if missing := [label for label, counts in statistics(Store.open(out)).classes.items() if not counts[part]]:
             some = f"{', '.join(missing[:3])}{' ...' if len(missing) > 3 else ''}"

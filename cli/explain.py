@@ -1,7 +1,7 @@
 """What `visketch classify --explain` writes: the drawing under its leaves, each with its vote, and words."""
 
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,12 +26,15 @@ SIDE, CAPTION, COLUMNS = 640, 128, 88  # pixels of the drawing, of the words abo
 FOR, AGAINST = (47, 158, 96), (211, 47, 47)
 
 
-def explained(model: "ViSketch", items: Iterator["Item"], top: int, out: Path) -> Iterator[dict[str, Any]]:
+def explained(
+    model: "ViSketch", items: Iterator["Item"], done: Container[str], top: int, out: Path
+) -> Iterator[dict[str, Any]]:
     """A row for every drawing, as `classify.rows`, with "explanation". Raises UsageError before any work is done."""
+    from visketch.batch import undone_drawings
     from visketch.data.named import drawings
     from visketch.explain import explain
 
-    found: Iterator[Named] = (drawing for item in items for drawing in drawings(item))
+    found: Iterator[Named] = (drawing for item in undone_drawings(items, done) for drawing in drawings(item))
     alone = is_picture(check_out(out))
     if alone:
         first, second = next(found), next(found, None)

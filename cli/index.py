@@ -11,6 +11,7 @@ from visketch.errors import VisketchError
 from . import console, options
 
 if TYPE_CHECKING:
+    from visketch.engine import Engine
     from visketch.model import ViSketch
     from visketch.search.gallery import Gallery, Update
 
@@ -28,6 +29,7 @@ def index(
         typer.Option("--out", "-o", metavar="FOLDER", help="Where to write the index; by default the user's cache."),
     ] = None,
     renew: Annotated[bool, typer.Option("--renew", help="Throw the index away first; for other weights.")] = False,
+    engine: options.Engine = "local",
     checkpoint: options.Checkpoint = None,
     device: options.Device = "auto",
     as_json: options.Json = False,
@@ -44,6 +46,7 @@ def index(
       visketch index gallery/
       visketch index quickdraw.arrow --out quickdraw.index
       visketch index gallery/ --renew --checkpoint runs/mine
+      RAY_ADDRESS=head:6379 visketch index /shared/gallery/ --engine ray
     """
     from visketch.search.gallery import Gallery, is_index, remove, usual
 
@@ -51,12 +54,12 @@ def index(
         raise VisketchError(f"{gallery}: no such file or folder, check the name")
     if is_index(gallery):
         raise VisketchError(f"{gallery}: is an index; name the drawings, and the index with --out")
-    model = load(checkpoint, device)
+    model = load(checkpoint, device if engine == "local" else "cpu")
     folder = out or usual(gallery)
     if renew:
         remove(folder)
     opened = Gallery(folder, model, create=True)
-    done = bring_up_to_date(opened, gallery)
+    done = bring_up_to_date(opened, gallery, engine, device)
     counts, size = opened.catalogue.counts(), opened.bytes()
     if as_json:
         console.document({"index": folder, **counts, "bytes": size, "now": asdict(done)})
@@ -75,7 +78,7 @@ def load(checkpoint: str | None, device: str) -> "ViSketch":
     return model
 
 
-def bring_up_to_date(opened: "Gallery", source: Path) -> "Update":
+def bring_up_to_date(opened: "Gallery", source: Path, engine: "Engine" = "local", device: str = "auto") -> "Update":
     """Index what is new, with a bar; what cannot be read is named."""
     problems = 0
 
@@ -91,7 +94,7 @@ def bring_up_to_date(opened: "Gallery", source: Path) -> "Update":
         def watch(done: int, total: int | None) -> None:
             bar.update(task, completed=done, total=total)
 
-        done = opened.update(source, problem, watch)
+        done = opened.update(source, problem, watch, engine, device)
     if problems > SHOWN:
         console.note(f"{problems} could not be read, {problems - SHOWN} of them not named here")
     return done

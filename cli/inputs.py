@@ -2,7 +2,7 @@
 
 import sys
 import tempfile
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -39,18 +39,15 @@ def drawings(paths: Iterable[str]) -> Iterator["Named"]:
     """Every drawing of every path with the name to show, or why there is none. `cat.ndjson#3` is the third line's."""
     from visketch.data import named
 
-    for item in everything(paths)[0]:
+    for item in files(paths)[0]:
         yield from named.drawings(item)
 
 
-def everything(
-    paths: Iterable[str], done: Container[str] = (), out: Path | None = None
-) -> tuple[Iterator["Item"], int | None]:
-    """Every drawing of every path but for those done; and how many there are, those done too, if the names tell.
+def files(paths: Iterable[str], out: Path | None = None) -> tuple[Iterator["Item"], int | None]:
+    """Every file of every path; and how many drawings there are in them, if the names tell.
 
     `out`, where the answers go, may lie in a folder that is read, and is no drawing.
     """
-    from visketch.batch import is_done
     from visketch.data import named
 
     def look(path: str) -> "list[Item] | None":
@@ -62,8 +59,7 @@ def everything(
         found = [look(path) for path in paths]
         if all(some is not None and all(map(named.is_single, some)) for some in found):
             total = sum(len(some or ()) for some in found)
-    items = (item for some in found for item in (standard_input() if some is None else named.opened(some)))
-    return (item for item in items if not is_done(item, done)), total
+    return (item for some in found for item in (standard_input() if some is None else some)), total
 
 
 def standard_input() -> Iterator["Item"]:

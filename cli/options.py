@@ -61,8 +61,13 @@ Workers = Annotated[
     typer.Option(
         min=0,
         max=256,
-        help="Processes that read and draw beside the model; by default one a core but for one, 8 at most; 0: none.",
+        help="Processes that read and draw beside the model; by default one a core but for one, 8 at most; 0: none. "
+        "With --engine ray: how many have the model; by default as many as there are GPUs or cores.",
     ),
+]
+Engine = Annotated[
+    Literal["local", "ray"],
+    typer.Option(metavar="local|ray", help="This machine, or a cluster by Ray, which RAY_ADDRESS names."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, for programs.")]
 Guidance = Annotated[

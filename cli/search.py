@@ -105,7 +105,7 @@ def sheet(model: "ViSketch", query: "Sketch", found: Sequence["Hit"]) -> "np.nda
     """(rows columns 3) uint8: the query, and what was found, in rows. What is not there any more is left blank."""
     import numpy as np
 
-    from visketch.search.clerk import drawing
+    from visketch.search.seen import drawing
 
     from .poster import CHOSEN, EDGE, FAINT, INK, NONE, Page
 

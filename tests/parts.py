@@ -10,7 +10,8 @@ from torch import nn
 
 from visketch import checkpoint, config
 from visketch.config import Config
-from visketch.data.store import Store, pack
+from visketch.data.packing import pack
+from visketch.data.store import Store
 from visketch.model import build
 from visketch.snapshot import LEANS_ON
 from visketch.strokes import Sketch

@@ -274,7 +274,7 @@ class TestRecogniser:
         items = [(sketch.source, sketch) for sketch in sketches]
         items.insert(2, ("blank", Sketch(strokes=(), source="blank")))
         drawn = [one for item in items for one in batch.draw(CONFIG.sketch, item)]
-        rows = batch.Recogniser.load(folder, "cpu", top=2)(drawn)
+        rows = batch.recogniser(folder, 2, "cpu")(drawn)
         assert rows.pop(2) == {"path": "blank", "error": "blank, there is no ink in it"}
         for row, guesses in zip(rows, model.classify_many(sketches, top=2), strict=True):
             assert [guess["label"] for guess in row["predictions"]] == [guess.label for guess in guesses]
@@ -291,10 +291,10 @@ class TestRecogniser:
 
 def test_the_total_is_known_of_pictures_alone(pictures: Path, tmp_path: Path) -> None:
     (tmp_path / "a.ndjson").touch()
-    assert inputs.everything([str(pictures), f"{pictures}/*.png"])[1] == 2 * MANY
-    assert inputs.everything([str(pictures), str(tmp_path)])[1] is None
-    items, total = inputs.everything([str(pictures)], done={f"{pictures}/000.png"})
-    assert (total, len(list(items))) == (MANY, MANY - 1)
+    assert inputs.files([str(pictures), f"{pictures}/*.png"])[1] == 2 * MANY
+    assert inputs.files([str(pictures), str(tmp_path)])[1] is None
+    items, total = inputs.files([str(pictures)])
+    assert (total, len(list(batch.undone(items, {f"{pictures}/000.png"})))) == (MANY, MANY - 1)
 
 
 def test_draw_names_what_it_is_given(cat: Sketch) -> None:

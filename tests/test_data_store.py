@@ -12,8 +12,9 @@ from PIL import Image
 
 from visketch.data import store
 from visketch.data.folder import SPLITS
+from visketch.data.packing import pack
 from visketch.data.statistics import statistics
-from visketch.data.store import Store, pack
+from visketch.data.store import Store
 from visketch.errors import UsageError, VisketchError
 from visketch.strokes import Sketch
 

@@ -11,7 +11,8 @@ import torch
 from torch import nn
 
 from visketch import config
-from visketch.data.store import Store, pack
+from visketch.data.packing import pack
+from visketch.data.store import Store
 from visketch.errors import UsageError
 from visketch.model import ViSketch, build
 from visketch.models.blocks import BatchNorm

@@ -16,7 +16,8 @@ from typer.testing import CliRunner, Result
 from visketch import checkpoint
 from visketch.cli.main import app
 from visketch.config import Config
-from visketch.data.store import Store, pack
+from visketch.data.packing import pack
+from visketch.data.store import Store
 from visketch.errors import UsageError
 from visketch.evaluate import recognition
 from visketch.evaluate.styles import STYLES

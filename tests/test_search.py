@@ -18,10 +18,11 @@ import torch
 from commands import one_line, visketch
 from PIL import Image
 
-from visketch.data.store import Store, pack
+from visketch.data.packing import pack
+from visketch.data.store import Store
 from visketch.errors import VisketchError
 from visketch.model import ViSketch
-from visketch.search import catalogue, clerk, gallery
+from visketch.search import catalogue, clerk, gallery, seen
 from visketch.search.engine import Graph, grow
 from visketch.search.features import features
 from visketch.search.gallery import Gallery, usual
@@ -85,7 +86,7 @@ class TestGallery:
     def test_finds_what_comparing_with_all_finds(self, model: ViSketch, opened: Gallery, tmp_path: Path) -> None:
         sketches = [sketch for seed in range(5) for sketch in drawings.draw_many(8, seed)]
         parts.write_ndjson(tmp_path / "all.ndjson", sketches)
-        read = [sketch for _, sketch, _ in clerk.drawings(tmp_path / "all.ndjson", fail)]
+        read = [sketch for _, sketch, _ in seen.drawings(tmp_path / "all.ndjson", fail)]
         opened.update(tmp_path / "all.ndjson", fail)
         for query in drawings.draw_many(5, seed=9):
             hits, truth = opened.search(query, 7), exact(model, query, read)
@@ -98,7 +99,7 @@ class TestGallery:
     def test_a_drawing_finds_itself_in_every_kind_of_source(self, opened: Gallery, home: Path, tmp_path: Path) -> None:
         assert opened.update(home, fail).embedded == 11
         assert opened.search(drawings.draw("star", 3), 1)[0].file.endswith("stars.ndjson")
-        (hit, *_) = opened.search(next(iter(clerk.drawings(home / "more/house.png", fail)))[1], 1)
+        (hit, *_) = opened.search(next(iter(seen.drawings(home / "more/house.png", fail)))[1], 1)
         assert (Path(hit.file).name, hit.name, hit.label) == ("house.png", "", None)
         assert hit.similarity == pytest.approx(1, abs=1e-3)
         pack([home / "cats.ndjson"], tmp_path / "cats.arrow")
@@ -107,7 +108,7 @@ class TestGallery:
         query = Store.open(tmp_path / "cats.arrow")[2]
         (hit, *_) = opened.search(query, 1)
         assert (hit.file, hit.place, hit.name, hit.label) == (str(tmp_path / "cats.arrow"), 2, "#3", "cats")
-        assert np.array_equal((clerk.drawing(Path(hit.file), hit.place).strokes or ())[0], (query.strokes or ())[0])
+        assert np.array_equal((seen.drawing(Path(hit.file), hit.place).strokes or ())[0], (query.strokes or ())[0])
 
     def test_embeds_only_what_is_new(self, opened: Gallery, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         opened.update(home, fail)
@@ -148,7 +149,7 @@ class TestGallery:
         names = {hit.name for hit in opened.search(drawings.draw("cat"), 20) if hit.file.endswith("some.ndjson")}
         assert names == {"#1", "#4"}
         for hit in opened.search(drawings.draw("cat"), 20):
-            assert clerk.drawing(Path(hit.file), hit.place).lines()
+            assert seen.drawing(Path(hit.file), hit.place).lines()
 
     def test_refuses_other_weights(self, opened: Gallery, home: Path, model: ViSketch) -> None:
         opened.update(home, fail)
@@ -168,7 +169,7 @@ class TestGallery:
         opened.update(tmp_path / "all.ndjson", fail)
         assert len(list(opened.folder.glob("*.usearch"))) == 4
         query = drawings.draw("fish", 77)
-        truth = exact(model, query, [sketch for _, sketch, _ in clerk.drawings(tmp_path / "all.ndjson", fail)])
+        truth = exact(model, query, [sketch for _, sketch, _ in seen.drawings(tmp_path / "all.ndjson", fail)])
         assert [hit.similarity for hit in opened.search(query, 9)] == pytest.approx(np.sort(truth)[::-1][:9], abs=2e-3)
         parts.write_ndjson(tmp_path / "all.ndjson", sketches[20:])
         opened.update(tmp_path / "all.ndjson", fail)

@@ -15,7 +15,8 @@ import pytest
 import torch
 
 from visketch import checkpoint, config
-from visketch.data.store import Store, pack
+from visketch.data.packing import pack
+from visketch.data.store import Store
 from visketch.errors import UsageError, VisketchError
 from visketch.model import ViSketch
 from visketch.train import Outcome, train

@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from visketch import checkpoint, config, transfer
-from visketch.data.store import Store, pack
+from visketch.data.packing import pack
+from visketch.data.store import Store
 from visketch.errors import UsageError, VisketchError
 from visketch.model import ViSketch, build
 from visketch.train import train

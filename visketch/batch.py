@@ -3,7 +3,7 @@
 Imports no torch: the processes that read files and draw fields start without it.
 """
 
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +12,7 @@ import numpy as np
 
 from visketch import sdf
 from visketch.config import SketchConfig
-from visketch.data.named import Item, about, drawings
+from visketch.data.named import Item, about, drawings, opened
 from visketch.errors import VisketchError
 
 if TYPE_CHECKING:
@@ -30,9 +30,11 @@ class Drawn:
     problem: str = ""
 
 
-def draw(shape: SketchConfig, item: Item) -> Iterator[Drawn]:
-    """Every drawing of an item as its field."""
+def draw(shape: SketchConfig, item: Item, done: Container[str] = ()) -> Iterator[Drawn]:
+    """Every drawing of an item, but for those done, as its field."""
     for name, sketch in drawings(item):
+        if name in done:
+            continue
         if isinstance(sketch, str):
             yield Drawn(name, None, sketch)
             continue
@@ -42,9 +44,14 @@ def draw(shape: SketchConfig, item: Item) -> Iterator[Drawn]:
             yield Drawn(name, None, about(error, sketch.source))
 
 
-def is_done(item: Item, done: Container[str]) -> bool:
-    """Whether an item is known to be among those done, before it is read."""
-    return (str(item) if isinstance(item, Path) else item[0]) in done
+def undone(items: Iterable[Item], done: Container[str]) -> Iterator[Item]:
+    """The items but for those known to be among those done, before they are read."""
+    return (item for item in items if (str(item) if isinstance(item, Path) else item[0]) not in done)
+
+
+def undone_drawings(items: Iterable[Item], done: Container[str]) -> Iterator[Item]:
+    """The same, with files of many drawings opened here."""
+    return undone(opened(items), done)
 
 
 class Recogniser:
@@ -52,13 +59,6 @@ class Recogniser:
 
     def __init__(self, model: "ViSketch", top: int) -> None:
         self.model, self.top = model, top
-
-    @classmethod
-    def load(cls, checkpoint: str | Path | None, device: str, top: int) -> "Recogniser":
-        """Made where it works: on any machine of a cluster. Raises VisketchError."""
-        from visketch.model import ViSketch
-
-        return cls(ViSketch.load(checkpoint, device), top)
 
     def __call__(self, some: list[Drawn]) -> list[Row]:
         fields = [drawn.field for drawn in some if drawn.field is not None]
@@ -69,6 +69,13 @@ class Recogniser:
             else {"path": drawn.name, "predictions": [_rounded(guess) for guess in next(answers)]}
             for drawn in some
         ]
+
+
+def recogniser(checkpoint: str | Path | None, top: int, device: str) -> Recogniser:
+    """One made where it works, on any machine of a cluster. Raises VisketchError."""
+    from visketch.model import ViSketch
+
+    return Recogniser(ViSketch.load(checkpoint, device), top)
 
 
 def _rounded(guess: Any) -> Row:

@@ -1,9 +1,10 @@
 """Much work, in the order in which it was given: items → what `prepare` makes of each → what a worker makes of batches.
 
-`prepare` runs beside the worker, in other processes of this machine. Memory is that of what is under way, however many
-items there are.
+`local` has other processes of this machine `prepare`; `on_ray` has a cluster do everything. Memory is that of what is
+under way, however many items there are.
 """
 
+import logging
 import multiprocessing
 import os
 import signal
@@ -13,19 +14,24 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from itertools import islice
-from typing import TypeVar
+from dataclasses import dataclass
+from itertools import chain, islice
+from typing import Any, Literal, TypeVar
 
-from visketch.errors import VisketchError
+from visketch.errors import UsageError, VisketchError
 
 Item = TypeVar("Item")
 Made = TypeVar("Made")
 Row = TypeVar("Row")
 Prepare = Callable[[Item], Iterable[Made]]  # an item → any number of things; a function that other processes can import
 Worker = Callable[[list[Made]], Iterable[Row]]  # a batch of them → its rows
+Engine = Literal["local", "ray"]
 
 CHUNK = 16  # items that go to another process at once
 MOST = 8  # processes, if nobody says how many: of more the model cannot take what they make
+# Cores that a process of Ray's asks for. Together they fit on a machine of one core. They differ, else Ray would have
+# one process do both, and a file of many drawings would go through one model, however many there are.
+READING, WORKING = 0.25, 0.5
 
 
 def usual_workers() -> int:
@@ -102,3 +108,115 @@ def _interrupts_put_off() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def on_ray(
+    items: Iterable[Item],
+    prepare: Prepare[Item, Made],
+    make_worker: Callable[[str], Worker[Made, Row]] | None,
+    batch: int,
+    workers: int | None = None,
+    device: str = "auto",
+) -> Iterator[Row]:
+    """The same on a cluster, by Ray Data: the one that RAY_ADDRESS names, else this machine.
+
+    `prepare` in tasks; `workers` workers, each made where it works by `make_worker` from its device's name. By default
+    there is a worker for each GPU, or if there is none for each core, as far as there is work for them. Without
+    `make_worker` what is prepared are the rows. Every machine has to see the same files by the same names.
+
+    If a process is killed, or a machine lost, another does again what it was doing, and that counts once.
+    Raises VisketchError if Ray is not installed, or for what cannot be done; UsageError for a device that is not there.
+    """
+    ray = _connect()
+    there = ray.cluster_resources()
+    cores, cards = max(1, int(there.get("CPU", 1))), int(there.get("GPU", 0))
+    if device == "auto":
+        device = "cuda" if cards else "cpu"
+    if device not in ("cpu", "cuda"):
+        raise UsageError(f"no device {device!r} for a cluster; take auto, cpu or cuda")
+    if device == "cuda" and not cards:
+        raise UsageError("no device 'cuda' in the cluster; take --device cpu or auto")
+    waiting = [_Kept(item) for item in items]
+    if not waiting:
+        return
+    # By reference: it may hold much, as the names of what is done already.
+    place = {"home": os.getcwd(), "stored": ray.put(prepare), "batch": batch}
+    # So many that all cores have work to the end; but if there are many items, each has enough for a batch.
+    tasks = max(min(len(waiting), 4 * cores), len(waiting) // batch)
+    rows = ray.data.from_items(waiting, override_num_blocks=tasks).map_batches(
+        _prepare_on_ray, fn_kwargs=place, batch_size=None, num_cpus=READING
+    )
+    if make_worker:
+        most = workers or (cards if device == "cuda" else cores)
+        rows = rows.map(
+            _WorkerOnRay,
+            fn_constructor_args=(os.getcwd(), make_worker, device),
+            compute=ray.data.ActorPoolStrategy(min_size=workers or 1, max_size=most),
+            **({"num_gpus": 1} if device == "cuda" else {"num_cpus": WORKING}),
+        )
+    try:
+        for row in rows.iter_rows():
+            yield from row["item"].value
+    except ray.exceptions.RayError as error:
+        raise VisketchError(_reason(error)) from error
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """Ray Data would make columns of a dictionary, and an array of a list; in this they stay what they are."""
+
+    value: Any
+
+
+def _prepare_on_ray(columns: dict[str, Any], home: str, stored: Any, batch: int) -> Iterator[dict[str, list[_Kept]]]:
+    import ray
+
+    os.chdir(home)
+    prepare: Prepare = ray.get(stored)
+    made = chain.from_iterable(prepare(kept.value) for kept in columns["item"])
+    while some := list(islice(made, batch)):
+        yield {"item": [_Kept(some)]}
+
+
+class _WorkerOnRay:
+    """A worker as Ray Data makes and calls it."""
+
+    def __init__(self, home: str, make_worker: Callable[[str], Worker[Made, Row]], device: str) -> None:
+        os.chdir(home)
+        self.worker = make_worker(device)
+
+    def __call__(self, row: dict[str, _Kept]) -> dict[str, _Kept]:
+        return {"item": _Kept(list(self.worker(row["item"].value)))}
+
+
+def _connect(**local: Any) -> Any:
+    """Ray, with a cluster; `local`: what a cluster of this machine alone is given."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is told to anybody
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # it calls much an error that is none
+    os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", ".*")  # else what happens to workers is told on stdout
+    try:
+        import ray
+        import ray.data
+    except ModuleNotFoundError:
+        raise VisketchError('Ray is not installed: pip install "visketch[ray]"') from None
+    if not ray.is_initialized():
+        if "RAY_ADDRESS" not in os.environ:
+            local |= {"address": "local", "include_dashboard": False, "_node_ip_address": "127.0.0.1"}
+        try:
+            ray.init(log_to_driver=False, logging_level=logging.ERROR, **local)
+        except (ConnectionError, ValueError) as error:
+            where = os.environ.get("RAY_ADDRESS", "this machine")
+            raise VisketchError(f"no Ray cluster at {where}, check RAY_ADDRESS ({error})".splitlines()[0]) from error
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    context = ray.data.DataContext.get_current()
+    context.execution_options.preserve_order = True
+    context.target_max_block_size = 1  # bytes: every batch goes on as soon as it is there
+    context.enable_progress_bars = context.print_on_execution_start = False
+    return ray
+
+
+def _reason(error: Exception) -> str:
+    """What went wrong, in one line, without the stack of another machine."""
+    lines = str(error).strip().splitlines()
+    said = [line for line in lines if line.startswith(f"{VisketchError.__module__}.")]
+    return said[-1].partition(": ")[2] if said else f"Ray gave up: {getattr(error, 'cause', None) or lines[-1]}"

@@ -14,18 +14,12 @@ column of a batch is a numpy view of the mapped file: reading a drawing makes no
 import hashlib
 import io
 import json
-import os
-from collections import Counter
-from collections.abc import Callable, Collection, Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
-from visketch.data import folder
 from visketch.data.folder import SPLITS
-from visketch.data.read import Problem, expand, read, stop
 from visketch.errors import UsageError, VisketchError
 from visketch.strokes import Sketch, fit
 
@@ -106,76 +100,6 @@ class Store:
         return np.flatnonzero(self.split == SPLITS.index(split))
 
 
-def pack(
-    sources: list[str | Path],
-    path: str | Path,
-    limit: int | None = None,
-    progress: Callable[[int, int, int], None] | None = None,
-    problem: Problem = stop,
-    without: Collection[str] = (),
-) -> int:
-    """Write the drawings of `sources` (files, folders, globs, packed data sets) to a packed data set; returns how many.
-
-    `limit`: drawings per class at most. `without`: classes that are left out.
-    `progress`: called with files done, files, drawings so far.
-    `problem`: gets the error of each drawing that cannot be read, which is then left out; by default the first one ends
-    the packing. Nothing is at `path` before everything is written.
-    Raises VisketchError if a source cannot be read or holds no drawing, or `path` cannot be written; UsageError if a
-    class to leave out is not there.
-    """
-    path = Path(path)
-    files = [(file, Path(source)) for source in sources for file in expand([source])]
-    # Names, not paths: this travels into the weights, and nobody's folders are anybody's business.
-    names = [Path(source).resolve().name for source in sources]
-    provenance: dict[str, object] = {"sources": names, "limit": limit}
-    if without:
-        provenance["without"] = sorted(without)
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.part")
-    counts: Counter[str] = Counter()
-    left_out: set[str] = set()
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with _Writer(temporary, provenance) as writer:
-            for done, (file, root) in enumerate(files):
-                named = "" if is_packed(file) else folder.label(file)
-                # A file that is named for a class is of that class: once it has enough, the rest is not even read.
-                for sketch, part in _drawings(file, root, problem) if counts[named] != limit else ():
-                    label = sketch.label or named
-                    if label in without:
-                        left_out.add(label)
-                    elif counts[label] != limit:
-                        counts[label] += 1
-                        writer.add(sketch, label, part)
-                        if progress and len(writer.rows) == 0:
-                            progress(done, len(files), counts.total())
-                        continue
-                    if label == named:
-                        break
-                if progress:
-                    progress(done + 1, len(files), counts.total())
-        if unknown := set(without) - left_out:
-            raise UsageError(f"without {min(unknown)!r}: no such class in {', '.join(map(str, sources))}")
-        if not counts:
-            raise VisketchError(f"{', '.join(map(str, sources))}: no drawing in it, nothing was packed")
-        os.replace(temporary, path)
-    except OSError as error:
-        raise VisketchError(f"{path}: cannot be written ({error.strerror or error}), choose another place") from error
-    finally:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
-    return counts.total()
-
-
-def _drawings(file: Path, root: Path, problem: Problem) -> Iterator[tuple[Sketch, str | None]]:
-    """The drawings of a file, and the split if it says one; those of a packed data set keep theirs."""
-    if is_packed(file):
-        packed = Store.open(file)
-        yield from ((packed[row], SPLITS[packed.split[row]]) for row in range(len(packed)))
-    else:
-        part = folder.split(file, root)
-        yield from ((sketch, part) for sketch in read(file, problem))
-
-
 def is_packed(file: Path) -> bool:
     """Whether it begins as a packed data set does."""
     try:
@@ -183,49 +107,6 @@ def is_packed(file: Path) -> bool:
             return content.read(6) == b"ARROW1"
     except OSError:
         return False
-
-
-class _Writer:
-    """The file being written: rows in, record batches of ROWS rows out."""
-
-    def __init__(self, path: Path, provenance: dict) -> None:
-        self.schema = SCHEMA.with_metadata({"format": FORMAT, "provenance": json.dumps(provenance)})
-        # Labels are numbered as they come; what a batch adds to the dictionary is written as a delta before it.
-        options = pa.ipc.IpcWriteOptions(emit_dictionary_deltas=True)
-        self.sink = pa.OSFile(str(path), "wb")
-        self.file = pa.ipc.new_file(self.sink, self.schema, options=options)
-        self.labels: dict[str, int] = {}
-        self.rows: list[tuple] = []
-
-    def __enter__(self) -> "_Writer":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self.rows:
-            self.flush()
-        self.file.close()
-        self.sink.close()
-
-    def add(self, sketch: Sketch, label: str, part: str | None) -> None:
-        """One drawing; `part` is its split if the data set says which, else its key does."""
-        name = key(sketch)
-        number = self.labels.setdefault(label, len(self.labels))
-        strokes = sketch.strokes or ()
-        points = np.concatenate([np.empty((0, 2), np.float32), *strokes]).astype(np.float32).ravel()
-        pixels = None if sketch.pixels is None else _encode(sketch.pixels)
-        lengths = [len(stroke) for stroke in strokes]
-        self.rows.append((number, SPLITS.index(part or split(name)), name, points, lengths, pixels))
-        if len(self.rows) == ROWS:
-            self.flush()
-
-    def flush(self) -> None:
-        label, *columns = zip(*self.rows, strict=True)
-        dictionary = pa.array(list(self.labels), pa.string())
-        arrays = [pa.DictionaryArray.from_arrays(pa.array(label, pa.uint16()), dictionary)]
-        types = [field.type for field in self.schema][1:]
-        arrays += [pa.array(column, type) for column, type in zip(columns, types, strict=True)]
-        self.file.write_batch(pa.RecordBatch.from_arrays(arrays, schema=self.schema))
-        self.rows = []
 
 
 def key(sketch: Sketch) -> str:
@@ -259,14 +140,6 @@ def _views(batch: pa.RecordBatch) -> tuple[tuple[np.ndarray, np.ndarray], ...]:
         offsets, values = np.frombuffer(buffers[1], np.int32), buffers[-1]
         views.append((offsets[: len(batch) + 1], np.frombuffer(values, type) if values else np.empty(0, type)))
     return tuple(views)
-
-
-def _encode(pixels: np.ndarray) -> bytes:
-    from PIL import Image
-
-    png = io.BytesIO()
-    Image.fromarray(pixels).save(png, "PNG")
-    return png.getvalue()
 
 
 def _decode(png: bytes) -> np.ndarray:

@@ -109,6 +109,10 @@ class Catalogue:
         marks = ",".join("?" * len(keys))
         return {key for (key,) in self.db.execute(f"select key from vectors where key in ({marks})", list(keys))}
 
+    def keys(self) -> Iterator[str]:
+        """The keys of all drawings that have a vector."""
+        return (key for (key,) in self.db.execute("select key from vectors"))
+
     def write(
         self, begun: Iterable[str], vectors: dict[str, np.ndarray], entries: Iterable[Entry], done: Iterable[Done]
     ) -> None:

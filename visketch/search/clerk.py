@@ -1,58 +1,74 @@
-"""Reading what is to be indexed: files → drawings → vectors → catalogue, some at a time."""
+"""What is seen in files → vectors → catalogue, some at a time."""
 
-import os
 from collections import Counter
-from collections.abc import Callable, Iterator
-from itertools import islice
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from visketch.data import store
-from visketch.data.named import place_of
-from visketch.data.read import Problem, read
-from visketch.data.store import Store
+from visketch.data.read import Problem
 from visketch.errors import VisketchError
 from visketch.model import ViSketch
-from visketch.search.catalogue import Catalogue, Done, Entry
-from visketch.search.features import features
-from visketch.strokes import Sketch
+from visketch.search.catalogue import Catalogue, Done
+from visketch.search.features import features, mark
+from visketch.search.seen import File, Seen, drawn
 
 BATCH = 64  # drawings embedded together, and written down together
 
 Watch = Callable[[int, int | None], None]  # how many of the files (of a single file: drawings) are done, of how many
 
 
+class Embedder:
+    """Fields → vectors."""
+
+    def __init__(self, model: ViSketch) -> None:
+        self.model = model
+
+    def __call__(self, some: list[Seen]) -> list[Seen]:
+        fields = [seen.field for seen in some if seen.field is not None]
+        if not fields:
+            return some
+        vectors = iter(features(self.model, torch.as_tensor(np.stack(fields), device=self.model.device)).cpu().numpy())
+        return [seen if seen.field is None else replace(seen, field=None, vector=next(vectors)) for seen in some]
+
+
+def embedder(checkpoint: Path | None, wanted: dict[str, str], device: str) -> Embedder:
+    """One made where it works, on any machine of a cluster. Raises VisketchError if the weights there are others."""
+    model = ViSketch.load(checkpoint, device)
+    if mark(model) != wanted:
+        raise VisketchError(f"{checkpoint}: other weights on another machine of the cluster; make them the same")
+    return Embedder(model)
+
+
 class Clerk:
-    """Takes one file after another; `flush` at the end."""
+    """Writes down what is seen; `flush` at the end. What has no vector gets it here, unless the catalogue has it."""
 
     def __init__(self, catalogue: Catalogue, model: ViSketch, problem: Problem) -> None:
-        self.catalogue, self.model, self.problem = catalogue, model, problem
+        self.catalogue, self.problem = catalogue, problem
+        self.shape, self.embed = model.config.sketch, Embedder(model)
         self.embedded = self.files = 0
         self.unread: Counter[str] = Counter()
+        self.current = ""
         self.begun: list[str] = []
-        self.waiting: list[tuple[Entry, Sketch]] = []
-        self.finished: list[tuple[str, int, int]] = []
+        self.waiting: list[Seen] = []
+        self.finished: list[File] = []
 
-    def take(self, file: str, known: tuple[int, int] | None, watch: Watch) -> None:
-        """One file; not even opened if it has the size and the time that are known."""
-        try:
-            facts = os.stat(file)
-        except OSError:
-            return  # gone since it was listed
-        state = facts.st_size, max(facts.st_mtime_ns, facts.st_ctime_ns)  # the latter: a copy may keep the former
-        if known == state:
-            return
-        self.files += 1
-        self.begun.append(file)
-        for place, (name, sketch, total) in enumerate(drawings(Path(file), lambda error: self._note(file, error))):
-            self.waiting.append((Entry(file, place, name, sketch.label, store.key(sketch)), sketch))
-            if len(self.waiting) == BATCH:
-                self.flush()
-            watch(place + 1, total)
-        self.finished.append((file, *state))
-        if len(self.finished) == BATCH:  # of many files without a drawing none would ever be written down
+    def __call__(self, seen: Seen) -> None:
+        """One after another, of one file after another."""
+        if seen.file.path != self.current:
+            self.current = seen.file.path
+            self.files += 1
+            self.begun.append(self.current)
+        if seen.entry:
+            self.waiting.append(seen)
+        elif seen.problem:
+            self._note(seen.file.path, seen.problem)
+        else:
+            self.finished.append(seen.file)
+        # Of many files without a drawing none would else ever be written down.
+        if BATCH in (len(self.waiting), len(self.finished)):
             self.flush()
 
     def _note(self, file: str, error: VisketchError) -> None:
@@ -61,44 +77,17 @@ class Clerk:
 
     def flush(self) -> None:
         """Embed what waits and is drawn for the first time, and write all of it down in one step."""
-        known = self.catalogue.known([entry.key for entry, _ in self.waiting])
-        fresh = {entry.key: (entry, sketch) for entry, sketch in self.waiting if entry.key not in known}
-        fields = {}
-        for key, (entry, sketch) in fresh.items():
-            try:
-                fields[key] = self.model.render([sketch])
-            except VisketchError as error:  # blank
-                self._note(entry.file, error)
+        entries = [(seen.entry, seen) for seen in self.waiting if seen.entry]
+        known = self.catalogue.known([entry.key for entry, _ in entries])
+        fresh = {entry.key: seen for entry, seen in entries if entry.key not in known}
         vectors: dict[str, np.ndarray] = {}
-        if fields:
-            found = features(self.model, torch.cat(list(fields.values()))).cpu().numpy()
-            vectors = dict(zip(fields, found, strict=True))
-        done = [Done(*finished, self.unread[finished[0]]) for finished in self.finished]
-        entries = [entry for entry, _ in self.waiting if entry.key in known or entry.key in vectors]
-        self.catalogue.write(self.begun, vectors, entries, done)
+        for key, seen in zip(fresh, self.embed([drawn(self.shape, seen) for seen in fresh.values()]), strict=True):
+            if seen.vector is not None:
+                vectors[key] = seen.vector
+            elif seen.problem:
+                self._note(seen.file.path, seen.problem)
+        done = [Done(file.path, file.size, file.changed, self.unread[file.path]) for file in self.finished]
+        written = [entry for entry, _ in entries if entry.key in known or entry.key in vectors]
+        self.catalogue.write(self.begun, vectors, written, done)
         self.embedded += len(vectors)
         self.begun, self.waiting, self.finished = [], [], []
-
-
-def drawings(file: Path, problem: Problem) -> Iterator[tuple[str, Sketch, int | None]]:
-    """The drawings of a file or packed data set: what to show after the file's name, the drawing, how many there are
-    (None: nobody knows).
-    """
-    if store.is_packed(file):
-        packed = Store.open(file)
-        yield from ((f"#{row + 1}", packed[row], len(packed)) for row in range(len(packed)))
-        return
-    for sketch in read(file, problem):
-        yield place_of(sketch, file), sketch, None
-
-
-def drawing(file: Path, place: int) -> Sketch:
-    """One drawing again. Raises VisketchError if it is not there any more."""
-    if store.is_packed(file):
-        packed = Store.open(file)
-        found = packed[place] if place < len(packed) else None
-    else:
-        found = next(islice(read(file, lambda error: None), place, None), None)
-    if found is None:
-        raise VisketchError(f"{file}: has changed since it was indexed; index it again")
-    return found

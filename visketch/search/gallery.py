@@ -6,20 +6,24 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 from filelock import FileLock, Timeout
 from jaxtyping import Float
 
+from visketch import engine as engines
 from visketch.data.read import Problem, expand
 from visketch.errors import VisketchError
 from visketch.model import ViSketch
 from visketch.search import engine
 from visketch.search.catalogue import Catalogue, GraphRow, Hit
-from visketch.search.clerk import Clerk, Watch
+from visketch.search.clerk import BATCH, Clerk, Watch, embedder
 from visketch.search.features import features, mark
+from visketch.search.seen import File, Seen, listed, look, look_and_draw
 from visketch.strokes import Sketch
 
 SPAN = 1 << 17  # ids of vectors in one graph: what is held in memory to build one
@@ -77,25 +81,46 @@ class Gallery:
         self.lock = FileLock(folder / "lock", timeout=0)
         self.graphs: list[engine.Graph] = []
 
-    def update(self, source: Path, problem: Problem, watch: Watch = lambda done, total: None) -> Update:
+    def update(
+        self,
+        source: Path,
+        problem: Problem,
+        watch: Watch = lambda done, total: None,
+        engine: engines.Engine = "local",
+        device: str = "auto",
+    ) -> Update:
         """Embed what is new or changed in `source` (a folder, a file of drawings, a data set), and forget what is gone.
 
         It may be interrupted anywhere, even killed: what is embedded stays, and the next run goes on.
-        `problem` gets the error of each drawing that cannot be read. Raises VisketchError.
+        `problem` gets the error of each drawing that cannot be read. `engine`: "ray" has a cluster read and embed;
+        `device` is what it does so on. Raises VisketchError.
         """
         with self._writing():
             clerk = Clerk(self.catalogue, self.model, problem)
-            files = [str(file.resolve()) for file in expand([source])]
+            files = list(dict.fromkeys(str(file.resolve()) for file in expand([source])))
             known = self.catalogue.done()
-            for done, file in enumerate(files):
+            there = filter(None, map(listed, files))
+            changed = [file for file in there if known.get(file.path) != (file.size, file.changed)]
+            done = len(files) - len(changed)
+            for seen in self._look(changed, engine, device):
+                clerk(seen)
+                done += seen.is_end
                 if len(files) > 1:
                     watch(done, len(files))
-                clerk.take(file, known.get(file), watch if len(files) == 1 else lambda done, total: None)
+                elif seen.entry:
+                    watch(seen.entry.place + 1, seen.total)
             clerk.flush()
             removed = self.catalogue.keep(files) if clerk.files or len(known) != len(files) else 0
             self._build()
         self.graphs = []
         return Update(clerk.embedded, clerk.files, removed, clerk.unread.total())
+
+    def _look(self, files: list[File], engine: engines.Engine, device: str) -> Iterator[Seen]:
+        if engine == "local":
+            return chain.from_iterable(map(look, files))
+        prepare = partial(look_and_draw, self.model.config.sketch, frozenset(self.catalogue.keys()))
+        make_worker = partial(embedder, self.model.folder, mark(self.model))
+        return engines.on_ray(files, prepare, make_worker, BATCH, device=device)
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
