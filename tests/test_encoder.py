@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from visketch import quadtree, sdf
-from visketch.models.encoder import LeafEncoder, _waves, context_index, mixed_index
+from visketch.models.encoder import CHUNK, LeafEncoder, _waves, context_index, mixed_index, portions
 from visketch.quadtree import Leaves
 from visketch.refining import inked_leaves
 
@@ -34,7 +34,8 @@ def test_blank_tiles_share_one_pass_and_get_what_their_own_would_give(encoder: L
     hook = encoder.stem.register_forward_hook(lambda module, inputs, output: seen.append(len(inputs[0])))
     embedded = encoder.embed(canvas, SHAPE.depth)
     hook.remove()
-    assert seen == [1 + int((tiles.amax(dim=(2, 3)) > -1).sum())]
+    inked = int((tiles.amax(dim=(2, 3)) > -1).sum())
+    assert seen == [1 + len(portions(inked, canvas.device)[0])]
     plain = encoder.stem(tiles.flatten(0, 1)).unflatten(0, tiles.shape[:2])
     torch.testing.assert_close(embedded, plain, rtol=0, atol=1e-5)
 
@@ -60,6 +61,20 @@ def test_tiles_go_through_the_stem_in_chunks(
 
 
 @torch.no_grad()
+def test_portions_cover_all_once_in_few_sizes() -> None:
+    """Long runs keep memory for every size they meet."""
+    sizes = set()
+    for count in (*range(1300), 5 * CHUNK, 5 * CHUNK + 1):
+        some = portions(count, torch.device("cpu"))
+        sizes |= {len(part) for part in some}
+        numbers = torch.cat(some)
+        assert numbers[:count].equal(torch.arange(count))
+        assert not numbers[count:].any()
+        assert len(numbers) - count < max(8, count / 4)
+    assert max(sizes) == CHUNK
+    assert len(sizes) < 30
+
+
 def test_of_a_deeper_tree_only_what_leaves_are_shown_is_embedded(encoder: LeafEncoder) -> None:
     """On a canvas eight times as wide: windows and finer. A leaf's own place is that in its window."""
     shape = SHAPE.at(512)

@@ -136,18 +136,18 @@ class ViSketch:
     @torch.inference_mode()
     def embed(self, canvas: Float[Tensor, "b h h"]) -> tuple[Float[Tensor, "n e"], quadtree.Leaves]:
         """Fields → every inked leaf's CLS vector."""
-        from visketch.models.encoder import CHUNK, context_index
+        from visketch.models.encoder import context_index, portions
         from visketch.refining import inked_leaves
 
         shape, encoder = self.config.sketch, self.part("encoder")
         depth = shape.at(canvas.shape[-1]).depth
         leaves = inked_leaves(canvas, shape, depth)
         index = context_index(leaves, depth, shape.depth)
-        some = torch.arange(len(leaves), device=self.device).split(CHUNK)
+        some = portions(len(leaves), self.device)
         with self.precision():
             embedded = encoder.embed(canvas, depth)
             cls = torch.cat([encoder(embedded, leaves[which], index[which], first=1)[:, 0] for which in some])
-        return cls.float(), leaves
+        return cls[: len(leaves)].float(), leaves
 
     @torch.inference_mode()
     def look(self, canvas: Float[Tensor, "b h h"]) -> tuple[Float[Tensor, "b c"], Float[Tensor, "b e"]]:

@@ -14,6 +14,18 @@ from visketch.models.blocks import BatchNorm, Block, ResidualConv, channels_last
 CHUNK = 512  # tiles or leaves that go through a network at once, when it is used: memory stays that of so many
 
 
+def portions(count: int, device: torch.device) -> tuple[Int[Tensor, " i"], ...]:
+    """0 ... count - 1 for a network to take in turn, at most CHUNK at once, the last filled up with zeros: cut off
+    what comes of these.
+
+    So there are two dozen sizes and no more: for every new one torch makes kernels, and keeps them, and a long run
+    would grow, by a hundred MiB in a thousand sketches.
+    """
+    step = max(8, 2 ** (count % CHUNK).bit_length() // 8)
+    number = torch.arange(-(-count // step) * step, device=device)
+    return torch.where(number < count, number, 0).split(CHUNK)
+
+
 class TileStem(nn.Module):
     """A small residual convolution network: one p x p tile → one token.
 
@@ -69,13 +81,13 @@ class LeafEncoder(nn.Module):
     def see(self, canvas: Float[Tensor, "b h h"], depth: int, which: Bool[Tensor, "b m"]) -> Float[Tensor, "i e"]:
         """A blank tile, and then the chosen ones of all sketches, as tokens."""
         sketch, tile = which.nonzero(as_tuple=True)
-        chunk = len(tile) + 1 if self.training else CHUNK  # training normalises over all
+        at_once = torch.arange(len(tile), device=canvas.device)  # in training, which normalises over all
         side = canvas.shape[-1] >> depth
         blank, tokens = canvas.new_full((1, side, side), -1), []
-        for of, number in zip(sketch.split(chunk), tile.split(chunk), strict=True):
-            tokens.append(self.stem(torch.cat([blank, quadtree.look(canvas, depth, of, number)])))
+        for some in (at_once,) if self.training else portions(len(tile), canvas.device):
+            tokens.append(self.stem(torch.cat([blank, quadtree.look(canvas, depth, sketch[some], tile[some])])))
             blank = blank[:0]  # it comes first, once
-        return torch.cat(tokens)
+        return torch.cat(tokens)[: 1 + len(tile)]
 
     def forward(
         self,
