@@ -18,7 +18,7 @@ demo: $(INSTALLED) ## draw sixteen cats, then recognise a drawing (docs/examples
 
 .PHONY: test
 test: $(INSTALLED) ## run the tests, every shape annotation checked
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 .PHONY: lint
 lint: $(INSTALLED) ## ruff and mypy

@@ -70,6 +70,10 @@ def classify(
     wanted = inputs.listed(paths, source)
     model = options.load(checkpoint, device if engine == "local" else "cpu")
     options.load_parts(model, "encoder", "classifier")
+    if engine == "ray":
+        from visketch import engine as engines
+
+        engines.connect()  # before --out is made
     answering: Answering = partial(rows, model, top=top, workers=workers, engine=engine, device=device)
     if explain:
         answering = partial(explained, model, top=top, out=explain)

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import sqlite3
 import sys
 from collections.abc import Iterator
@@ -23,6 +24,7 @@ from visketch.data.named import Item
 from visketch.errors import VisketchError
 from visketch.model import ViSketch
 
+pytestmark = pytest.mark.xdist_group("ray")  # one cluster, however many processes share the tests
 FILES, EACH, BAD = 40, 3, "17.ndjson"
 MULTIPLIES = visketch.model.multiplies_bfloat16  # as it is before the tests begin
 
@@ -33,7 +35,7 @@ def cluster() -> Iterator[None]:
         pytest.skip('Ray is not installed: pip install "visketch[ray]"')
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAY_worker_niceness", "0")  # else other work on this machine comes first
-        ray = engine._connect(num_cpus=2, num_gpus=0)
+        ray = engine.connect(num_cpus=2, num_gpus=0)
         yield
         ray.shutdown()
 
@@ -179,6 +181,18 @@ def test_what_goes_wrong_there_is_said_in_one_line(cluster: None, folder: Path, 
     words = ("classify", gallery, "--checkpoint", folder, "--engine", "ray", "--device")
     one_line(run(*words, "cuda"), 2, "no device 'cuda' in the cluster")
     one_line(run(*words, "mps"), 2, "take auto, cpu or cuda")
+
+
+def test_nobody_there(monkeypatch: pytest.MonkeyPatch, folder: Path, gallery: Path, tmp_path: Path) -> None:
+    ray = pytest.importorskip("ray")
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))  # and does not listen
+        where = f"127.0.0.1:{closed.getsockname()[1]}"
+        monkeypatch.setenv("RAY_ADDRESS", where)
+        monkeypatch.setattr(ray, "is_initialized", lambda: False)  # whatever the other tests have started
+        words = ("classify", gallery, "--checkpoint", folder, "--engine", "ray", "--out", tmp_path / "answers.csv")
+        one_line(run(*words), 1, f"no Ray cluster at {where}, check RAY_ADDRESS")
+    assert not list(tmp_path.iterdir())
 
 
 def test_without_ray(monkeypatch: pytest.MonkeyPatch, folder: Path, gallery: Path) -> None:

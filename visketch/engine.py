@@ -8,6 +8,7 @@ import logging
 import multiprocessing
 import os
 import signal
+import socket
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -127,7 +128,7 @@ def on_ray(
     If a process is killed, or a machine lost, another does again what it was doing, and that counts once.
     Raises VisketchError if Ray is not installed, or for what cannot be done; UsageError for a device that is not there.
     """
-    ray = _connect()
+    ray = connect()
     there = ray.cluster_resources()
     cores, cards = max(1, int(there.get("CPU", 1))), int(there.get("GPU", 0))
     if device == "auto":
@@ -189,8 +190,8 @@ class _WorkerOnRay:
         return {"item": _Kept(list(self.worker(row["item"].value)))}
 
 
-def _connect(**local: Any) -> Any:
-    """Ray, with a cluster; `local`: what a cluster of this machine alone is given."""
+def connect(**local: Any) -> Any:
+    """Ray, with a cluster; `local`: what a cluster of this machine alone is given. Raises VisketchError."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is told to anybody
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # it calls much an error that is none
     os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", ".*")  # else what happens to workers is told on stdout
@@ -200,12 +201,14 @@ def _connect(**local: Any) -> Any:
     except ModuleNotFoundError:
         raise VisketchError('Ray is not installed: pip install "visketch[ray]"') from None
     if not ray.is_initialized():
-        if "RAY_ADDRESS" not in os.environ:
+        where = os.environ.get("RAY_ADDRESS")
+        if where is None:
             local |= {"address": "local", "include_dashboard": False, "_node_ip_address": "127.0.0.1"}
         try:
+            _knock(where or "")
             ray.init(log_to_driver=False, logging_level=logging.ERROR, **local)
-        except (ConnectionError, ValueError) as error:
-            where = os.environ.get("RAY_ADDRESS", "this machine")
+        except (OSError, ValueError) as error:
+            where = where or "this machine"
             raise VisketchError(f"no Ray cluster at {where}, check RAY_ADDRESS ({error})".splitlines()[0]) from error
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     context = ray.data.DataContext.get_current()
@@ -213,6 +216,13 @@ def _connect(**local: Any) -> Any:
     context.target_max_block_size = 1  # bytes: every batch goes on as soon as it is there
     context.enable_progress_bars = context.print_on_execution_start = False
     return ray
+
+
+def _knock(address: str) -> None:
+    """Raises OSError if nobody listens at `host:port`, which Ray would try for minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if port.isdigit():
+        socket.create_connection((host, int(port)), timeout=10).close()
 
 
 def _reason(error: Exception) -> str:
