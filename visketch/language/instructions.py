@@ -5,7 +5,7 @@ ask for one thing of it. The first wording of each is the paper's own, where it 
 learning a sentence by heart. Answers have one form each, which `visketch.language` reads back.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from itertools import starmap
 from typing import Any
 
@@ -59,14 +59,18 @@ QUESTIONS = {
 APART = 0.1  # of the side: what is less left or right of something is neither
 
 
-def rows(scene: Scene, there: Query, absent: Query, rng: np.random.Generator, seen: bool) -> Iterator[Row]:
+def rows(
+    scene: Scene, there: Query, absent: Query, rng: np.random.Generator, seen: Collection[str]
+) -> Iterator[Row]:
     """What is asked about a scene by a sketch of something in it, and by one of something that is not.
 
-    DESC, COUNT and BBOX are asked once, by the absent sketch now and then; VQA twice; SBIR by both. `seen`: whether training has the class. A row's `query` is for the writer.
+    DESC, COUNT and BBOX are asked once, by the absent sketch now and then; VQA twice; SBIR by both. `seen`: the classes
+    that training has. A row's `query` is for the writer.
     """
 
     def row(task: str, question: str, query: Query, text: str, answer: str) -> Row:
-        facts = {"task": task, "question": question, "label": query.label, "style": query.style, "seen": seen}
+        facts = {"task": task, "question": question, "label": query.label, "style": query.style}
+        facts["seen"] = query.label in seen
         return {"query": query} | chat(f"{task}: {text}", answer) | facts | {"boxes": boxes(query.label, scene.things)}
 
     for task, share in (("DESC", 0.15), ("COUNT", 0.2), ("BBOX", 0.1)):

@@ -87,18 +87,18 @@ def _parted(crop: np.ndarray) -> np.ndarray:
     box[MARGIN:-MARGIN, MARGIN:-MARGIN] = True
     away = np.abs(crop.astype(int) - np.median(crop[~box], axis=0)).max(axis=2) > PLAIN
     plain = away[~box].mean() < 0.3
-    size = (wide // 2, high // 2)  # four times as fast, and its edges are no better at full size
-    half = cv2.resize(crop, size, interpolation=cv2.INTER_AREA)
-    state = np.where(away, cv2.GC_PR_FGD, cv2.GC_PR_BGD) if plain else np.full((high, wide), cv2.GC_PR_FGD)
-    state = cv2.resize(np.where(box, state, cv2.GC_BGD).astype(np.uint8), size, interpolation=cv2.INTER_NEAREST)
-    if not (state == cv2.GC_PR_FGD).any():
+    y, x = np.mgrid[-1 : 1 : high * 1j, -1 : 1 : wide * 1j]
+    likely = away if plain else x**2 + y**2 < 0.6  # a start: what has another colour, or is in the middle
+    state = np.where(box, np.where(likely, cv2.GC_PR_FGD, cv2.GC_PR_BGD), cv2.GC_BGD).astype(np.uint8)
+    if not (box & likely).any():
         return np.zeros_like(box)
     cv2.setRNGSeed(0)  # the same photo gives the same mask
-    cv2.grabCut(half, state, None, np.zeros((1, 65)), np.zeros((1, 65)), 3, cv2.GC_INIT_WITH_MASK)
-    found = cv2.resize((state == cv2.GC_PR_FGD).astype(np.float32), (wide, high)) > 0.5
+    # Once: more iterations hardly change it. At half the size it is four times as fast, and often finds nothing.
+    cv2.grabCut(crop, state, None, np.zeros((1, 65)), np.zeros((1, 65)), 1, cv2.GC_INIT_WITH_MASK)
+    found = state == cv2.GC_PR_FGD
     for mask in (found, away & box) if plain else (found,):
         mask = _largest(mask)
-        if 0.1 < mask.sum() / box.sum() < 0.9:
+        if 0.05 < mask.sum() / box.sum() < 0.9:
             return mask
     return np.zeros_like(box)
 

@@ -20,9 +20,10 @@ from PIL import Image
 from visketch.data.folder import SPLITS
 from visketch.errors import UsageError, VisketchError
 from visketch.language import instructions
+from visketch.language.collage import Annotated
 from visketch.language.contact import Contact
 from visketch.language.instructions import Row
-from visketch.language.scenes import Query, Scene, Source, choose, counted
+from visketch.language.scenes import Query, Scene, Scenery, Styles, choose, counted
 
 # Classes with many drawings, with photos that are easy to come by, or both.
 SEEN = tuple(
@@ -46,6 +47,10 @@ class Plan:
     most: int = MOST
     seed: int = 0
 
+    def chance(self, kind: str, split: str, number: int) -> np.random.Generator:
+        """Of a scene: it decides all that is random about it."""
+        return np.random.default_rng([self.seed, SPLITS.index(split), number, *kind.encode()])
+
     def scenes(self, split: str) -> list[bool]:
         """A scene each: whether it is of seen classes alone."""
         unseen = self.test // 2 if split == "test" and self.unseen else 0
@@ -53,17 +58,19 @@ class Plan:
 
 
 def prepare(
-    sources: dict[str, Source],
+    scenery: dict[str, Scenery | Annotated],
+    styles: Styles,
     out: Path,
     plan: Plan,
     about: dict | None = None,
     formats: Sequence[str] = ("jsonl",),
-    progress: Callable[[int, int], None] | None = None,
+    progress: Callable[[int], None] | None = None,
 ) -> dict:
     """Write a data set to the folder `out`, which appears when it is whole; returns what dataset.json says.
 
-    `sources`: what scenes are made of, by kind. `about`: what else is to be told of them. `formats`: "llava" adds
-    files for LLaVA's own trainer. `progress`: called with scenes done, scenes. The same plan gives the same rows.
+    `scenery`: what scenes are made of, or photos as they are, by kind. `styles`: what is asked with. `about`: what else
+    is to be told of them. `formats`: "llava" adds files for LLaVA's own trainer. `progress`: called with scenes done.
+    The same plan gives the same rows.
     Raises UsageError if `out` is there or the classes are too few, VisketchError if it cannot be written.
     """
     out = Path(out)
@@ -72,20 +79,21 @@ def prepare(
     if len(plan.seen) < 2 or set(plan.seen) & set(plan.unseen):
         raise UsageError("take at least two classes, and none that is both seen and unseen")
     part = out.with_name(f".{out.name}.{os.getpid()}.part")
-    total = sum(len(plan.scenes(split)) for split in SPLITS) * len(sources)
     try:
         part.mkdir(parents=True)
-        writer = Writer(part, formats)
-        done = 0
+        writer, done = Writer(part, formats), 0
         for split in SPLITS:
             with writer.split(split):
-                for kind, source in sources.items():
-                    for scene, rows in compose(kind, source, split, plan):
+                for kind, source in scenery.items():
+                    real = isinstance(source, Annotated)
+                    asked = annotated(kind, source, styles, split, plan) if real else None
+                    for scene, rows in asked or compose(kind, source, styles, split, plan):
                         writer.add(kind, split, scene, rows)
                         done += 1
                         if progress:
-                            progress(done, total)
-        facts = {"seed": plan.seed, "seen": plan.seen, "unseen": plan.unseen, "most": plan.most} | (about or {})
+                            progress(done)
+        facts = {"seed": plan.seed, "seen": plan.seen, "unseen": plan.unseen, "most": plan.most}
+        facts |= {"styles": [*styles.styles], "styles_in_test_alone": sorted(styles.held_out)} | (about or {})
         facts = writer.finish(facts)
         os.replace(part, out)
     except OSError as error:
@@ -95,28 +103,52 @@ def prepare(
     return facts
 
 
-def compose(kind: str, source: Source, split: str, plan: Plan) -> Iterator[tuple[Scene, list[Row]]]:
+def compose(
+    kind: str, source: Scenery, styles: Styles, split: str, plan: Plan
+) -> Iterator[tuple[Scene, list[Row]]]:
     """Scenes with the rows that are asked about them; every scene has its own chance."""
-    here = source.labels(split)
+    here = styles.labels(split, source.labels(split))
     seen = [label for label in plan.seen if label in here]
     unseen = [label for label in plan.unseen if label in here]
     if len(seen) < 2:
         raise VisketchError(f"{kind}: {len(seen)} of the classes have {split} objects, two are needed; add some")
     for number, of_seen in enumerate(plan.scenes(split)):
-        if not of_seen and not unseen:
+        if not of_seen and len(unseen) < 2:
             return
-        rng = np.random.default_rng([plan.seed, SPLITS.index(split), number, *kind.encode()])
+        rng = plan.chance(kind, split, number)
         asked = seen if of_seen else unseen
         labels = choose(int(rng.integers(1, plan.most + 1)), seen if of_seen else [*seen, *unseen], rng, asked)
         scene = source.scene(labels, split, rng)
         counts = {label: times for label, times in counted(scene.things).items() if label in asked}
-        shares = np.array([*counts.values()]) / sum(counts.values())
-        there = source.query(str(rng.choice([*counts], p=shares)), split, rng, scene.used)
         others = [label for label in asked if label not in counts]
-        if not others:
-            continue
-        absent = source.query(str(rng.choice(others)), split, rng, scene.used)
-        yield scene, list(instructions.rows(scene, there, absent, rng, of_seen))
+        if others:  # else nothing is absent
+            shares = np.array([*counts.values()]) / sum(counts.values())
+            there = styles.query(str(rng.choice([*counts], p=shares)), split, rng, scene.used)
+            absent = styles.query(str(rng.choice(others)), split, rng, scene.used)
+            yield scene, list(instructions.rows(scene, there, absent, rng, plan.seen))
+
+
+def annotated(
+    kind: str, source: Annotated, styles: Styles, split: str, plan: Plan
+) -> Iterator[tuple[Scene, list[Row]]]:
+    """Photos as they are, asked about every class of theirs that there are sketches of."""
+    known = styles.labels(split, {item.label for photo in source.photos for item in photo.objects})
+    if split != "test":
+        known &= set(plan.seen)
+    for number, scene in enumerate(source.scenes(split)):
+        rng = plan.chance(kind, split, number)
+        here = counted(scene.things)
+        others = sorted(known - set(here) - scene.unsure)
+        rows: list[Row] = []
+        for label in [label for label in here if label in known] if others else ():
+            try:
+                there = styles.query(label, split, rng, scene.used)
+            except VisketchError:  # its only sketches are of this photo
+                continue
+            absent = styles.query(str(rng.choice(others)), split, rng, scene.used)
+            rows += instructions.rows(scene, there, absent, rng, plan.seen)
+        if rows:
+            yield scene, rows
 
 
 class Writer:

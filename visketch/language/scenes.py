@@ -1,4 +1,4 @@
-"""Scenes: pictures of several objects whose places are known, composed of drawings that no other split has.
+"""Scenes: pictures of several objects whose places are known, composed of what no other split has.
 
 A scene is square, its boxes are shares of its side: x1, y1, x2, y2, x to the right, y down. Objects do not overlap, so
 a box shows one object and a count is never a matter of opinion.
@@ -6,25 +6,20 @@ a box shows one object and a count is never a matter of opinion.
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from visketch import sdf, strokes
-from visketch.config import SketchConfig
-from visketch.data.folder import SPLITS
-from visketch.data.store import Store
-from visketch.errors import VisketchError
+from visketch.errors import UsageError, VisketchError
 
 Box = tuple[float, float, float, float]
 
 LARGEST = 0.6  # of the scene's side: an object that is alone
 GAP = 0.01  # of the side, between objects and at the edge
 REPEAT = 0.6  # how likely the next object is of a class that is there already
-VARIANTS = 3  # of a training drawing as a query: as it was drawn, and turned and stretched in two ways
 
 
 @dataclass(frozen=True)
@@ -50,19 +45,65 @@ class Scene:
     pixels: UInt8[np.ndarray, "..."] = field(compare=False, repr=False)
     things: tuple[Thing, ...]
     used: frozenset[str]  # what it was made of: none of it may be the question as well
+    unsure: frozenset[str] = frozenset()  # classes that may be there, but nobody counted
 
 
-class Source(Protocol):
+class Scenery(Protocol):
     """What scenes are composed of."""
 
     def labels(self, split: str) -> set[str]:
-        """The classes of which it has objects for scenes, and sketches for questions."""
+        """The classes of which it has objects."""
 
     def scene(self, labels: Sequence[str], split: str, rng: np.random.Generator) -> Scene:
         """A scene of objects of these classes."""
 
+
+class Style(Protocol):
+    """Sketches of one style, to ask with."""
+
+    def sources(self, label: str, split: str) -> Sequence[str]:
+        """The names of what there is of a class."""
+
+    def query(self, source: str, label: str, split: str, rng: np.random.Generator) -> Query:
+        """The sketch of this source."""
+
+
+class Styles:
+    """All styles that there are to ask with, the usual one half of the time; some of them in tests alone."""
+
+    def __init__(self, styles: dict[str, Style], held_out: Collection[str] = ()) -> None:
+        """Raises UsageError if a style that is to be held out is none, or nothing is left to learn from."""
+        if unknown := set(held_out) - set(styles):
+            raise UsageError(f"no style {min(unknown)!r} to hold out, there are {', '.join(styles)}")
+        if not set(styles) - set(held_out):
+            raise UsageError("every style is held out: leave one to learn from")
+        self.styles, self.held_out = styles, frozenset(held_out)
+
+    def labels(self, split: str, among: Collection[str]) -> set[str]:
+        """The classes that can be asked about."""
+        return {label for label in among if len(self._of(label, split, frozenset()))}
+
     def query(self, label: str, split: str, rng: np.random.Generator, without: frozenset[str]) -> Query:
-        """A sketch of this class, of nothing that is in `without`."""
+        """A sketch of this class, of nothing that is in `without`. Raises VisketchError if there is none."""
+        found = self._of(label, split, without)
+        if not found:
+            raise VisketchError(f"too few {split} sketches of {label!r} to ask with: add some, or leave the class out")
+        name = next(iter(found))
+        if len(found) > 1 and rng.random() < 0.5:
+            name = str(rng.choice([*found][1:]))
+        sources = found[name]
+        while (source := sources[int(rng.integers(len(sources)))]) in without:
+            pass
+        return self.styles[name].query(source, label, split, rng)
+
+    def _of(self, label: str, split: str, without: frozenset[str]) -> dict[str, Sequence[str]]:
+        found = {}
+        for name, style in self.styles.items():
+            if name not in self.held_out or split == "test":
+                sources = style.sources(label, split)
+                if len(sources) > len(without) or set(sources) - without:
+                    found[name] = sources
+        return found
 
 
 def choose(
@@ -104,74 +145,6 @@ def _overlap(some: np.ndarray, others: np.ndarray) -> np.ndarray:
     low = np.maximum(some[:, None, :2], others[None, :, :2]) - GAP
     high = np.minimum(some[:, None, 2:], others[None, :, 2:])
     return (low < high).all(axis=2)
-
-
-class Drawings:
-    """Drawings of a packed data set, as lines of one thin pen; questions are other drawings of it, filling the page."""
-
-    def __init__(self, store: Store, classes: Iterable[str], canvas: int = 128) -> None:
-        """Raises VisketchError for a class that the data set has not."""
-        self.store, self.canvas = store, canvas
-        self.whole = SketchConfig(canvas=canvas)
-        thin = max(1.5 / canvas, 1 / 128)
-        self.thin = SketchConfig(canvas=canvas, pen=thin, clamp=thin)
-        self.rows: dict[tuple[str, str], np.ndarray] = {}
-        for label in classes:
-            if label not in store.labels:
-                raise VisketchError(f"{store.path}: no drawing of {label!r}, pack some or leave the class out")
-            of_class = np.flatnonzero(store.label == store.labels.index(label))
-            for number, split in enumerate(SPLITS):
-                self.rows[label, split] = of_class[store.split[of_class] == number]
-
-    def labels(self, split: str) -> set[str]:
-        return {label for (label, part), rows in self.rows.items() if part == split and len(rows) > 1}
-
-    def scene(self, labels: Sequence[str], split: str, rng: np.random.Generator) -> Scene:
-        drawings, used = [], set()
-        for label in labels:
-            sketch = self._pick(label, split, rng, frozenset())
-            used.add(sketch.source)
-            lines = sketch.lines()
-            drawings.append(strokes.augment(lines, rng, 0.5, drop=False) if split == "train" else lines)
-        extents = [np.concatenate(lines) for lines in drawings]
-        shapes = np.array([np.maximum(np.ptp(points, axis=0), 1e-3) for points in extents], np.float64)
-        boxes = place(shapes, rng)
-        pen = self.thin.pen
-        ink, things = [], []
-        for label, lines, points, box in zip(labels, drawings, extents, boxes, strict=True):
-            low, high = points.min(axis=0), points.max(axis=0)
-            times = float(((box[2:] - box[:2] - pen) / np.maximum(high - low, 1e-3)).min())  # the pen is inside the box
-            shift = (box[:2] + box[2:]) / 2 - (low + high) / 2 * times
-            placed = tuple((line * times + shift).astype(np.float32) for line in lines)
-            ink += placed
-            drawn = np.concatenate(placed)
-            corners = np.concatenate([drawn.min(axis=0) - pen / 2, drawn.max(axis=0) + pen / 2]).clip(0, 1)
-            things.append(Thing(label, tuple(corners.tolist())))
-        return Scene(self._draw(tuple(ink), self.thin), tuple(things), frozenset(used))
-
-    def query(self, label: str, split: str, rng: np.random.Generator, without: frozenset[str]) -> Query:
-        sketch = self._pick(label, split, rng, without)
-        variant = int(rng.integers(VARIANTS)) if split == "train" else 0
-        lines = sketch.lines()
-        if variant:
-            lines = strokes.augment(lines, np.random.default_rng([variant, int(sketch.source, 16)]), 0.7)
-        pixels = self._draw(strokes.fit(lines, self.whole.margin), self.whole)
-        return Query(label, f"{sketch.source}-{variant}", "human", pixels)
-
-    def _pick(self, label: str, split: str, rng: np.random.Generator, without: frozenset[str]) -> strokes.Sketch:
-        rows = self.rows[label, split]
-        while True:
-            sketch = self.store[rng.choice(rows)]
-            if sketch.source not in without:
-                return sketch
-            if len(rows) <= len(without):
-                keys = {self.store[row].source for row in rows}
-                if keys <= without:
-                    raise VisketchError(f"{self.store.path}: too few {split} drawings of {label!r} to ask about them")
-
-    def _draw(self, lines: tuple[np.ndarray, ...], config: SketchConfig) -> np.ndarray:
-        drawn = sdf.ink(sdf.field(lines, config, self.canvas), config.clamp)
-        return (255 * (1 - drawn)).round().astype(np.uint8)
 
 
 def counted(things: Iterable[Thing]) -> dict[str, int]:
