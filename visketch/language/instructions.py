@@ -70,7 +70,7 @@ def rows(
 
     def row(task: str, question: str, query: Query, text: str, answer: str) -> Row:
         facts = {"task": task, "question": question, "label": query.label, "style": query.style}
-        facts["seen"] = query.label in seen
+        facts |= {"seen": query.label in seen, "sketch_of": query.source, "scene_of": sorted(scene.used)}
         return {"query": query} | chat(f"{task}: {text}", answer) | facts | {"boxes": boxes(query.label, scene.things)}
 
     for task, share in (("DESC", 0.15), ("COUNT", 0.2), ("BBOX", 0.1)):
