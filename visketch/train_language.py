@@ -31,10 +31,14 @@ def train(
     workers: int = 0,
     tensorboard: bool = False,
     report: Report = lambda step, steps, metrics: None,
+    watch: Callable[[int, int], None] = lambda done, total: None,
 ) -> Outcome:
     """Train one stage into a checkpoint folder, on a data set's training split; resumable, as `visketch.train`.
 
-    `start`: a folder whose tower the training of a tower goes on from. Raises UsageError, VisketchError.
+    `start`: another folder, whose weights it goes on from: a tower from its tower; `align` from its tower alone;
+    `instruct` from its language model. By default from what is in `folder`; where there is a tower alone, `instruct`
+    begins without alignment. `watch` hears how many pictures the frozen tower has looked at.
+    Raises UsageError, VisketchError.
     """
     if stage not in knobs.STAGES:
         raise UsageError(f"no stage {stage!r}: take one of {', '.join(knobs.STAGES)}")
@@ -43,7 +47,10 @@ def train(
     accelerator = accelerated(settings.train.precision)
     torch.manual_seed(settings.train.seed)
     training = getattr(settings.train, stage)
-    objective, batches, write = tower_stage(rows, folder, settings, start)
+    if stage == "tower":
+        objective, batches, write = tower_stage(rows, folder, settings, start)
+    else:
+        objective, batches, write = speech_stage(stage, rows, folder, settings, start, accelerator.device, watch)
     loop = Loop(stage, folder, training, settings.train.seed, settings.train.save_minutes, tensorboard, workers)
     return fit(accelerator, loop, objective, batches, write, resume=resume, report=report)
 
@@ -69,3 +76,52 @@ def tower_stage(rows: Rows, folder: Path, settings: LanguageSettings, start: Pat
             checkpoint.save_part(folder, "tower", tower, {}, facts)
 
     return objective, batches, write
+
+
+def speech_stage(
+    stage: str,
+    rows: Rows,
+    folder: Path,
+    settings: LanguageSettings,
+    start: Path | None,
+    device: torch.device,
+    watch: Callable[[int, int], None],
+) -> Stage:
+    """The language model's objective over the tower's cached tokens, its batches, and how it is written."""
+    from visketch.language import llava
+    from visketch.language.features import features
+    from visketch.language.speaking import SpeechBatches, SpeechObjective
+    from visketch.language.words import Speech
+
+    training = getattr(settings.train, stage)
+    model, tokenizer = language_model(stage, rows, start or folder, settings)
+    sight = llava.Sight(model).eval().to(device)
+    mark = checkpoint.fingerprint(checkpoint.stored(sight))
+    names = [*rows.scenes, *rows.sketches]
+    file = folder / "training" / "features.npy"
+    seen = features(file, mark, rows.folder, names, sight, sight.canvas, watch)
+    model = llava.prepare(model, settings.lora, training.freeze_projector)
+    speech = Speech(tokenizer, llava.tokens_of(model.config))
+    batches = SpeechBatches(rows, speech, seen, training, stage, settings.train.seed)
+
+    def write(average: snapshot.Average, step: int) -> None:
+        knobs.write(folder, settings)
+        with average.in_place():
+            llava.save(model, tokenizer, folder)
+
+    return SpeechObjective(model), batches, write
+
+
+def language_model(stage: str, rows: Rows, begun: Path, settings: LanguageSettings) -> tuple[Any, Any]:
+    """What a stage of the language model starts from: the model and its tokenizer."""
+    from visketch.language import llava, words
+
+    if stage == "instruct" and (begun / "model.safetensors").exists():
+        return llava.load(settings, begun)
+    if settings.base:
+        return llava.build(settings), llava.transformers().AutoTokenizer.from_pretrained(settings.base)
+    tower = llava.make_tower(settings.tower, len(settings.labels))
+    if settings.tower.kind == "pair":
+        checkpoint.load_part(begun, "tower", tower)
+    tokenizer = words.learn(text for row in rows for text in (row.text, row.answer))
+    return llava.build(settings, tokenizer, tower), tokenizer

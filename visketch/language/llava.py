@@ -4,17 +4,20 @@ One code path: `build` makes the small model from settings or takes a LLaVA from
 the tower and, for a large one, puts LoRA on the language model alone. What follows knows no sizes.
 """
 
+import os
+import shutil
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from visketch.errors import UsageError, VisketchError
 from visketch.language.leaves import LeafTower
 from visketch.language.settings import LanguageSettings, LoraSettings, TowerSettings
-from visketch.language.tower import PairTower
+from visketch.language.tower import PairTower, Tokens
 
 # The seven projections of every layer of the language model, and nothing in the tower, which has some of these names.
 ADAPTED = r".*language_model.*\.(q_proj|k_proj|v_proj|o_proj|gate_proj|up_proj|down_proj)"
@@ -156,11 +159,74 @@ def prepare(model: Any, lora: LoraSettings | None, freeze_projector: bool = Fals
     return peft.get_peft_model(model, wanted)
 
 
+def save(model: Any, tokenizer: Any, folder: Path) -> None:
+    """Write what was trained, in half precision: a small model whole, of one with LoRA that and the projector.
+
+    Files are written under another name first, so that a reader sees the old ones or the new.
+    """
+    part = folder / f".language.{os.getpid()}.part"
+    try:
+        if hasattr(model, "get_base_model"):
+            model.save_pretrained(str(part))
+        else:
+            halved = {name: value.detach().half() for name, value in model.state_dict().items()}
+            model.save_pretrained(str(part), state_dict=halved)
+            tokenizer.save_pretrained(str(part))
+        for file in part.iterdir():
+            os.replace(file, folder / file.name)
+    except OSError as error:
+        raise VisketchError(f"{folder}: cannot be written, {error.strerror or error}") from error
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def load(settings: LanguageSettings, folder: Path, **loading: Any) -> tuple[Any, Any]:
+    """The model and the tokenizer of a checkpoint's folder. Raises VisketchError where something is missing."""
+    library = transformers()
+    if settings.base:
+        tokenizer = library.AutoTokenizer.from_pretrained(settings.base)
+        return merged(build(settings, tokenizer, **loading), folder), tokenizer
+    try:
+        tokenizer = library.AutoTokenizer.from_pretrained(str(folder))
+        model = library.LlavaForConditionalGeneration.from_pretrained(str(folder), dtype=torch.float32)
+    except (OSError, ValueError) as error:
+        first = str(error).splitlines()[0]
+        message = f"{folder}: no trained sketch-language model ({first}); `visketch train language` makes one"
+        raise VisketchError(message) from None
+    return model.eval(), tokenizer
+
+
 def merged(base: Any, folder: Path) -> Any:
     """A base with the LoRA and the projector of a folder put into it."""
     import peft
 
     return peft.PeftModel.from_pretrained(base, str(folder)).merge_and_unload()
+
+
+class Sight(nn.Module):
+    """A LLaVA's tower as the others are asked: pixels in [0, 1] → tokens and mask."""
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        self.tower, self.config = model.model.vision_tower, model.config
+        mean, deviation = ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711))  # CLIP's
+        self.register_buffer("mean", torch.tensor(mean)[:, None, None], persistent=False)
+        self.register_buffer("deviation", torch.tensor(deviation)[:, None, None], persistent=False)
+
+    @property
+    def canvas(self) -> int:
+        """The side of the squares it sees, in pixels."""
+        vision = self.config.vision_config
+        return int(vision.tower["canvas"] if vision.model_type == "visketch-tower" else vision.image_size)
+
+    def forward(self, pixels: Float[Tensor, "b 3 h h"]) -> Tokens:
+        if self.config.vision_config.model_type == "visketch-tower":
+            return self.tower.tower(pixels)
+        seen = (pixels - self.mean) / self.deviation
+        layers = self.tower(seen.to(self.tower.dtype), output_hidden_states=True).hidden_states
+        tokens = layers[self.config.vision_feature_layer]
+        tokens = tokens[:, 1:] if self.config.vision_feature_select_strategy == "default" else tokens
+        return tokens, torch.ones(tokens.shape[:2], dtype=torch.bool, device=tokens.device)
 
 
 def tokens_of(config: Any) -> int:
