@@ -207,7 +207,7 @@ def load(preset: str | Path, overrides: tuple[str, ...] | list[str] = ()) -> Con
     except tomllib.TOMLDecodeError as error:
         raise VisketchError(f"{origin}: not valid TOML, {error}") from None
     for override in overrides:
-        _override(tree, override)
+        override(tree, override)
     return parse(tree, origin)
 
 
@@ -275,7 +275,7 @@ def _read(preset: str | Path) -> tuple[str, str]:
         raise VisketchError(f"{preset}: cannot be read, {getattr(error, 'strerror', None) or 'not text'}") from None
 
 
-def _override(tree: dict, override: str) -> None:
+def override(tree: dict, override: str) -> None:
     path, equals, value = override.partition("=")
     if not equals:
         raise UsageError(f"--set {override}: write it as section.key=value")

@@ -30,9 +30,8 @@ class LeafTower(nn.Module):
         shape = self.model.config.sketch
         self.depth, grid = shape.depth, 1 << shape.depth
         self.tokens, self.width = grid**2, self.model.config.encoder.width + settings.places
-        along = torch.tensor([_unwound(z, shape.depth) for z in range(grid**2)])
-        self.register_buffer("order", along.argsort(), persistent=False)  # row by row → along the curve of the leaves
-        self.register_buffer("place", places(grid, settings.places), persistent=False)
+        self.grid, self.places = grid, settings.places
+        self.order = sorted(range(grid**2), key=lambda z: _unwound(z, shape.depth))  # the curve's numbers, row by row
 
     def forward(self, pixels: Float[Tensor, "b 3 h h"]) -> Tokens:
         squares = (255 * pixels).byte().permute(0, 2, 3, 1).cpu().numpy()
@@ -41,11 +40,12 @@ class LeafTower(nn.Module):
         cls, leaves = self.model.embed(fields)
         tokens = torch.zeros(len(pixels), self.tokens, cls.shape[1])
         mask = torch.zeros(len(pixels), self.tokens, dtype=torch.bool)
-        for vector, sketch, level, z in zip(cls, *(x.tolist() for x in (leaves.sketch, leaves.level, leaves.z)), strict=True):
+        where = zip(leaves.sketch.tolist(), leaves.level.tolist(), leaves.z.tolist(), strict=True)
+        for vector, (sketch, level, z) in zip(cls, where, strict=True):
             cells = 4 ** (self.depth - level)
             tokens[sketch, z * cells : (z + 1) * cells] = vector
             mask[sketch, z * cells : (z + 1) * cells] = True
-        placed = torch.cat([tokens[:, self.order], self.place.expand(len(tokens), -1, -1)], dim=2)
+        placed = torch.cat([tokens[:, self.order], places(self.grid, self.places).expand(len(tokens), -1, -1)], dim=2)
         return placed.to(pixels.device), mask[:, self.order].to(pixels.device)
 
 

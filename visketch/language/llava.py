@@ -31,6 +31,7 @@ def transformers() -> Any:
         import transformers as library
     except ImportError:
         raise UsageError("the sketch-language model needs transformers: pip install 'visketch[language]'") from None
+    library.utils.logging.disable_progress_bar()
     _register(library)
     return library
 

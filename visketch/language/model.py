@@ -133,7 +133,8 @@ class SketchLanguage:
             numbers = numbers[: numbers.index(self.speech.end)]
         ends = [len(self.speech.text(numbers[: place + 1])) for place in range(len(numbers))]
         spans = zip([0, *ends], ends, chances, strict=False)
-        return Said(self.speech.text(numbers), tuple((start, end, chance) for start, end, chance in spans if end > start))
+        spoken = tuple((start, end, chance) for start, end, chance in spans if end > start)
+        return Said(self.speech.text(numbers), spoken)
 
     def describe(self, pairs: Sequence[tuple[Seen, Seen]]) -> list[Description | VisketchError]:
         """What each sketch shows and what is where in its scene; an answer that is none is asked for once more."""
@@ -157,6 +158,10 @@ class SketchLanguage:
             said if isinstance(said, VisketchError) else self._filtered(said, scene)
             for said, (_, scene) in zip(self.describe(pairs), pairs, strict=True)
         ]
+
+    def able(self) -> list[By]:
+        """Who can answer here."""
+        return ["language", "matcher"] if self.matcher else ["language"]
 
     def answering(self, by: By | None = None) -> By:
         """Who answers. Raises UsageError where there is no matcher."""

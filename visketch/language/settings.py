@@ -1,14 +1,16 @@
 """Every knob of the sketch-language model, as the other parts have theirs (`visketch/config.py`)."""
 
 import tomllib
+from collections.abc import Sequence
+from copy import deepcopy
 from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, ValidationError, model_validator
 
 from visketch.checkpoint import write_atomically
-from visketch.config import Count, Length, PartTraining, Section, Share
-from visketch.errors import VisketchError
+from visketch.config import Count, Length, PartTraining, Section, Share, override
+from visketch.errors import UsageError, VisketchError, nearest
 
 FILE = "language.toml"
 STAGES = ("tower", "align", "instruct")
@@ -77,6 +79,43 @@ class LanguageSettings(Section):
         if self.tower.canvas % 16:
             raise ValueError(f"tower.canvas = {self.tower.canvas} must be a multiple of 16")
         return self
+
+
+PRESETS: dict[str, dict] = {
+    "tiny": {},
+    "llava-7b": {
+        "name": "llava-7b",
+        "base": "llava-hf/llava-1.5-7b-hf",
+        "tower": {"kind": "clip", "canvas": 336},
+        "lora": {},
+        # O3SLM: one epoch at 2e-5, cosine after 3 % of warm-up; a step here is of pairs with all their questions.
+        "train": {
+            "align": {"steps": 25_000, "batch": 24, "lr": 2e-5, "warmup": 750, "weight_decay": 0.0, "muon": False},
+            "instruct": {"steps": 9_000, "batch": 24, "lr": 2e-5, "warmup": 270, "weight_decay": 0.0, "muon": False},
+        },
+    },
+}
+
+
+def load(preset: str | Path = "tiny", overrides: Sequence[str] = ()) -> LanguageSettings:
+    """A preset's name or a TOML file, with `section.key=value` overrides. Raises UsageError, VisketchError."""
+    if str(preset) in PRESETS:
+        tree = deepcopy(PRESETS[str(preset)])
+    elif not Path(preset).suffix:
+        raise UsageError(f"no preset {str(preset)!r}: {nearest(str(preset), [*PRESETS])}")
+    else:
+        try:
+            tree = tomllib.loads(Path(preset).read_text())
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise VisketchError(f"{preset}: cannot be read, {getattr(error, 'strerror', None) or error}") from None
+    for one in overrides:
+        override(tree, one)
+    try:
+        return LanguageSettings.model_validate(tree)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise UsageError(f"{preset}: {where or 'the whole'}: {first['msg']}, it is {first['input']!r}") from None
 
 
 def read(folder: Path) -> LanguageSettings:

@@ -5,6 +5,7 @@ that says where there is something to see. Sketches and scenes go through the sa
 """
 
 import math
+from functools import cache
 from typing import Protocol
 
 import torch
@@ -62,7 +63,6 @@ class PairTower(nn.Module):
         self.named = nn.Linear(four, classes)  # what a sketch shows, from all it sees
         self.covered = nn.Linear(four, classes + 1)  # what stands at a place; the last: nothing
         self.reach = nn.Linear(four, 4)  # how far that reaches to the left, up, right and down
-        self.register_buffer("place", places(settings.grid, settings.places), persistent=False)
         self.tokens, self.width = settings.grid**2, four + settings.embedding + settings.places
 
     def see(self, pixels: Float[Tensor, "b 3 h h"]) -> Float[Tensor, "b t c"]:
@@ -84,7 +84,7 @@ class PairTower(nn.Module):
     def forward(self, pixels: Float[Tensor, "b 3 h h"]) -> Tokens:
         seen = self.see(pixels)
         aligned = self.align(seen) * math.sqrt(self.settings.embedding)
-        place = self.place.expand(len(seen), -1, -1)
+        place = places(self.settings.grid, self.settings.places).to(seen.device).expand(len(seen), -1, -1)
         tokens = torch.cat([seen.float(), aligned, place], dim=2)
         return tokens, torch.ones(tokens.shape[:2], dtype=torch.bool, device=tokens.device)
 
@@ -95,6 +95,7 @@ def centres(grid: int, device: torch.device | None = None) -> Float[Tensor, "t 2
     return torch.stack([axis.repeat(grid), axis.repeat_interleave(grid)], dim=1)
 
 
+@cache  # no buffer: transformers makes models without their values and fills in the weights alone
 def places(grid: int, width: int) -> Float[Tensor, "t w"]:
     """Sines and cosines of a place's row and column on a square grid, of wave lengths from two places to all."""
     axis = torch.arange(grid) + 0.5
