@@ -23,6 +23,7 @@ from .export import app as export
 from .generate import generate
 from .index import index
 from .info import info
+from .language import app as language
 from .locate import locate
 from .push import push
 from .refine import refine
@@ -33,7 +34,7 @@ from .train import train
 
 # In the order of --help: what is done with drawings, then with data and weights.
 DRAWINGS = ("generate", "classify", "refine", "complete", "trace", "show", "index", "search", "count", "locate", "ask")
-ORDER = (*DRAWINGS, "data", "train", "evaluate", "export", "push", "info")
+ORDER = (*DRAWINGS, "data", "language", "train", "evaluate", "export", "push", "info")
 
 
 class Verbs(TyperGroup):
@@ -80,6 +81,7 @@ app.command()(train)
 app.command()(push)
 app.command()(info)
 app.add_typer(data, name="data")
+app.add_typer(language, name="language")
 app.add_typer(evaluate, name="evaluate")
 app.add_typer(export, name="export")
 

@@ -75,6 +75,7 @@ DOORS = {
     "onnx": "visketch.export",
     "onnxruntime": "visketch.export",
     "usearch": "visketch.search.engine",
+    "cv2": "visketch.language.outlines",
     "pillow_heif": "visketch.data.image",
     "matplotlib": "visketch.cli.evaluate.chart",
     "torchvision": "nobody: it breaks diffusers when its build does not match torch's",

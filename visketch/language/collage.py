@@ -12,6 +12,7 @@ from jaxtyping import UInt8
 from PIL import Image, ImageFilter
 
 from visketch.data.photos import Photo
+from visketch.data.read import stop
 from visketch.errors import VisketchError
 from visketch.language import outlines
 from visketch.language.drawings import page
@@ -29,31 +30,37 @@ class Objects:
         photos: Sequence[Photo],
         classes: Collection[str],
         canvas: int = 128,
+        problem: Callable[[VisketchError], None] = stop,
         progress: Callable[[int, int], None] | None = None,
     ) -> None:
-        """Cuts them all out, at about fifty a second. `progress`: called with photos done, photos.
+        """Cuts them all out. `progress`: called with photos done, photos. `problem` gets what is wrong with a photo.
 
-        Raises VisketchError if OpenCV is not there, a photo cannot be read or there is no object of these classes.
+        Raises VisketchError if OpenCV is not there or there is no object of these classes.
         """
+        outlines.opencv()
         self.canvas = canvas
         self.cutouts: dict[str, Cutout] = {}
         self.sketches: dict[str, dict[int, tuple[np.ndarray, ...]]] = {}
         self.names: dict[tuple[str, str], list[str]] = defaultdict(list)
         self.photos: dict[str, list[Photo]] = defaultdict(list)
         for done, photo in enumerate(photos):
-            self.photos[photo.split].append(photo)
-            wanted = [number for number, item in enumerate(photo.objects) if item.label in classes and not item.crowd]
-            pixels = photo.pixels() if wanted else None
-            for number in wanted:
-                item, name = photo.objects[number], name_of(photo, number)
-                cutout = None if pixels is None else outlines.cut(pixels, item)
-                if cutout is not None:
-                    self.cutouts[name] = cutout
-                    self.names[item.label, photo.split].append(name)
+            try:
+                self._cut(photo, classes)
+            except VisketchError as error:
+                problem(error)
             if progress:
                 progress(done + 1, len(photos))
         if not self.cutouts:
             raise VisketchError("no photo shows any of the classes; give more photos, or name their classes")
+
+    def _cut(self, photo: Photo, classes: Collection[str]) -> None:
+        pixels = photo.pixels()
+        self.photos[photo.split].append(photo)
+        for number, item in enumerate(photo.objects):
+            cutout = outlines.cut(pixels, item) if item.label in classes and not item.crowd else None
+            if cutout is not None:
+                self.cutouts[name_of(photo, number)] = cutout
+                self.names[item.label, photo.split].append(name_of(photo, number))
 
     def labels(self, split: str) -> set[str]:
         return {label for (label, part), names in self.names.items() if part == split and names}

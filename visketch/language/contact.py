@@ -4,11 +4,12 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 SIDE, WIDE, EDGE, COLUMNS = 192, 720, 16, 2  # pixels: a picture, a row with its words; rows beside one another
-OF_EACH = 2  # rows of a task and kind
-INK, GREY, RED = (20, 20, 20), (110, 110, 110), (200, 30, 30)
+OF_EACH = 2  # rows of a task and kind, of different scenes and styles
+INK, GREY, LINE, RED = (20, 20, 20), (110, 110, 110), (220, 220, 220), (200, 30, 30)
+LONGEST = 220  # letters of an answer
 
 
 class Contact:
@@ -19,9 +20,10 @@ class Contact:
         self.counts: Counter[tuple] = Counter()
 
     def offer(self, split: str, kind: str, row: dict, sketch: np.ndarray, scene: np.ndarray) -> None:
-        which = (kind, row["task"], row["question"], row["style"] if kind != "drawings" else "")
-        if split == "test" and self.counts[which] < OF_EACH:
-            self.counts[which] += 1
+        which = (kind, row["task"], row["question"])
+        fresh = (kind, row["images"][1]), (which, row["style"], row["seen"])
+        if split == "test" and self.counts[which] < OF_EACH and not any(self.counts[one] for one in fresh):
+            self.counts.update((which, *fresh))
             self.kept.append((row, sketch, scene))
 
     def write(self, path: Path) -> None:
@@ -37,15 +39,16 @@ class Contact:
         x, y = corner
         draw = ImageDraw.Draw(page)
         for number, pixels in enumerate((sketch, scene)):
-            picture = Image.fromarray(pixels).convert("RGB").resize((SIDE, SIDE), Image.Resampling.LANCZOS)
-            page.paste(picture, (x + number * (SIDE + EDGE), y))
             left = x + number * (SIDE + EDGE)
-            draw.rectangle((left, y, left + SIDE - 1, y + SIDE - 1), outline=(220, 220, 220))
-        left = x + SIDE + EDGE
-        for box in row["boxes"]:
-            draw.rectangle([left + SIDE * box[0], y + SIDE * box[1], left + SIDE * box[2], y + SIDE * box[3]], None, RED)
+            picture = ImageOps.contain(Image.fromarray(pixels).convert("RGB"), (SIDE, SIDE), Image.Resampling.LANCZOS)
+            page.paste(picture, (left, y))
+            draw.rectangle((left, y, left + picture.width - 1, y + picture.height - 1), outline=LINE)
+        wide, high = picture.size
+        for x1, y1, x2, y2 in row["boxes"]:
+            draw.rectangle((left + wide * x1, y + high * y1, left + wide * x2, y + high * y2), outline=RED)
         text = row["prompt"][0]["content"][-1]["text"]
         answer = row["completion"][0]["content"][0]["text"]
+        answer = answer if len(answer) <= LONGEST else f"{answer[:LONGEST]} ..."
         about = f"{row['kind']} · {row['style']} · {'seen' if row['seen'] else 'unseen'} · {row['label']}"
         font, top, words = ImageFont.load_default(13), y, x + 2 * (SIDE + EDGE)
         for what, colour in ((about, GREY), (text, INK), (answer, RED)):

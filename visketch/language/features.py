@@ -62,7 +62,7 @@ def features(
     return Features(file)
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def look(tower: nn.Module, squares: Sequence[np.ndarray]) -> Float[Tensor, "b t e"]:
     """Squares → tokens; those of places with nothing to see are zero."""
     device = next(iter(tower.parameters()), torch.empty(0)).device

@@ -47,6 +47,11 @@ class Plan:
     most: int = MOST
     seed: int = 0
 
+    @property
+    def total(self) -> int:
+        """Scenes of a kind."""
+        return sum(len(self.scenes(split)) for split in SPLITS)
+
     def chance(self, kind: str, split: str, number: int) -> np.random.Generator:
         """Of a scene: it decides all that is random about it."""
         return np.random.default_rng([self.seed, SPLITS.index(split), number, *kind.encode()])
@@ -62,14 +67,14 @@ def prepare(
     styles: Styles,
     out: Path,
     plan: Plan,
-    about: dict | None = None,
+    sources: dict | None = None,
     formats: Sequence[str] = ("jsonl",),
     progress: Callable[[int], None] | None = None,
 ) -> dict:
     """Write a data set to the folder `out`, which appears when it is whole; returns what dataset.json says.
 
-    `scenery`: what scenes are made of, or photos as they are, by kind. `styles`: what is asked with. `about`: what else
-    is to be told of them. `formats`: "llava" adds files for LLaVA's own trainer. `progress`: called with scenes done.
+    `scenery`: what scenes are made of, or photos as they are, by kind. `styles`: what is asked with. `sources`: what
+    dataset.json is to say of them. `formats`: "llava" adds files for LLaVA's own trainer. `progress`: called with scenes done.
     The same plan gives the same rows.
     Raises UsageError if `out` is there or the classes are too few, VisketchError if it cannot be written.
     """
@@ -93,7 +98,8 @@ def prepare(
                         if progress:
                             progress(done)
         facts = {"seed": plan.seed, "seen": plan.seen, "unseen": plan.unseen, "most": plan.most}
-        facts |= {"styles": [*styles.styles], "styles_in_test_alone": sorted(styles.held_out)} | (about or {})
+        facts |= {"styles": [*styles.styles], "styles_in_test_alone": sorted(styles.held_out)}
+        facts["sources"] = sources or {}
         facts = writer.finish(facts)
         os.replace(part, out)
     except OSError as error:
@@ -215,12 +221,16 @@ class Writer:
 
 def card(facts: dict) -> str:
     """The data set in words, as a README."""
-    lines = ["# Sketches, scenes and instructions", "", "Written by `visketch language prepare`.", ""]
-    lines += [f"Seen classes: {', '.join(facts['seen'])}.", "", f"Unseen, in the test split alone: "]
-    lines[-1] += f"{', '.join(facts['unseen']) or 'none'}."
-    lines += ["", "| split | what | how many |", "|---|---|---|"]
-    lines += [
-        f"| {split} | {what} | {times:,} |" for split, counts in facts["counts"].items() for what, times in counts.items()
+    lines = [
+        "# Sketches, scenes and instructions",
+        "Written by `visketch language prepare`; the format is described in visketch's docs/language-data.md.",
+        f"Classes: {', '.join(facts['seen'])}.",
+        f"In the test split alone: {', '.join(facts['unseen']) or 'none'}.",
+        f"Sketches to ask with: {facts['sketches']:,}, of the styles {', '.join(facts['styles'])}"
+        f" (in the test split alone: {', '.join(facts['styles_in_test_alone']) or 'none'}).",
+        "| split | what | how many |\n|---|---|---|\n"
+        + "\n".join(f"| {split} | {what} | {n:,} |" for split, counts in facts["counts"].items() for what, n in counts.items()),
+        f"Sources: {json.dumps(facts['sources'])}. What is made of them keeps their licences: *Quick, Draw!* is"
+        " CC BY 4.0; COCO's photos have their own and must not be passed on.",
     ]
-    lines += ["", "Sources:", *(f"- {source}" for source in facts.get("sources", ())), ""]
-    return "\n".join(lines)
+    return "\n\n".join(lines) + "\n"

@@ -8,7 +8,7 @@ import math
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -48,6 +48,7 @@ class Scene:
     unsure: frozenset[str] = frozenset()  # classes that may be there, but nobody counted
 
 
+@runtime_checkable
 class Scenery(Protocol):
     """What scenes are composed of."""
 
@@ -58,6 +59,7 @@ class Scenery(Protocol):
         """A scene of objects of these classes."""
 
 
+@runtime_checkable
 class Style(Protocol):
     """Sketches of one style, to ask with."""
 

@@ -6,7 +6,7 @@ that says where there is something to see. Sketches and scenes go through the sa
 
 import math
 from functools import cache
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 import torch.nn.functional as F
@@ -18,6 +18,7 @@ from visketch.language.settings import TowerSettings
 Tokens = tuple[Float[Tensor, "b t e"], Bool[Tensor, "b t"]]
 
 
+@runtime_checkable
 class Tower(Protocol):
     """What the language model needs of a tower."""
 
