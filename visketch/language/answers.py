@@ -9,7 +9,7 @@ from visketch.language.pictures import Box
 
 NUMBER = r"([01]\.\d+)"
 BOX = re.compile(rf"\[\s*{NUMBER}[,\s]+{NUMBER}[,\s]+{NUMBER}[,\s]+{NUMBER}\s*\]")
-THING = re.compile(rf"(?:an?\s+)?(?P<name>[^\[\].,;]*?)\s*(?P<box>{BOX.pattern})")
+THING = re.compile(rf"\s*(?:an?\s+)?(?P<name>[^\[\].,;]*?)\s*(?P<box>{BOX.pattern})")
 OVERLAP = 0.5  # intersection over union from which two boxes show one object
 
 

@@ -65,9 +65,12 @@ def read(path: str | Path, canvas: int) -> Picture:
             before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, MOST
             try:
                 with Image.open(path, formats=FORMATS) as picture:
+                    size = picture.size
                     picture.draft("RGB", (8 * canvas, 8 * canvas))
-                    upright = ImageOps.exif_transpose(shrunk(picture, 8 * canvas))
-                    return square(upright, canvas, str(path))
+                    small = shrunk(picture, 8 * canvas)
+                    upright = ImageOps.exif_transpose(small)
+                    lying = (small.width > small.height) != (upright.width > upright.height)
+                    return square(upright, canvas, str(path), size[::-1] if lying else size)
             finally:
                 Image.MAX_IMAGE_PIXELS = before
     except VisketchError:
@@ -102,13 +105,16 @@ def shrunk(picture: Image.Image, most: int) -> Image.Image:
     return colours
 
 
-def square(picture: Image.Image, canvas: int, source: str = "") -> Picture:
-    """An upright picture in colour, letterboxed: the margins have the colour of its edge, white around a drawing."""
-    width, height = picture.size
+def square(picture: Image.Image, canvas: int, source: str = "", size: tuple[int, int] | None = None) -> Picture:
+    """An upright picture, letterboxed: the margins have the colour of its edge, white around a drawing.
+
+    `size`: its width and height before it was shrunk, if it was.
+    """
+    width, height = size or picture.size
     scale = canvas / max(width, height)
-    small = picture.convert("RGB").resize(
-        (max(1, round(width * scale)), max(1, round(height * scale))), Image.Resampling.BOX if scale < 1 else Image.Resampling.BILINEAR
-    )
+    shape = max(1, round(width * scale)), max(1, round(height * scale))
+    smaller = max(picture.size) > canvas
+    small = picture.convert("RGB").resize(shape, Image.Resampling.BOX if smaller else Image.Resampling.BILINEAR)
     pixels = np.asarray(small)
     edge = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
     sheet = np.empty((canvas, canvas, 3), np.uint8)
