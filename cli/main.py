@@ -13,8 +13,10 @@ import typer
 from typer.core import TyperGroup
 
 from . import console
+from .ask import ask
 from .classify import classify
 from .complete import complete
+from .count import count
 from .data import app as data
 from .evaluate.app import app as evaluate
 from .export import app as export
@@ -22,6 +24,7 @@ from .generate import generate
 from .index import index
 from .info import info
 from .language import app as language
+from .locate import locate
 from .push import push
 from .refine import refine
 from .search import search
@@ -30,7 +33,7 @@ from .trace import trace
 from .train import train
 
 # In the order of --help: what is done with drawings, then with data and weights.
-DRAWINGS = ("generate", "classify", "refine", "complete", "trace", "show", "index", "search")
+DRAWINGS = ("generate", "classify", "refine", "complete", "trace", "show", "index", "search", "count", "locate", "ask")
 ORDER = (*DRAWINGS, "data", "language", "train", "evaluate", "export", "push", "info")
 
 
@@ -71,6 +74,9 @@ app.command()(trace)
 app.command()(show)
 app.command()(index)
 app.command()(search)
+app.command()(count)
+app.command()(locate)
+app.command()(ask)
 app.command()(train)
 app.command()(push)
 app.command()(info)
