@@ -11,26 +11,29 @@ from hypothesis import strategies as st
 
 from visketch.evaluate import language
 from visketch.evaluate.language import OVERLAPS
+from visketch.language.rows import Row
 
 Boxes = list[list[float]]
 
 
-def row(number: int = 0, task: str = "COUNT", answer: str = "1", **more: Any) -> dict[str, Any]:
-    facts = {
+def row(number: int = 0, task: str = "COUNT", answer: str = "1", **more: Any) -> Row:
+    facts: dict[str, Any] = {
         "id": str(number),
-        "images": [f"sketch/{number}.png", f"scene/{number}.png"],
+        "sketch": f"sketch/{number}.png",
+        "scene": f"scene/{number}.png",
         "task": task,
         "question": "",
+        "text": f"{task}: what?",
+        "answer": answer,
         "label": "cat",
         "style": "human",
         "kind": "drawings",
         "seen": True,
-        "boxes": [],
-        "objects": [],
+        "boxes": (),
+        "objects": (),
         "sketch_of": str(number),
-        "scene_of": [],
     }
-    return facts | {"completion": [{"role": "assistant", "content": [{"type": "text", "text": answer}]}]} | more
+    return Row(**facts | more)
 
 
 def shared(one: list[float], other: list[float]) -> float:
@@ -54,7 +57,9 @@ def boxes(draw: st.DrawFn, most: int = 3) -> Boxes:
 @settings(deadline=None, max_examples=50)
 @given(st.lists(st.tuples(boxes(), boxes()), min_size=1, max_size=4))
 def test_boxes_are_found_as_trying_every_assignment_finds_them(pairs: list[tuple[Boxes, Boxes]]) -> None:
-    found = language.detection([row(boxes=true) for true, _ in pairs], [answer for _, answer in pairs])
+    found = language.detection(
+        [row(boxes=tuple(map(tuple, true))) for true, _ in pairs], [answer for _, answer in pairs]
+    )
     hits = np.zeros(len(OVERLAPS))
     for true, answer in ((true, answer) for true, answer in pairs if true):
         near = [[shared(one, other) for other in answer] + [0.0] * len(true) for one in true]  # 0: by none
@@ -70,16 +75,16 @@ def test_boxes_are_found_as_trying_every_assignment_finds_them(pairs: list[tuple
 
 
 def test_every_size_counts_its_own_objects() -> None:
-    small, large = [0.1, 0.1, 0.2, 0.2], [0.3, 0.3, 0.9, 0.9]
-    found = language.detection([row(boxes=[small, large]), row(1)], [[large], []])
+    small, large = (0.1, 0.1, 0.2, 0.2), (0.3, 0.3, 0.9, 0.9)
+    found = language.detection([row(boxes=(small, large)), row(1)], [[large], []])
     assert (found.small, found.medium, found.large) == (0.0, None, 1.0)
     assert found.none_right == 1.0
-    assert language.detection([row(boxes=[small], kind="coco")], [[small]]).medium == 1.0  # of photos that is medium
+    assert language.detection([row(boxes=(small,), kind="coco")], [[small]]).medium == 1.0  # of photos that is medium
 
 
 def test_a_box_is_found_once() -> None:
-    box = [0.2, 0.2, 0.5, 0.5]
-    found = language.detection([row(boxes=[box, [0.6, 0.6, 0.9, 0.9]])], [[box, box]])
+    box = (0.2, 0.2, 0.5, 0.5)
+    found = language.detection([row(boxes=(box, (0.6, 0.6, 0.9, 0.9)))], [[box, box]])
     assert (found.accuracy_50, found.precision_50) == (0.5, 0.5)
 
 
@@ -100,7 +105,7 @@ def test_exact_answers_as_counted_by_hand(asked: list[tuple[str, int, int]]) -> 
 
 
 def test_counting_counts_true_boxes_and_no_answer_is_wrong() -> None:
-    rows = [row(boxes=[[0, 0, 1, 1]] * count) for count in (0, 1, 1, 3)]
+    rows = [row(boxes=((0.0, 0.0, 1.0, 1.0),) * count) for count in (0, 1, 1, 3)]
     found = language.counting(rows, [0, 1, None, 2])
     assert (found.rows, found.right, found.majority) == (4, 0.5, 0.5)
 
@@ -138,17 +143,17 @@ def test_galleries_leave_out_scenes_made_of_the_sketch_itself() -> None:
     rows = []
     for number in range(40):
         label = ("cat", "dog")[number % 2]
-        things = [{"label": label, "box": [0, 0, 1, 1]}]
-        rows.append(row(number, label=label, objects=things, sketch_of=f"d{number}", scene_of=[f"d{(number + 2) % 40}"]))
+        things, other = ((label, (0.0, 0.0, 1.0, 1.0)),), f"d{(number + 2) % 40}"
+        rows.append(row(number, label=label, objects=things, sketch_of=f"d{number}", scene_of=(other,)))
     asked = language.galleries(rows, size=30, queries=10)
     assert len(asked) == 10
-    assert {gallery.row["label"] for gallery in asked} == {"cat", "dog"}
-    shows = {one["images"][1]: one for one in rows}
+    assert {gallery.row.label for gallery in asked} == {"cat", "dog"}
+    shows = {one.scene: one for one in rows}
     for gallery in asked:
         assert len(gallery.scenes) in (29, 30)
         for scene, wanted in zip(gallery.scenes, gallery.wanted, strict=True):
-            assert gallery.row["sketch_of"] not in shows[scene]["scene_of"]
-            assert wanted == (shows[scene]["label"] == gallery.row["label"])
+            assert gallery.row.sketch_of not in shows[scene].scene_of
+            assert wanted == (shows[scene].label == gallery.row.label)
 
 
 def test_parts_are_kinds_classes_and_styles() -> None:

@@ -7,7 +7,7 @@ parsed, in the rows' order.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -15,7 +15,8 @@ import numpy as np
 from jaxtyping import Bool, Float
 from scipy.optimize import linear_sum_assignment
 
-Row = dict[str, Any]
+from visketch.language.rows import Row
+
 Box = Sequence[float]
 Some = TypeVar("Some")
 
@@ -80,15 +81,6 @@ class Gallery:
     wanted: Bool[np.ndarray, " n"] = field(compare=False)
 
 
-def text_of(row: Row) -> str:
-    """The right answer."""
-    return row["completion"][0]["content"][0]["text"]
-
-
-def of_task(rows: Iterable[Row], task: str) -> list[Row]:
-    return [row for row in rows if row["task"] == task]
-
-
 def exact(truth: Sequence[Hashable], answers: Sequence[Hashable], groups: Sequence[str] | None = None) -> Exact:
     """Shares of equal pairs. `groups`: of different questions, each has a commonest answer and a chance of its own.
 
@@ -107,13 +99,13 @@ def exact(truth: Sequence[Hashable], answers: Sequence[Hashable], groups: Sequen
 
 def counting(rows: Sequence[Row], counts: Sequence[int | None]) -> Exact:
     """Exact numbers; None is no answer."""
-    return exact([len(row["boxes"]) for row in rows], counts)
+    return exact([len(row.boxes) for row in rows], counts)
 
 
 def questions(rows: Sequence[Row], texts: Sequence[str]) -> Exact:
     """Closed questions by their text, but for case, blanks and a full stop. Each kind has its commonest answer."""
-    kinds = [row["question"] or row["task"] for row in rows]
-    return exact([_plain(text_of(row)) for row in rows], [_plain(text) for text in texts], kinds)
+    kinds = [row.question or row.task for row in rows]
+    return exact([_plain(row.answer) for row in rows], [_plain(text) for text in texts], kinds)
 
 
 def _plain(text: str) -> str:
@@ -122,9 +114,9 @@ def _plain(text: str) -> str:
 
 def detection(rows: Sequence[Row], boxes: Sequence[Sequence[Box]]) -> Detection:
     """Boxes in shares of the scene's sides, as many as were answered."""
-    truth = [row["boxes"] for row in rows]
+    truth = [row.boxes for row in rows]
     found = [_found(true, given) for true, given in zip(truth, boxes, strict=True)]
-    sizes = [_size(row["kind"], box) for row in rows for box in row["boxes"]]
+    sizes = [_size(row.kind, box) for row in rows for box in row.boxes]
     hits = np.concatenate([np.zeros((0, len(OVERLAPS)), bool), *found])
     total, answered = len(hits), sum(len(given) for given in boxes)
     by_size = {size: hits[np.array(sizes) == size] for size in ("small", "medium", "large")} if total else {}
@@ -187,17 +179,17 @@ def galleries(rows: Sequence[Row], size: int = 100, queries: int = 100, seed: in
     The classes take turns; a sketch has at least one wanted scene, and none that was composed of the sketch itself.
     """
     rng = np.random.default_rng(seed)
-    shows = {row["images"][1]: {item["label"] for item in row["objects"]} for row in rows}
-    made_of = {row["images"][1]: set(row["scene_of"]) for row in rows}
+    shows = {row.scene: {label for label, _ in row.objects} for row in rows}
+    made_of = {row.scene: set(row.scene_of) for row in rows}
     scenes = [str(scene) for scene in rng.permutation(sorted(shows))[:size]]
     sketches: dict[str, dict[str, Row]] = defaultdict(dict)
     for row in rows:
-        sketches[row["label"]].setdefault(row["images"][0], row)
+        sketches[row.label].setdefault(row.sketch, row)
     turns = [[(turn, row) for turn, row in enumerate(_shuffled([*some.values()], rng))] for some in sketches.values()]
     found = []
     for _, row in sorted((pair for some in turns for pair in some), key=lambda pair: pair[0]):
-        own = tuple(scene for scene in scenes if row["sketch_of"] not in made_of[scene])
-        wanted = np.array([row["label"] in shows[scene] for scene in own], bool)
+        own = tuple(scene for scene in scenes if row.sketch_of not in made_of[scene])
+        wanted = np.array([row.label in shows[scene] for scene in own], bool)
         if wanted.any():
             found.append(Gallery(row, own, wanted))
     return found[:queries]
@@ -231,16 +223,16 @@ def split_up(rows: Sequence[Row]) -> dict[str, list[int]]:
     parts: dict[str, list[int]] = defaultdict(list)
     styles: dict[str, set[str]] = defaultdict(set)
     for row in rows:
-        styles[_part(row)].add(row["style"])
+        styles[_part(row)].add(row.style)
     for place, row in enumerate(rows):
         parts[_part(row)].append(place)
         if len(styles[_part(row)]) > 1:
-            parts[f"{_part(row)}, {row['style']}"].append(place)
+            parts[f"{_part(row)}, {row.style}"].append(place)
     return dict(sorted(parts.items()))
 
 
 def _part(row: Row) -> str:
-    return f"{row['kind']}, {'seen' if row['seen'] else 'unseen'} classes"
+    return f"{row.kind}, {'seen' if row.seen else 'unseen'} classes"
 
 
 def by_part(rows: Sequence[Row], answers: Sequence[Some], measure: Callable[[list[Row], list[Some]], Any]) -> dict:

@@ -59,9 +59,7 @@ QUESTIONS = {
 APART = 0.1  # of the side: what is less left or right of something is neither
 
 
-def rows(
-    scene: Scene, there: Query, absent: Query, rng: np.random.Generator, seen: Collection[str]
-) -> Iterator[Row]:
+def rows(scene: Scene, there: Query, absent: Query, rng: np.random.Generator, seen: Collection[str]) -> Iterator[Row]:
     """What is asked about a scene by a sketch of something in it, and by one of something that is not.
 
     DESC, COUNT and BBOX are asked once, by the absent sketch now and then; VQA twice; SBIR by both. `seen`: the classes
