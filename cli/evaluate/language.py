@@ -10,6 +10,8 @@ from .. import asking, console, options
 from . import given
 
 if TYPE_CHECKING:
+    from rich.progress import TaskID
+
     from visketch.evaluate.asking import Table
 
 
@@ -42,7 +44,7 @@ def language(
 
     rows = Rows(data, split)
     with console.progress() as bar:
-        tasks: dict[str, int] = {}
+        tasks: dict[str, TaskID] = {}
 
         def watch(what: str, done: int, total: int) -> None:
             if what not in tasks:

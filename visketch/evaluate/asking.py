@@ -19,7 +19,7 @@ from visketch.language.rows import Row, Rows
 
 if TYPE_CHECKING:
     from visketch.language.answers import Found, Said
-    from visketch.language.model import Seen, SketchLanguage
+    from visketch.language.model import By, Seen, SketchLanguage
 
 Some = TypeVar("Some")
 Pair = tuple[str, str]  # the pictures' names: sketch, scene
@@ -116,7 +116,7 @@ def _pairs(rows: Sequence[Row]) -> list[Pair]:
 
 
 def _find(asker: Asker, rows: Sequence[Row], who: str) -> list:
-    by = "matcher" if who == "matcher" else "language"
+    by: By = "matcher" if who == "matcher" else "language"
     return asker.each(f"{who}, boxes", _pairs(rows), lambda pairs: asker.model.find(pairs, by))
 
 
@@ -140,7 +140,7 @@ def _count(asker: Asker, rows: Sequence[Row], who: str) -> list[int | None]:
 def _locate(asker: Asker, rows: Sequence[Row], who: str) -> "tuple[list[Sequence[Found]], list[Sequence[Found]]]":
     """The boxes without duplicates, and with them."""
     if who == "words":
-        raw = [_read(answers.boxes, said) or [] for said in _said(asker, rows)]
+        raw: list[Sequence[Found]] = [_read(answers.boxes, said) or [] for said in _said(asker, rows)]
         return [answers.suppressed(some) for some in raw], raw
     found = _find(asker, rows, who)
     kept = [() if isinstance(one, VisketchError) else one.found for one in found]
@@ -175,7 +175,7 @@ def _retrieve(
     return ranked, decided
 
 
-def _scores(asker: Asker, gallery: Gallery, who: str) -> np.ndarray:
+def _scores(asker: Asker, gallery: Gallery, who: "By") -> np.ndarray:
     pairs = [(gallery.row.sketch, scene) for scene in gallery.scenes]
     return np.array(asker.each(f"{who}, galleries", pairs, lambda some: asker.model.score(some, who)))
 

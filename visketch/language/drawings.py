@@ -59,7 +59,8 @@ class Drawings:
         extents = [np.concatenate(lines) for lines in drawings]
         boxes = place(np.array([np.maximum(np.ptp(points, axis=0), 1e-3) for points in extents], np.float64), rng)
         pen = PEN
-        ink, things = [], []
+        ink: list[np.ndarray] = []
+        things = []
         for label, lines, points, box in zip(labels, drawings, extents, boxes, strict=True):
             low, high = points.min(axis=0), points.max(axis=0)
             times = float(((box[2:] - box[:2] - pen) / np.maximum(high - low, 1e-3)).min())  # the pen is inside the box
@@ -67,8 +68,9 @@ class Drawings:
             placed = tuple((line * times + shift).astype(np.float32) for line in lines)
             ink += placed
             drawn = np.concatenate(placed)
-            x1, y1, x2, y2 = [*(drawn.min(axis=0) - pen / 2).tolist(), *(drawn.max(axis=0) + pen / 2).tolist()]
-            things.append(Thing(label, (max(0.0, x1), max(0.0, y1), min(1.0, x2), min(1.0, y2))))
+            x1, y1 = (drawn.min(axis=0) - pen / 2).clip(0, 1).tolist()
+            x2, y2 = (drawn.max(axis=0) + pen / 2).clip(0, 1).tolist()
+            things.append(Thing(label, (x1, y1, x2, y2)))
         return Scene(draw(tuple(ink), self.canvas, PEN), tuple(things), frozenset(used))
 
 

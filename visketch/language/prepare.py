@@ -93,9 +93,11 @@ def prepare(
         for split in SPLITS:
             with writer.split(split):
                 for kind, source in scenery.items():
-                    real = isinstance(source, Annotated)
-                    asked = annotated(kind, source, styles, split, plan) if real else None
-                    for scene, rows in asked or compose(kind, source, styles, split, plan):
+                    if isinstance(source, Annotated):
+                        asked = annotated(kind, source, styles, split, plan)
+                    else:
+                        asked = compose(kind, source, styles, split, plan)
+                    for scene, rows in asked:
                         writer.add(kind, split, scene, rows)
                         done += 1
                         if progress:
@@ -192,10 +194,10 @@ class Writer:
         colour = scene.pixels.ndim == 3
         path = f"pictures/scene/{name}{'.jpg' if colour else '.png'}"
         picture = Image.fromarray(scene.pixels)
-        picture.save(self.folder / path, **({"quality": 90} if colour else {"compress_level": 1}))
+        picture.save(self.folder / path, quality=90, compress_level=1)  # each format takes its own
         for place, row in enumerate(rows):
             query = row.pop("query")
-            facts = {"id": f"{name}-{place}", "images": [self.sketch(query), path]} | row
+            facts: Row = {"id": f"{name}-{place}", "images": [self.sketch(query), path], **row}
             facts |= {"split": split, "kind": kind, "objects": instructions.objects(scene.things)}
             self.lines.write(json.dumps(facts) + "\n")
             if self.llava:
