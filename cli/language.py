@@ -47,11 +47,15 @@ def prepare(
     ] = None,
     seen: Annotated[
         list[str] | None,
-        typer.Option("--class", metavar="CLASS", help="A class; may be repeated. By default 24.", autocompletion=complete_class),
+        typer.Option(
+            "--class", metavar="CLASS", help="A class; may be repeated. By default 24.", autocompletion=complete_class
+        ),
     ] = None,
     unseen: Annotated[
         list[str] | None,
-        typer.Option(metavar="CLASS", help="A class for the test split alone; by default 8.", autocompletion=complete_class),
+        typer.Option(
+            metavar="CLASS", help="A class for the test split alone; by default 8.", autocompletion=complete_class
+        ),
     ] = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="The folder to write.")] = Path("runs/language"),
     scenes: Annotated[int, typer.Option(min=1, help="Training scenes of each kind.")] = 12_000,

@@ -1,4 +1,4 @@
-"""Photos of objects: what is where in them, and their pixels. A folder of photos sorted by class; COCO has its own file.
+"""Photos of objects: what is where in them, and their pixels. Folders of photos by class; COCO has its own file.
 
 Photos are split like drawings, by the SHA-1 of the photo's name, so that no object is both learnt from and asked about;
 but with more of them for tests, for there are few.
@@ -71,7 +71,7 @@ def read(root: Path, problem: Callable[[VisketchError], None]) -> list[Photo]:
         except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
             problem(VisketchError(f"{path}: not a photo that can be read, remove it or save it again"))
             continue
-        found.append(Photo(path, (PhotoObject(folder.label(path), (0, 0, wide, high)),), turned=True))
+        found.append(Photo(path, (PhotoObject(folder.label(path), (0.0, 0.0, float(wide), float(high))),), turned=True))
     if not found:
         raise VisketchError(f"{root}: no photo in it, give a folder of folders named for what their photos show")
     return found

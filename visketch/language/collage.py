@@ -109,7 +109,7 @@ class Outlines:
         if source not in known:
             known[source] = outlines.sketch(self.objects.cutouts[source])
         lines = known[source][self.level] or known[source][min(known[source])]
-        return Query(label, f"{source}-{self.style}", self.style, page(lines, self.objects.canvas))
+        return Query(label, source, f"{source}-{self.style}", self.style, page(lines, self.objects.canvas))
 
 
 class Annotated:

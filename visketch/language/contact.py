@@ -35,7 +35,9 @@ class Contact:
             self._draw(page, (EDGE + x * WIDE, EDGE + y * (SIDE + EDGE)), row, sketch, scene)
         page.save(path)
 
-    def _draw(self, page: Image.Image, corner: tuple[int, int], row: dict, sketch: np.ndarray, scene: np.ndarray) -> None:
+    def _draw(
+        self, page: Image.Image, corner: tuple[int, int], row: dict, sketch: np.ndarray, scene: np.ndarray
+    ) -> None:
         x, y = corner
         draw = ImageDraw.Draw(page)
         for number, pixels in enumerate((sketch, scene)):

@@ -46,7 +46,7 @@ class Drawings:
         variant = int(rng.integers(VARIANTS)) if split == "train" else 0
         if variant:
             lines = strokes.augment(lines, np.random.default_rng([variant, int(source, 16)]), 0.7)
-        return Query(label, f"{source}-{variant}", self.style, page(lines, self.canvas))
+        return Query(label, source, f"{source}-{variant}", self.style, page(lines, self.canvas))
 
     def scene(self, labels: Sequence[str], split: str, rng: np.random.Generator) -> Scene:
         drawings, used = [], set()

@@ -59,9 +59,7 @@ QUESTIONS = {
 APART = 0.1  # of the side: what is less left or right of something is neither
 
 
-def rows(
-    scene: Scene, there: Query, absent: Query, rng: np.random.Generator, seen: Collection[str]
-) -> Iterator[Row]:
+def rows(scene: Scene, there: Query, absent: Query, rng: np.random.Generator, seen: Collection[str]) -> Iterator[Row]:
     """What is asked about a scene by a sketch of something in it, and by one of something that is not.
 
     DESC, COUNT and BBOX are asked once, by the absent sketch now and then; VQA twice; SBIR by both. `seen`: the classes
@@ -70,7 +68,7 @@ def rows(
 
     def row(task: str, question: str, query: Query, text: str, answer: str) -> Row:
         facts = {"task": task, "question": question, "label": query.label, "style": query.style}
-        facts["seen"] = query.label in seen
+        facts |= {"seen": query.label in seen, "sketch_of": query.source, "scene_of": sorted(scene.used)}
         return {"query": query} | chat(f"{task}: {text}", answer) | facts | {"boxes": boxes(query.label, scene.things)}
 
     for task, share in (("DESC", 0.15), ("COUNT", 0.2), ("BBOX", 0.1)):

@@ -98,7 +98,7 @@ def _parted(crop: np.ndarray) -> np.ndarray:
     found = state == cv2.GC_PR_FGD
     for mask in (found, away & box) if plain else (found,):
         mask = _largest(mask)
-        if 0.05 < mask.sum() / box.sum() < 0.9:
+        if 0.05 < mask.sum() / box.sum() < (1.1 if plain else 0.9):  # an object may fill its box, not a whole scene
             return mask
     return np.zeros_like(box)
 
@@ -128,7 +128,7 @@ def edges(found: Cutout) -> tuple[Bool[np.ndarray, "y x"], Bool[np.ndarray, "y x
     inside = _shrunk(found.mask, 4)
     middle = float(np.median(grey[inside])) if inside.any() else 128.0
     lines = cv2.Canny(grey, 0.66 * middle, 1.33 * middle, L2gradient=True) * inside.astype(np.uint8)
-    count, pieces, facts, _ = cv2.connectedComponentsWithStats(lines, connectivity=8)
+    _, pieces, facts, _ = cv2.connectedComponentsWithStats(lines, connectivity=8)
     long = facts[:, cv2.CC_STAT_AREA] >= SPECK
     long[0] = False
     return outline, long[pieces]

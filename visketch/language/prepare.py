@@ -1,9 +1,9 @@
 """A data set of instructions, written as it is made: pictures, rows of chat in JSON lines, and what is in it.
 
-    pictures/sketch/   what is asked with, dark on white        train.jsonl
-    pictures/scene/    what is asked about                      validation.jsonl
-    contact.png        some of the rows, to look at             test.jsonl
-    dataset.json       counts, seed, sources                    README.md   the same in words
+pictures/sketch/   what is asked with, dark on white        train.jsonl
+pictures/scene/    what is asked about                      validation.jsonl
+contact.png        some of the rows, to look at             test.jsonl
+dataset.json       counts, seed, sources                    README.md   the same in words
 """
 
 import json
@@ -26,10 +26,13 @@ from visketch.language.instructions import Row
 from visketch.language.scenes import Query, Scene, Scenery, Styles, choose, counted
 
 # Classes with many drawings, with photos that are easy to come by, or both.
-SEEN = tuple(
-    "airplane backpack butterfly camera car cat chair crab cup eye flower guitar headphones helicopter motorbike piano "
-    "sailboat shoe snowman sun teapot television umbrella wristwatch".split()
+# fmt: off
+SEEN = (
+    "airplane", "backpack", "butterfly", "camera", "car", "cat", "chair", "crab", "cup", "eye", "flower", "guitar",
+    "headphones", "helicopter", "motorbike", "piano", "sailboat", "shoe", "snowman", "sun", "teapot", "television",
+    "umbrella", "wristwatch",
 )
+# fmt: on
 UNSEEN = ("bicycle", "dog", "dolphin", "elephant", "flamingo", "pizza", "scissors", "stop sign")
 MOST = 6  # objects of a scene
 FORMATS = ("jsonl", "llava")
@@ -74,8 +77,8 @@ def prepare(
     """Write a data set to the folder `out`, which appears when it is whole; returns what dataset.json says.
 
     `scenery`: what scenes are made of, or photos as they are, by kind. `styles`: what is asked with. `sources`: what
-    dataset.json is to say of them. `formats`: "llava" adds files for LLaVA's own trainer. `progress`: called with scenes done.
-    The same plan gives the same rows.
+    dataset.json is to say of them. `formats`: "llava" adds files for LLaVA's own trainer. `progress`: called with
+    scenes done. The same plan gives the same rows.
     Raises UsageError if `out` is there or the classes are too few, VisketchError if it cannot be written.
     """
     out = Path(out)
@@ -109,9 +112,7 @@ def prepare(
     return facts
 
 
-def compose(
-    kind: str, source: Scenery, styles: Styles, split: str, plan: Plan
-) -> Iterator[tuple[Scene, list[Row]]]:
+def compose(kind: str, source: Scenery, styles: Styles, split: str, plan: Plan) -> Iterator[tuple[Scene, list[Row]]]:
     """Scenes with the rows that are asked about them; every scene has its own chance."""
     here = styles.labels(split, source.labels(split))
     seen = [label for label in plan.seen if label in here]
@@ -229,7 +230,9 @@ def card(facts: dict) -> str:
         f"Sketches to ask with: {facts['sketches']:,}, of the styles {', '.join(facts['styles'])}"
         f" (in the test split alone: {', '.join(facts['styles_in_test_alone']) or 'none'}).",
         "| split | what | how many |\n|---|---|---|\n"
-        + "\n".join(f"| {split} | {what} | {n:,} |" for split, counts in facts["counts"].items() for what, n in counts.items()),
+        + "\n".join(
+            f"| {split} | {what} | {n:,} |" for split, counts in facts["counts"].items() for what, n in counts.items()
+        ),
         f"Sources: {json.dumps(facts['sources'])}. What is made of them keeps their licences: *Quick, Draw!* is"
         " CC BY 4.0; COCO's photos have their own and must not be passed on.",
     ]

@@ -27,6 +27,8 @@ class Row:
     seen: bool
     boxes: tuple[Box, ...]
     objects: tuple[tuple[str, Box], ...]
+    sketch_of: str = ""  # the drawing or photo object that the sketch is of
+    scene_of: tuple[str, ...] = ()  # those that the scene is of
 
 
 class Rows:
@@ -43,7 +45,9 @@ class Rows:
                     try:
                         self.rows.append(_row(json.loads(line), scenes))
                     except (ValueError, KeyError, TypeError, IndexError) as error:
-                        raise VisketchError(f"{path}: row {number} is no instruction ({error}), prepare it again") from None
+                        raise VisketchError(
+                            f"{path}: row {number} is no instruction ({error}), prepare it again"
+                        ) from None
         except OSError as error:
             message = f"{path}: cannot be read ({error.strerror}); write it with `visketch language prepare`"
             raise VisketchError(message) from None
@@ -98,4 +102,6 @@ def _row(given: dict, scenes: dict[str, tuple[tuple[str, Box], ...]]) -> Row:
         seen=given["seen"],
         boxes=tuple(tuple(box) for box in given["boxes"]),
         objects=scenes[scene],
+        sketch_of=given.get("sketch_of", ""),
+        scene_of=tuple(given.get("scene_of", ())),
     )

@@ -32,9 +32,10 @@ class Thing:
 
 @dataclass(frozen=True)
 class Query:
-    """A sketch that something is asked about: its picture's name, and how it came about."""
+    """A sketch to ask with: the drawing or object it is of, its picture's name, and how it came about."""
 
     label: str
+    source: str
     name: str
     style: str
     pixels: UInt8[np.ndarray, "h h"] = field(compare=False, repr=False)
