@@ -79,7 +79,7 @@ def test_a_frozen_projector_leaves_lora_alone(small) -> None:
 
 def test_a_prompt_of_the_7b_has_1152_image_tokens(tokenizer) -> None:
     speech = words.Speech(tokenizer, llava.tokens_of(shape(tokenizer)))
-    batch = stacked([packed(speech.opening, [speech.turn(SAID[0], "2")])], speech.pad)
+    batch, _ = stacked([packed(speech.opening, [speech.turn(SAID[0], "2")])], speech.pad)
     assert int((batch["ids"] == speech.image).sum()) == 2 * 576
 
 
@@ -88,7 +88,7 @@ def batch_of(model, tokenizer) -> dict[str, torch.Tensor]:
     squares = list(np.random.default_rng(0).integers(0, 256, (2, 56, 56, 3), dtype=np.uint8))
     seen = look(llava.Sight(model).eval(), squares)
     turns = [speech.turn(SAID[0], "2"), speech.turn(SAID[2], "yes")]
-    return stacked([packed(speech.opening, turns)], speech.pad) | {"seen": seen[None]}
+    return stacked([packed(speech.opening, turns)], speech.pad)[0] | {"seen": seen}
 
 
 def test_a_step_moves_what_is_trained_and_nothing_else(small, tokenizer) -> None:

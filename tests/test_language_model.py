@@ -194,28 +194,42 @@ class TestSequences:
         model = llava.build(TINY, tokenizer)
         speech = words.Speech(tokenizer, 64)
         turns = [speech.turn(row.text, row.answer) for row in rows.rows[:5]]
-        seen = torch.randn(1, 2, 64, 32)
+        seen = torch.randn(2, 64, 32)
         objective = SpeechObjective(model).eval()
 
         def loss(turns: list[words.Turn]) -> tuple[float, float]:
-            batch = stacked([packed(speech.opening, turns)], speech.pad)
-            return objective(batch | {"seen": seen})[0].item(), float(batch["weights"].sum())
+            batch, _ = stacked([packed(speech.opening, turns)], speech.pad)
+            return objective(batch | {"seen": seen})[0].item(), batch["weights"].sum().item()
 
         alone = [loss([turn]) for turn in turns]
         expected = sum(value * weight for value, weight in alone) / sum(weight for _, weight in alone)
         assert loss(turns)[0] == pytest.approx(expected, rel=1e-4)
 
-    def test_padding_changes_nothing(self, rows: Rows, tokenizer) -> None:
+    def test_pairs_in_one_row_and_padding_change_nothing(self, rows: Rows, tokenizer) -> None:
         torch.manual_seed(0)
         objective = SpeechObjective(llava.build(TINY, tokenizer)).eval()
         speech = words.Speech(tokenizer, 64)
-        short, long = (packed(speech.opening, [speech.turn(row.text, row.answer)]) for row in (rows.rows[1], rows.rows[0]))
-        seen = torch.randn(2, 2, 64, 32)
-        both = float(objective(stacked([short, long], speech.pad) | {"seen": seen})[0])
-        singles = [stacked([one], speech.pad) | {"seen": seen[i : i + 1]} for i, one in enumerate((short, long))]
-        weights = [float(one["weights"].sum()) for one in singles]
-        expected = sum(float(objective(one)[0]) * w for one, w in zip(singles, weights, strict=True)) / sum(weights)
-        assert both == pytest.approx(expected, rel=1e-4)
+        turns = [speech.turn(row.text, row.answer) for row in rows.rows[:10]]
+        some = [packed(speech.opening, [turns[0]]), packed(speech.opening, turns), packed(speech.opening, [turns[1]])]
+        seen = torch.randn(6, 64, 32)
+        batch, order = stacked(some, speech.pad)
+        assert len(batch["ids"]) == 2, "the short ones share a row"
+        moved = torch.cat([seen[2 * number : 2 * number + 2] for number in order])
+        together = objective(batch | {"seen": moved})[0].item()
+        total = weight = 0.0
+        for number, one in enumerate(some):
+            alone, _ = stacked([one], speech.pad)
+            share = alone["weights"].sum().item()
+            total += objective(alone | {"seen": seen[2 * number : 2 * number + 2]})[0].item() * share
+            weight += share
+        assert together == pytest.approx(total / weight, rel=1e-4)
+
+    def test_attention_is_that_of_torch(self) -> None:
+        query, key, value = torch.randn(3, 2, 4, 7, 5)
+        mask = torch.zeros(2, 1, 7, 7).masked_fill(torch.rand(2, 1, 7, 7) > 0.6, -1e9)
+        ours, _ = llava.attend(torch.nn.Identity(), query, key, value, mask, 0.3)
+        torchs = torch.nn.functional.scaled_dot_product_attention(query, key, value, mask, scale=0.3)
+        torch.testing.assert_close(ours, torchs.transpose(1, 2))
 
 
 class TestAnswers:

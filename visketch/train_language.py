@@ -88,7 +88,7 @@ def speech_stage(
     watch: Callable[[int, int], None],
 ) -> Stage:
     """The language model's objective over the tower's cached tokens, its batches, and how it is written."""
-    from visketch.language import llava
+    from visketch.language import llava, pictures
     from visketch.language.features import features
     from visketch.language.speaking import SpeechBatches, SpeechObjective
     from visketch.language.words import Speech
@@ -96,10 +96,10 @@ def speech_stage(
     training = getattr(settings.train, stage)
     model, tokenizer = language_model(stage, rows, start or folder, settings)
     sight = llava.Sight(model).eval().to(device)
-    mark = checkpoint.fingerprint(checkpoint.stored(sight))
+    mark = sight.mark()
     names = [*rows.scenes, *rows.sketches]
     file = folder / "training" / "features.npy"
-    seen = features(file, mark, rows.folder, names, sight, sight.canvas, watch)
+    seen = features(file, mark, names, sight, lambda name: pictures.read(rows.folder / name, sight.canvas), watch)
     model = llava.prepare(model, settings.lora, training.freeze_projector)
     speech = Speech(tokenizer, llava.tokens_of(model.config))
     batches = SpeechBatches(rows, speech, seen, training, stage, settings.train.seed)

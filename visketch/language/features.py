@@ -1,6 +1,7 @@
 """What a frozen tower says of every picture of a data set: looked at once, then mapped from disk."""
 
 import json
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from visketch.checkpoint import write_atomically
-from visketch.language import pictures
+from visketch.language.pictures import Picture
 
 BATCH = 64
 
@@ -18,11 +19,12 @@ BATCH = 64
 class Features:
     """Pictures' names → their tokens (t e), in half precision, in a memory-mapped file."""
 
-    def __init__(self, file: Path) -> None:
-        about = json.loads(file.with_suffix(".json").read_text())
+    def __init__(self, file: Path | None, mark: str = "") -> None:
+        """Of no file: empty."""
+        about = json.loads(file.with_suffix(".json").read_text()) if file else {"mark": mark, "names": []}
         self.mark: str = about["mark"]
-        self.place = {name: number for number, name in enumerate(about["names"])}
-        self.array = np.load(file, mmap_mode="r")
+        self.place: dict[str, int] = {name: number for number, name in enumerate(about["names"])}
+        self.array: np.ndarray = np.load(file, mmap_mode="r") if file else np.empty((0, 0, 0), np.float16)
 
     def __getitem__(self, name: str) -> Float[np.ndarray, "t e"]:
         return self.array[self.place[name]]
@@ -31,34 +33,47 @@ class Features:
 def features(
     file: Path,
     mark: str,
-    folder: Path,
     names: Sequence[str],
     tower: nn.Module,
-    canvas: int,
+    read: Callable[[str], Picture | None],
     watch: Callable[[int, int], None] = lambda done, total: None,
 ) -> Features:
-    """The tokens of the pictures `names` in `folder`; made if `file` has not those of this tower (`mark`).
+    """The tokens of the pictures `names`, as this tower (`mark`) sees them: those that `file` has are taken from it.
 
-    The file is there when it is whole. Raises VisketchError for a picture that cannot be read.
+    `read`: a name → its picture, or None for one that is left out. The file is there when it is whole.
     """
-    if file.exists() and file.with_suffix(".json").exists():
-        known = Features(file)
-        if known.mark == mark and set(names) <= set(known.place):
-            return known
-        del known
+    known = Features(file) if file.exists() and file.with_suffix(".json").exists() else None
+    if known and known.mark != mark:
+        known = None
+    if known and known.place.keys() == set(names):
+        return known
+    here = known.place.keys() if known else set()
+    new = [name for name in names if name not in here]
     file.parent.mkdir(parents=True, exist_ok=True)
-    part = file.with_name(f".{file.name}.part")
-    array = None
-    for first in range(0, len(names), BATCH):
-        seen = look(tower, [pictures.read(folder / name, canvas).square for name in names[first : first + BATCH]])
-        if array is None:
-            array = np.lib.format.open_memmap(part, "w+", np.float16, (len(names), *seen.shape[1:]))
-        array[first : first + len(seen)] = seen.half().cpu().numpy()
-        watch(min(first + BATCH, len(names)), len(names))
-    assert array is not None
+    part = file.with_name(f".{file.name}.{os.getpid()}.part")
+    kept = [name for name in names if name in here]
+    array, written = None, list[str]()
+    for first in range(0, len(new), BATCH):
+        some = [(name, picture) for name in new[first : first + BATCH] if (picture := read(name)) is not None]
+        seen = look(tower, [picture.square for _, picture in some]).half().cpu().numpy() if some else None
+        if seen is not None:
+            if array is None:
+                array = np.lib.format.open_memmap(part, "w+", np.float16, (len(kept) + len(new), *seen.shape[1:]))
+            array[len(written) : len(written) + len(seen)] = seen
+            written += [name for name, _ in some]
+        watch(min(first + BATCH, len(new)), len(new))
+    if array is None and known is None:
+        return Features(None, mark)
+    if array is None:
+        assert known is not None
+        array = np.lib.format.open_memmap(part, "w+", np.float16, (len(kept), *known.array.shape[1:]))
+    for name in kept:
+        assert known is not None
+        array[len(written)] = known[name]
+        written.append(name)
     array.flush()
-    part.replace(file)
-    write_atomically(file.with_suffix(".json"), json.dumps({"mark": mark, "names": list(names)}).encode())
+    os.replace(part, file)
+    write_atomically(file.with_suffix(".json"), json.dumps({"mark": mark, "names": written}).encode())
     return Features(file)
 
 

@@ -3,8 +3,10 @@
 Beside every answer of the language model stands this one; where it is better, it answers.
 """
 
+import math
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -36,6 +38,16 @@ class Matcher:
     def name(self, sketch: Float[Tensor, "t e"]) -> Float[Tensor, " c"]:
         """What a sketch may show: the chance of each class."""
         return self.tower.named(sketch[:, : self.seen].float().mean(dim=0)).softmax(dim=0)
+
+    @torch.inference_mode()
+    def direction(self, sketch: Float[Tensor, "t e"]) -> Float[Tensor, " d"]:
+        """The vector of length 1 that stands for what a sketch shows."""
+        return self.tower.align(sketch[:, : self.seen].float().mean(dim=0))
+
+    def nearest(self, direction: Float[np.ndarray, " d"], scene: Float[np.ndarray, "t e"]) -> float:
+        """The cosine of the place of a scene that is nearest to a direction: its tokens carry theirs."""
+        along = scene[:, self.seen : self.seen + len(direction)].astype(np.float32)
+        return float((along @ direction).max() / math.sqrt(len(direction)))
 
     @torch.inference_mode()
     def regions(self, scene: Float[Tensor, "t e"]) -> list[Region]:

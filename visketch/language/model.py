@@ -7,6 +7,7 @@ looked at once, however much is asked about them. A number or a box is read from
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -92,6 +93,17 @@ class SketchLanguage:
             raise VisketchError(f"{path}: blank, there is nothing in it to ask about; give another picture")
         return self.look([picture])[0]
 
+    @cached_property
+    def mark(self) -> str:
+        """What stands for the tower's weights."""
+        return self.sight.mark()
+
+    def kept(self, tokens: Float[np.ndarray, "t e"], path: Path) -> Seen:
+        """What was seen of a picture before, again; its letterbox is that of a square."""
+        side = self.sight.canvas
+        blank = pictures.Picture(np.zeros((side, side, 3), np.uint8), pictures.Letterbox(side, side), str(path))
+        return Seen(torch.from_numpy(np.array(tokens, np.float32)), blank)
+
     def say(self, pairs: Sequence[tuple[Seen, Seen]], texts: Sequence[str], longest: int = LONGEST) -> list[Said]:
         """The language model's answer to a text about each pair of a sketch and a scene."""
         said: list[Said] = []
@@ -123,7 +135,7 @@ class SketchLanguage:
         ids = np.stack([np.pad(one, (most - len(one), 0), constant_values=self.speech.pad) for one in asked])
         mask = np.stack([np.arange(most) >= most - len(one) for one in asked])
         device, whole = self.sight.mean.device, unwrapped(self.model)
-        seen = torch.stack([torch.stack([sketch.tokens, scene.tokens]) for sketch, scene in pairs]).to(device)
+        seen = torch.stack([one.tokens for pair in pairs for one in pair]).to(device)
         words = embedded(whole.model, torch.from_numpy(ids).to(device), seen, whole.config.image_token_id)
         return words, torch.from_numpy(mask.astype(np.int64)).to(device)
 

@@ -34,7 +34,7 @@ class WriterSettings(Section):
 
     width: Count = 192
     layers: Count = 3
-    heads: Count = 6
+    heads: Count = 4
     inner: Count = 512
 
 

@@ -1,10 +1,11 @@
 """What the language model is trained on: questions about two pictures and their answers, over a frozen tower's tokens.
 
-All questions about a pair of pictures share one sequence: the pictures once, then turns that see the pictures and
-themselves alone, each counted on from the pictures. The loss is that of separate sequences, for a third of the work.
+All questions about a pair of pictures stand behind one opening: the pictures once, then turns that see the pictures and
+themselves alone, each counted on from the pictures. Short ones share a row. The loss is that of separate sequences, for
+a third of the work.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,9 +20,10 @@ from visketch.language.settings import StageTraining
 from visketch.language.words import IGNORED, Speech, Turn
 
 Batch = dict[str, Tensor]
+Sequenced = dict[str, np.ndarray]
 
 
-def packed(opening: Int[np.ndarray, " o"], turns: list[Turn]) -> dict[str, np.ndarray]:
+def packed(opening: Int[np.ndarray, " o"], turns: Sequence[Turn]) -> Sequenced:
     """Turns behind one opening: ids, labels (the answers' alone), weights, turn (0: the opening), place; each (n)."""
     ids, labels, weights = [opening], [np.full(len(opening), IGNORED)], [np.zeros(len(opening))]
     turn, place = [np.zeros(len(opening), np.int64)], [np.arange(len(opening))]
@@ -37,25 +39,38 @@ def packed(opening: Int[np.ndarray, " o"], turns: list[Turn]) -> dict[str, np.nd
     return {name: np.concatenate(parts) for name, parts in columns.items()}
 
 
-def stacked(some: list[dict[str, np.ndarray]], pad: int) -> Batch:
-    """Sequences of different lengths → (b n) each, filled up on the right with turn -1."""
-    longest = max(len(one["ids"]) for one in some)
-    filler = {"ids": pad, "labels": IGNORED, "weights": 0, "turn": -1, "place": 0}
-    whole = {
-        name: np.stack([np.pad(one[name], (0, longest - len(one[name])), constant_values=value) for one in some])
-        for name, value in filler.items()
-    }
-    return {name: torch.from_numpy(value) for name, value in whole.items()} | {
-        "weights": torch.from_numpy(whole["weights"]).float()
-    }
+def stacked(some: Sequence[Sequenced], pad: int) -> tuple[Batch, list[int]]:
+    """Sequences of different lengths as rows (b n), as many in a row as the longest leaves room for.
+
+    Returns them and the order in which the sequences now stand. `pair` tells those of a row apart; -1 is nothing.
+    """
+    sizes = [len(one["ids"]) for one in some]
+    longest = max(sizes)
+    bins: list[list[int]] = []
+    for number in sorted(range(len(some)), key=lambda number: -sizes[number]):
+        room = (row for row in bins if sum(sizes[other] for other in row) + sizes[number] <= longest)
+        row = next(room, None)
+        if row is None:
+            bins.append([number])
+        else:
+            row.append(number)
+    filler = {"ids": pad, "labels": IGNORED, "weights": 0.0, "turn": 0, "place": 0, "pair": -1}
+    batch = {}
+    for name, value in filler.items():
+        whole = np.full((len(bins), longest), value)
+        for row, numbers in zip(whole, bins, strict=True):
+            parts = [np.full(sizes[n], n) if name == "pair" else some[n][name] for n in numbers]
+            row[: sum(map(len, parts))] = np.concatenate(parts)
+        batch[name] = torch.from_numpy(whole)
+    return batch | {"weights": batch["weights"].float()}, [number for row in bins for number in row]
 
 
-def visible(turn: Int[Tensor, "b n"]) -> Bool[Tensor, "b 1 n n"]:
-    """Which place sees which: the opening and its own turn, up to itself."""
+def visible(pair: Int[Tensor, "b n"], turn: Int[Tensor, "b n"]) -> Bool[Tensor, "b 1 n n"]:
+    """Which place sees which: of its own pair the opening and its own turn, up to itself."""
     n = turn.shape[1]
     same = (turn[:, :, None] == turn[:, None]) | (turn[:, None] == 0)
     before = torch.ones(n, n, dtype=torch.bool, device=turn.device).tril()
-    return (same & before)[:, None]
+    return (same & (pair[:, :, None] == pair[:, None]) & before)[:, None]
 
 
 class SpeechBatches:
@@ -84,7 +99,8 @@ class SpeechBatches:
             alike = self.alike[pair[0].label]
             sketch = alike[int(rng.integers(len(alike)))]
             seen.append(np.stack([self.features[sketch], self.features[pair[0].scene]]))
-        return stacked(some, self.speech.pad) | {"seen": torch.from_numpy(np.stack(seen))}
+        batch, order = stacked(some, self.speech.pad)
+        return batch | {"seen": torch.from_numpy(np.concatenate([seen[number] for number in order]))}
 
     def _pair(self, number: int) -> int:
         epoch, place = divmod(number, len(self.pairs))
@@ -107,7 +123,7 @@ class SpeechObjective(nn.Module):
         self.parts = {"language": model}
 
     def forward(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        hidden = hear(self.model, batch["ids"], batch["seen"], batch["place"], visible(batch["turn"]))
+        hidden = hear(self.model, batch["ids"], batch["seen"], batch["place"], visible(batch["pair"], batch["turn"]))
         wanted = batch["labels"][:, 1:]
         spoken = wanted != IGNORED
         whole = unwrapped(self.model)
@@ -137,11 +153,11 @@ def unwrapped(model: Any) -> Any:
 def hear(
     model: Any,
     ids: Int[Tensor, "b n"],
-    seen: Float[Tensor, "b s t e"],
+    seen: Float[Tensor, "s t e"],
     place: Int[Tensor, "b n"],
     visible: Bool[Tensor, "b 1 n n"],
 ) -> Float[Tensor, "b n w"]:
-    """What the language model makes of each place of a sequence. `seen`: the s pictures of each, tower's tokens."""
+    """What the language model makes of each place of a sequence. `seen`: the pictures in their order."""
     llava = unwrapped(model).model
     words = embedded(llava, ids, seen, unwrapped(model).config.image_token_id)
     hidden = torch.zeros(visible.shape, dtype=words.dtype, device=words.device)
@@ -150,9 +166,9 @@ def hear(
     return heard.last_hidden_state
 
 
-def embedded(llava: Any, ids: Int[Tensor, "b n"], seen: Float[Tensor, "b s t e"], image: int) -> Float[Tensor, "b n w"]:
+def embedded(llava: Any, ids: Int[Tensor, "b n"], seen: Float[Tensor, "s t e"], image: int) -> Float[Tensor, "b n w"]:
     """Words and pictures in the language model's space; pictures' places hold what the projector makes of `seen`."""
     words = llava.get_input_embeddings()(ids)
     projector = llava.multi_modal_projector
-    projected = projector(seen.flatten(1, 2).to(words.dtype)).to(words.dtype)
+    projected = projector(seen.to(words.dtype)).to(words.dtype)
     return words.masked_scatter((ids == image)[..., None], projected)
