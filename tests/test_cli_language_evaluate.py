@@ -10,13 +10,13 @@ from commands import one_line, visketch
 
 pytest.importorskip("transformers")
 
-from visketch.errors import VisketchError  # noqa: E402
-from visketch.evaluate import language  # noqa: E402
-from visketch.evaluate.asking import evaluate  # noqa: E402
-from visketch.language import settings  # noqa: E402
-from visketch.language.model import SketchLanguage  # noqa: E402
-from visketch.language.rows import Rows  # noqa: E402
-from visketch.train_language import train  # noqa: E402
+from visketch.errors import VisketchError
+from visketch.evaluate import language
+from visketch.evaluate.asking import evaluate
+from visketch.language import settings
+from visketch.language.model import SketchLanguage
+from visketch.language.rows import Rows
+from visketch.train_language import train
 
 KNOBS = [
     "tower.widths=[8, 8, 16, 16]",
@@ -68,6 +68,7 @@ def test_the_table_is_what_asking_one_by_one_gives(data: Path, folder: Path) -> 
     assert table.detection["matcher"][PART] == language.detection(asked["BBOX"], kept)
     assert table.duplicates["matcher"][1] == sum(len(one.raw) for one in boxes)
     galleries = language.galleries(asked["SBIR"], 8, 4)
+    assert len(galleries) == 4
     scores = []
     for gallery in galleries:
         sketch, *scenes = model.look([data / name for name in (gallery.row.sketch, *gallery.scenes)])
@@ -80,7 +81,20 @@ def test_the_table_is_what_asking_one_by_one_gives(data: Path, folder: Path) -> 
 
 
 def test_the_verb(data: Path, folder: Path) -> None:
-    words = ["evaluate", "language", "--data", data, "--checkpoint", folder, "--gallery", 6, "--queries", 2, "--limit", 4]
+    words = [
+        "evaluate",
+        "language",
+        "--data",
+        data,
+        "--checkpoint",
+        folder,
+        "--gallery",
+        6,
+        "--queries",
+        2,
+        "--limit",
+        4,
+    ]
     result = visketch(*words, "--json")
     assert result.exit_code == 0, result.output
     found = json.loads(result.stdout)

@@ -156,6 +156,20 @@ def test_galleries_leave_out_scenes_made_of_the_sketch_itself() -> None:
             assert wanted == (shows[scene].label == gallery.row.label)
 
 
+def test_styles_are_searched_for_in_the_same_scenes() -> None:
+    styles, kinds = ("human", "lines-1"), ("photos", "photos", "coco")
+    things = (("cat", (0.0, 0.0, 1.0, 1.0)),)
+    rows = [row(number, style=styles[number % 2], kind=kinds[number % 3], objects=things) for number in range(24)]
+    some = {
+        part: language.galleries([rows[place] for place in places], 10, 3, language.scenes_for(part, rows, 10))
+        for part, places in language.split_up(rows).items()
+    }
+    scenes = {part: {gallery.scenes for gallery in found} for part, found in some.items()}
+    assert scenes["photos, seen classes, human"] == scenes["photos, seen classes, lines-1"]
+    assert {len(found) for found in scenes["photos, seen classes"]} == {10}
+    assert {len(found) for found in scenes["coco, seen classes"]} == {8}, "there are no more"
+
+
 def test_parts_are_kinds_classes_and_styles() -> None:
     rows = [row(0), row(1, seen=False), row(2, style="lines-1"), row(3, kind="coco")]
     found = language.by_part(rows, [1, 2, 3, 4], lambda some, answers: (len(some), sum(answers)))

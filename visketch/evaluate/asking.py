@@ -165,19 +165,21 @@ def _retrieve(
     parts = language.split_up(rows)
     for who in everyone:
         for part, places in parts.items():
-            asked = language.galleries([rows[place] for place in places], size, queries)
+            asked = language.galleries(
+                [rows[place] for place in places], size, queries, language.scenes_for(part, rows, size)
+            )
             if asked:
-                scores = [_scores(asker, gallery, who) for gallery in asked]
-                ranked[who][part] = language.retrieval(asked, scores)
+                ranked[who][part] = language.retrieval(asked, _scores(asker, asked, who, part))
     if rows:
         sure = asker.each("yes or no", _pairs(rows), lambda pairs: asker.model.score(pairs, "language"))
         decided["language"] = by_part(rows, ["yes" if chance > 0.5 else "no" for chance in sure], language.questions)
     return ranked, decided
 
 
-def _scores(asker: Asker, gallery: Gallery, who: "By") -> np.ndarray:
-    pairs = [(gallery.row.sketch, scene) for scene in gallery.scenes]
-    return np.array(asker.each(f"{who}, galleries", pairs, lambda some: asker.model.score(some, who)))
+def _scores(asker: Asker, galleries: Sequence[Gallery], who: "By", part: str) -> list[np.ndarray]:
+    pairs = [(gallery.row.sketch, scene) for gallery in galleries for scene in gallery.scenes]
+    scores = np.array(asker.each(f"{who}, {part}", pairs, lambda some: asker.model.score(some, who)))
+    return np.split(scores, np.cumsum([len(gallery.scenes) for gallery in galleries])[:-1])
 
 
 def _some(rows: list[Row], limit: int | None) -> list[Row]:

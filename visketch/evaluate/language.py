@@ -173,14 +173,17 @@ def overlaps(some: Float[np.ndarray, "n 4"], others: Float[np.ndarray, "m 4"]) -
     return common / np.maximum(total, 1e-12)
 
 
-def galleries(rows: Sequence[Row], size: int = 100, queries: int = 100, seed: int = 0) -> list[Gallery]:
-    """Sketches with the scenes to find their class in: `size` scenes of the rows, the same for all.
+def galleries(
+    rows: Sequence[Row], size: int = 100, queries: int = 100, among: Sequence[Row] = (), seed: int = 0
+) -> list[Gallery]:
+    """Sketches with the scenes to find their class in: `size` scenes of the rows, or of those in `among`, the same for
+    all.
 
     The classes take turns; a sketch has at least one wanted scene, and none that was composed of the sketch itself.
     """
     rng = np.random.default_rng(seed)
-    shows = {row.scene: {label for label, _ in row.objects} for row in rows}
-    made_of = {row.scene: set(row.scene_of) for row in rows}
+    shows = {row.scene: {label for label, _ in row.objects} for row in among or rows}
+    made_of = {row.scene: set(row.scene_of) for row in among or rows}
     scenes = [str(scene) for scene in rng.permutation(sorted(shows))[:size]]
     sketches: dict[str, dict[str, Row]] = defaultdict(dict)
     for row in rows:
@@ -233,6 +236,14 @@ def split_up(rows: Sequence[Row]) -> dict[str, list[int]]:
 
 def _part(row: Row) -> str:
     return f"{row.kind}, {'seen' if row.seen else 'unseen'} classes"
+
+
+def scenes_for(part: str, rows: Sequence[Row], size: int) -> list[Row]:
+    """The rows whose scenes a part's sketches are searched in, whatever their style: of the same kind and classes,
+    or where these are too few of the same kind."""
+    kind, classes = part.split(", ")[:2]
+    same = [row for row in rows if _part(row) == f"{kind}, {classes}"]
+    return same if len({row.scene for row in same}) >= size else [row for row in rows if row.kind == kind]
 
 
 def by_part(rows: Sequence[Row], answers: Sequence[Some], measure: Callable[[list[Row], list[Some]], Any]) -> dict:
