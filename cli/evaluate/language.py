@@ -61,7 +61,13 @@ def language(
 def show(table: "Table") -> None:
     """A table for each task; shares in per cent."""
     exact = ["", "by", "rows", "right", "commonest answer", "chance"]
-    for title, found in (("Counting, exact", table.counting), ("Closed questions", table.questions)):
+    exactly = {
+        "Counting, exact": table.counting,
+        "What the sketch shows": table.naming,
+        "Closed questions": table.questions,
+        "Is it there, yes or no": table.yes_no,
+    }
+    for title, found in exactly.items():
         lines = [
             [part, who, one.rows, *map(_share, (one.right, one.majority, one.chance))]
             for part, who, one in _lines(found)
@@ -102,12 +108,6 @@ def show(table: "Table") -> None:
         shares = (*rank.precision.values(), rank.mean_average_precision, rank.chance)
         lines.append([part, who, rank.queries, rank.gallery, *map(_share, shares)])
     console.table(columns, lines, "Retrieval")
-    console.say("")
-    lines = [
-        [part, who, one.rows, *map(_share, (one.right, one.majority, one.chance))]
-        for part, who, one in _lines(table.yes_no)
-    ]
-    console.table(exact, lines, "Is it there, yes or no")
 
 
 def _lines(found: dict) -> list[tuple]:

@@ -16,10 +16,11 @@ from visketch.evaluate import language
 from visketch.evaluate.language import Detection, Exact, Gallery, Retrieval, by_part
 from visketch.language import answers
 from visketch.language.rows import Row, Rows
+from visketch.model import ViSketch
 
 if TYPE_CHECKING:
     from visketch.language.answers import Found, Said
-    from visketch.language.model import By, Seen, SketchLanguage
+    from visketch.language.model import Answer, By, Seen, SketchLanguage
 
 Some = TypeVar("Some")
 Pair = tuple[str, str]  # the pictures' names: sketch, scene
@@ -38,6 +39,7 @@ class Table:
     detection: dict[str, dict[str, Detection]]
     questions: dict[str, dict[str, Exact]]  # of the language model's words, all closed questions
     kinds_of_question: dict[str, Exact]
+    naming: dict[str, dict[str, Exact]]  # what a sketch shows; `classifier`: visketch's own, among the data's classes
     retrieval: dict[str, dict[str, Retrieval]]
     yes_no: dict[str, dict[str, Exact]]
     duplicates: dict[str, tuple[int, int]]
@@ -49,6 +51,7 @@ class Asker:
     def __init__(self, model: "SketchLanguage", rows: Rows, watch: Watch) -> None:
         self.model, self.rows, self.watch = model, rows, watch
         self.seen: dict[str, Seen] = {}
+        self.found: dict[tuple[str, Pair], Answer | VisketchError] = {}
 
     def look(self, names: Iterable[str]) -> None:
         new = [name for name in dict.fromkeys(names) if name not in self.seen]
@@ -82,14 +85,17 @@ def evaluate(
     if not any(asked.values()):
         raise UsageError(f"{rows.folder}: no question in its {rows.split} split; choose another --split")
     asker = Asker(model, rows, watch)
-    counting, detection, duplicates = {}, {}, {}
+    counting, detection, naming, duplicates = {}, {}, {}, {}
     for who in _who(model):
         counts = _count(asker, asked["COUNT"], who)
         counting[who] = by_part(asked["COUNT"], counts, language.counting)
         found, raw = _locate(asker, asked["BBOX"], who)
         detection[who] = by_part(asked["BBOX"], [[one.box for one in some] for some in found], language.detection)
+        if who != "words":
+            naming[who] = by_part(asked["COUNT"], _names(asker, asked["COUNT"], who), _named)
         duplicates[who] = sum(map(len, raw)) - sum(map(len, found)), sum(map(len, raw))
     said = [one.text for one in _said(asker, asked["VQA"])]
+    naming["classifier"] = by_part(asked["COUNT"], _classified(asker, asked["COUNT"]), _named)
     kinds: dict[str, list[int]] = {}
     for place, row in enumerate(asked["VQA"]):
         if row.seen:
@@ -102,6 +108,7 @@ def evaluate(
             kind: language.questions([asked["VQA"][place] for place in places], [said[place] for place in places])
             for kind, places in sorted(kinds.items())
         },
+        naming,
         *_retrieve(asker, asked["SBIR"], gallery, queries),
         duplicates,
     )
@@ -115,9 +122,34 @@ def _pairs(rows: Sequence[Row]) -> list[Pair]:
     return [(row.sketch, row.scene) for row in rows]
 
 
-def _find(asker: Asker, rows: Sequence[Row], who: str) -> list:
+def _find(asker: Asker, rows: Sequence[Row], who: str) -> "list[Answer | VisketchError]":
+    """Counting and boxes often ask about the same pair: it is looked into once."""
     by: By = "matcher" if who == "matcher" else "language"
-    return asker.each(f"{who}, boxes", _pairs(rows), lambda pairs: asker.model.find(pairs, by))
+    new = [pair for pair in dict.fromkeys(_pairs(rows)) if (who, pair) not in asker.found]
+    answered = asker.each(f"{who}, boxes", new, lambda pairs: asker.model.find(pairs, by))
+    asker.found |= {(who, pair): answer for pair, answer in zip(new, answered, strict=True)}
+    return [asker.found[who, pair] for pair in _pairs(rows)]
+
+
+def _names(asker: Asker, rows: Sequence[Row], who: str) -> list[str]:
+    return ["" if isinstance(found, VisketchError) else found.label for found in _find(asker, rows, who)]
+
+
+def _named(rows: list[Row], labels: list[str]) -> Exact:
+    return language.exact([row.label for row in rows], labels)
+
+
+def _classified(asker: Asker, rows: Sequence[Row]) -> list[str]:
+    """What visketch's classifier takes the sketches for, of the classes that the data set asks about."""
+    model, classes = ViSketch.load(), {row.label for row in asker.rows}
+    names, labels = list(dict.fromkeys(row.sketch for row in rows)), {}
+    for done, some in _cut(names):
+        for name, guesses in zip(
+            some, model.classify_many([asker.rows.folder / name for name in some], 345), strict=True
+        ):
+            labels[name] = next((guess.label for guess in guesses if guess.label in classes), "")
+        asker.watch("classifier", done, len(names))
+    return [labels[row.sketch] for row in rows]
 
 
 def _said(asker: Asker, rows: Sequence[Row]) -> "list[Said]":
