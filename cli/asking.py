@@ -11,7 +11,7 @@ from visketch.errors import VisketchError
 from . import console, options
 
 if TYPE_CHECKING:
-    from visketch.language.model import SketchLanguage, Seen
+    from visketch.language.model import Seen, SketchLanguage
 
 Row = dict[str, Any]
 
@@ -34,7 +34,7 @@ Checkpoint = Annotated[
         "--checkpoint",
         metavar="FOLDER|NAME",
         envvar="VISKETCH_LANGUAGE",
-        help="A folder that `visketch train language` wrote, or a shipped one's name; by default the shipped 'language'.",
+        help="A folder that `visketch train language` wrote, or a shipped one's name; by default 'language'.",
     ),
 ]
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from . import asking, console, options
 
 if TYPE_CHECKING:
-    from visketch.language.model import SketchLanguage, Seen
+    from visketch.language.model import Seen, SketchLanguage
 
 
 def count(

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from visketch.language.answers import Found
-    from visketch.language.model import SketchLanguage, Seen
+    from visketch.language.model import Seen, SketchLanguage
 
 FOUND, DUPLICATE = "#d32f2f", "#9aa0a6"
 
@@ -53,9 +53,7 @@ def locate(
     asking.conclude(rows, as_json, sketch, show)
 
 
-def located(
-    model: "SketchLanguage", sketch: "Seen", who: "asking.Who", out: Path | None, path: str
-) -> asking.Row:
+def located(model: "SketchLanguage", sketch: "Seen", who: "asking.Who", out: Path | None, path: str) -> asking.Row:
     """{"class", "by", "boxes", "duplicates", "picture"}; boxes in pixels of the upright picture."""
     scene = model.scene(path)
     (answer,) = model.find([(sketch, scene)], who)

@@ -14,6 +14,7 @@ import typer
 from visketch.errors import UsageError
 
 from . import console, options
+from .console import EVERY, MAIN
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -21,9 +22,6 @@ if TYPE_CHECKING:
 
     from visketch.config import Config
     from visketch.objectives.objective import Objective
-
-EVERY = 30.0  # seconds between the lines where there is no terminal for a bar
-MAIN = os.environ.get("RANK", "0") == "0"  # of the processes that torchrun starts, one speaks
 
 
 def train(
@@ -48,7 +46,11 @@ def train(
     ] = None,
     config: Annotated[
         str | None,
-        typer.Option("--config", metavar="PRESET|FILE", help="tiny, small (by default), base; of language tiny or llava-7b; or a TOML file."),
+        typer.Option(
+            "--config",
+            metavar="PRESET|FILE",
+            help="tiny, small (by default), base; of language tiny or llava-7b; or a TOML file.",
+        ),
     ] = None,
     start: Annotated[
         str | None,
@@ -91,12 +93,8 @@ def train(
     """
     choose(device)
     if part == "language" or stage:
-        from .train_language import train_language
-
-        if part != "language" or stage is None:
-            raise UsageError("--stage belongs to language, and language needs one: tower, align or instruct")
         knobs = [*(overrides or []), *([f"train.seed={seed}"] if seed is not None else [])]
-        train_language(stage, data, out, config or "tiny", start, knobs, resume, workers, tensorboard, dry_run, as_json)
+        language(part, stage, data, out, config, start, knobs, resume, workers, tensorboard, dry_run, as_json)
         return
     with console.waiting("Loading ..."):
         from visketch import config as configs
@@ -134,6 +132,18 @@ def train(
         conclude(part, asdict(outcome) | {"seconds": round(time.perf_counter() - began, 1)}, as_json)
     if not outcome.finished:
         raise typer.Exit(console.INTERRUPTED)
+
+
+def language(part: str, stage: str | None, *how: Any) -> None:
+    """A stage of the sketch-language model. Raises UsageError where --stage and the part do not go together."""
+    from .train_language import train_language
+
+    if part != "language" or stage is None:
+        raise UsageError("--stage belongs to language, and language needs one: tower, align or instruct")
+    began = time.perf_counter()
+    done = train_language(stage, *how)
+    if MAIN and done:
+        conclude(f"language {stage}", asdict(done) | {"seconds": round(time.perf_counter() - began, 1)}, how[-1])
 
 
 def choose(device: str) -> None:

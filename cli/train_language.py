@@ -2,18 +2,21 @@
 
 import sys
 import time
-from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from . import console
-from .train import EVERY, MAIN, conclude
+from .console import EVERY, MAIN
+
+if TYPE_CHECKING:
+    from visketch.fitting import Outcome
 
 
 def train_language(
     stage: str,
     data: Path,
     out: Path | None,
-    preset: str,
+    preset: str | None,
     start: str | None,
     knobs: list[str],
     resume: bool,
@@ -21,14 +24,14 @@ def train_language(
     tensorboard: bool,
     dry_run: bool,
     as_json: bool,
-) -> None:
+) -> "Outcome | None":
     """Train a stage, or with `dry_run` say what would be."""
     with console.waiting("Loading ..."):
         from visketch import train_language as library
         from visketch.language import settings
         from visketch.language.rows import Rows
 
-        chosen = settings.load(preset, knobs)
+        chosen = settings.load(preset or "tiny", knobs)
         out = out or Path("runs", f"language-{chosen.name}")
         rows = Rows(data, "train")
     about = f"{len(rows):,} rows of {len(rows.scenes):,} scenes"
@@ -41,8 +44,7 @@ def train_language(
 
             console.say(f"# trains   language, stage {stage}", f"# on       {about}", f"# into     {out}", "")
             console.say(tomli_w.dumps(facts).strip())
-        return
-    began = time.perf_counter()
+        return None
     if MAIN:
         console.note(f"training stage {stage} of {chosen.name} on {about}, into {out}")
     with console.progress() as bar:
@@ -57,7 +59,7 @@ def train_language(
                 told[0] = time.monotonic()
                 console.note(f"{what} {done:,} of {total:,}{words}")
 
-        outcome = library.train(
+        return library.train(
             stage,
             rows,
             out,
@@ -69,6 +71,3 @@ def train_language(
             report=lambda step, steps, found: advance(stage, step, steps, f", loss {found.get('loss', 0):.4f}"),
             watch=lambda done, total: advance("looking at pictures", done, total),
         )
-    if MAIN:
-        seconds = round(time.perf_counter() - began, 1)
-        conclude(f"language {stage}", asdict(outcome) | {"seconds": seconds}, as_json)

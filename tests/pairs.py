@@ -1,4 +1,4 @@
-"""A data set for the sketch-language model as tests use it: rings and crosses, drawn here, laid out as `prepare` does."""
+"""A data set for the sketch-language model as tests use it: rings and crosses, drawn here, as `prepare` lays it out."""
 
 import json
 from pathlib import Path

@@ -12,14 +12,14 @@ from PIL import Image
 
 pytest.importorskip("transformers")
 
-from visketch.errors import UsageError, VisketchError  # noqa: E402
-from visketch.language import answers, llava, pictures, settings, words  # noqa: E402
-from visketch.language.answers import Found, Said  # noqa: E402
-from visketch.language.pairs import contrast, giou, moved, targets  # noqa: E402
-from visketch.language.rows import Rows  # noqa: E402
-from visketch.language.settings import LanguageSettings, TowerSettings, WriterSettings  # noqa: E402
-from visketch.language.speaking import SpeechObjective, packed, stacked  # noqa: E402
-from visketch.language.tower import PairTower, centres, places  # noqa: E402
+from visketch.errors import UsageError, VisketchError
+from visketch.language import answers, llava, pictures, settings, words
+from visketch.language.answers import Found, Said
+from visketch.language.pairs import contrast, giou, moved, targets
+from visketch.language.rows import Rows
+from visketch.language.settings import LanguageSettings, TowerSettings, WriterSettings
+from visketch.language.speaking import SpeechObjective, packed, stacked
+from visketch.language.tower import PairTower, centres, places
 
 TINY = LanguageSettings(
     labels=pairs.LABELS,

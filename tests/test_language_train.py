@@ -13,16 +13,16 @@ from PIL import Image
 
 pytest.importorskip("transformers")
 
-from visketch.checkpoint import read_tensors  # noqa: E402
-from visketch.errors import UsageError, VisketchError  # noqa: E402
-from visketch.language import settings  # noqa: E402
-from visketch.language.answers import union  # noqa: E402
-from visketch.language.features import features  # noqa: E402
-from visketch.language.model import SketchLanguage  # noqa: E402
-from visketch.language.photos import Photos  # noqa: E402
-from visketch.language.pictures import Picture  # noqa: E402
-from visketch.language.rows import Rows  # noqa: E402
-from visketch.train_language import train  # noqa: E402
+from visketch.checkpoint import read_tensors
+from visketch.errors import UsageError, VisketchError
+from visketch.language import settings
+from visketch.language.answers import union
+from visketch.language.features import features
+from visketch.language.model import SketchLanguage
+from visketch.language.photos import Photos
+from visketch.language.pictures import Picture
+from visketch.language.rows import Rows
+from visketch.train_language import train
 
 KNOBS = [
     "tower.widths=[8, 12, 16, 24]",
@@ -163,7 +163,9 @@ class TestAsking:
         assert hits > 0.6 * there
 
     def test_scores_of_many_are_those_of_each(self, data: Path, model: SketchLanguage) -> None:
-        sketch, *scenes = model.look([data / "pictures/sketch/ring-0.png", *sorted((data / "pictures/scene").iterdir())[:5]])
+        sketch, *scenes = model.look(
+            [data / "pictures/sketch/ring-0.png", *sorted((data / "pictures/scene").iterdir())[:5]]
+        )
         together = model.score([(sketch, scene) for scene in scenes], "language")
         alone = [model.score([(sketch, scene)], "language")[0] for scene in scenes]
         assert together == pytest.approx(alone, abs=1e-4)
@@ -209,7 +211,9 @@ class TestVerbs:
         Image.new("RGB", (40, 30), "white").save(tmp_path / "blank.png")
         good = data / "pictures/scene/test-1.png"
         sketch = data / "pictures/sketch/ring-1.png"
-        told = visketch("count", sketch, "nosuch.jpg", good, tmp_path / "blank.png", "--checkpoint", folder, "--by", "matcher")
+        told = visketch(
+            "count", sketch, "nosuch.jpg", good, tmp_path / "blank.png", "--checkpoint", folder, "--by", "matcher"
+        )
         assert told.exit_code == 1
         assert len(told.stdout.splitlines()) == 1
         assert "nosuch.jpg: no such file" in told.stderr
@@ -241,7 +245,9 @@ class TestVerbs:
         one_line(told, 1, "visketch language prepare")
 
     def test_train_says_what_it_would_do(self, data: Path, tmp_path: Path) -> None:
-        told = visketch("train", "language", "--stage", "tower", "--data", data, "--out", tmp_path, "--dry-run", "--json")
+        told = visketch(
+            "train", "language", "--stage", "tower", "--data", data, "--out", tmp_path, "--dry-run", "--json"
+        )
         facts = json.loads(told.stdout)
         assert facts["rows"] == 200
         assert facts["config"]["writer"]["layers"] == 3

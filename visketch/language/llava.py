@@ -7,6 +7,7 @@ the tower and, for a large one, puts LoRA on the language model alone. What foll
 import os
 import shutil
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +105,8 @@ def build(settings: LanguageSettings, tokenizer: Any = None, tower: nn.Module | 
     """
     library = transformers()
     if settings.base:
+        if settings.lora and settings.lora.nf4:
+            loading = {"quantization_config": squeezed()} | loading
         return _fetched(settings.base, library, loading)
     classes = max(1, len(settings.labels))
     made = tower or make_tower(settings.tower, classes)
@@ -148,10 +151,8 @@ def _fetched(base: str, library: Any, loading: dict[str, Any]) -> Any:
 
 def squeezed() -> Any:
     """The settings by which a base is loaded in four bits (nf4). Raises UsageError where that is not possible."""
-    try:
-        import bitsandbytes  # noqa: F401
-    except ImportError:
-        raise UsageError("nf4 needs a CUDA card and `pip install bitsandbytes`; leave --nf4 out for bfloat16") from None
+    if find_spec("bitsandbytes") is None:
+        raise UsageError("nf4 needs a CUDA card and `pip install bitsandbytes`; without it take lora.nf4=false")
     return transformers().BitsAndBytesConfig(
         load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=torch.bfloat16
     )

@@ -5,7 +5,6 @@ can only say what a token tells. And the supervised contrastive loss (Khosla et 
 places of scenes, so that one vector stands for a class however it is drawn or photographed.
 """
 
-
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -68,9 +67,11 @@ class TowerBatches:
 def targets(
     objects: list[tuple[str, Box]], number: dict[str, int], grid: Float[np.ndarray, "t 2"]
 ) -> tuple[Int[np.ndarray, " t"], Float[np.ndarray, "t 4"]]:
-    """What covers each place (`len(number)`: nothing), and its box. An object between places has the nearest."""
+    """What covers each place (`len(number)`: nothing of these classes), and its box. An object between places has the
+    nearest.
+    """
     covered, boxes = np.full(len(grid), len(number), np.int64), np.zeros((len(grid), 4), np.float32)
-    for label, box in objects:
+    for label, box in (thing for thing in objects if thing[0] in number):
         low, high = np.array(box[:2]), np.array(box[2:])
         here = ((grid >= low) & (grid <= high)).all(axis=1)
         if not here.any():

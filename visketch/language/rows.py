@@ -62,8 +62,8 @@ class Rows:
 
     @cached_property
     def labels(self) -> list[str]:
-        """The classes of the sketches and of the objects, in order of the alphabet."""
-        return sorted({row.label for row in self.rows} | {name for row in self.rows for name, _ in row.objects})
+        """The classes that are asked about, in order of the alphabet; a scene may have objects of others."""
+        return sorted({row.label for row in self.rows})
 
     @cached_property
     def sketches(self) -> dict[str, str]:

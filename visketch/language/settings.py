@@ -42,6 +42,7 @@ class LoraSettings(Section):
     rank: Count = 64
     alpha: Count = 128
     dropout: Share = 0.05
+    nf4: bool = False  # the base in four bits: a 7B trains on a card of 16 GB instead of 24
 
 
 class StageTraining(PartTraining):

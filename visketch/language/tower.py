@@ -57,7 +57,11 @@ class PairTower(nn.Module):
         self.settings = settings
         self.stem = nn.Sequential(nn.Conv2d(3, one, 3, 2, 1, bias=False), nn.BatchNorm2d(one), nn.ReLU())
         self.stages = nn.Sequential(
-            Block(one, two, 2), Block(two, three, 2), Block(three, three, 1), Block(three, four, 2), Block(four, four, 1)
+            Block(one, two, 2),
+            Block(two, three, 2),
+            Block(three, three, 1),
+            Block(three, four, 2),
+            Block(four, four, 1),
         )
         self.norm = nn.LayerNorm(four)
         self.embed = nn.Linear(four, settings.embedding, bias=False)
