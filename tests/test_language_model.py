@@ -13,7 +13,7 @@ from PIL import Image
 pytest.importorskip("transformers")
 
 from visketch.errors import UsageError, VisketchError
-from visketch.language import answers, llava, pictures, settings, words
+from visketch.language import answers, llava, pictures, settings, tuning, words
 from visketch.language.answers import Found, Said
 from visketch.language.pairs import contrast, giou, moved, targets
 from visketch.language.rows import Rows
@@ -265,6 +265,17 @@ class TestAnswers:
         one, two = Found("cat", (0.1, 0.1, 0.5, 0.5), 0.6), Found("cat", (0.12, 0.1, 0.5, 0.5), 0.9)
         other = Found("cat", (0.6, 0.6, 0.9, 0.9), 0.2)
         assert answers.suppressed([one, two, other]) == [two, other]
+
+
+class TestTuning:
+    def test_the_threshold_counts_right_most_often(self) -> None:
+        sure, counts = [[0.9, 0.2], [0.85, 0.7, 0.3], [0.1]], np.array([1, 2, 0])
+        least, right = tuning.best(sure, counts)
+        assert right == 1
+        assert 0.3 < least < 0.7
+
+    def test_what_cannot_be_right_is_said_to_be_wrong(self) -> None:
+        assert tuning.best([[0.5]], np.array([3]))[1] == 0
 
 
 class TestSettings:

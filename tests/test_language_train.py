@@ -42,7 +42,6 @@ KNOBS = [
     "train.align.batch=4",
     "train.instruct.steps=6",
     "train.instruct.batch=4",
-    "threshold=0.3",
 ]
 
 
@@ -103,6 +102,13 @@ def test_the_tower_stays_as_it_was_and_the_projector_learns_unless_frozen(
 def test_without_alignment_is_one_folder_with_a_tower_alone(data: Path, folder: Path, tmp_path: Path) -> None:
     (tmp_path / "tower.safetensors").write_bytes((folder / "tower.safetensors").read_bytes())
     assert train("instruct", Rows(data, "train"), tmp_path, settings.load("tiny", KNOBS)).finished
+
+
+def test_what_is_chosen_is_chosen_on_validation_scenes(data: Path, folder: Path) -> None:
+    chosen = settings.read(folder)
+    assert chosen.labels == pairs.LABELS
+    assert chosen.threshold != settings.load().threshold
+    assert chosen.answers == "matcher", "a language model of twelve steps cannot be better"
 
 
 def test_the_language_model_needs_a_tower(data: Path, tmp_path: Path) -> None:

@@ -43,7 +43,7 @@ def train(
     if stage not in knobs.STAGES:
         raise UsageError(f"no stage {stage!r}: take one of {', '.join(knobs.STAGES)}")
     refuse_to_begin_anew(state_of(folder, stage), resume)
-    settings = settings.model_copy(update={"labels": tuple(settings.labels or rows.labels)})
+    settings = settings.model_copy(update=known(start or folder) or {"labels": tuple(rows.labels)})
     accelerator = accelerated(settings.train.precision)
     torch.manual_seed(settings.train.seed)
     training = getattr(settings.train, stage)
@@ -52,7 +52,35 @@ def train(
     else:
         objective, batches, write = speech_stage(stage, rows, folder, settings, start, accelerator.device, watch)
     loop = Loop(stage, folder, training, settings.train.seed, settings.train.save_minutes, tensorboard, workers)
-    return fit(accelerator, loop, objective, batches, write, resume=resume, report=report)
+    outcome = fit(accelerator, loop, objective, batches, write, resume=resume, report=report)
+    if outcome.finished and (rows.folder / "validation.jsonl").exists() and not settings.base:
+        tune(stage, folder, Rows(rows.folder, "validation"), settings)
+    return outcome
+
+
+def known(folder: Path) -> dict[str, Any]:
+    """What earlier stages found out, if there were any."""
+    if not (folder / knobs.FILE).exists():
+        return {}
+    there = knobs.read(folder)
+    return {"labels": there.labels, "threshold": there.threshold, "answers": there.answers}
+
+
+def tune(stage: str, folder: Path, rows: Rows, settings: LanguageSettings) -> None:
+    """Choose on validation scenes: after the tower how sure the matcher must be, then who answers by default."""
+    from visketch.language import tuning
+    from visketch.language.model import SketchLanguage
+
+    there = knobs.read(folder).model_copy(update={"train": settings.train})
+    if stage == "tower":
+        tower = PairTower(there.tower, len(there.labels)).eval()
+        checkpoint.load_part(folder, "tower", tower)
+        least, _ = tuning.threshold(tower, list(there.labels), rows, there.tower.canvas)
+        chosen = {"threshold": round(least, 3)}
+    else:
+        right = tuning.better(SketchLanguage.load(folder), rows)
+        chosen = {"answers": max(right, key=lambda by: right[by])}
+    knobs.write(folder, there.model_copy(update=chosen))
 
 
 Stage = tuple[Any, Any, Callable[[snapshot.Average, int], None]]
