@@ -53,7 +53,7 @@ def train(
         objective, batches, write = speech_stage(stage, rows, folder, settings, start, accelerator.device, watch)
     loop = Loop(stage, folder, training, settings.train.seed, settings.train.save_minutes, tensorboard, workers)
     outcome = fit(accelerator, loop, objective, batches, write, resume=resume, report=report)
-    if outcome.finished and (rows.folder / "validation.jsonl").exists() and not settings.base:
+    if outcome.finished and stage != "align" and (rows.folder / "validation.jsonl").exists() and not settings.base:
         tune(stage, folder, Rows(rows.folder, "validation"), settings)
     return outcome
 
