@@ -1,6 +1,7 @@
 """Scenes, instructions, outlines of photo objects, and the data set that is written of them."""
 
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -291,6 +292,12 @@ class TestPhotos:
         grey = np.zeros((60, 60, 3), np.uint8)
         assert outlines.cut(grey, photos.PhotoObject("dot", (10.0, 10.0, 20.0, 20.0))) is None
         assert outlines.cut(grey, photos.PhotoObject("nothing", (0.0, 0.0, 60.0, 60.0))) is None  # of one colour
+
+    def test_without_opencv_the_mend_is_named(self, photographed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setitem(sys.modules, "cv2", None)  # as if it were not installed
+        found = coco.read(photographed / "instances.json", photographed / "images", pytest.fail)
+        with pytest.raises(VisketchError, match=r"pip install visketch\[language\]"):
+            Objects(found, COLOURS)
 
     def test_pasted_objects_are_where_the_boxes_say(self, photographed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         found = coco.read(photographed / "instances.json", photographed / "images", pytest.fail)

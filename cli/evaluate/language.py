@@ -60,7 +60,7 @@ def language(
 
 def show(table: "Table") -> None:
     """A table for each task; shares in per cent."""
-    exact = ["", "by", "rows", "right", "commonest answer", "chance"]
+    columns = ["", "by", "rows", "right", "commonest answer", "chance"]
     exactly = {
         "Counting, exact": table.counting,
         "What the sketch shows": table.naming,
@@ -72,33 +72,20 @@ def show(table: "Table") -> None:
             [part, who, one.rows, *map(_share, (one.right, one.majority, one.chance))]
             for part, who, one in _lines(found)
         ]
-        console.table(exact, lines, title)
+        console.table(columns, lines, title)
         console.say("")
     lines = [
         [kind, "words", one.rows, *map(_share, (one.right, one.majority, one.chance))]
         for kind, one in table.kinds_of_question.items()
     ]
-    console.table(exact, lines, "Closed questions by kind, seen classes")
+    console.table(columns, lines, "Closed questions by kind, seen classes")
     console.say("")
-    columns = [
-        "",
-        "by",
-        "boxes",
-        "Acc",
-        "Acc@0.5",
-        "precision@0.5",
-        "small",
-        "medium",
-        "large",
-        "none said",
-        "one box",
-        "chance",
-    ]
+    found_at = ["Acc", "Acc@0.5", "precision@0.5", "small", "medium", "large", "none said", "one box", "chance"]
     lines = []
     for part, who, box in _lines(table.detection):
         shares = (box.accuracy, box.accuracy_50, box.precision_50, box.small, box.medium, box.large)
         lines.append([part, who, box.boxes, *map(_share, (*shares, box.none_right, box.majority_50, box.chance_50))])
-    console.table(columns, lines, "Boxes")
+    console.table(["", "by", "boxes", *found_at], lines, "Boxes")
     for who, (out, every) in table.duplicates.items():
         console.say(f"{who}: {out:,} of {every:,} boxes were duplicates and taken out")
     console.say("")

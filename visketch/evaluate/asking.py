@@ -144,9 +144,8 @@ def _classified(asker: Asker, rows: Sequence[Row]) -> list[str]:
     model, classes = ViSketch.load(), {row.label for row in asker.rows}
     names, labels = list(dict.fromkeys(row.sketch for row in rows)), {}
     for done, some in _cut(names):
-        for name, guesses in zip(
-            some, model.classify_many([asker.rows.folder / name for name in some], 345), strict=True
-        ):
+        guessed = model.classify_many([asker.rows.folder / name for name in some], len(model.labels))
+        for name, guesses in zip(some, guessed, strict=True):
             labels[name] = next((guess.label for guess in guesses if guess.label in classes), "")
         asker.watch("classifier", done, len(names))
     return [labels[row.sketch] for row in rows]
@@ -175,7 +174,7 @@ def _locate(asker: Asker, rows: Sequence[Row], who: str) -> "tuple[list[Sequence
         raw: list[Sequence[Found]] = [_read(answers.boxes, said) or [] for said in _said(asker, rows)]
         return [answers.suppressed(some) for some in raw], raw
     found = _find(asker, rows, who)
-    kept = [() if isinstance(one, VisketchError) else one.found for one in found]
+    kept: list[Sequence[Found]] = [() if isinstance(one, VisketchError) else one.found for one in found]
     return kept, [() if isinstance(one, VisketchError) else one.raw for one in found]
 
 
