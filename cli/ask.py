@@ -13,15 +13,16 @@ def ask(
     questions: Annotated[
         list[str], typer.Argument(metavar="QUESTION...", help="What to ask about the object of the sketch.")
     ],
+    by: asking.By = None,
     checkpoint: asking.Checkpoint = None,
     device: options.Device = "auto",
     as_json: options.Json = False,
 ) -> None:
     """Ask about what a sketch shows in a picture.
 
-    Both are looked at once, however many questions there are. A question may begin with its task: DESC, COUNT, BBOX,
-    SBIR or VQA (if it has none). The shipped small model knows the questions of `visketch language prepare`; a 7B one
-    takes any.
+    Both are looked at once, however many questions there are. Closed questions (what is it, how many, where, next to
+    what, left or right of what, the largest?) are answered from what was found; anything else, and what begins with a
+    task (DESC:, COUNT:, BBOX:, SBIR:), by the language model in its own words.
 
     \b
     Examples:
@@ -30,11 +31,11 @@ def ask(
     """
     model = asking.load(checkpoint, device)
     asked, scene = asking.query(model, sketch), model.scene(picture)
-    answers = [{"question": question, "answer": model.ask(asked, scene, question)} for question in questions]
+    answers = []
+    for question in questions:
+        answer, who = model.ask(asked, scene, question, by)
+        answers.append({"question": question, "answer": answer, "by": who})
+        if not as_json:
+            console.say(f"{answer or '(no answer)'}  (by {who})")
     if as_json:
         console.document({"sketch": sketch, "picture": picture, "answers": answers})
-        return
-    for row in answers:
-        if len(answers) > 1:
-            console.note(row["question"])
-        console.say(row["answer"] or "(no answer)")

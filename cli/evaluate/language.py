@@ -75,8 +75,8 @@ def show(table: "Table") -> None:
         console.table(columns, lines, title)
         console.say("")
     lines = [
-        [kind, "words", one.rows, *map(_share, (one.right, one.majority, one.chance))]
-        for kind, one in table.kinds_of_question.items()
+        [kind, who, one.rows, *map(_share, (one.right, one.majority, one.chance))]
+        for kind, who, one in _lines(table.kinds_of_question)
     ]
     console.table(columns, lines, "Closed questions by kind, seen classes")
     console.say("")

@@ -37,8 +37,8 @@ class Table:
 
     counting: dict[str, dict[str, Exact]]
     detection: dict[str, dict[str, Detection]]
-    questions: dict[str, dict[str, Exact]]  # of the language model's words, all closed questions
-    kinds_of_question: dict[str, Exact]
+    questions: dict[str, dict[str, Exact]]  # all closed questions
+    kinds_of_question: dict[str, dict[str, Exact]]
     naming: dict[str, dict[str, Exact]]  # what a sketch shows; `classifier`: visketch's own, among the data's classes
     retrieval: dict[str, dict[str, Retrieval]]
     yes_no: dict[str, dict[str, Exact]]
@@ -94,8 +94,8 @@ def evaluate(
         if who != "words":
             naming[who] = by_part(asked["COUNT"], _names(asker, asked["COUNT"], who), _named)
         duplicates[who] = sum(map(len, raw)) - sum(map(len, found)), sum(map(len, raw))
-    said = [one.text for one in _said(asker, asked["VQA"])]
     naming["classifier"] = by_part(asked["COUNT"], _classified(asker, asked["COUNT"]), _named)
+    said = {who: _told(asker, asked["VQA"], who) for who in _who(model)}
     kinds: dict[str, list[int]] = {}
     for place, row in enumerate(asked["VQA"]):
         if row.seen:
@@ -103,10 +103,13 @@ def evaluate(
     return Table(
         counting,
         detection,
-        {"words": by_part(asked["VQA"], said, language.questions)},
+        {who: by_part(asked["VQA"], told, language.questions) for who, told in said.items()},
         {
-            kind: language.questions([asked["VQA"][place] for place in places], [said[place] for place in places])
-            for kind, places in sorted(kinds.items())
+            who: {
+                kind: language.questions([asked["VQA"][place] for place in places], [told[place] for place in places])
+                for kind, places in sorted(kinds.items())
+            }
+            for who, told in said.items()
         },
         naming,
         *_retrieve(asker, asked["SBIR"], gallery, queries),
@@ -115,7 +118,8 @@ def evaluate(
 
 
 def _who(model: "SketchLanguage") -> list[str]:
-    return ["description", "words", *(["matcher"] if "matcher" in model.able() else [])]
+    able = model.able()
+    return [*(["description", "words"] if "language" in able else []), *(["matcher"] if "matcher" in able else [])]
 
 
 def _pairs(rows: Sequence[Row]) -> list[Pair]:
@@ -156,6 +160,14 @@ def _said(asker: Asker, rows: Sequence[Row]) -> "list[Said]":
     texts = iter([row.text for row in rows])
     ask = partial(_say, asker.model, texts)
     return asker.each("words", _pairs(rows), ask)
+
+
+def _told(asker: Asker, rows: Sequence[Row], who: str) -> list[str]:
+    """Answers to closed questions: in words, or from what was found."""
+    if who == "words":
+        return [one.text for one in _said(asker, rows)]
+    found = zip(rows, _find(asker, rows, who), strict=True)
+    return ["" if isinstance(one, VisketchError) else asker.model.reason(row.text, one) or "" for row, one in found]
 
 
 def _say(model: "SketchLanguage", texts: Iterable[str], pairs: list) -> "list[Said]":
@@ -201,7 +213,7 @@ def _retrieve(
             )
             if asked:
                 ranked[who][part] = language.retrieval(asked, _scores(asker, asked, who, part))
-    if rows:
+    if rows and "language" in everyone:
         sure = asker.each("yes or no", _pairs(rows), lambda pairs: asker.model.score(pairs, "language"))
         decided["language"] = by_part(rows, ["yes" if chance > 0.5 else "no" for chance in sure], language.questions)
     return ranked, decided

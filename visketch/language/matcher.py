@@ -68,11 +68,15 @@ class Matcher:
             regions.append(Region((x1, y1, x2, y2), float(there[first]), voted / voted.sum()))
         return regions
 
-    def match(self, sketch: Float[Tensor, "t e"], scene: Float[Tensor, "t e"]) -> list[Found]:
-        """Every region with how sure it is that it shows what the sketch shows."""
+    def match(self, sketch: Float[Tensor, "t e"], scene: Float[Tensor, "t e"]) -> tuple[str, list[Found]]:
+        """What the sketch shows; and every region with what it shows, and how sure it is that both are the same."""
         chances = self.name(sketch)
-        label = self.labels[int(chances.argmax())]
-        return [
-            Found(label, region.box, region.sure * float((region.chances * chances).sum()))
+        things = [
+            Found(
+                self.labels[int(region.chances.argmax())],
+                region.box,
+                region.sure * float((region.chances * chances).sum()),
+            )
             for region in self.regions(scene)
         ]
+        return self.labels[int(chances.argmax())], things

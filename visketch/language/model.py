@@ -5,32 +5,31 @@ looked at once, however much is asked about them. A number or a box is read from
 ("describe, then filter"); beside it stands what the matcher finds without a language model.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
-from torch import Tensor
+from jaxtyping import Float
+from torch import Tensor, nn
 
+from visketch import checkpoint
 from visketch.errors import UsageError, VisketchError
 from visketch.language import answers, llava, pictures, settings
-from visketch.language.answers import Description, Found, Said
+from visketch.language.answers import Description, Found, Said, relabelled
 from visketch.language.features import look
-from visketch.language.instructions import WORDINGS, whereabouts
+from visketch.language.instructions import WORDINGS
 from visketch.language.matcher import Matcher
+from visketch.language.reasoning import reason
 from visketch.language.settings import LanguageSettings
-from visketch.language.speaking import embedded, unwrapped
-from visketch.language.words import Speech
+from visketch.language.speaker import Speaker, cut
+from visketch.language.tower import PairTower
 
-BATCH = 32  # pairs answered together
-LONGEST = 160  # words of an answer
 By = Literal["language", "matcher"]
-Some = TypeVar("Some")
 
 
 @dataclass(frozen=True)
@@ -41,15 +40,18 @@ class Seen:
     picture: pictures.Picture
 
 
+Pair = tuple[Seen, Seen]  # sketch, scene
+
+
 @dataclass(frozen=True)
 class Answer:
-    """What was found of the sketch's object in a scene, by whom, and what the other would have said."""
+    """What was found of the sketch's object in a scene, and by whom. Boxes in shares of the picture's sides."""
 
     by: By
     label: str  # what the sketch is taken for
-    found: tuple[Found, ...]  # boxes in shares of the picture's sides, from left to right
-    raw: tuple[Found, ...]  # before duplicates were taken out
-    said: str = ""  # the language model's words
+    found: tuple[Found, ...]  # where it is, from left to right
+    raw: tuple[Found, ...]  # the same before duplicates were taken out
+    others: tuple[Found, ...]  # what else is there
 
     @property
     def count(self) -> int:
@@ -57,25 +59,42 @@ class Answer:
 
 
 class SketchLanguage:
-    """A checkpoint's language model, tower and matcher."""
+    """A checkpoint's tower, its matcher, and its language model if it has one."""
 
-    def __init__(self, model: Any, tokenizer: Any, knobs: LanguageSettings, device: str = "cpu") -> None:
-        self.model, self.settings = model.to(device).eval(), knobs
-        self.sight = llava.Sight(unwrapped(model)).eval()
-        self.speech = Speech(tokenizer, llava.tokens_of(unwrapped(model).config))
-        tower = getattr(self.sight.tower, "tower", None)
-        self.matcher = Matcher(tower, list(knobs.labels)) if knobs.tower.kind == "pair" and not knobs.base else None
+    def __init__(
+        self, knobs: LanguageSettings, tower: PairTower | None = None, model: Any = None, tokenizer: Any = None
+    ) -> None:
+        """A tower alone answers by the matcher; a `model` with its `tokenizer` brings its own tower."""
+        self.settings, self.canvas = knobs, knobs.tower.canvas
+        self.speaker = None if model is None else Speaker(model, tokenizer)
+        self.sight: nn.Module
+        if self.speaker:
+            self.sight = llava.Sight(self.speaker.model).eval()
+            tower = getattr(self.sight.tower, "tower", None)
+        else:
+            assert tower is not None
+            self.sight = tower.eval()
+        self.matcher = Matcher(tower, list(knobs.labels)) if isinstance(tower, PairTower) else None
 
     @classmethod
     def load(cls, folder: str | Path | None = None, device: str = "cpu") -> "SketchLanguage":
-        """A checkpoint's folder, or a shipped one's name (by default the shipped `language`). Raises VisketchError."""
+        """A checkpoint's folder, or a shipped one's name (by default the shipped `language`). Raises VisketchError.
+
+        A folder with a tower alone can count, locate and retrieve, and needs no transformers.
+        """
         path = find(folder)
         knobs = settings.read(path)
-        return cls(*llava.load(knobs, path), knobs, device)
+        trained = knobs.base or (path / "model.safetensors").exists()
+        if not trained and (path / "tower.safetensors").exists():
+            tower = PairTower(knobs.tower, len(knobs.labels))
+            checkpoint.load_part(path, "tower", tower)
+            return cls(knobs, tower.to(device))
+        model, tokenizer = llava.load(knobs, path)
+        return cls(knobs, None, model.to(device), tokenizer)
 
     def look(self, pictured: Sequence[str | Path | pictures.Picture]) -> list[Seen]:
         """Pictures, or files of them, → what the tower sees, each once. Raises VisketchError for an unreadable file."""
-        side = self.sight.canvas
+        side = self.canvas
         read = [one if isinstance(one, pictures.Picture) else pictures.read(one, side) for one in pictured]
         some: list[Seen] = []
         for part in cut(read):
@@ -84,11 +103,11 @@ class SketchLanguage:
 
     def sketch(self, path: str | Path) -> Seen:
         """A sketch to ask with, fitted to its square whatever its size. Raises VisketchError if it is blank."""
-        return self.look([drawn(path, self.sight.canvas)])[0]
+        return self.look([drawn(path, self.canvas)])[0]
 
     def scene(self, path: str | Path) -> Seen:
         """A picture to ask about. Raises VisketchError if there is nothing on it."""
-        picture = pictures.read(path, self.sight.canvas)
+        picture = pictures.read(path, self.canvas)
         if pictures.is_blank(picture):
             raise VisketchError(f"{path}: blank, there is nothing in it to ask about; give another picture")
         return self.look([picture])[0]
@@ -96,59 +115,24 @@ class SketchLanguage:
     @cached_property
     def mark(self) -> str:
         """What stands for the tower's weights."""
-        return self.sight.mark()
+        return checkpoint.fingerprint(checkpoint.stored(self.sight))
 
     def kept(self, tokens: Float[np.ndarray, "t e"], path: Path) -> Seen:
         """What was seen of a picture before, again; its letterbox is that of a square."""
-        side = self.sight.canvas
+        side = self.canvas
         blank = pictures.Picture(np.zeros((side, side, 3), np.uint8), pictures.Letterbox(side, side), str(path))
         return Seen(torch.from_numpy(np.array(tokens, np.float32)), blank)
 
-    def say(self, pairs: Sequence[tuple[Seen, Seen]], texts: Sequence[str], longest: int = LONGEST) -> list[Said]:
-        """The language model's answer to a text about each pair of a sketch and a scene."""
-        said: list[Said] = []
-        for part in cut(list(zip(pairs, texts, strict=True))):
-            said += self._say([pair for pair, _ in part], [text for _, text in part], longest)
-        return said
+    def say(self, pairs: Sequence[Pair], texts: Sequence[str]) -> list[Said]:
+        """The language model's own words to a text about each pair. Raises UsageError where there is none."""
+        return self._speaker().say([(sketch.tokens, scene.tokens) for sketch, scene in pairs], texts)
 
-    @torch.inference_mode()
-    def _say(self, pairs: Sequence[tuple[Seen, Seen]], texts: Sequence[str], longest: int) -> list[Said]:
-        words, mask = self._heard(pairs, texts)
-        made = unwrapped(self.model).generate(
-            inputs_embeds=words,
-            attention_mask=mask,
-            max_new_tokens=longest,
-            do_sample=False,
-            pad_token_id=self.speech.pad,
-            eos_token_id=self.speech.end,
-            output_scores=True,
-            return_dict_in_generate=True,
-        )
-        numbers = made.sequences.cpu()
-        chances = torch.stack([score.float().softmax(dim=1).amax(dim=1) for score in made.scores], dim=1).cpu()
-        return [self._read(*row) for row in zip(numbers.tolist(), chances.tolist(), strict=True)]
+    def _speaker(self) -> Speaker:
+        if self.speaker is None:
+            raise UsageError("there is no language model in this folder, only a matcher: leave out --by language")
+        return self.speaker
 
-    def _heard(self, pairs: Sequence[tuple[Seen, Seen]], texts: Sequence[str]) -> tuple[Tensor, Int[Tensor, "b n"]]:
-        """Pictures and questions in the language model's space, filled up on the left; and the mask."""
-        asked = [np.concatenate([self.speech.opening, self.speech.question(text)]) for text in texts]
-        most = max(map(len, asked))
-        ids = np.stack([np.pad(one, (most - len(one), 0), constant_values=self.speech.pad) for one in asked])
-        mask = np.stack([np.arange(most) >= most - len(one) for one in asked])
-        device, whole = self.sight.mean.device, unwrapped(self.model)
-        seen = torch.stack([one.tokens for pair in pairs for one in pair]).to(device)
-        words = embedded(whole.model, torch.from_numpy(ids).to(device), seen, whole.config.image_token_id)
-        return words, torch.from_numpy(mask.astype(np.int64)).to(device)
-
-    def _read(self, numbers: list[int], chances: list[float]) -> Said:
-        """Numbers → text, with the chance of each stretch: how much longer each number makes the text."""
-        if self.speech.end in numbers:
-            numbers = numbers[: numbers.index(self.speech.end)]
-        ends = [len(self.speech.text(numbers[: place + 1])) for place in range(len(numbers))]
-        spans = zip([0, *ends], ends, chances, strict=False)
-        spoken = tuple((start, end, chance) for start, end, chance in spans if end > start)
-        return Said(self.speech.text(numbers), spoken)
-
-    def describe(self, pairs: Sequence[tuple[Seen, Seen]]) -> list[Description | VisketchError]:
+    def describe(self, pairs: Sequence[Pair]) -> list[Description | VisketchError]:
         """What each sketch shows and what is where in its scene; an answer that is none is asked for once more."""
         made: list[Description | VisketchError] = []
         for pair, said in zip(pairs, self.say(pairs, [_asked("DESC")] * len(pairs)), strict=True):
@@ -161,7 +145,7 @@ class SketchLanguage:
                     made.append(error)
         return made
 
-    def find(self, pairs: Sequence[tuple[Seen, Seen]], by: By | None = None) -> list[Answer | VisketchError]:
+    def find(self, pairs: Sequence[Pair], by: By | None = None) -> list[Answer | VisketchError]:
         """Where the sketch's object is in its scene, of each pair, by the one that is better or the one asked."""
         by = self.answering(by)
         if by == "matcher":
@@ -173,58 +157,67 @@ class SketchLanguage:
 
     def able(self) -> list[By]:
         """Who can answer here."""
-        return ["language", "matcher"] if self.matcher else ["language"]
+        return [*(["language"] if self.speaker else []), *(["matcher"] if self.matcher else [])]  # type: ignore[list-item]
 
     def answering(self, by: By | None = None) -> By:
-        """Who answers. Raises UsageError where there is no matcher."""
-        by = by or self.settings.answers
-        if by == "matcher" and self.matcher is None:
+        """Who answers: the one asked, or who was better on validation scenes. Raises UsageError if it is not here."""
+        able = self.able()
+        if by is None:
+            return self.settings.answers if self.settings.answers in able else able[0]
+        if by == "language":
+            self._speaker()
+        elif by not in able:
             raise UsageError("this model has no matcher (its tower was not trained on pairs); take --by language")
         return by
 
     def _filtered(self, said: Description, scene: Seen) -> Answer:
-        raw = placed(said.of_label(), scene)
-        return Answer("language", said.label, tuple(answers.suppressed(raw)), tuple(raw))
+        others = placed([thing for thing in said.things if thing.label != said.label], scene)
+        return _answer("language", said.label, placed(said.of_label(), scene), others)
 
     def _matched(self, sketch: Seen, scene: Seen) -> Answer:
         assert self.matcher is not None
-        found = self.matcher.match(sketch.tokens, scene.tokens)
-        sure = [thing for thing in found if thing.sure >= self.settings.threshold]
-        label = self.matcher.labels[int(self.matcher.name(sketch.tokens).argmax())]
-        raw = placed(sure, scene)
-        return Answer("matcher", label, tuple(answers.suppressed(raw)), tuple(raw))
+        label, things = self.matcher.match(sketch.tokens, scene.tokens)
+        own = [thing for thing in things if thing.sure >= self.settings.threshold]
+        others = [thing for thing in things if thing.sure < self.settings.threshold]
+        return _answer("matcher", label, placed(relabelled(own, label), scene), placed(others, scene))
 
-    def score(self, pairs: Sequence[tuple[Seen, Seen]], by: By | None = None) -> list[float]:
+    def score(self, pairs: Sequence[Pair], by: By | None = None) -> list[float]:
         """How likely each scene shows the sketch's object: p(yes) of SBIR, or the matcher's surest region."""
-        if self.answering(by) == "matcher":
-            assert self.matcher is not None
-            return [
-                max((thing.sure for thing in self.matcher.match(sketch.tokens, scene.tokens)), default=0.0)
-                for sketch, scene in pairs
-            ]
-        text = _asked("SBIR")
-        yes, no = self.speech.first(text, "yes", "no")
-        return [chance for part in cut(pairs) for chance in self._yes(part, text, yes, no)]
+        if self.answering(by) == "language":
+            tokens = [(sketch.tokens, scene.tokens) for sketch, scene in pairs]
+            return self._speaker().yes(tokens, _asked("SBIR"))
+        assert self.matcher is not None
+        every = (self.matcher.match(sketch.tokens, scene.tokens)[1] for sketch, scene in pairs)
+        return [max((thing.sure for thing in things), default=0.0) for things in every]
 
-    @torch.inference_mode()
-    def _yes(self, pairs: Sequence[tuple[Seen, Seen]], text: str, yes: int, no: int) -> list[float]:
-        words, mask = self._heard(pairs, [text] * len(pairs))
-        logits = unwrapped(self.model)(inputs_embeds=words, attention_mask=mask, logits_to_keep=1).logits[:, -1]
-        return logits[:, [yes, no]].float().softmax(dim=1)[:, 0].tolist()
+    def ask(self, sketch: Seen, scene: Seen, question: str, by: By | None = None) -> tuple[str, str]:
+        """The answer to a question, and who gave it: from what was found, or in the language model's own words.
 
-    def ask(self, sketch: Seen, scene: Seen, question: str) -> str:
-        """The language model's answer in its own words. Raises UsageError for an empty question."""
+        A closed question is answered from what was found. Raises UsageError for an empty question, and for one that
+        only a language model could answer where there is none; VisketchError if it fails.
+        """
         if not question.strip():
             raise UsageError("the question is empty; ask something, such as 'what is it next to?'")
-        known = question.partition(":")[0] in ("VQA", *WORDINGS)
-        (said,) = self.say([(sketch, scene)], [question if known else f"VQA: {question}"])
-        return said.text
+        task = question.partition(":")[0]
+        if task not in WORDINGS:  # with a task, the language model's own words are asked for
+            who = self.answering(by)
+            (found,) = self.find([(sketch, scene)], who)
+            told = None if isinstance(found, VisketchError) else self.reason(question, found)
+            if told is not None:
+                return told, who
+        if self.speaker is None:
+            mend = "ask what it is, how many there are, where, next to what, left or right of what, or the largest"
+            raise UsageError(f"{question!r} needs a language model, and this folder has only a matcher; {mend}")
+        text = question if task in ("VQA", *WORDINGS) else f"VQA: {question}"
+        return self.say([(sketch, scene)], [text])[0].text, "language"
 
-    def where(self, answer: Answer) -> str:
-        """The part of the picture in which the surest of what was found is; `none` if nothing was."""
-        if not answer.found:
-            return "none"
-        return whereabouts(max(answer.found, key=lambda thing: thing.sure).box)
+    def reason(self, question: str, answer: Answer) -> str | None:
+        """The answer to a closed question, from what was found; None for any other question."""
+        return reason(question, answer.label, answer.found, answer.others)
+
+
+def _answer(by: By, label: str, raw: Sequence[Found], others: Sequence[Found]) -> Answer:
+    return Answer(by, label, tuple(answers.suppressed(raw)), tuple(raw), tuple(others))
 
 
 def _asked(task: str, wording: int = 0) -> str:
@@ -262,8 +255,3 @@ def find(folder: str | Path | None) -> Path:
         return home
     message = f"{name}: no sketch-language model there (no {settings.FILE}); `visketch train language` makes one"
     raise VisketchError(message)
-
-
-def cut(some: Sequence[Some]) -> Iterator[Sequence[Some]]:
-    """As many at a time as are answered together."""
-    return (some[first : first + BATCH] for first in range(0, len(some), BATCH))

@@ -48,7 +48,7 @@ class Photos:
 
         def read(name: str) -> pictures.Picture | None:
             try:
-                return pictures.read(names[name], model.sight.canvas)
+                return pictures.read(names[name], model.canvas)
             except VisketchError as error:
                 problem(error)
                 return None

@@ -38,7 +38,7 @@ def threshold(tower: PairTower, labels: list[str], rows: Rows, canvas: int) -> t
         squares = [read(rows.folder / name, canvas).square for name in part]
         tokens |= zip(part, look(tower, squares), strict=True)
     matcher = Matcher(tower, labels)
-    sure = [[found.sure for found in matcher.match(tokens[row.sketch], tokens[row.scene])] for row in some]
+    sure = [[found.sure for found in matcher.match(tokens[row.sketch], tokens[row.scene])[1]] for row in some]
     return best(sure, np.array([len(row.boxes) for row in some]))
 
 
