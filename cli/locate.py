@@ -100,12 +100,10 @@ def drawn(path: str, boxes: list[dict], duplicates: list[list[int]], label: str)
 
 def show(row: asking.Row) -> None:
     if not row["boxes"]:
-        console.say(f"{row['path']}: none found ({row['class']}, by {row['by']})")
+        console.say(f"{row['path']}: none found ({row['class']})  (by {row['by']})")
     else:
-        console.table(
-            ["x1", "y1", "x2", "y2", "sure"],
-            [[*(str(place) for place in one["box"]), f"{one['sure']:.2f}"] for one in row["boxes"]],
-            title=f"{row['path']}: {row['class']} (by {row['by']})",
-        )
+        console.say(f"{row['path']}: {len(row['boxes'])} × {row['class']}  (by {row['by']})")
+        table = [[*(str(place) for place in one["box"]), f"{one['sure']:.2f}"] for one in row["boxes"]]
+        console.table(["x1", "y1", "x2", "y2", "sure"], table)
     if row["picture"]:
         console.say(f"picture: {row['picture']}")

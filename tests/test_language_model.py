@@ -15,7 +15,9 @@ pytest.importorskip("transformers")
 from visketch.errors import UsageError, VisketchError
 from visketch.language import answers, llava, pictures, settings, tuning, words
 from visketch.language.answers import Found, Said
+from visketch.language.instructions import QUESTIONS
 from visketch.language.pairs import contrast, giou, moved, targets
+from visketch.language.reasoning import kind, reason
 from visketch.language.rows import Rows
 from visketch.language.settings import LanguageSettings, TowerSettings, WriterSettings
 from visketch.language.speaking import SpeechObjective, packed, stacked
@@ -265,6 +267,38 @@ class TestAnswers:
         one, two = Found("cat", (0.1, 0.1, 0.5, 0.5), 0.6), Found("cat", (0.12, 0.1, 0.5, 0.5), 0.9)
         other = Found("cat", (0.6, 0.6, 0.9, 0.9), 0.2)
         assert answers.suppressed([one, two, other]) == [two, other]
+
+
+class TestReasoning:
+    OWN = (Found("cat", (0.1, 0.1, 0.3, 0.3), 0.9),)
+    OTHERS = (Found("bus", (0.35, 0.1, 0.45, 0.2), 0.8), Found("cup", (0.5, 0.5, 0.95, 0.95), 0.8))
+
+    @pytest.mark.parametrize(
+        ("question", "answer"),
+        [
+            ("what does the sketch show?", "cat"),
+            ("how many are there?", "1"),
+            ("where is it?", "top left"),
+            ("what is it next to?", "bus"),
+            ("is it left or right of the bus?", "left"),
+            ("is it the largest thing in the picture?", "no"),
+            ("is there more than one?", "no"),
+            ("is it there? does the picture show it?", "yes"),
+            ("is it red?", None),
+            ("is it left or right of the dog?", None),
+        ],
+    )
+    def test_closed_questions_are_answered_from_what_was_found(self, question: str, answer: str | None) -> None:
+        assert reason(question, "cat", self.OWN, self.OTHERS) == answer
+
+    def test_every_wording_of_the_data_set_is_known(self) -> None:
+        for asked, wordings in QUESTIONS.items():
+            for wording in wordings:
+                assert kind("VQA: " + wording.format(other="bus")) == asked
+
+    def test_of_what_is_not_there_nothing_is_said(self) -> None:
+        assert reason("where is it?", "cat", (), self.OTHERS) == "none"
+        assert reason("how many are there?", "cat", (), self.OTHERS) == "0"
 
 
 class TestTuning:

@@ -230,6 +230,18 @@ class TestVerbs:
         told = visketch("count", tmp_path / "blank.png", tmp_path / "blank.png", "--checkpoint", folder)
         one_line(told, 1, "blank.png", "no ink", "sketch comes first")
 
+    def test_a_tower_alone_is_enough_to_count(self, data: Path, folder: Path, tmp_path: Path) -> None:
+        for name in ("tower.safetensors", "language.toml"):
+            (tmp_path / name).write_bytes((folder / name).read_bytes())
+        pictures = data / "pictures/sketch/ring-1.png", data / "pictures/scene/test-1.png"
+        assert visketch("count", *pictures, "--checkpoint", tmp_path).exit_code == 0
+        told = visketch("ask", *pictures, "how many?", "--checkpoint", tmp_path, "--json")
+        assert json.loads(told.stdout)["answers"][0]["by"] == "matcher"
+        one_line(
+            visketch("ask", *pictures, "is it red?", "--checkpoint", tmp_path), 2, "language model", "ask what it is"
+        )
+        one_line(visketch("count", *pictures, "--by", "language", "--checkpoint", tmp_path), 2, "only a matcher")
+
     def test_an_empty_question(self, data: Path, folder: Path) -> None:
         told = visketch(
             "ask", data / "pictures/sketch/ring-1.png", data / "pictures/scene/test-1.png", " ", "--checkpoint", folder

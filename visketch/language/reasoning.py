@@ -33,7 +33,7 @@ def kind(question: str) -> str | None:
 def reason(question: str, label: str, own: Sequence[Found], others: Sequence[Found]) -> str | None:
     """The answer to a closed question about the sketch's object, or None if it is not one.
 
-    `label`: what the sketch shows; `own`: where that was found; `others`: what else was. "none" if it is not there.
+    `label`: what the sketch shows; `own`: where that was found; `others`: what else was. "none" if that is not there.
     """
     asked = kind(question)
     if asked is None:
@@ -50,7 +50,7 @@ def reason(question: str, label: str, own: Sequence[Found], others: Sequence[Fou
         return _yes(max([*own, *others], key=lambda thing: _area(thing)) in own)
     if asked == "next":
         if not others:
-            return "none"
+            return "nothing"
         return min(others, key=lambda thing: float(np.hypot(*(_middle(thing) - _middle(surest))))).label
     return _relation(question, surest, others)
 
