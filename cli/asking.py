@@ -1,5 +1,6 @@
 """What the verbs that ask with a sketch share: their arguments, the model, and answers one after another."""
 
+import contextlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -49,7 +50,12 @@ def load(checkpoint: str | None, device: str) -> "SketchLanguage":
 
 
 def query(model: "SketchLanguage", sketch: str) -> "Seen":
-    """The sketch to ask with. Raises VisketchError with the mend if the two pictures may have been swapped."""
+    """The sketch to ask with; warns if it may be the picture. Raises VisketchError."""
+    from visketch.language import pictures
+
+    with contextlib.suppress(VisketchError):  # strokes are no picture, and no photo
+        if pictures.is_photo(pictures.read(sketch, model.canvas).square):
+            console.warn(f"{sketch}: looks like a photo; the sketch comes first, the picture second")
     try:
         return model.sketch(sketch)
     except VisketchError as error:

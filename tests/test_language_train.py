@@ -242,6 +242,20 @@ class TestVerbs:
         )
         one_line(visketch("count", *pictures, "--by", "language", "--checkpoint", tmp_path), 2, "only a matcher")
 
+    def test_swapped_pictures_are_noticed(self, data: Path, folder: Path, tmp_path: Path) -> None:
+        noise = np.random.default_rng(0).integers(0, 256, (9, 9, 3), dtype=np.uint8)
+        Image.fromarray(noise).resize((90, 90)).save(tmp_path / "photo.jpg")
+        told = visketch(
+            "count",
+            tmp_path / "photo.jpg",
+            data / "pictures/sketch/ring-1.png",
+            "--checkpoint",
+            folder,
+            "--by",
+            "matcher",
+        )
+        assert "the sketch comes first" in told.stderr
+
     def test_an_empty_question(self, data: Path, folder: Path) -> None:
         told = visketch(
             "ask", data / "pictures/sketch/ring-1.png", data / "pictures/scene/test-1.png", " ", "--checkpoint", folder

@@ -12,12 +12,11 @@ from torch import Tensor, nn
 from visketch import sdf
 from visketch.data import ink
 from visketch.errors import VisketchError
+from visketch.language.pictures import is_photo
 from visketch.language.settings import TowerSettings
 from visketch.language.tower import Tokens, places
 from visketch.model import ViSketch
 from visketch.strokes import Sketch
-
-PAPER = 0.5  # of the pixels have the colour of the edge: a drawing, else a photo
 
 
 class LeafTower(nn.Module):
@@ -67,9 +66,7 @@ def field(square: UInt8[np.ndarray, "h h 3"], shape: sdf.SketchConfig) -> Float[
 
 def lines(square: UInt8[np.ndarray, "h h 3"]) -> tuple[np.ndarray, ...]:
     """The centre lines of a drawing, the edges of a photo, in pixels. Raises VisketchError if there are none."""
-    edge = np.median(np.concatenate([square[0], square[-1]]), axis=0)
-    paper = (np.abs(square.astype(np.int16) - edge).max(axis=2) < 32).mean()
-    if paper > PAPER:
+    if not is_photo(square):
         return Sketch(pixels=ink.find(square).pixels, source="picture").lines()
     from skimage.feature import canny
 

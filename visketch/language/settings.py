@@ -53,9 +53,9 @@ class StageTraining(PartTraining):
 
 
 class LanguageTraining(Section):
-    tower: PartTraining = PartTraining(steps=3000, batch=32, lr=2e-3, warmup=100, weight_decay=0.05)
-    align: StageTraining = StageTraining(steps=2000, lr=2e-3, warmup=100)
-    instruct: StageTraining = StageTraining(steps=2500, lr=1e-3, warmup=50)
+    tower: PartTraining = PartTraining(steps=1000, batch=32, lr=2e-3, warmup=100, weight_decay=0.05)
+    align: StageTraining = StageTraining(steps=800, lr=2e-3, warmup=100)
+    instruct: StageTraining = StageTraining(steps=900, lr=1e-3, warmup=50)
     seed: int = 0
     precision: Literal["no", "bf16"] = "bf16"
     save_minutes: float = Field(3.0, ge=0)
