@@ -206,8 +206,8 @@ def load(preset: str | Path, overrides: tuple[str, ...] | list[str] = ()) -> Con
         tree = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise VisketchError(f"{origin}: not valid TOML, {error}") from None
-    for override in overrides:
-        override(tree, override)
+    for knob in overrides:
+        override(tree, knob)
     return parse(tree, origin)
 
 

@@ -72,6 +72,7 @@ def tune(stage: str, folder: Path, rows: Rows, settings: LanguageSettings) -> No
     from visketch.language.model import SketchLanguage
 
     there = knobs.read(folder).model_copy(update={"train": settings.train})
+    chosen: dict[str, Any]
     if stage == "tower":
         tower = PairTower(there.tower, len(there.labels)).eval()
         checkpoint.load_part(folder, "tower", tower)
@@ -91,7 +92,8 @@ def tower_stage(rows: Rows, folder: Path, settings: LanguageSettings, start: Pat
     training, labels = settings.train.tower, list(settings.labels)
     if settings.tower.kind != "pair":
         raise UsageError(f"a {settings.tower.kind} tower comes with its weights; go on with --stage align")
-    tower = PairTower(settings.tower, len(labels)).to(memory_format=torch.channels_last)
+    tower = PairTower(settings.tower, len(labels))
+    tower.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if start:
         checkpoint.load_part(start, "tower", tower)
     objective = TowerObjective(tower, settings.train.temperature)

@@ -21,7 +21,7 @@ class Features:
 
     def __init__(self, file: Path | None, mark: str = "") -> None:
         """Of no file: empty."""
-        about = json.loads(file.with_suffix(".json").read_text()) if file else {"mark": mark, "names": []}
+        about: dict = json.loads(file.with_suffix(".json").read_text()) if file else {"mark": mark, "names": []}
         self.mark: str = about["mark"]
         self.place: dict[str, int] = {name: number for number, name in enumerate(about["names"])}
         self.array: np.ndarray = np.load(file, mmap_mode="r") if file else np.empty((0, 0, 0), np.float16)

@@ -67,7 +67,7 @@ def rows(scene: Scene, there: Query, absent: Query, rng: np.random.Generator, se
     """
 
     def row(task: str, question: str, query: Query, text: str, answer: str) -> Row:
-        facts = {"task": task, "question": question, "label": query.label, "style": query.style}
+        facts: Row = {"task": task, "question": question, "label": query.label, "style": query.style}
         facts |= {"seen": query.label in seen, "sketch_of": query.source, "scene_of": sorted(scene.used)}
         return {"query": query} | chat(f"{task}: {text}", answer) | facts | {"boxes": boxes(query.label, scene.things)}
 

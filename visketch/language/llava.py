@@ -229,6 +229,9 @@ def merged(base: Any, folder: Path) -> Any:
 class Sight(nn.Module):
     """A LLaVA's tower as the others are asked: pixels in [0, 1] → tokens and mask."""
 
+    mean: Tensor
+    deviation: Tensor
+
     def __init__(self, model: Any) -> None:
         super().__init__()
         self.tower, self.config = model.model.vision_tower, model.config

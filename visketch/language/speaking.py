@@ -49,11 +49,11 @@ def stacked(some: Sequence[Sequenced], pad: int) -> tuple[Batch, list[int]]:
     bins: list[list[int]] = []
     for number in sorted(range(len(some)), key=lambda number: -sizes[number]):
         room = (row for row in bins if sum(sizes[other] for other in row) + sizes[number] <= longest)
-        row = next(room, None)
-        if row is None:
+        found = next(room, None)
+        if found is None:
             bins.append([number])
         else:
-            row.append(number)
+            found.append(number)
     filler = {"ids": pad, "labels": IGNORED, "weights": 0.0, "turn": 0, "place": 0, "pair": -1}
     batch = {}
     for name, value in filler.items():
@@ -135,11 +135,11 @@ class SpeechObjective(nn.Module):
             right = (logits.argmax(1) == wanted[spoken]).float().mean()
         return loss, {"words": losses.mean(), "right": right}
 
-    def state_dict(self, *_: Any, **__: Any) -> dict[str, Tensor]:
+    def state_dict(self, *_: Any, **__: Any) -> dict[str, Tensor]:  # type: ignore[override]
         """What is trained alone: of a large model that is a fortieth."""
         return {name: value.detach() for name, value in self.named_parameters() if value.requires_grad}
 
-    def load_state_dict(self, state: Mapping[str, Any], *_: Any, **__: Any) -> Any:
+    def load_state_dict(self, state: Mapping[str, Any], *_: Any, **__: Any) -> Any:  # type: ignore[override]
         if state.keys() != self.state_dict().keys():
             raise RuntimeError("other weights were trained")
         return super().load_state_dict(state, strict=False)
