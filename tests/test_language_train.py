@@ -65,6 +65,13 @@ def model(folder: Path) -> SketchLanguage:
     return SketchLanguage.load(folder)
 
 
+def speaking(folder: Path) -> dict[str, torch.Tensor]:
+    """The weights of a folder's language model, its tower and projector among them."""
+    speaker = SketchLanguage.load(folder).speaker
+    assert speaker is not None
+    return speaker.model.state_dict()
+
+
 def test_a_killed_run_goes_on_as_if_it_had_not_been(data: Path, folder: Path, tmp_path: Path) -> None:
     rows, chosen = Rows(data, "train"), settings.load("tiny", KNOBS)
 
@@ -90,10 +97,10 @@ def test_a_killed_run_goes_on_as_if_it_had_not_been(data: Path, folder: Path, tm
 def test_the_tower_stays_as_it_was_and_the_projector_learns_unless_frozen(
     data: Path, folder: Path, tmp_path: Path
 ) -> None:
-    first = SketchLanguage.load(folder).model.state_dict()
+    first = speaking(folder)
     frozen = settings.load("tiny", [*KNOBS, "train.instruct.freeze_projector=true"])
     train("instruct", Rows(data, "train"), tmp_path, frozen, start=folder)
-    then = SketchLanguage.load(tmp_path).model.state_dict()
+    then = speaking(tmp_path)
     changed = {name for name, value in then.items() if not torch.equal(value, first[name])}
     assert changed
     assert not any("vision_tower" in name or "projector" in name for name in changed)

@@ -73,7 +73,7 @@ def targets(
     covered, boxes = np.full(len(grid), len(number), np.int64), np.zeros((len(grid), 4), np.float32)
     for label, box in (thing for thing in objects if thing[0] in number):
         low, high = np.array(box[:2]), np.array(box[2:])
-        here: np.ndarray = ((grid >= low) & (grid <= high)).all(axis=1)
+        here = np.asarray(((grid >= low) & (grid <= high)).all(axis=1))
         if not here.any():
             here[np.abs(grid - (low + high) / 2).sum(axis=1).argmin()] = True
         covered[here], boxes[here] = number[label], box
