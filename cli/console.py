@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 OK, FAILED, MISUSED, INTERRUPTED = 0, 1, 2, 130
 
+EVERY = 30.0  # seconds between the lines where there is no terminal for a bar
+MAIN = os.environ.get("RANK", "0") == "0"  # of the processes that torchrun starts, one speaks
+
 debug = False  # show tracebacks (--debug)
 
 

@@ -13,14 +13,18 @@ import typer
 from typer.core import TyperGroup
 
 from . import console
+from .ask import ask
 from .classify import classify
 from .complete import complete
+from .count import count
 from .data import app as data
 from .evaluate.app import app as evaluate
 from .export import app as export
 from .generate import generate
 from .index import index
 from .info import info
+from .language import app as language
+from .locate import locate
 from .push import push
 from .refine import refine
 from .search import search
@@ -29,8 +33,8 @@ from .trace import trace
 from .train import train
 
 # In the order of --help: what is done with drawings, then with data and weights.
-DRAWINGS = ("generate", "classify", "refine", "complete", "trace", "show", "index", "search")
-ORDER = (*DRAWINGS, "data", "train", "evaluate", "export", "push", "info")
+DRAWINGS = ("generate", "classify", "refine", "complete", "trace", "show", "index", "search", "count", "locate", "ask")
+ORDER = (*DRAWINGS, "data", "language", "train", "evaluate", "export", "push", "info")
 
 
 class Verbs(TyperGroup):
@@ -70,10 +74,14 @@ app.command()(trace)
 app.command()(show)
 app.command()(index)
 app.command()(search)
+app.command()(count)
+app.command()(locate)
+app.command()(ask)
 app.command()(train)
 app.command()(push)
 app.command()(info)
 app.add_typer(data, name="data")
+app.add_typer(language, name="language")
 app.add_typer(evaluate, name="evaluate")
 app.add_typer(export, name="export")
 

@@ -36,20 +36,32 @@ def search(
         Path | None,
         typer.Option("--out", "-o", parser=parse_out, metavar="PATH", help="A picture of them, the sketch first."),
     ] = None,
+    photos: Annotated[
+        bool, typer.Option("--photos", help="GALLERY is a folder of photos: find those that show what is sketched.")
+    ] = False,
     checkpoint: options.Checkpoint = None,
     device: options.Device = "auto",
     as_json: options.Json = False,
 ) -> None:
-    """Find the drawings that are most like a sketch.
+    """Find the drawings that are most like a sketch, or with --photos the photos that show what it shows.
 
     A gallery that is no index is indexed first, as `visketch index` does it: at the first search all of it, later what
-    is new or changed. An index is searched as it is. Similarity is 1 for the same drawing.
+    is new or changed. An index is searched as it is. Similarity is 1 for the same drawing. Photos are found by the
+    sketch-language model (`visketch count`), whose --checkpoint may be given.
 
     \b
     Examples:
       visketch search sketch.png gallery/ -n 12 --out found.png
       visketch search cat.svg quickdraw.index --json
+      visketch search cat.svg photos/ --photos --out found.png
     """
+    if photos:
+        from .photos import search_photos
+
+        if out and not is_picture(check_out(out)):
+            raise UsageError(f"{out}: search writes one picture; name a .png file")
+        search_photos(sketch, gallery, n, out, checkpoint, device, as_json)
+        return
     from visketch.search.gallery import Gallery, is_index, usual
 
     from .index import bring_up_to_date, load

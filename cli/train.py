@@ -14,6 +14,7 @@ import typer
 from visketch.errors import UsageError
 
 from . import console, options
+from .console import EVERY, MAIN
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -22,28 +23,34 @@ if TYPE_CHECKING:
     from visketch.config import Config
     from visketch.objectives.objective import Objective
 
-EVERY = 30.0  # seconds between the lines where there is no terminal for a bar
-MAIN = os.environ.get("RANK", "0") == "0"  # of the processes that torchrun starts, one speaks
-
 
 def train(
     part: Annotated[
-        Literal["vqvae", "diffusion", "classifier", "refiner", "peer"],
+        Literal["vqvae", "diffusion", "classifier", "refiner", "peer", "language"],
         typer.Argument(
-            metavar="vqvae|diffusion|classifier|refiner|peer",
+            metavar="vqvae|diffusion|classifier|refiner|peer|language",
             help="vqvae: the code book; diffusion: the coarse stage; refiner needs vqvae and classifier; "
-            "peer: a textbook classifier, to compare with.",
+            "peer: a textbook classifier, to compare with; language: see --stage.",
         ),
     ],
     data: Annotated[
-        Path, typer.Option("--data", envvar="VISKETCH_DATA", help="A data set written by `visketch data pack`.")
+        Path,
+        typer.Option(
+            "--data",
+            envvar="VISKETCH_DATA",
+            help="A data set written by `visketch data pack`; for language the folder of `visketch language prepare`.",
+        ),
     ] = Path("quickdraw.arrow"),
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="The checkpoint's folder; by default runs/<config>.")
     ] = None,
     config: Annotated[
         str | None,
-        typer.Option("--config", metavar="PRESET|FILE", help="tiny, small (by default), base, or a TOML file."),
+        typer.Option(
+            "--config",
+            metavar="PRESET|FILE",
+            help="tiny, small (by default), base; of language tiny or llava-7b; or a TOML file.",
+        ),
     ] = None,
     start: Annotated[
         str | None,
@@ -60,6 +67,10 @@ def train(
     seed: Annotated[int | None, typer.Option("--seed", min=0, help="Short for --set train.seed=...")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where the run in --out ended.")] = False,
     workers: Annotated[int, typer.Option(min=0, max=256, help="Processes that prepare the batches.")] = 0,
+    stage: Annotated[
+        Literal["tower", "align", "instruct"] | None,
+        typer.Option(help="Of language, in this order: the tower, describing pictures, answering questions."),
+    ] = None,
     tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Write metrics for TensorBoard too.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be trained, and stop.")] = False,
     device: options.Device = "auto",
@@ -78,8 +89,13 @@ def train(
       visketch train classifier --from small --data mine.arrow --out runs/mine --set train.classifier.steps=300
       visketch train classifier --config base --dry-run
       visketch train peer --out runs/vit --set peer.backbone=vit
+      visketch train language --stage tower --data language/ --out runs/language
     """
     choose(device)
+    if part == "language" or stage:
+        knobs = [*(overrides or []), *([f"train.seed={seed}"] if seed is not None else [])]
+        language(part, stage, data, out, config, start, knobs, resume, workers, tensorboard, dry_run, as_json)
+        return
     with console.waiting("Loading ..."):
         from visketch import config as configs
         from visketch.data.store import Store
@@ -116,6 +132,18 @@ def train(
         conclude(part, asdict(outcome) | {"seconds": round(time.perf_counter() - began, 1)}, as_json)
     if not outcome.finished:
         raise typer.Exit(console.INTERRUPTED)
+
+
+def language(part: str, stage: str | None, *how: Any) -> None:
+    """A stage of the sketch-language model. Raises UsageError where --stage and the part do not go together."""
+    from .train_language import train_language
+
+    if part != "language" or stage is None:
+        raise UsageError("--stage belongs to language, and language needs one: tower, align or instruct")
+    began = time.perf_counter()
+    done = train_language(stage, *how)
+    if MAIN and done:
+        conclude(f"language {stage}", asdict(done) | {"seconds": round(time.perf_counter() - began, 1)}, how[-1])
 
 
 def choose(device: str) -> None:

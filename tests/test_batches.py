@@ -12,7 +12,8 @@ import torch
 from visketch import config
 from visketch.data.store import Store
 from visketch.errors import UsageError
-from visketch.train import Batches, balanced, make_objective, schedule
+from visketch.fitting import schedule
+from visketch.train import Batches, balanced, make_objective
 
 STEPS = 20
 

@@ -206,8 +206,8 @@ def load(preset: str | Path, overrides: tuple[str, ...] | list[str] = ()) -> Con
         tree = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise VisketchError(f"{origin}: not valid TOML, {error}") from None
-    for override in overrides:
-        _override(tree, override)
+    for knob in overrides:
+        override(tree, knob)
     return parse(tree, origin)
 
 
@@ -275,15 +275,15 @@ def _read(preset: str | Path) -> tuple[str, str]:
         raise VisketchError(f"{preset}: cannot be read, {getattr(error, 'strerror', None) or 'not text'}") from None
 
 
-def _override(tree: dict, override: str) -> None:
-    path, equals, value = override.partition("=")
+def override(tree: dict, knob: str) -> None:
+    path, equals, value = knob.partition("=")
     if not equals:
-        raise UsageError(f"--set {override}: write it as section.key=value")
+        raise UsageError(f"--set {knob}: write it as section.key=value")
     *sections, key = path.strip().split(".")
     for section in sections:
         tree = tree.setdefault(section, {})
         if not isinstance(tree, dict):
-            raise UsageError(f"--set {override}: {section!r} is a value, not a section")
+            raise UsageError(f"--set {knob}: {section!r} is a value, not a section")
     try:
         tree[key] = tomllib.loads(f"value = {value}")["value"]
     except tomllib.TOMLDecodeError:

@@ -6,44 +6,27 @@ interrupted; and, dropout and the VQ-VAE's quantiser aside, the losses do not de
 batch, but for rounding (which grows fast under Muon).
 """
 
-import signal
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from accelerate import Accelerator
-from filelock import FileLock, Timeout
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 from visketch import checkpoint, snapshot, transfer
 from visketch.config import Config, PartTraining, read_config
 from visketch.data.store import Store
 from visketch.errors import UsageError, VisketchError, nearest
+from visketch.fitting import Loop, Outcome, Report, accelerated, fit, refuse_to_begin_anew, state_of
 from visketch.model import build
 from visketch.objectives.diffusion import DiffusionObjective
 from visketch.objectives.objective import Batch, Objective
 from visketch.objectives.recognition import ClassifierObjective, PeerObjective
 from visketch.objectives.refiner import RefinerObjective
 from visketch.objectives.vqvae import VQVAEObjective
-from visketch.optimizer import Optimizer
 
 TRAINABLE = ("vqvae", "diffusion", "classifier", "refiner", "peer")
-Report = Callable[[int, int, dict[str, float]], None]
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """Where training ended. `finished` is False if it was told to stop."""
-
-    folder: Path
-    step: int
-    finished: bool
-    metrics: dict[str, float]
 
 
 class Batches(Dataset):
@@ -113,52 +96,26 @@ def train(
         raise UsageError(f"no part {part!r} to train: {nearest(part, list(TRAINABLE))}")
     settings: PartTraining = getattr(config.train, part)
     config = config.model_copy(update={"labels": tuple(store.labels)})
-    accelerator = Accelerator(mixed_precision=config.train.precision, cpu=not torch.cuda.is_available())
+    accelerator = accelerated(config.train.precision)
     torch.manual_seed(config.train.seed)
-    state = folder / "training" / f"{part}.safetensors"
+    state = state_of(folder, part)
     objective, trained_on = make_objective(part, config, folder, start, resume and state.exists())
-    if state.exists() and not resume:
-        raise UsageError(f"{state}: a training run is there; go on with --resume, or delete it to start anew")
+    refuse_to_begin_anew(state, resume)
     begin(objective)
     for name, module in objective.frozen.items():
         if start:
             transfer.lend(name, start, folder)
         module.to(accelerator.device).eval().requires_grad_(False)
-    objective.train().to(accelerator.device)
-    optimizer = Optimizer(objective, settings)
-    average = snapshot.Average(objective, settings.ema)
-    step = snapshot.restore(state, objective, optimizer, average, trained_on) if resume and state.exists() else 0
+
+    def write(average: snapshot.Average, step: int) -> None:
+        facts = {"step": step, "steps": settings.steps, "data": store.provenance}
+        facts |= {"from": start.name} if start else {}
+        facts["settings"] = settings.model_dump(mode="json")
+        snapshot.export(folder, config, objective, average, trained_on, facts)
+
     batches = Batches(objective, store, config, part, accelerator.process_index, accelerator.num_processes)
-    model = accelerator.prepare(objective)
-    loader = DataLoader(batches, batch_size=None, sampler=range(step, settings.steps), num_workers=workers)
-    main = accelerator.is_main_process
-    with (
-        held(folder, part, main),
-        snapshot.Log(folder, part, main, tensorboard, step) as log,
-        stop_signals() as stopped,
-    ):
-        saved, metrics = time.monotonic(), {}
-        for batch in loader:
-            metrics = _step(accelerator, model, optimizer, batch, step, config.train.seed, settings)
-            average.update(step)
-            step += 1
-            if step % 10 == 0 or step == settings.steps or step < 10:
-                log(step, metrics)
-            report(step, settings.steps, metrics)
-            stop = bool(_any(accelerator, stopped() or step == settings.steps))
-            if stop or _any(accelerator, time.monotonic() - saved > 60 * config.train.save_minutes):
-                if main:
-                    facts = {"step": step, "steps": settings.steps, "data": store.provenance}
-                    facts |= {"from": start.name} if start else {}
-                    facts["settings"] = settings.model_dump(mode="json")
-                    # The parts first: what is resumed after a kill in between writes them again.
-                    snapshot.export(folder, config, objective, average, trained_on, facts)
-                    snapshot.save(state, objective, optimizer, average, step, trained_on)
-                accelerator.wait_for_everyone()
-                saved = time.monotonic()
-            if stop:
-                break
-    return Outcome(folder, step, step >= settings.steps, metrics)
+    loop = Loop(part, folder, settings, config.train.seed, config.train.save_minutes, tensorboard, workers)
+    return fit(accelerator, loop, objective, batches, write, resume=resume, trained_on=trained_on, report=report)
 
 
 def make_objective(
@@ -203,76 +160,6 @@ def make_objective(
     beside = joint and (folder / "classifier.safetensors").exists()
     classifier = trained("classifier", shared=True) if beside else None
     return RefinerObjective(config, vqvae, encoder, trained("refiner"), classifier, labels), marks
-
-
-def _step(accelerator, model, optimizer, batch, step, seed, settings: PartTraining) -> dict[str, float]:
-    """One update; returns the metrics, averaged over the processes."""
-    torch.manual_seed(hash((seed, step, accelerator.process_index)) & 0x7FFFFFFF)  # for dropout
-    batch = {name: value.to(accelerator.device, non_blocking=True) for name, value in batch.items()}
-    loss, metrics = model(batch)
-    if not torch.isfinite(loss):
-        raise VisketchError(f"the loss is {loss.item()} at step {step}; try a lower lr (--set train.<part>.lr=...)")
-    accelerator.backward(loss)
-    norm = torch.nn.utils.clip_grad_norm_(model.parameters(), settings.clip)
-    lr = settings.lr * schedule(step, settings)
-    optimizer.step(lr)
-    values = torch.stack([loss.detach().float(), *(value.detach().float() for value in metrics.values())])
-    if accelerator.num_processes > 1:
-        values = accelerator.reduce(values, "mean")
-    names = ["loss", *metrics]
-    return dict(zip(names, values.tolist(), strict=True)) | {"norm": float(norm), "lr": lr}
-
-
-def schedule(step: int, settings: PartTraining) -> float:
-    """Linear warm-up, then a cosine to 1 % of the learning rate."""
-    if step < settings.warmup:
-        return (step + 1) / settings.warmup
-    share = (step - settings.warmup) / max(settings.steps - settings.warmup, 1)
-    return 0.01 + 0.99 * 0.5 * (1 + float(np.cos(np.pi * min(share, 1))))
-
-
-@contextmanager
-def held(folder: Path, part: str, main: bool) -> Iterator[None]:
-    """Inside, no other run may train this part into this folder. Raises UsageError if one does already."""
-    lock = FileLock(folder / "training" / f".{part}.lock")
-    try:
-        if main:
-            (folder / "training").mkdir(parents=True, exist_ok=True)
-            lock.acquire(timeout=0)
-    except Timeout:
-        raise UsageError(f"{folder}: another run is training its {part}; wait for it, or take another --out") from None
-    except OSError as error:
-        raise VisketchError(f"{folder}: cannot be written, {error.strerror}") from None
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-@contextmanager
-def stop_signals() -> Iterator[Callable[[], bool]]:
-    """Inside, SIGINT and SIGTERM only raise a flag; a second SIGINT interrupts at once."""
-    flag = False
-
-    def raise_flag(number: int, frame: object) -> None:
-        nonlocal flag
-        if flag and number == signal.SIGINT:
-            raise KeyboardInterrupt
-        flag = True
-
-    before = {number: signal.signal(number, raise_flag) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield lambda: flag
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def _any(accelerator: Accelerator, flag: bool) -> bool:
-    """Whether any process raised the flag: all must take the same branch."""
-    if accelerator.num_processes == 1:
-        return flag
-    return bool(accelerator.reduce(torch.tensor(float(flag), device=accelerator.device)) > 0)
 
 
 def _check_folder(folder: Path, config: Config) -> None:

@@ -5,6 +5,7 @@ import typer
 from .classify import classify
 from .explain import explain
 from .generate import generate
+from .language import language
 from .search import search
 from .vqvae import vqvae
 
@@ -14,3 +15,4 @@ app.command()(classify)
 app.command()(generate)
 app.command()(search)
 app.command()(explain)
+app.command()(language)

@@ -1,0 +1,41 @@
+"""`visketch ask`: questions about a picture, with a sketch for what is meant."""
+
+from typing import Annotated
+
+import typer
+
+from . import asking, console, options
+
+
+def ask(
+    sketch: asking.Asked,
+    picture: asking.Picture,
+    questions: Annotated[
+        list[str], typer.Argument(metavar="QUESTION...", help="What to ask about the object of the sketch.")
+    ],
+    by: asking.By = None,
+    checkpoint: asking.Checkpoint = None,
+    device: options.Device = "auto",
+    as_json: options.Json = False,
+) -> None:
+    """Ask about what a sketch shows in a picture.
+
+    Both are looked at once, however many questions there are. Closed questions (what is it, how many, where, next to
+    what, left or right of what, the largest?) are answered from what was found; anything else, and what begins with a
+    task (DESC:, COUNT:, BBOX:, SBIR:), by the language model in its own words.
+
+    \b
+    Examples:
+      visketch ask cat.png photo.jpg "What is the object of the sketch next to?"
+      visketch ask cat.png photo.jpg "What is the object shown in the sketch?" "DESC: List what is in the picture."
+    """
+    model = asking.load(checkpoint, device)
+    asked, scene = asking.query(model, sketch), model.scene(picture)
+    answers = []
+    for question in questions:
+        answer, who = model.ask(asked, scene, question, by)
+        answers.append({"question": question, "answer": answer, "by": who})
+        if not as_json:
+            console.say(f"{answer or '(no answer)'}  (by {who})")
+    if as_json:
+        console.document({"sketch": sketch, "picture": picture, "answers": answers})

@@ -1,0 +1,107 @@
+"""`visketch evaluate language`: how well questions with a sketch are answered."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from .. import asking, console, options
+from . import given
+
+if TYPE_CHECKING:
+    from rich.progress import TaskID
+
+    from visketch.evaluate.asking import Table
+
+
+def language(
+    data: Annotated[
+        Path, typer.Option("--data", metavar="FOLDER", help="A data set written by `visketch language prepare`.")
+    ] = Path("runs/language"),
+    split: given.Split = "test",
+    limit: Annotated[int | None, typer.Option(min=1, help="At most so many questions of a task and part.")] = None,
+    gallery: Annotated[int, typer.Option(min=2, help="Scenes that a sketch is searched in.")] = 100,
+    queries: Annotated[int, typer.Option(min=1, help="Sketches that are searched with, at most, of each part.")] = 100,
+    checkpoint: asking.Checkpoint = None,
+    device: options.Device = "auto",
+    as_json: options.Json = False,
+) -> None:
+    """How well questions with a sketch are answered: counting, boxes, closed questions, retrieval.
+
+    By everyone who can answer: the language model by its description of the scene and by its direct words, and the
+    matcher beside it. Scenes of drawings, of photos, and photos as they are stand apart, and so do classes that
+    training saw or not, and styles of sketches. Beside them: the commonest answer, and chance.
+
+    \b
+    Examples:
+      visketch evaluate language --data runs/language
+      visketch evaluate language --data runs/language --split validation --limit 200 --json
+    """
+    model = asking.load(checkpoint, device)
+    from visketch.evaluate.asking import evaluate
+    from visketch.language.rows import Rows
+
+    rows = Rows(data, split)
+    with console.progress() as bar:
+        tasks: dict[str, TaskID] = {}
+
+        def watch(what: str, done: int, total: int) -> None:
+            if what not in tasks:
+                tasks[what] = bar.add_task(what)
+            bar.update(tasks[what], completed=done, total=total)
+
+        table = evaluate(model, rows, limit, gallery, queries, watch)
+    if as_json:
+        console.document({"data": data, "split": split, "checkpoint": checkpoint, **asdict(table)})
+    else:
+        show(table)
+
+
+def show(table: "Table") -> None:
+    """A table for each task; shares in per cent."""
+    columns = ["", "by", "rows", "right", "commonest answer", "chance"]
+    exactly = {
+        "Counting, exact": table.counting,
+        "What the sketch shows": table.naming,
+        "Closed questions": table.questions,
+        "Is it there, yes or no": table.yes_no,
+    }
+    for title, found in exactly.items():
+        lines = [
+            [part, who, one.rows, *map(_share, (one.right, one.majority, one.chance))]
+            for part, who, one in _lines(found)
+        ]
+        console.table(columns, lines, title)
+        console.say("")
+    lines = [
+        [kind, who, one.rows, *map(_share, (one.right, one.majority, one.chance))]
+        for kind, who, one in _lines(table.kinds_of_question)
+    ]
+    console.table(columns, lines, "Closed questions by kind, seen classes")
+    console.say("")
+    found_at = ["Acc", "Acc@0.5", "precision@0.5", "small", "medium", "large", "none said", "one box", "chance"]
+    lines = []
+    for part, who, box in _lines(table.detection):
+        shares = (box.accuracy, box.accuracy_50, box.precision_50, box.small, box.medium, box.large)
+        lines.append([part, who, box.boxes, *map(_share, (*shares, box.none_right, box.majority_50, box.chance_50))])
+    console.table(["", "by", "boxes", *found_at], lines, "Boxes")
+    for who, (out, every) in table.duplicates.items():
+        console.say(f"{who}: {out:,} of {every:,} boxes were duplicates and taken out")
+    console.say("")
+    columns = ["", "by", "sketches", "gallery", "P@1", "P@5", "P@10", "mAP", "chance"]
+    lines = []
+    for part, who, rank in _lines(table.retrieval):
+        shares = (*rank.precision.values(), rank.mean_average_precision, rank.chance)
+        lines.append([part, who, rank.queries, rank.gallery, *map(_share, shares)])
+    console.table(columns, lines, "Retrieval")
+
+
+def _lines(found: dict) -> list[tuple]:
+    """(part, who, measure), part after part."""
+    parts = sorted({part for by_part in found.values() for part in by_part})
+    return [(part, who, by_part[part]) for part in parts for who, by_part in found.items() if part in by_part]
+
+
+def _share(value: float | None) -> str:
+    return "-" if value is None else f"{100 * value:.1f} %"

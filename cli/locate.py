@@ -1,0 +1,109 @@
+"""`visketch locate`: where in a picture is what a sketch shows."""
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from visketch.errors import UsageError, VisketchError
+
+from . import asking, console, options
+from .pictures import check_out, is_picture, parse_out, write_png
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from visketch.language.answers import Found
+    from visketch.language.model import Seen, SketchLanguage
+
+FOUND, DUPLICATE = "#d32f2f", "#9aa0a6"
+
+
+def locate(
+    sketch: asking.Asked,
+    pictures: asking.Pictures,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", "-o", parser=parse_out, metavar="PATH", help="A PNG with the boxes drawn, or a folder for several."
+        ),
+    ] = None,
+    by: asking.By = None,
+    checkpoint: asking.Checkpoint = None,
+    device: options.Device = "auto",
+    as_json: options.Json = False,
+) -> None:
+    """Find what a sketch shows in pictures, as boxes in pixels (x1, y1, x2, y2 from the top left).
+
+    Each box says how sure it is. Of boxes that overlap by half only the surest is kept; --out draws the others in grey.
+
+    \b
+    Examples:
+      visketch locate cat.png photo.jpg --out boxes.png
+      visketch locate cat.png photos/ --json
+    """
+    if out:
+        check_out(out)
+        if is_picture(out) and len(asking.spread(pictures)) > 1:
+            raise UsageError(f"{out}: one picture for several; name a folder")
+    model = asking.load(checkpoint, device)
+    asked = asking.query(model, sketch)
+    rows = list(asking.each(pictures, partial(located, model, asked, model.answering(by), out)))
+    asking.conclude(rows, as_json, sketch, show)
+
+
+def located(model: "SketchLanguage", sketch: "Seen", who: "asking.Who", out: Path | None, path: str) -> asking.Row:
+    """{"class", "by", "boxes", "duplicates", "picture"}; boxes in pixels of the upright picture."""
+    scene = model.scene(path)
+    (answer,) = model.find([(sketch, scene)], who)
+    if isinstance(answer, VisketchError):
+        raise answer
+    wide, high = scene.picture.letterbox.width, scene.picture.letterbox.height
+    boxes = [{"box": pixels(thing, wide, high), "sure": round(thing.sure, 3)} for thing in answer.found]
+    duplicates = [pixels(thing, wide, high) for thing in answer.raw if thing not in answer.found]
+    file = None
+    if out:
+        file = out if is_picture(out) else out / f"{Path(path).stem}.png"
+        facts = {"sketch": sketch.picture.source, "picture": path, "class": answer.label}
+        write_png(file, drawn(path, boxes, duplicates, answer.label), facts)
+    return {"class": answer.label, "by": who, "boxes": boxes, "duplicates": duplicates, "picture": file}
+
+
+def pixels(thing: "Found", wide: int, high: int) -> list[int]:
+    return [round(place * side) for place, side in zip(thing.box, (wide, high, wide, high), strict=True)]
+
+
+def drawn(path: str, boxes: list[dict], duplicates: list[list[int]], label: str) -> "np.ndarray":
+    """The upright picture (rows columns 3) uint8 with the boxes; a small one enlarged, so that words fit."""
+    import numpy as np
+    from PIL import Image, ImageDraw, ImageFont, ImageOps
+
+    with Image.open(path) as opened:
+        picture = ImageOps.exif_transpose(opened).convert("RGB")
+    times = max(1, round(512 / max(picture.size)))
+    if times > 1:
+        picture = picture.resize((picture.width * times, picture.height * times), Image.Resampling.LANCZOS)
+    draw, pen = ImageDraw.Draw(picture), max(2, max(picture.size) // 300)
+    size = max(14, max(picture.size) // 45)
+    for box in duplicates:
+        draw.rectangle([place * times for place in box], outline=DUPLICATE, width=max(1, pen // 2))
+    for row in boxes:
+        x1, y1, x2, y2 = (place * times for place in row["box"])
+        draw.rectangle((x1, y1, x2, y2), outline=FOUND, width=pen)
+        words, font = f"{label} {row['sure']:.2f}", ImageFont.load_default(size)
+        left, top, right, bottom = draw.textbbox((x1 + 2, max(0, y1 - size - 4)), words, font=font)
+        draw.rectangle((left - 2, top - 2, right + 2, bottom + 2), fill=FOUND)
+        draw.text((x1 + 2, max(0, y1 - size - 4)), words, fill="white", font=font)
+    return np.asarray(picture)
+
+
+def show(row: asking.Row) -> None:
+    if not row["boxes"]:
+        console.say(f"{row['path']}: none found ({row['class']})  (by {row['by']})")
+    else:
+        console.say(f"{row['path']}: {len(row['boxes'])} × {row['class']}  (by {row['by']})")
+        table = [[*(str(place) for place in one["box"]), f"{one['sure']:.2f}"] for one in row["boxes"]]
+        console.table(["x1", "y1", "x2", "y2", "sure"], table)
+    if row["picture"]:
+        console.say(f"picture: {row['picture']}")

@@ -1,0 +1,327 @@
+"""The sketch-language model's own pieces, each against what it must be."""
+
+from pathlib import Path
+
+import numpy as np
+import pairs
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+pytest.importorskip("transformers")
+
+from visketch.errors import UsageError, VisketchError
+from visketch.language import answers, llava, pictures, settings, tuning, words
+from visketch.language.answers import Found, Said
+from visketch.language.instructions import QUESTIONS
+from visketch.language.pairs import contrast, giou, moved, targets
+from visketch.language.reasoning import kind, reason
+from visketch.language.rows import Rows
+from visketch.language.settings import LanguageSettings, TowerSettings, WriterSettings
+from visketch.language.speaking import SpeechObjective, packed, stacked
+from visketch.language.tower import PairTower, centres, places
+
+TINY = LanguageSettings(
+    labels=pairs.LABELS,
+    tower=TowerSettings(widths=(4, 8, 8, 16), embedding=8, places=8),
+    writer=WriterSettings(width=16, layers=1, heads=2, inner=16),
+)
+share = st.floats(0, 1, width=32)
+
+
+@pytest.fixture(scope="module")
+def rows(tmp_path_factory: pytest.TempPathFactory) -> Rows:
+    return Rows(pairs.write(tmp_path_factory.mktemp("data") / "pairs"), "train")
+
+
+@pytest.fixture(scope="module")
+def tokenizer(rows: Rows):
+    return words.learn(text for row in rows for text in (row.text, row.answer))
+
+
+class TestPictures:
+    @given(st.integers(1, 20000), st.integers(1, 20000), share, share, share, share)
+    def test_boxes_find_back(self, width: int, height: int, x1: float, y1: float, x2: float, y2: float) -> None:
+        letterbox = pictures.Letterbox(width, height)
+        box = min(x1, x2), min(y1, y2), max(x1, x2), max(y1, y2)
+        forth = letterbox.forth(box)
+        assert all(0 <= place <= 1 for place in forth)
+        assert letterbox.back(forth) == pytest.approx(box, abs=1e-6)
+
+    def test_nothing_is_cropped(self) -> None:
+        wide = Image.new("RGB", (300, 100), "white")
+        wide.putpixel((0, 50), (255, 0, 0))
+        wide.paste((255, 0, 0), (0, 40, 12, 60))
+        wide.paste((0, 0, 255), (288, 40, 300, 60))
+        square = pictures.square(wide, 96).square
+        red, blue = (square[:, :, 0] > 200) & (square[:, :, 2] < 99), (square[:, :, 2] > 200) & (square[:, :, 0] < 99)
+        assert np.argwhere(red)[:, 1].max() < 8
+        assert np.argwhere(blue)[:, 1].min() > 88
+        assert (square[:20] == 255).all(), "above and below is paper"
+
+    def test_a_turned_photo_is_upright(self, tmp_path: Path) -> None:
+        lying = Image.new("RGB", (80, 40), "white")
+        lying.paste("black", (0, 0, 20, 40))  # on the left of what is stored
+        exif = lying.getexif()
+        exif[0x0112] = 6  # to be turned right by 90 degrees
+        lying.save(tmp_path / "turned.jpg", exif=exif, quality=95)
+        picture = pictures.read(tmp_path / "turned.jpg", 64)
+        assert (picture.letterbox.width, picture.letterbox.height) == (40, 80)
+        grey = picture.square[:, 32].mean(axis=1)
+        assert grey[4] < 50
+        assert grey[-4] > 200
+
+    def test_a_large_panorama_is_read_whole(self, tmp_path: Path) -> None:
+        wide = Image.new("L", (20_000, 300), 255)
+        wide.paste(0, (19_000, 0, 20_000, 300))
+        wide.save(tmp_path / "wide.png")
+        picture = pictures.read(tmp_path / "wide.png", 128)
+        assert picture.square.shape == (128, 128, 3)
+        assert picture.letterbox == pictures.Letterbox(20_000, 300)
+        assert picture.square[64, -2].max() < 60
+
+    def test_a_large_turned_jpeg_keeps_its_proportions(self, tmp_path: Path) -> None:
+        Image.new("RGB", (4000, 1000), "gray").save(tmp_path / "large.jpg")
+        assert pictures.read(tmp_path / "large.jpg", 64).letterbox == pictures.Letterbox(4000, 1000)
+
+    def test_transparent_is_white(self, tmp_path: Path) -> None:
+        Image.new("RGBA", (40, 40), (0, 0, 0, 0)).save(tmp_path / "clear.png")
+        assert (pictures.read(tmp_path / "clear.png", 32).square == 255).all()
+
+    @pytest.mark.parametrize("content", [b"", b"not a picture", b"\x89PNG\r\n\x1a\nbroken"])
+    def test_what_is_no_picture_is_refused(self, tmp_path: Path, content: bytes) -> None:
+        (tmp_path / "file.png").write_bytes(content)
+        with pytest.raises(VisketchError, match=r"file\.png"):
+            pictures.read(tmp_path / "file.png", 32)
+
+    def test_blank_is_seen(self) -> None:
+        assert pictures.is_blank(pictures.square(Image.new("RGB", (50, 20), "white"), 32))
+        assert not pictures.is_blank(pictures.square(pairs.page(("ring", (0.2, 0.2, 0.6, 0.6))), 32))
+
+
+class TestTower:
+    def test_a_token_for_every_place_that_tells_where_it_is(self) -> None:
+        tower = PairTower(TINY.tower, 2).eval()
+        tokens, mask = tower(torch.rand(3, 3, 128, 128))
+        assert tokens.shape == (3, 64, tower.width)
+        assert mask.all()
+        place = places(8, 8)
+        assert torch.cdist(place, place).fill_diagonal_(9).min() > 0.05
+
+    def test_embeddings_are_directions(self) -> None:
+        tower = PairTower(TINY.tower, 2).eval()
+        seen = tower.see(torch.rand(2, 3, 128, 128))
+        torch.testing.assert_close(tower.align(seen).norm(dim=2), torch.ones(2, 64))
+
+    def test_boxes_reach_around_their_place(self) -> None:
+        tower = PairTower(TINY.tower, 2).eval()
+        boxes = tower.boxes(torch.randn(2, 64, 16))
+        centre = centres(8)
+        assert (boxes[..., :2] <= centre).all()
+        assert (boxes[..., 2:] >= centre).all()
+
+    def test_an_object_covers_its_places_and_a_small_one_the_nearest(self) -> None:
+        things = [("ring", (0.0, 0.0, 0.25, 0.25)), ("cross", (0.51, 0.51, 0.54, 0.54))]
+        covered, boxes = targets(things, {"cross": 0, "ring": 1}, centres(8).numpy())
+        grid = covered.reshape(8, 8)
+        assert (grid[:2, :2] == 1).all()
+        assert grid[4, 4] == 0
+        assert (covered != 2).sum() == 5
+        assert boxes.reshape(8, 8, 4)[4, 4] == pytest.approx((0.51, 0.51, 0.54, 0.54))
+
+    def test_a_moved_scene_has_its_boxes_where_its_objects_are(self) -> None:
+        box = (0.3, 0.4, 0.6, 0.65)
+        scene = np.asarray(pairs.page(("ring", box)).convert("RGB"))
+        for seed in range(10):
+            warped, left = moved(scene, (("ring", box),), np.random.default_rng(seed))
+            ys, xs = np.nonzero(warped.mean(axis=2) < 128)
+            ((_, where),) = left
+            drawn = xs.min() / 128, ys.min() / 128, (xs.max() + 1) / 128, (ys.max() + 1) / 128
+            assert drawn == pytest.approx(where, abs=0.03)
+
+    def test_giou_of_equal_boxes_is_one_and_of_distant_ones_negative(self) -> None:
+        box = torch.tensor([[0.1, 0.1, 0.3, 0.3]])
+        assert giou(box, box).item() == pytest.approx(1, abs=1e-5)
+        assert giou(box, box + 0.6).item() < -0.5
+
+    def test_contrast_is_small_where_classes_agree(self) -> None:
+        axes = torch.eye(3)
+        label, covered = torch.tensor([0, 1]), torch.tensor([0, 1, 2])
+        right = contrast(axes[:2], label, axes, covered, 2, 0.1)
+        wrong = contrast(axes[[1, 0]], label, axes, covered, 2, 0.1)
+        assert right < 0.1 < wrong
+
+
+class TestWords:
+    def test_every_row_is_read_back(self, rows: Rows, tokenizer) -> None:
+        speech = words.Speech(tokenizer, 64)
+        for row in rows:
+            turn = speech.turn(row.text, row.answer)
+            assert speech.text(turn.answer.tolist()) == row.answer
+            assert tokenizer.unk_token_id not in [*turn.question, *turn.answer]
+            assert turn.answer[-1] == tokenizer.eos_token_id
+
+    def test_every_place_is_one_word(self, tokenizer) -> None:
+        for place in range(101):
+            assert len(tokenizer(f"{place / 100:.2f}")["input_ids"]) == 1
+
+    def test_it_is_the_chat_template(self, rows: Rows, tokenizer) -> None:
+        row, speech = rows.rows[0], words.Speech(tokenizer, 1)
+        said = tokenizer.apply_chat_template(
+            [
+                {"role": "user", "content": [{"type": "image"}] * 2 + [{"type": "text", "text": row.text}]},
+                {"role": "assistant", "content": [{"type": "text", "text": row.answer}]},
+            ],
+            tokenize=True,
+            return_dict=True,
+        )["input_ids"]
+        turn = speech.turn(row.text, row.answer)
+        assert [*speech.opening, *turn.question, *turn.answer] == said
+
+    def test_yes_and_no_differ_at_once(self, tokenizer) -> None:
+        speech = words.Speech(tokenizer, 4)
+        yes, no = speech.first("SBIR: ?", "yes", "no")
+        assert tokenizer.convert_ids_to_tokens([yes, no]) == ["yes", "no"]
+
+    def test_a_question_brings_no_pictures(self, tokenizer) -> None:
+        with pytest.raises(UsageError, match="<image>"):
+            words.Speech(tokenizer, 4).question("what is <image>?")
+
+
+class TestSequences:
+    def test_turns_behind_one_opening_lose_what_they_lose_alone(self, rows: Rows, tokenizer) -> None:
+        torch.manual_seed(0)
+        model = llava.build(TINY, tokenizer)
+        speech = words.Speech(tokenizer, 64)
+        turns = [speech.turn(row.text, row.answer) for row in rows.rows[:5]]
+        seen = torch.randn(2, 64, 32)
+        objective = SpeechObjective(model).eval()
+
+        def loss(turns: list[words.Turn]) -> tuple[float, float]:
+            batch, _ = stacked([packed(speech.opening, turns)], speech.pad)
+            return objective(batch | {"seen": seen})[0].item(), batch["weights"].sum().item()
+
+        alone = [loss([turn]) for turn in turns]
+        expected = sum(value * weight for value, weight in alone) / sum(weight for _, weight in alone)
+        assert loss(turns)[0] == pytest.approx(expected, rel=1e-4)
+
+    def test_pairs_in_one_row_and_padding_change_nothing(self, rows: Rows, tokenizer) -> None:
+        torch.manual_seed(0)
+        objective = SpeechObjective(llava.build(TINY, tokenizer)).eval()
+        speech = words.Speech(tokenizer, 64)
+        turns = [speech.turn(row.text, row.answer) for row in rows.rows[:10]]
+        some = [packed(speech.opening, [turns[0]]), packed(speech.opening, turns), packed(speech.opening, [turns[1]])]
+        seen = torch.randn(6, 64, 32)
+        batch, order = stacked(some, speech.pad)
+        assert len(batch["ids"]) == 2, "the short ones share a row"
+        moved = torch.cat([seen[2 * number : 2 * number + 2] for number in order])
+        together = objective(batch | {"seen": moved})[0].item()
+        total = weight = 0.0
+        for number, one in enumerate(some):
+            alone, _ = stacked([one], speech.pad)
+            share = alone["weights"].sum().item()
+            total += objective(alone | {"seen": seen[2 * number : 2 * number + 2]})[0].item() * share
+            weight += share
+        assert together == pytest.approx(total / weight, rel=1e-4)
+
+    def test_attention_is_that_of_torch(self) -> None:
+        query, key, value = torch.randn(3, 2, 4, 7, 5)
+        mask = torch.zeros(2, 1, 7, 7).masked_fill(torch.rand(2, 1, 7, 7) > 0.6, -1e9)
+        ours, _ = llava.attend(torch.nn.Identity(), query, key, value, mask, 0.3)
+        torchs = torch.nn.functional.scaled_dot_product_attention(query, key, value, mask, scale=0.3)
+        torch.testing.assert_close(ours, torchs.transpose(1, 2))
+
+
+class TestAnswers:
+    TEXT = (
+        "The sketch shows a cat. The picture shows a cat [0.10, 0.20, 0.35, 0.40], "
+        "a stop sign [0.50, 0.20, 0.75, 0.40]. It appears 1 times."
+    )
+
+    def test_a_description_is_read(self) -> None:
+        read = answers.description(Said(self.TEXT))
+        assert (read.label, read.times) == ("cat", 1)
+        assert [thing.label for thing in read.things] == ["cat", "stop sign"]
+        assert read.of_label()[0].box == (0.10, 0.20, 0.35, 0.40)
+
+    def test_a_box_is_as_sure_as_its_words(self) -> None:
+        start = self.TEXT.index("0.35")
+        said = Said(self.TEXT, ((0, start, 1.0), (start, start + 4, 0.0625), (start + 4, len(self.TEXT), 1.0)))
+        cat, sign = answers.description(said).things
+        assert cat.sure < 1
+        assert sign.sure == 1
+
+    def test_boxes_that_are_none_are_left_out(self) -> None:
+        said = Said("[0.50, 0.20, 0.40, 0.40]; [0.10, 0.10, 0.30, 0.30]")
+        assert [found.box for found in answers.boxes(said)] == [(0.10, 0.10, 0.30, 0.30)]
+        assert answers.boxes(Said("none")) == []
+
+    @pytest.mark.parametrize("read", [answers.description, answers.boxes, answers.count])
+    def test_what_cannot_be_read_is_said(self, read) -> None:
+        with pytest.raises(VisketchError, match="ask in other words"):
+            read(Said("What a day"))
+
+    def test_of_duplicates_the_surest_is_kept(self) -> None:
+        one, two = Found("cat", (0.1, 0.1, 0.5, 0.5), 0.6), Found("cat", (0.12, 0.1, 0.5, 0.5), 0.9)
+        other = Found("cat", (0.6, 0.6, 0.9, 0.9), 0.2)
+        assert answers.suppressed([one, two, other]) == [two, other]
+
+
+class TestReasoning:
+    OWN = (Found("cat", (0.1, 0.1, 0.3, 0.3), 0.9),)
+    OTHERS = (Found("bus", (0.35, 0.1, 0.45, 0.2), 0.8), Found("cup", (0.5, 0.5, 0.95, 0.95), 0.8))
+
+    @pytest.mark.parametrize(
+        ("question", "answer"),
+        [
+            ("what does the sketch show?", "cat"),
+            ("how many are there?", "1"),
+            ("where is it?", "top left"),
+            ("what is it next to?", "bus"),
+            ("is it left or right of the bus?", "left"),
+            ("is it the largest thing in the picture?", "no"),
+            ("is there more than one?", "no"),
+            ("is it there? does the picture show it?", "yes"),
+            ("is it red?", None),
+            ("is it left or right of the dog?", None),
+        ],
+    )
+    def test_closed_questions_are_answered_from_what_was_found(self, question: str, answer: str | None) -> None:
+        assert reason(question, "cat", self.OWN, self.OTHERS) == answer
+
+    def test_every_wording_of_the_data_set_is_known(self) -> None:
+        for asked, wordings in QUESTIONS.items():
+            for wording in wordings:
+                assert kind("VQA: " + wording.format(other="bus")) == asked
+
+    def test_of_what_is_not_there_nothing_is_said(self) -> None:
+        assert reason("where is it?", "cat", (), self.OTHERS) == "none"
+        assert reason("how many are there?", "cat", (), self.OTHERS) == "0"
+
+
+class TestTuning:
+    def test_the_threshold_counts_right_most_often(self) -> None:
+        sure, counts = [[0.9, 0.2], [0.85, 0.7, 0.3], [0.1]], np.array([1, 2, 0])
+        least, right = tuning.best(sure, counts)
+        assert right == 1
+        assert 0.3 < least < 0.7
+
+    def test_what_cannot_be_right_is_said_to_be_wrong(self) -> None:
+        assert tuning.best([[0.5]], np.array([3]))[1] == 0
+
+
+class TestSettings:
+    def test_presets_and_knobs(self) -> None:
+        assert settings.load("llava-7b").lora == settings.LoraSettings(rank=64)
+        assert settings.load("tiny", ["train.align.steps=7"]).train.align.steps == 7
+
+    @pytest.mark.parametrize("wrong", ["train.align.stepz=7", "train.align.steps=many", "tower.canvas=100"])
+    def test_wrong_knobs_are_named(self, wrong: str) -> None:
+        with pytest.raises(UsageError, match=wrong.partition("=")[0].split(".")[1][:5]):
+            settings.load("tiny", [wrong])
+
+    def test_an_unknown_preset(self) -> None:
+        with pytest.raises(UsageError, match="llava-7b"):
+            settings.load("llava-7")

@@ -1,0 +1,292 @@
+"""Training of the sketch-language model, and what can be asked of what it wrote: in small, but all of it real."""
+
+import json
+import signal
+from pathlib import Path
+
+import numpy as np
+import pairs
+import pytest
+import torch
+from commands import one_line, visketch
+from PIL import Image
+
+pytest.importorskip("transformers")
+
+from visketch.checkpoint import read_tensors
+from visketch.errors import UsageError, VisketchError
+from visketch.language import settings
+from visketch.language.answers import union
+from visketch.language.features import features
+from visketch.language.model import SketchLanguage
+from visketch.language.photos import Photos
+from visketch.language.pictures import Picture
+from visketch.language.rows import Rows
+from visketch.train_language import train
+
+KNOBS = [
+    "tower.widths=[8, 12, 16, 24]",
+    "tower.embedding=8",
+    "tower.places=8",
+    "writer.width=24",
+    "writer.layers=1",
+    "writer.heads=2",
+    "writer.inner=32",
+    "train.precision=no",
+    "train.tower.steps=90",
+    "train.tower.batch=12",
+    "train.tower.lr=0.01",
+    "train.tower.warmup=5",
+    "train.tower.ema=0.9",
+    "train.align.steps=6",
+    "train.align.batch=4",
+    "train.instruct.steps=6",
+    "train.instruct.batch=4",
+]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return pairs.write(tmp_path_factory.mktemp("data") / "pairs", scenes=40)
+
+
+@pytest.fixture(scope="module")
+def folder(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint after all three stages: its tower knows rings from crosses, its language model hardly a word."""
+    out = tmp_path_factory.mktemp("runs") / "language"
+    rows, chosen = Rows(data, "train"), settings.load("tiny", KNOBS)
+    for stage in settings.STAGES:
+        assert train(stage, rows, out, chosen).finished
+    return out
+
+
+@pytest.fixture(scope="module")
+def model(folder: Path) -> SketchLanguage:
+    return SketchLanguage.load(folder)
+
+
+def speaking(folder: Path) -> dict[str, torch.Tensor]:
+    """The weights of a folder's language model, its tower and projector among them."""
+    speaker = SketchLanguage.load(folder).speaker
+    assert speaker is not None
+    return speaker.model.state_dict()
+
+
+def test_a_killed_run_goes_on_as_if_it_had_not_been(data: Path, folder: Path, tmp_path: Path) -> None:
+    rows, chosen = Rows(data, "train"), settings.load("tiny", KNOBS)
+
+    def stop(step: int, steps: int, metrics: dict[str, float]) -> None:
+        if step == 3:
+            signal.raise_signal(signal.SIGTERM)
+
+    for name, report in (("whole", lambda *_: None), ("parts", stop)):
+        out = tmp_path / name
+        out.mkdir()
+        (out / "tower.safetensors").write_bytes((folder / "tower.safetensors").read_bytes())
+        outcome = train("align", rows, out, chosen, report=report)
+        assert outcome.finished == (name == "whole")
+    with pytest.raises(UsageError, match="--resume"):
+        train("align", rows, out, chosen)
+    assert train("align", rows, out, chosen, resume=True).finished
+    whole, parts = (read_tensors(tmp_path / name / "training" / "align.safetensors")[0] for name in ("whole", "parts"))
+    assert whole.keys() == parts.keys()
+    for name, value in whole.items():
+        torch.testing.assert_close(parts[name], value, msg=name)
+
+
+def test_the_tower_stays_as_it_was_and_the_projector_learns_unless_frozen(
+    data: Path, folder: Path, tmp_path: Path
+) -> None:
+    first = speaking(folder)
+    frozen = settings.load("tiny", [*KNOBS, "train.instruct.freeze_projector=true"])
+    train("instruct", Rows(data, "train"), tmp_path, frozen, start=folder)
+    then = speaking(tmp_path)
+    changed = {name for name, value in then.items() if not torch.equal(value, first[name])}
+    assert changed
+    assert not any("vision_tower" in name or "projector" in name for name in changed)
+
+
+def test_without_alignment_is_one_folder_with_a_tower_alone(data: Path, folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "tower.safetensors").write_bytes((folder / "tower.safetensors").read_bytes())
+    assert train("instruct", Rows(data, "train"), tmp_path, settings.load("tiny", KNOBS)).finished
+
+
+def test_what_is_chosen_is_chosen_on_validation_scenes(data: Path, folder: Path) -> None:
+    chosen = settings.read(folder)
+    assert chosen.labels == pairs.LABELS
+    assert chosen.threshold != settings.load().threshold
+    assert chosen.answers == "matcher", "a language model of twelve steps cannot be better"
+
+
+def test_the_language_model_needs_a_tower(data: Path, tmp_path: Path) -> None:
+    with pytest.raises(VisketchError, match="tower"):
+        train("align", Rows(data, "train"), tmp_path, settings.load("tiny", KNOBS))
+
+
+def test_the_leaf_encoder_is_a_tower_too(data: Path, tmp_path: Path) -> None:
+    rows, chosen = Rows(data, "train"), settings.load("tiny", [*KNOBS, "tower.kind=leaf"])
+    assert train("align", rows, tmp_path, chosen).finished
+    model = SketchLanguage.load(tmp_path)
+    assert model.able() == ["language"]
+    seen = model.look([data / rows.rows[0].scene])[0]
+    corner = seen.tokens.reshape(4, 4, -1)[:, :, : model.sight.tower.tower.model.config.encoder.width]
+    inked = np.asarray(Image.open(data / rows.rows[0].scene)).reshape(4, 32, 4, 32).min(axis=(1, 3)) < 128
+    for y, x in np.ndindex(4, 4):
+        assert not inked[y, x] or corner[y, x].abs().sum() > 0
+    assert model.score([(seen, seen)])[0] <= 1
+
+
+def test_what_was_seen_is_kept_and_only_what_is_new_is_looked_at(tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    def read(name: str) -> Picture | None:
+        asked.append(name)
+        if name == "bad":
+            return None
+        from visketch.language.pictures import square
+
+        return square(pairs.page(("ring", (0.1, 0.1, 0.1 * int(name), 0.9))), 128)
+
+    class Mean(torch.nn.Module):
+        def forward(self, pixels):
+            tokens = pixels.mean(dim=1)[:, :4, :6]
+            return tokens, torch.ones(tokens.shape[:2], dtype=torch.bool)
+
+    first = features(tmp_path / "kept.npy", "mark", ["3", "bad", "5"], Mean(), read)
+    assert [*first.place] == ["3", "5"]
+    again = features(tmp_path / "kept.npy", "mark", ["5", "7"], Mean(), read)
+    assert asked == ["3", "bad", "5", "7"]
+    assert np.array_equal(again["5"], first["5"])
+    features(tmp_path / "kept.npy", "another", ["5"], Mean(), read)
+    assert asked[-1] == "5"
+
+
+class TestAsking:
+    def test_the_matcher_finds_what_it_was_trained_to_find(self, data: Path, model: SketchLanguage) -> None:
+        rows = [row for row in Rows(data, "test") if row.task == "COUNT"]
+        right = hits = there = 0
+        for row in rows:
+            pair = tuple(model.look([data / row.sketch, data / row.scene]))
+            (answer,) = model.find([pair], "matcher")
+            right += answer.count == len(row.boxes)
+            hits += sum(any(union(found.box, box) > 0.5 for found in answer.found) for box in row.boxes)
+            there += len(row.boxes)
+        most = max(sum(len(row.boxes) == n for row in rows) for n in range(4))
+        assert right > most, "more often right than the commonest count"
+        assert hits > 0.6 * there
+
+    def test_scores_of_many_are_those_of_each(self, data: Path, model: SketchLanguage) -> None:
+        sketch, *scenes = model.look(
+            [data / "pictures/sketch/ring-0.png", *sorted((data / "pictures/scene").iterdir())[:5]]
+        )
+        together = model.score([(sketch, scene) for scene in scenes], "language")
+        alone = [model.score([(sketch, scene)], "language")[0] for scene in scenes]
+        assert together == pytest.approx(alone, abs=1e-4)
+        assert len({round(score, 6) for score in together}) > 1
+
+    def test_an_answer_that_cannot_be_read_is_an_error_of_its_pair(self, data: Path, model: SketchLanguage) -> None:
+        sketch, scene = model.look([data / "pictures/sketch/ring-0.png", data / "pictures/scene/test-0.png"])
+        (answer,) = model.find([(sketch, scene)], "language")  # a model of six steps does not speak
+        assert isinstance(answer, VisketchError)
+        assert "ask in other words" in str(answer)
+
+    def test_photos_are_ranked_and_bad_ones_named(self, data: Path, model: SketchLanguage, tmp_path: Path) -> None:
+        for name, label in (("a", "ring"), ("b", "cross"), ("c", "ring")):
+            pairs.page((label, (0.2, 0.2, 0.6, 0.6))).save(tmp_path / f"{name}.png")
+        (tmp_path / "broken.png").write_bytes(b"no")
+        problems: list[VisketchError] = []
+        photos = Photos(model, tmp_path, tmp_path / "kept.npy", problems.append)
+        found = photos.search(model.look([data / "pictures/sketch/ring-0.png"])[0], 3, "matcher")
+        assert [hit.path.stem for hit in found][-1] == "b"
+        assert len(problems) == 1
+        assert "broken.png" in str(problems[0])
+
+
+class TestVerbs:
+    def test_count_and_locate(self, data: Path, folder: Path, tmp_path: Path) -> None:
+        pairs.page(("ring", (0.1, 0.1, 0.45, 0.45)), ("cross", (0.55, 0.5, 0.9, 0.9))).resize((384, 192)).save(
+            tmp_path / "wide.png"
+        )
+        asked = [data / "pictures/sketch/ring-1.png", tmp_path / "wide.png", "--checkpoint", folder, "--by", "matcher"]
+        told = visketch("count", *asked, "--json")
+        assert told.exit_code == 0, told.output
+        (row,) = json.loads(told.stdout)["answers"]
+        assert row["by"] == "matcher"
+        told = visketch("locate", *asked, "--json", "--out", tmp_path / "boxes.png")
+        (row,) = json.loads(told.stdout)["answers"]
+        for one in row["boxes"]:
+            x1, y1, x2, y2 = one["box"]
+            assert 0 <= x1 < x2 <= 384
+            assert 0 <= y1 < y2 <= 192
+        assert Image.open(tmp_path / "boxes.png").size == (384, 192)
+
+    def test_good_pictures_are_answered_beside_bad_ones(self, data: Path, folder: Path, tmp_path: Path) -> None:
+        Image.new("RGB", (40, 30), "white").save(tmp_path / "blank.png")
+        good = data / "pictures/scene/test-1.png"
+        sketch = data / "pictures/sketch/ring-1.png"
+        told = visketch(
+            "count", sketch, "nosuch.jpg", good, tmp_path / "blank.png", "--checkpoint", folder, "--by", "matcher"
+        )
+        assert told.exit_code == 1
+        assert len(told.stdout.splitlines()) == 1
+        assert "nosuch.jpg: no such file" in told.stderr
+        assert "blank.png: blank" in told.stderr
+
+    def test_a_blank_sketch(self, folder: Path, tmp_path: Path) -> None:
+        Image.new("L", (40, 30), 255).save(tmp_path / "blank.png")
+        told = visketch("count", tmp_path / "blank.png", tmp_path / "blank.png", "--checkpoint", folder)
+        one_line(told, 1, "blank.png", "no ink", "sketch comes first")
+
+    def test_a_tower_alone_is_enough_to_count(self, data: Path, folder: Path, tmp_path: Path) -> None:
+        for name in ("tower.safetensors", "language.toml"):
+            (tmp_path / name).write_bytes((folder / name).read_bytes())
+        pictures = data / "pictures/sketch/ring-1.png", data / "pictures/scene/test-1.png"
+        assert visketch("count", *pictures, "--checkpoint", tmp_path).exit_code == 0
+        told = visketch("ask", *pictures, "how many?", "--checkpoint", tmp_path, "--json")
+        assert json.loads(told.stdout)["answers"][0]["by"] == "matcher"
+        one_line(
+            visketch("ask", *pictures, "is it red?", "--checkpoint", tmp_path), 2, "language model", "ask what it is"
+        )
+        one_line(visketch("count", *pictures, "--by", "language", "--checkpoint", tmp_path), 2, "only a matcher")
+
+    def test_swapped_pictures_are_noticed(self, data: Path, folder: Path, tmp_path: Path) -> None:
+        noise = np.random.default_rng(0).integers(0, 256, (9, 9, 3), dtype=np.uint8)
+        Image.fromarray(noise).resize((90, 90)).save(tmp_path / "photo.jpg")
+        told = visketch(
+            "count",
+            tmp_path / "photo.jpg",
+            data / "pictures/sketch/ring-1.png",
+            "--checkpoint",
+            folder,
+            "--by",
+            "matcher",
+        )
+        assert "the sketch comes first" in told.stderr
+
+    def test_an_empty_question(self, data: Path, folder: Path) -> None:
+        told = visketch(
+            "ask", data / "pictures/sketch/ring-1.png", data / "pictures/scene/test-1.png", " ", "--checkpoint", folder
+        )
+        one_line(told, 2, "question is empty")
+
+    def test_many_questions_at_once(self, data: Path, folder: Path) -> None:
+        pictures = data / "pictures/sketch/ring-1.png", data / "pictures/scene/test-1.png"
+        told = visketch("ask", *pictures, "what is it?", "COUNT: how many?", "--checkpoint", folder, "--json")
+        assert [row["question"] for row in json.loads(told.stdout)["answers"]] == ["what is it?", "COUNT: how many?"]
+
+    def test_no_such_model(self, data: Path) -> None:
+        sketch = data / "pictures/sketch/ring-1.png"
+        one_line(visketch("count", sketch, sketch, "--checkpoint", "nowhere"), 1, "nowhere", "visketch train language")
+
+    def test_train_needs_a_stage_and_a_data_set(self, tmp_path: Path) -> None:
+        one_line(visketch("train", "language", "--data", tmp_path), 2, "--stage")
+        told = visketch("train", "language", "--stage", "align", "--data", tmp_path, "--out", tmp_path / "out")
+        one_line(told, 1, "visketch language prepare")
+
+    def test_train_says_what_it_would_do(self, data: Path, tmp_path: Path) -> None:
+        told = visketch(
+            "train", "language", "--stage", "tower", "--data", data, "--out", tmp_path, "--dry-run", "--json"
+        )
+        facts = json.loads(told.stdout)
+        assert facts["rows"] == 200
+        assert facts["config"]["writer"]["layers"] == 3

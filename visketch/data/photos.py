@@ -1,0 +1,77 @@
+"""Photos of objects: what is where in them, and their pixels. Folders of photos by class; COCO has its own file.
+
+Photos are split like drawings, by the SHA-1 of the photo's name, so that no object is both learnt from and asked about;
+but with more of them for tests, for there are few.
+"""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image, ImageOps
+
+from visketch.data import folder
+from visketch.errors import VisketchError
+
+PICTURES = folder.PICTURES - {".svg", ".gif"}
+TEST, VALIDATION = 0.3, 0.1  # shares of the photos
+
+
+@dataclass(frozen=True)
+class PhotoObject:
+    """An object of a photo: x1, y1, x2, y2 in its pixels, and its outline if that is known.
+
+    `polygons`: each (points, 2), x and y; what is inside of any is the object. Without, the box is all that is known.
+    """
+
+    label: str
+    box: tuple[float, float, float, float]
+    polygons: tuple[np.ndarray, ...] = ()
+    crowd: bool = False  # a region of many, not one
+
+
+@dataclass(frozen=True)
+class Photo:
+    path: Path
+    objects: tuple[PhotoObject, ...]
+    turned: bool = False  # whether EXIF's word on its orientation counts: objects are placed in what is then seen
+
+    @property
+    def split(self) -> str:
+        """Of the photo, wherever it lies: by its folder's and its own name."""
+        name = "/".join(self.path.absolute().parts[-2:]).encode()
+        place = int(hashlib.sha1(name, usedforsecurity=False).hexdigest()[:8], 16) / 16**8
+        return "test" if place < TEST else "validation" if place < TEST + VALIDATION else "train"
+
+    def pixels(self) -> UInt8[np.ndarray, "y x 3"]:
+        """Raises VisketchError if it cannot be read."""
+        try:
+            with Image.open(self.path) as picture:
+                upright = ImageOps.exif_transpose(picture) if self.turned else picture
+                return np.array(upright.convert("RGB"))
+        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+            raise VisketchError(f"{self.path}: not a photo that can be read, remove it or save it again") from error
+
+
+def read(root: Path, problem: Callable[[VisketchError], None]) -> list[Photo]:
+    """The photos of a folder, each showing one object, as large as the photo, of the class its folder names.
+
+    `problem` gets what is wrong with a photo, which is then left out. Raises VisketchError if there is no photo.
+    """
+    found = []
+    for path in sorted(Path(root).glob("*/*")):
+        if path.suffix.lower() not in PICTURES or path.name.startswith("."):
+            continue
+        try:
+            with Image.open(path) as picture:
+                wide, high = ImageOps.exif_transpose(picture).size if picture.getexif() else picture.size
+        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+            problem(VisketchError(f"{path}: not a photo that can be read, remove it or save it again"))
+            continue
+        found.append(Photo(path, (PhotoObject(folder.label(path), (0.0, 0.0, float(wide), float(high))),), turned=True))
+    if not found:
+        raise VisketchError(f"{root}: no photo in it, give a folder of folders named for what their photos show")
+    return found

@@ -1,0 +1,111 @@
+"""What was said → what is meant: boxes and counts read from text, and duplicates taken out."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from visketch.errors import VisketchError
+from visketch.language.pictures import Box
+
+NUMBER = r"([01]\.\d+)"
+BOX = re.compile(rf"\[\s*{NUMBER}[,\s]+{NUMBER}[,\s]+{NUMBER}[,\s]+{NUMBER}\s*\]")
+THING = re.compile(rf"\s*(?:an?\s+)?(?P<name>[^\[\].,;]*?)\s*(?P<box>{BOX.pattern})")
+OVERLAP = 0.5  # intersection over union from which two boxes show one object
+
+
+@dataclass(frozen=True)
+class Found:
+    """An object that was found: its class, its box in shares of the picture's sides, and how sure that is (0 to 1)."""
+
+    label: str
+    box: Box
+    sure: float
+
+
+@dataclass(frozen=True)
+class Said:
+    """An answer: its text, and of each stretch of it (start, end) how likely it was."""
+
+    text: str
+    chances: tuple[tuple[int, int, float], ...] = ()
+
+    def sure(self, start: int, end: int) -> float:
+        """The mean chance of the words in a stretch of the text (geometric, so one guess among sure words counts)."""
+        some = [chance for first, last, chance in self.chances if first < end and last > start]
+        product = 1.0
+        for chance in some:
+            product *= max(chance, 1e-6) ** (1 / len(some))
+        return product if some else 1.0
+
+
+@dataclass(frozen=True)
+class Description:
+    """What a DESC answer says."""
+
+    label: str  # what the sketch shows
+    things: tuple[Found, ...]
+    times: int
+
+    def of_label(self) -> list[Found]:
+        return [thing for thing in self.things if thing.label == self.label]
+
+
+def description(said: Said) -> Description:
+    """Raises VisketchError for what is no description."""
+    head = re.match(r"The sketch shows (?:an? )?(?P<name>[^.]+)\.\s*The picture shows ", said.text)
+    if not head:
+        raise VisketchError(f"the model's answer is no description: {said.text[:80]!r}; ask in other words")
+    times = re.search(r"appears (\d+) times?", said.text)
+    things = tuple(found(said, THING, head.end()))
+    label = head["name"].strip()
+    here = sum(thing.label == label for thing in things)
+    return Description(label, things, int(times[1]) if times else here)
+
+
+def boxes(said: Said) -> list[Found]:
+    """The boxes of a BBOX answer; none for `none`. Raises VisketchError for what is neither."""
+    some = list(found(said, BOX))
+    if not some and "none" not in said.text.lower():
+        raise VisketchError(f"the model's answer has no box: {said.text[:80]!r}; ask in other words")
+    return some
+
+
+def found(said: Said, pattern: re.Pattern[str], start: int = 0) -> list[Found]:
+    """Every well-formed box of an answer, with the name before it if `pattern` has one."""
+    some = []
+    for match in pattern.finditer(said.text, start):
+        x1, y1, x2, y2 = (float(number) for number in match.groups()[-4:])
+        if x1 < x2 <= 1 and y1 < y2 <= 1:
+            label = (match.groupdict().get("name") or "").strip()
+            some.append(Found(label, (x1, y1, x2, y2), said.sure(*match.span())))
+    return some
+
+
+def count(said: Said) -> int:
+    """The number of a COUNT answer. Raises VisketchError if there is none."""
+    number = re.search(r"\d+", said.text)
+    if not number:
+        raise VisketchError(f"the model's answer is no number: {said.text[:80]!r}; ask in other words")
+    return int(number[0])
+
+
+def suppressed(things: Sequence[Found], overlap: float = OVERLAP) -> list[Found]:
+    """Without duplicates: of boxes that overlap, the surest (non-maximum suppression); from left to right."""
+    kept: list[Found] = []
+    for thing in sorted(things, key=lambda thing: -thing.sure):
+        if all(union(thing.box, other.box) < overlap for other in kept):
+            kept.append(thing)
+    return sorted(kept, key=lambda thing: thing.box)
+
+
+def union(one: Box, other: Box) -> float:
+    """Intersection over union."""
+    width = min(one[2], other[2]) - max(one[0], other[0])
+    height = min(one[3], other[3]) - max(one[1], other[1])
+    common = max(width, 0) * max(height, 0)
+    areas = sum((box[2] - box[0]) * (box[3] - box[1]) for box in (one, other))
+    return common / (areas - common) if areas > common else 0.0
+
+
+def relabelled(things: Sequence[Found], label: str) -> list[Found]:
+    return [replace(thing, label=label) for thing in things]

@@ -1,0 +1,257 @@
+"""SketchLanguage: count, locate, ask and retrieve with a sketch as the question (after O3SLM, arXiv 2511.14368).
+
+The sketch's tokens, the scene's tokens and the question, in that order, go through the language model. Pictures are
+looked at once, however much is asked about them. A number or a box is read from a description of the whole scene
+("describe, then filter"); beside it stands what the matcher finds without a language model.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from visketch import checkpoint
+from visketch.errors import UsageError, VisketchError
+from visketch.language import answers, llava, pictures, settings
+from visketch.language.answers import Description, Found, Said, relabelled
+from visketch.language.features import look
+from visketch.language.instructions import WORDINGS
+from visketch.language.matcher import Matcher
+from visketch.language.reasoning import reason
+from visketch.language.settings import LanguageSettings
+from visketch.language.speaker import Speaker, cut
+from visketch.language.tower import PairTower
+
+By = Literal["language", "matcher"]
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A picture as the tower saw it, and how to find from its square back to it."""
+
+    tokens: Float[Tensor, "t e"]
+    picture: pictures.Picture
+
+
+Pair = tuple[Seen, Seen]  # sketch, scene
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What was found of the sketch's object in a scene, and by whom. Boxes in shares of the picture's sides."""
+
+    by: By
+    label: str  # what the sketch is taken for
+    found: tuple[Found, ...]  # where it is, from left to right
+    raw: tuple[Found, ...]  # the same before duplicates were taken out
+    others: tuple[Found, ...]  # what else is there
+
+    @property
+    def count(self) -> int:
+        return len(self.found)
+
+
+class SketchLanguage:
+    """A checkpoint's tower, its matcher, and its language model if it has one."""
+
+    def __init__(
+        self, knobs: LanguageSettings, tower: PairTower | None = None, model: Any = None, tokenizer: Any = None
+    ) -> None:
+        """A tower alone answers by the matcher; a `model` with its `tokenizer` brings its own tower."""
+        self.settings, self.canvas = knobs, knobs.tower.canvas
+        self.speaker = None if model is None else Speaker(model, tokenizer)
+        self.sight: nn.Module
+        if self.speaker:
+            self.sight = llava.Sight(self.speaker.model).eval()
+            tower = getattr(self.sight.tower, "tower", None)
+        else:
+            assert tower is not None
+            self.sight = tower.eval()
+        self.matcher = Matcher(tower, list(knobs.labels)) if isinstance(tower, PairTower) else None
+
+    @classmethod
+    def load(cls, folder: str | Path | None = None, device: str = "cpu") -> "SketchLanguage":
+        """A checkpoint's folder, or a shipped one's name (by default the shipped `language`). Raises VisketchError.
+
+        A folder with a tower alone can count, locate and retrieve, and needs no transformers.
+        """
+        path = find(folder)
+        knobs = settings.read(path)
+        trained = knobs.base or (path / "model.safetensors").exists()
+        if not trained and (path / "tower.safetensors").exists():
+            tower = PairTower(knobs.tower, len(knobs.labels))
+            checkpoint.load_part(path, "tower", tower)
+            return cls(knobs, tower.to(device))
+        model, tokenizer = llava.load(knobs, path)
+        return cls(knobs, None, model.to(device), tokenizer)
+
+    def look(self, pictured: Sequence[str | Path | pictures.Picture]) -> list[Seen]:
+        """Pictures, or files of them, → what the tower sees, each once. Raises VisketchError for an unreadable file."""
+        side = self.canvas
+        read = [one if isinstance(one, pictures.Picture) else pictures.read(one, side) for one in pictured]
+        some: list[Seen] = []
+        for part in cut(read):
+            some += map(Seen, look(self.sight, [one.square for one in part]).unbind(0), part)
+        return some
+
+    def sketch(self, path: str | Path) -> Seen:
+        """A sketch to ask with, fitted to its square whatever its size. Raises VisketchError if it is blank."""
+        return self.look([drawn(path, self.canvas)])[0]
+
+    def scene(self, path: str | Path) -> Seen:
+        """A picture to ask about. Raises VisketchError if there is nothing on it."""
+        picture = pictures.read(path, self.canvas)
+        if pictures.is_blank(picture):
+            raise VisketchError(f"{path}: blank, there is nothing in it to ask about; give another picture")
+        return self.look([picture])[0]
+
+    @cached_property
+    def mark(self) -> str:
+        """What stands for the tower's weights."""
+        return checkpoint.fingerprint(checkpoint.stored(self.sight))
+
+    def kept(self, tokens: Float[np.ndarray, "t e"], path: Path) -> Seen:
+        """What was seen of a picture before, again; its letterbox is that of a square."""
+        side = self.canvas
+        blank = pictures.Picture(np.zeros((side, side, 3), np.uint8), pictures.Letterbox(side, side), str(path))
+        return Seen(torch.from_numpy(np.array(tokens, np.float32)), blank)
+
+    def say(self, pairs: Sequence[Pair], texts: Sequence[str]) -> list[Said]:
+        """The language model's own words to a text about each pair. Raises UsageError where there is none."""
+        return self._speaker().say([(sketch.tokens, scene.tokens) for sketch, scene in pairs], texts)
+
+    def _speaker(self) -> Speaker:
+        if self.speaker is None:
+            raise UsageError("there is no language model in this folder, only a matcher: leave out --by language")
+        return self.speaker
+
+    def describe(self, pairs: Sequence[Pair]) -> list[Description | VisketchError]:
+        """What each sketch shows and what is where in its scene; an answer that is none is asked for once more."""
+        made: list[Description | VisketchError] = []
+        for pair, said in zip(pairs, self.say(pairs, [_asked("DESC")] * len(pairs)), strict=True):
+            try:
+                made.append(answers.description(said))
+            except VisketchError:
+                try:
+                    made.append(answers.description(self.say([pair], [_asked("DESC", 1)])[0]))
+                except VisketchError as error:
+                    made.append(error)
+        return made
+
+    def find(self, pairs: Sequence[Pair], by: By | None = None) -> list[Answer | VisketchError]:
+        """Where the sketch's object is in its scene, of each pair, by the one that is better or the one asked."""
+        by = self.answering(by)
+        if by == "matcher":
+            return [self._matched(*pair) for pair in pairs]
+        return [
+            said if isinstance(said, VisketchError) else self._filtered(said, scene)
+            for said, (_, scene) in zip(self.describe(pairs), pairs, strict=True)
+        ]
+
+    def able(self) -> list[By]:
+        """Who can answer here."""
+        return [*(["language"] if self.speaker else []), *(["matcher"] if self.matcher else [])]  # type: ignore[list-item]
+
+    def answering(self, by: By | None = None) -> By:
+        """Who answers: the one asked, or who was better on validation scenes. Raises UsageError if it is not here."""
+        able = self.able()
+        if by is None:
+            return self.settings.answers if self.settings.answers in able else able[0]
+        if by == "language":
+            self._speaker()
+        elif by not in able:
+            raise UsageError("this model has no matcher (its tower was not trained on pairs); take --by language")
+        return by
+
+    def _filtered(self, said: Description, scene: Seen) -> Answer:
+        others = placed([thing for thing in said.things if thing.label != said.label], scene)
+        return _answer("language", said.label, placed(said.of_label(), scene), others)
+
+    def _matched(self, sketch: Seen, scene: Seen) -> Answer:
+        assert self.matcher is not None
+        label, things = self.matcher.match(sketch.tokens, scene.tokens)
+        own = [thing for thing in things if thing.sure >= self.settings.threshold]
+        others = [thing for thing in things if thing.sure < self.settings.threshold]
+        return _answer("matcher", label, placed(relabelled(own, label), scene), placed(others, scene))
+
+    def score(self, pairs: Sequence[Pair], by: By | None = None) -> list[float]:
+        """How likely each scene shows the sketch's object: p(yes) of SBIR, or the matcher's surest region."""
+        if self.answering(by) == "language":
+            tokens = [(sketch.tokens, scene.tokens) for sketch, scene in pairs]
+            return self._speaker().yes(tokens, _asked("SBIR"))
+        assert self.matcher is not None
+        every = (self.matcher.match(sketch.tokens, scene.tokens)[1] for sketch, scene in pairs)
+        return [max((thing.sure for thing in things), default=0.0) for things in every]
+
+    def ask(self, sketch: Seen, scene: Seen, question: str, by: By | None = None) -> tuple[str, str]:
+        """The answer to a question, and who gave it: from what was found, or in the language model's own words.
+
+        A closed question is answered from what was found. Raises UsageError for an empty question, and for one that
+        only a language model could answer where there is none; VisketchError if it fails.
+        """
+        if not question.strip():
+            raise UsageError("the question is empty; ask something, such as 'what is it next to?'")
+        task = question.partition(":")[0]
+        if task not in WORDINGS:  # with a task, the language model's own words are asked for
+            who = self.answering(by)
+            (found,) = self.find([(sketch, scene)], who)
+            told = None if isinstance(found, VisketchError) else self.reason(question, found)
+            if told is not None:
+                return told, who
+        if self.speaker is None:
+            mend = "ask what it is, how many there are, where, next to what, left or right of what, or the largest"
+            raise UsageError(f"{question!r} needs a language model, and this folder has only a matcher; {mend}")
+        text = question if task in ("VQA", *WORDINGS) else f"VQA: {question}"
+        return self.say([(sketch, scene)], [text])[0].text, "language"
+
+    def reason(self, question: str, answer: Answer) -> str | None:
+        """The answer to a closed question, from what was found; None for any other question."""
+        return reason(question, answer.label, answer.found, answer.others)
+
+
+def _answer(by: By, label: str, raw: Sequence[Found], others: Sequence[Found]) -> Answer:
+    return Answer(by, label, tuple(answers.suppressed(raw)), tuple(raw), tuple(others))
+
+
+def _asked(task: str, wording: int = 0) -> str:
+    return f"{task}: {WORDINGS[task][wording]}"
+
+
+def placed(things: Sequence[Found], scene: Seen) -> list[Found]:
+    """Boxes on the square → on the picture; what lies beside the picture is left out."""
+    back = [replace(thing, box=scene.picture.letterbox.back(thing.box)) for thing in things]
+    return [thing for thing in back if thing.box[0] < thing.box[2] and thing.box[1] < thing.box[3]]
+
+
+def drawn(path: str | Path, canvas: int) -> pictures.Picture:
+    """A sketch in any form that visketch reads, as training drew it: fitted to the canvas, dark lines of one pen.
+
+    Raises VisketchError if it is blank or cannot be read.
+    """
+    from visketch import sdf
+    from visketch.config import SketchConfig
+    from visketch.data.drawing import sketch
+
+    shape = SketchConfig(canvas=canvas)
+    ink = sdf.ink(sdf.render(sketch(path), shape), shape.clamp)
+    grey = (255 * (1 - ink)).round().astype(np.uint8)
+    return pictures.Picture(np.repeat(grey[..., None], 3, axis=2), pictures.Letterbox(canvas, canvas), str(path))
+
+
+def find(folder: str | Path | None) -> Path:
+    """A sketch-language model's folder: the path given, or a shipped one by its name. Raises VisketchError."""
+    if folder is not None and (Path(folder) / settings.FILE).exists():
+        return Path(folder)
+    name = str(folder or "language")
+    home = Path(str(resources.files("visketch.checkpoints"))) / name
+    if (home / settings.FILE).exists():
+        return home
+    message = f"{name}: no sketch-language model there (no {settings.FILE}); `visketch train language` makes one"
+    raise VisketchError(message)

@@ -1,0 +1,135 @@
+"""Pictures → squares that a tower sees: letterboxed, never cropped; and boxes on the square → boxes on the picture."""
+
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image, ImageOps
+
+from visketch.errors import VisketchError
+
+Box = tuple[float, float, float, float]  # x1, y1, x2, y2 as shares of the sides, x to the right, y down
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
+MOST = 400_000_000  # pixels: a panorama of 20,000 x 20,000 is read, a bomb is not
+EVEN = 24  # levels of grey between the darkest and the lightest pixel that are still nothing
+
+
+@dataclass(frozen=True)
+class Letterbox:
+    """How a picture lies in its square: `width` and `height` in pixels, as it is upright."""
+
+    width: int
+    height: int
+
+    def inside(self) -> Box:
+        """The part of the square that is picture."""
+        side = max(self.width, self.height)
+        x, y = (side - self.width) / 2 / side, (side - self.height) / 2 / side
+        return x, y, 1 - x, 1 - y
+
+    def back(self, box: Box) -> Box:
+        """A box on the square → the same on the picture; what is beyond it is cut off."""
+        left, top, right, bottom = self.inside()
+        x1, x2 = ((x - left) / (right - left) for x in box[::2])
+        y1, y2 = ((y - top) / (bottom - top) for y in box[1::2])
+        x1, y1, x2, y2 = np.clip([x1, y1, x2, y2], 0, 1).tolist()
+        return x1, y1, x2, y2
+
+    def forth(self, box: Box) -> Box:
+        """The inverse of `back`."""
+        left, top, right, bottom = self.inside()
+        x1, x2 = (left + x * (right - left) for x in box[::2])
+        y1, y2 = (top + y * (bottom - top) for y in box[1::2])
+        return x1, y1, x2, y2
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture as a square of colours, and how to find back."""
+
+    square: UInt8[np.ndarray, "h h 3"]
+    letterbox: Letterbox
+    source: str = ""
+
+
+def read(path: str | Path, canvas: int) -> Picture:
+    """A picture file, turned upright, letterboxed to a square of `canvas` pixels. Raises VisketchError.
+
+    A large JPEG is shrunk while it is decoded, so a panorama costs little memory.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, MOST
+            try:
+                with Image.open(path, formats=FORMATS) as picture:
+                    size = picture.size
+                    picture.draft("RGB", (8 * canvas, 8 * canvas))
+                    small = shrunk(picture, 8 * canvas)
+                    upright = ImageOps.exif_transpose(small)
+                    lying = (small.width > small.height) != (upright.width > upright.height)
+                    return square(upright, canvas, str(path), size[::-1] if lying else size)
+            finally:
+                Image.MAX_IMAGE_PIXELS = before
+    except VisketchError:
+        raise
+    except Image.DecompressionBombError:
+        raise VisketchError(f"{path}: more than {MOST:,} pixels, shrink the picture") from None
+    except Image.UnidentifiedImageError:
+        raise VisketchError(f"{path}: not a picture, give PNG, JPEG or WebP") from None
+    except IsADirectoryError:
+        raise VisketchError(f"{path}: a folder, give a picture in it") from None
+    except FileNotFoundError:
+        raise VisketchError(f"{path}: no such file, check the name") from None
+    except Exception as error:  # Pillow's decoders raise whatever a broken file leads them to
+        raise VisketchError(f"{path}: the picture cannot be read or is cut short, save it again") from error
+
+
+def shrunk(picture: Image.Image, most: int) -> Image.Image:
+    """The picture in colour, at most so wide and high; what is transparent is white. It remembers its orientation."""
+    orientation = picture.getexif()
+    if picture.mode.startswith(("I", "F")):
+        levels = np.asarray(picture).astype(np.float32)
+        levels = np.nan_to_num(levels)
+        span = max(float(np.ptp(levels)), 1e-6)
+        picture = Image.fromarray(((levels - levels.min()) * (255 / span)).astype(np.uint8))
+    if "A" in picture.getbands() or "transparency" in picture.info:
+        picture.thumbnail((most, most), reducing_gap=2)
+        clear = picture.convert("RGBA")
+        picture = Image.alpha_composite(Image.new("RGBA", clear.size, "white"), clear)
+    colours = picture.convert("RGB")
+    colours.thumbnail((most, most), reducing_gap=2)
+    colours.info["exif"] = orientation.tobytes()
+    return colours
+
+
+def square(picture: Image.Image, canvas: int, source: str = "", size: tuple[int, int] | None = None) -> Picture:
+    """An upright picture, letterboxed: the margins have the colour of its edge, white around a drawing.
+
+    `size`: its width and height before it was shrunk, if it was.
+    """
+    width, height = size or picture.size
+    scale = canvas / max(width, height)
+    shape = max(1, round(width * scale)), max(1, round(height * scale))
+    smaller = max(picture.size) > canvas
+    small = picture.convert("RGB").resize(shape, Image.Resampling.BOX if smaller else Image.Resampling.BILINEAR)
+    pixels = np.asarray(small)
+    edge = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
+    sheet = np.empty((canvas, canvas, 3), np.uint8)
+    sheet[:] = np.median(edge, axis=0)
+    y, x = (canvas - pixels.shape[0]) // 2, (canvas - pixels.shape[1]) // 2
+    sheet[y : y + pixels.shape[0], x : x + pixels.shape[1]] = pixels
+    return Picture(sheet, Letterbox(width, height), source)
+
+
+def is_photo(square: UInt8[np.ndarray, "h h 3"]) -> bool:
+    """Whether it is a photo and no drawing: less than half of it has the colour of its edge."""
+    edge = np.median(np.concatenate([square[0], square[-1]]), axis=0)
+    return bool((np.abs(square.astype(np.int16) - edge).max(axis=2) < 32).mean() < 0.5)
+
+
+def is_blank(picture: Picture) -> bool:
+    """Whether nothing is on it: it is one even colour."""
+    return int(np.ptp(picture.square.astype(np.int16).mean(axis=2))) < EVEN

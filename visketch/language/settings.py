@@ -1,0 +1,139 @@
+"""Every knob of the sketch-language model, as the other parts have theirs (`visketch/config.py`)."""
+
+import tomllib
+from collections.abc import Sequence
+from copy import deepcopy
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, ValidationError, model_validator
+
+from visketch.checkpoint import write_atomically
+from visketch.config import Count, Length, PartTraining, Section, Share, override
+from visketch.errors import UsageError, VisketchError, nearest
+
+FILE = "language.toml"
+STAGES = ("tower", "align", "instruct")
+
+
+class TowerSettings(Section):
+    kind: Literal["pair", "leaf", "clip"] = "pair"
+    canvas: Count = 128  # pixels of the square that a picture is letterboxed to
+    widths: tuple[Count, Count, Count, Count] = Field((24, 48, 96, 160), strict=False)  # of a pair tower's stages
+    embedding: Count = 64  # of the vector that sketches and what they show have in common
+    places: Count = 32  # numbers that tell a token's place
+
+    @property
+    def grid(self) -> int:
+        """Tokens along a side of a pair tower: one for every 16 pixels."""
+        return self.canvas // 16
+
+
+class WriterSettings(Section):
+    """The language model: a small Llama."""
+
+    width: Count = 192
+    layers: Count = 3
+    heads: Count = 4
+    inner: Count = 512
+
+
+class LoraSettings(Section):
+    rank: Count = 64
+    alpha: Count = 128
+    dropout: Share = 0.05
+    nf4: bool = False  # the base in four bits: a 7B trains on a card of 16 GB instead of 24
+
+
+class StageTraining(PartTraining):
+    batch: Count = 32  # pairs of pictures, each with all its questions
+    weight_decay: float = 0.05
+    questions: Count = 8  # of a pair at most, chosen anew each time
+    freeze_projector: bool = False  # an ablation
+
+
+class LanguageTraining(Section):
+    tower: PartTraining = PartTraining(steps=1000, batch=32, lr=2e-3, warmup=100, weight_decay=0.05)
+    align: StageTraining = StageTraining(steps=800, lr=2e-3, warmup=100)
+    instruct: StageTraining = StageTraining(steps=900, lr=1e-3, warmup=50)
+    seed: int = 0
+    precision: Literal["no", "bf16"] = "bf16"
+    save_minutes: float = Field(3.0, ge=0)
+    temperature: Length = 0.1  # of the tower's contrastive loss
+
+
+class LanguageSettings(Section):
+    name: str = "tiny"
+    base: str | None = None  # a LLaVA on the Hub or in a folder; else all is made here
+    labels: tuple[str, ...] = Field((), strict=False)  # the classes of training, written by it
+    tower: TowerSettings = TowerSettings()
+    writer: WriterSettings = WriterSettings()
+    lora: LoraSettings | None = None  # None: the whole language model is trained
+    threshold: float = Field(0.5, ge=0, le=1)  # of the matcher's sureness; set on validation scenes
+    answers: Literal["language", "matcher"] = "language"  # who answers by default; chosen on validation scenes
+    train: LanguageTraining = LanguageTraining()
+
+    @model_validator(mode="after")
+    def check(self) -> "LanguageSettings":
+        if self.writer.width % self.writer.heads:
+            raise ValueError(f"writer.width = {self.writer.width} must be a multiple of {self.writer.heads} heads")
+        if self.tower.canvas % 16:
+            raise ValueError(f"tower.canvas = {self.tower.canvas} must be a multiple of 16")
+        return self
+
+
+PRESETS: dict[str, dict] = {
+    "tiny": {},
+    "llava-7b": {
+        "name": "llava-7b",
+        "base": "llava-hf/llava-1.5-7b-hf",
+        "tower": {"kind": "clip", "canvas": 336},
+        "lora": {},
+        # O3SLM: one epoch at 2e-5, cosine after 3 % of warm-up; a step here is of pairs with all their questions.
+        "train": {
+            "align": {"steps": 25_000, "batch": 24, "lr": 2e-5, "warmup": 750, "weight_decay": 0.0, "muon": False},
+            "instruct": {"steps": 9_000, "batch": 24, "lr": 2e-5, "warmup": 270, "weight_decay": 0.0, "muon": False},
+        },
+    },
+}
+
+
+def load(preset: str | Path = "tiny", overrides: Sequence[str] = ()) -> LanguageSettings:
+    """A preset's name or a TOML file, with `section.key=value` overrides. Raises UsageError, VisketchError."""
+    if str(preset) in PRESETS:
+        tree = deepcopy(PRESETS[str(preset)])
+    elif not Path(preset).suffix:
+        raise UsageError(f"no preset {str(preset)!r}: {nearest(str(preset), [*PRESETS])}")
+    else:
+        try:
+            tree = tomllib.loads(Path(preset).read_text())
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise VisketchError(f"{preset}: cannot be read, {getattr(error, 'strerror', None) or error}") from None
+    for one in overrides:
+        override(tree, one)
+    try:
+        return LanguageSettings.model_validate(tree)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise UsageError(f"{preset}: {where or 'the whole'}: {first['msg']}, it is {first['input']!r}") from None
+
+
+def read(folder: Path) -> LanguageSettings:
+    """A checkpoint's settings; how it was trained is left out. Raises VisketchError if the folder is no checkpoint."""
+    path = folder / FILE
+    try:
+        tree = tomllib.loads(path.read_text())
+        tree.pop("train", None)
+        return LanguageSettings.model_validate(tree)
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, ValidationError) as error:
+        what = error.strerror if isinstance(error, OSError) else str(error).splitlines()[0]
+        raise VisketchError(f"{folder}: no sketch-language model, {FILE} cannot be read: {what}") from None
+
+
+def write(folder: Path, settings: LanguageSettings) -> None:
+    """Into a checkpoint's folder, atomically."""
+    import tomli_w
+
+    text = tomli_w.dumps(settings.model_dump(mode="json", exclude_none=True))
+    write_atomically(folder / FILE, text.encode())
