@@ -24,12 +24,13 @@ from .info import info
 from .push import push
 from .refine import refine
 from .search import search
+from .serve import serve
 from .show import show
 from .trace import trace
 from .train import train
 
 # In the order of --help: what is done with drawings, then with data and weights.
-DRAWINGS = ("generate", "classify", "refine", "complete", "trace", "show", "index", "search")
+DRAWINGS = ("generate", "classify", "refine", "complete", "trace", "show", "index", "search", "serve")
 ORDER = (*DRAWINGS, "data", "train", "evaluate", "export", "push", "info")
 
 
@@ -70,6 +71,7 @@ app.command()(trace)
 app.command()(show)
 app.command()(index)
 app.command()(search)
+app.command()(serve)
 app.command()(train)
 app.command()(push)
 app.command()(info)

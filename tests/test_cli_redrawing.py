@@ -10,7 +10,7 @@ import pytest
 from commands import one_line, visketch
 from PIL import Image
 
-from visketch.cli.complete import spread
+from visketch.completing import spread
 from visketch.cli.names import stem_of
 from visketch.data.read import read
 from visketch.model import Prediction
