@@ -83,7 +83,6 @@ def build(studio: Studio, *, names: frozenset[str] = frozenset(), token: str | N
         lifespan=lifespan,
         docs_url=None,  # these pages load scripts from elsewhere; ours is /api.html
         redoc_url=None,
-        max_body_size=asking.UPLOAD,
     )
     app.state.worker, app.state.ready = worker, None
     for name, verb in VERBS.items():
@@ -91,7 +90,7 @@ def build(studio: Studio, *, names: frozenset[str] = frozenset(), token: str | N
     add_facts(app, studio, gauges)
     add_problems(app)
     app.mount("/", StaticFiles(directory=str(files("visketch.serve") / "page"), html=True))
-    return Guard(app, names, token, gauges)
+    return Guard(app, names, token, asking.UPLOAD, gauges)
 
 
 def loaded(app: FastAPI, loading: asyncio.Future[Any]) -> None:
@@ -113,7 +112,7 @@ def add_verb(app: FastAPI, name: str, verb: Verb, studio: Studio, worker: Worker
         if name == "classify":
             job = worker.submit("quick", (sketch, asked.top))
             return said(await waited(request, job), tag(request, studio))
-        work = partial(getattr(studio, name), *((sketch, asked) if draws else (asked,)))
+        work = partial(studio.answer, name, sketch, asked)
         if verb.streams and "text/event-stream" in request.headers.get("accept", ""):
             return stream(request, worker, work)
         return said(await waited(request, worker.submit("long", work)), tag(request, studio))

@@ -12,6 +12,7 @@ import uuid
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -35,9 +36,11 @@ REQUEST_ID = re.compile(r"[\w.-]{1,64}")
 
 
 class Guard:
-    def __init__(self, app: ASGIApp, names: frozenset[str], token: str | None, gauges: Gauges) -> None:
-        """`names`: those that the server may be asked by, besides addresses of numbers and localhost."""
-        self.app, self.names, self.token, self.gauges = app, names | {"localhost"}, token, gauges
+    def __init__(self, app: ASGIApp, names: frozenset[str], token: str | None, most: int, gauges: Gauges) -> None:
+        """`names`: those that the server may be asked by, besides addresses of numbers and localhost. `most`: bytes of
+        a request.
+        """
+        self.app, self.names, self.token, self.most, self.gauges = app, names | {"localhost"}, token, most, gauges
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -60,9 +63,19 @@ class Guard:
                 answer.setdefault("cache-control", "no-store" if scope["path"].startswith(KEPT) else "no-cache")
             await send(message)
 
+        came = 0
+
+        async def hear() -> Message:
+            nonlocal came
+            message = await receive()
+            came += len(message.get("body", b""))
+            if came > self.most:
+                raise HTTPException(413, self._too_large())
+            return message
+
         refused = self._refused(scope, headers)
         try:
-            await (problem(*refused, number) if refused else self.app)(scope, receive, say)
+            await (problem(*refused, number) if refused else self.app)(scope, hear, say)
         finally:
             path = getattr(scope.get("route"), "path", None) or "page"
             self.gauges.requests.labels(path, str(status)).inc()
@@ -75,11 +88,17 @@ class Guard:
         origin = headers.get("origin")
         if origin is not None and urlsplit(origin).netloc.lower() != host.lower():
             return 403, "another site's page may not ask this server"
+        length = headers.get("content-length", "0")
+        if not length.isdecimal() or int(length) > self.most:
+            return 413, self._too_large()
         if self.token and scope["path"].startswith(KEPT):
             kind, _, token = headers.get("authorization", "").partition(" ")
             if kind.lower() != "bearer" or not secrets.compare_digest(token.strip().encode(), self.token.encode()):
                 return 401, "the token is missing or wrong; send 'Authorization: Bearer ...'"
         return None
+
+    def _too_large(self) -> str:
+        return f"more than {self.most >> 20} MB; send less"
 
     def _is_ours(self, host: str) -> bool:
         """A name has to be known; numbers cannot be made to point elsewhere."""

@@ -29,25 +29,23 @@ class Show:
     each sketch left, top and side of each leaf in shares, and its turn), `refine` the canvases after each turn.
     """
 
-    def __init__(self, model: ViSketch, tell: Tell, pictures: bool = True) -> None:
-        self.model, self.tell, self.pictures = model, tell, pictures
+    def __init__(self, model: ViSketch, tell: Tell, every: int = 1) -> None:
+        """`every`: of so many canvases in a row the first is shown."""
+        self.model, self.tell, self.every = model, tell, every
         self.coarse: Tensor | None = None
 
     def __call__(self, frame: Frame) -> None:
         data: dict[str, Any] = {"stage": frame.stage, "done": frame.done, "total": frame.total}
-        if not self.pictures:
-            self.tell("progress", data)
-            return
-        shape = self.model.config.sketch
+        shape, canvas = self.model.config.sketch, frame.canvas[:: self.every]
         if frame.stage == "coarse":
-            self.coarse = frame.canvas
-            small = F.interpolate(frame.canvas[:, None], size=(shape.tile, shape.tile), mode="area")[:, 0]
-            pictures = [picture(canvas) for canvas in (small.cpu().numpy() + 1) / 2]
+            self.coarse = canvas
+            small = F.interpolate(canvas[:, None], size=(shape.tile, shape.tile), mode="area")[:, 0]
+            pictures = [picture(each) for each in (small.cpu().numpy() + 1) / 2]
         else:
             if self.coarse is not None:
                 self.tell("leaves", {"leaves": leaves(self.coarse.clamp(-1, 1), shape)})
                 self.coarse = None
-            pictures = [picture(canvas) for canvas in self.model.ink(frame.canvas).cpu().numpy()]
+            pictures = [picture(each) for each in self.model.ink(canvas).cpu().numpy()]
         self.tell(frame.stage, data | {"pictures": pictures})
 
 
@@ -83,7 +81,7 @@ def added(found: Completion, shape: SketchConfig) -> list[np.ndarray]:
 
 def listed(strokes: Sequence[np.ndarray]) -> list[list[list[float]]]:
     """Strokes (points, 2) → as *Quick, Draw!* has them."""
-    return [np.round(rearrange(stroke, "points axis -> axis points"), DECIMALS).tolist() for stroke in strokes]
+    return [np.round(rearrange(stroke, "points axis -> axis points").astype(np.float64), DECIMALS).tolist() for stroke in strokes]
 
 
 def unit(share: float) -> float:

@@ -58,6 +58,12 @@ class Studio:
         assert self.index
         return Gallery(self.index, self.model)
 
+    def answer(self, verb: str, sketch: Sketch | None, asked: forms.Asked, tell: Tell) -> forms.Answer:
+        """Of any verb but classify. Raises VisketchError."""
+        start = time.perf_counter()
+        answer = getattr(self, verb)(sketch, asked, tell)
+        return answer.model_copy(update={"seconds": round(time.perf_counter() - start, 4)})
+
     def recognise(self, asked: Sequence[tuple[Sketch, int]]) -> list[forms.Classified | VisketchError]:
         """(drawing, how many classes to name) → answers, all at once; what is wrong with one costs no other."""
         start = time.perf_counter()
@@ -134,12 +140,12 @@ class Studio:
         canvas = redraw(self.model, [sketch], [label], **settings, watch=show)
         return forms.Sketches(checkpoint=self.name, sketches=self._drawn(canvas, label, [asked.seed]))
 
-    def generate(self, asked: forms.Generate, tell: Tell) -> forms.Sketches:
+    def generate(self, sketch: None, asked: forms.Generate, tell: Tell) -> forms.Sketches:
         if asked.n * asked.tries > forms.SKETCHES:
             raise UsageError(f"n = {asked.n}, tries = {asked.tries}: {forms.SKETCHES} sketches at once are the most")
         label = self.model.labels[self.model.label_of(asked.label)]
         settings = {"guidance": asked.guidance, "temperature": asked.temperature, "coarse_only": asked.coarse_only}
-        show = Show(self.model, tell)
+        show = Show(self.model, tell, asked.tries)
         canvas = self.model.generate(label, asked.n, seed=asked.seed, tries=asked.tries, **settings, watch=show)
         return forms.Sketches(
             checkpoint=self.name, sketches=self._drawn(canvas, label, [asked.seed + i for i in range(asked.n)])
@@ -164,7 +170,7 @@ class Studio:
             labels = [self.model.labels[self.model.label_of(asked.label)]] * asked.n
         else:
             labels = completing.spread(self.model.classify(sketch, top=completing.PROPOSED), asked.n)
-        show = Show(self.model, tell, pictures=False)
+        show = Show(self.model, tell, asked.tries)
         settings = {"tries": asked.tries, "seed": asked.seed, "temperature": asked.temperature}
         found = completing.complete(self.model, sketch, labels, **settings, watch=show)
         found.sort(key=lambda each: (each.added == 0, -each.probability))
@@ -183,5 +189,5 @@ class Studio:
             pen=round(shape.pen * shape.canvas, DECIMALS),
             given=len(given),
             added=unit(found.added),
-            drawing=listed([*given, *added(found, shape.canvas)]),
+            drawing=listed([*given, *added(found, shape)]),
         )
