@@ -64,7 +64,9 @@ def serve(
     from visketch.serve.studio import Studio
 
     folder = opened(index, model) if index else None
-    app = build(Studio(model, folder), names=frozenset(map(str.lower, name or ())), token=token, batch=batch)
+    studio = Studio(model, folder, index.resolve().name if index else "")
+    options.load_parts(model, *studio.needed)  # later, it would keep the first page waiting
+    app = build(studio, names=frozenset(map(str.lower, name or ())), token=token, batch=batch)
     shown = "localhost" if host in ("0.0.0.0", "::") else f"[{host}]" if ":" in host else host
     address = f"http://{shown}:{listening.getsockname()[1]}/{f'#token={token}' if token else ''}"
 

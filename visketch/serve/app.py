@@ -89,7 +89,7 @@ def build(studio: Studio, *, names: frozenset[str] = frozenset(), token: str | N
         add_verb(app, name, verb, studio, worker, reader)
     add_facts(app, studio, gauges)
     add_problems(app)
-    app.mount("/", StaticFiles(directory=str(files("visketch.serve") / "page"), html=True))
+    add_page(app)
     return Guard(app, names, token, asking.UPLOAD, gauges)
 
 
@@ -141,7 +141,7 @@ def add_facts(app: FastAPI, studio: Studio, gauges: Gauges) -> None:
             canvas=studio.model.config.sketch.canvas,
             labels=studio.model.labels,
             verbs=studio.verbs,
-            index=studio.index.name if studio.index else None,
+            index=studio.searched or None,
             limits={"bytes": asking.UPLOAD, "pixels": PIXELS, "points": POINTS, "strokes": forms.STROKES},
         )
 
@@ -159,6 +159,16 @@ def add_facts(app: FastAPI, studio: Studio, gauges: Gauges) -> None:
     @app.get("/metrics", summary="Counters for Prometheus.", response_class=Response, responses=plain | problems(401, 403))
     async def metrics() -> Response:
         return Response(gauges.page(), media_type="text/plain; version=0.0.4")
+
+
+def add_page(app: FastAPI) -> None:
+    """The page's files; of each the name alone, so there is no way out of their folder."""
+    pages = StaticFiles(directory=str(files("visketch.serve") / "page"))
+
+    @app.get("/", include_in_schema=False)
+    @app.get("/{name}", include_in_schema=False)
+    async def page(request: Request, name: str = "index.html") -> Response:
+        return await pages.get_response(name, request.scope)
 
 
 def add_problems(app: FastAPI) -> None:

@@ -181,7 +181,7 @@ class About(BaseModel):
     canvas: int
     labels: list[str]
     verbs: Annotated[list[str], Field(description="What can be asked of /v1/, with these weights and this index.")]
-    index: Annotated[str | None, Field(description="The name of the index that is searched.")]
+    index: Annotated[str | None, Field(description="What is searched, by name.")]
     limits: dict[str, int]
 
 

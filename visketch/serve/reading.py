@@ -15,7 +15,8 @@ from threading import Lock
 from visketch.errors import VisketchError
 from visketch.strokes import Sketch
 
-SECONDS = 15.0  # for a file; and as many once more while the process starts
+SECONDS = 15.0  # for a file
+START = 60.0  # for the process to start
 PIXELS = 40_000_000  # of a picture: a phone's photo has 12 million
 INFLATED = 100 << 20  # bytes of an npz
 MEMORY = 4 << 30  # bytes of address space
@@ -67,7 +68,7 @@ class Reader:
         self._process = context.Process(target=serve, args=(theirs, self._folder.name), daemon=True)
         self._process.start()
         theirs.close()
-        if not self._pipe.poll(self.seconds * 2):
+        if not self._pipe.poll(START):
             self._stop()
             raise VisketchError("upload: the reader did not start, try again")
         self._pipe.recv()

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from einops import rearrange
 from jaxtyping import Float
 from PIL import Image
 from scipy import ndimage
@@ -49,14 +48,14 @@ class Show:
         self.tell(frame.stage, data | {"pictures": pictures})
 
 
-def leaves(canvas: Float[Tensor, "b h h"], shape: SketchConfig) -> list[list[list[float]]]:
+def leaves(canvas: Float[Tensor, "b h h"], shape: SketchConfig) -> list[list[tuple[float, float, float, int]]]:
     """For each sketch the leaves that are refined: left, top and side as shares of the canvas, and the turn."""
     found = inked_leaves(canvas, shape, shape.at(canvas.shape[-1]).depth)
     turn = torch.unique(quadtree.ranks(found, "waves"), return_inverse=True)[1]
-    rows: list[list[list[float]]] = [[] for _ in canvas]
+    rows: list[list[tuple[float, float, float, int]]] = [[] for _ in canvas]
     places = zip(found.sketch.tolist(), quadtree.place(found).tolist(), turn.tolist(), strict=True)
     for sketch, (y, x, side), when in places:
-        rows[sketch].append([round(x - side / 2, 5), round(y - side / 2, 5), side, when + 1])
+        rows[sketch].append((round(x - side / 2, 5), round(y - side / 2, 5), side, when + 1))
     return rows
 
 
@@ -81,7 +80,7 @@ def added(found: Completion, shape: SketchConfig) -> list[np.ndarray]:
 
 def listed(strokes: Sequence[np.ndarray]) -> list[list[list[float]]]:
     """Strokes (points, 2) → as *Quick, Draw!* has them."""
-    return [np.round(rearrange(stroke, "points axis -> axis points").astype(np.float64), DECIMALS).tolist() for stroke in strokes]
+    return [np.round(stroke.T.astype(np.float64), DECIMALS).tolist() for stroke in strokes]
 
 
 def unit(share: float) -> float:

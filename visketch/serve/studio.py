@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -32,8 +33,9 @@ NEEDED = {  # the parts of a checkpoint that a verb takes
 }
 
 class Studio:
-    def __init__(self, model: ViSketch, index: Path | None = None) -> None:
-        self.model, self.index = model, index
+    def __init__(self, model: ViSketch, index: Path | None = None, searched: str = "") -> None:
+        """`index`: where it is; `searched`: what it is of, for people."""
+        self.model, self.index, self.searched = model, index, searched
         self.name = model.config.name
         folder = model.folder
         there = {part for part in model._parts} | {
@@ -42,13 +44,15 @@ class Studio:
         self.verbs = [verb for verb, parts in NEEDED.items() if parts <= there and (verb != "search" or index)]
 
     def load(self, tell: Tell) -> None:
-        """The parts that the verbs need, before anybody waits for them; and the index. Raises VisketchError."""
-        for part in ("encoder", "classifier", "vqvae", "refiner", "diffusion"):
-            if any(part in NEEDED[verb] for verb in self.verbs):
-                self.model.part(part)
-                tell("loaded", {"part": part})
-        if self.index:
+        """What the verbs need, before anybody waits for it. Raises VisketchError."""
+        for part in self.needed:
+            self.model.part(part)
+        if "search" in self.verbs:
             self.gallery.open()
+
+    @property
+    def needed(self) -> list[str]:
+        return sorted(set().union(*(NEEDED[verb] for verb in self.verbs)))
 
     @cached_property
     def gallery(self) -> Any:
@@ -58,6 +62,7 @@ class Studio:
         assert self.index
         return Gallery(self.index, self.model)
 
+    @torch.inference_mode()
     def answer(self, verb: str, sketch: Sketch | None, asked: forms.Asked, tell: Tell) -> forms.Answer:
         """Of any verb but classify. Raises VisketchError."""
         start = time.perf_counter()

@@ -32,7 +32,7 @@ export class Cards {
       const figure = document.createElement("figure");
       const caption = document.createElement("span");
       caption.className = "caption";
-      caption.textContent = "\u00a0";
+      caption.append("\u00a0");
       card.append(figure, caption);
       item.append(card);
       this.list.append(item);
@@ -67,13 +67,13 @@ export class Cards {
     });
   }
 
-  /** The sketches as strokes: {drawing, size, pen, given, caption, name} each. */
+  /** The sketches as strokes: {drawing, size, pen, given, caption: [what, how much], name} each. */
   show(sketches, few = false) {
     this.wait(sketches.length, few);
     this.cards.forEach(({ card, figure, caption }, i) => {
       const sketch = sketches[i];
       figure.replaceChildren(drawn(sketch));
-      caption.textContent = sketch.caption;
+      caption.replaceChildren(...sketch.caption.map((words) => Object.assign(document.createElement("span"), { textContent: words })));
       card.setAttribute("aria-label", `${sketch.name}. Put it on the paper.`);
       card.title = "Drag it onto the paper, or click";
       if (!sketch.drawing.length) return;

@@ -7,7 +7,8 @@ import { Paper } from "./paper.js";
 import { Picker } from "./picker.js";
 import { fitted, sent } from "./strokes.js";
 
-const EIGHT = 8;
+const KEPT = 8; // sketches shown in the end
+const DRAWN = 12; // of so many, all of them seen as they come
 const $ = (id) => document.getElementById(id);
 const percent = (share) => (share >= 0.995 ? ">99 %" : share < 0.01 ? "<1 %" : `${Math.round(100 * share)} %`);
 const a = (label) => `${/^[aeio]|^u(?!ni)/i.test(label) ? "an" : "a"} ${label}`;
@@ -189,6 +190,7 @@ async function want({ title, verb, body, count, few, show, again }) {
   calm();
   cards.wait(count, few);
   progress("waiting", 0, 1);
+  $("results").scrollIntoView({ block: "nearest", behavior: "smooth" });
   try {
     const answer = await (count ? watch(verb, body, hear, mine.signal) : ask(verb, body, mine.signal));
     if (running !== mine) return;
@@ -230,18 +232,19 @@ function closeResults() {
 }
 
 const seed = () => Math.floor(Math.random() * 2 ** 32);
-const named = (sketch) => ({ ...sketch, caption: `${sketch.class} · ${percent(sketch.probability)}`, name: `${sketch.class}, ${percent(sketch.probability)}` });
+const named = (sketch) => ({ ...sketch, caption: [sketch.class, percent(sketch.probability)], name: `${sketch.class}, ${percent(sketch.probability)}` });
 
 function generate(label) {
   want({
     title: `${a(label)[0].toUpperCase()}${a(label).slice(1)}, eight times`,
     verb: "generate",
-    body: { class: label, n: EIGHT, seed: seed() },
-    count: EIGHT,
+    body: { class: label, n: DRAWN, seed: seed() },
+    count: DRAWN,
     again: () => generate(label),
     show: ({ sketches }) => {
-      $("doing").textContent = "The likeliest first. Drag one onto the paper, or click it.";
-      cards.show(sketches.sort((one, two) => two.probability - one.probability).map(named));
+      $("doing").textContent = `The likeliest of ${DRAWN}. Drag one onto the paper, or click it.`;
+      const best = sketches.sort((one, two) => two.probability - one.probability).slice(0, KEPT);
+      cards.show(best.map(named));
     },
   });
 }
@@ -251,8 +254,8 @@ function finish() {
   want({
     title: "Eight ways to finish it",
     verb: "complete",
-    body: { drawing, n: EIGHT, tries: 2, seed: seed() },
-    count: EIGHT,
+    body: { drawing, n: KEPT, tries: 2, seed: seed() },
+    count: KEPT,
     again: finish,
     show: ({ sketches }) => {
       $("doing").textContent = "Your lines stay; what is new is coloured.";
@@ -287,8 +290,8 @@ function similar() {
     show: ({ found, drawings }) => {
       $("doing").textContent = found.length ? `Of ${drawings.toLocaleString("en")} drawings.` : "There is no drawing in it.";
       cards.show(found.map((hit) => {
-        const what = hit.label ?? hit.name;
-        return { ...hit, caption: `${what} · ${hit.similarity.toFixed(2)}`, name: `${what}, similarity ${hit.similarity.toFixed(2)}` };
+        const like = hit.similarity.toFixed(2);
+        return { ...hit, caption: [hit.label ?? hit.name, like], name: `${hit.name} ${hit.label ?? ""}, similarity ${like}` };
       }));
     },
   });

@@ -130,6 +130,7 @@ export class Paper {
   paint() {
     const style = getComputedStyle(this.canvas);
     const context = this.canvas.getContext("2d");
+    context.resetTransform();
     context.clearRect(0, 0, this.canvas.width, this.canvas.height);
     draw(context, this.canvas.width, this.strokes, style.getPropertyValue("--ink"));
     if (this.spot) {

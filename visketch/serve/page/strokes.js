@@ -16,7 +16,7 @@ export function fitted(drawing, width, share = 0.8) {
   return drawing.map(([xs, ys]) => ({ points: xs.map((x, i) => [place(x, 0), place(ys[i], 1)]), width }));
 }
 
-/** A smooth way through the points, as the `d` of an SVG path: curves from the middle of one piece to that of the next. */
+/** The way through the points as the `d` of an SVG path: smooth, from the middle of one piece to that of the next, but for corners. */
 export function way(points) {
   const at = (x, y) => `${x.toFixed(2)} ${y.toFixed(2)}`;
   const [first, ...rest] = points;
@@ -24,9 +24,17 @@ export function way(points) {
   if (!rest.length) return `${d}h0`;
   for (let i = 0; i + 1 < rest.length; i++) {
     const [x, y] = rest[i];
-    d += `Q${at(x, y)} ${at((x + rest[i + 1][0]) / 2, (y + rest[i + 1][1]) / 2)}`;
+    const next = rest[i + 1];
+    if (isCorner(points[i], rest[i], next)) d += `L${at(x, y)}`;
+    else d += `Q${at(x, y)} ${at((x + next[0]) / 2, (y + next[1]) / 2)}`;
   }
   return `${d}L${at(...rest.at(-1))}`;
+}
+
+/** Whether a line turns by more than 50 degrees. */
+function isCorner([ax, ay], [x, y], [bx, by]) {
+  const long = Math.hypot(x - ax, y - ay) * Math.hypot(bx - x, by - y);
+  return (x - ax) * (bx - x) + (y - ay) * (by - y) < 0.64 * long;
 }
 
 /** What is left of strokes when a rubber of that radius goes from one point to another. */
