@@ -108,14 +108,16 @@ def add_verb(app: FastAPI, name: str, verb: Verb, studio: Studio, worker: Worker
         if name not in studio.verbs:
             lacks = "start it with --index" if name == "search" else "its weights lack a part"
             raise HTTPException(404, f"this server cannot {name}: {lacks}")
+        lane = "quick" if name == "classify" else "long"
+        worker.check(lane)  # before any work on the request
         asked, sketch = await asking.question(request, verb.form, reader if draws else None)
         if name == "classify":
-            job = worker.submit("quick", (sketch, asked.top))
+            job = worker.submit(lane, (sketch, asked.top))
             return said(await waited(request, job), tag(request, studio))
         work = partial(studio.answer, name, sketch, asked)
         if verb.streams and "text/event-stream" in request.headers.get("accept", ""):
             return stream(request, worker, work)
-        return said(await waited(request, worker.submit("long", work)), tag(request, studio))
+        return said(await waited(request, worker.submit(lane, work)), tag(request, studio))
 
     shown: dict[str, Any] = {"text/event-stream": {"schema": {"type": "string"}}} if verb.streams else {}
     ask_so = " With `Accept: text/event-stream` its progress comes as server-sent events, `done` last."

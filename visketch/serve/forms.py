@@ -3,6 +3,7 @@
 Where a verb of the command line prints the same with --json, the names are the same.
 """
 
+from functools import cache
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, create_model, field_validator
@@ -80,6 +81,7 @@ class Generate(Asked):
     seed: Seed = 0
 
 
+@cache
 def with_drawing(form: type[Asked]) -> type[Asked]:
     """The same with a drawing in it, for a request that is JSON; in a form with a file, the file is the drawing."""
     return create_model(f"{form.__name__}Drawing", __base__=form, drawing=(Strokes, ...))

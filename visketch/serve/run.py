@@ -13,6 +13,7 @@ import uvicorn
 from visketch.errors import UsageError, VisketchError
 from visketch.serve.guard import Guard
 
+KEPT = 65  # seconds that a connection may be idle: longer than anybody is told to wait
 GRACE = 5  # seconds for answers on their way when the server ends
 
 
@@ -44,9 +45,8 @@ class Server(uvicorn.Server):
     """On Ctrl-C or SIGTERM what waits is told so, answers on their way go out, and `run` returns."""
 
     def __init__(self, app: Guard) -> None:
-        super().__init__(
-            uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=GRACE, lifespan="on")
-        )
+        ends = {"timeout_graceful_shutdown": GRACE, "timeout_keep_alive": KEPT}
+        super().__init__(uvicorn.Config(app, log_level="warning", access_log=False, lifespan="on", **ends))
         self.worker = app.app.state.worker  # type: ignore[attr-defined]
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:

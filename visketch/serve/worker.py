@@ -20,7 +20,8 @@ Recognise = Callable[[Sequence[Any]], Sequence[Any]]  # of each an answer or a V
 Work = Callable[[Tell], Any]
 
 BATCH = 32  # drawings recognised together at most
-QUICK, LONG = 96, 8  # that may wait
+QUICK, LONG = 256, 8  # that may wait
+WAIT = 1.0  # seconds that a drawing to be recognised waits at most, if it is not for the next batch
 SECONDS = 180.0  # for one piece of work, breaths included
 
 
@@ -88,17 +89,23 @@ class Worker:
         self.thread.start()
 
     def submit(self, lane: str, work: Any, tell: Tell | None = None) -> Job:
-        """From an event loop. Raises Full, or Stopped once the server ends."""
+        """From an event loop. Raises what `check` does."""
         job = Job(work, tell)
         with self.changed:
-            if self.stopping:
-                raise Stopped("the server is being stopped")
-            if len(self.lanes[lane]) >= self.most[lane]:
-                self.gauges.refused.labels(lane).inc()
-                raise Full(len(self.lanes[lane]) * self.usual[lane])
+            self.check(lane)
             self.lanes[lane].append(job)
             self.changed.notify()
         return job
+
+    def check(self, lane: str) -> None:
+        """Raises Full, or Stopped once the server ends."""
+        if self.stopping:
+            raise Stopped("the server is being stopped")
+        before = len(self.lanes[lane])
+        late = lane == "quick" and before >= self.batch and before * self.usual[lane] > WAIT
+        if late or before >= self.most[lane]:
+            self.gauges.refused.labels(lane).inc()
+            raise Full(before * self.usual[lane])
 
     def stop(self) -> None:
         """What waits is refused, what is being done ends at its next breath. May be called from anywhere, and again."""

@@ -73,9 +73,10 @@ export class Cards {
     this.cards.forEach(({ card, figure, caption }, i) => {
       const sketch = sketches[i];
       figure.replaceChildren(drawn(sketch));
-      caption.replaceChildren(...sketch.caption.map((words) => Object.assign(document.createElement("span"), { textContent: words })));
-      card.setAttribute("aria-label", `${sketch.name}. Put it on the paper.`);
-      card.title = "Drag it onto the paper, or click";
+      caption.replaceChildren();
+      for (const words of sketch.caption) caption.append(Object.assign(document.createElement("span"), { textContent: words }), " ");
+      card.removeAttribute("aria-label"); // its caption is its name
+      card.title = `${sketch.name ?? ""} Drag it onto the paper, or click`.trim();
       if (!sketch.drawing.length) return;
       card.disabled = false;
       card.draggable = true;

@@ -232,7 +232,7 @@ function closeResults() {
 }
 
 const seed = () => Math.floor(Math.random() * 2 ** 32);
-const named = (sketch) => ({ ...sketch, caption: [sketch.class, percent(sketch.probability)], name: `${sketch.class}, ${percent(sketch.probability)}` });
+const named = (sketch) => ({ ...sketch, caption: [sketch.class, percent(sketch.probability)] });
 
 function generate(label) {
   want({
@@ -289,10 +289,7 @@ function similar() {
     count: 0,
     show: ({ found, drawings }) => {
       $("doing").textContent = found.length ? `Of ${drawings.toLocaleString("en")} drawings.` : "There is no drawing in it.";
-      cards.show(found.map((hit) => {
-        const like = hit.similarity.toFixed(2);
-        return { ...hit, caption: [hit.label ?? hit.name, like], name: `${hit.name} ${hit.label ?? ""}, similarity ${like}` };
-      }));
+      cards.show(found.map((hit) => ({ ...hit, caption: [hit.label ?? hit.name, hit.similarity.toFixed(2)] })));
     },
   });
 }

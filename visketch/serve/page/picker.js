@@ -35,7 +35,7 @@ export class Picker {
       if (name.includes(` ${word}`)) return 2;
       return name.includes(word) ? 3 : 4;
     };
-    return this.labels.filter((label) => rank(label) < 4).sort((a, b) => rank(a) - rank(b));
+    return this.labels.filter((label) => rank(label) < 4).sort((a, b) => rank(a) - rank(b) || (word ? a.length - b.length : 0));
   }
 
   open() {
