@@ -14,9 +14,8 @@ from .pictures import check_out, is_picture, parse_out, place, suffix_of, write_
 
 if TYPE_CHECKING:
     from visketch.completing import Completion
-    from visketch.model import Frame, Prediction, ViSketch
+    from visketch.model import Frame, ViSketch
     from visketch.strokes import Sketch
-
 
 
 def complete(

@@ -76,6 +76,10 @@ DOORS = {
     "usearch": "visketch.search.engine",
     "pillow_heif": "visketch.data.image",
     "matplotlib": "visketch.cli.evaluate.chart",
+    "fastapi": "visketch.serve",
+    "starlette": "visketch.serve",
+    "uvicorn": "visketch.serve.run",
+    "prometheus_client": "visketch.serve.gauges",
     "torchvision": "nobody: it breaks diffusers when its build does not match torch's",
 }
 

@@ -418,7 +418,7 @@ def test_answers_to_its_own_description(server: TestClient) -> None:
 
     schema = schemathesis.openapi.from_asgi("/openapi.json", running)
     few = settings(
-        max_examples=4,
+        max_examples=3,
         deadline=None,
         database=None,
         phases=[Phase.generate],
@@ -436,7 +436,8 @@ def test_answers_to_its_own_description(server: TestClient) -> None:
             @given(case=operation.as_strategy(generation_mode=mode))
             def holds(case: Any) -> None:
                 seen.add(case.path)
-                case.call_and_validate(excluded_checks=[positive_data_acceptance])  # junk in a file is allowed
+                # A file of junk is allowed by the description, and refused.
+                case.call_and_validate(excluded_checks=[positive_data_acceptance], timeout=600)
 
             holds()
     assert {f"/v1/{verb}" for verb in VERBS} < seen

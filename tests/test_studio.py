@@ -90,9 +90,11 @@ class Visitor:
     """Somebody at the page."""
 
     def __init__(self, browser: Any, studio: Served, **screen: Any) -> None:
-        self.context = browser.new_context(viewport={"width": 1280, "height": 800}, accept_downloads=True, **screen) if (
-            "viewport" not in screen
-        ) else browser.new_context(accept_downloads=True, **screen)
+        self.context = (
+            browser.new_context(viewport={"width": 1280, "height": 800}, accept_downloads=True, **screen)
+            if ("viewport" not in screen)
+            else browser.new_context(accept_downloads=True, **screen)
+        )
         self.page = self.context.new_page()
         self.page.set_default_timeout(PATIENCE)
         self.said: list[str] = []

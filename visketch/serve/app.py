@@ -24,7 +24,7 @@ from visketch.serve.gauges import Gauges
 from visketch.serve.guard import Guard, problem
 from visketch.serve.reading import PIXELS, Reader
 from visketch.serve.studio import Studio
-from visketch.serve.worker import Full, Job, Stopped, Worker
+from visketch.serve.worker import BATCH, Full, Job, Stopped, Worker
 from visketch.strokes import POINTS
 
 EVENTS = 16  # that wait for a slow client; more are left out, for each shows all that the one before did
@@ -62,7 +62,9 @@ PROBLEMS = {
 }
 
 
-def build(studio: Studio, *, names: frozenset[str] = frozenset(), token: str | None = None, batch: int = 32) -> Guard:
+def build(
+    studio: Studio, *, names: frozenset[str] = frozenset(), token: str | None = None, batch: int = BATCH
+) -> Guard:
     """The application behind its guard; its worker and reader start and end with it. `names`, `token`: as in `Guard`."""
     gauges = Gauges()
     worker, reader = Worker(studio.recognise, gauges, batch=batch), Reader()
@@ -158,7 +160,10 @@ def add_facts(app: FastAPI, studio: Studio, gauges: Gauges) -> None:
         return {"status": "ready"}
 
     plain: dict[int | str, Any] = {200: {"content": {"text/plain": {"schema": {"type": "string"}}}}}
-    @app.get("/metrics", summary="Counters for Prometheus.", response_class=Response, responses=plain | problems(401, 403))
+
+    @app.get(
+        "/metrics", summary="Counters for Prometheus.", response_class=Response, responses=plain | problems(401, 403)
+    )
     async def metrics() -> Response:
         return Response(gauges.page(), media_type="text/plain; version=0.0.4")
 
@@ -252,7 +257,12 @@ def stream(request: Request, worker: Worker, work: Any) -> Response:
             events.put_nowait((name, data))
 
     job = worker.submit("long", work, tell)
-    job.answer.add_done_callback(lambda answer: answer.cancelled() or events.put_nowait(("done", answer)))
+
+    def end(answer: asyncio.Future[Any]) -> None:
+        if not answer.cancelled():
+            events.put_nowait(("done", answer))
+
+    job.answer.add_done_callback(end)
 
     async def lines() -> AsyncIterator[str]:
         try:

@@ -29,7 +29,10 @@ class Question(NamedTuple):
 
 
 async def question(request: Request, form: type[Asked], reader: Reader | None) -> Question:
-    """`reader`: for files; without one the request has no drawing. Raises HTTPException, ValidationError, VisketchError."""
+    """`reader`: for files; without one the request has no drawing.
+
+    Raises HTTPException, ValidationError, VisketchError.
+    """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     try:
         async with asyncio.timeout(SECONDS):

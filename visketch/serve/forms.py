@@ -1,4 +1,4 @@
-"""What programs send to the server and get back, as pydantic models: they check it, and the OpenAPI page is made of them.
+"""What programs send to the server and get back. These models check it, and the OpenAPI document is made of them.
 
 Where a verb of the command line prints the same with --json, the names are the same.
 """
@@ -22,8 +22,8 @@ Strokes = Annotated[
     Field(
         min_length=1,
         max_length=STROKES,
-        description="As *Quick, Draw!* has them: for each stroke the x and the y of its points, [[x...], [y...]]. x goes "
-        "to the right, y down, in any unit. A third list, times, is taken and not used.",
+        description="As *Quick, Draw!* has them: for each stroke the x and the y of its points, [[x...], [y...]]. "
+        "x goes to the right, y down, in any unit. A third list, times, is taken and not used.",
         examples=[[[[0, 50, 100, 0], [60, 0, 60, 60]], [[20, 80], [60, 60]]]],
     ),
 ]

@@ -9,13 +9,17 @@ BATCHES = (1, 2, 4, 8, 16, 32, 64)
 class Gauges:
     def __init__(self) -> None:
         self.registry = registry = CollectorRegistry()
-        self.requests = Counter(
-            "visketch_requests", "Requests answered.", ["path", "status"], registry=registry
-        )
+        self.requests = Counter("visketch_requests", "Requests answered.", ["path", "status"], registry=registry)
         self.seconds = Histogram(
-            "visketch_request_seconds", "From the request to the end of its answer.", ["path"], registry=registry, buckets=SECONDS
+            "visketch_request_seconds",
+            "From the request to the end of its answer.",
+            ["path"],
+            registry=registry,
+            buckets=SECONDS,
         )
-        self.batch = Histogram("visketch_batch_size", "Drawings recognised together.", registry=registry, buckets=BATCHES)
+        self.batch = Histogram(
+            "visketch_batch_size", "Drawings recognised together.", registry=registry, buckets=BATCHES
+        )
         self.waiting = Gauge("visketch_waiting", "Requests that wait for the model.", ["lane"], registry=registry)
         self.worked = Counter("visketch_model_seconds", "The model's work.", ["lane"], registry=registry)
         self.refused = Counter("visketch_refused", "Refused with 429: too many waited.", ["lane"], registry=registry)

@@ -7,6 +7,7 @@ import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Any
 
 import uvicorn
 
@@ -45,7 +46,7 @@ class Server(uvicorn.Server):
     """On Ctrl-C or SIGTERM what waits is told so, answers on their way go out, and `run` returns."""
 
     def __init__(self, app: Guard) -> None:
-        ends = {"timeout_graceful_shutdown": GRACE, "timeout_keep_alive": KEPT}
+        ends: dict[str, Any] = {"timeout_graceful_shutdown": GRACE, "timeout_keep_alive": KEPT}
         super().__init__(uvicorn.Config(app, log_level="warning", access_log=False, lifespan="on", **ends))
         self.worker = app.app.state.worker  # type: ignore[attr-defined]
 

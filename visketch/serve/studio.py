@@ -32,13 +32,14 @@ NEEDED = {  # the parts of a checkpoint that a verb takes
     "generate": {"encoder", "classifier", "refiner", "vqvae", "diffusion"},
 }
 
+
 class Studio:
     def __init__(self, model: ViSketch, index: Path | None = None, searched: str = "") -> None:
         """`index`: where it is; `searched`: what it is of, for people."""
         self.model, self.index, self.searched = model, index, searched
         self.name = model.config.name
         folder = model.folder
-        there = {part for part in model._parts} | {
+        there = set(model._parts) | {
             part for part in NEEDED["generate"] if folder and (folder / f"{part}.safetensors").exists()
         }
         self.verbs = [verb for verb, parts in NEEDED.items() if parts <= there and (verb != "search" or index)]
@@ -122,9 +123,7 @@ class Studio:
             tell("progress", {"stage": "read", "done": rank, "total": len(hits)})
             name = f"{Path(hit.file).name}{hit.name}"
             found.append(
-                forms.Hit(
-                    rank=rank, name=name, label=hit.label, similarity=round(hit.similarity, 4), **self._seen(hit)
-                )
+                forms.Hit(rank=rank, name=name, label=hit.label, similarity=round(hit.similarity, 4), **self._seen(hit))
             )
         drawings = self.gallery.catalogue.counts()["drawings"]
         return forms.Found(checkpoint=self.name, drawings=drawings, found=found)
@@ -141,7 +140,7 @@ class Studio:
     def refine(self, sketch: Sketch, asked: forms.Refine, tell: Tell) -> forms.Sketches:
         label = asked.label or self.model.classify(sketch, top=1)[0].label
         show = Show(self.model, tell)
-        settings = {"strength": asked.strength, "seed": asked.seed, "temperature": asked.temperature}
+        settings: dict[str, Any] = {"strength": asked.strength, "seed": asked.seed, "temperature": asked.temperature}
         canvas = redraw(self.model, [sketch], [label], **settings, watch=show)
         return forms.Sketches(checkpoint=self.name, sketches=self._drawn(canvas, label, [asked.seed]))
 
@@ -149,7 +148,11 @@ class Studio:
         if asked.n * asked.tries > forms.SKETCHES:
             raise UsageError(f"n = {asked.n}, tries = {asked.tries}: {forms.SKETCHES} sketches at once are the most")
         label = self.model.labels[self.model.label_of(asked.label)]
-        settings = {"guidance": asked.guidance, "temperature": asked.temperature, "coarse_only": asked.coarse_only}
+        settings: dict[str, Any] = {
+            "guidance": asked.guidance,
+            "temperature": asked.temperature,
+            "coarse_only": asked.coarse_only,
+        }
         show = Show(self.model, tell, asked.tries)
         canvas = self.model.generate(label, asked.n, seed=asked.seed, tries=asked.tries, **settings, watch=show)
         return forms.Sketches(
@@ -176,7 +179,7 @@ class Studio:
         else:
             labels = completing.spread(self.model.classify(sketch, top=completing.PROPOSED), asked.n)
         show = Show(self.model, tell, asked.tries)
-        settings = {"tries": asked.tries, "seed": asked.seed, "temperature": asked.temperature}
+        settings: dict[str, Any] = {"tries": asked.tries, "seed": asked.seed, "temperature": asked.temperature}
         found = completing.complete(self.model, sketch, labels, **settings, watch=show)
         found.sort(key=lambda each: (each.added == 0, -each.probability))
         return forms.Completed(checkpoint=self.name, sketches=[self._completion(sketch, each) for each in found])
