@@ -65,7 +65,7 @@ PROBLEMS = {
 def build(
     studio: Studio, *, names: frozenset[str] = frozenset(), token: str | None = None, batch: int = BATCH
 ) -> Guard:
-    """The application behind its guard; its worker and reader start and end with it. `names`, `token`: as in `Guard`."""
+    """The application behind its guard, and with it a worker and a reader. `names`, `token`: as in `Guard`."""
     gauges = Gauges()
     worker, reader = Worker(studio.recognise, gauges, batch=batch), Reader()
 

@@ -9,6 +9,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from functools import partial
 from threading import Condition, Thread
 from typing import Any
 
@@ -83,7 +84,7 @@ class Worker:
         self.usual = {"quick": 0.01, "long": 5.0}  # seconds a job, a running mean
         self.thread = Thread(target=self._run, name="model", daemon=True)
         for lane in self.lanes:
-            gauges.waiting.labels(lane).set_function(lambda lane=lane: len(self.lanes[lane]))
+            gauges.waiting.labels(lane).set_function(partial(len, self.lanes[lane]))
 
     def start(self) -> None:
         self.thread.start()
@@ -121,8 +122,8 @@ class Worker:
             with self.changed:
                 self.changed.wait_for(lambda: self.stopping or any(self.lanes.values()))
                 if self.stopping:
-                    for job in [job for lane in self.lanes.values() for job in lane]:
-                        job.settle(Stopped("the server is being stopped"))
+                    for waiting in [job for lane in self.lanes.values() for job in lane]:
+                        waiting.settle(Stopped("the server is being stopped"))
                     return
                 job = self.lanes["long"].popleft() if self.lanes["long"] else None
             self._recognise_waiting()

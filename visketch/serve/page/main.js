@@ -213,7 +213,7 @@ function hear(name, data) {
 const DOING = {
   waiting: "Thinking …",
   coarse: "First the whole, coarse …",
-  refine: "Now leaf by leaf of its quadtree, each seeing its surroundings …",
+  refine: "Now leaf by leaf, each seeing its surroundings …",
 };
 
 function progress(stage, done, total) {
