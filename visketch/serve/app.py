@@ -76,6 +76,7 @@ def build(
         loading.answer.add_done_callback(partial(loaded, app))
         yield
         worker.stop()
+        await asyncio.to_thread(worker.thread.join, 10)
         await asyncio.to_thread(reader.close)
 
     app = FastAPI(

@@ -79,6 +79,7 @@ class Worker:
         self.recognise, self.gauges, self.batch = recognise, gauges, batch
         self.most = {"quick": quick, "long": long}
         self.lanes: dict[str, deque[Job]] = {"quick": deque(), "long": deque()}
+        self.doing: list[Job] = []  # of the long ones
         self.changed = Condition()
         self.stopping = False
         self.usual = {"quick": 0.01, "long": 5.0}  # seconds a job, a running mean
@@ -114,7 +115,10 @@ class Worker:
         Thread(target=self._wake, daemon=True).start()
 
     def _wake(self) -> None:
+        """All are told at once: what is being done may take a while to its next breath."""
         with self.changed:
+            for job in [*self.lanes["quick"], *self.lanes["long"], *self.doing]:
+                job.settle(Stopped("the server is being stopped"))
             self.changed.notify_all()
 
     def _run(self) -> None:
@@ -122,10 +126,9 @@ class Worker:
             with self.changed:
                 self.changed.wait_for(lambda: self.stopping or any(self.lanes.values()))
                 if self.stopping:
-                    for waiting in [job for lane in self.lanes.values() for job in lane]:
-                        waiting.settle(Stopped("the server is being stopped"))
                     return
                 job = self.lanes["long"].popleft() if self.lanes["long"] else None
+                self.doing = [job] if job else []
             self._recognise_waiting()
             if job:
                 self._do(job)
