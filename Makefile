@@ -16,6 +16,10 @@ demo: $(INSTALLED) ## draw sixteen cats, then recognise a drawing (docs/examples
 	$(BIN)/visketch classify docs/examples/cat.svg
 	@echo "The cats: $(CURDIR)/demo/sheet.png"
 
+.PHONY: studio
+studio: $(INSTALLED) ## open a page to draw on, in the browser
+	$(BIN)/visketch serve --open
+
 .PHONY: test
 test: $(INSTALLED) ## run the tests, every shape annotation checked
 	$(BIN)/python -m pytest -n 2 --dist loadgroup

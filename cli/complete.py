@@ -14,10 +14,8 @@ from .pictures import check_out, is_picture, parse_out, place, suffix_of, write_
 
 if TYPE_CHECKING:
     from visketch.completing import Completion
-    from visketch.model import Frame, Prediction, ViSketch
+    from visketch.model import Frame, ViSketch
     from visketch.strokes import Sketch
-
-PROPOSED = 4  # classes that completions spread over where none is named
 
 
 def complete(
@@ -82,6 +80,8 @@ def complete(
     drawing, start = model.config.diffusion, time.perf_counter()
     settings = {"seed": seed, "tries": tries, "temperature": temperature, "steps": steps or drawing.steps}
     settings |= {"guidance": drawing.guidance if guidance is None else guidance}
+    from visketch.completing import PROPOSED, spread
+
     proposed = [] if classes else model.classify(part, top=PROPOSED)
     labels = [str(label) for label in classes or []] * n
     labels = labels[:n] if classes else spread(proposed, n)
@@ -94,15 +94,6 @@ def complete(
         console.document(result)
     else:
         show(result)
-
-
-def spread(proposed: list["Prediction"], n: int) -> list[str]:
-    """`n` classes, each as often as it is likely (D'Hondt's rule)."""
-    count = dict.fromkeys((guess.label for guess in proposed), 0)
-    for _ in range(n):
-        most = max(proposed, key=lambda guess: guess.probability / (count[guess.label] + 1))
-        count[most.label] += 1
-    return [label for label, times in count.items() for _ in range(times)]
 
 
 def finish(model: "ViSketch", part: "Sketch", labels: list[str], settings: dict[str, Any]) -> list["Completion"]:

@@ -28,13 +28,14 @@ from .locate import locate
 from .push import push
 from .refine import refine
 from .search import search
+from .serve import serve
 from .show import show
 from .trace import trace
 from .train import train
 
 # In the order of --help: what is done with drawings, then with data and weights.
 DRAWINGS = ("generate", "classify", "refine", "complete", "trace", "show", "index", "search", "count", "locate", "ask")
-ORDER = (*DRAWINGS, "data", "language", "train", "evaluate", "export", "push", "info")
+ORDER = (*DRAWINGS, "serve", "data", "language", "train", "evaluate", "export", "push", "info")
 
 
 class Verbs(TyperGroup):
@@ -77,6 +78,7 @@ app.command()(search)
 app.command()(count)
 app.command()(locate)
 app.command()(ask)
+app.command()(serve)
 app.command()(train)
 app.command()(push)
 app.command()(info)

@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -13,13 +13,6 @@ from visketch.errors import UsageError, VisketchError
 from . import console, inputs, options
 from .names import free, stem_of
 from .pictures import STROKES, Lines, check_out, is_picture, parse_out, place, write_svg
-
-if TYPE_CHECKING:
-    from visketch.strokes import Sketch
-    from visketch.tracing import Trace
-
-PAGE = 256.0  # the side of a page for strokes, which do not say theirs
-PEN = 4.0  # and their pen
 
 Row = dict[str, Any]
 
@@ -75,6 +68,7 @@ def trace(
 def write(paths: Iterable[str], out: Path) -> Iterator[Row]:
     """Trace every drawing and write it; yields {"path", "out", "strokes", "points", "pen"} or {"path", "error"}."""
     from visketch.data import named
+    from visketch.tracing import strokes_of
 
     taken: set[str] = set()
     with Lines(out) if out.suffix.lower() == ".ndjson" else nullcontext() as lines:
@@ -100,14 +94,3 @@ def write(paths: Iterable[str], out: Path) -> Iterator[Row]:
                 points = sum(map(len, drawing.strokes))
                 facts = {"strokes": len(drawing.strokes), "points": points, "pen": round(drawing.pen, 1)}
                 yield {"path": name, "out": file, **facts}
-
-
-def strokes_of(sketch: "Sketch") -> tuple["Trace", int, int]:
-    """The strokes, and the width and height of their page. Raises VisketchError if there are none."""
-    from visketch import strokes, tracing
-
-    if sketch.pixels is not None:
-        high, wide = sketch.pixels.shape
-        return tracing.trace(tracing.from_pixels(sketch.pixels)), wide, high
-    lines = strokes.fit(sketch.lines(), margin=PEN / PAGE)
-    return tracing.Trace(lines, PEN / PAGE).scaled(PAGE), int(PAGE), int(PAGE)

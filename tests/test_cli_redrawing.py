@@ -10,8 +10,8 @@ import pytest
 from commands import one_line, visketch
 from PIL import Image
 
-from visketch.cli.complete import spread
 from visketch.cli.names import stem_of
+from visketch.completing import spread
 from visketch.data.read import read
 from visketch.model import Prediction
 

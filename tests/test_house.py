@@ -81,6 +81,10 @@ DOORS = {
     "cv2": "visketch.language.outlines",
     "pillow_heif": "visketch.data.image",
     "matplotlib": "visketch.cli.evaluate.chart",
+    "fastapi": "visketch.serve",
+    "starlette": "visketch.serve",
+    "uvicorn": "visketch.serve.run",
+    "prometheus_client": "visketch.serve.gauges",
     "torchvision": "nobody: it breaks diffusers when its build does not match torch's",
 }
 

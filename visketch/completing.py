@@ -19,7 +19,7 @@ from visketch import sdf
 from visketch.chance import generator
 from visketch.config import SketchConfig
 from visketch.errors import UsageError
-from visketch.model import Frame, ViSketch
+from visketch.model import Frame, Prediction, ViSketch
 from visketch.models.diffusion import Diffusion
 from visketch.quadtree import Order
 from visketch.refining import enlarge
@@ -34,6 +34,7 @@ ROUNDS = 2  # how often a step is taken
 AGAIN = (0.15, 0.9)  # at these times: earlier there is nothing yet to agree on, later it is too late
 STROKE = 2.0  # what is added and smaller than so many pens squared is no stroke
 BATCH = 64  # sketches drawn together
+PROPOSED = 4  # classes that completions spread over where none is named
 
 
 @dataclass(frozen=True)
@@ -106,6 +107,15 @@ def complete(
             kept = (canvas[at].clone(), given[at].clone(), spots[at])  # or the whole batch would stay in memory
             found.append(Completion(model.labels[numbers[i]], float(chance[at]), float(added[at]), seed + i, *kept))
     return found
+
+
+def spread(proposed: Sequence[Prediction], n: int) -> list[str]:
+    """`n` classes, each as often as it is likely (D'Hondt's rule)."""
+    count = dict.fromkeys((guess.label for guess in proposed), 0)
+    for _ in range(n):
+        most = max(proposed, key=lambda guess: guess.probability / (count[guess.label] + 1))
+        count[most.label] += 1
+    return [label for label, times in count.items() for _ in range(times)]
 
 
 def places(lines: Sequence[np.ndarray], margin: float, seed: int, tries: int) -> list[Place]:

@@ -13,7 +13,11 @@ from jaxtyping import Bool, Float
 from scipy import ndimage
 
 from visketch.joining import height, joined
+from visketch.strokes import Sketch, fit
 from visketch.thinning import AROUND, thinned
+
+PAGE = 256.0  # the side of a page for strokes, which do not say theirs
+PEN = 4.0  # and their pen
 
 
 @dataclass(frozen=True)
@@ -62,6 +66,15 @@ def from_pixels(pixels: Bool[np.ndarray, "y x"]) -> Float[np.ndarray, "y x"]:
     inside = ndimage.distance_transform_edt(padded)
     outside = ndimage.distance_transform_edt(~padded)
     return np.where(padded, inside - 0.5, 0.5 - outside)[1:-1, 1:-1].astype(np.float32)
+
+
+def strokes_of(sketch: Sketch) -> tuple[Trace, int, int]:
+    """A sketch's strokes, and the width and height of their page. Raises VisketchError if there are none."""
+    if sketch.pixels is not None:
+        high, wide = sketch.pixels.shape
+        return trace(from_pixels(sketch.pixels)), wide, high
+    lines = fit(sketch.lines(), margin=PEN / PAGE)
+    return Trace(lines, PEN / PAGE).scaled(PAGE), int(PAGE), int(PAGE)
 
 
 # Pieces: lines of pixels between ends and junctions

@@ -1,0 +1,102 @@
+"""`visketch serve`: the studio, a page to draw on, and the same as an HTTP API."""
+
+import sys
+import webbrowser
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from visketch.errors import UsageError, VisketchError
+
+from . import console, options
+
+if TYPE_CHECKING:
+    from visketch.model import ViSketch
+
+
+def serve(
+    host: Annotated[
+        str, typer.Option(help="The address to listen at; any but this machine's own demands a token.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0: any that is free.")] = 8345,
+    index: Annotated[
+        Path | None,
+        typer.Option(metavar="GALLERY", help="What 'find similar' searches: an index, or a gallery, indexed first."),
+    ] = None,
+    token: Annotated[
+        str | None,
+        typer.Option(envvar="VISKETCH_TOKEN", show_default=False, help="What clients have to say: a secret."),
+    ] = None,
+    name: Annotated[
+        list[str] | None,
+        typer.Option("--name", metavar="NAME", help="A name that it is asked by, beside localhost; may be repeated."),
+    ] = None,
+    batch: Annotated[int, typer.Option(min=1, max=256, help="Drawings recognised together at most.")] = 32,
+    browser: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
+    checkpoint: options.Checkpoint = None,
+    device: options.Device = "auto",
+    as_json: options.Json = False,
+) -> None:
+    """Open the studio: draw in the browser, see it recognised, refined, finished.
+
+    The page and the API are at one address, this machine's own unless --host says otherwise. Nothing is sent anywhere
+    else. Ctrl-C ends it. With --json the first line says the address.
+
+    \b
+    Examples:
+      visketch serve --open
+      visketch serve --index gallery/
+      visketch serve --host 0.0.0.0 --token "$(openssl rand -hex 16)" --name studio.example
+      curl -F file=@cat.png http://127.0.0.1:8345/v1/classify
+    """
+    try:
+        from visketch.serve import run
+    except ImportError as error:
+        if error.name and error.name.startswith("visketch"):
+            raise
+        raise UsageError("the studio needs fastapi and uvicorn: pip install 'visketch[serve]'") from None
+    run.check_token(host, token)
+    listening = run.listen(host, port)
+    model = options.load(checkpoint, device)
+    options.load_parts(model, "encoder", "classifier")
+    from visketch.serve.app import build
+    from visketch.serve.studio import Studio
+
+    folder = opened(index, model) if index else None
+    studio = Studio(model, folder, index.resolve().name if index else "")
+    options.load_parts(model, *studio.needed)  # later, it would keep the first page waiting
+    app = build(studio, names=frozenset(map(str.lower, name or ())), token=token, batch=batch)
+    shown = "localhost" if host in ("0.0.0.0", "::") else f"[{host}]" if ":" in host else host
+    address = f"http://{shown}:{listening.getsockname()[1]}/{f'#token={token}' if token else ''}"
+
+    def started() -> None:
+        if as_json:
+            console.document({"address": address, "checkpoint": model.config.name, "index": folder})
+        else:
+            console.say(f"visketch is at {address}")
+            console.note("Ctrl-C ends it")
+        sys.stdout.flush()
+        if browser:
+            webbrowser.open(address)
+
+    run.run(app, listening, started)
+    console.note("stopped")
+
+
+def opened(gallery: Path, model: "ViSketch") -> Path:
+    """The index of a gallery, brought up to date as `visketch search` does. Raises VisketchError."""
+    from visketch.search.gallery import Gallery, is_index, usual
+
+    from .index import bring_up_to_date
+
+    if not gallery.exists():
+        raise VisketchError(f"{gallery}: no such file or folder, check the name")
+    if is_index(gallery):
+        Gallery(gallery, model).catalogue.close()  # so that what is wrong with it is said at once
+        return gallery
+    folder = usual(gallery)
+    made = Gallery(folder, model, create=True)
+    bring_up_to_date(made, gallery)
+    made.catalogue.close()
+    return folder

@@ -1,0 +1,323 @@
+"""The studio as people use it: in a real browser, with the shipped weights; and the examples of its page of docs.
+
+Needs Debian's chromium, or any that VISKETCH_BROWSER names; without one the tests of the page are skipped.
+"""
+
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import drawings
+import numpy as np
+import pytest
+from parts import write_ndjson
+
+pytest.importorskip("fastapi")
+
+from visketch.data.drawing import sketch
+from visketch.data.read import read
+
+ROOT = Path(__file__).parents[1]
+BROWSER = os.environ.get("VISKETCH_BROWSER") or shutil.which("chromium") or shutil.which("chromium-browser")
+QUIET = "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking"
+QUIET += " --disable-component-update --disable-sync"
+PATIENCE = 120_000  # milliseconds, of a busy machine
+AXE = os.environ.get("VISKETCH_AXE", "")  # axe.min.js, where it is not in node_modules
+
+
+class Served:
+    """`visketch serve` as a process."""
+
+    def __init__(self, *words: object) -> None:
+        command = [sys.executable, "-m", "visketch.cli.main", "serve", "--port", "0", "--json", *map(str, words)]
+        self.process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        assert self.process.stdout
+        lines = []
+        for line in self.process.stdout:
+            lines.append(line)
+            if line == "}\n":
+                break
+        said = json.loads("".join(lines))
+        self.address, self.index = said["address"], said["index"]
+
+    def end(self, how: signal.Signals = signal.SIGTERM) -> tuple[int, str]:
+        """The exit code, and what it said on stderr."""
+        self.process.send_signal(how)
+        _, said = self.process.communicate(timeout=60)
+        return self.process.returncode, said
+
+
+@pytest.fixture(scope="module")
+def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    home = tmp_path_factory.mktemp("studio")
+    words: list[object] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("VISKETCH_CACHE", str(home / "cache"))
+        try:
+            import usearch  # noqa: F401
+
+            write_ndjson(home / "gallery/all.ndjson", drawings.draw_many(12))
+            words = ["--index", home / "gallery"]
+        except ImportError:
+            pass
+        served = Served(*words)
+    yield served
+    if served.process.poll() is None:
+        served.end()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    if BROWSER is None:
+        pytest.skip("no browser: apt-get install chromium, or name one by VISKETCH_BROWSER")
+    playwright = pytest.importorskip("playwright.sync_api", reason="no playwright: pip install playwright")
+    with playwright.sync_playwright() as driver:
+        opened = driver.chromium.launch(executable_path=BROWSER, args=QUIET.split())
+        yield opened
+        opened.close()
+
+
+class Visitor:
+    """Somebody at the page."""
+
+    def __init__(self, browser: Any, studio: Served, **screen: Any) -> None:
+        screen = {"viewport": {"width": 1280, "height": 800}, **screen}
+        self.context = browser.new_context(accept_downloads=True, **screen)
+        self.page = self.context.new_page()
+        self.page.set_default_timeout(PATIENCE)
+        self.home, self.said = studio.address, list[str]()
+        self.page.on("console", lambda message: self.said.append(message.text))
+        self.page.on("pageerror", lambda error: self.said.append(str(error)))
+        self.asked: list[str] = []
+        self.page.on("request", lambda request: self.asked.append(request.url))
+        self.page.goto(studio.address)
+        self.page.wait_for_selector("body[data-ready]", state="attached")
+
+    def draw(self, strokes: list[np.ndarray]) -> None:
+        """With the mouse, in the middle of the paper."""
+        box = self.page.locator("#paper").bounding_box()
+        points = np.concatenate(strokes)
+        low, high = points.min(axis=0), points.max(axis=0)
+        middle = np.array([box["x"] + box["width"] / 2, box["y"] + box["height"] / 2])
+        for stroke in strokes:
+            line = (stroke - (low + high) / 2) * (0.74 * box["width"] / (high - low).max()) + middle
+            line = line[np.unique(np.linspace(0, len(line) - 1, 16).astype(int))] if len(line) > 16 else line
+            self.page.mouse.move(*line[0])
+            self.page.mouse.down()
+            for point in line[1:]:
+                self.page.mouse.move(*point)
+            self.page.mouse.up()
+
+    def sees(self, words: str) -> None:
+        self.page.locator("#first", has_text=re.compile(f"^{words}$")).wait_for()
+
+    def results(self, count: int) -> Any:
+        """The cards, once all are done."""
+        self.page.locator("#progress[hidden]").wait_for(state="attached")
+        cards = self.page.locator(".card:enabled")
+        assert cards.count() == count, self.page.locator("#trouble").text_content()
+        return cards
+
+    def strokes(self) -> int:
+        """How many are on the paper, as the next request tells."""
+        with self.page.expect_response("**/v1/vectorize") as answer:
+            self.save("ndjson")
+        return len(answer.value.json()["drawing"])
+
+    def save(self, kind: str) -> Path:
+        self.page.click("#save")
+        with self.page.expect_download() as download:
+            self.page.click(f"[data-as={kind}]")
+        return Path(download.value.path())
+
+    def leave(self) -> None:
+        assert not self.said, self.said
+        elsewhere = [url for url in self.asked if not url.startswith((self.home, "data:", f"blob:{self.home}"))]
+        assert not elsewhere
+        self.context.close()
+
+
+def cat() -> list[np.ndarray]:
+    return [np.asarray(stroke) for stroke in sketch(ROOT / "docs/examples/cat.svg").strokes or ()]
+
+
+def test_somebody_draws_a_cat(browser: Any, studio: Served, tmp_path: Path) -> None:
+    visitor = Visitor(browser, studio)
+    page = visitor.page
+    visitor.draw(cat())
+    visitor.sees("cat")
+    assert page.locator("#bars li").first.inner_text().split()[0] == "cat"
+
+    page.click("#why")
+    page.locator("#doing", has_text="%").wait_for()
+    assert page.locator("#overlay rect").count() > 4
+
+    page.click("#refine")
+    visitor.results(1).click()  # onto the paper
+    visitor.sees("cat")
+    page.keyboard.press("Control+z")
+    assert visitor.strokes() == len(cat())
+
+    file = visitor.save("svg")
+    assert len(next(read(file)).lines()) == len(cat())
+    assert visitor.save("png").read_bytes().startswith(b"\x89PNG")
+    page.click("#clear")
+    assert page.locator("#refine").is_disabled()
+    shutil.copy(file, tmp_path / "cat.svg")
+    page.set_input_files("#file", tmp_path / "cat.svg")
+    visitor.sees("cat")
+    assert visitor.strokes() == len(cat())
+    visitor.leave()
+
+
+def test_the_model_draws_and_finishes(browser: Any, studio: Served) -> None:
+    visitor = Visitor(browser, studio)
+    page = visitor.page
+    page.fill("#what", "hous")
+    assert page.locator("#classes li").first.inner_text() == "house"
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    assert page.input_value("#what") == "house"
+    page.click("#draw")
+    page.locator("#cards img.coarse").first.wait_for()
+    page.locator("#cards .leaf").first.wait_for()
+    cards = visitor.results(8)
+    cards.nth(1).drag_to(page.locator("#paper"))
+    page.locator("#hint.gone").wait_for(state="attached")
+    assert page.locator("#undo").is_enabled()
+    page.click("#undo")
+    assert page.locator("#undo").is_disabled()
+
+    visitor.draw(cat()[:2])
+    page.click("#finish")
+    assert visitor.results(8).locator(".stroke.new").count() > 0
+    if studio.index:
+        page.click("#similar")
+        visitor.results(12)
+    visitor.leave()
+
+
+def test_pen_eraser_and_keys(browser: Any, studio: Served) -> None:
+    visitor = Visitor(browser, studio)
+    page = visitor.page
+    box = page.locator("#paper").bounding_box()
+    left, top, side = box["x"], box["y"], box["width"]
+    visitor.draw([np.array([[0, 0], [100, 0]])])
+    page.keyboard.press("e")
+    page.mouse.move(left + side / 2, top + side * 0.4)
+    page.mouse.down()
+    page.mouse.move(left + side / 2, top + side * 0.6)
+    page.mouse.up()
+    assert visitor.strokes() == 2  # the line is cut in two
+    page.click("#undo")
+    assert visitor.strokes() == 1
+    page.keyboard.press("p")
+    page.focus("#paper")
+    for key in ("ArrowUp", "Space", "ArrowRight", "ArrowRight", "ArrowDown", "Space"):
+        page.keyboard.press(key)
+    assert visitor.strokes() == 2
+    visitor.leave()
+
+
+def test_what_goes_wrong_is_said(browser: Any, studio: Served, tmp_path: Path) -> None:
+    visitor = Visitor(browser, studio)
+    page = visitor.page
+    (tmp_path / "no.png").write_bytes(b"no picture")
+    page.set_input_files("#file", tmp_path / "no.png")
+    page.locator("#trouble", has_text="not a picture").wait_for()
+    page.fill("#what", "qwertz")
+    page.click("#draw")
+    page.locator("#trouble", has_text="unknown class 'qwertz'").wait_for()
+    visitor.said = [said for said in visitor.said if "422" not in said]  # the browser's own word on such an answer
+    visitor.leave()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_on_a_phone(browser: Any, studio: Served, scheme: str) -> None:
+    phone = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True, "color_scheme": scheme}
+    visitor = Visitor(browser, studio, **phone)
+    visitor.draw(cat())
+    visitor.sees("cat")
+    assert visitor.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    visitor.page.tap("#refine")
+    visitor.results(1).tap()
+    visitor.sees("cat")
+    accessible(visitor.page)
+    visitor.leave()
+
+
+def accessible(page: Any) -> None:
+    """What axe-core finds against the page, if it is here: npm install axe-core."""
+    place = next((path for path in (Path(AXE), ROOT / "node_modules/axe-core/axe.min.js") if path.is_file()), None)
+    if place is None:
+        return
+    page.evaluate(place.read_text())
+    found = page.evaluate("axe.run()")["violations"]
+    serious = [rule for rule in found if rule["impact"] in ("serious", "critical")]
+    assert not serious, [(rule["id"], [node["html"] for node in rule["nodes"]]) for rule in serious]
+
+
+def test_the_page_is_small() -> None:
+    assert sum(file.stat().st_size for file in (ROOT / "visketch/serve/page").iterdir()) < 200_000
+
+
+def test_the_page_of_the_docs_runs(studio: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(ROOT / "docs/examples/cat.svg", tmp_path / "cat.svg")
+    page = (ROOT / "docs/studio.md").read_text().replace("http://127.0.0.1:8345/", studio.address)
+    for block in re.findall(r"```python\n(.*?)```", page, re.S):
+        exec(compile(block, "studio.md", "exec"), {})
+    assert len(list(read(tmp_path / "owls.ndjson"))) == 2
+    commands = re.findall(r"^\$ (curl .*?[^\\])$", page, re.M | re.S)
+    assert len(commands) > 2
+    for command in commands:
+        if shutil.which("curl"):
+            done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=120)
+            assert done.returncode == 0, done.stderr
+            assert "cat" in done.stdout
+
+
+def test_who_hangs_up_is_dropped(studio: Served) -> None:
+    def dropped() -> float:
+        counted = urllib.request.urlopen(f"{studio.address}metrics").read().decode()
+        return float(re.findall(r"^visketch_dropped_total (.*)$", counted, re.M)[0])
+
+    before = dropped()
+    where = urlsplit(studio.address)
+    body = json.dumps({"class": "cat", "n": 16, "tries": 4})  # minutes of work
+    head = f"POST /v1/generate HTTP/1.1\r\nhost: {where.netloc}\r\naccept: text/event-stream\r\n"
+    head += f"content-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
+    with socket.create_connection((str(where.hostname), int(where.port or 80))) as client:
+        client.sendall((head + body).encode())
+        assert client.recv(1000)
+    until = time.monotonic() + 120
+    while dropped() == before and time.monotonic() < until:
+        time.sleep(0.2)
+    assert dropped() == before + 1
+
+
+def test_it_ends_cleanly_while_it_draws(studio: Served) -> None:
+    """The last test: it ends the server of the others. Whoever waits is told so."""
+    body = json.dumps({"class": "cat", "n": 16, "tries": 4}).encode()
+    headers = {"content-type": "application/json", "accept": "text/event-stream"}
+    answer = urllib.request.urlopen(urllib.request.Request(f"{studio.address}v1/generate", body, headers))
+    assert answer.readline() == b"event: coarse\n"
+    threading.Timer(0.1, lambda: studio.process.send_signal(signal.SIGTERM)).start()
+    rest = answer.read().decode()
+    assert json.loads(rest.strip().split("data: ")[-1])["status"] == 503
+    _, said = studio.process.communicate(timeout=60)
+    assert studio.process.returncode == 0
+    assert said.splitlines()[-1] == "stopped"
+    assert "Traceback" not in said

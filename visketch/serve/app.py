@@ -1,0 +1,297 @@
+"""The HTTP API and the page: what is asked goes to the worker, what it answers comes back."""
+
+import asyncio
+import contextlib
+import hashlib
+import json
+import logging
+import math
+from collections.abc import AsyncIterator, Callable
+from functools import partial
+from importlib.metadata import version
+from importlib.resources import files
+from typing import Any, NamedTuple
+
+from fastapi import FastAPI, HTTPException, Request, Response
+from pydantic import BaseModel, ValidationError
+from starlette.exceptions import HTTPException as StarletteException
+from starlette.responses import StreamingResponse
+from starlette.staticfiles import StaticFiles
+
+from visketch.errors import VisketchError
+from visketch.serve import asking, forms
+from visketch.serve.gauges import Gauges
+from visketch.serve.guard import Guard, problem
+from visketch.serve.reading import PIXELS, Reader
+from visketch.serve.studio import Studio
+from visketch.serve.worker import BATCH, Full, Job, Stopped, Worker
+from visketch.strokes import POINTS
+
+EVENTS = 16  # that wait for a slow client; more are left out, for each shows all that the one before did
+logger = logging.getLogger("visketch.serve")
+
+
+class Verb(NamedTuple):
+    form: type[forms.Asked]
+    answer: type[BaseModel]
+    summary: str
+    streams: bool = False
+
+
+VERBS = {
+    "classify": Verb(forms.Classify, forms.Classified, "What a drawing shows."),
+    "refine": Verb(forms.Refine, forms.Sketches, "A rough sketch drawn again.", True),
+    "complete": Verb(forms.Complete, forms.Completed, "A half-drawn sketch finished.", True),
+    "generate": Verb(forms.Generate, forms.Sketches, "New sketches of a class.", True),
+    "search": Verb(forms.Search, forms.Found, "The most similar drawings of the index."),
+    "vectorize": Verb(forms.Vectorize, forms.Vectorized, "Any file of a drawing as strokes, as SVG and as ndjson."),
+    "explain": Verb(forms.Explain, forms.Explained, "Which leaves of the quadtree decide what it is taken for."),
+}
+PROBLEMS = {
+    400: "Cut short.",
+    401: "No token, or a wrong one.",
+    403: "Another site's page, or a name that is not the server's.",
+    404: "These weights, or this server without an index, cannot do that.",
+    408: "The request took too long to come in.",
+    413: "The request is too large.",
+    415: "Neither JSON nor a form with a file.",
+    422: "It is no drawing, or an option is wrong.",
+    429: "Too many wait: come again after Retry-After seconds.",
+    500: "A bug.",
+    503: "The server ends, or the work took too long.",
+}
+
+
+def build(
+    studio: Studio, *, names: frozenset[str] = frozenset(), token: str | None = None, batch: int = BATCH
+) -> Guard:
+    """The application behind its guard, and with it a worker and a reader. `names`, `token`: as in `Guard`."""
+    gauges = Gauges()
+    worker, reader = Worker(studio.recognise, gauges, batch=batch), Reader()
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        worker.start()
+        loading = worker.submit("long", studio.load)
+        loading.answer.add_done_callback(partial(loaded, app))
+        yield
+        worker.stop()
+        await asyncio.to_thread(worker.thread.join, 10)
+        await asyncio.to_thread(reader.close)
+
+    app = FastAPI(
+        title="visketch",
+        version=version("visketch"),
+        description="Draw, recognise, refine, finish and search hand-drawn sketches.",
+        lifespan=lifespan,
+        docs_url=None,  # these pages load scripts from elsewhere; ours is /api.html
+        redoc_url=None,
+    )
+    app.state.worker, app.state.ready = worker, None
+    for name, verb in VERBS.items():
+        add_verb(app, name, verb, studio, worker, reader)
+    add_facts(app, studio, gauges)
+    add_problems(app)
+    add_page(app)
+    return Guard(app, names, token, asking.UPLOAD, gauges)
+
+
+def loaded(app: FastAPI, loading: asyncio.Future[Any]) -> None:
+    """The weights are there, or why they are not."""
+    if not loading.cancelled():
+        app.state.ready = loading.exception() or True
+        if loading.exception() and not isinstance(loading.exception(), Stopped):
+            logger.error("%s", loading.exception())
+
+
+def add_verb(app: FastAPI, name: str, verb: Verb, studio: Studio, worker: Worker, reader: Reader) -> None:
+    draws = verb.form is not forms.Generate  # all others take a drawing
+
+    async def answer(request: Request) -> Response:
+        if name not in studio.verbs:
+            lacks = "start it with --index" if name == "search" else "its weights lack a part"
+            raise HTTPException(404, f"this server cannot {name}: {lacks}")
+        lane = "quick" if name == "classify" else "long"
+        worker.check(lane)  # before any work on the request
+        asked, sketch = await asking.question(request, verb.form, reader if draws else None)
+        if name == "classify":
+            job = worker.submit(lane, (sketch, asked.top))
+            return said(await waited(request, job), tag(request, studio))
+        work = partial(studio.answer, name, sketch, asked)
+        if verb.streams and "text/event-stream" in request.headers.get("accept", ""):
+            return stream(request, worker, work)
+        return said(await waited(request, worker.submit(lane, work)), tag(request, studio))
+
+    shown: dict[str, Any] = {"text/event-stream": {"schema": {"type": "string"}}} if verb.streams else {}
+    ask_so = " With `Accept: text/event-stream` its progress comes as server-sent events, `done` last."
+    app.add_api_route(
+        f"/v1/{name}",
+        answer,
+        methods=["POST"],
+        operation_id=name,
+        summary=verb.summary,
+        description=verb.summary + (ask_so if verb.streams else ""),
+        response_class=Response,
+        responses={200: {"model": verb.answer, "content": shown}, **problems()},
+        openapi_extra=asking.described(verb.form, draws),
+    )
+
+
+def add_facts(app: FastAPI, studio: Studio, gauges: Gauges) -> None:
+    @app.get("/v1/about", response_model=forms.About, responses=problems(401, 403), summary="What this server can do.")
+    async def about() -> forms.About:
+        return forms.About(
+            version=version("visketch"),
+            checkpoint=studio.name,
+            canvas=studio.model.config.sketch.canvas,
+            labels=studio.model.labels,
+            verbs=studio.verbs,
+            index=studio.searched or None,
+            limits={"bytes": asking.UPLOAD, "pixels": PIXELS, "points": POINTS, "strokes": forms.STROKES},
+        )
+
+    @app.get("/healthz", summary="Whether the server lives.", responses=problems(403))
+    async def health() -> dict[str, str]:
+        return {"status": "ok"}
+
+    @app.get("/readyz", summary="Whether the weights are loaded.", responses=problems(403, 503))
+    async def ready() -> dict[str, str]:
+        if app.state.ready is not True:
+            raise HTTPException(503, str(app.state.ready or "the weights are being loaded"))
+        return {"status": "ready"}
+
+    plain: dict[int | str, Any] = {200: {"content": {"text/plain": {"schema": {"type": "string"}}}}}
+
+    @app.get(
+        "/metrics", summary="Counters for Prometheus.", response_class=Response, responses=plain | problems(401, 403)
+    )
+    async def metrics() -> Response:
+        return Response(gauges.page(), media_type="text/plain; version=0.0.4")
+
+
+def add_page(app: FastAPI) -> None:
+    """The page's files; of each the name alone, so there is no way out of their folder."""
+    pages = StaticFiles(directory=str(files("visketch.serve") / "page"))
+
+    @app.get("/", include_in_schema=False)
+    @app.get("/{name}", include_in_schema=False)
+    async def page(request: Request, name: str = "index.html") -> Response:
+        return await pages.get_response(name, request.scope)
+
+
+def add_problems(app: FastAPI) -> None:
+    """What becomes of exceptions: (status, what to say, more headers)."""
+
+    def answers(kind: type[Exception], tell: Callable[[Any], tuple[int, str, dict[str, str]]]) -> None:
+        async def handle(request: Request, error: Exception) -> Response:
+            status, detail, headers = tell(error)
+            return problem(status, detail, request.state.request_id, headers)
+
+        app.add_exception_handler(kind, handle)
+
+    def bug(error: Exception) -> tuple[int, str, dict[str, str]]:
+        return 500, "something went wrong here; the server's log says what", {}
+
+    answers(StarletteException, lambda error: (error.status_code, str(error.detail), dict(error.headers or {})))
+    answers(ValidationError, lambda error: (422, asking.in_words(error), {}))
+    answers(VisketchError, lambda error: (422, str(error), {}))
+    answers(Full, lambda error: (429, "too many requests wait; come again", {"retry-after": after(error.seconds)}))
+    answers(Stopped, lambda error: (503, str(error), {"retry-after": "5"}))
+    answers(Exception, bug)
+
+
+def after(seconds: float) -> str:
+    return str(min(max(1, math.ceil(seconds)), 60))
+
+
+def problems(*which: int) -> dict[int | str, Any]:
+    """Their part of the OpenAPI page."""
+    schema = forms.Problem.model_json_schema()
+    return {
+        status: {"description": words, "content": {"application/problem+json": {"schema": schema}}}
+        for status, words in PROBLEMS.items()
+        if not which or status in which
+    }
+
+
+def said(answer: BaseModel, headers: dict[str, str]) -> Response:
+    return Response(answer.model_dump_json(by_alias=True), headers=headers, media_type="application/json")
+
+
+def tag(request: Request, studio: Studio) -> dict[str, str]:
+    """An ETag, the same for the same request to the same weights. Weak: what is computed together rounds together."""
+    body = getattr(request, "_body", b"")
+    about = f"{version('visketch')} {studio.name} {request.url.path} ".encode()
+    return {"etag": f'W/"{hashlib.sha256(about + body).hexdigest()[:24]}"'} if body else {}
+
+
+async def waited(request: Request, job: Job) -> Any:
+    """The job's answer, unless the client hangs up first: then nobody does it."""
+    left = asyncio.ensure_future(hung_up(request))
+    try:
+        await asyncio.wait({job.answer, left}, return_when=asyncio.FIRST_COMPLETED)
+        if not job.answer.done():
+            raise HTTPException(400, "the client hung up")
+        return job.answer.result()
+    finally:
+        drop(job)
+        left.cancel()
+
+
+def drop(job: Job) -> None:
+    """Nobody waits for it any more, if it is not done yet."""
+    job.gone = True
+    job.answer.cancel()
+
+
+async def hung_up(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+def stream(request: Request, worker: Worker, work: Any) -> Response:
+    """Server-sent events: what `work` tells, then `done` with the answer or `error` with the problem."""
+    events: asyncio.Queue[tuple[str, Any]] = asyncio.Queue()
+
+    def tell(name: str, data: dict[str, Any]) -> None:
+        if events.qsize() < EVENTS:
+            events.put_nowait((name, data))
+
+    job = worker.submit("long", work, tell)
+
+    def end(answer: asyncio.Future[Any]) -> None:
+        if not answer.cancelled():
+            events.put_nowait(("done", answer))
+
+    job.answer.add_done_callback(end)
+
+    async def lines() -> AsyncIterator[str]:
+        try:
+            while True:
+                name, data = await events.get()
+                if name != "done":
+                    yield event(name, json.dumps(data))
+                elif failed := data.exception():
+                    yield event("error", json.dumps(trouble(failed, request.state.request_id)))
+                    return
+                else:
+                    yield event("done", data.result().model_dump_json(by_alias=True))
+                    return
+        finally:
+            drop(job)
+
+    return StreamingResponse(lines(), media_type="text/event-stream", headers={"x-accel-buffering": "no"})
+
+
+def event(name: str, data: str) -> str:
+    return f"event: {name}\ndata: {data}\n\n"
+
+
+def trouble(error: BaseException, number: str) -> dict[str, Any]:
+    """A problem where the answer's status is sent already."""
+    known = isinstance(error, VisketchError | Stopped)
+    if not known:
+        logger.error("%s: %r", number, error, exc_info=error)
+    status = 422 if isinstance(error, VisketchError) else 503 if known else 500
+    detail = str(error) if known else "something went wrong here; the server's log says what"
+    return forms.Problem(title="Problem", status=status, detail=detail, request_id=number).model_dump()

@@ -1,0 +1,29 @@
+"""What the server counts, for Prometheus. A registry of its own, so that a process may run several servers."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+SECONDS = (0.01, 0.025, 0.05, 0.1, 0.15, 0.25, 0.5, 1, 1.5, 2.5, 5, 10, 30, 60)
+BATCHES = (1, 2, 4, 8, 16, 32, 64)
+
+
+class Gauges:
+    def __init__(self) -> None:
+        self.registry = registry = CollectorRegistry()
+        self.requests = Counter("visketch_requests", "Requests answered.", ["path", "status"], registry=registry)
+        self.seconds = Histogram(
+            "visketch_request_seconds",
+            "From the request to the end of its answer.",
+            ["path"],
+            registry=registry,
+            buckets=SECONDS,
+        )
+        self.batch = Histogram(
+            "visketch_batch_size", "Drawings recognised together.", registry=registry, buckets=BATCHES
+        )
+        self.waiting = Gauge("visketch_waiting", "Requests that wait for the model.", ["lane"], registry=registry)
+        self.worked = Counter("visketch_model_seconds", "The model's work.", ["lane"], registry=registry)
+        self.refused = Counter("visketch_refused", "Refused with 429: too many waited.", ["lane"], registry=registry)
+        self.dropped = Counter("visketch_dropped", "Ended halfway, since the client had gone.", registry=registry)
+
+    def page(self) -> bytes:
+        return generate_latest(self.registry)

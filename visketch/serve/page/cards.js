@@ -1,0 +1,120 @@
+// Results: sketches as cards, to be dragged, clicked or sent by the keyboard onto the paper; and how they come to be.
+
+import { way } from "./strokes.js";
+
+const NS = "http://www.w3.org/2000/svg";
+export const KIND = "application/x-visketch"; // of what is dragged
+
+const svg = (name, attributes) => {
+  const element = document.createElementNS(NS, name);
+  for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
+  return element;
+};
+
+export class Cards {
+  constructor(list, put) {
+    this.list = list;
+    this.put = put;
+    this.cards = [];
+  }
+
+  /** So many cards, still empty. */
+  wait(count, few = false) {
+    this.list.replaceChildren();
+    this.list.classList.toggle("few", few);
+    this.cards = Array.from({ length: count }, (_, i) => {
+      const item = document.createElement("li");
+      const card = document.createElement("button");
+      card.type = "button";
+      card.className = "card";
+      card.disabled = true;
+      card.setAttribute("aria-label", `Sketch ${i + 1}, not done yet`);
+      const figure = document.createElement("figure");
+      const caption = document.createElement("span");
+      caption.className = "caption";
+      caption.append("\u00a0");
+      card.append(figure, caption);
+      item.append(card);
+      this.list.append(item);
+      return { card, figure, caption };
+    });
+  }
+
+  /** The sketches so far. */
+  frame(stage, pictures, turn) {
+    this.cards.forEach(({ figure }, i) => {
+      let image = figure.querySelector("img");
+      if (!image) figure.prepend((image = Object.assign(document.createElement("img"), { alt: "", draggable: false })));
+      image.className = stage;
+      image.src = pictures[i];
+      for (const leaf of figure.querySelectorAll(".leaf")) {
+        leaf.classList.toggle("now", Number(leaf.dataset.turn) === turn);
+        leaf.classList.toggle("done", Number(leaf.dataset.turn) < turn);
+      }
+    });
+  }
+
+  /** The quadtree over each of them. */
+  leaves(trees) {
+    this.cards.forEach(({ figure }, i) => {
+      const layer = svg("svg", { viewBox: "0 0 100 100", "aria-hidden": "true" });
+      for (const [x, y, side, turn] of trees[i]) {
+        const leaf = svg("rect", { x: 100 * x, y: 100 * y, width: 100 * side, height: 100 * side, class: "leaf" });
+        leaf.dataset.turn = turn;
+        layer.append(leaf);
+      }
+      figure.append(layer);
+    });
+  }
+
+  /** The sketches as strokes: {drawing, size, pen, given, caption: [what, how much], name} each. */
+  show(sketches, few = false) {
+    this.wait(sketches.length, few);
+    this.cards.forEach(({ card, figure, caption }, i) => {
+      const sketch = sketches[i];
+      figure.replaceChildren(drawn(sketch));
+      caption.replaceChildren();
+      for (const words of sketch.caption) caption.append(Object.assign(document.createElement("span"), { textContent: words }), " ");
+      card.removeAttribute("aria-label"); // its caption is its name
+      card.title = `${sketch.name ?? ""} Drag it onto the paper, or click`.trim();
+      if (!sketch.drawing.length) return;
+      card.disabled = false;
+      card.draggable = true;
+      card.addEventListener("click", () => this.put(sketch));
+      card.addEventListener("dragstart", (event) => {
+        event.dataTransfer.setData(KIND, JSON.stringify(sketch.drawing));
+        event.dataTransfer.effectAllowed = "copy";
+      });
+    });
+  }
+}
+
+function drawn({ drawing, size, pen, given }) {
+  const xs = drawing.flatMap((stroke) => stroke[0]), ys = drawing.flatMap((stroke) => stroke[1]);
+  const most = (values, start, choose) => values.reduce((a, b) => choose(a, b), start);
+  const low = [Math.min(0, most(xs, 0, Math.min)), Math.min(0, most(ys, 0, Math.min))];
+  const side = Math.max(size, most(xs, 0, Math.max) - low[0], most(ys, 0, Math.max) - low[1]);
+  const picture = svg("svg", { viewBox: `${low[0]} ${low[1]} ${side} ${side}`, "aria-hidden": "true" });
+  drawing.forEach(([x, y], i) => {
+    const path = svg("path", { d: way(x.map((value, k) => [value, y[k]])), "stroke-width": Math.max(pen, side / 60) });
+    path.setAttribute("class", given !== undefined && i >= given ? "stroke new" : "stroke");
+    picture.append(path);
+  });
+  return picture;
+}
+
+/** The votes of the leaves, over the paper. */
+export function showVotes(overlay, votes) {
+  overlay.replaceChildren();
+  const most = Math.max(...votes.map((vote) => Math.abs(vote.weight)), 1e-6);
+  for (const { input: [left, top, right, bottom], weight } of votes) {
+    const share = Math.abs(weight) / most;
+    const box = svg("rect", { x: left, y: top, width: right - left, height: bottom - top, "fill-opacity": (0.04 + 0.36 * share).toFixed(3) });
+    box.setAttribute("class", weight < 0 ? "vote against" : "vote");
+    overlay.append(box);
+    if (share < 0.12) continue;
+    const words = svg("text", { x: left + 7, y: top + 20, class: "share" });
+    words.textContent = `${weight < 0 ? "−" : "+"}${Math.round(100 * Math.abs(weight))} %`;
+    overlay.append(words);
+  }
+}

@@ -1,0 +1,351 @@
+// The studio: what the buttons do, and how one thing leads to another.
+
+import { about, ask, upload, watch } from "./server.js";
+import { Cards, KIND, showVotes } from "./cards.js";
+import { Live } from "./live.js";
+import { Paper } from "./paper.js";
+import { Picker } from "./picker.js";
+import { fitted, sent } from "./strokes.js";
+
+const KEPT = 8; // sketches shown in the end
+const DRAWN = 12; // of so many, all of them seen as they come
+const $ = (id) => document.getElementById(id);
+const percent = (share) => (share >= 0.995 ? ">99 %" : share < 0.01 ? "<1 %" : `${Math.round(100 * share)} %`);
+const a = (label) => `${/^[aeio]|^u(?!ni)/i.test(label) ? "an" : "a"} ${label}`;
+
+// What is on the paper, and what it is taken for
+
+const paper = new Paper($("paper"), (strokes, drawing) => {
+  $("hint").classList.toggle("gone", strokes.length > 0);
+  $("overlay").replaceChildren();
+  if (!drawing) {
+    $("undo").disabled = !paper.canUndo;
+    $("redo").disabled = !paper.canRedo;
+    for (const id of ["clear", "save", "refine", "finish", "similar", "why"]) $(id).disabled = !strokes.length;
+  }
+  live.look(strokes);
+});
+
+const live = new Live(showGuess, (problem) => {
+  if (problem) complain(problem);
+  else if ($("trouble").dataset.of === "live") $("trouble").hidden = true;
+});
+
+const bars = Array.from({ length: 5 }, () => {
+  const bar = document.createElement("li");
+  bar.append(document.createElement("span"), document.createElement("span"));
+  $("bars").append(bar);
+  return bar;
+});
+
+function showGuess(predictions) {
+  const [best] = predictions ?? [];
+  const sure = best?.probability >= 0.25;
+  $("first").classList.toggle("unsure", !sure);
+  const words = !best ? "\u00a0" : sure ? best.label : `${a(best.label)}?`;
+  if ($("first").textContent !== words) $("first").textContent = words;
+  bars.forEach((bar, i) => {
+    const guess = predictions?.[i];
+    bar.style.setProperty("--share", guess?.probability ?? 0);
+    bar.children[0].textContent = guess?.label ?? "\u00a0";
+    bar.children[1].textContent = guess ? percent(guess.probability) : "";
+  });
+}
+
+// Tools
+
+$("undo").addEventListener("click", () => paper.undo());
+$("redo").addEventListener("click", () => paper.redo());
+$("clear").addEventListener("click", () => paper.put([]));
+for (const button of document.querySelectorAll(".width")) button.addEventListener("click", () => take(button));
+$("eraser").addEventListener("click", () => take($("eraser")));
+
+function take(tool) {
+  paper.rubbing = tool === $("eraser");
+  if (!paper.rubbing) paper.width = Number(tool.dataset.width);
+  for (const each of document.querySelectorAll(".width, #eraser")) each.setAttribute("aria-pressed", String(each === tool));
+}
+
+document.addEventListener("keydown", (event) => {
+  const typing = event.target.matches("input[type=text]");
+  const command = event.ctrlKey || event.metaKey;
+  if (command && event.key.toLowerCase() === "z" && !typing) {
+    event.preventDefault();
+    event.shiftKey ? paper.redo() : paper.undo();
+  } else if (command && event.key.toLowerCase() === "y" && !typing) {
+    event.preventDefault();
+    paper.redo();
+  } else if (!command && !event.altKey && !typing) {
+    const widths = document.querySelectorAll(".width");
+    if (["1", "2", "3"].includes(event.key)) take(widths[event.key - 1]);
+    else if (event.key === "e") take($("eraser"));
+    else if (event.key === "p") take([...widths].find((each) => Number(each.dataset.width) === paper.width));
+    else if (event.key === "Escape") escape();
+  }
+});
+
+function escape() {
+  if (!$("formats").hidden) menu(false);
+  else if (!$("results").hidden) closeResults();
+}
+
+// Files
+
+$("open").addEventListener("click", () => $("file").click());
+$("file").addEventListener("change", () => {
+  if ($("file").files[0]) open($("file").files[0]);
+  $("file").value = "";
+});
+
+async function open(file) {
+  try {
+    $("sheet").setAttribute("aria-busy", "true");
+    paper.put(fitted((await upload("vectorize", file)).drawing, paper.width));
+    calm();
+  } catch (problem) {
+    complain(problem);
+  } finally {
+    $("sheet").removeAttribute("aria-busy");
+  }
+}
+
+$("sheet").addEventListener("dragover", (event) => {
+  event.preventDefault();
+  event.dataTransfer.dropEffect = "copy";
+  $("sheet").classList.add("over");
+});
+$("sheet").addEventListener("dragleave", () => $("sheet").classList.remove("over"));
+$("sheet").addEventListener("drop", (event) => {
+  event.preventDefault();
+  $("sheet").classList.remove("over");
+  const sketch = event.dataTransfer.getData(KIND);
+  if (sketch) put(JSON.parse(sketch));
+  else if (event.dataTransfer.files[0]) open(event.dataTransfer.files[0]);
+});
+document.addEventListener("paste", (event) => event.clipboardData.files[0] && open(event.clipboardData.files[0]));
+
+function menu(shown) {
+  $("formats").hidden = !shown;
+  $("save").setAttribute("aria-expanded", String(shown));
+  (shown ? $("formats").firstElementChild : $("save")).focus();
+}
+$("save").addEventListener("click", () => menu($("formats").hidden));
+$("formats").addEventListener("keydown", (event) => {
+  const next = { ArrowDown: "nextElementSibling", ArrowUp: "previousElementSibling" }[event.key];
+  if (next) {
+    event.preventDefault();
+    document.activeElement[next]?.focus();
+  }
+});
+document.addEventListener("pointerdown", (event) => {
+  if (!$("formats").hidden && !event.target.closest(".last")) menu(false);
+});
+for (const button of $("formats").children) {
+  button.addEventListener("click", async () => {
+    menu(false);
+    try {
+      download(await content(button.dataset.as), button.dataset.as);
+      calm();
+    } catch (problem) {
+      complain(problem);
+    }
+  });
+}
+
+async function content(kind) {
+  if (kind === "png") return paper.picture();
+  const { svg, ndjson } = await ask("vectorize", { drawing: sent(paper.strokes) });
+  return kind === "svg" ? new Blob([svg], { type: "image/svg+xml" }) : new Blob([ndjson], { type: "application/x-ndjson" });
+}
+
+function download(blob, kind) {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(blob);
+  link.download = `sketch.${kind}`;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+}
+
+// Results
+
+const cards = new Cards($("cards"), (sketch) => put(sketch.drawing));
+const picker = new Picker($("what"), $("classes"));
+let running = null; // what is being asked, to be called off by the next
+let once_more = null;
+
+function put(drawing) {
+  paper.put(fitted(drawing, paper.width));
+  if ($("sheet").getBoundingClientRect().top < 0) $("sheet").scrollIntoView({ block: "start" });
+}
+
+/** Ask for something that takes long, and show how it comes. `show` puts the answer on the page. */
+async function want({ title, verb, body, count, few, show, again }) {
+  running?.abort();
+  const mine = (running = new AbortController());
+  once_more = again ?? null;
+  $("results").hidden = false;
+  $("results").querySelector("h2").textContent = title;
+  $("again").hidden = $("change").hidden = true;
+  $("overlay").replaceChildren();
+  calm();
+  cards.wait(count, few);
+  progress("waiting", 0, 1);
+  $("results").scrollIntoView({ block: "nearest", behavior: "smooth" });
+  try {
+    const answer = await (count ? watch(verb, body, hear, mine.signal) : ask(verb, body, mine.signal));
+    if (running !== mine) return;
+    progress();
+    $("again").hidden = !again;
+    show(answer);
+  } catch (problem) {
+    if (running !== mine || problem.name === "AbortError") return;
+    closeResults();
+    complain(problem);
+  }
+}
+
+function hear(name, data) {
+  if (name === "leaves") return cards.leaves(data.leaves);
+  cards.frame(name, data.pictures, data.done);
+  progress(name, data.done, data.total);
+}
+
+const DOING = {
+  waiting: "Thinking …",
+  coarse: "First the whole, coarse …",
+  refine: "Now leaf by leaf, each seeing its surroundings …",
+};
+
+function progress(stage, done, total) {
+  $("progress").hidden = !stage;
+  $("doing").textContent = stage ? DOING[stage] : "";
+  const share = stage === "refine" ? 0.7 + (0.3 * done) / total : stage === "coarse" ? (0.7 * done) / total : 0;
+  $("progress").style.setProperty("--share", share);
+  $("progress").setAttribute("aria-valuenow", Math.round(100 * share));
+}
+
+function closeResults() {
+  running?.abort();
+  running = null;
+  $("results").hidden = true;
+  $("overlay").replaceChildren();
+}
+
+const seed = () => Math.floor(Math.random() * 2 ** 32);
+const named = (sketch) => ({ ...sketch, caption: [sketch.class, percent(sketch.probability)] });
+
+function generate(label) {
+  want({
+    title: `${a(label)[0].toUpperCase()}${a(label).slice(1)}, eight times`,
+    verb: "generate",
+    body: { class: label, n: DRAWN, seed: seed() },
+    count: DRAWN,
+    again: () => generate(label),
+    show: ({ sketches }) => {
+      $("doing").textContent = `The likeliest of ${DRAWN}. Drag one onto the paper, or click it.`;
+      const best = sketches.sort((one, two) => two.probability - one.probability).slice(0, KEPT);
+      cards.show(best.map(named));
+    },
+  });
+}
+
+function finish() {
+  const drawing = sent(paper.strokes);
+  want({
+    title: "Eight ways to finish it",
+    verb: "complete",
+    body: { drawing, n: KEPT, tries: 2, seed: seed() },
+    count: KEPT,
+    again: finish,
+    show: ({ sketches }) => {
+      $("doing").textContent = "Your lines stay; what is new is coloured.";
+      cards.show(sketches.map(named));
+    },
+  });
+}
+
+function refine() {
+  const drawing = sent(paper.strokes), strength = Number($("strength").value);
+  want({
+    title: "Drawn again",
+    verb: "refine",
+    body: { drawing, strength, seed: seed() },
+    count: 1,
+    few: true,
+    again: refine,
+    show: ({ sketches }) => {
+      $("doing").textContent = `Taken for ${a(sketches[0].class)}.`;
+      $("change").hidden = false;
+      cards.show(sketches.map(named), true);
+    },
+  });
+}
+
+function similar() {
+  want({
+    title: `Most like it in ${studio.index}`,
+    verb: "search",
+    body: { drawing: sent(paper.strokes), n: 12 },
+    count: 0,
+    show: ({ found, drawings }) => {
+      $("doing").textContent = found.length ? `Of ${drawings.toLocaleString("en")} drawings.` : "There is no drawing in it.";
+      cards.show(found.map((hit) => ({ ...hit, caption: [hit.label ?? hit.name, hit.similarity.toFixed(2)] })));
+    },
+  });
+}
+
+function why() {
+  want({
+    title: "Why?",
+    verb: "explain",
+    body: { drawing: sent(paper.strokes) },
+    count: 0,
+    show: ({ label, words, leaves }) => {
+      $("results").querySelector("h2").textContent = `Why ${a(label)}?`;
+      $("doing").textContent = words;
+      showVotes($("overlay"), leaves);
+    },
+  });
+}
+
+$("refine").addEventListener("click", refine);
+$("strength").addEventListener("change", refine);
+$("finish").addEventListener("click", finish);
+$("similar").addEventListener("click", similar);
+$("why").addEventListener("click", why);
+$("again").addEventListener("click", () => once_more?.());
+$("close").addEventListener("click", closeResults);
+$("wish").addEventListener("submit", (event) => {
+  event.preventDefault();
+  if (!picker.labels.length) return;
+  const label = picker.label;
+  if ($("what").value.trim()) $("what").value = label;
+  generate(label);
+});
+
+// Trouble
+
+function complain(problem) {
+  $("trouble").firstElementChild.textContent = problem.message;
+  $("trouble").dataset.of = problem.status === 0 ? "live" : "ask";
+  $("trouble").hidden = false;
+}
+
+function calm() {
+  $("trouble").hidden = true;
+}
+$("trouble").lastElementChild.addEventListener("click", calm);
+
+// Start
+
+let studio = { index: null };
+try {
+  studio = await about();
+  picker.labels = studio.labels;
+  $("similar").hidden = !studio.verbs.includes("search");
+  const shown = { refine: "refine", finish: "complete", why: "explain", wish: "generate" };
+  for (const [id, verb] of Object.entries(shown)) $(id).hidden = !studio.verbs.includes(verb);
+} catch (problem) {
+  complain(problem);
+}
+document.body.dataset.ready = "true";

@@ -1,0 +1,88 @@
+"""How drawing is shown while it goes on, and what is drawn put into JSON."""
+
+import base64
+import io
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from PIL import Image
+from scipy import ndimage
+from torch import Tensor
+
+from visketch import quadtree, tracing
+from visketch.completing import STROKE, Completion
+from visketch.config import SketchConfig
+from visketch.model import Frame, ViSketch
+from visketch.refining import inked_leaves
+from visketch.serve.worker import Tell
+
+DECIMALS = 2  # of a coordinate
+
+
+class Show:
+    """Frames → events. `coarse` has pictures of the noise that becomes a sketch, `leaves` the quadtree over it (for
+    each sketch left, top and side of each leaf in shares, and its turn), `refine` the canvases after each turn.
+    """
+
+    def __init__(self, model: ViSketch, tell: Tell, every: int = 1) -> None:
+        """`every`: of so many canvases in a row the first is shown."""
+        self.model, self.tell, self.every = model, tell, every
+        self.coarse: Tensor | None = None
+
+    def __call__(self, frame: Frame) -> None:
+        data: dict[str, Any] = {"stage": frame.stage, "done": frame.done, "total": frame.total}
+        shape, canvas = self.model.config.sketch, frame.canvas[:: self.every]
+        if frame.stage == "coarse":
+            self.coarse = canvas
+            small = F.interpolate(canvas[:, None], size=(shape.tile, shape.tile), mode="area")[:, 0]
+            pictures = [picture(each) for each in (small.cpu().numpy() + 1) / 2]
+        else:
+            if self.coarse is not None:
+                self.tell("leaves", {"leaves": leaves(self.coarse.clamp(-1, 1), shape)})
+                self.coarse = None
+            pictures = [picture(each) for each in self.model.ink(canvas).cpu().numpy()]
+        self.tell(frame.stage, data | {"pictures": pictures})
+
+
+def leaves(canvas: Float[Tensor, "b h h"], shape: SketchConfig) -> list[list[tuple[float, float, float, int]]]:
+    """For each sketch the leaves that are refined: left, top and side as shares of the canvas, and the turn."""
+    found = inked_leaves(canvas, shape, shape.at(canvas.shape[-1]).depth)
+    turn = torch.unique(quadtree.ranks(found, "waves"), return_inverse=True)[1]
+    rows: list[list[tuple[float, float, float, int]]] = [[] for _ in canvas]
+    places = zip(found.sketch.tolist(), quadtree.place(found).tolist(), turn.tolist(), strict=True)
+    for sketch, (y, x, side), when in places:
+        rows[sketch].append((round(x - side / 2, 5), round(y - side / 2, 5), side, when + 1))
+    return rows
+
+
+def picture(ink: np.ndarray) -> str:
+    """Ink in [0, 1] (h h) as a PNG whose ink is black and whose paper is clear, in a data address."""
+    alpha = (255 * ink.clip(0, 1)).round().astype(np.uint8)
+    both = np.stack([np.zeros_like(alpha), alpha], axis=-1)
+    content = io.BytesIO()
+    Image.fromarray(both, "LA").save(content, "PNG", compress_level=4)
+    return f"data:image/png;base64,{base64.b64encode(content.getvalue()).decode()}"
+
+
+def added(found: Completion, shape: SketchConfig) -> list[np.ndarray]:
+    """The strokes of what is new in a completion, without specks, in pixels of its canvas."""
+    new = ((found.canvas > 0) & (found.given <= 0)).cpu().numpy()
+    pieces, count = ndimage.label(new, np.ones((3, 3)))
+    size = np.bincount(pieces.ravel(), minlength=count + 1)
+    size[0] = 0
+    large = size >= STROKE * (shape.pen * shape.canvas) ** 2
+    return list(tracing.trace(tracing.from_pixels(large[pieces])).strokes)
+
+
+def listed(strokes: Sequence[np.ndarray]) -> list[list[list[float]]]:
+    """Strokes (points, 2) → as *Quick, Draw!* has them."""
+    return [np.round(stroke.T.astype(np.float64), DECIMALS).tolist() for stroke in strokes]
+
+
+def unit(share: float) -> float:
+    """A share, rounded; sums of many may be beyond 0 or 1 by a hair."""
+    return round(min(max(float(share), 0.0), 1.0), 6)

@@ -1,0 +1,181 @@
+"""The model's one thread, and what waits for it.
+
+Drawings to be recognised are taken together, as many as wait: nothing waits for company. What takes longer (drawing,
+say) is done one after another and takes a breath at every step, when it ends if nobody waits for it any more, and
+those to be recognised go in between. So a page that draws still recognises. More than may wait is refused at once.
+"""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from functools import partial
+from threading import Condition, Thread
+from typing import Any
+
+from visketch.errors import VisketchError
+from visketch.serve.gauges import Gauges
+
+Tell = Callable[[str, dict[str, Any]], None]  # the name of an event, and what to say about it
+Recognise = Callable[[Sequence[Any]], Sequence[Any]]  # of each an answer or a VisketchError
+Work = Callable[[Tell], Any]
+
+BATCH = 32  # drawings recognised together at most
+QUICK, LONG = 256, 8  # that may wait
+WAIT = 1.0  # seconds that a drawing to be recognised waits at most, if it is not for the next batch
+SECONDS = 180.0  # for one piece of work, breaths included
+
+
+class Full(Exception):
+    """Too much waits already."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds  # until it is worth coming again
+
+
+class Gone(Exception):
+    """Nobody waits for it any more."""
+
+
+class Stopped(Exception):
+    """The server ends, or the work took too long."""
+
+
+class Job:
+    """Something to be done, whose answer an event loop waits for."""
+
+    def __init__(self, work: Any, tell: Tell | None = None) -> None:
+        self.work, self.tell = work, tell
+        self.loop = asyncio.get_running_loop()
+        self.answer: asyncio.Future[Any] = self.loop.create_future()
+        self.came = time.perf_counter()
+        self.gone = False
+
+    def settle(self, found: Any) -> None:
+        """From the worker's thread. What is an exception is raised where the answer is awaited."""
+        self._call(self._settle, found)
+
+    def say(self, name: str, data: dict[str, Any]) -> None:
+        if self.tell:
+            self._call(self.tell, name, data)
+
+    def _call(self, function: Callable[..., None], *arguments: Any) -> None:
+        if not self.loop.is_closed():
+            self.loop.call_soon_threadsafe(function, *arguments)
+
+    def _settle(self, found: Any) -> None:
+        if self.answer.done():
+            return
+        if isinstance(found, Exception):
+            self.answer.set_exception(found)
+        else:
+            self.answer.set_result(found)
+
+
+class Worker:
+    def __init__(
+        self, recognise: Recognise, gauges: Gauges, *, batch: int = BATCH, quick: int = QUICK, long: int = LONG
+    ) -> None:
+        self.recognise, self.gauges, self.batch = recognise, gauges, batch
+        self.most = {"quick": quick, "long": long}
+        self.lanes: dict[str, deque[Job]] = {"quick": deque(), "long": deque()}
+        self.doing: list[Job] = []  # of the long ones
+        self.changed = Condition()
+        self.stopping = False
+        self.usual = {"quick": 0.01, "long": 5.0}  # seconds a job, a running mean
+        self.thread = Thread(target=self._run, name="model", daemon=True)
+        for lane in self.lanes:
+            gauges.waiting.labels(lane).set_function(partial(len, self.lanes[lane]))
+
+    def start(self) -> None:
+        self.thread.start()
+
+    def submit(self, lane: str, work: Any, tell: Tell | None = None) -> Job:
+        """From an event loop. Raises what `check` does."""
+        job = Job(work, tell)
+        with self.changed:
+            self.check(lane)
+            self.lanes[lane].append(job)
+            self.changed.notify()
+        return job
+
+    def check(self, lane: str) -> None:
+        """Raises Full, or Stopped once the server ends."""
+        if self.stopping:
+            raise Stopped("the server is being stopped")
+        before = len(self.lanes[lane])
+        late = lane == "quick" and before >= self.batch and before * self.usual[lane] > WAIT
+        if late or before >= self.most[lane]:
+            self.gauges.refused.labels(lane).inc()
+            raise Full(before * self.usual[lane])
+
+    def stop(self) -> None:
+        """What waits is refused, what is being done ends at its next breath. May be called from anywhere, and again."""
+        self.stopping = True  # no lock: a signal handler may interrupt the very code that holds it
+        Thread(target=self._wake, daemon=True).start()
+
+    def _wake(self) -> None:
+        """All are told at once: what is being done may take a while to its next breath."""
+        with self.changed:
+            for job in [*self.lanes["quick"], *self.lanes["long"], *self.doing]:
+                job.settle(Stopped("the server is being stopped"))
+            self.changed.notify_all()
+
+    def _run(self) -> None:
+        while True:
+            with self.changed:
+                self.changed.wait_for(lambda: self.stopping or any(self.lanes.values()))
+                if self.stopping:
+                    return
+                job = self.lanes["long"].popleft() if self.lanes["long"] else None
+                self.doing = [job] if job else []
+            self._recognise_waiting()
+            if job:
+                self._do(job)
+
+    def _recognise_waiting(self) -> None:
+        some: list[Job] = []
+        with self.changed:
+            waiting = self.lanes["quick"]
+            while waiting and len(some) < self.batch:
+                job = waiting.popleft()
+                some += [] if job.gone else [job]
+        if not some:
+            return
+        start = time.perf_counter()
+        try:
+            answers = self.recognise([job.work for job in some])
+        except Exception as error:
+            answers = [error] * len(some)
+        for job, answer in zip(some, answers, strict=True):
+            job.settle(answer)
+        took = time.perf_counter() - start
+        self.usual["quick"] += 0.1 * (took / len(some) - self.usual["quick"])
+        self.gauges.batch.observe(len(some))
+        self.gauges.worked.labels("quick").inc(took)
+
+    def _do(self, job: Job) -> None:
+        start = time.perf_counter()
+
+        def breathe(name: str, data: dict[str, Any]) -> None:
+            if job.gone:
+                raise Gone
+            if self.stopping:
+                raise Stopped("the server is being stopped")
+            if time.perf_counter() - start > SECONDS:
+                raise Stopped(f"not done within {SECONDS:.0f} seconds; ask for less at once")
+            job.say(name, data)
+            self._recognise_waiting()
+
+        try:
+            if not job.gone:
+                job.settle(job.work(breathe))
+        except Gone:
+            self.gauges.dropped.inc()
+        except (VisketchError, Stopped) as error:
+            job.settle(error)
+        except Exception as error:  # a bug: told to the one who asked, and the thread goes on
+            job.settle(error)
+        took = time.perf_counter() - start
+        self.usual["long"] += 0.3 * (took - self.usual["long"])
+        self.gauges.worked.labels("long").inc(took)
