@@ -259,11 +259,9 @@ def stream(request: Request, worker: Worker, work: Any) -> Response:
 
     job = worker.submit("long", work, tell)
 
-    def end(answer: asyncio.Future[Any]) -> None:
-        if not answer.cancelled():
-            events.put_nowait(("done", answer))
-
-    job.answer.add_done_callback(end)
+    job.answer.add_done_callback(lambda answer: events.put_nowait(("done", answer)))
+    left = asyncio.ensure_future(hung_up(request))
+    left.add_done_callback(lambda _: drop(job))
 
     async def lines() -> AsyncIterator[str]:
         try:
@@ -271,6 +269,8 @@ def stream(request: Request, worker: Worker, work: Any) -> Response:
                 name, data = await events.get()
                 if name != "done":
                     yield event(name, json.dumps(data))
+                elif data.cancelled():
+                    return
                 elif failed := data.exception():
                     yield event("error", json.dumps(trouble(failed, request.state.request_id)))
                     return
@@ -278,7 +278,7 @@ def stream(request: Request, worker: Worker, work: Any) -> Response:
                     yield event("done", data.result().model_dump_json(by_alias=True))
                     return
         finally:
-            drop(job)
+            left.cancel()
 
     return StreamingResponse(lines(), media_type="text/event-stream", headers={"x-accel-buffering": "no"})
 
