@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from drawings import draw_many
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw
@@ -15,6 +16,7 @@ from PIL import Image, ImageDraw
 from visketch.data import ink, svg
 from visketch.data.read import read
 from visketch.errors import VisketchError
+from visketch.evaluate import styles
 
 
 def refused(path, match):
@@ -388,6 +390,16 @@ def test_ink_of_any_colour_under_a_shadow(pen, paper):
     found = found_in(page * ndimage.gaussian_filter(shade, (0, 8, 0)))
     assert overlap(found.pixels, line) > 0.8
     assert found.inverted == (sum(pen) > sum(paper))
+
+
+@pytest.mark.parametrize("wide", [3, 6])
+def test_a_pen_as_wide_as_a_brush_is_dark_on_light(wide):
+    """A third of the page is ink, to its border; what lies beyond counts as the border does."""
+    for sketch in draw_many(4, seed=9):
+        page = np.asarray(styles.picture(sketch, wide * styles.PEN))
+        found = ink.find(page[..., None])
+        assert not found.inverted
+        assert overlap(found.pixels, page < 128) > 0.95
 
 
 def test_the_lines_of_the_paper_are_left_out_and_what_crosses_them_stays():

@@ -90,10 +90,11 @@ def _is_inverted(grey: Float[np.ndarray, "y x"]) -> bool:
 
     step = max(1, max(grey.shape) // 96)
     small = ndimage.uniform_filter(grey, step)[::step, ::step]
-    around = np.ones(2 * [max(3, max(small.shape) // 5)], np.uint8)
+    near = max(3, max(small.shape) // 5) // 2
     # Not the mean around it but the median, which follows the edge of a shadow: by running histograms, for scipy's
     # takes longer than all the rest.
-    local = small - rank.median(small.round().astype(np.uint8), around)
+    wide = np.pad(small, near, mode="edge").round().astype(np.uint8)
+    local = small - rank.median(wide, np.ones((2 * near + 1, 2 * near + 1), np.uint8))[near:-near, near:-near]
     skewness = float(np.mean(local**3)) / max(float(np.mean(local**2)), 1e-6) ** 1.5
     if abs(skewness) > 1:
         return skewness > 0
