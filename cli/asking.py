@@ -75,6 +75,8 @@ def spread(paths: list[str]) -> list[str]:
     """Files as they are, folders as the pictures in them, globs as what they match; what is not there as it is."""
     import glob
 
+    from visketch.language.pictures import SUFFIXES
+
     found: list[str] = []
     for path in paths:
         if Path(path).is_dir():
@@ -84,9 +86,6 @@ def spread(paths: list[str]) -> list[str]:
     if not found:
         raise VisketchError(f"{paths[0]}: no picture in it, give another")
     return found
-
-
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff")
 
 
 def conclude(rows: list[Row], as_json: bool, sketch: str, show: Callable[[Row], None]) -> None:

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 BATCH = 64  # drawings looked at together
 Answering = Callable[[Iterator[Any], Container[str]], Iterator[Row]]  # files, and the names of drawings to leave out
-SHOWN = 10  # errors that go to a file are named on the terminal as well up to so many
 
 
 def classify(
@@ -118,7 +117,7 @@ def write_answers(
                         continue
                     results(row)
                     bar.advance()
-                    if "error" in row and results.failed - failed_before <= SHOWN:
+                    if "error" in row and results.failed - failed_before <= console.SHOWN:
                         console.error(f"{row['path']}: {row['error']}")
             except KeyboardInterrupt:
                 console.note(f"{results.seen:,} answers are in {out}; the same command with --skip-done goes on")

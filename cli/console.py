@@ -23,6 +23,8 @@ OK, FAILED, MISUSED, INTERRUPTED = 0, 1, 2, 130
 EVERY = 30.0  # seconds between the lines where there is no terminal for a bar
 MAIN = os.environ.get("RANK", "0") == "0"  # of the processes that torchrun starts, one speaks
 
+SHOWN = 10  # things that could not be read are named one by one up to so many
+
 debug = False  # show tracebacks (--debug)
 
 
@@ -46,6 +48,23 @@ def say(*lines: object) -> None:
     """Results for people, on stdout: markup is plain text, and a long line stays one line."""
     for line in lines:
         stdout().print(line, markup=False, soft_wrap=True)
+
+
+class Problems:
+    """Hears of what could not be read: names the first, counts all."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def __call__(self, problem: VisketchError) -> None:
+        self.count += 1
+        if self.count <= SHOWN:
+            error(problem)
+
+    @property
+    def unnamed(self) -> str:
+        """The end of a sentence that counts them, where some were not named."""
+        return f", {self.count - SHOWN} of them not named here" if self.count > SHOWN else ""
 
 
 def note(line: str) -> None:

@@ -6,14 +6,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from visketch.errors import VisketchError
-
 from . import console, options
 
 if TYPE_CHECKING:
     from visketch.data.statistics import Statistics
 
-SHOWN = 10  # drawings that could not be read are named one by one up to so many
 
 app = typer.Typer(no_args_is_help=True, help="Fetch drawings, pack them into a data set, look at one.")
 
@@ -110,33 +107,25 @@ def pack(
     from visketch.data.statistics import statistics
     from visketch.data.store import Store
 
-    problems = 0
-
-    def problem(error: VisketchError) -> None:
-        nonlocal problems
-        problems += 1
-        if problems <= SHOWN:
-            console.error(error)
-
+    problems = console.Problems()
     with console.progress() as bar:
         task = bar.add_task("files")
 
         def report(done: int, files: int, drawings: int) -> None:
             bar.update(task, completed=done, total=files, description=f"{drawings:,} drawings, files")
 
-        drawings = library([*sources], out, limit, report, problem, without or (), engine)
+        drawings = library([*sources], out, limit, report, problems, without or (), engine)
     for part, purpose in (("train", "learn from"), ("test", "measure")):
         if missing := [label for label, counts in statistics(Store.open(out)).classes.items() if not counts[part]]:
             some = f"{', '.join(missing[:3])}{' ...' if len(missing) > 3 else ''}"
             what = f"no {part} drawing of {len(missing)} class{'es' if len(missing) > 1 else ''} ({some})"
             console.warn(f"{what}: nothing to {purpose} there; add drawings, or sort them into folders named {part}")
     if as_json:
-        console.document({"path": out, "drawings": drawings, "left_out": problems, "bytes": out.stat().st_size})
+        console.document({"path": out, "drawings": drawings, "left_out": problems.count, "bytes": out.stat().st_size})
     else:
         console.say(f"{drawings:,} drawings, {out.stat().st_size / 1e6:,.1f} MB: {out}")
-    if problems:
-        more = f", {problems - SHOWN} of them not named here" if problems > SHOWN else ""
-        console.note(f"{problems} could not be read and were left out{more}")
+    if problems.count:
+        console.note(f"{problems.count} could not be read and were left out{problems.unnamed}")
         raise typer.Exit(console.FAILED)
 
 

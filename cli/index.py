@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from visketch.model import ViSketch
     from visketch.search.gallery import Gallery, Update
 
-SHOWN = 10  # drawings that could not be read are named one by one up to so many
 
 Source = Annotated[
     Path, typer.Argument(metavar="GALLERY", help="A folder of drawings, an ndjson file, or a packed data set.")
@@ -80,21 +79,14 @@ def load(checkpoint: str | None, device: str) -> "ViSketch":
 
 def bring_up_to_date(opened: "Gallery", source: Path, engine: "Engine" = "local", device: str = "auto") -> "Update":
     """Index what is new, with a bar; what cannot be read is named."""
-    problems = 0
-
-    def problem(error: VisketchError) -> None:
-        nonlocal problems
-        problems += 1
-        if problems <= SHOWN:
-            console.error(error)
-
+    problems = console.Problems()
     with console.progress() as bar:
         task = bar.add_task("indexing", total=None)
 
         def watch(done: int, total: int | None) -> None:
             bar.update(task, completed=done, total=total)
 
-        done = opened.update(source, problem, watch, engine, device)
-    if problems > SHOWN:
-        console.note(f"{problems} could not be read, {problems - SHOWN} of them not named here")
+        done = opened.update(source, problems, watch, engine, device)
+    if problems.unnamed:
+        console.note(f"{problems.count} could not be read{problems.unnamed}")
     return done

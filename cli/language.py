@@ -5,10 +5,10 @@ from typing import Annotated, Literal
 
 import typer
 
-from visketch.errors import UsageError, VisketchError
+from visketch.errors import UsageError
 
 from . import console, options
-from .data import SHOWN, complete_class
+from .data import complete_class
 
 app = typer.Typer(no_args_is_help=True, help="Make a data set of sketches, scenes and instructions.")
 
@@ -102,31 +102,24 @@ def prepare(
         tuple(hold_out or ()),
         tuple(kind or ()),
     )
-    problems = 0
-
-    def problem(error: VisketchError) -> None:
-        nonlocal problems
-        problems += 1
-        if problems <= SHOWN:
-            console.error(error)
-
+    problems = console.Problems()
     with console.progress() as bar:
         task = bar.add_task("photos", visible=False)
 
         def cut(done: int, total: int) -> None:
             bar.update(task, completed=done, total=total, visible=True)
 
-        scenery, styles = open_all(named, (*classes, *without), canvas, problem, cut)
+        scenery, styles = open_all(named, (*classes, *without), canvas, problems, cut)
         writing = bar.add_task("scenes", total=plan.total * len(set(scenery) - {"coco"}) or None)
         facts = library(
             scenery, styles, out, plan, named.about(), [format], lambda done: bar.update(writing, completed=done)
         )
     if as_json:
-        console.document({"path": out, "left_out": problems, **facts})
+        console.document({"path": out, "left_out": problems.count, **facts})
     else:
         show(out, facts)
-    if problems:
-        console.note(f"{problems} photos or objects could not be read and were left out")
+    if problems.count:
+        console.note(f"{problems.count} photos or objects could not be read and were left out")
         raise typer.Exit(console.FAILED)
 
 

@@ -9,6 +9,7 @@ import typer
 from visketch.errors import UsageError, VisketchError
 
 from . import asking, console, options
+from .names import free, stem_of
 from .pictures import check_out, is_picture, parse_out, write_png
 
 if TYPE_CHECKING:
@@ -49,12 +50,14 @@ def locate(
             raise UsageError(f"{out}: one picture for several; name a folder")
     model = asking.load(checkpoint, device)
     asked = asking.query(model, sketch)
-    rows = list(asking.each(pictures, partial(located, model, asked, model.answering(by), out)))
+    rows = list(asking.each(pictures, partial(located, model, asked, model.answering(by), out, set())))
     asking.conclude(rows, as_json, sketch, show)
 
 
-def located(model: "SketchLanguage", sketch: "Seen", who: "asking.Who", out: Path | None, path: str) -> asking.Row:
-    """{"class", "by", "boxes", "duplicates", "picture"}; boxes in pixels of the upright picture."""
+def located(
+    model: "SketchLanguage", sketch: "Seen", who: "asking.Who", out: Path | None, taken: set[str], path: str
+) -> asking.Row:
+    """{"class", "by", "boxes", "duplicates", "picture"}; boxes in pixels of the upright picture. `taken`: files."""
     scene = model.scene(path)
     (answer,) = model.find([(sketch, scene)], who)
     if isinstance(answer, VisketchError):
@@ -64,7 +67,7 @@ def located(model: "SketchLanguage", sketch: "Seen", who: "asking.Who", out: Pat
     duplicates = [pixels(thing, wide, high) for thing in answer.raw if thing not in answer.found]
     file = None
     if out:
-        file = out if is_picture(out) else out / f"{Path(path).stem}.png"
+        file = out if is_picture(out) else out / f"{free(stem_of(path), taken)}.png"
         facts = {"sketch": sketch.picture.source, "picture": path, "class": answer.label}
         write_png(file, drawn(path, boxes, duplicates, answer.label), facts)
     return {"class": answer.label, "by": who, "boxes": boxes, "duplicates": duplicates, "picture": file}

@@ -1,6 +1,5 @@
 """`visketch search --photos`: the photos of a folder that show what a sketch shows."""
 
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,8 +12,6 @@ if TYPE_CHECKING:
     import numpy as np
 
     from visketch.language.photos import Hit
-
-SIDE, GAP, CAPTION = 176, 16, 40  # pixels of the sheet, as of drawings
 
 
 def search_photos(
@@ -60,22 +57,12 @@ def sheet(sketch: "np.ndarray", found: "list[Hit]") -> "np.ndarray":
     import numpy as np
     from PIL import Image, ImageOps
 
-    from .poster import CHOSEN, EDGE, FAINT, INK, NONE, Page
+    from .poster import THUMB, Card, gallery
 
-    columns = math.ceil(math.sqrt(len(found) + 1))
-    wide, high = SIDE + GAP, SIDE + GAP + CAPTION
-    page = Page(2 * EDGE + columns * wide - GAP, 2 * EDGE + math.ceil((len(found) + 1) / columns) * high - GAP)
-    for number, hit in enumerate([None, *found]):
-        row, column = divmod(number, columns)
-        at = EDGE + column * wide, EDGE + row * high
-        if hit is None:
-            page.put(at, sketch, SIDE)
-        else:
-            with Image.open(hit.path) as opened:
-                small = ImageOps.contain(ImageOps.exif_transpose(opened).convert("RGB"), (SIDE, SIDE))
-            page.image.paste(small, (at[0] + (SIDE - small.width) // 2, at[1] + (SIDE - small.height) // 2))
-        page.frame(at, SIDE, NONE if hit else CHOSEN, 1 if hit else 3)
-        words = (f"{number} · {hit.score:.3f}", hit.path.name) if hit else ("sketch", "")
-        page.write((at[0], at[1] + SIDE + 5), words[0], 14, INK if hit else CHOSEN)
-        page.write((at[0], at[1] + SIDE + 21), words[1][:24], 13, FAINT)
-    return np.asarray(page.image)
+    cards: list[Card] = []
+    for number, hit in enumerate(found, 1):
+        with Image.open(hit.path) as opened:
+            upright = ImageOps.exif_transpose(opened).convert("RGB")
+        small = np.asarray(ImageOps.pad(upright, (THUMB, THUMB), color="white"))
+        cards.append((small, f"{number} · {hit.score:.3f}", hit.path.name))
+    return gallery(sketch, cards)

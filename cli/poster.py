@@ -1,6 +1,10 @@
-"""The picture that `visketch show` writes: quadtree, context and codes of one drawing side by side."""
+"""Pages of pictures and words: what `visketch show` writes (quadtree, context and codes of one drawing side by side),
+and galleries of what was found.
+"""
 
 import colorsys
+import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -49,6 +53,29 @@ class Page:
         self.draw.rectangle((left, top, left + side - 1, top + side - 1), fill="#f6f7f9", outline=NONE)
         self.draw.line((left, top, left + side - 1, top + side - 1), fill=NONE)
         self.draw.line((left, top + side - 1, left + side - 1, top), fill=NONE)
+
+
+THUMB, BETWEEN, CAPTION = 176, 16, 40  # pixels of a gallery: a picture, between them, the words below one
+Card = tuple[np.ndarray | None, str, str]  # a picture, or None for one that is not there any more; two lines of words
+
+
+def gallery(query: np.ndarray, found: Sequence[Card]) -> np.ndarray:
+    """(rows columns 3) uint8: what was searched with, and what was found, in rows."""
+    columns = math.ceil(math.sqrt(len(found) + 1))
+    wide, high = THUMB + BETWEEN, THUMB + BETWEEN + CAPTION
+    rows = math.ceil((len(found) + 1) / columns)
+    page = Page(2 * EDGE + columns * wide - BETWEEN, 2 * EDGE + rows * high - BETWEEN)
+    for number, (picture, first, second) in enumerate([(query, "sketch", ""), *found]):
+        row, column = divmod(number, columns)
+        at = EDGE + column * wide, EDGE + row * high
+        if picture is None:
+            page.nothing(at, THUMB)
+        else:
+            page.put(at, picture, THUMB)
+        page.frame(at, THUMB, NONE if number else CHOSEN, 1 if number else 3)
+        page.write((at[0], at[1] + THUMB + 5), first, 14, INK if number else CHOSEN)
+        page.write((at[0], at[1] + THUMB + 21), second[:24], 13, FAINT)
+    return np.asarray(page.image)
 
 
 def poster(seen: "View", shape: "SketchConfig", name: str) -> np.ndarray:

@@ -1,6 +1,5 @@
 """`visketch search`: the drawings of a gallery that are most like a sketch."""
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -19,8 +18,6 @@ if TYPE_CHECKING:
     from visketch.search.catalogue import Hit
     from visketch.search.gallery import Gallery
     from visketch.strokes import Sketch
-
-SIDE, GAP, CAPTION = 176, 16, 40  # pixels of the sheet: a drawing, between them, the words below one
 
 
 def search(
@@ -115,28 +112,19 @@ def shown(hit: "Hit") -> str:
 
 def sheet(model: "ViSketch", query: "Sketch", found: Sequence["Hit"]) -> "np.ndarray":
     """(rows columns 3) uint8: the query, and what was found, in rows. What is not there any more is left blank."""
-    import numpy as np
-
     from visketch.search.seen import drawing
 
-    from .poster import CHOSEN, EDGE, FAINT, INK, NONE, Page
+    from .poster import THUMB, Card, gallery
 
-    columns = math.ceil(math.sqrt(len(found) + 1))
-    wide, high = SIDE + GAP, SIDE + GAP + CAPTION
-    page = Page(2 * EDGE + columns * wide - GAP, 2 * EDGE + math.ceil((len(found) + 1) / columns) * high - GAP)
-    for number, hit in enumerate([None, *found]):
-        row, column = divmod(number, columns)
-        at = EDGE + column * wide, EDGE + row * high
+    def drawn(sketch: "Sketch") -> "np.ndarray":
+        return grey(model.render([sketch]), model.config.sketch.clamp, THUMB)[0]
+
+    cards: list[Card] = []
+    for number, hit in enumerate(found, 1):
+        picture = None
         try:
-            sketch = drawing(Path(hit.file), hit.place) if hit else query
-            page.put(at, grey(model.render([sketch]), model.config.sketch.clamp, SIDE)[0], SIDE)
+            picture = drawn(drawing(Path(hit.file), hit.place))
         except VisketchError as error:
             console.warn(error)
-            page.nothing(at, SIDE)
-        page.frame(at, SIDE, NONE if hit else CHOSEN, 1 if hit else 3)
-        words = (
-            (f"{number} · {hit.similarity:.3f}", hit.label or Path(hit.file).name + hit.name) if hit else ("sketch", "")
-        )
-        page.write((at[0], at[1] + SIDE + 5), words[0], 14, INK if hit else CHOSEN)
-        page.write((at[0], at[1] + SIDE + 21), words[1][:24], 13, FAINT)
-    return np.asarray(page.image)
+        cards.append((picture, f"{number} · {hit.similarity:.3f}", hit.label or Path(hit.file).name + hit.name))
+    return gallery(drawn(query), cards)

@@ -16,7 +16,7 @@ pytest.importorskip("transformers")
 from visketch.checkpoint import read_tensors
 from visketch.errors import UsageError, VisketchError
 from visketch.language import settings
-from visketch.language.answers import union
+from visketch.language.boxes import overlaps
 from visketch.language.features import features
 from visketch.language.model import SketchLanguage
 from visketch.language.photos import Photos
@@ -169,7 +169,10 @@ class TestAsking:
             pair = tuple(model.look([data / row.sketch, data / row.scene]))
             (answer,) = model.find([pair], "matcher")
             right += answer.count == len(row.boxes)
-            hits += sum(any(union(found.box, box) > 0.5 for found in answer.found) for box in row.boxes)
+            hits += sum(
+                any(overlaps(np.array([found.box]), np.array([box])) > 0.5 for found in answer.found)
+                for box in row.boxes
+            )
             there += len(row.boxes)
         most = max(sum(len(row.boxes) == n for row in rows) for n in range(4))
         assert right > most, "more often right than the commonest count"

@@ -3,6 +3,8 @@
 import asyncio
 import io
 import json
+import os
+import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -283,7 +285,10 @@ class TestReader:
         star = json.dumps({"drawing": STAR}).encode()
         try:
             assert len(reader.read(star, "star.ndjson").lines()) == len(STAR)
-            reader.seconds = 0.0
+            assert reader._process
+            assert reader._process.pid
+            os.kill(reader._process.pid, signal.SIGSTOP)  # however fast the machine, it does not answer in time
+            reader.seconds = 0.1
             with pytest.raises(VisketchError, match="not read within"):
                 reader.read(star, "star.ndjson")
             reader.seconds = 60.0

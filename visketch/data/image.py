@@ -92,7 +92,7 @@ def _colours(picture: Image.Image) -> tuple[np.ndarray, bool]:
     """
     picture.draft("RGB", (SIDE, SIDE))  # a JPEG is shrunk while it is decoded
     if picture.mode.startswith(("I", "F")):
-        picture = _eight_bits(picture)
+        picture = eight_bits(picture)
     clear = "A" in picture.getbands() or "a" in picture.getbands() or "transparency" in picture.info
     plain = "L" if picture.mode in ("1", "L") else "RGB"
     picture = picture.convert("RGBA" if clear else plain)
@@ -108,7 +108,7 @@ def _colours(picture: Image.Image) -> tuple[np.ndarray, bool]:
     return (colours[..., None] if colours.ndim == 2 else colours), clear
 
 
-def _eight_bits(picture: Image.Image) -> Image.Image:
+def eight_bits(picture: Image.Image) -> Image.Image:
     """16-bit, 32-bit and float pictures, whose range is not said, stretched over 0..255."""
     levels = np.asarray(picture).astype(np.float32)
     low, high = float(np.nanmin(levels)), float(np.nanmax(levels))

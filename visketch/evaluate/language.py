@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 from scipy.optimize import linear_sum_assignment
 
+from visketch.language.boxes import overlaps
 from visketch.language.rows import Row
 
 Box = Sequence[float]
@@ -161,16 +162,6 @@ def _found(true: Sequence[Box], given: Sequence[Box]) -> Bool[np.ndarray, "n o"]
             rows, columns = linear_sum_assignment(near + 1e-3 * shared, maximize=True)
             hits[rows, column] = near[rows, columns]
     return hits
-
-
-def overlaps(some: Float[np.ndarray, "n 4"], others: Float[np.ndarray, "m 4"]) -> Float[np.ndarray, "n m"]:
-    """Intersection over union of each with each."""
-    low = np.maximum(some[:, None, :2], others[None, :, :2])
-    high = np.minimum(some[:, None, 2:], others[None, :, 2:])
-    common = (high - low).clip(0).prod(axis=2)
-    areas = (some[:, 2:] - some[:, :2]).clip(0).prod(axis=1)[:, None]
-    total = areas + (others[:, 2:] - others[:, :2]).clip(0).prod(axis=1) - common
-    return common / np.maximum(total, 1e-12)
 
 
 def galleries(

@@ -100,10 +100,13 @@ def looks(
     seen: list[list[tuple[Tensor, Tensor]]] = [[] for _ in judges]
     for first in range(0, len(rows), BATCH):
         sketches = [store[int(number)] for number in rows[first : first + BATCH]]
+        fields = {
+            shape: torch.from_numpy(np.stack([sdf.render(sketch, shape) for sketch in sketches]))
+            for shape in {judge.shape for judge in judges}
+        }
         for judge, kept in zip(judges, seen, strict=True):
-            field = torch.from_numpy(np.stack([sdf.render(sketch, judge.shape) for sketch in sketches]))
             with model.precision():
-                logits, features = judge.look(field)
+                logits, features = judge.look(fields[judge.shape])
             kept.append((logits.cpu(), features.cpu()))
         watch(min(first + BATCH, len(rows)), len(rows))
     return [(torch.cat([one for one, _ in kept]), torch.cat([two for _, two in kept])) for kept in seen]

@@ -4,8 +4,10 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from visketch.errors import VisketchError
-from visketch.language.pictures import Box
+from visketch.language.boxes import Box, overlaps
 
 NUMBER = r"([01]\.\d+)"
 BOX = re.compile(rf"\[\s*{NUMBER}[,\s]+{NUMBER}[,\s]+{NUMBER}[,\s]+{NUMBER}\s*\]")
@@ -93,18 +95,10 @@ def suppressed(things: Sequence[Found], overlap: float = OVERLAP) -> list[Found]
     """Without duplicates: of boxes that overlap, the surest (non-maximum suppression); from left to right."""
     kept: list[Found] = []
     for thing in sorted(things, key=lambda thing: -thing.sure):
-        if all(union(thing.box, other.box) < overlap for other in kept):
+        others = np.array([other.box for other in kept]).reshape(-1, 4)
+        if (overlaps(np.array([thing.box]), others) < overlap).all():
             kept.append(thing)
     return sorted(kept, key=lambda thing: thing.box)
-
-
-def union(one: Box, other: Box) -> float:
-    """Intersection over union."""
-    width = min(one[2], other[2]) - max(one[0], other[0])
-    height = min(one[3], other[3]) - max(one[1], other[1])
-    common = max(width, 0) * max(height, 0)
-    areas = sum((box[2] - box[0]) * (box[3] - box[1]) for box in (one, other))
-    return common / (areas - common) if areas > common else 0.0
 
 
 def relabelled(things: Sequence[Found], label: str) -> list[Found]:

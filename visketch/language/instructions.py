@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from visketch.language.scenes import Box, Query, Scene, Thing, counted
+from visketch.language.boxes import Box
+from visketch.language.scenes import Query, Scene, Thing, counted
 
 Row = dict[str, Any]
 

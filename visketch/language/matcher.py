@@ -11,7 +11,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from visketch.language.answers import Found, union
+from visketch.language.answers import Found
+from visketch.language.boxes import overlaps
 from visketch.language.tower import PairTower
 
 SOMETHING = 0.4  # how sure it must be that there is something at a place
@@ -56,11 +57,12 @@ class Matcher:
         chances = self.tower.covered(seen).softmax(dim=1)
         boxes = self.tower.boxes(seen[None])[0].clamp(0, 1)
         there = 1 - chances[:, -1]
+        shared = overlaps(boxes.double().numpy(), boxes.double().numpy())
         left = [place for place in there.argsort(descending=True).tolist() if there[place] > SOMETHING]
         regions = []
         while left:
-            first, box = left[0], tuple(boxes[left[0]].tolist())
-            same = [place for place in left if place == first or union(box, tuple(boxes[place].tolist())) > SAME]
+            first = left[0]
+            same = [place for place in left if place == first or shared[first, place] > SAME]
             left = [place for place in left if place not in same]
             weight = there[same] / there[same].sum()
             voted = (chances[same, :-1] * weight[:, None]).sum(dim=0)

@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from visketch.language import pictures
-from visketch.language.pictures import Box
+from visketch.language.boxes import Box
 from visketch.language.rows import Rows
 from visketch.language.tower import PairTower, centres
 

@@ -15,7 +15,6 @@ from visketch.language.features import Features, features
 from visketch.language.model import By, Seen, SketchLanguage
 
 CANDIDATES = 100
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff")
 
 
 @dataclass(frozen=True)
@@ -43,7 +42,9 @@ class Photos:
         `problem` hears of each photo that cannot be read. Raises VisketchError if none can.
         """
         self.model = model
-        files = sorted(file for file in folder.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
+        files = sorted(
+            file for file in folder.rglob("*") if file.suffix.lower() in pictures.SUFFIXES and file.is_file()
+        )
         names = {f"{file.relative_to(folder)}|{file.stat().st_size}|{file.stat().st_mtime_ns}": file for file in files}
 
         def read(name: str) -> pictures.Picture | None:

@@ -8,11 +8,13 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, ImageOps
 
+from visketch.data.image import FORMATS, eight_bits
 from visketch.errors import VisketchError
+from visketch.language.boxes import Box
 
-Box = tuple[float, float, float, float]  # x1, y1, x2, y2 as shares of the sides, x to the right, y down
-FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
 MOST = 400_000_000  # pixels: a panorama of 20,000 x 20,000 is read, a bomb is not
+# of the pictures that a folder is searched for
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff")
 EVEN = 24  # levels of grey between the darkest and the lightest pixel that are still nothing
 
 
@@ -91,10 +93,7 @@ def shrunk(picture: Image.Image, most: int) -> Image.Image:
     """The picture in colour, at most so wide and high; what is transparent is white. It remembers its orientation."""
     orientation = picture.getexif()
     if picture.mode.startswith(("I", "F")):
-        levels = np.asarray(picture).astype(np.float32)
-        levels = np.nan_to_num(levels)
-        span = max(float(np.ptp(levels)), 1e-6)
-        picture = Image.fromarray(((levels - levels.min()) * (255 / span)).astype(np.uint8))
+        picture = eight_bits(picture)
     if "A" in picture.getbands() or "transparency" in picture.info:
         picture.thumbnail((most, most), reducing_gap=2)
         clear = picture.convert("RGBA")

@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 
 from visketch.errors import VisketchError
-from visketch.language.pictures import Box
+from visketch.language.boxes import Box
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from visketch.errors import UsageError, VisketchError
-
-Box = tuple[float, float, float, float]
+from visketch.language.boxes import Box
 
 LARGEST = 0.6  # of the scene's side: an object that is alone
 GAP = 0.01  # of the side, between objects and at the edge

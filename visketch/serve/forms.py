@@ -62,9 +62,7 @@ class Refine(Asked):
 
 
 class Complete(Asked):
-    label: Annotated[Label | None, Field(alias="class", description="By default the three likeliest share them.")] = (
-        None
-    )
+    label: Annotated[Label | None, Field(alias="class", description="By default the four likeliest share them.")] = None
     n: Annotated[int, Field(ge=1, le=16, description="How many completions.")] = 8
     tries: Annotated[int, Field(ge=1, le=4, description="Places tried for each.")] = 4
     temperature: Annotated[float, Field(ge=0, le=10)] = 0.7

@@ -1,0 +1,16 @@
+"""Boxes in pictures, and how far two of them are the same."""
+
+import numpy as np
+from jaxtyping import Float
+
+Box = tuple[float, float, float, float]  # x1, y1, x2, y2 as shares of the sides, x to the right, y down
+
+
+def overlaps(some: Float[np.ndarray, "n 4"], others: Float[np.ndarray, "m 4"]) -> Float[np.ndarray, "n m"]:
+    """Intersection over union of each with each."""
+    low = np.maximum(some[:, None, :2], others[None, :, :2])
+    high = np.minimum(some[:, None, 2:], others[None, :, 2:])
+    common = (high - low).clip(0).prod(axis=2)
+    areas = (some[:, 2:] - some[:, :2]).clip(0).prod(axis=1)[:, None]
+    total = areas + (others[:, 2:] - others[:, :2]).clip(0).prod(axis=1) - common
+    return common / np.maximum(total, 1e-12)
