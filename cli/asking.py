@@ -21,12 +21,12 @@ Pictures = Annotated[
     list[str], typer.Argument(metavar="PICTURE...", help="Photos, or drawings of scenes; files, folders or globs.")
 ]
 Picture = Annotated[str, typer.Argument(metavar="PICTURE", help="A photo, or the drawing of a scene.")]
-Who = Literal["language", "matcher"]
+Who = Literal["language", "matcher", "recogniser"]
 By = Annotated[
     Who | None,
     typer.Option(
-        help="Who answers: the language model, or the matcher beside it, which compares regions with the sketch; "
-        "by default whoever was better on validation scenes.",
+        help="Who answers: the language model; the matcher, which compares regions with the sketch; or the recogniser, "
+        "the same by `visketch classify`, for drawn scenes. By default whoever was better on validation scenes.",
     ),
 ]
 Checkpoint = Annotated[

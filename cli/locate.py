@@ -50,16 +50,16 @@ def locate(
             raise UsageError(f"{out}: one picture for several; name a folder")
     model = asking.load(checkpoint, device)
     asked = asking.query(model, sketch)
-    rows = list(asking.each(pictures, partial(located, model, asked, model.answering(by), out, set())))
+    rows = list(asking.each(pictures, partial(located, model, asked, by, out, set())))
     asking.conclude(rows, as_json, sketch, show)
 
 
 def located(
-    model: "SketchLanguage", sketch: "Seen", who: "asking.Who", out: Path | None, taken: set[str], path: str
+    model: "SketchLanguage", sketch: "Seen", by: "asking.Who | None", out: Path | None, taken: set[str], path: str
 ) -> asking.Row:
     """{"class", "by", "boxes", "duplicates", "picture"}; boxes in pixels of the upright picture. `taken`: files."""
     scene = model.scene(path)
-    (answer,) = model.find([(sketch, scene)], who)
+    (answer,) = model.find([(sketch, scene)], by)
     if isinstance(answer, VisketchError):
         raise answer
     wide, high = scene.picture.letterbox.width, scene.picture.letterbox.height
@@ -70,7 +70,7 @@ def located(
         file = out if is_picture(out) else out / f"{free(stem_of(path), taken)}.png"
         facts = {"sketch": sketch.picture.source, "picture": path, "class": answer.label}
         write_png(file, drawn(path, boxes, duplicates, answer.label), facts)
-    return {"class": answer.label, "by": who, "boxes": boxes, "duplicates": duplicates, "picture": file}
+    return {"class": answer.label, "by": answer.by, "boxes": boxes, "duplicates": duplicates, "picture": file}
 
 
 def pixels(thing: "Found", wide: int, high: int) -> list[int]:

@@ -70,6 +70,7 @@ class LanguageSettings(Section):
     writer: WriterSettings = WriterSettings()
     lora: LoraSettings | None = None  # None: the whole language model is trained
     threshold: float = Field(0.5, ge=0, le=1)  # of the matcher's sureness; set on validation scenes
+    recognised: float = Field(0.28, ge=0, le=1)  # of the recogniser's, in drawn scenes; set there too
     answers: Literal["language", "matcher"] = "language"  # who answers by default; chosen on validation scenes
     train: LanguageTraining = LanguageTraining()
 
