@@ -14,6 +14,7 @@ def count(
     pictures: asking.Pictures,
     by: asking.By = None,
     checkpoint: asking.Checkpoint = None,
+    detector: asking.Detector = None,
     device: options.Device = "auto",
     as_json: options.Json = False,
 ) -> None:
@@ -29,7 +30,7 @@ def count(
       visketch count cat.png photos/ --json
       visketch count cat.svg scene.png --by matcher
     """
-    model = asking.load(checkpoint, device)
+    model = asking.load(checkpoint, device, detector)
     asked = asking.query(model, sketch)
     rows = list(asking.each(pictures, partial(counted, model, asked, by)))
     asking.conclude(rows, as_json, sketch, show)

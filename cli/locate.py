@@ -32,6 +32,7 @@ def locate(
     ] = None,
     by: asking.By = None,
     checkpoint: asking.Checkpoint = None,
+    detector: asking.Detector = None,
     device: options.Device = "auto",
     as_json: options.Json = False,
 ) -> None:
@@ -48,7 +49,7 @@ def locate(
         check_out(out)
         if is_picture(out) and len(asking.spread(pictures)) > 1:
             raise UsageError(f"{out}: one picture for several; name a folder")
-    model = asking.load(checkpoint, device)
+    model = asking.load(checkpoint, device, detector)
     asked = asking.query(model, sketch)
     rows = list(asking.each(pictures, partial(located, model, asked, by, out, set())))
     asking.conclude(rows, as_json, sketch, show)

@@ -31,6 +31,7 @@ ASKED: "dict[str, By | None]" = {
     "language": "language",
     "matcher": "matcher",
     "recogniser": "recogniser",
+    "detector": "detector",
     "default": None,
 }
 AT_ONCE = 64  # pairs that are asked together

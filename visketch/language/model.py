@@ -21,6 +21,7 @@ from visketch import checkpoint
 from visketch.errors import UsageError, VisketchError
 from visketch.language import answers, llava, pictures, settings
 from visketch.language.answers import Description, Found, Said, relabelled
+from visketch.language.detector import LEAST, Detector
 from visketch.language.features import Seen, look
 from visketch.language.instructions import WORDINGS
 from visketch.language.matcher import Matcher
@@ -30,7 +31,7 @@ from visketch.language.settings import LanguageSettings
 from visketch.language.speaker import Speaker, cut
 from visketch.language.tower import PairTower
 
-By = Literal["language", "matcher", "recogniser"]
+By = Literal["language", "matcher", "recogniser", "detector"]
 Pair = tuple[Seen, Seen]  # sketch, scene
 Some = TypeVar("Some")
 
@@ -73,6 +74,7 @@ class SketchLanguage:
             self.sight = tower.eval()
         self.matcher = Matcher(tower, list(knobs.labels)) if isinstance(tower, PairTower) else None
         self.device = device
+        self.detector: Detector | None = None  # for whoever has the weights of one
 
     @classmethod
     def load(cls, folder: str | Path | None = None, device: str = "cpu") -> "SketchLanguage":
@@ -162,10 +164,16 @@ class SketchLanguage:
                 said if isinstance(said, VisketchError) else self._filtered(said, scene)
                 for said, (_, scene) in zip(self.describe(pairs), pairs, strict=True)
             ]
+        if by == "detector":
+            return [_answer(by, label, found, ()) for label, found in self.match(pairs, by)]
         return [self._matched(by, scene, *told) for (_, scene), told in zip(pairs, self.match(pairs, by), strict=True)]
 
     def match(self, pairs: list[Pair], by: By) -> list[tuple[str, list[Found]]]:
-        """What each sketch shows, and every region of its scene."""
+        """What each sketch shows, and each region of its scene; of the detector, what it found on the picture."""
+        if by == "detector":
+            assert self.detector is not None
+            names = [(self.recogniser.name(sketch), scene) for sketch, scene in pairs]
+            return [(label, self.detector.find(label, scene.picture)) for label, scene in names]
         assert self.matcher is not None
         if by == "recogniser":
             return self.recogniser.match(pairs)
@@ -180,6 +188,7 @@ class SketchLanguage:
     def able(self, scene: Seen | None = None) -> list[By]:
         """Who can answer here; about a scene that is no drawing, the recogniser should not."""
         some: list[By] = ["language"] if self.speaker else []
+        some += ["detector"] if self.detector and self.matcher else []
         some += ["matcher", "recogniser"] if self.matcher else []
         return [by for by in some if by != "recogniser" or scene is None or pictures.is_drawing(scene.picture)]
 
@@ -195,6 +204,8 @@ class SketchLanguage:
             self._speaker()
         elif not self.matcher:
             raise UsageError("this model has no matcher (its tower was not trained on pairs); take --by language")
+        elif by == "detector" and not self.detector:
+            raise UsageError("no detector is here; name its folder or its name on the Hub: --detector PATH|NAME")
         return by
 
     def _filtered(self, said: Description, scene: Seen) -> Answer:
@@ -209,7 +220,7 @@ class SketchLanguage:
 
     def _least(self, by: By) -> float:
         """How sure it must be that a region shows the sketch's object."""
-        return self.settings.recognised if by == "recogniser" else self.settings.threshold
+        return {"recogniser": self.settings.recognised, "detector": LEAST}.get(by, self.settings.threshold)
 
     def score(self, pairs: Sequence[Pair], by: By | None = None) -> list[float]:
         """How likely each scene shows the sketch's object: p(yes) of SBIR, or by the surest region, a half where that

@@ -131,11 +131,24 @@ def is_photo(square: UInt8[np.ndarray, "h h 3"]) -> bool:
     return bool((np.abs(square.astype(np.int16) - edge).max(axis=2) < 32).mean() < 0.5)
 
 
-def is_drawing(picture: Picture) -> bool:
-    """Whether it is almost only paper and ink; a photo that is evenly lit in all other places is taken for one too."""
+def inside(picture: Picture) -> UInt8[np.ndarray, "y x 3"]:
+    """The square without its margins."""
     side = len(picture.square)
     x1, y1, x2, y2 = (round(side * edge) for edge in picture.letterbox.inside())
-    colours = picture.square[y1 : max(y2, y1 + 1), x1 : max(x2, x1 + 1)].astype(np.int16)
+    return picture.square[y1 : max(y2, y1 + 1), x1 : max(x2, x1 + 1)]
+
+
+def finer(picture: Picture, canvas: int) -> Picture:
+    """The same on a square of `canvas` pixels, from its file if it has one. Raises VisketchError if that is gone."""
+    if picture.source:
+        return read(picture.source, canvas)
+    size = picture.letterbox.width, picture.letterbox.height
+    return square(Image.fromarray(inside(picture)), canvas, size=size)
+
+
+def is_drawing(picture: Picture) -> bool:
+    """Whether it is almost only paper and ink; a photo that is evenly lit in all other places is taken for one too."""
+    colours = inside(picture).astype(np.int16)
     away = np.abs(colours - np.median(colours, axis=(0, 1))).max(axis=2)
     return bool((away < TONES).mean() >= PAPER)
 

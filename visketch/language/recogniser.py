@@ -11,8 +11,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, UInt8
-from PIL import Image
+from jaxtyping import Bool, Float
 from scipy import ndimage
 from torch import Tensor
 
@@ -61,12 +60,17 @@ class Recogniser:
             matched.append((self._name(own), things))
         return matched
 
+    def name(self, sketch: Seen) -> str:
+        """What a sketch shows."""
+        self.read([sketch], [])
+        return self._name(self.sketches[sketch])
+
     def read(self, sketches: Sequence[Seen], scenes: Sequence[Seen]) -> None:
         """What is on pictures not read before, all drawings together."""
         new = {sketch: self.matcher.name(sketch.tokens) for sketch in sketches if sketch not in self.sketches}
         named = self._agreed([ink.find(sketch.picture.square).pixels for sketch in new], [*new.values()])
         found = {
-            scene: drawn(ink.find(enlarged(scene)).pixels, self.matcher.regions(scene.tokens))
+            scene: drawn(_inked(scene), self.matcher.regions(scene.tokens))
             for scene in dict.fromkeys(scenes)
             if scene not in self.scenes
         }
@@ -77,7 +81,7 @@ class Recogniser:
             self.scenes[scene] = [replace(region, chances=next(agreed)) for _, region in some]
 
     def _agreed(
-        self, drawings: Sequence[Bool[np.ndarray, "y x"]], told: Sequence[Float[Tensor, " k"]]
+        self, drawings: Sequence[Bool[np.ndarray, "_ _"]], told: Sequence[Float[Tensor, " k"]]
     ) -> list[Float[Tensor, " c"]]:
         """The chances of ViSketch's classes for drawings, given what the tower was told by the same.
 
@@ -103,14 +107,11 @@ class Recogniser:
         return self.model.labels[int(chances.argmax())]
 
 
-def enlarged(scene: Seen) -> UInt8[np.ndarray, "h h 3"]:
-    """The scene's square at `SIDE` pixels, from its file if it has one."""
-    if scene.picture.source:
-        return pictures.read(scene.picture.source, SIDE).square
-    return pictures.square(Image.fromarray(scene.picture.square), SIDE).square
+def _inked(scene: Seen) -> Bool[np.ndarray, "h h"]:
+    return ink.find(pictures.finer(scene.picture, SIDE).square).pixels
 
 
-def drawn(pixels: Bool[np.ndarray, "h h"], regions: Sequence[Region]) -> list[tuple[Bool[np.ndarray, "y x"], Region]]:
+def drawn(pixels: Bool[np.ndarray, "h h"], regions: Sequence[Region]) -> list[tuple[Bool[np.ndarray, "_ _"], Region]]:
     """The ink of each region: parts that hang together and lie in it for the most part, and the box that they fill.
 
     If all of the ink hangs together with what is around, what lies in the region. Blank ones are left out.
