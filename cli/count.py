@@ -31,6 +31,7 @@ def count(
       visketch count cat.svg scene.png --by matcher
     """
     model = asking.load(checkpoint, device, detector)
+    model.require(by)
     asked = asking.query(model, sketch)
     rows = list(asking.each(pictures, partial(counted, model, asked, by)))
     asking.conclude(rows, as_json, sketch, show)

@@ -50,6 +50,7 @@ def locate(
         if is_picture(out) and len(asking.spread(pictures)) > 1:
             raise UsageError(f"{out}: one picture for several; name a folder")
     model = asking.load(checkpoint, device, detector)
+    model.require(by)
     asked = asking.query(model, sketch)
     rows = list(asking.each(pictures, partial(located, model, asked, by, out, set())))
     asking.conclude(rows, as_json, sketch, show)

@@ -246,7 +246,7 @@ class TestVerbs:
         pictures = data / "pictures/sketch/ring-1.png", data / "pictures/scene/test-1.png"
         assert visketch("count", *pictures, "--checkpoint", tmp_path).exit_code == 0
         told = visketch("ask", *pictures, "how many?", "--checkpoint", tmp_path, "--json")
-        assert json.loads(told.stdout)["answers"][0]["by"] == "matcher"
+        assert json.loads(told.stdout)["answers"][0]["by"] == "recogniser", "the scene is drawn"
         one_line(
             visketch("ask", *pictures, "is it red?", "--checkpoint", tmp_path), 2, "language model", "ask what it is"
         )

@@ -8,7 +8,6 @@ looked at once, however much is asked about them. A number or a box is read from
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from importlib import resources
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -82,7 +81,7 @@ class SketchLanguage:
 
         A folder with a tower alone can count, locate and retrieve, and needs no transformers.
         """
-        path = find(folder)
+        path = settings.find(folder)
         knobs = settings.read(path)
         trained = knobs.base or (path / "model.safetensors").exists()
         if not trained and (path / "tower.safetensors").exists():
@@ -196,17 +195,21 @@ class SketchLanguage:
         """Who answers about a scene: the one asked, or who was better on validation scenes; beside the language model
         that is the recogniser where the scene is drawn. Raises UsageError if it is not here.
         """
-        if by is None:
-            if self.speaker and (self.settings.answers == "language" or not self.matcher):
-                return "language"
-            return self.able(scene)[-1]
+        self.require(by)
+        if by:
+            return by
+        if self.speaker and (self.settings.answers == "language" or not self.matcher):
+            return "language"
+        return self.able(scene)[-1]
+
+    def require(self, by: By | None) -> None:
+        """Raises UsageError if the one asked is not here."""
         if by == "language":
             self._speaker()
-        elif not self.matcher:
+        elif by and not self.matcher:
             raise UsageError("this model has no matcher (its tower was not trained on pairs); take --by language")
         elif by == "detector" and not self.detector:
             raise UsageError("no detector is here; name its folder or its name on the Hub: --detector PATH|NAME")
-        return by
 
     def _filtered(self, said: Description, scene: Seen) -> Answer:
         others = placed([thing for thing in said.things if thing.label != said.label], scene)
@@ -286,15 +289,3 @@ def drawn(path: str | Path, canvas: int) -> pictures.Picture:
     ink = sdf.ink(sdf.render(sketch(path), shape), shape.clamp)
     grey = (255 * (1 - ink)).round().astype(np.uint8)
     return pictures.Picture(np.repeat(grey[..., None], 3, axis=2), pictures.Letterbox(canvas, canvas), str(path))
-
-
-def find(folder: str | Path | None) -> Path:
-    """A sketch-language model's folder: the path given, or a shipped one by its name. Raises VisketchError."""
-    if folder is not None and (Path(folder) / settings.FILE).exists():
-        return Path(folder)
-    name = str(folder or "language")
-    home = Path(str(resources.files("visketch.checkpoints"))) / name
-    if (home / settings.FILE).exists():
-        return home
-    message = f"{name}: no sketch-language model there (no {settings.FILE}); `visketch train language` makes one"
-    raise VisketchError(message)
