@@ -107,7 +107,8 @@ def show(row: asking.Row) -> None:
     if not row["boxes"]:
         console.say(f"{row['path']}: none found ({row['class']})  (by {row['by']})")
     else:
-        console.say(f"{row['path']}: {len(row['boxes'])} × {row['class']}  (by {row['by']})")
+        beside = f"; {len(row['duplicates'])} more were duplicates" if row["duplicates"] else ""
+        console.say(f"{row['path']}: {len(row['boxes'])} × {row['class']}  (by {row['by']}{beside})")
         table = [[*(str(place) for place in one["box"]), f"{one['sure']:.2f}"] for one in row["boxes"]]
         console.table(["x1", "y1", "x2", "y2", "sure"], table)
     if row["picture"]:
