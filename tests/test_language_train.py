@@ -115,6 +115,7 @@ def test_what_is_chosen_is_chosen_on_validation_scenes(data: Path, folder: Path)
     chosen = settings.read(folder)
     assert chosen.labels == pairs.LABELS
     assert chosen.threshold != settings.load().threshold
+    assert chosen.recognised != settings.load().recognised
     assert chosen.answers == "matcher", "a language model of twelve steps cannot be better"
 
 

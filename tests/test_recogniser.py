@@ -93,6 +93,14 @@ class TestDrawnScenes:
         assert not isinstance(answer, VisketchError)
         assert answer.by == "matcher"
 
+    def test_visketch_is_loaded_when_something_drawn_is_asked_about(self, folder: Path) -> None:
+        model = SketchLanguage.load()
+        sketch, photo, scene = (model.look([folder / f"{name}.png"])[0] for name in ("house", "photo", "scene"))
+        model.find([(sketch, photo)])
+        assert "recogniser" not in vars(model)
+        model.find([(sketch, scene)])
+        assert "recogniser" in vars(model)
+
     def test_the_verbs_say_who_answered(self, folder: Path) -> None:
         told = visketch("count", folder / "house.png", folder / "scene.png", folder / "photo.png", "--json")
         assert told.exit_code == 0, told.output
@@ -187,6 +195,9 @@ class TestDetector:
             x1, y1, x2, y2 = one["box"]
             assert 0 <= x1 < x2 <= 180
             assert 0 <= y1 < y2 <= 240
+        assert row["duplicates"]
+        told = visketch("locate", folder / "house.png", tmp_path / "turned.png", *asked)
+        assert f"{len(row['duplicates'])} more were duplicates" in told.stdout
 
     def test_a_box_is_where_the_detector_says(self, owl: Path, folder: Path) -> None:
         from visketch.language.detector import Detector

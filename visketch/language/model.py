@@ -209,7 +209,7 @@ class SketchLanguage:
         elif by and not self.matcher:
             raise UsageError("this model has no matcher (its tower was not trained on pairs); take --by language")
         elif by == "detector" and not self.detector:
-            raise UsageError("no detector is here; name its folder or its name on the Hub: --detector PATH|NAME")
+            raise UsageError("no detector is here; name one for `count` or `locate`: --detector FOLDER|NAME")
 
     def _filtered(self, said: Description, scene: Seen) -> Answer:
         others = placed([thing for thing in said.things if thing.label != said.label], scene)
