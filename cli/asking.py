@@ -21,12 +21,12 @@ Pictures = Annotated[
     list[str], typer.Argument(metavar="PICTURE...", help="Photos, or drawings of scenes; files, folders or globs.")
 ]
 Picture = Annotated[str, typer.Argument(metavar="PICTURE", help="A photo, or the drawing of a scene.")]
-Who = Literal["language", "matcher"]
+Who = Literal["language", "matcher", "recogniser", "detector"]
 By = Annotated[
     Who | None,
     typer.Option(
-        help="Who answers: the language model, or the matcher beside it, which compares regions with the sketch; "
-        "by default whoever was better on validation scenes.",
+        help="Who answers: the language model; the matcher, which compares regions with the sketch; or the recogniser, "
+        "the same by `visketch classify`, for drawn scenes; or --detector. By default who was best in validation.",
     ),
 ]
 Checkpoint = Annotated[
@@ -39,14 +39,28 @@ Checkpoint = Annotated[
     ),
 ]
 
+Detector = Annotated[
+    str | None,
+    typer.Option(
+        "--detector",
+        metavar="FOLDER|NAME",
+        help="An OWLv2 in a folder or the Hub's cache, asked for what the sketch is named: a baseline for --by.",
+    ),
+]
 
-def load(checkpoint: str | None, device: str) -> "SketchLanguage":
+
+def load(checkpoint: str | None, device: str, detector: str | None = None) -> "SketchLanguage":
     """The model that the options name. Raises UsageError, VisketchError."""
     with console.waiting("Loading the model ..."):
         device = options.resolve(device)
         from visketch.language.model import SketchLanguage
 
-        return SketchLanguage.load(checkpoint, device)
+        model = SketchLanguage.load(checkpoint, device)
+        if detector:
+            from visketch.language.detector import Detector
+
+            model.detector = Detector(detector, device)
+        return model
 
 
 def query(model: "SketchLanguage", sketch: str) -> "Seen":

@@ -14,13 +14,15 @@ def count(
     pictures: asking.Pictures,
     by: asking.By = None,
     checkpoint: asking.Checkpoint = None,
+    detector: asking.Detector = None,
     device: options.Device = "auto",
     as_json: options.Json = False,
 ) -> None:
     """Count the objects in pictures that a sketch shows.
 
-    The language model describes the whole picture and its own list is counted; beside it stands what the matcher
-    counts without a language model. The sketch is looked at once for all pictures.
+    In a drawn scene any class that `visketch classify` knows can be counted, in a photo those of the matcher; a
+    language model, where there is one, describes the picture and its own list is counted. Whoever answers, what the
+    others count stands beside it. The sketch is looked at once for all pictures.
 
     \b
     Examples:
@@ -28,24 +30,24 @@ def count(
       visketch count cat.png photos/ --json
       visketch count cat.svg scene.png --by matcher
     """
-    model = asking.load(checkpoint, device)
+    model = asking.load(checkpoint, device, detector)
+    model.require(by)
     asked = asking.query(model, sketch)
-    who = model.answering(by)
-    rows = list(asking.each(pictures, partial(counted, model, asked, who)))
+    rows = list(asking.each(pictures, partial(counted, model, asked, by)))
     asking.conclude(rows, as_json, sketch, show)
 
 
-def counted(model: "SketchLanguage", sketch: "Seen", who: "asking.Who", path: str) -> asking.Row:
-    """{"count", "class", "by", "others"}: what the other one counts is there for comparison."""
+def counted(model: "SketchLanguage", sketch: "Seen", by: "asking.Who | None", path: str) -> asking.Row:
+    """{"count", "class", "by", "others"}: what the others count is there for comparison."""
     from visketch.errors import VisketchError
 
-    pair = sketch, model.scene(path)
-    answers = {one: model.find([pair], one)[0] for one in model.able()}
-    answer = answers[who]
+    scene = model.scene(path)
+    (answer,) = model.find([(sketch, scene)], by)
     if isinstance(answer, VisketchError):
         raise answer
-    others = {one: other.count for one, other in answers.items() if one != who and not isinstance(other, VisketchError)}
-    return {"count": answer.count, "class": answer.label, "by": who, "others": others}
+    beside = {one: model.find([(sketch, scene)], one)[0] for one in model.able(scene) if one != answer.by}
+    others = {one: other.count for one, other in beside.items() if not isinstance(other, VisketchError)}
+    return {"count": answer.count, "class": answer.label, "by": answer.by, "others": others}
 
 
 def show(row: asking.Row) -> None:

@@ -32,6 +32,7 @@ def locate(
     ] = None,
     by: asking.By = None,
     checkpoint: asking.Checkpoint = None,
+    detector: asking.Detector = None,
     device: options.Device = "auto",
     as_json: options.Json = False,
 ) -> None:
@@ -48,18 +49,19 @@ def locate(
         check_out(out)
         if is_picture(out) and len(asking.spread(pictures)) > 1:
             raise UsageError(f"{out}: one picture for several; name a folder")
-    model = asking.load(checkpoint, device)
+    model = asking.load(checkpoint, device, detector)
+    model.require(by)
     asked = asking.query(model, sketch)
-    rows = list(asking.each(pictures, partial(located, model, asked, model.answering(by), out, set())))
+    rows = list(asking.each(pictures, partial(located, model, asked, by, out, set())))
     asking.conclude(rows, as_json, sketch, show)
 
 
 def located(
-    model: "SketchLanguage", sketch: "Seen", who: "asking.Who", out: Path | None, taken: set[str], path: str
+    model: "SketchLanguage", sketch: "Seen", by: "asking.Who | None", out: Path | None, taken: set[str], path: str
 ) -> asking.Row:
     """{"class", "by", "boxes", "duplicates", "picture"}; boxes in pixels of the upright picture. `taken`: files."""
     scene = model.scene(path)
-    (answer,) = model.find([(sketch, scene)], who)
+    (answer,) = model.find([(sketch, scene)], by)
     if isinstance(answer, VisketchError):
         raise answer
     wide, high = scene.picture.letterbox.width, scene.picture.letterbox.height
@@ -70,7 +72,7 @@ def located(
         file = out if is_picture(out) else out / f"{free(stem_of(path), taken)}.png"
         facts = {"sketch": sketch.picture.source, "picture": path, "class": answer.label}
         write_png(file, drawn(path, boxes, duplicates, answer.label), facts)
-    return {"class": answer.label, "by": who, "boxes": boxes, "duplicates": duplicates, "picture": file}
+    return {"class": answer.label, "by": answer.by, "boxes": boxes, "duplicates": duplicates, "picture": file}
 
 
 def pixels(thing: "Found", wide: int, high: int) -> list[int]:
@@ -105,7 +107,8 @@ def show(row: asking.Row) -> None:
     if not row["boxes"]:
         console.say(f"{row['path']}: none found ({row['class']})  (by {row['by']})")
     else:
-        console.say(f"{row['path']}: {len(row['boxes'])} × {row['class']}  (by {row['by']})")
+        beside = f"; {len(row['duplicates'])} more were duplicates" if row["duplicates"] else ""
+        console.say(f"{row['path']}: {len(row['boxes'])} × {row['class']}  (by {row['by']}{beside})")
         table = [[*(str(place) for place in one["box"]), f"{one['sure']:.2f}"] for one in row["boxes"]]
         console.table(["x1", "y1", "x2", "y2", "sure"], table)
     if row["picture"]:

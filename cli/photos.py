@@ -40,14 +40,16 @@ def search_photos(
         write_png(out, sheet(asked.picture.square, found), {"sketch": sketch, "photos": str(folder)})
     rows = [
         {"rank": rank, "path": hit.path, "score": round(hit.score, 4), "similarity": round(hit.similarity, 4)}
+        | {"by": hit.by}
         for rank, hit in enumerate(found, 1)
     ]
     if as_json:
-        by = model.answering()
-        console.document({"sketch": sketch, "photos": len(photos.files), "by": by, "found": rows, "picture": out})
+        console.document({"sketch": sketch, "photos": len(photos.files), "found": rows, "picture": out})
         return
-    table = [[row["rank"], str(row["path"]), f"{row['score']:.3f}", f"{row['similarity']:.3f}"] for row in rows]
-    console.table(["", "photo", "shows it", "similarity"], table)
+    table = [
+        [row["rank"], str(row["path"]), f"{row['score']:.3f}", f"{row['similarity']:.3f}", row["by"]] for row in rows
+    ]
+    console.table(["", "photo", "shows it", "similarity", "by"], table)
     if out:
         console.say(f"picture: {out}")
 

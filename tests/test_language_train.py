@@ -115,6 +115,7 @@ def test_what_is_chosen_is_chosen_on_validation_scenes(data: Path, folder: Path)
     chosen = settings.read(folder)
     assert chosen.labels == pairs.LABELS
     assert chosen.threshold != settings.load().threshold
+    assert chosen.recognised != settings.load().recognised
     assert chosen.answers == "matcher", "a language model of twelve steps cannot be better"
 
 
@@ -246,7 +247,7 @@ class TestVerbs:
         pictures = data / "pictures/sketch/ring-1.png", data / "pictures/scene/test-1.png"
         assert visketch("count", *pictures, "--checkpoint", tmp_path).exit_code == 0
         told = visketch("ask", *pictures, "how many?", "--checkpoint", tmp_path, "--json")
-        assert json.loads(told.stdout)["answers"][0]["by"] == "matcher"
+        assert json.loads(told.stdout)["answers"][0]["by"] == "recogniser", "the scene is drawn"
         one_line(
             visketch("ask", *pictures, "is it red?", "--checkpoint", tmp_path), 2, "language model", "ask what it is"
         )

@@ -63,7 +63,12 @@ def known(folder: Path) -> dict[str, Any]:
     if not (folder / knobs.FILE).exists():
         return {}
     there = knobs.read(folder)
-    return {"labels": there.labels, "threshold": there.threshold, "answers": there.answers}
+    return {
+        "labels": there.labels,
+        "threshold": there.threshold,
+        "recognised": there.recognised,
+        "answers": there.answers,
+    }
 
 
 def tune(stage: str, folder: Path, rows: Rows, settings: LanguageSettings) -> None:
@@ -76,8 +81,9 @@ def tune(stage: str, folder: Path, rows: Rows, settings: LanguageSettings) -> No
     if stage == "tower":
         tower = PairTower(there.tower, len(there.labels)).eval()
         checkpoint.load_part(folder, "tower", tower)
-        least, _ = tuning.threshold(tower, list(there.labels), rows, there.tower.canvas)
-        chosen = {"threshold": round(least, 3)}
+        least = tuning.thresholds(SketchLanguage(there, tower), rows)
+        names = {"matcher": "threshold", "recogniser": "recognised"}
+        chosen = {names[by]: round(value, 3) for by, value in least.items()}
     else:
         right = tuning.better(SketchLanguage.load(folder), rows)
         chosen = {"answers": max(right, key=lambda by: right[by])}

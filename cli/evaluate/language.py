@@ -24,6 +24,7 @@ def language(
     gallery: Annotated[int, typer.Option(min=2, help="Scenes that a sketch is searched in.")] = 100,
     queries: Annotated[int, typer.Option(min=1, help="Sketches that are searched with, at most, of each part.")] = 100,
     checkpoint: asking.Checkpoint = None,
+    detector: asking.Detector = None,
     device: options.Device = "auto",
     as_json: options.Json = False,
 ) -> None:
@@ -38,7 +39,7 @@ def language(
       visketch evaluate language --data runs/language
       visketch evaluate language --data runs/language --split validation --limit 200 --json
     """
-    model = asking.load(checkpoint, device)
+    model = asking.load(checkpoint, device, detector)
     from visketch.evaluate.asking import evaluate
     from visketch.language.rows import Rows
 

@@ -1,7 +1,8 @@
 """The table of `visketch evaluate language`: a sketch-language model is asked what a data set asks, by all its ways.
 
 Who answers: `description`, the language model, whose own list of what is where is filtered by what the sketch shows;
-`words`, the language model by its direct answer; `matcher`, the sketch classifier and region matcher beside it.
+`words`, the language model by its direct answer; `matcher`, the tower's sketch classifier and region matcher beside it;
+`recogniser`, the same with ViSketch's classes; `default`, whoever answers if nobody is asked by name.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -25,6 +26,14 @@ if TYPE_CHECKING:
 Some = TypeVar("Some")
 Pair = tuple[str, str]  # the pictures' names: sketch, scene
 Watch = Callable[[str, int, int], None]
+ASKED: "dict[str, By | None]" = {
+    "description": "language",
+    "language": "language",
+    "matcher": "matcher",
+    "recogniser": "recogniser",
+    "detector": "detector",
+    "default": None,
+}
 AT_ONCE = 64  # pairs that are asked together
 
 
@@ -119,7 +128,14 @@ def evaluate(
 
 def _who(model: "SketchLanguage") -> list[str]:
     able = model.able()
-    return [*(["description", "words"] if "language" in able else []), *(["matcher"] if "matcher" in able else [])]
+    spoken = ["description", "words"] if "language" in able else []
+    return [*spoken, *(by for by in able if by != "language"), *_default(model)]
+
+
+def _default(model: "SketchLanguage") -> list[str]:
+    """Where it is the language model that answers unasked, that is there already."""
+    spoken = "language" in model.able() and model.settings.answers == "language"
+    return [] if spoken else ["default"]
 
 
 def _pairs(rows: Sequence[Row]) -> list[Pair]:
@@ -128,7 +144,7 @@ def _pairs(rows: Sequence[Row]) -> list[Pair]:
 
 def _find(asker: Asker, rows: Sequence[Row], who: str) -> "list[Answer | VisketchError]":
     """Counting and boxes often ask about the same pair: it is looked into once."""
-    by: By = "matcher" if who == "matcher" else "language"
+    by: By | None = ASKED[who]
     new = [pair for pair in dict.fromkeys(_pairs(rows)) if (who, pair) not in asker.found]
     answered = asker.each(f"{who}, boxes", new, lambda pairs: asker.model.find(pairs, by))
     asker.found |= {(who, pair): answer for pair, answer in zip(new, answered, strict=True)}
@@ -201,8 +217,8 @@ def _read(reader: "Callable[[Said], Some]", said: "Said") -> Some | None:
 def _retrieve(
     asker: Asker, rows: Sequence[Row], size: int, queries: int
 ) -> tuple[dict[str, dict[str, Retrieval]], dict[str, dict[str, Exact]]]:
-    """Galleries ranked, and yes or no by a half, of those who score: the language model's p(yes), and the matcher."""
-    everyone = asker.model.able()
+    """Galleries ranked, and yes or no by a half, of those who score: the language model's p(yes), and the others."""
+    everyone = [*asker.model.able(), *_default(asker.model)]
     ranked: dict[str, dict[str, Retrieval]] = {who: {} for who in everyone}
     decided: dict[str, dict[str, Exact]] = {}
     parts = language.split_up(rows)
@@ -219,9 +235,10 @@ def _retrieve(
     return ranked, decided
 
 
-def _scores(asker: Asker, galleries: Sequence[Gallery], who: "By", part: str) -> list[np.ndarray]:
+def _scores(asker: Asker, galleries: Sequence[Gallery], who: str, part: str) -> list[np.ndarray]:
     pairs = [(gallery.row.sketch, scene) for gallery in galleries for scene in gallery.scenes]
-    scores = np.array(asker.each(f"{who}, {part}", pairs, lambda some: asker.model.score(some, who)))
+    by = ASKED[who]
+    scores = np.array(asker.each(f"{who}, {part}", pairs, lambda some: asker.model.score(some, by)))
     return np.split(scores, np.cumsum([len(gallery.scenes) for gallery in galleries])[:-1])
 
 

@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,14 @@ from visketch.checkpoint import write_atomically
 from visketch.language.pictures import Picture
 
 BATCH = 64
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """A picture as the tower saw it, and how to find from its square back to it."""
+
+    tokens: Float[Tensor, "t e"]
+    picture: Picture
 
 
 class Features:

@@ -5,42 +5,34 @@ looked at once, however much is asked about them. A number or a box is read from
 ("describe, then filter"); beside it stands what the matcher finds without a language model.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from importlib import resources
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import nn
 
 from visketch import checkpoint
 from visketch.errors import UsageError, VisketchError
 from visketch.language import answers, llava, pictures, settings
 from visketch.language.answers import Description, Found, Said, relabelled
-from visketch.language.features import look
+from visketch.language.detector import LEAST, Detector
+from visketch.language.features import Seen, look
 from visketch.language.instructions import WORDINGS
 from visketch.language.matcher import Matcher
 from visketch.language.reasoning import reason
+from visketch.language.recogniser import Recogniser
 from visketch.language.settings import LanguageSettings
 from visketch.language.speaker import Speaker, cut
 from visketch.language.tower import PairTower
 
-By = Literal["language", "matcher"]
-
-
-@dataclass(frozen=True)
-class Seen:
-    """A picture as the tower saw it, and how to find from its square back to it."""
-
-    tokens: Float[Tensor, "t e"]
-    picture: pictures.Picture
-
-
+By = Literal["language", "matcher", "recogniser", "detector"]
 Pair = tuple[Seen, Seen]  # sketch, scene
+Some = TypeVar("Some")
 
 
 @dataclass(frozen=True)
@@ -62,7 +54,12 @@ class SketchLanguage:
     """A checkpoint's tower, its matcher, and its language model if it has one."""
 
     def __init__(
-        self, knobs: LanguageSettings, tower: PairTower | None = None, model: Any = None, tokenizer: Any = None
+        self,
+        knobs: LanguageSettings,
+        tower: PairTower | None = None,
+        model: Any = None,
+        tokenizer: Any = None,
+        device: str = "cpu",
     ) -> None:
         """A tower alone answers by the matcher; a `model` with its `tokenizer` brings its own tower."""
         self.settings, self.canvas = knobs, knobs.tower.canvas
@@ -75,6 +72,8 @@ class SketchLanguage:
             assert tower is not None
             self.sight = tower.eval()
         self.matcher = Matcher(tower, list(knobs.labels)) if isinstance(tower, PairTower) else None
+        self.device = device
+        self.detector: Detector | None = None  # for whoever has the weights of one
 
     @classmethod
     def load(cls, folder: str | Path | None = None, device: str = "cpu") -> "SketchLanguage":
@@ -82,15 +81,15 @@ class SketchLanguage:
 
         A folder with a tower alone can count, locate and retrieve, and needs no transformers.
         """
-        path = find(folder)
+        path = settings.find(folder)
         knobs = settings.read(path)
         trained = knobs.base or (path / "model.safetensors").exists()
         if not trained and (path / "tower.safetensors").exists():
             tower = PairTower(knobs.tower, len(knobs.labels))
             checkpoint.load_part(path, "tower", tower)
-            return cls(knobs, tower.to(device))
+            return cls(knobs, tower.to(device), device=device)
         model, tokenizer = llava.load(knobs, path)
-        return cls(knobs, None, model.to(device), tokenizer)
+        return cls(knobs, None, model.to(device), tokenizer, device)
 
     def look(self, pictured: Sequence[str | Path | pictures.Picture]) -> list[Seen]:
         """Pictures, or files of them, → what the tower sees, each once. Raises VisketchError for an unreadable file."""
@@ -118,10 +117,8 @@ class SketchLanguage:
         return checkpoint.fingerprint(checkpoint.stored(self.sight))
 
     def kept(self, tokens: Float[np.ndarray, "t e"], path: Path) -> Seen:
-        """What was seen of a picture before, again; its letterbox is that of a square."""
-        side = self.canvas
-        blank = pictures.Picture(np.zeros((side, side, 3), np.uint8), pictures.Letterbox(side, side), str(path))
-        return Seen(torch.from_numpy(np.array(tokens, np.float32)), blank)
+        """What was seen of a picture before, again. Raises VisketchError if its file is gone."""
+        return Seen(torch.from_numpy(np.array(tokens, np.float32)), pictures.read(path, self.canvas))
 
     def say(self, pairs: Sequence[Pair], texts: Sequence[str]) -> list[Said]:
         """The language model's own words to a text about each pair. Raises UsageError where there is none."""
@@ -147,48 +144,98 @@ class SketchLanguage:
 
     def find(self, pairs: Sequence[Pair], by: By | None = None) -> list[Answer | VisketchError]:
         """Where the sketch's object is in its scene, of each pair, by the one that is better or the one asked."""
-        by = self.answering(by)
-        if by == "matcher":
-            return [self._matched(*pair) for pair in pairs]
-        return [
-            said if isinstance(said, VisketchError) else self._filtered(said, scene)
-            for said, (_, scene) in zip(self.describe(pairs), pairs, strict=True)
-        ]
+        return self._each(pairs, by, self._found)
 
-    def able(self) -> list[By]:
-        """Who can answer here."""
-        return [*(["language"] if self.speaker else []), *(["matcher"] if self.matcher else [])]  # type: ignore[list-item]
+    def _each(
+        self, pairs: Sequence[Pair], by: By | None, answer: Callable[[list[Pair], By], Sequence[Some]]
+    ) -> list[Some]:
+        """What those who answer about some of the pairs say, together, in the order of the pairs."""
+        who = [self.answering(scene, by) for _, scene in pairs]
+        told: dict[int, Some] = {}
+        for one in dict.fromkeys(who):
+            places = [place for place, other in enumerate(who) if other == one]
+            told |= zip(places, answer([pairs[place] for place in places], one), strict=True)
+        return [told[place] for place in range(len(pairs))]
 
-    def answering(self, by: By | None = None) -> By:
-        """Who answers: the one asked, or who was better on validation scenes. Raises UsageError if it is not here."""
-        able = self.able()
-        if by is None:
-            return self.settings.answers if self.settings.answers in able else able[0]
+    def _found(self, pairs: list[Pair], by: By) -> list[Answer | VisketchError]:
+        if by == "language":
+            return [
+                said if isinstance(said, VisketchError) else self._filtered(said, scene)
+                for said, (_, scene) in zip(self.describe(pairs), pairs, strict=True)
+            ]
+        if by == "detector":
+            return [_answer(by, label, found, ()) for label, found in self.match(pairs, by)]
+        return [self._matched(by, scene, *told) for (_, scene), told in zip(pairs, self.match(pairs, by), strict=True)]
+
+    def match(self, pairs: list[Pair], by: By) -> list[tuple[str, list[Found]]]:
+        """What each sketch shows, and each region of its scene; of the detector, what it found on the picture."""
+        if by == "detector":
+            assert self.detector is not None
+            names = [(self.recogniser.name(sketch), scene) for sketch, scene in pairs]
+            return [(label, self.detector.find(label, scene.picture)) for label, scene in names]
+        assert self.matcher is not None
+        if by == "recogniser":
+            return self.recogniser.match(pairs)
+        return [self.matcher.match(sketch.tokens, scene.tokens) for sketch, scene in pairs]
+
+    @cached_property
+    def recogniser(self) -> Recogniser:
+        """The matcher with ViSketch's classes, loaded when it is first asked."""
+        assert self.matcher is not None
+        return Recogniser(self.matcher, self.device)
+
+    def able(self, scene: Seen | None = None) -> list[By]:
+        """Who can answer here; about a scene that is no drawing, the recogniser should not."""
+        some: list[By] = ["language"] if self.speaker else []
+        some += ["detector"] if self.detector and self.matcher else []
+        some += ["matcher", "recogniser"] if self.matcher else []
+        return [by for by in some if by != "recogniser" or scene is None or pictures.is_drawing(scene.picture)]
+
+    def answering(self, scene: Seen, by: By | None = None) -> By:
+        """Who answers about a scene: the one asked, or who was better on validation scenes; beside the language model
+        that is the recogniser where the scene is drawn. Raises UsageError if it is not here.
+        """
+        self.require(by)
+        if by:
+            return by
+        if self.speaker and (self.settings.answers == "language" or not self.matcher):
+            return "language"
+        return self.able(scene)[-1]
+
+    def require(self, by: By | None) -> None:
+        """Raises UsageError if the one asked is not here."""
         if by == "language":
             self._speaker()
-        elif by not in able:
+        elif by and not self.matcher:
             raise UsageError("this model has no matcher (its tower was not trained on pairs); take --by language")
-        return by
+        elif by == "detector" and not self.detector:
+            raise UsageError("no detector is here; name one for `count` or `locate`: --detector FOLDER|NAME")
 
     def _filtered(self, said: Description, scene: Seen) -> Answer:
         others = placed([thing for thing in said.things if thing.label != said.label], scene)
         return _answer("language", said.label, placed(said.of_label(), scene), others)
 
-    def _matched(self, sketch: Seen, scene: Seen) -> Answer:
-        assert self.matcher is not None
-        label, things = self.matcher.match(sketch.tokens, scene.tokens)
-        own = [thing for thing in things if thing.sure >= self.settings.threshold]
-        others = [thing for thing in things if thing.sure < self.settings.threshold]
-        return _answer("matcher", label, placed(relabelled(own, label), scene), placed(others, scene))
+    def _matched(self, by: By, scene: Seen, label: str, things: list[Found]) -> Answer:
+        least = self._least(by)
+        own = [thing for thing in things if thing.sure >= least]
+        others = [thing for thing in things if thing.sure < least]
+        return _answer(by, label, placed(relabelled(own, label), scene), placed(others, scene))
+
+    def _least(self, by: By) -> float:
+        """How sure it must be that a region shows the sketch's object."""
+        return {"recogniser": self.settings.recognised, "detector": LEAST}.get(by, self.settings.threshold)
 
     def score(self, pairs: Sequence[Pair], by: By | None = None) -> list[float]:
-        """How likely each scene shows the sketch's object: p(yes) of SBIR, or the matcher's surest region."""
-        if self.answering(by) == "language":
-            tokens = [(sketch.tokens, scene.tokens) for sketch, scene in pairs]
-            return self._speaker().yes(tokens, _asked("SBIR"))
-        assert self.matcher is not None
-        every = (self.matcher.match(sketch.tokens, scene.tokens)[1] for sketch, scene in pairs)
-        return [max((thing.sure for thing in things), default=0.0) for things in every]
+        """How likely each scene shows the sketch's object: p(yes) of SBIR, or by the surest region, a half where that
+        is just sure enough, so that whoever answers, scores compare.
+        """
+        return self._each(pairs, by, self._scores)
+
+    def _scores(self, pairs: list[Pair], by: By) -> list[float]:
+        if by == "language":
+            return self._speaker().yes([(sketch.tokens, scene.tokens) for sketch, scene in pairs], _asked("SBIR"))
+        surest = [max((thing.sure for thing in things), default=0.0) for _, things in self.match(pairs, by)]
+        return [sure / (sure + max(self._least(by), 1e-9)) for sure in surest]
 
     def ask(self, sketch: Seen, scene: Seen, question: str, by: By | None = None) -> tuple[str, str]:
         """The answer to a question, and who gave it: from what was found, or in the language model's own words.
@@ -200,11 +247,10 @@ class SketchLanguage:
             raise UsageError("the question is empty; ask something, such as 'what is it next to?'")
         task = question.partition(":")[0]
         if task not in WORDINGS:  # with a task, the language model's own words are asked for
-            who = self.answering(by)
-            (found,) = self.find([(sketch, scene)], who)
+            (found,) = self.find([(sketch, scene)], by)
             told = None if isinstance(found, VisketchError) else self.reason(question, found)
-            if told is not None:
-                return told, who
+            if told is not None and not isinstance(found, VisketchError):
+                return told, found.by
         if self.speaker is None:
             mend = "ask what it is, how many there are, where, next to what, left or right of what, or the largest"
             raise UsageError(f"{question!r} needs a language model, and this folder has only a matcher; {mend}")
@@ -243,15 +289,3 @@ def drawn(path: str | Path, canvas: int) -> pictures.Picture:
     ink = sdf.ink(sdf.render(sketch(path), shape), shape.clamp)
     grey = (255 * (1 - ink)).round().astype(np.uint8)
     return pictures.Picture(np.repeat(grey[..., None], 3, axis=2), pictures.Letterbox(canvas, canvas), str(path))
-
-
-def find(folder: str | Path | None) -> Path:
-    """A sketch-language model's folder: the path given, or a shipped one by its name. Raises VisketchError."""
-    if folder is not None and (Path(folder) / settings.FILE).exists():
-        return Path(folder)
-    name = str(folder or "language")
-    home = Path(str(resources.files("visketch.checkpoints"))) / name
-    if (home / settings.FILE).exists():
-        return home
-    message = f"{name}: no sketch-language model there (no {settings.FILE}); `visketch train language` makes one"
-    raise VisketchError(message)

@@ -19,11 +19,14 @@ CANDIDATES = 100
 
 @dataclass(frozen=True)
 class Hit:
-    """A photo, how likely it shows the sketch's object (0 to 1), and how near its nearest place is (-1 to 1)."""
+    """A photo, how likely it shows the sketch's object (0 to 1), who says so, and how near its nearest place is (-1 to
+    1).
+    """
 
     path: Path
     score: float
     similarity: float
+    by: By
 
 
 class Photos:
@@ -67,7 +70,8 @@ class Photos:
         scenes = [self.model.kept(self.seen[names[place]], self.files[names[place]]) for place in first]
         scores = self.model.score([(sketch, scene) for scene in scenes], by)
         ranked = sorted(zip(scores, first.tolist(), strict=True), key=lambda pair: -pair[0])
-        return [Hit(self.files[names[place]], score, float(near[place])) for score, place in ranked[:n]]
+        who = {place: self.model.answering(scene, by) for place, scene in zip(first.tolist(), scenes, strict=True)}
+        return [Hit(self.files[names[place]], score, float(near[place]), who[place]) for score, place in ranked[:n]]
 
     def _near(self, sketch: Seen, names: Sequence[str]) -> Float[np.ndarray, " n"]:
         """How near the nearest place of each photo is to the sketch. Without a matcher all are as near."""

@@ -3,6 +3,7 @@
 import tomllib
 from collections.abc import Sequence
 from copy import deepcopy
+from importlib import resources
 from pathlib import Path
 from typing import Literal
 
@@ -70,6 +71,7 @@ class LanguageSettings(Section):
     writer: WriterSettings = WriterSettings()
     lora: LoraSettings | None = None  # None: the whole language model is trained
     threshold: float = Field(0.5, ge=0, le=1)  # of the matcher's sureness; set on validation scenes
+    recognised: float = Field(0.28, ge=0, le=1)  # of the recogniser's, in drawn scenes; set there too
     answers: Literal["language", "matcher"] = "language"  # who answers by default; chosen on validation scenes
     train: LanguageTraining = LanguageTraining()
 
@@ -117,6 +119,18 @@ def load(preset: str | Path = "tiny", overrides: Sequence[str] = ()) -> Language
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
         raise UsageError(f"{preset}: {where or 'the whole'}: {first['msg']}, it is {first['input']!r}") from None
+
+
+def find(folder: str | Path | None) -> Path:
+    """A sketch-language model's folder: the path given, or a shipped one by its name. Raises VisketchError."""
+    if folder is not None and (Path(folder) / FILE).exists():
+        return Path(folder)
+    name = str(folder or "language")
+    home = Path(str(resources.files("visketch.checkpoints"))) / name
+    if (home / FILE).exists():
+        return home
+    message = f"{name}: no sketch-language model there (no {FILE}); `visketch train language` makes one"
+    raise VisketchError(message)
 
 
 def read(folder: Path) -> LanguageSettings:

@@ -1,22 +1,17 @@
-"""What is chosen on validation scenes, never on tests: how sure the matcher must be, and who answers by default."""
+"""What is chosen on validation scenes, never on tests: how sure the matcher and the recogniser must be, and who answers
+by default.
+"""
 
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Float, Int
-from torch import Tensor
+from jaxtyping import Int
 
-from visketch.language.features import look
-from visketch.language.matcher import Matcher
-from visketch.language.model import SketchLanguage
-from visketch.language.pictures import read
+from visketch.language.model import By, Pair, SketchLanguage
 from visketch.language.rows import Row, Rows
-from visketch.language.tower import PairTower
 
 MOST = 400  # validation pairs that are asked, an even sample
 STEPS = 95  # thresholds that are tried
-
-Tokens = dict[str, Float[Tensor, "t e"]]
 
 
 def asked(rows: Rows) -> list[Row]:
@@ -25,21 +20,27 @@ def asked(rows: Rows) -> list[Row]:
     return [some[place] for place in np.unique(np.linspace(0, len(some) - 1, min(MOST, len(some))).round().astype(int))]
 
 
-def threshold(tower: PairTower, labels: list[str], rows: Rows, canvas: int) -> tuple[float, float]:
-    """How sure the matcher must be to count right most often, and how often that is.
+def thresholds(model: SketchLanguage, rows: Rows) -> dict[By, float]:
+    """How sure the matcher and the recogniser must be to count right most often; the latter in drawn scenes, if any.
 
     Of thresholds that are as good the middle one, which stands furthest from being wrong.
     """
     some = asked(rows)
+    pairs = _looked_at(model, some, rows)
+    chosen: dict[By, float] = {}
+    for by in ("matcher", "recogniser"):
+        mine = [place for place, (_, scene) in enumerate(pairs) if by in model.able(scene)]
+        if mine:
+            every = model.match([pairs[place] for place in mine], by)
+            sure = [[found.sure for found in things] for _, things in every]
+            chosen[by], _ = best(sure, np.array([len(some[place].boxes) for place in mine]))
+    return chosen
+
+
+def _looked_at(model: SketchLanguage, some: Sequence[Row], rows: Rows) -> list[Pair]:
     names = list(dict.fromkeys(name for row in some for name in (row.sketch, row.scene)))
-    tokens: Tokens = {}
-    for first in range(0, len(names), 64):
-        part = names[first : first + 64]
-        squares = [read(rows.folder / name, canvas).square for name in part]
-        tokens |= zip(part, look(tower, squares), strict=True)
-    matcher = Matcher(tower, labels)
-    sure = [[found.sure for found in matcher.match(tokens[row.sketch], tokens[row.scene])[1]] for row in some]
-    return best(sure, np.array([len(row.boxes) for row in some]))
+    seen = dict(zip(names, model.look([rows.folder / name for name in names]), strict=True))
+    return [(seen[row.sketch], seen[row.scene]) for row in some]
 
 
 def best(sure: Sequence[Sequence[float]], counts: Int[np.ndarray, " n"]) -> tuple[float, float]:
@@ -52,14 +53,13 @@ def best(sure: Sequence[Sequence[float]], counts: Int[np.ndarray, " n"]) -> tupl
 
 
 def better(model: SketchLanguage, rows: Rows) -> dict[str, float]:
-    """How often each that can answer counts right."""
+    """How often the language model counts right, and how often who would answer without it."""
     some = asked(rows)
-    names = list(dict.fromkeys(name for row in some for name in (row.sketch, row.scene)))
-    seen = dict(zip(names, model.look([rows.folder / name for name in names]), strict=True))
-    pairs = [(seen[row.sketch], seen[row.scene]) for row in some]
-    counts = {by: [getattr(answer, "count", None) for answer in model.find(pairs, by)] for by in model.able()}
-    wanted = [len(row.boxes) for row in some]
+    pairs = _looked_at(model, some, rows)
+    told = {"language": model.find(pairs, "language")}
+    if model.matcher:
+        told["matcher"] = [model.find([pair], model.able(pair[1])[-1])[0] for pair in pairs]
     return {
-        by: sum(one == other for one, other in zip(told, wanted, strict=True)) / len(wanted)
-        for by, told in counts.items()
+        by: sum(getattr(one, "count", None) == len(row.boxes) for one, row in zip(found, some, strict=True)) / len(some)
+        for by, found in told.items()
     }
