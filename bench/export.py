@@ -1,29 +1,38 @@
-"""How long the exported classifier takes, beside torch: from fields to logits.
+"""How long classifying takes by torch, as it is and compiled, and by ONNX Runtime, also in int8: fields to logits.
 
-    python bench/export.py [--batch 1 --batch 64] [--runs 10] [--threads N] [--checkpoint FOLDER] [--json]
+    python bench/export.py [--batch 1 --batch 64] [--runs 10] [--threads N] [--compile] [--data FILE] [--json]
 
-Both in single precision, with as many threads; torch also in bfloat16 where the CPU multiplies it. They take turns, so
-that a busy machine slows all; times are medians, a ratio is the median of the ratios of the rounds.
+All with as many threads; torch also in bfloat16 where the CPU multiplies it. int8: ONNX Runtime's dynamic quantisation
+of the exported file. They take turns, so that a busy machine slows all; times are medians, a ratio is the median of the
+ratios of the rounds. With --data, the share of 1,500 test drawings that each names right.
 """
 
 import argparse
+import copy
 import json
 import statistics
 import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
+import onnx
 import onnxruntime
 import torch
+from onnxruntime.quantization import quantize_dynamic
+from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 import drawings
 
+from visketch.data.store import Store
 from visketch.export import export_classifier
 from visketch.model import ViSketch, multiplies_bfloat16
+
+Way = Callable[[Tensor], Tensor]
 
 
 def seconds(run: Callable[[], object]) -> float:
@@ -32,22 +41,37 @@ def seconds(run: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def measure(model: ViSketch, session: onnxruntime.InferenceSession, batch: int, runs: int) -> list[dict]:
-    """Rows of the table, for so many sketches at once."""
-    fields = model.render(drawings.draw_many(batch))
-    given = {"field": fields.numpy()}
+def ways(model: ViSketch, sessions: dict[str, onnxruntime.InferenceSession], compiled: bool) -> dict[str, Way]:
+    """Names → how fields become logits."""
 
-    def torch_in(brief: bool) -> Callable[[], object]:
-        def run() -> object:
-            model.brief = brief
-            return model.logits(fields)
+    def torch_in(some: ViSketch, brief: bool) -> Way:
+        def run(fields: Tensor) -> Tensor:
+            some.brief = brief
+            return some.logits(fields).float()
 
         return run
 
-    ways = {"torch, fp32": torch_in(False), "onnxruntime, fp32": lambda: session.run(None, given)}
-    if multiplies_bfloat16():
-        ways["torch, bf16"] = torch_in(True)
-    rounds = [{name: seconds(run) for name, run in ways.items()} for _ in range(runs + 1)][1:]  # the first warms up
+    def onnx_in(session: onnxruntime.InferenceSession) -> Way:
+        return lambda fields: torch.from_numpy(session.run(None, {"field": fields.numpy()})[0])
+
+    models = {"torch": model}
+    if compiled:
+        models["torch, compiled"] = faster = copy.deepcopy(model)
+        faster.part("encoder").compile(dynamic=True)
+        faster.part("classifier").compile(dynamic=True)
+    precisions = {"fp32": False, **({"bf16": True} if multiplies_bfloat16() else {})}
+    by_torch = {
+        f"{name}, {precision}": torch_in(some, brief)
+        for name, some in models.items()
+        for precision, brief in precisions.items()
+    }
+    return {**by_torch, **{f"onnxruntime, {name}": onnx_in(session) for name, session in sessions.items()}}
+
+
+def measure(model: ViSketch, by: dict[str, Way], batch: int, runs: int) -> list[dict]:
+    """Rows of the table, for so many sketches at once."""
+    fields = model.render(drawings.draw_many(batch))
+    rounds = [{name: seconds(partial(run, fields)) for name, run in by.items()} for _ in range(runs + 1)][1:]
     return [
         {
             "batch": batch,
@@ -55,8 +79,28 @@ def measure(model: ViSketch, session: onnxruntime.InferenceSession, batch: int, 
             "ms": round(1e3 * statistics.median(seen[name] for seen in rounds), 2),
             "times_torch": round(statistics.median(seen["torch, fp32"] / seen[name] for seen in rounds), 2),
         }
-        for name in ways
+        for name in by
     ]
+
+
+def accuracy(model: ViSketch, by: dict[str, Way], store: Store, batch: int = 50) -> dict[str, float]:
+    """The share of test drawings that each way names right."""
+    rows = store.rows("test")
+    rows = rows[:: max(1, len(rows) // 1500)][:1500]
+    right = dict.fromkeys(by, 0)
+    for first in range(0, len(rows), batch):
+        sketches = [store[int(row)] for row in rows[first : first + batch]]
+        fields, true = model.render(sketches), [sketch.label for sketch in sketches]
+        for name, run in by.items():
+            named = [model.labels[place] for place in run(fields).argmax(dim=1).tolist()]
+            right[name] += sum(map(str.__eq__, named, true))
+    return {name: round(count / len(rows), 4) for name, count in right.items()}
+
+
+def opened(path: Path, threads: int) -> onnxruntime.InferenceSession:
+    settings = onnxruntime.SessionOptions()
+    settings.intra_op_num_threads = threads
+    return onnxruntime.InferenceSession(path, settings, providers=["CPUExecutionProvider"])
 
 
 def main() -> None:
@@ -65,23 +109,30 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=10, help="the median of so many (10)")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="of the CPU (all)")
     parser.add_argument("--checkpoint", help="a checkpoint's folder, instead of the shipped one")
+    parser.add_argument("--compile", action="store_true", help="torch.compile too (takes minutes)")
+    parser.add_argument("--data", type=Path, help="a packed data set: how many test drawings each names right")
     parser.add_argument("--json", action="store_true", help="print JSON")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     model = ViSketch.load(options.checkpoint)
     with tempfile.TemporaryDirectory() as home:
-        path = Path(home, "model.onnx")
+        path, small = Path(home, "model.onnx"), Path(home, "int8.onnx")
         difference = export_classifier(model, path)["difference"]
-        settings = onnxruntime.SessionOptions()
-        settings.intra_op_num_threads = options.threads
-        session = onnxruntime.InferenceSession(path, settings, providers=["CPUExecutionProvider"])
-    rows = [row for batch in options.batch or [1, 64] for row in measure(model, session, batch, options.runs)]
+        graph = onnx.load(path)
+        del graph.graph.value_info[:]  # shapes that the exporter wrote and that onnx infers otherwise
+        quantize_dynamic(graph, small, op_types_to_quantize=["MatMul", "Gemm"])
+        sessions = {"fp32": opened(path, options.threads), "int8": opened(small, options.threads)}
+    by = ways(model, sessions, options.compile)
+    rows = [row for batch in options.batch or [1, 64] for row in measure(model, by, batch, options.runs)]
+    right = accuracy(model, by, Store.open(options.data)) if options.data else {}
     if options.json:
-        print(json.dumps({"threads": options.threads, "difference": difference, "rows": rows}))
+        print(json.dumps({"threads": options.threads, "difference": difference, "rows": rows, "right": right}))
         return
-    print(f"Fields to logits, {options.threads} threads; the logits differ by {difference:.1g} at most")
+    print(f"Fields to logits, {options.threads} threads; the exported logits differ by {difference:.1g} at most")
     for row in rows:
-        print("{batch:4} at once  {name:18} {ms:9} ms  {times_torch:5}x as fast as torch, fp32".format(**row))
+        print("{batch:4} at once  {name:22} {ms:9} ms  {times_torch:5}x as fast as torch, fp32".format(**row))
+    for name, share in right.items():
+        print(f"  {name:22} names {100 * share:.1f} % of 1,500 test drawings")
 
 
 if __name__ == "__main__":
