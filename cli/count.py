@@ -20,9 +20,9 @@ def count(
 ) -> None:
     """Count the objects in pictures that a sketch shows.
 
-    In a drawn scene any class that `visketch classify` knows can be counted, in a photo those of the matcher; a
-    language model, where there is one, describes the picture and its own list is counted. Whoever answers, what the
-    others count stands beside it. The sketch is looked at once for all pictures.
+    In a drawn scene any class that `visketch classify` knows can be counted, in a photo those of the matcher. With
+    --by language a language model describes the picture and its own list is counted. Whoever answers, what the matchers
+    count stands beside it. The sketch is looked at once for all pictures.
 
     \b
     Examples:
@@ -45,7 +45,9 @@ def counted(model: "SketchLanguage", sketch: "Seen", by: "asking.Who | None", pa
     (answer,) = model.find([(sketch, scene)], by)
     if isinstance(answer, VisketchError):
         raise answer
-    beside = {one: model.find([(sketch, scene)], one)[0] for one in model.able(scene) if one != answer.by}
+    beside = {
+        one: model.find([(sketch, scene)], one)[0] for one in model.able(scene) if one not in (answer.by, "language")
+    }
     others = {one: other.count for one, other in beside.items() if not isinstance(other, VisketchError)}
     return {"count": answer.count, "class": answer.label, "by": answer.by, "others": others}
 

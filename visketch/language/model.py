@@ -7,9 +7,9 @@ looked at once, however much is asked about them. A number or a box is read from
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Literal, TypeVar
 
 import numpy as np
 import torch
@@ -57,19 +57,19 @@ class SketchLanguage:
         self,
         knobs: LanguageSettings,
         tower: PairTower | None = None,
-        model: Any = None,
-        tokenizer: Any = None,
+        speaks: Callable[[], Speaker] | None = None,
         device: str = "cpu",
     ) -> None:
-        """A tower alone answers by the matcher; a `model` with its `tokenizer` brings its own tower."""
+        """`speaks` loads the language model, when it is first asked: a tower alone answers by the matcher. Without a
+        `tower` the language model brings its own.
+        """
         self.settings, self.canvas = knobs, knobs.tower.canvas
-        self.speaker = None if model is None else Speaker(model, tokenizer)
+        self.speaks = speaks
         self.sight: nn.Module
-        if self.speaker:
+        if tower is None:
             self.sight = llava.Sight(self.speaker.model).eval()
             tower = getattr(self.sight.tower, "tower", None)
         else:
-            assert tower is not None
             self.sight = tower.eval()
         self.matcher = Matcher(tower, list(knobs.labels)) if isinstance(tower, PairTower) else None
         self.device = device
@@ -79,17 +79,24 @@ class SketchLanguage:
     def load(cls, folder: str | Path | None = None, device: str = "cpu") -> "SketchLanguage":
         """A checkpoint's folder, or a shipped one's name (by default the shipped `language`). Raises VisketchError.
 
-        A folder with a tower alone can count, locate and retrieve, and needs no transformers.
+        With a tower of pairs it counts, locates and retrieves without transformers.
         """
         path = settings.find(folder)
         knobs = settings.read(path)
-        trained = knobs.base or (path / "model.safetensors").exists()
-        if not trained and (path / "tower.safetensors").exists():
+        tower = None
+        if knobs.tower.kind == "pair" and not knobs.base and (path / "tower.safetensors").exists():
             tower = PairTower(knobs.tower, len(knobs.labels))
             checkpoint.load_part(path, "tower", tower)
-            return cls(knobs, tower.to(device), device=device)
-        model, tokenizer = llava.load(knobs, path)
-        return cls(knobs, None, model.to(device), tokenizer, device)
+            tower.to(device)
+        silent = tower is not None and not (path / "model.safetensors").exists()
+        return cls(knobs, tower, None if silent else partial(Speaker.load, knobs, path, device), device)
+
+    @cached_property
+    def speaker(self) -> Speaker:
+        """The language model. Raises UsageError where there is none, or no transformers to load it."""
+        if self.speaks is None:
+            raise UsageError("there is no language model in this folder, only a matcher: leave out --by language")
+        return self.speaks()
 
     def look(self, pictured: Sequence[str | Path | pictures.Picture]) -> list[Seen]:
         """Pictures, or files of them, → what the tower sees, each once. Raises VisketchError for an unreadable file."""
@@ -122,12 +129,7 @@ class SketchLanguage:
 
     def say(self, pairs: Sequence[Pair], texts: Sequence[str]) -> list[Said]:
         """The language model's own words to a text about each pair. Raises UsageError where there is none."""
-        return self._speaker().say([(sketch.tokens, scene.tokens) for sketch, scene in pairs], texts)
-
-    def _speaker(self) -> Speaker:
-        if self.speaker is None:
-            raise UsageError("there is no language model in this folder, only a matcher: leave out --by language")
-        return self.speaker
+        return self.speaker.say([(sketch.tokens, scene.tokens) for sketch, scene in pairs], texts)
 
     def describe(self, pairs: Sequence[Pair]) -> list[Description | VisketchError]:
         """What each sketch shows and what is where in its scene; an answer that is none is asked for once more."""
@@ -186,7 +188,7 @@ class SketchLanguage:
 
     def able(self, scene: Seen | None = None) -> list[By]:
         """Who can answer here; about a scene that is no drawing, the recogniser should not."""
-        some: list[By] = ["language"] if self.speaker else []
+        some: list[By] = ["language"] if self.speaks else []
         some += ["detector"] if self.detector and self.matcher else []
         some += ["matcher", "recogniser"] if self.matcher else []
         return [by for by in some if by != "recogniser" or scene is None or pictures.is_drawing(scene.picture)]
@@ -198,14 +200,14 @@ class SketchLanguage:
         self.require(by)
         if by:
             return by
-        if self.speaker and (self.settings.answers == "language" or not self.matcher):
+        if self.speaks and (self.settings.answers == "language" or not self.matcher):
             return "language"
         return self.able(scene)[-1]
 
     def require(self, by: By | None) -> None:
         """Raises UsageError if the one asked is not here."""
         if by == "language":
-            self._speaker()
+            _ = self.speaker
         elif by and not self.matcher:
             raise UsageError("this model has no matcher (its tower was not trained on pairs); take --by language")
         elif by == "detector" and not self.detector:
@@ -233,7 +235,7 @@ class SketchLanguage:
 
     def _scores(self, pairs: list[Pair], by: By) -> list[float]:
         if by == "language":
-            return self._speaker().yes([(sketch.tokens, scene.tokens) for sketch, scene in pairs], _asked("SBIR"))
+            return self.speaker.yes([(sketch.tokens, scene.tokens) for sketch, scene in pairs], _asked("SBIR"))
         surest = [max((thing.sure for thing in things), default=0.0) for _, things in self.match(pairs, by)]
         return [sure / (sure + max(self._least(by), 1e-9)) for sure in surest]
 
@@ -251,7 +253,7 @@ class SketchLanguage:
             told = None if isinstance(found, VisketchError) else self.reason(question, found)
             if told is not None and not isinstance(found, VisketchError):
                 return told, found.by
-        if self.speaker is None:
+        if self.speaks is None:
             mend = "ask what it is, how many there are, where, next to what, left or right of what, or the largest"
             raise UsageError(f"{question!r} needs a language model, and this folder has only a matcher; {mend}")
         text = question if task in ("VQA", *WORDINGS) else f"VQA: {question}"

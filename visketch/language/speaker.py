@@ -1,6 +1,7 @@
 """The language model as it is asked: two pictures' tokens and a text → an answer, or how likely it is yes."""
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -10,6 +11,7 @@ from torch import Tensor
 
 from visketch.language import llava
 from visketch.language.answers import Said
+from visketch.language.settings import LanguageSettings
 from visketch.language.speaking import embedded, unwrapped
 from visketch.language.words import Speech
 
@@ -26,6 +28,12 @@ class Speaker:
     def __init__(self, model: Any, tokenizer: Any) -> None:
         self.model = unwrapped(model).eval()
         self.speech = Speech(tokenizer, llava.tokens_of(self.model.config))
+
+    @classmethod
+    def load(cls, settings: LanguageSettings, folder: Path, device: str = "cpu") -> "Speaker":
+        """The language model of a checkpoint's folder. Raises UsageError without transformers, VisketchError."""
+        model, tokenizer = llava.load(settings, folder)
+        return cls(model.to(device), tokenizer)
 
     def say(self, pairs: Pairs, texts: Sequence[str], longest: int = LONGEST) -> list[Said]:
         """The likeliest answer, word by word, to a text about each pair."""
