@@ -1,7 +1,8 @@
 """What can be asked of the model, each with its answer. All of it runs on the model's one thread (`worker.py`)."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,19 @@ NEEDED = {  # the parts of a checkpoint that a verb takes
     "complete": {"encoder", "classifier", "refiner", "vqvae", "diffusion"},
     "generate": {"encoder", "classifier", "refiner", "vqvae", "diffusion"},
 }
+FEW = 4  # drawings that one thread recognises as soon as several do, and sooner where a browser wants the other cores
+FIRST = (np.array([[0, 0], [255, 255]], dtype=np.float32),)
+
+
+@contextmanager
+def threads(count: int | None) -> Iterator[None]:
+    """So many for what torch computes; None: as many as it takes."""
+    usual = torch.get_num_threads()
+    torch.set_num_threads(count or usual)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(usual)
 
 
 class Studio:
@@ -48,6 +62,7 @@ class Studio:
         """What the verbs need, before anybody waits for it. Raises VisketchError."""
         for part in self.needed:
             self.model.part(part)
+        self.recognise([(Sketch(strokes=FIRST), 1)])  # the very first takes twice as long
         if "search" in self.verbs:
             self.gallery.open()
 
@@ -81,7 +96,8 @@ class Studio:
                 found[number] = error
         if fields:
             most = max(top for _, top in asked)
-            rows = self.model.recognise(np.stack([field for _, field in fields]), most)
+            with threads(1 if len(fields) <= FEW else None):
+                rows = self.model.recognise(np.stack([field for _, field in fields]), most)
             seconds = round(time.perf_counter() - start, 4)
             for (number, _), row in zip(fields, rows, strict=True):
                 some = [forms.Prediction(label=p.label, probability=round(p.probability, 6)) for p in row]

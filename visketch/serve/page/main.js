@@ -23,7 +23,7 @@ const paper = new Paper($("paper"), (strokes, drawing) => {
     $("redo").disabled = !paper.canRedo;
     for (const id of ["clear", "save", "refine", "finish", "similar", "why"]) $(id).disabled = !strokes.length;
   }
-  live.look(strokes);
+  live.look(strokes, drawing);
 });
 
 const live = new Live(showGuess, (problem) => {
