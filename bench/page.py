@@ -3,8 +3,8 @@
     python bench/page.py               # forty pauses
     python bench/page.py --pauses 100
 
-Draws the example drawings with the mouse, 120 points a second, and stops after each stroke. A pause begins with the pen's
-last event and ends in the frame that shows the last answer to come. The paint is a new visitor's, with an empty cache,
+Draws the example drawings with the mouse, 120 points a second, and stops after each stroke. A pause begins with the
+pen's last event and ends in the frame that shows the last answer to come. The paint is a new visitor's, with an empty cache,
 of a server that is warm. Browser and server share the machine. Needs chromium, or VISKETCH_BROWSER, and playwright.
 """
 

@@ -22,6 +22,7 @@ export class Cards {
   wait(count, few = false) {
     this.list.replaceChildren();
     this.list.classList.toggle("few", few);
+    this.list.classList.toggle("many", count > 8);
     this.cards = Array.from({ length: count }, (_, i) => {
       const item = document.createElement("li");
       const card = document.createElement("button");
@@ -67,9 +68,13 @@ export class Cards {
     });
   }
 
-  /** The sketches as strokes: {drawing, size, pen, given, caption: [what, how much], name} each. */
+  /** The sketches as strokes: {drawing, size, pen, given, caption: [what, how much], name, picture} each. `picture`: the
+   * number of the card that it comes from, and moves away from. */
   show(sketches, few = false) {
+    const before = this.cards.map(({ card }) => card.getBoundingClientRect());
     this.wait(sketches.length, few);
+    this.list.classList.remove("many");
+    if (before.length > 1) this.cards.forEach(({ card }, i) => move(card, before[sketches[i].picture]));
     this.cards.forEach(({ card, figure, caption }, i) => {
       const sketch = sketches[i];
       figure.replaceChildren(drawn(sketch));
@@ -87,6 +92,14 @@ export class Cards {
       });
     });
   }
+}
+
+/** From where it was to where it is. */
+function move(card, from) {
+  if (!from || matchMedia("(prefers-reduced-motion: reduce)").matches) return;
+  const to = card.getBoundingClientRect();
+  const start = `translate(${from.x - to.x}px, ${from.y - to.y}px) scale(${from.width / to.width})`;
+  card.animate([{ transform: start, transformOrigin: "0 0" }, { transform: "none", transformOrigin: "0 0" }], { duration: 500, easing: "ease-in-out" });
 }
 
 function drawn({ drawing, size, pen, given }) {
