@@ -4,8 +4,9 @@
     python bench/page.py --pauses 100
 
 Draws the example drawings with the mouse, 120 points a second, and stops after each stroke. A pause begins with the
-pen's last event and ends in the frame that shows the last answer to come. The paint is a new visitor's, with an empty cache,
-of a server that is warm. Browser and server share the machine. Needs chromium, or VISKETCH_BROWSER, and playwright.
+pen's last event and ends in the frame that shows the last answer to come. The paint is a new visitor's, with an empty
+cache, of a server that is warm. Browser and server share the machine. Needs chromium, or what VISKETCH_BROWSER names,
+and playwright.
 """
 
 import argparse

@@ -22,7 +22,6 @@ export class Cards {
   wait(count, few = false) {
     this.list.replaceChildren();
     this.list.classList.toggle("few", few);
-    this.list.classList.toggle("many", count > 8);
     this.cards = Array.from({ length: count }, (_, i) => {
       const item = document.createElement("li");
       const card = document.createElement("button");
@@ -31,13 +30,10 @@ export class Cards {
       card.disabled = true;
       card.setAttribute("aria-label", `Sketch ${i + 1}, not done yet`);
       const figure = document.createElement("figure");
-      const caption = document.createElement("span");
-      caption.className = "caption";
-      caption.append("\u00a0");
-      card.append(figure, caption);
+      card.append(figure);
       item.append(card);
       this.list.append(item);
-      return { card, figure, caption };
+      return { card, figure };
     });
   }
 
@@ -73,12 +69,12 @@ export class Cards {
   show(sketches, few = false) {
     const before = this.cards.map(({ card }) => card.getBoundingClientRect());
     this.wait(sketches.length, few);
-    this.list.classList.remove("many");
     if (before.length > 1) this.cards.forEach(({ card }, i) => move(card, before[sketches[i].picture]));
-    this.cards.forEach(({ card, figure, caption }, i) => {
+    this.cards.forEach(({ card, figure }, i) => {
       const sketch = sketches[i];
+      const caption = Object.assign(document.createElement("span"), { className: "caption" });
       figure.replaceChildren(drawn(sketch));
-      caption.replaceChildren();
+      card.append(caption);
       for (const words of sketch.caption) caption.append(Object.assign(document.createElement("span"), { textContent: words }), " ");
       card.removeAttribute("aria-label"); // its caption is its name
       card.title = `${sketch.name ?? ""} Drag it onto the paper, or click`.trim();

@@ -28,6 +28,7 @@ const paper = new Paper($("paper"), (strokes, drawing) => {
 });
 
 const live = new Live(showGuess, (problem) => {
+  $("guess").classList.toggle("stale", Boolean(problem));
   if (problem) complain(problem);
   else if ($("trouble").dataset.of === "live") $("trouble").hidden = true;
 });
@@ -104,6 +105,7 @@ async function open(file) {
     paper.put(fitted((await upload("vectorize", file)).drawing, paper.width));
     calm();
   } catch (problem) {
+    problem.message = problem.message.replace(/^Upload(?=:)/, file.name);
     complain(problem);
   } finally {
     $("sheet").removeAttribute("aria-busy");
@@ -179,8 +181,8 @@ function put(drawing) {
   if ($("sheet").getBoundingClientRect().top < 0) $("sheet").scrollIntoView({ block: "start" });
 }
 
-/** Ask for something that takes long, and show how it comes. `show` puts the answer on the page. */
-async function want({ title, verb, body, count, few, show, again }) {
+/** Ask for something that takes long, and show how it comes. `show` puts the answer on the page, `at` is where to look. */
+async function want({ title, verb, body, count, few, show, again, at = $("results") }) {
   running?.abort();
   const mine = (running = new AbortController());
   once_more = again ?? null;
@@ -191,14 +193,14 @@ async function want({ title, verb, body, count, few, show, again }) {
   calm();
   cards.wait(count, few);
   progress("waiting", 0, 1);
-  $("results").scrollIntoView({ block: "nearest", behavior: "smooth" });
+  at.scrollIntoView({ block: "nearest", behavior: "smooth" });
   try {
     const answer = await (count ? watch(verb, body, hear, mine.signal) : ask(verb, body, mine.signal));
     if (running !== mine) return;
     progress();
     $("again").hidden = !again;
     show(answer);
-    $("results").scrollIntoView({ block: "nearest", behavior: "smooth" });
+    at.scrollIntoView({ block: "nearest", behavior: "smooth" });
   } catch (problem) {
     if (running !== mine || problem.name === "AbortError") return;
     closeResults();
@@ -311,6 +313,7 @@ function why() {
     verb: "explain",
     body: { drawing: sent(paper.strokes) },
     count: 0,
+    at: $("sheet"),
     show: ({ label, words, leaves }) => {
       entitle(`Why ${a(label)}?`);
       $("doing").textContent = words;
