@@ -133,7 +133,7 @@ class TestComplete:
         tried = with_strokes(given, frames[-1].canvas, CONFIG.sketch)
         chance = model.logits(tried).softmax(dim=1)[:, model.label_of("star")]
         assert found.probability == pytest.approx(float(chance.max()), abs=1e-4)
-        assert found.place == spots[int(chance.argmax())]
+        assert found.place == spots[found.tried] == spots[int(chance.argmax())]
 
     def test_a_try_that_adds_nothing_comes_last(self, model: ViSketch, monkeypatch: pytest.MonkeyPatch) -> None:
         """However well the classifier knows it already."""

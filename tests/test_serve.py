@@ -5,6 +5,7 @@ import io
 import json
 import os
 import signal
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -29,7 +30,7 @@ from visketch.serve import forms
 from visketch.serve.app import VERBS, build
 from visketch.serve.gauges import Gauges
 from visketch.serve.reading import Reader
-from visketch.serve.run import check_token
+from visketch.serve.run import check_token, listen
 from visketch.serve.studio import Studio
 from visketch.serve.worker import Full, Gone, Stopped, Worker
 
@@ -138,6 +139,19 @@ class TestAnswers:
         assert {turn for sketch in leaves for *_, turn in sketch} == set(range(1, frames[-1]["total"] + 1))
         plain = server.post("/v1/generate", json=asked).json()
         assert dict(said)["done"]["sketches"] == plain["sketches"]
+
+    def test_a_sketch_says_which_of_the_pictures_it_was(self, server: TestClient, checkpoint: Path) -> None:
+        asked = {"class": "cat", "n": 3, "tries": 2, "seed": 5}
+        answer = server.post("/v1/generate", json=asked, headers={"accept": "text/event-stream"}).text
+        events = [json.loads(line.removeprefix("data: ")) for line in answer.splitlines() if line.startswith("data: ")]
+        shown, sketches = events[-2]["pictures"], events[-1]["sketches"]
+        assert len(shown) == 6
+        assert [sketch["picture"] // 2 for sketch in sketches] == [0, 1, 2]
+        model = ViSketch.load(checkpoint)
+        kept = model.ink(model.generate("cat", 3, tries=2, seed=5))
+        for sketch, ink in zip(sketches, kept.numpy(), strict=True):
+            alpha = np.asarray(Image.open(io.BytesIO(png(shown[sketch["picture"]]))))[..., 1] / 255
+            assert np.abs(alpha - ink).mean() < 0.01
 
     def test_refine_and_explain(self, server: TestClient) -> None:
         refined = server.post("/v1/refine", json={"drawing": CAT, "class": "Star", "seed": 2}).json()
@@ -264,6 +278,12 @@ class TestRefusals:
             assert headers["x-content-type-options"] == "nosniff"
         assert server.get("/", headers={"x-request-id": "mine-1"}).headers["x-request-id"] == "mine-1"
         assert server.get("/", headers={"x-request-id": "a b"}).headers["x-request-id"] != "a b"
+
+    def test_an_answer_does_not_wait_for_the_head_to_be_acknowledged(self) -> None:
+        with listen("127.0.0.1", 0) as port, socket.create_connection(port.getsockname()):
+            connection, _ = port.accept()
+            with connection:
+                assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
     def test_the_token(self, checkpoint: Path) -> None:
         with pytest.raises(VisketchError, match="choose a token"):

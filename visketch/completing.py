@@ -57,6 +57,7 @@ class Completion:
     probability: float  # the classifier's, of that class
     added: float  # the share of the ink that is new
     seed: int
+    tried: int  # which of the places it is
     canvas: Float[Tensor, "h h"]
     given: Float[Tensor, "h h"]  # what was drawn already: no part of the canvas is below it
     place: Place
@@ -105,7 +106,7 @@ def complete(
         for i, j in zip(some, best, strict=True):
             at = (i - first) * tries + j
             kept = (canvas[at].clone(), given[at].clone(), spots[at])  # or the whole batch would stay in memory
-            found.append(Completion(model.labels[numbers[i]], float(chance[at]), float(added[at]), seed + i, *kept))
+            found.append(Completion(model.labels[numbers[i]], float(chance[at]), float(added[at]), seed + i, j, *kept))
     return found
 
 

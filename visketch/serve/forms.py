@@ -107,6 +107,7 @@ class Drawn(BaseModel):
     label: Annotated[str, Field(alias="class")]
     probability: Annotated[Probability, Field(description="The classifier's, of that class.")]
     seed: int
+    picture: Annotated[int, Field(description="Of the pictures that the events show, all tries among them.")] = 0
     size: float
     pen: float
     drawing: list[list[list[float]]]

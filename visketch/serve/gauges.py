@@ -23,7 +23,7 @@ class Gauges:
         self.waiting = Gauge("visketch_waiting", "Requests that wait for the model.", ["lane"], registry=registry)
         self.worked = Counter("visketch_model_seconds", "The model's work.", ["lane"], registry=registry)
         self.refused = Counter("visketch_refused", "Refused with 429: too many waited.", ["lane"], registry=registry)
-        self.dropped = Counter("visketch_dropped", "Ended halfway, since the client had gone.", registry=registry)
+        self.dropped = Counter("visketch_dropped", "Long work given up, since the client had gone.", registry=registry)
 
     def page(self) -> bytes:
         return generate_latest(self.registry)

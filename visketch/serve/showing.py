@@ -26,16 +26,18 @@ DECIMALS = 2  # of a coordinate
 class Show:
     """Frames → events. `coarse` has pictures of the noise that becomes a sketch, `leaves` the quadtree over it (for
     each sketch left, top and side of each leaf in shares, and its turn), `refine` the canvases after each turn.
+    All tries are shown, those of one sketch in a row.
     """
 
-    def __init__(self, model: ViSketch, tell: Tell, every: int = 1) -> None:
-        """`every`: of so many canvases in a row the first is shown."""
-        self.model, self.tell, self.every = model, tell, every
+    def __init__(self, model: ViSketch, tell: Tell) -> None:
+        self.model, self.tell = model, tell
         self.coarse: Tensor | None = None
+        self.last: Tensor | None = None
 
     def __call__(self, frame: Frame) -> None:
         data: dict[str, Any] = {"stage": frame.stage, "done": frame.done, "total": frame.total}
-        shape, canvas = self.model.config.sketch, frame.canvas[:: self.every]
+        shape, canvas = self.model.config.sketch, frame.canvas
+        self.last = canvas
         if frame.stage == "coarse":
             self.coarse = canvas
             small = F.interpolate(canvas[:, None], size=(shape.tile, shape.tile), mode="area")[:, 0]
@@ -46,6 +48,13 @@ class Show:
                 self.coarse = None
             pictures = [picture(each) for each in self.model.ink(canvas).cpu().numpy()]
         self.tell(frame.stage, data | {"pictures": pictures})
+
+    def became(self, kept: Float[Tensor, "b h h"]) -> list[int]:
+        """The number of the picture that each of these canvases was shown in last, of those of its tries."""
+        assert self.last is not None
+        shown = self.last.view(len(kept), -1, *kept.shape[1:])
+        nearest = (shown - kept[:, None]).abs().flatten(2).sum(dim=2).argmin(dim=1).tolist()
+        return [i * shown.shape[1] + j for i, j in enumerate(nearest)]
 
 
 def leaves(canvas: Float[Tensor, "b h h"], shape: SketchConfig) -> list[list[tuple[float, float, float, int]]]:

@@ -1,7 +1,8 @@
 """What can be asked of the model, each with its answer. All of it runs on the model's one thread (`worker.py`)."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,19 @@ NEEDED = {  # the parts of a checkpoint that a verb takes
     "complete": {"encoder", "classifier", "refiner", "vqvae", "diffusion"},
     "generate": {"encoder", "classifier", "refiner", "vqvae", "diffusion"},
 }
+FEW = 4  # drawings that one thread recognises as soon as several do, and sooner where a browser wants the other cores
+FIRST = (np.array([[0, 0], [255, 255]], dtype=np.float32),)
+
+
+@contextmanager
+def threads(count: int | None) -> Iterator[None]:
+    """So many for what torch computes; None: as many as it takes."""
+    usual = torch.get_num_threads()
+    torch.set_num_threads(count or usual)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(usual)
 
 
 class Studio:
@@ -48,6 +62,7 @@ class Studio:
         """What the verbs need, before anybody waits for it. Raises VisketchError."""
         for part in self.needed:
             self.model.part(part)
+        self.recognise([(Sketch(strokes=FIRST), 1)])  # the very first takes twice as long
         if "search" in self.verbs:
             self.gallery.open()
 
@@ -81,7 +96,8 @@ class Studio:
                 found[number] = error
         if fields:
             most = max(top for _, top in asked)
-            rows = self.model.recognise(np.stack([field for _, field in fields]), most)
+            with threads(1 if len(fields) <= FEW else None):
+                rows = self.model.recognise(np.stack([field for _, field in fields]), most)
             seconds = round(time.perf_counter() - start, 4)
             for (number, _), row in zip(fields, rows, strict=True):
                 some = [forms.Prediction(label=p.label, probability=round(p.probability, 6)) for p in row]
@@ -142,7 +158,7 @@ class Studio:
         show = Show(self.model, tell)
         settings: dict[str, Any] = {"strength": asked.strength, "seed": asked.seed, "temperature": asked.temperature}
         canvas = redraw(self.model, [sketch], [label], **settings, watch=show)
-        return forms.Sketches(checkpoint=self.name, sketches=self._drawn(canvas, label, [asked.seed]))
+        return forms.Sketches(checkpoint=self.name, sketches=self._drawn(canvas, label, [asked.seed], [0]))
 
     def generate(self, sketch: None, asked: forms.Generate, tell: Tell) -> forms.Sketches:
         if asked.n * asked.tries > forms.SKETCHES:
@@ -153,18 +169,20 @@ class Studio:
             "temperature": asked.temperature,
             "coarse_only": asked.coarse_only,
         }
-        show = Show(self.model, tell, asked.tries)
+        show = Show(self.model, tell)
         canvas = self.model.generate(label, asked.n, seed=asked.seed, tries=asked.tries, **settings, watch=show)
-        return forms.Sketches(
-            checkpoint=self.name, sketches=self._drawn(canvas, label, [asked.seed + i for i in range(asked.n)])
-        )
+        seeds = [asked.seed + i for i in range(asked.n)]
+        return forms.Sketches(checkpoint=self.name, sketches=self._drawn(canvas, label, seeds, show.became(canvas)))
 
-    def _drawn(self, canvas: Float[Tensor, "b h h"], label: str, seeds: list[int]) -> list[forms.Drawn]:
+    def _drawn(
+        self, canvas: Float[Tensor, "b h h"], label: str, seeds: list[int], pictures: list[int]
+    ) -> list[forms.Drawn]:
         number = self.model.label_of(label)
         chance = self.model.logits(canvas).softmax(dim=1)[:, number].tolist()
         sketches = []
-        for field, probability, seed in zip(canvas, chance, seeds, strict=True):
+        for field, probability, seed, shown in zip(canvas, chance, seeds, pictures, strict=True):
             facts = {"class": self.model.labels[number], "probability": unit(probability), "seed": seed}
+            facts["picture"] = shown
             sketches.append(forms.Drawn(**facts, **self._strokes(field)))
         return sketches
 
@@ -178,13 +196,13 @@ class Studio:
             labels = [self.model.labels[self.model.label_of(asked.label)]] * asked.n
         else:
             labels = completing.spread(self.model.classify(sketch, top=completing.PROPOSED), asked.n)
-        show = Show(self.model, tell, asked.tries)
+        show = Show(self.model, tell)
         settings: dict[str, Any] = {"tries": asked.tries, "seed": asked.seed, "temperature": asked.temperature}
         found = completing.complete(self.model, sketch, labels, **settings, watch=show)
         found.sort(key=lambda each: (each.added == 0, -each.probability))
-        return forms.Completed(checkpoint=self.name, sketches=[self._completion(sketch, each) for each in found])
+        return forms.Completed(checkpoint=self.name, sketches=[self._completion(sketch, asked, each) for each in found])
 
-    def _completion(self, part: Sketch, found: completing.Completion) -> forms.Completion:
+    def _completion(self, part: Sketch, asked: forms.Complete, found: completing.Completion) -> forms.Completion:
         """The given strokes as they are, moved to their place, and after them what was added, traced."""
         shape = self.model.config.sketch
         lines = part.lines() if part.pixels is None else tracing.strokes_of(part)[0].strokes
@@ -193,6 +211,7 @@ class Studio:
             **{"class": found.label},
             probability=unit(found.probability),
             seed=found.seed,
+            picture=(found.seed - asked.seed) * asked.tries + found.tried,
             size=float(shape.canvas),
             pen=round(shape.pen * shape.canvas, DECIMALS),
             given=len(given),

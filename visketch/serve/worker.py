@@ -168,8 +168,9 @@ class Worker:
             self._recognise_waiting()
 
         try:
-            if not job.gone:
-                job.settle(job.work(breathe))
+            if job.gone:
+                raise Gone
+            job.settle(job.work(breathe))
         except Gone:
             self.gauges.dropped.inc()
         except (VisketchError, Stopped) as error:

@@ -28,7 +28,7 @@ try {
         put(row, "td", field.description ?? "");
       }
       const example = path === "/v1/generate" ? `-H 'content-type: application/json' -d '{"class": "cat"}'` : "-F file=@cat.png";
-      put(words, "pre", `curl ${example} ${location.origin}${path}`);
+      put(words, "pre", `curl ${example} ${location.origin}${path}`).tabIndex = 0; // it scrolls: with the keyboard too
     }
   }
 } catch (problem) {

@@ -30,13 +30,10 @@ export class Cards {
       card.disabled = true;
       card.setAttribute("aria-label", `Sketch ${i + 1}, not done yet`);
       const figure = document.createElement("figure");
-      const caption = document.createElement("span");
-      caption.className = "caption";
-      caption.append("\u00a0");
-      card.append(figure, caption);
+      card.append(figure);
       item.append(card);
       this.list.append(item);
-      return { card, figure, caption };
+      return { card, figure };
     });
   }
 
@@ -67,13 +64,17 @@ export class Cards {
     });
   }
 
-  /** The sketches as strokes: {drawing, size, pen, given, caption: [what, how much], name} each. */
+  /** The sketches as strokes: {drawing, size, pen, given, caption: [what, how much], name, picture} each. `picture`: the
+   * number of the card that it comes from, and moves away from. */
   show(sketches, few = false) {
+    const before = this.cards.map(({ card }) => card.getBoundingClientRect());
     this.wait(sketches.length, few);
-    this.cards.forEach(({ card, figure, caption }, i) => {
+    if (before.length > 1) this.cards.forEach(({ card }, i) => move(card, before[sketches[i].picture]));
+    this.cards.forEach(({ card, figure }, i) => {
       const sketch = sketches[i];
+      const caption = Object.assign(document.createElement("span"), { className: "caption" });
       figure.replaceChildren(drawn(sketch));
-      caption.replaceChildren();
+      card.append(caption);
       for (const words of sketch.caption) caption.append(Object.assign(document.createElement("span"), { textContent: words }), " ");
       card.removeAttribute("aria-label"); // its caption is its name
       card.title = `${sketch.name ?? ""} Drag it onto the paper, or click`.trim();
@@ -87,6 +88,14 @@ export class Cards {
       });
     });
   }
+}
+
+/** From where it was to where it is. */
+function move(card, from) {
+  if (!from || matchMedia("(prefers-reduced-motion: reduce)").matches) return;
+  const to = card.getBoundingClientRect();
+  const start = `translate(${from.x - to.x}px, ${from.y - to.y}px) scale(${from.width / to.width})`;
+  card.animate([{ transform: start, transformOrigin: "0 0" }, { transform: "none", transformOrigin: "0 0" }], { duration: 500, easing: "ease-in-out" });
 }
 
 function drawn({ drawing, size, pen, given }) {

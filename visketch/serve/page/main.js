@@ -8,7 +8,8 @@ import { Picker } from "./picker.js";
 import { fitted, sent } from "./strokes.js";
 
 const KEPT = 8; // sketches shown in the end
-const DRAWN = 12; // of so many, all of them seen as they come
+const DRAWN = 12; // of so many of a class, all of them seen as they come
+const TRIES = 2; // for each way to finish, seen likewise
 const $ = (id) => document.getElementById(id);
 const percent = (share) => (share >= 0.995 ? ">99 %" : share < 0.01 ? "<1 %" : `${Math.round(100 * share)} %`);
 const a = (label) => `${/^[aeio]|^u(?!ni)/i.test(label) ? "an" : "a"} ${label}`;
@@ -23,10 +24,11 @@ const paper = new Paper($("paper"), (strokes, drawing) => {
     $("redo").disabled = !paper.canRedo;
     for (const id of ["clear", "save", "refine", "finish", "similar", "why"]) $(id).disabled = !strokes.length;
   }
-  live.look(strokes);
+  live.look(strokes, drawing);
 });
 
 const live = new Live(showGuess, (problem) => {
+  $("guess").classList.toggle("stale", Boolean(problem));
   if (problem) complain(problem);
   else if ($("trouble").dataset.of === "live") $("trouble").hidden = true;
 });
@@ -103,6 +105,7 @@ async function open(file) {
     paper.put(fitted((await upload("vectorize", file)).drawing, paper.width));
     calm();
   } catch (problem) {
+    problem.message = problem.message.replace(/^Upload(?=:)/, file.name);
     complain(problem);
   } finally {
     $("sheet").removeAttribute("aria-busy");
@@ -178,30 +181,35 @@ function put(drawing) {
   if ($("sheet").getBoundingClientRect().top < 0) $("sheet").scrollIntoView({ block: "start" });
 }
 
-/** Ask for something that takes long, and show how it comes. `show` puts the answer on the page. */
-async function want({ title, verb, body, count, few, show, again }) {
+/** Ask for something that takes long, and show how it comes. `show` puts the answer on the page, `at` is where to look. */
+async function want({ title, verb, body, count, few, show, again, at = $("results") }) {
   running?.abort();
   const mine = (running = new AbortController());
   once_more = again ?? null;
   $("results").hidden = false;
-  $("results").querySelector("h2").textContent = title;
+  entitle(title);
   $("again").hidden = $("change").hidden = true;
   $("overlay").replaceChildren();
   calm();
   cards.wait(count, few);
   progress("waiting", 0, 1);
-  $("results").scrollIntoView({ block: "nearest", behavior: "smooth" });
+  at.scrollIntoView({ block: "nearest", behavior: "smooth" });
   try {
     const answer = await (count ? watch(verb, body, hear, mine.signal) : ask(verb, body, mine.signal));
     if (running !== mine) return;
     progress();
     $("again").hidden = !again;
     show(answer);
+    at.scrollIntoView({ block: "nearest", behavior: "smooth" });
   } catch (problem) {
     if (running !== mine || problem.name === "AbortError") return;
     closeResults();
     complain(problem);
   }
+}
+
+function entitle(words) {
+  $("results").querySelector("h2").textContent = words;
 }
 
 function hear(name, data) {
@@ -232,17 +240,21 @@ function closeResults() {
 }
 
 const seed = () => Math.floor(Math.random() * 2 ** 32);
+const brief = (name) => name.replace(/\.\w+(?=#|$)/, ""); // no ending: cards are narrow
+const similarity = (hit) => Math.max(0, hit.similarity).toFixed(2);
 const named = (sketch) => ({ ...sketch, caption: [sketch.class, percent(sketch.probability)] });
 
 function generate(label) {
+  const name = `${a(label)[0].toUpperCase()}${a(label).slice(1)}`;
   want({
-    title: `${a(label)[0].toUpperCase()}${a(label).slice(1)}, eight times`,
+    title: `${name}: twelve tries`,
     verb: "generate",
     body: { class: label, n: DRAWN, seed: seed() },
     count: DRAWN,
     again: () => generate(label),
     show: ({ sketches }) => {
-      $("doing").textContent = `The likeliest of ${DRAWN}. Drag one onto the paper, or click it.`;
+      entitle(`${name}: the eight likeliest`);
+      $("doing").textContent = "Drag one onto the paper, or click it.";
       const best = sketches.sort((one, two) => two.probability - one.probability).slice(0, KEPT);
       cards.show(best.map(named));
     },
@@ -252,13 +264,14 @@ function generate(label) {
 function finish() {
   const drawing = sent(paper.strokes);
   want({
-    title: "Eight ways to finish it",
+    title: "Finishing it: sixteen tries",
     verb: "complete",
-    body: { drawing, n: KEPT, tries: 2, seed: seed() },
-    count: KEPT,
+    body: { drawing, n: KEPT, tries: TRIES, seed: seed() },
+    count: KEPT * TRIES,
     again: finish,
     show: ({ sketches }) => {
-      $("doing").textContent = "Your lines stay; what is new is coloured.";
+      entitle("Eight ways to finish it");
+      $("doing").textContent = "Of every two tries the likelier. Your lines stay; what is new is coloured.";
       cards.show(sketches.map(named));
     },
   });
@@ -289,7 +302,7 @@ function similar() {
     count: 0,
     show: ({ found, drawings }) => {
       $("doing").textContent = found.length ? `Of ${drawings.toLocaleString("en")} drawings.` : "There is no drawing in it.";
-      cards.show(found.map((hit) => ({ ...hit, caption: [hit.label ?? hit.name, hit.similarity.toFixed(2)] })));
+      cards.show(found.map((hit) => ({ ...hit, caption: [hit.label ?? brief(hit.name), similarity(hit)] })));
     },
   });
 }
@@ -300,8 +313,9 @@ function why() {
     verb: "explain",
     body: { drawing: sent(paper.strokes) },
     count: 0,
+    at: $("sheet"),
     show: ({ label, words, leaves }) => {
-      $("results").querySelector("h2").textContent = `Why ${a(label)}?`;
+      entitle(`Why ${a(label)}?`);
       $("doing").textContent = words;
       showVotes($("overlay"), leaves);
     },
@@ -338,6 +352,7 @@ $("trouble").lastElementChild.addEventListener("click", calm);
 
 // Start
 
+showGuess(null);
 let studio = { index: null };
 try {
   studio = await about();

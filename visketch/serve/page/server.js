@@ -17,6 +17,8 @@ export class Problem extends Error {
   }
 }
 
+const sentence = (words) => words[0].toUpperCase() + words.slice(1) + (/[.!?]$/.test(words) ? "" : ".");
+
 async function fetched(path, options = {}) {
   const headers = { ...options.headers, ...(token ? { authorization: `Bearer ${token}` } : {}) };
   let answer;
@@ -28,8 +30,12 @@ async function fetched(path, options = {}) {
   }
   if (!answer.ok) {
     const said = await answer.json().catch(() => ({}));
-    const words = answer.status === 401 ? "This studio wants its token: open the address that it printed." : said.detail;
-    throw new Problem(words || `The studio answered ${answer.status}.`, answer.status, Number(answer.headers.get("retry-after")) || 0);
+    const after = Number(answer.headers.get("retry-after")) || 0;
+    const known = {
+      401: "This studio wants its token: open the address that it printed.",
+      429: `Too many are asking at once. Come again in ${after > 1 ? `${after} seconds` : "a second"}.`,
+    };
+    throw new Problem(known[answer.status] ?? sentence(said.detail || `the studio answered ${answer.status}`), answer.status, after);
   }
   return answer;
 }
@@ -65,7 +71,7 @@ export async function watch(verb, body, hear, signal) {
       const name = /^event: (.*)$/m.exec(event)[1];
       const data = JSON.parse(/^data: (.*)$/m.exec(event)[1]);
       if (name === "done") return data;
-      if (name === "error") throw new Problem(data.detail, data.status);
+      if (name === "error") throw new Problem(sentence(data.detail), data.status);
       hear(name, data);
     }
   }

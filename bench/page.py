@@ -1,0 +1,142 @@
+"""How quick the studio's page is, in a real browser: from the pen's pause to new bars; the first paint; its size.
+
+    python bench/page.py               # forty pauses
+    python bench/page.py --pauses 100
+
+Draws the example drawings with the mouse, 120 points a second, and stops after each stroke. A pause begins with the
+pen's last event and ends in the frame that shows the last answer to come. The paint is a new visitor's, with an empty
+cache, of a server that is warm. Browser and server share the machine. Needs chromium, or what VISKETCH_BROWSER names,
+and playwright.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from visketch.data.read import read
+
+BROWSER = os.environ.get("VISKETCH_BROWSER") or shutil.which("chromium") or shutil.which("chromium-browser")
+POINTS = 120  # of the pen, a second
+REST = 0.4  # seconds of a pause
+PAINTS = 5
+
+# Notes the pen's last event and the frame of the bars' last change, both in milliseconds of the page's clock.
+WATCH = """
+for (const name of ["pointerdown", "pointermove", "pointerup"])
+  document.addEventListener(name, (event) => { window.paused = event.timeStamp; }, true);
+new MutationObserver(() => requestAnimationFrame(() => setTimeout(() => { window.shown = performance.now(); })))
+  .observe(document.getElementById("bars"), { childList: true, subtree: true });
+"""
+
+
+def strokes() -> Iterator[tuple[bool, np.ndarray]]:
+    """Strokes without end in the unit square, their points a 60th apart, and whether one begins a drawing."""
+    while True:
+        for path in sorted(Path("docs/examples").glob("*.svg")):
+            lines = next(read(path)).lines()
+            points = np.concatenate(lines)
+            low, side = points.min(axis=0), np.ptp(points, axis=0).max()
+            for number, line in enumerate(lines):
+                unit = 0.1 + 0.8 * (line - low) / side
+                way = np.concatenate([[0], np.hypot(*np.diff(unit, axis=0).T).cumsum()])
+                at = np.linspace(0, way[-1], max(2, round(way[-1] * 60)))
+                yield number == 0, np.stack([np.interp(at, way, axis) for axis in unit.T], axis=1)
+
+
+def draw(page: Any, line: np.ndarray, box: dict[str, float]) -> None:
+    line = np.array([box["x"], box["y"]]) + line * box["width"]
+    page.mouse.move(*line[0])
+    page.mouse.down()
+    start = time.perf_counter()
+    for number, point in enumerate(line[1:], 1):
+        page.mouse.move(*point)
+        time.sleep(max(0.0, start + number / POINTS - time.perf_counter()))
+    page.mouse.up()
+
+
+def pauses(page: Any, count: int) -> list[float]:
+    """Milliseconds from each pause of the pen to the bars."""
+    page.evaluate(WATCH)
+    box, found = page.locator("#paper").bounding_box(), []
+    for first, line in strokes():
+        if first and found:
+            page.click("#clear")
+        draw(page, line, box)
+        time.sleep(REST)
+        while page.evaluate("window.shown ?? 0") < page.evaluate("window.paused"):
+            time.sleep(REST)
+        found.append(page.evaluate("window.shown - window.paused"))
+        if len(found) == count:
+            return found
+    raise AssertionError
+
+
+def paint(browser: Any, address: str) -> tuple[float, int, int]:
+    """Milliseconds to a new visitor's first paint; bytes and number of the page's files."""
+    context = browser.new_context(viewport={"width": 1280, "height": 800})
+    page = context.new_page()
+    page.goto(address)
+    page.wait_for_selector("body[data-ready]", state="attached")
+    page.wait_for_function("performance.getEntriesByName('first-contentful-paint').length")
+    first = page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime")
+    own = "[...performance.getEntriesByType('resource'), ...performance.getEntriesByType('navigation')]"
+    sizes = page.evaluate(own + ".filter((each) => !each.name.includes('/v1/')).map((each) => each.encodedBodySize)")
+    context.close()
+    return first, sum(sizes), len(sizes)
+
+
+def served() -> tuple[subprocess.Popen[str], str]:
+    command = [sys.executable, "-m", "visketch.cli.main", "serve", "--port", "0", "--json"]
+    server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert server.stdout
+    said = ""
+    while not said.endswith("}\n"):
+        said += server.stdout.readline()
+    return server, json.loads(said)["address"]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--pauses", type=int, default=40)
+    options = parser.parse_args()
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        return print("not measured: no playwright, pip install playwright")
+    if BROWSER is None:
+        return print("not measured: no browser, apt-get install chromium, or name one by VISKETCH_BROWSER")
+    server, address = served()
+    try:
+        with sync_playwright() as driver:
+            browser = driver.chromium.launch(executable_path=BROWSER, args=["--no-sandbox", "--disable-gpu"])
+            paint(browser, address)  # the browser's own start
+            paints = [paint(browser, address) for _ in range(PAINTS)]
+            page = browser.new_page(viewport={"width": 1280, "height": 800})
+            page.goto(address)
+            page.wait_for_selector("body[data-ready]", state="attached")
+            took = pauses(page, options.pauses)
+            browser.close()
+    finally:
+        server.terminate()
+        server.wait(30)
+    _, size, files = paints[-1]
+    middle, late = np.percentile(took, [50, 95])
+    print(f"from the pen's pause to the bars, {len(took)} times:")
+    print(
+        f"  {middle:.0f} ms (median), {late:.0f} ms (95 of 100), {max(took):.0f} ms (slowest), {took[0]:.0f} ms (first)"
+    )
+    print(f"first paint: {np.median([first for first, *_ in paints]):.0f} ms (median of {PAINTS})")
+    print(f"the page: {files} files, {size / 1000:.1f} kB")
+
+
+if __name__ == "__main__":
+    main()
