@@ -58,7 +58,7 @@ def generate(
         Path | None, typer.Option(parser=parse_out, metavar="PATH", help="A .png file for the figures as bars.")
     ] = None,
     guidance: options.Guidance = None,
-    tries: options.Tries = None,
+    tries: options.Tries = 1,
     data: given.Data = given.DATA,
     split: Annotated[Literal["validation", "test"], typer.Option(help="Which real drawings.")] = "test",
     seed: options.Seed = 0,
@@ -68,9 +68,8 @@ def generate(
 ) -> None:
     """How good generated sketches are: beside real ones and other people's, coarse and refined, to one judge.
 
-    Every row has the same number of each class. The seeds are --seed and those that follow it, and of every --tries
-    sketches the classifier keeps one, as `visketch generate` does; without --judge nothing is chosen, for then it
-    would judge itself.
+    Every row has the same number of each class. The seeds are --seed and those that follow it. Of every --tries
+    sketches the classifier keeps one, as `visketch generate` does; that wants a --judge, or it would judge itself.
 
     \b
     Examples:
@@ -80,6 +79,8 @@ def generate(
     for out in (sheet, plot):
         if out and not is_picture(check_out(out, PNG)):
             raise UsageError(f"{out}: it is one picture; name a .png file")
+    if tries > 1 and not judge:
+        raise UsageError("without --judge the classifier would judge what it chose among --tries; name a judge")
     options.check_classes(checkpoint, classes or [])
     if plot:
         from . import chart  # now, since where matplotlib is missing it says so
@@ -94,7 +95,6 @@ def generate(
     classes = classes or (USUAL if {*USUAL} <= {*model.labels} & {*store.labels} else store.labels[: len(USUAL)])
     from .sheet import Sheet
 
-    tries = tries or (options.usual_tries(model) if judge else 1)  # who chooses may not judge
     if tries > 1:
         options.load_parts(model, "classifier")
     kept = Sheet(model.config.sketch.clamp)
