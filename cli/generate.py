@@ -59,7 +59,7 @@ def generate(
     kind: options.Format = None,
     size: Annotated[int | None, typer.Option(min=8, max=4096, help="Pixels; by default the model's canvas.")] = None,
     seed: options.Seed = 0,
-    tries: options.Tries = 1,
+    tries: options.Tries = None,
     steps: Annotated[int | None, typer.Option(min=1, max=1000, help="Steps of the coarse stage.")] = None,
     guidance: options.Guidance = None,
     temperature: options.Temperature = 0.7,
@@ -95,6 +95,7 @@ def generate(
     suffix = suffix_of(out or usual, kind)
     options.check_classes(checkpoint, classes)
     model = options.load(checkpoint, device)
+    tries = tries or options.usual_tries(model)
     needed = {"diffusion"} | (set() if coarse_only else {"encoder", "refiner", "vqvae"})
     options.load_parts(model, *sorted(needed | ({"encoder", "classifier"} if tries > 1 else set())))
     settings = {

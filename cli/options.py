@@ -74,7 +74,10 @@ Guidance = Annotated[
     float | None, typer.Option(min=0, max=20, help="How much the class counts; more is tidier and less varied.")
 ]
 Tries = Annotated[
-    int, typer.Option(min=1, max=64, metavar="N", help="Draw each so often and keep what the classifier likes best.")
+    int | None,
+    typer.Option(
+        min=1, max=64, metavar="N", help="Draw each so often and keep what the classifier likes best; by default 4."
+    ),
 ]
 Temperature = Annotated[float, typer.Option(min=0, max=10, help="How daring the refiner is; 0: not at all.")]
 Paths = Annotated[
@@ -130,6 +133,11 @@ def load(checkpoint: str | None, device: str) -> "ViSketch":
         from visketch.model import ViSketch
 
         return ViSketch.load(checkpoint, device)
+
+
+def usual_tries(model: "ViSketch") -> int:
+    """How often each sketch is drawn unless --tries says so: once, where no classifier is there to choose."""
+    return 4 if model.folder and (model.folder / "classifier.safetensors").exists() else 1
 
 
 def load_parts(model: "ViSketch", *parts: str) -> None:

@@ -58,7 +58,10 @@ def generate(
         Path | None, typer.Option(parser=parse_out, metavar="PATH", help="A .png file for the figures as bars.")
     ] = None,
     guidance: options.Guidance = None,
-    tries: options.Tries = 1,
+    tries: Annotated[
+        int,
+        typer.Option(min=1, max=64, metavar="N", help="Draw each so often and keep what the classifier likes best."),
+    ] = 1,
     data: given.Data = given.DATA,
     split: Annotated[Literal["validation", "test"], typer.Option(help="Which real drawings.")] = "test",
     seed: options.Seed = 0,
@@ -68,8 +71,8 @@ def generate(
 ) -> None:
     """How good generated sketches are: beside real ones and other people's, coarse and refined, to one judge.
 
-    Every row has the same number of each class. The seeds are --seed and those that follow it. Of every --tries
-    sketches the classifier keeps one, as `visketch generate` does; that wants a --judge, or it would judge itself.
+    Every row has the same number of each class. The seeds are --seed and those that follow it. What is judged is
+    what the model draws, unless of --tries N sketches the classifier keeps one, as `visketch generate` does.
 
     \b
     Examples:
