@@ -133,7 +133,7 @@ class Studio:
         )
 
     def search(self, sketch: Sketch, asked: forms.Search, tell: Tell) -> forms.Found:
-        hits = self.gallery.search(sketch, asked.n)
+        hits = alike(self.gallery.search(sketch, asked.n))
         found = []
         for rank, hit in enumerate(hits, 1):
             tell("progress", {"stage": "read", "done": rank, "total": len(hits)})
