@@ -159,8 +159,9 @@ class TestWords:
     def test_say_which_parts_decide(self) -> None:
         said = Explanation("cat", 0.912, [*self.corners, *self.rest], 0.3).words()
         assert said == (
-            "cat, 91.2 %.\nOne leaf at the upper left and one at the upper right have 55 % of the weight; by themselves "
-            "they say cat.\nWithout them, cat has 30.0 %.\nOf 6 leaves one by itself says something else."
+            "cat, 91.2 %.\n"
+            "One leaf at the upper left and one at the upper right have 55 % of the weight; by themselves they say cat.\n"
+            "Without them, cat has 30.0 %.\nOf 6 leaves one by itself says something else."
         )
 
     def test_say_what_speaks_against(self) -> None:
@@ -181,7 +182,7 @@ class TestWords:
     def test_what_speaks_against_a_class_is_not_said_to_name_it(self, labels: tuple[str, str], says: str) -> None:
         against = [vote(0.75, 0.75 * y, -0.2, label) for y, label in enumerate(labels)]
         said = Explanation("cat", 0.5, [*self.corners, *against], 0.49).words().splitlines()
-        assert [line for line in said if "against" in line][0].endswith(says)
+        assert next(line for line in said if "against" in line).endswith(says)
 
     def test_say_when_no_few_decide(self) -> None:
         votes = [vote(x / 4, y / 4, 1 / 16, "cat" if x else "dog") for x in range(4) for y in range(4)]

@@ -133,6 +133,8 @@ class Studio:
         )
 
     def search(self, sketch: Sketch, asked: forms.Search, tell: Tell) -> forms.Found:
+        from visketch.search.gallery import alike
+
         hits = alike(self.gallery.search(sketch, asked.n))
         found = []
         for rank, hit in enumerate(hits, 1):
