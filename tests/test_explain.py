@@ -160,7 +160,8 @@ class TestWords:
         said = Explanation("cat", 0.912, [*self.corners, *self.rest], 0.3).words()
         assert said == (
             "cat, 91.2 %.\n"
-            "One leaf at the upper left and one at the upper right have 55 % of the weight; by themselves they say cat.\n"
+            "One leaf at the upper left and one at the upper right have 55 % of the weight; "
+            "by themselves they say cat.\n"
             "Without them, cat has 30.0 %.\nOf 6 leaves one by itself says something else."
         )
 
