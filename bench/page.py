@@ -10,10 +10,8 @@ and playwright.
 """
 
 import argparse
-import json
 import os
 import shutil
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -21,21 +19,31 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from server import served
 
 from visketch.data.read import read
 
 BROWSER = os.environ.get("VISKETCH_BROWSER") or shutil.which("chromium") or shutil.which("chromium-browser")
 POINTS = 120  # of the pen, a second
 REST = 0.4  # seconds of a pause
+PATIENCE = 30.0  # seconds for its answer
 PAINTS = 5
 
-# Notes the pen's last event and the frame of the bars' last change, both in milliseconds of the page's clock.
+# Notes the pen's last event, when the last question was answered, how many are open, and the frame of the bars' last
+# change; times in milliseconds of the page's clock.
 WATCH = """
+window.asking = window.answered = window.shown = window.paused = 0;
 for (const name of ["pointerdown", "pointermove", "pointerup"])
   document.addEventListener(name, (event) => { window.paused = event.timeStamp; }, true);
+const plain = window.fetch;
+window.fetch = (...question) => {
+  window.asking += 1;
+  return plain(...question).finally(() => { window.asking -= 1; window.answered = performance.now(); });
+};
 new MutationObserver(() => requestAnimationFrame(() => setTimeout(() => { window.shown = performance.now(); })))
   .observe(document.getElementById("bars"), { childList: true, subtree: true });
 """
+SETTLED = "!window.asking && window.shown > Math.max(window.paused, window.answered)"  # by the last answer
 
 
 def strokes() -> Iterator[tuple[bool, np.ndarray]]:
@@ -64,7 +72,7 @@ def draw(page: Any, line: np.ndarray, box: dict[str, float]) -> None:
 
 
 def pauses(page: Any, count: int) -> list[float]:
-    """Milliseconds from each pause of the pen to the bars."""
+    """Milliseconds from each pause of the pen to the bars. Ends the program if an answer does not come."""
     page.evaluate(WATCH)
     box, found = page.locator("#paper").bounding_box(), []
     for first, line in strokes():
@@ -72,7 +80,11 @@ def pauses(page: Any, count: int) -> list[float]:
             page.click("#clear")
         draw(page, line, box)
         time.sleep(REST)
-        while page.evaluate("window.shown ?? 0") < page.evaluate("window.paused"):
+        until = time.monotonic() + PATIENCE
+        while not page.evaluate(SETTLED):
+            if time.monotonic() > until:
+                said = " ".join(page.locator("#trouble").inner_text().split())
+                sys.exit(f"error: no new bars within {PATIENCE:.0f} seconds of a pause; the page: {said or 'nothing'}")
             time.sleep(REST)
         found.append(page.evaluate("window.shown - window.paused"))
         if len(found) == count:
@@ -94,16 +106,6 @@ def paint(browser: Any, address: str) -> tuple[float, int, int]:
     return first, sum(sizes), len(sizes)
 
 
-def served() -> tuple[subprocess.Popen[str], str]:
-    command = [sys.executable, "-m", "visketch.cli.main", "serve", "--port", "0", "--json"]
-    server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    assert server.stdout
-    said = ""
-    while not said.endswith("}\n"):
-        said += server.stdout.readline()
-    return server, json.loads(said)["address"]
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pauses", type=int, default=40)
@@ -114,20 +116,15 @@ def main() -> None:
         return print("not measured: no playwright, pip install playwright")
     if BROWSER is None:
         return print("not measured: no browser, apt-get install chromium, or name one by VISKETCH_BROWSER")
-    server, address = served()
-    try:
-        with sync_playwright() as driver:
-            browser = driver.chromium.launch(executable_path=BROWSER, args=["--no-sandbox", "--disable-gpu"])
-            paint(browser, address)  # the browser's own start
-            paints = [paint(browser, address) for _ in range(PAINTS)]
-            page = browser.new_page(viewport={"width": 1280, "height": 800})
-            page.goto(address)
-            page.wait_for_selector("body[data-ready]", state="attached")
-            took = pauses(page, options.pauses)
-            browser.close()
-    finally:
-        server.terminate()
-        server.wait(30)
+    with served() as (_, address), sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=BROWSER, args=["--no-sandbox", "--disable-gpu"])
+        paint(browser, address)  # the browser's own start
+        paints = [paint(browser, address) for _ in range(PAINTS)]
+        page = browser.new_page(viewport={"width": 1280, "height": 800})
+        page.goto(address)
+        page.wait_for_selector("body[data-ready]", state="attached")
+        took = pauses(page, options.pauses)
+        browser.close()
     _, size, files = paints[-1]
     middle, late = np.percentile(took, [50, 95])
     print(f"from the pen's pause to the bars, {len(took)} times:")

@@ -15,8 +15,6 @@ import asyncio
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections import Counter
 from dataclasses import dataclass, field
@@ -24,6 +22,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import numpy as np
+from server import served
 
 DRAWINGS = 64
 
@@ -114,19 +113,9 @@ def resident(pid: int) -> float:
 
 def measure(batch: int, clients: int, seconds: float, kill: bool) -> float:
     """Drawings a second."""
-    command = [sys.executable, "-m", "visketch.cli.main", "serve", "--port", "0", "--json", "--batch", str(batch)]
-    server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    assert server.stdout
-    said = ""
-    while not said.endswith("}\n"):
-        said += server.stdout.readline()
-    address = json.loads(said)["address"]
-    try:
+    with served("--batch", batch) as (server, address):
         asyncio.run(attack(address, 8, min(3.0, seconds), server.pid, False))  # until it is warm
         load, memory = asyncio.run(attack(address, clients, seconds, server.pid, kill))
-    finally:
-        server.terminate()
-        server.wait(30)
     took = np.array(load.seconds or [float("nan")])
     p50, p99 = np.percentile(took, [50, 99])
     rate = len(load.seconds) / seconds

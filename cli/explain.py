@@ -59,8 +59,9 @@ def explained(
 
 
 def tell(row: dict[str, Any]) -> None:
-    """The words, for people."""
-    console.say(f" {row['explanation']['words']}", f" picture: {row['explanation']['picture']}")
+    """The words, for people: a sentence a line."""
+    why = row["explanation"]
+    console.say(*(f" {line}" for line in why["words"].splitlines()), f" picture: {why['picture']}")
 
 
 def picture(model: "ViSketch", sketch: "Sketch", why: "Explanation", name: str) -> "np.ndarray":

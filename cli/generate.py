@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -133,11 +133,11 @@ def write(
         raise UsageError("two of these classes would get the same file names; draw them one after another")
     start, clamp = time.perf_counter(), model.config.sketch.clamp
     facts = {"seed": seed, **settings, "size": side, "checkpoint": model.config.name}
-    columns, sketches = columns_for(len(classes), n), []
+    columns, sketches = columns_for(len(classes), n), list[dict[str, Any]]()
     sheet: Sheet | SheetOfStrokes | None = None
     if not (is_picture(out) and (suffix == ".ndjson" or n * len(classes) == 1)):
         sheet = (SheetOfStrokes if is_picture(out) and suffix == ".svg" else Sheet)(n * len(classes), columns, side)
-    with ExitStack() as files:
+    with telling(sketches, n * len(classes), suffix), ExitStack() as files:
         lines: dict[Path, Lines] = {}
         for label, number, canvas in draw(model, classes, n, seed, settings):
             about = facts | {"class": label, "seed": seed + number}
@@ -162,6 +162,17 @@ def write(
         "device": str(model.device),
         "sketches": sketches,
     }
+
+
+@contextmanager
+def telling(sketches: list[dict[str, Any]], total: int, suffix: str) -> Iterator[None]:
+    """Says how many of the sketches have a file, if it is interrupted; ndjson has one when it is whole."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        written = 0 if suffix == ".ndjson" else sum(sketch["path"] is not None for sketch in sketches)
+        console.note(f"{written:,} of {total:,} sketches are written")
+        raise
 
 
 def place_of(out: Path, suffix: str, name: str, number: int, alone: bool) -> Path | None:

@@ -43,8 +43,9 @@ def search(
     """Find the drawings that are most like a sketch, or with --photos the photos that show what it shows.
 
     A gallery that is no index is indexed first, as `visketch index` does it: at the first search all of it, later what
-    is new or changed. An index is searched as it is. Similarity is 1 for the same drawing. Photos are found by the
-    sketch-language model (`visketch count`), whose --checkpoint may be given.
+    is new or changed. An index is searched as it is. Similarity is 1 for the same drawing; what is unlike it, 0 or
+    below, is left out, unless there is nothing else. Photos are found by the sketch-language model (`visketch
+    count`), whose --checkpoint may be given.
 
     \b
     Examples:
@@ -59,7 +60,7 @@ def search(
             raise UsageError(f"{out}: search writes one picture; name a .png file")
         search_photos(sketch, gallery, n, out, checkpoint, device, as_json)
         return
-    from visketch.search.gallery import Gallery, is_index, usual
+    from visketch.search.gallery import Gallery, alike, is_index, usual
 
     from .index import bring_up_to_date, load
 
@@ -76,7 +77,7 @@ def search(
     else:
         opened = Gallery(usual(gallery), model, create=True)
         bring_up_to_date(opened, gallery)
-    found = opened.search(query, n)
+    found = alike(opened.search(query, n))
     if not found:
         raise VisketchError(f"{gallery}: no drawing in it that could be read")
     if out:

@@ -11,6 +11,7 @@ import drawings
 import numpy as np
 import parts
 import pytest
+import torch
 from commands import one_line, visketch
 from PIL import Image
 from typer.testing import CliRunner, Result
@@ -22,6 +23,7 @@ from visketch.cli.main import app
 from visketch.cli.pictures import parse_out, place
 
 CONFIG = parts.small("name=random")
+WHOLE = "interrupted; files that were written are whole"
 
 
 @pytest.fixture(scope="module")
@@ -208,8 +210,29 @@ class TestGenerate:
         monkeypatch.chdir(tmp_path)
         result = visketch("generate", "-c", "cat", "--checkpoint", folder)
         assert (result.exit_code, result.stdout) == (130, "")
-        assert result.stderr.splitlines() == ["interrupted; files that were written are whole"]
+        assert result.stderr.splitlines() == ["0 of 16 sketches are written", WHOLE]
         assert not list(tmp_path.iterdir()), "the name it had taken is free again"
+
+    @pytest.mark.parametrize(("kind", "written"), [("png", 2), ("ndjson", 0)])
+    def test_interrupted_between_batches(
+        self, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, written: int
+    ) -> None:
+        from visketch.model import ViSketch
+
+        drawn = iter([torch.ones(2, 64, 64)])
+
+        def interrupt(*_: object, **__: object) -> torch.Tensor:
+            if (canvas := next(drawn, None)) is None:
+                raise KeyboardInterrupt
+            return canvas
+
+        monkeypatch.setattr(ViSketch, "generate", interrupt)
+        monkeypatch.setattr("visketch.cli.generate.BATCH", 2)
+        words = ("-c", "cat", "-n", 5, "--format", kind, "--out", tmp_path / "a", "--checkpoint", folder)
+        result = visketch("generate", *words)
+        assert result.exit_code == 130
+        assert result.stderr.splitlines() == [f"{written} of 5 sketches are written", WHOLE]
+        assert len(list((tmp_path / "a").iterdir())) == written
 
     def test_a_bug_is_one_line_too_and_debug_shows_where(self, folder: Path, tmp_path: Path, monkeypatch) -> None:
         def bug(*_: object, **__: object) -> None:

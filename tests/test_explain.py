@@ -159,8 +159,10 @@ class TestWords:
     def test_say_which_parts_decide(self) -> None:
         said = Explanation("cat", 0.912, [*self.corners, *self.rest], 0.3).words()
         assert said == (
-            "cat, 91.2 %. One leaf at the upper left and one at the upper right have 55 % of the weight; by themselves "
-            "they say cat. Without them, cat has 30.0 %. Of 6 leaves one by itself says something else."
+            "cat, 91.2 %.\n"
+            "One leaf at the upper left and one at the upper right have 55 % of the weight; "
+            "by themselves they say cat.\n"
+            "Without them, cat has 30.0 %.\nOf 6 leaves one by itself says something else."
         )
 
     def test_say_what_speaks_against(self) -> None:
@@ -169,6 +171,19 @@ class TestWords:
         assert "The leaf at the upper left has 90 % of the weight; by itself it says cat." in said
         assert "Without it, cat still has 49.0 %." in said
         assert "The leaf at the lower right speaks against it; by itself it says snake." in said
+
+    @pytest.mark.parametrize(
+        ("labels", "says"),
+        [
+            (("snake", "snake"), "speak against it; by themselves they say snake."),
+            (("cat", "snake"), "speak against it; one by itself says snake."),
+            (("cat", "cat"), "speak against it."),
+        ],
+    )
+    def test_what_speaks_against_a_class_is_not_said_to_name_it(self, labels: tuple[str, str], says: str) -> None:
+        against = [vote(0.75, 0.75 * y, -0.2, label) for y, label in enumerate(labels)]
+        said = Explanation("cat", 0.5, [*self.corners, *against], 0.49).words().splitlines()
+        assert next(line for line in said if "against" in line).endswith(says)
 
     def test_say_when_no_few_decide(self) -> None:
         votes = [vote(x / 4, y / 4, 1 / 16, "cat" if x else "dog") for x in range(4) for y in range(4)]
@@ -242,7 +257,8 @@ class TestVerbs:
         light = inside[inside.sum(axis=1) > 300]
         assert (light[:, 1] > light[:, 0]).mean() > 0.8, "green"
         people = visketch("classify", cat, "--explain", out).stdout
-        assert why["words"] in people
+        lines = people.splitlines()
+        assert all(f" {sentence}" in lines for sentence in why["words"].splitlines())
 
     def test_a_folder_for_several(self, cat: Path, tmp_path: Path) -> None:
         parts.write_ndjson(tmp_path / "two.ndjson", drawings.draw_many(2))

@@ -277,6 +277,15 @@ class TestInterrupted:
         assert len(list(out.glob("*.usearch"))) == 1
 
 
+def test_what_is_unlike_is_left_out() -> None:
+    def hits(*similarities: float) -> list[catalogue.Hit]:
+        return [catalogue.Hit("file", place, "", None, similarity) for place, similarity in enumerate(similarities)]
+
+    assert gallery.alike(hits(0.9, 0.1, 0.0, -0.2)) == hits(0.9, 0.1)
+    assert gallery.alike(hits(-0.1, -0.2)) == hits(-0.1, -0.2), "rather than nothing"
+    assert gallery.alike([]) == []
+
+
 def test_a_graph_grows(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     vectors = rng.normal(size=(300, 24)).astype(np.float32)
@@ -329,7 +338,8 @@ class TestVerbs:
         for place in (out, home):
             found = json.loads(visketch("search", home / "more/house.png", place, "-n", 20, "--json").stdout)
             assert found["found"][0]["path"].endswith("more/house.png")
-            assert len(found["found"]) == (11 if place == out else 6), "an index is searched as it is"
+            assert found["drawings"] == (11 if place == out else 6), "an index is searched as it is"
+            assert all(row["similarity"] > 0 for row in found["found"])
 
     def test_what_cannot_be_read_is_said(self, home: Path) -> None:
         (home / "broken.png").write_text("no picture")

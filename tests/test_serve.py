@@ -32,7 +32,7 @@ from visketch.serve.gauges import Gauges
 from visketch.serve.reading import Reader
 from visketch.serve.run import check_token, listen
 from visketch.serve.studio import Studio
-from visketch.serve.worker import Full, Gone, Stopped, Worker
+from visketch.serve.worker import Full, Stopped, Worker
 
 CAT = [np.round(line, 1).T.tolist() for line in drawings.draw("cat").lines()]
 STAR = [np.round(line, 1).T.tolist() for line in drawings.draw("star").lines()]
@@ -389,7 +389,7 @@ class TestWorker:
                 await asyncio.sleep(0.005)
             assert await worker.submit("quick", "cat").answer == "cat"
             assert not job.answer.done()
-            job.gone = True
+            worker.drop(job)
             after = worker.submit("long", lambda tell: len(steps))
             assert await after.answer < 1000
             assert worker.gauges.dropped._value.get() == 1
@@ -397,6 +397,39 @@ class TestWorker:
 
         self.run(work)
         assert seen.is_set()
+
+    def test_who_is_gone_holds_no_place_and_teaches_no_time(self) -> None:
+        async def work(worker: Worker) -> None:
+            def draws(tell: Any) -> None:
+                while True:
+                    tell("coarse", {})
+                    time.sleep(0.005)
+
+            usual = dict(worker.usual)
+            first = worker.submit("long", draws)
+            while worker.lanes["long"]:
+                await asyncio.sleep(0.005)
+            waits = worker.submit("long", lambda tell: "waits")
+            with pytest.raises(Full):
+                worker.submit("long", lambda tell: "no room")
+            worker.drop(waits)
+            assert not worker.lanes["long"]
+            last = worker.submit("long", lambda tell: "last")
+            assert worker.gauges.dropped._value.get() == 1
+            failing = worker.submit("quick", "bad")
+            with pytest.raises(ZeroDivisionError):
+                await failing.answer
+            worker.drop(failing)  # done already: nothing to give up
+            worker.drop(first)
+            assert await last.answer == "last"
+            assert worker.gauges.dropped._value.get() == 2
+            assert worker.usual["long"] >= 0.7 * usual["long"], "one was done"
+            assert worker.usual["quick"] == usual["quick"]
+
+        def recognise(some: list) -> list:
+            return [1 // 0 for _ in some]
+
+        self.run(work, recognise, long=1)
 
     def test_the_end_is_told_to_all_who_wait(self) -> None:
         async def work(worker: Worker) -> None:
@@ -423,7 +456,6 @@ class TestWorker:
             assert await worker.submit("quick", 1).answer == 1
 
         self.run(work)
-        assert issubclass(Gone, Exception)
 
 
 def test_answers_to_its_own_description(server: TestClient) -> None:

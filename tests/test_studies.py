@@ -17,6 +17,10 @@ import channels
 import context
 import hatching
 import textures
+from server import served
+
+from visketch.errors import UsageError
+from visketch.model import ViSketch
 
 PEN = textures.SHAPE.pen
 
@@ -110,3 +114,32 @@ def test_context_measures_every_checkpoint_in_both_orders(tmp_path: Path) -> Non
     context.plot(tmp_path / "plot.png", rows)
     with Image.open(tmp_path / "plot.png") as picture:
         assert picture.size == (1200, 280)
+
+
+def test_a_server_that_does_not_start_ends_the_measurement(capfd: pytest.CaptureFixture) -> None:
+    """With the server's own word, and its exit code."""
+    pytest.importorskip("fastapi")
+    with pytest.raises(SystemExit) as ended, served("--batch", 0):
+        pass
+    assert ended.value.code == 2
+    assert "--batch" in capfd.readouterr().err
+
+
+def test_export_names_the_drawings_that_there_are(tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime")
+    import export
+
+    store = parts.pack_drawings(tmp_path)
+    rows = export.tested(store)
+    assert np.array_equal(rows, store.rows("test")), "all, where there are few"
+    model = ViSketch.load(parts.write_checkpoint(tmp_path / "random", parts.small()))
+
+    def always(fields: torch.Tensor) -> torch.Tensor:
+        return torch.eye(len(model.labels))[[0] * len(fields)]
+
+    true = [store[int(row)].label for row in rows]
+    share = export.accuracy(model, {"always": always}, store, rows)["always"]
+    assert share == pytest.approx(true.count(model.labels[0]) / len(true), abs=1e-4)
+    store.split[:] = 0
+    with pytest.raises(UsageError, match="no test drawings"):
+        export.tested(store)

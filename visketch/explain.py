@@ -50,7 +50,7 @@ class Explanation:
     without: float  # the probability if the leaves that decide are erased
 
     def words(self) -> str:
-        """In a few sentences which parts decided."""
+        """In a few sentences, a line each, which parts decided."""
         first = self.votes[: deciding([vote.weight for vote in self.votes])]
         one, weight = len(first) == 1, sum(vote.weight for vote in first)
         where = f"{_places(self._regions(first))} {'has' if one else 'have'}"
@@ -64,11 +64,17 @@ class Explanation:
         ]
         if against := [vote for vote in self.votes if vote.weight < AGAINST]:
             speak = "speaks" if len(against) == 1 else "speak"
-            parts.append(f"{_places(self._regions(against))} {speak} against it; {_says(against)}.")
+            parts.append(f"{_places(self._regions(against))} {speak} against it{self._instead(against)}.")
         if others := sum(vote.label != self.label for vote in self.votes):
-            alone = "one by itself says" if others == 1 else f"{_number(others)} by themselves say"
-            parts.append(f"Of {len(self.votes)} leaves {alone} something else.")
-        return " ".join(parts)
+            parts.append(f"Of {len(self.votes)} leaves {_some_say(others)} something else.")
+        return "\n".join(parts)
+
+    def _instead(self, against: list[Vote]) -> str:
+        """What leaves that speak against the class say by themselves: some say the class itself, which says nothing."""
+        others = [vote for vote in against if vote.label != self.label]
+        if len(others) == len(against):
+            return f"; {_says(others)}"
+        return f"; {_some_say(len(others))} {_listed(Counter(vote.label for vote in others))}" if others else ""
 
     def _regions(self, votes: list[Vote]) -> Counter[str]:
         """How many of the votes lie where in the drawing."""
@@ -114,6 +120,10 @@ def _places(regions: Counter[str]) -> str:
 def _says(votes: Sequence[Vote]) -> str:
     alone = "by itself it says" if len(votes) == 1 else "by themselves they say"
     return f"{alone} {_listed(Counter(vote.label for vote in votes))}"
+
+
+def _some_say(count: int) -> str:
+    return "one by itself says" if count == 1 else f"{_number(count)} by themselves say"
 
 
 def _leaves(count: int) -> str:

@@ -192,6 +192,11 @@ class Gallery:
             wanted *= 2  # many of them are gone since
 
 
+def alike(hits: list[Hit]) -> list[Hit]:
+    """Those that are more like the query than unlike it, similarity above 0; all of them if there is none such."""
+    return [hit for hit in hits if hit.similarity > 0] or hits
+
+
 def check_place(folder: Path) -> None:
     """Refuse a place for a new index where something else is. Raises VisketchError."""
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):

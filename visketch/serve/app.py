@@ -116,11 +116,11 @@ def add_verb(app: FastAPI, name: str, verb: Verb, studio: Studio, worker: Worker
         asked, sketch = await asking.question(request, verb.form, reader if draws else None)
         if name == "classify":
             job = worker.submit(lane, (sketch, asked.top))
-            return said(await waited(request, job), tag(request, studio))
+            return said(await waited(request, worker, job), tag(request, studio))
         work = partial(studio.answer, name, sketch, asked)
         if verb.streams and "text/event-stream" in request.headers.get("accept", ""):
             return stream(request, worker, work)
-        return said(await waited(request, worker.submit(lane, work)), tag(request, studio))
+        return said(await waited(request, worker, worker.submit(lane, work)), tag(request, studio))
 
     shown: dict[str, Any] = {"text/event-stream": {"schema": {"type": "string"}}} if verb.streams else {}
     ask_so = " With `Accept: text/event-stream` its progress comes as server-sent events, `done` last."
@@ -225,7 +225,7 @@ def tag(request: Request, studio: Studio) -> dict[str, str]:
     return {"etag": f'W/"{hashlib.sha256(about + body).hexdigest()[:24]}"'} if body else {}
 
 
-async def waited(request: Request, job: Job) -> Any:
+async def waited(request: Request, worker: Worker, job: Job) -> Any:
     """The job's answer, unless the client hangs up first: then nobody does it."""
     left = asyncio.ensure_future(hung_up(request))
     try:
@@ -234,14 +234,8 @@ async def waited(request: Request, job: Job) -> Any:
             raise HTTPException(400, "the client hung up")
         return job.answer.result()
     finally:
-        drop(job)
+        worker.drop(job)
         left.cancel()
-
-
-def drop(job: Job) -> None:
-    """Nobody waits for it any more, if it is not done yet."""
-    job.gone = True
-    job.answer.cancel()
 
 
 async def hung_up(request: Request) -> None:
@@ -261,7 +255,7 @@ def stream(request: Request, worker: Worker, work: Any) -> Response:
 
     job.answer.add_done_callback(lambda answer: events.put_nowait(("done", answer)))
     left = asyncio.ensure_future(hung_up(request))
-    left.add_done_callback(lambda _: drop(job))
+    left.add_done_callback(lambda _: worker.drop(job))
 
     async def lines() -> AsyncIterator[str]:
         try:

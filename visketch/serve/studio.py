@@ -133,7 +133,9 @@ class Studio:
         )
 
     def search(self, sketch: Sketch, asked: forms.Search, tell: Tell) -> forms.Found:
-        hits = self.gallery.search(sketch, asked.n)
+        from visketch.search.gallery import alike
+
+        hits = alike(self.gallery.search(sketch, asked.n))
         found = []
         for rank, hit in enumerate(hits, 1):
             tell("progress", {"stage": "read", "done": rank, "total": len(hits)})

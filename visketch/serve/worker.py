@@ -99,6 +99,17 @@ class Worker:
             self.changed.notify()
         return job
 
+    def drop(self, job: Job) -> None:
+        """From the job's event loop: nobody waits for it any more, if it is not done yet, and it is in nobody's way."""
+        job.gone = True
+        job.answer.cancel()
+        with self.changed:
+            for lane, waiting in self.lanes.items():
+                if job in waiting:
+                    waiting.remove(job)
+                    if lane == "long":
+                        self.gauges.dropped.inc()
+
     def check(self, lane: str) -> None:
         """Raises Full, or Stopped once the server ends."""
         if self.stopping:
@@ -138,8 +149,7 @@ class Worker:
         with self.changed:
             waiting = self.lanes["quick"]
             while waiting and len(some) < self.batch:
-                job = waiting.popleft()
-                some += [] if job.gone else [job]
+                some.append(waiting.popleft())
         if not some:
             return
         start = time.perf_counter()
@@ -147,12 +157,12 @@ class Worker:
             answers = self.recognise([job.work for job in some])
         except Exception as error:
             answers = [error] * len(some)
+        else:
+            self._learn("quick", 0.1, (time.perf_counter() - start) / len(some))
         for job, answer in zip(some, answers, strict=True):
             job.settle(answer)
-        took = time.perf_counter() - start
-        self.usual["quick"] += 0.1 * (took / len(some) - self.usual["quick"])
         self.gauges.batch.observe(len(some))
-        self.gauges.worked.labels("quick").inc(took)
+        self.gauges.worked.labels("quick").inc(time.perf_counter() - start)
 
     def _do(self, job: Job) -> None:
         start = time.perf_counter()
@@ -170,13 +180,18 @@ class Worker:
         try:
             if job.gone:
                 raise Gone
-            job.settle(job.work(breathe))
+            answer = job.work(breathe)
         except Gone:
             self.gauges.dropped.inc()
         except (VisketchError, Stopped) as error:
             job.settle(error)
         except Exception as error:  # a bug: told to the one who asked, and the thread goes on
             job.settle(error)
-        took = time.perf_counter() - start
-        self.usual["long"] += 0.3 * (took - self.usual["long"])
-        self.gauges.worked.labels("long").inc(took)
+        else:
+            self._learn("long", 0.3, time.perf_counter() - start)
+            job.settle(answer)
+        self.gauges.worked.labels("long").inc(time.perf_counter() - start)
+
+    def _learn(self, lane: str, share: float, seconds: float) -> None:
+        """How long a job takes, by one that was done: what was given up or failed says nothing about it."""
+        self.usual[lane] += share * (seconds - self.usual[lane])

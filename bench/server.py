@@ -1,0 +1,26 @@
+"""`visketch serve` as a process of its own, for those that measure it."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def served(*words: object) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """The process and its address. Where it does not start it has said why on stderr: ends with its exit code."""
+    command = [sys.executable, "-m", "visketch.cli.main", "serve", "--port", "0", "--json", *map(str, words)]
+    server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        assert server.stdout
+        said = ""
+        while not said.endswith("}\n"):
+            line = server.stdout.readline()
+            if not line:
+                sys.exit(server.wait() or 1)
+            said += line
+        yield server, json.loads(said)["address"]
+    finally:
+        server.terminate()
+        server.wait(30)
