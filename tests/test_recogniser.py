@@ -130,6 +130,17 @@ class TestRegions:
         assert region.box == (0.4, 0.4, 0.6, 0.6)
         assert ink.any()
 
+    def test_of_two_that_touch_each_is_more_than_its_window(self) -> None:
+        pixels = np.zeros((100, 100), bool)
+        for left, right in ((10, 50), (50, 98)):  # two boxes with a side in common
+            pixels[[20, 60], left : right + 1] = True
+            pixels[20:61, [left, right]] = True
+        pixels[40, 50:98] = True  # and a shelf in the right one
+        pixels[[30, 36], 20:27] = pixels[30:37, [20, 26]] = True  # a window in the left one
+        ((ink, region),) = drawn(pixels, [self.region((0.1, 0.2, 0.5, 0.6))])
+        assert region.box == (0.1, 0.2, 0.5, 0.6)
+        assert min(ink.shape) > 40
+
     def test_where_nothing_is_drawn_nothing_is(self) -> None:
         assert drawn(np.zeros((100, 100), bool), [self.region((0.1, 0.1, 0.5, 0.5))]) == []
         assert drawn(np.eye(100, dtype=bool), [self.region((0.9, 0.0, 1.0, 0.1))]) == []

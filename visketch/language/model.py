@@ -125,7 +125,7 @@ class SketchLanguage:
 
     def kept(self, tokens: Float[np.ndarray, "t e"], path: Path) -> Seen:
         """What was seen of a picture before, again. Raises VisketchError if its file is gone."""
-        return Seen(torch.from_numpy(np.array(tokens, np.float32)), pictures.read(path, self.canvas))
+        return Seen(torch.from_numpy(np.array(tokens, np.float32)).to(self.device), pictures.read(path, self.canvas))
 
     def say(self, pairs: Sequence[Pair], texts: Sequence[str]) -> list[Said]:
         """The language model's own words to a text about each pair. Raises UsageError where there is none."""

@@ -114,7 +114,7 @@ def _inked(scene: Seen) -> Bool[np.ndarray, "h h"]:
 def drawn(pixels: Bool[np.ndarray, "h h"], regions: Sequence[Region]) -> list[tuple[Bool[np.ndarray, "_ _"], Region]]:
     """The ink of each region: parts that hang together and lie in it for the most part, and the box that they fill.
 
-    If all of the ink hangs together with what is around, what lies in the region. Blank ones are left out.
+    If most of the ink hangs together with what is around, what lies in the region. Blank ones are left out.
     """
     side = len(pixels)
     parts, count = ndimage.label(pixels, np.ones((3, 3)))
@@ -122,15 +122,16 @@ def drawn(pixels: Bool[np.ndarray, "h h"], regions: Sequence[Region]) -> list[tu
     found = []
     for region in regions:
         here = _around(region.box, side)
-        own = np.bincount(parts[here].ravel(), minlength=count + 1) > area / 2
-        own[0] = False
-        whole = own[parts]
-        if own.any():
+        inside = np.bincount(parts[here].ravel(), minlength=count + 1)
+        inside[0] = 0  # paper
+        own = inside > area / 2
+        if own.any() and inside[own].sum() >= inside.sum() / 2:
+            whole = own[parts]
             rows, columns = np.flatnonzero(whole.any(axis=1)), np.flatnonzero(whole.any(axis=0))
             y1, y2, x1, x2 = (int(edge) for edge in (rows[0], rows[-1] + 1, columns[0], columns[-1] + 1))
             box = (x1 / side, y1 / side, x2 / side, y2 / side)
             found.append((whole[y1:y2, x1:x2], replace(region, box=box)))
-        elif pixels[here].any():
+        elif inside.any():
             found.append((pixels[here], region))
     return found
 
