@@ -1,5 +1,6 @@
 """`visketch search`: the drawings of a gallery that are most like a sketch."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 
 def search(
+    context: typer.Context,
     sketch: Annotated[str, typer.Argument(metavar="SKETCH", help="A drawing (of several the first); - is stdin.")],
     gallery: Annotated[
         Path,
@@ -44,7 +46,7 @@ def search(
 
     A gallery that is no index is indexed first, as `visketch index` does it: at the first search all of it, later what
     is new or changed. An index is searched as it is. Similarity is 1 for the same drawing. Photos are found by the
-    sketch-language model (`visketch count`), whose --checkpoint may be given.
+    sketch-language model (`visketch count`), whose --checkpoint may be given (or VISKETCH_LANGUAGE).
 
     \b
     Examples:
@@ -57,7 +59,10 @@ def search(
 
         if out and not is_picture(check_out(out)):
             raise UsageError(f"{out}: search writes one picture; name a .png file")
-        search_photos(sketch, gallery, n, out, checkpoint, device, as_json)
+        source = context.get_parameter_source("checkpoint")  # VISKETCH_CHECKPOINT names a model of another kind
+        given = source is not None and source.name == "COMMANDLINE"
+        language = checkpoint if given else os.environ.get("VISKETCH_LANGUAGE") or None
+        search_photos(sketch, gallery, n, out, language, device, as_json)
         return
     from visketch.search.gallery import Gallery, is_index, usual
 

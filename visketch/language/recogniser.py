@@ -6,7 +6,7 @@ drawing. So a sketch of any of its classes can be asked with, not only those tha
 
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import cached_property
+from functools import cache, cached_property
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -15,6 +15,7 @@ from jaxtyping import Bool, Float
 from scipy import ndimage
 from torch import Tensor
 
+from visketch.config import find, read_config
 from visketch.data import ink
 from visketch.language import pictures
 from visketch.language.answers import Found
@@ -27,6 +28,12 @@ SIDE = 384  # pixels at which a scene's drawings are read: from 128 they are nam
 MARGIN = 0.05  # of a region's longer side, around it
 TEMPERATURE = 2.0  # of ViSketch's chances: what it is unsure of, the tower may know
 AT_ONCE = 64  # drawings
+
+
+@cache
+def classes() -> frozenset[str]:
+    """What the shipped ViSketch knows, read without its weights."""
+    return frozenset(read_config(find()).labels)
 
 
 class Recogniser:
