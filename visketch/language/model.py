@@ -93,7 +93,7 @@ class SketchLanguage:
 
     @cached_property
     def speaker(self) -> Speaker:
-        """The language model. Raises UsageError where there is none or no transformers, VisketchError if it is damaged."""
+        """The language model. Raises UsageError where there is none or no transformers, VisketchError if damaged."""
         if self.speaks is None:
             raise UsageError("there is no language model in this folder, only a matcher: leave out --by language")
         return self.speaks()
@@ -205,7 +205,7 @@ class SketchLanguage:
         return self.comparing(scene)
 
     def comparing(self, scene: Seen) -> By:
-        """Who answers without a language model: the recogniser about drawn scenes, if it knows all classes of the tower;
+        """Who answers without a language model: the recogniser about drawn scenes, if it knows all of the tower's classes;
         else the matcher.
         """
         covered = classes().issuperset(self.settings.labels)
