@@ -91,11 +91,10 @@ def drawn(path: str, boxes: list[dict], duplicates: list[list[int]], label: str)
     from visketch.language.pictures import upright
 
     picture, size_of_file = upright(path, MOST)
-    times: float = max(1, round(512 / max(picture.size)))
-    if times == 1:
-        times = max(picture.size) / max(size_of_file)
-    else:
-        picture = picture.resize((picture.width * times, picture.height * times), Image.Resampling.LANCZOS)
+    larger = max(1, round(512 / max(picture.size)))
+    if larger > 1:
+        picture = picture.resize((picture.width * larger, picture.height * larger), Image.Resampling.LANCZOS)
+    times = max(picture.size) / max(size_of_file)
     draw, pen = ImageDraw.Draw(picture), max(2, max(picture.size) // 300)
     size = max(14, max(picture.size) // 45)
     for box in duplicates:

@@ -123,7 +123,7 @@ def _named(words: Sequence[str], known: frozenset[str]) -> Iterator[tuple[int, s
 @lru_cache(16)
 def _forms(known: frozenset[str]) -> dict[str, str]:
     """How classes are written, one of them and several → the class."""
-    forms = {}
+    forms: dict[str, str] = {}
     for label in sorted(known):
         one = label.lower().removeprefix("the ")
         forms |= dict.fromkeys([f"{one}s", f"{one}es", *([f"{one[:-1]}ies"] if one.endswith("y") else [])], label)
