@@ -230,10 +230,10 @@ class TestVerbs:
         clear = Image.new("RGBA", (600, 300), (0, 0, 0, 0))
         clear.save(tmp_path / "clear.png")
         deep = np.full((300, 600), 65535, np.uint16)
-        deep[:, :300] = 257 * 128
+        deep[:, :200], deep[:, 200:400] = 0, 257 * 128
         Image.fromarray(deep).save(tmp_path / "deep.png")
         assert (drawn(str(tmp_path / "clear.png"), [], [], "ring") == 255).all()
-        assert drawn(str(tmp_path / "deep.png"), [], [], "ring")[0, [0, -1], 0].tolist() == [128, 255]
+        assert drawn(str(tmp_path / "deep.png"), [], [], "ring")[0, [0, 300, -1], 0].tolist() == [0, 128, 255]
         Image.new("L", (13_500, 6750), 255).save(tmp_path / "huge.png")
         huge = drawn(str(tmp_path / "huge.png"), [{"box": [6750, 0, 13_499, 6749], "sure": 1.0}], [], "ring")
         assert huge.shape == (2048, 4096, 3)

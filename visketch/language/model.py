@@ -205,8 +205,8 @@ class SketchLanguage:
         return self.comparing(scene)
 
     def comparing(self, scene: Seen) -> By:
-        """Who answers without a language model: the recogniser about drawn scenes, if it knows all the tower's classes; or
-        the matcher.
+        """Who answers without a language model: the recogniser about drawn scenes if it knows all the tower's classes,
+        or the matcher.
         """
         covered = classes().issuperset(self.settings.labels)
         return "recogniser" if covered and pictures.is_drawing(scene.picture) else "matcher"
