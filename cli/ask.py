@@ -6,6 +6,8 @@ import typer
 
 from . import asking, console, options
 
+TRAINED = "questions of the kinds COUNT, BBOX, VQA, DESC and SBIR about its own classes"
+
 
 def ask(
     sketch: asking.Asked,
@@ -21,8 +23,9 @@ def ask(
     """Ask about what a sketch shows in a picture.
 
     Both are looked at once, however many questions there are. Closed questions (what is it, how many, where, next to
-    what, left or right of what, the largest?) are answered from what was found; anything else, and what begins with a
-    task (DESC:, COUNT:, BBOX:, SBIR:), by the language model in its own words.
+    what, left or right of what, the largest?) are answered from what was found, about the object of the sketch or
+    another class that the question names; anything else, and what begins with a task (DESC:, COUNT:, BBOX:, SBIR:), by
+    the language model in its own words.
 
     \b
     Examples:
@@ -30,6 +33,8 @@ def ask(
       visketch ask cat.png photo.jpg "What is the object shown in the sketch?" "DESC: List what is in the picture."
     """
     model = asking.load(checkpoint, device)
+    for question in questions:
+        model.check(question, by)
     asked, scene = asking.query(model, sketch), model.scene(picture)
     answers = []
     for question in questions:
@@ -37,5 +42,7 @@ def ask(
         answers.append({"question": question, "answer": answer, "by": who})
         if not as_json:
             console.say(f"{answer or '(no answer)'}  (by {who})")
+    if any(row["by"] == "language" and model.is_free(row["question"]) for row in answers):
+        console.note(f"the small language model was trained on {TRAINED}; take other answers lightly")
     if as_json:
         console.document({"sketch": sketch, "picture": picture, "answers": answers})

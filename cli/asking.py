@@ -26,7 +26,8 @@ By = Annotated[
     Who | None,
     typer.Option(
         help="Who answers: the language model; the matcher, which compares regions with the sketch; or the recogniser, "
-        "the same by `visketch classify`, for drawn scenes; or --detector. By default who was best in validation.",
+        "the same by `visketch classify`, for drawn scenes; or --detector. By default the recogniser "
+        "in drawn scenes, else who was best in validation.",
     ),
 ]
 Checkpoint = Annotated[

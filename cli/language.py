@@ -119,7 +119,7 @@ def prepare(
     else:
         show(out, facts)
     if problems.count:
-        console.note(f"{problems.count} photos or objects could not be read and were left out")
+        console.note(f"{problems.count} photos or objects could not be read and were left out{problems.unnamed}")
         raise typer.Exit(console.FAILED)
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from visketch.language.model import Seen, SketchLanguage
 
 FOUND, DUPLICATE = "#d32f2f", "#9aa0a6"
+MOST = 4096  # pixels of a drawn picture's longer side
 
 
 def locate(
@@ -38,7 +39,8 @@ def locate(
 ) -> None:
     """Find what a sketch shows in pictures, as boxes in pixels (x1, y1, x2, y2 from the top left).
 
-    Each box says how sure it is. Of boxes that overlap by half only the surest is kept; --out draws the others in grey.
+    Each box says how sure it is. Of boxes that overlap by half only the surest is kept; --out draws the others in grey,
+    on a picture of 4096 pixels at most.
 
     \b
     Examples:
@@ -80,15 +82,19 @@ def pixels(thing: "Found", wide: int, high: int) -> list[int]:
 
 
 def drawn(path: str, boxes: list[dict], duplicates: list[list[int]], label: str) -> "np.ndarray":
-    """The upright picture (rows columns 3) uint8 with the boxes; a small one enlarged, so that words fit."""
+    """The upright picture (rows columns 3) uint8 with the boxes; a small one enlarged, so that words fit, and a huge
+    one shrunk. Raises VisketchError if it is gone.
+    """
     import numpy as np
-    from PIL import Image, ImageDraw, ImageFont, ImageOps
+    from PIL import Image, ImageDraw, ImageFont
 
-    with Image.open(path) as opened:
-        picture = ImageOps.exif_transpose(opened).convert("RGB")
-    times = max(1, round(512 / max(picture.size)))
-    if times > 1:
-        picture = picture.resize((picture.width * times, picture.height * times), Image.Resampling.LANCZOS)
+    from visketch.language.pictures import upright
+
+    picture, size_of_file = upright(path, MOST)
+    larger = max(1, round(512 / max(picture.size)))
+    if larger > 1:
+        picture = picture.resize((picture.width * larger, picture.height * larger), Image.Resampling.LANCZOS)
+    times = max(picture.size) / max(size_of_file)
     draw, pen = ImageDraw.Draw(picture), max(2, max(picture.size) // 300)
     size = max(14, max(picture.size) // 45)
     for box in duplicates:

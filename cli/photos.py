@@ -26,15 +26,18 @@ def search_photos(
     asked = asking.query(model, sketch)
     from visketch.language.photos import Photos
 
+    problems = console.Problems()
     with console.progress() as bar:
         task = bar.add_task("photos", total=None)
         photos = Photos(
             model,
             folder,
             usual(folder).with_suffix(".photos.npy"),
-            console.error,
+            problems,
             lambda done, total: bar.update(task, completed=done, total=total),
         )
+    if problems.unnamed:
+        console.note(f"{problems.count} could not be read{problems.unnamed}")
     found = photos.search(asked, n)
     if out:
         write_png(out, sheet(asked.picture.square, found), {"sketch": sketch, "photos": str(folder)})
@@ -57,14 +60,18 @@ def search_photos(
 def sheet(sketch: "np.ndarray", found: "list[Hit]") -> "np.ndarray":
     """(rows columns 3) uint8: the sketch, and the photos in rows."""
     import numpy as np
-    from PIL import Image, ImageOps
+    from PIL import ImageOps
+
+    from visketch.language.pictures import upright
 
     from .poster import THUMB, Card, gallery
 
     cards: list[Card] = []
     for number, hit in enumerate(found, 1):
-        with Image.open(hit.path) as opened:
-            upright = ImageOps.exif_transpose(opened).convert("RGB")
-        small = np.asarray(ImageOps.pad(upright, (THUMB, THUMB), color="white"))
+        small = None
+        try:
+            small = np.asarray(ImageOps.pad(upright(hit.path, 4 * THUMB)[0], (THUMB, THUMB), color="white"))
+        except VisketchError as error:  # gone since it was looked at
+            console.warn(error)
         cards.append((small, f"{number} · {hit.score:.3f}", hit.path.name))
     return gallery(sketch, cards)

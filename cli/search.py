@@ -1,5 +1,6 @@
 """`visketch search`: the drawings of a gallery that are most like a sketch."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -44,8 +45,8 @@ def search(
 
     A gallery that is no index is indexed first, as `visketch index` does it: at the first search all of it, later what
     is new or changed. An index is searched as it is. Similarity is 1 for the same drawing; what is unlike it, 0 or
-    below, is left out, unless there is nothing else. Photos are found by the sketch-language model (`visketch
-    count`), whose --checkpoint may be given.
+    below, is left out, unless there is nothing else. Photos are found by the sketch-language model (`visketch count`),
+    whose --checkpoint may be given (or VISKETCH_LANGUAGE).
 
     \b
     Examples:
@@ -58,6 +59,8 @@ def search(
 
         if out and not is_picture(check_out(out)):
             raise UsageError(f"{out}: search writes one picture; name a .png file")
+        if checkpoint == os.environ.get("VISKETCH_CHECKPOINT"):  # not given: that one names a model of another kind
+            checkpoint = os.environ.get("VISKETCH_LANGUAGE") or None
         search_photos(sketch, gallery, n, out, checkpoint, device, as_json)
         return
     from visketch.search.gallery import Gallery, alike, is_index, usual

@@ -285,11 +285,37 @@ class TestReasoning:
             ("is there more than one?", "no"),
             ("is it there? does the picture show it?", "yes"),
             ("is it red?", None),
+            ("what colour is it?", None),
+            ("what colour is the sky?", None),
+            ("is there a bus?", "yes"),
+            ("is there a dog?", "no"),
+            ("are there any dogs?", "no"),
+            ("how many buses are there?", "1"),
+            ("how many big cups can you see in the picture?", "1"),
+            ("how many of these are there?", "1"),
+            ("how many objects like the sketch are in it?", "1"),
+            ("is there anything like this?", "yes"),
+            ("where is the cup?", "bottom right"),
+            ("where is the dog?", "none"),
+            ("is the cup the largest?", "yes"),
+            ("what is next to the cup?", "bus"),
+            ("is the cup left or right of the bus?", "right"),
+            ("how many fire hydrants are there?", "0"),
             ("is it left or right of the dog?", None),
         ],
     )
     def test_closed_questions_are_answered_from_what_was_found(self, question: str, answer: str | None) -> None:
-        assert reason(question, "cat", self.OWN, self.OTHERS) == answer
+        assert reason(question, "cat", self.OWN, self.OTHERS, ("dog", "fire hydrant")) == answer
+
+    @pytest.mark.parametrize("question", ["how many unicorns are there?", "is there a red unicorn?", "count unicorns"])
+    def test_a_noun_that_is_no_class_is_named(self, question: str) -> None:
+        with pytest.raises(VisketchError, match=r"'unicorns?', which is no class it knows"):
+            reason(question, "cat", self.OWN, self.OTHERS)
+
+    def test_a_class_that_cannot_be_told_is_no_answer(self) -> None:
+        with pytest.raises(VisketchError, match="'dog', which is none of the 2 classes"):
+            reason("is there a dog?", "cat", self.OWN, self.OTHERS, ("dog",), ("cat", "bus"))
+        assert reason("is there a cat?", "cat", self.OWN, self.OTHERS, ("dog",), ("bus",)) == "yes"
 
     def test_every_wording_of_the_data_set_is_known(self) -> None:
         for asked, wordings in QUESTIONS.items():

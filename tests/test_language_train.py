@@ -13,7 +13,8 @@ from PIL import Image
 
 pytest.importorskip("transformers")
 
-from visketch.checkpoint import read_tensors
+from visketch.checkpoint import read_tensors, save_part
+from visketch.cli.locate import drawn
 from visketch.errors import UsageError, VisketchError
 from visketch.language import settings
 from visketch.language.boxes import overlaps
@@ -22,6 +23,7 @@ from visketch.language.model import SketchLanguage
 from visketch.language.photos import Photos
 from visketch.language.pictures import Picture
 from visketch.language.rows import Rows
+from visketch.language.tower import PairTower
 from visketch.train_language import train
 
 KNOBS = [
@@ -224,6 +226,20 @@ class TestVerbs:
             assert 0 <= y1 < y2 <= 192
         assert Image.open(tmp_path / "boxes.png").size == (384, 192)
 
+    def test_pictures_of_any_depth_are_drawn_as_they_were_read(self, tmp_path: Path) -> None:
+        clear = Image.new("RGBA", (600, 300), (0, 0, 0, 0))
+        clear.save(tmp_path / "clear.png")
+        deep = np.full((300, 600), 65535, np.uint16)
+        deep[:, :200], deep[:, 200:400] = 0, 257 * 128
+        Image.fromarray(deep).save(tmp_path / "deep.png")
+        assert (drawn(str(tmp_path / "clear.png"), [], [], "ring") == 255).all()
+        assert drawn(str(tmp_path / "deep.png"), [], [], "ring")[0, [0, 300, -1], 0].tolist() == [0, 128, 255]
+        Image.new("L", (13_500, 6750), 255).save(tmp_path / "huge.png")
+        huge = drawn(str(tmp_path / "huge.png"), [{"box": [6750, 0, 13_499, 6749], "sure": 1.0}], [], "ring")
+        assert huge.shape == (2048, 4096, 3)
+        assert (huge[1000, 2045:2053] != 255).any()
+        assert (huge[1000, :2040] == 255).all()
+
     def test_good_pictures_are_answered_beside_bad_ones(self, data: Path, folder: Path, tmp_path: Path) -> None:
         Image.new("RGB", (40, 30), "white").save(tmp_path / "blank.png")
         good = data / "pictures/scene/test-1.png"
@@ -247,7 +263,7 @@ class TestVerbs:
         pictures = data / "pictures/sketch/ring-1.png", data / "pictures/scene/test-1.png"
         assert visketch("count", *pictures, "--checkpoint", tmp_path).exit_code == 0
         told = visketch("ask", *pictures, "how many?", "--checkpoint", tmp_path, "--json")
-        assert json.loads(told.stdout)["answers"][0]["by"] == "recogniser", "the scene is drawn"
+        assert json.loads(told.stdout)["answers"][0]["by"] == "matcher", "ViSketch knows no rings"
         one_line(
             visketch("ask", *pictures, "is it red?", "--checkpoint", tmp_path), 2, "language model", "ask what it is"
         )
@@ -272,6 +288,53 @@ class TestVerbs:
             "ask", data / "pictures/sketch/ring-1.png", data / "pictures/scene/test-1.png", " ", "--checkpoint", folder
         )
         one_line(told, 2, "question is empty")
+
+    def test_words_of_a_task_are_for_the_language_model(self, data: Path, folder: Path) -> None:
+        pictures = data / "pictures/sketch/ring-1.png", data / "pictures/scene/test-1.png"
+        asked = "ask", *pictures, "what is it?", "DESC: what is there?", "--checkpoint", folder
+        one_line(visketch(*asked, "--by", "matcher"), 2, "DESC", "language model")
+
+    def test_a_strange_question_is_answered_with_a_warning(self, data: Path, folder: Path) -> None:
+        pictures = data / "pictures/sketch/ring-1.png", data / "pictures/scene/test-1.png"
+        told = visketch("ask", *pictures, "What colour is the sky?", "--checkpoint", folder)
+        assert told.exit_code == 0, told.output
+        assert "take other answers lightly" in told.stderr
+        told = visketch("ask", *pictures, "How many are there?", "--checkpoint", folder)
+        assert "lightly" not in told.stderr
+
+    def test_another_tower_than_that_of_training_is_refused(self, data: Path, folder: Path, tmp_path: Path) -> None:
+        for file in folder.iterdir():
+            if file.is_file():
+                (tmp_path / file.name).write_bytes(file.read_bytes())
+        model = SketchLanguage.load(tmp_path)
+        assert isinstance(model.sight, PairTower)
+        model.sight.named.bias.data += 0.1
+        save_part(tmp_path, "tower", model.sight, {}, {})
+        pictures = data / "pictures/sketch/ring-1.png", data / "pictures/scene/test-1.png"
+        told = visketch("count", *pictures, "--checkpoint", tmp_path, "--by", "language")
+        one_line(told, 1, str(tmp_path), "another tower", "train align and instruct again")
+
+    def test_damaged_weights(self, data: Path, folder: Path, tmp_path: Path) -> None:
+        for file in folder.iterdir():
+            if file.is_file():
+                (tmp_path / file.name).write_bytes(
+                    file.read_bytes()[: 1000 if file.name == "model.safetensors" else None]
+                )
+        pictures = data / "pictures/sketch/ring-1.png", data / "pictures/scene/test-1.png"
+        told = visketch("count", *pictures, "--checkpoint", tmp_path, "--by", "language")
+        one_line(told, 1, str(tmp_path), "visketch train language")
+
+    def test_photos_are_searched_with_the_language_models_checkpoint(
+        self, data: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        pairs.page(("ring", (0.2, 0.2, 0.6, 0.6))).save(tmp_path / "ring.png")
+        monkeypatch.setenv("VISKETCH_CACHE", str(tmp_path / "cache"))
+        monkeypatch.setenv("VISKETCH_CHECKPOINT", "nowhere")
+        monkeypatch.setenv("VISKETCH_LANGUAGE", str(folder))
+        asked = "search", data / "pictures/sketch/ring-1.png", tmp_path, "--photos"
+        told = visketch(*asked, "--out", tmp_path / "found.png", "--json")
+        assert told.exit_code == 0, told.output
+        one_line(visketch(*asked, "--checkpoint", "nosuch"), 1, "nosuch")
 
     def test_many_questions_at_once(self, data: Path, folder: Path) -> None:
         pictures = data / "pictures/sketch/ring-1.png", data / "pictures/scene/test-1.png"

@@ -69,6 +69,13 @@ def save_part(folder: Path, part: str, module: nn.Module, trained_on: dict[str, 
     return mark
 
 
+def unloadable() -> tuple[type[Exception], ...]:
+    """What libraries raise for weights that are missing, cut short, or of another model."""
+    from safetensors import SafetensorError
+
+    return OSError, ValueError, RuntimeError, SafetensorError
+
+
 def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
     """Named tensors of any kind, atomically (what training resumes from)."""
     from safetensors.torch import save

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from visketch.checkpoint import unloadable
 from visketch.errors import VisketchError
 from visketch.language import pictures
 from visketch.language.answers import Found
@@ -24,12 +25,15 @@ class Detector:
         """
         library = transformers()
         try:
-            self.model: Any = library.Owlv2ForObjectDetection.from_pretrained(base).to(device).eval()
+            self.model: Any = (
+                library.Owlv2ForObjectDetection.from_pretrained(base, local_files_only=True).to(device).eval()
+            )
             # Not AutoProcessor: that one asks for torchvision.
-            images = library.Owlv2ImageProcessorPil.from_pretrained(base)
-            self.processor = library.Owlv2Processor(images, library.AutoTokenizer.from_pretrained(base))
-        except (OSError, ValueError) as error:
-            first = str(error).splitlines()[0].rstrip(".")
+            images = library.Owlv2ImageProcessorPil.from_pretrained(base, local_files_only=True)
+            tokenizer = library.AutoTokenizer.from_pretrained(base, local_files_only=True)
+            self.processor = library.Owlv2Processor(images, tokenizer)
+        except unloadable() as error:
+            first = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".:")
             mend = "fetch one with `hf download google/owlv2-base-patch16-ensemble` and name that, or a folder of one"
             raise VisketchError(f"{base}: no OWLv2 that can be loaded ({first}); {mend}") from None
 
@@ -41,7 +45,8 @@ class Detector:
         """
         upright = pictures.inside(pictures.finer(picture, self.model.config.vision_config.image_size))
         high, wide = upright.shape[:2]
-        asked = self.processor(text=[f"a photo of a {label}"], images=upright, return_tensors="pt")
+        text, form = [f"a photo of a {label}"], "channels_last"
+        asked = self.processor(text=text, images=upright, return_tensors="pt", input_data_format=form)
         told = self.model(**asked.to(self.model.device))
         (found,) = self.processor.post_process_grounded_object_detection(told, LEAST, [(high, wide)])
         boxes = (found["boxes"].cpu().numpy() / (wide, high, wide, high)).clip(0, 1).tolist()

@@ -81,6 +81,7 @@ def features(
         array[len(written)] = known[name]
         written.append(name)
     array.flush()
+    file.with_suffix(".json").unlink(missing_ok=True)  # if what follows is cut short, there are no names of others
     os.replace(part, file)
     write_atomically(file.with_suffix(".json"), json.dumps({"mark": mark, "names": written}).encode())
     return Features(file)

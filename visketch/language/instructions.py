@@ -81,6 +81,11 @@ def rows(scene: Scene, there: Query, absent: Query, rng: np.random.Generator, se
         yield row("SBIR", "", query, _pick(WORDINGS["SBIR"], rng), answer)
 
 
+def asked(task: str, wording: int = 0) -> str:
+    """A task in its first wording, or another one."""
+    return f"{task}: {WORDINGS[task][wording]}"
+
+
 def _pick(wordings: Sequence[str], rng: np.random.Generator) -> str:
     return wordings[int(rng.integers(len(wordings)))]
 

@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from visketch.checkpoint import fingerprint, stored
+from visketch.checkpoint import fingerprint, stored, unloadable
 from visketch.errors import UsageError, VisketchError
 from visketch.language.leaves import LeafTower
 from visketch.language.settings import LanguageSettings, LoraSettings, TowerSettings
@@ -212,8 +212,8 @@ def load(settings: LanguageSettings, folder: Path, **loading: Any) -> tuple[Any,
     try:
         tokenizer = library.AutoTokenizer.from_pretrained(str(folder))
         model = library.LlavaForConditionalGeneration.from_pretrained(str(folder), dtype=torch.float32)
-    except (OSError, ValueError) as error:
-        first = str(error).splitlines()[0]
+    except unloadable() as error:
+        first = (str(error).splitlines() or [type(error).__name__])[0]
         message = f"{folder}: no trained sketch-language model ({first}); `visketch train language` makes one"
         raise VisketchError(message) from None
     return model.eval(), tokenizer

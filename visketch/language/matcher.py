@@ -1,6 +1,7 @@
 """The matcher: sketch → class → the regions of a scene that show it, by the tower alone. No language model.
 
-Beside every answer of the language model stands this one; where it is better, it answers.
+Beside every answer of the language model stands this one; it answers where validation scenes found it better. In drawn
+scenes the recogniser (`recogniser.py`) names what its regions show.
 """
 
 import math
@@ -38,7 +39,7 @@ class Matcher:
     @torch.inference_mode()
     def name(self, sketch: Float[Tensor, "t e"]) -> Float[Tensor, " c"]:
         """What a sketch may show: the chance of each class."""
-        return self.tower.named(sketch[:, : self.seen].float().mean(dim=0)).softmax(dim=0)
+        return self.tower.named(sketch[:, : self.seen].float().mean(dim=0)).softmax(dim=0).cpu()
 
     @torch.inference_mode()
     def direction(self, sketch: Float[Tensor, "t e"]) -> Float[Tensor, " d"]:
@@ -54,8 +55,8 @@ class Matcher:
     def regions(self, scene: Float[Tensor, "t e"]) -> list[Region]:
         """What stands where in a scene: places that speak of one object vote on its box and class."""
         seen = scene[:, : self.seen].float()
-        chances = self.tower.covered(seen).softmax(dim=1)
-        boxes = self.tower.boxes(seen[None])[0].clamp(0, 1)
+        chances = self.tower.covered(seen).softmax(dim=1).cpu()
+        boxes = self.tower.boxes(seen[None])[0].clamp(0, 1).cpu()
         there = 1 - chances[:, -1]
         shared = overlaps(boxes.double().numpy(), boxes.double().numpy())
         left = [place for place in there.argsort(descending=True).tolist() if there[place] > SOMETHING]

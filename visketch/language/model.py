@@ -22,10 +22,10 @@ from visketch.language import answers, llava, pictures, settings
 from visketch.language.answers import Description, Found, Said, relabelled
 from visketch.language.detector import LEAST, Detector
 from visketch.language.features import Seen, look
-from visketch.language.instructions import WORDINGS
+from visketch.language.instructions import WORDINGS, asked
 from visketch.language.matcher import Matcher
-from visketch.language.reasoning import reason
-from visketch.language.recogniser import Recogniser
+from visketch.language.reasoning import kind, reason
+from visketch.language.recogniser import Recogniser, classes
 from visketch.language.settings import LanguageSettings
 from visketch.language.speaker import Speaker, cut
 from visketch.language.tower import PairTower
@@ -89,11 +89,11 @@ class SketchLanguage:
             checkpoint.load_part(path, "tower", tower)
             tower.to(device)
         silent = tower is not None and not (path / "model.safetensors").exists()
-        return cls(knobs, tower, None if silent else partial(Speaker.load, knobs, path, device), device)
+        return cls(knobs, tower, None if silent else partial(Speaker.load, knobs, path, device, tower), device)
 
     @cached_property
     def speaker(self) -> Speaker:
-        """The language model. Raises UsageError where there is none, or no transformers to load it."""
+        """The language model. Raises UsageError where there is none or no transformers, VisketchError if damaged."""
         if self.speaks is None:
             raise UsageError("there is no language model in this folder, only a matcher: leave out --by language")
         return self.speaks()
@@ -109,7 +109,7 @@ class SketchLanguage:
 
     def sketch(self, path: str | Path) -> Seen:
         """A sketch to ask with, fitted to its square whatever its size. Raises VisketchError if it is blank."""
-        return self.look([drawn(path, self.canvas)])[0]
+        return self.look([pictures.drawn(path, self.canvas)])[0]
 
     def scene(self, path: str | Path) -> Seen:
         """A picture to ask about. Raises VisketchError if there is nothing on it."""
@@ -125,7 +125,7 @@ class SketchLanguage:
 
     def kept(self, tokens: Float[np.ndarray, "t e"], path: Path) -> Seen:
         """What was seen of a picture before, again. Raises VisketchError if its file is gone."""
-        return Seen(torch.from_numpy(np.array(tokens, np.float32)), pictures.read(path, self.canvas))
+        return Seen(torch.from_numpy(np.array(tokens, np.float32)).to(self.device), pictures.read(path, self.canvas))
 
     def say(self, pairs: Sequence[Pair], texts: Sequence[str]) -> list[Said]:
         """The language model's own words to a text about each pair. Raises UsageError where there is none."""
@@ -134,12 +134,12 @@ class SketchLanguage:
     def describe(self, pairs: Sequence[Pair]) -> list[Description | VisketchError]:
         """What each sketch shows and what is where in its scene; an answer that is none is asked for once more."""
         made: list[Description | VisketchError] = []
-        for pair, said in zip(pairs, self.say(pairs, [_asked("DESC")] * len(pairs)), strict=True):
+        for pair, said in zip(pairs, self.say(pairs, [asked("DESC")] * len(pairs)), strict=True):
             try:
                 made.append(answers.description(said))
             except VisketchError:
                 try:
-                    made.append(answers.description(self.say([pair], [_asked("DESC", 1)])[0]))
+                    made.append(answers.description(self.say([pair], [asked("DESC", 1)])[0]))
                 except VisketchError as error:
                     made.append(error)
         return made
@@ -194,15 +194,22 @@ class SketchLanguage:
         return [by for by in some if by != "recogniser" or scene is None or pictures.is_drawing(scene.picture)]
 
     def answering(self, scene: Seen, by: By | None = None) -> By:
-        """Who answers about a scene: the one asked, or who was better on validation scenes; beside the language model
-        that is the recogniser where the scene is drawn. Raises UsageError if it is not here.
+        """Who answers about a scene: the one asked, or the language model if it was better on validation scenes, or who
+        compares. Raises UsageError if it is not here.
         """
         self.require(by)
         if by:
             return by
         if self.speaks and (self.settings.answers == "language" or not self.matcher):
             return "language"
-        return self.able(scene)[-1]
+        return self.comparing(scene)
+
+    def comparing(self, scene: Seen) -> By:
+        """Who answers without a language model: the recogniser about drawn scenes if it knows all the tower's classes,
+        or the matcher.
+        """
+        covered = classes().issuperset(self.settings.labels)
+        return "recogniser" if covered and pictures.is_drawing(scene.picture) else "matcher"
 
     def require(self, by: By | None) -> None:
         """Raises UsageError if the one asked is not here."""
@@ -235,18 +242,17 @@ class SketchLanguage:
 
     def _scores(self, pairs: list[Pair], by: By) -> list[float]:
         if by == "language":
-            return self.speaker.yes([(sketch.tokens, scene.tokens) for sketch, scene in pairs], _asked("SBIR"))
+            return self.speaker.yes([(sketch.tokens, scene.tokens) for sketch, scene in pairs], asked("SBIR"))
         surest = [max((thing.sure for thing in things), default=0.0) for _, things in self.match(pairs, by)]
         return [sure / (sure + max(self._least(by), 1e-9)) for sure in surest]
 
     def ask(self, sketch: Seen, scene: Seen, question: str, by: By | None = None) -> tuple[str, str]:
         """The answer to a question, and who gave it: from what was found, or in the language model's own words.
 
-        A closed question is answered from what was found. Raises UsageError for an empty question, and for one that
-        only a language model could answer where there is none; VisketchError if it fails.
+        A closed question is answered from what was found. Raises UsageError as `check`, and for a question that only a
+        language model could answer where there is none; VisketchError if it fails, or for a class that is not known.
         """
-        if not question.strip():
-            raise UsageError("the question is empty; ask something, such as 'what is it next to?'")
+        self.check(question, by)
         task = question.partition(":")[0]
         if task not in WORDINGS:  # with a task, the language model's own words are asked for
             (found,) = self.find([(sketch, scene)], by)
@@ -259,35 +265,33 @@ class SketchLanguage:
         text = question if task in ("VQA", *WORDINGS) else f"VQA: {question}"
         return self.say([(sketch, scene)], [text])[0].text, "language"
 
+    def check(self, question: str, by: By | None = None) -> None:
+        """Raises UsageError for a question that is empty, or has a task and is for another than the language model."""
+        if not question.strip():
+            raise UsageError("the question is empty; ask something, such as 'what is it next to?'")
+        task = question.partition(":")[0]
+        if task in WORDINGS and by not in (None, "language"):
+            raise UsageError(f"{question!r}: words of a task are the language model's, not the {by}'s; leave out --by")
+
+    def is_free(self, question: str) -> bool:
+        """Whether a question is neither closed nor of a task: to the small language model it is a strange one."""
+        return not self.settings.base and question.partition(":")[0] not in WORDINGS and kind(question) is None
+
     def reason(self, question: str, answer: Answer) -> str | None:
-        """The answer to a closed question, from what was found; None for any other question."""
-        return reason(question, answer.label, answer.found, answer.others)
+        """The answer to a closed question, from what was found; None for any other question.
+
+        Raises VisketchError if it is about something that is no class, or none that who answered can tell.
+        """
+        labels = frozenset(self.settings.labels)
+        told = {"recogniser": classes(), "detector": frozenset([answer.label])}.get(answer.by, labels or None)
+        return reason(question, answer.label, answer.found, answer.others, classes() | labels, told)
 
 
 def _answer(by: By, label: str, raw: Sequence[Found], others: Sequence[Found]) -> Answer:
     return Answer(by, label, tuple(answers.suppressed(raw)), tuple(raw), tuple(others))
 
 
-def _asked(task: str, wording: int = 0) -> str:
-    return f"{task}: {WORDINGS[task][wording]}"
-
-
 def placed(things: Sequence[Found], scene: Seen) -> list[Found]:
     """Boxes on the square → on the picture; what lies beside the picture is left out."""
     back = [replace(thing, box=scene.picture.letterbox.back(thing.box)) for thing in things]
     return [thing for thing in back if thing.box[0] < thing.box[2] and thing.box[1] < thing.box[3]]
-
-
-def drawn(path: str | Path, canvas: int) -> pictures.Picture:
-    """A sketch in any form that visketch reads, as training drew it: fitted to the canvas, dark lines of one pen.
-
-    Raises VisketchError if it is blank or cannot be read.
-    """
-    from visketch import sdf
-    from visketch.config import SketchConfig
-    from visketch.data.drawing import sketch
-
-    shape = SketchConfig(canvas=canvas)
-    ink = sdf.ink(sdf.render(sketch(path), shape), shape.clamp)
-    grey = (255 * (1 - ink)).round().astype(np.uint8)
-    return pictures.Picture(np.repeat(grey[..., None], 3, axis=2), pictures.Letterbox(canvas, canvas), str(path))

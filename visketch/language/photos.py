@@ -77,5 +77,5 @@ class Photos:
         """How near the nearest place of each photo is to the sketch. Without a matcher all are as near."""
         if self.model.matcher is None:
             return np.zeros(len(names), np.float32)
-        own = self.model.matcher.direction(sketch.tokens).numpy()
+        own = self.model.matcher.direction(sketch.tokens).cpu().numpy()
         return np.array([self.model.matcher.nearest(own, self.seen[name]) for name in names], np.float32)

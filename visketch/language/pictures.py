@@ -59,9 +59,15 @@ class Picture:
 
 
 def read(path: str | Path, canvas: int) -> Picture:
-    """A picture file, turned upright, letterboxed to a square of `canvas` pixels. Raises VisketchError.
+    """A picture file, turned upright, letterboxed to a square of `canvas` pixels. Raises VisketchError."""
+    picture, size = upright(path, 8 * canvas)
+    return square(picture, canvas, str(path), size)
 
-    A large JPEG is shrunk while it is decoded, so a panorama costs little memory.
+
+def upright(path: str | Path, most: int) -> tuple[Image.Image, tuple[int, int]]:
+    """A picture file in colour, turned upright, at most so wide and high; and its width and height before.
+
+    A large JPEG is shrunk while it is decoded, so a panorama costs little memory. Raises VisketchError.
     """
     try:
         with warnings.catch_warnings():
@@ -70,11 +76,11 @@ def read(path: str | Path, canvas: int) -> Picture:
             try:
                 with Image.open(path, formats=FORMATS) as picture:
                     size = picture.size
-                    picture.draft("RGB", (8 * canvas, 8 * canvas))
-                    small = shrunk(picture, 8 * canvas)
-                    upright = ImageOps.exif_transpose(small)
-                    lying = (small.width > small.height) != (upright.width > upright.height)
-                    return square(upright, canvas, str(path), size[::-1] if lying else size)
+                    picture.draft("RGB", (most, most))
+                    small = shrunk(picture, most)
+                    turned = ImageOps.exif_transpose(small)
+                    lying = (small.width > small.height) != (turned.width > turned.height)
+                    return turned, size[::-1] if lying else size
             finally:
                 Image.MAX_IMAGE_PIXELS = before
     except VisketchError:
@@ -156,3 +162,18 @@ def is_drawing(picture: Picture) -> bool:
 def is_blank(picture: Picture) -> bool:
     """Whether nothing is on it: it is one even colour."""
     return int(np.ptp(picture.square.astype(np.int16).mean(axis=2))) < EVEN
+
+
+def drawn(path: str | Path, canvas: int) -> Picture:
+    """A sketch in any form that visketch reads, as training drew it: fitted to the canvas, dark lines of one pen.
+
+    Raises VisketchError if it is blank or cannot be read.
+    """
+    from visketch import sdf
+    from visketch.config import SketchConfig
+    from visketch.data.drawing import sketch
+
+    shape = SketchConfig(canvas=canvas)
+    ink = sdf.ink(sdf.render(sketch(path), shape), shape.clamp)
+    grey = (255 * (1 - ink)).round().astype(np.uint8)
+    return Picture(np.repeat(grey[..., None], 3, axis=2), Letterbox(canvas, canvas), str(path))

@@ -6,7 +6,7 @@ drawing. So a sketch of any of its classes can be asked with, not only those tha
 
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import cached_property
+from functools import cache, cached_property
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -15,6 +15,7 @@ from jaxtyping import Bool, Float
 from scipy import ndimage
 from torch import Tensor
 
+from visketch.config import find, read_config
 from visketch.data import ink
 from visketch.language import pictures
 from visketch.language.answers import Found
@@ -27,6 +28,12 @@ SIDE = 384  # pixels at which a scene's drawings are read: from 128 they are nam
 MARGIN = 0.05  # of a region's longer side, around it
 TEMPERATURE = 2.0  # of ViSketch's chances: what it is unsure of, the tower may know
 AT_ONCE = 64  # drawings
+
+
+@cache
+def classes() -> frozenset[str]:
+    """What the shipped ViSketch knows, read without its weights."""
+    return frozenset(read_config(find()).labels)
 
 
 class Recogniser:
@@ -114,7 +121,7 @@ def _inked(scene: Seen) -> Bool[np.ndarray, "h h"]:
 def drawn(pixels: Bool[np.ndarray, "h h"], regions: Sequence[Region]) -> list[tuple[Bool[np.ndarray, "_ _"], Region]]:
     """The ink of each region: parts that hang together and lie in it for the most part, and the box that they fill.
 
-    If all of the ink hangs together with what is around, what lies in the region. Blank ones are left out.
+    If most of the ink hangs together with what is around, what lies in the region. Blank ones are left out.
     """
     side = len(pixels)
     parts, count = ndimage.label(pixels, np.ones((3, 3)))
@@ -122,15 +129,16 @@ def drawn(pixels: Bool[np.ndarray, "h h"], regions: Sequence[Region]) -> list[tu
     found = []
     for region in regions:
         here = _around(region.box, side)
-        own = np.bincount(parts[here].ravel(), minlength=count + 1) > area / 2
-        own[0] = False
-        whole = own[parts]
-        if own.any():
+        inside = np.bincount(parts[here].ravel(), minlength=count + 1)
+        inside[0] = 0  # paper
+        own = inside > area / 2
+        if own.any() and inside[own].sum() >= inside.sum() / 2:
+            whole = own[parts]
             rows, columns = np.flatnonzero(whole.any(axis=1)), np.flatnonzero(whole.any(axis=0))
             y1, y2, x1, x2 = (int(edge) for edge in (rows[0], rows[-1] + 1, columns[0], columns[-1] + 1))
             box = (x1 / side, y1 / side, x2 / side, y2 / side)
             found.append((whole[y1:y2, x1:x2], replace(region, box=box)))
-        elif pixels[here].any():
+        elif inside.any():
             found.append((pixels[here], region))
     return found
 

@@ -7,8 +7,10 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor
+from torch import Tensor, nn
 
+from visketch.checkpoint import stored
+from visketch.errors import VisketchError
 from visketch.language import llava
 from visketch.language.answers import Said
 from visketch.language.settings import LanguageSettings
@@ -30,9 +32,16 @@ class Speaker:
         self.speech = Speech(tokenizer, llava.tokens_of(self.model.config))
 
     @classmethod
-    def load(cls, settings: LanguageSettings, folder: Path, device: str = "cpu") -> "Speaker":
-        """The language model of a checkpoint's folder. Raises UsageError without transformers, VisketchError."""
+    def load(
+        cls, settings: LanguageSettings, folder: Path, device: str = "cpu", tower: nn.Module | None = None
+    ) -> "Speaker":
+        """The language model of a checkpoint's folder. Raises UsageError without transformers; VisketchError, also if
+        it was trained with another tower than `tower`.
+        """
         model, tokenizer = llava.load(settings, folder)
+        if tower is not None and not _same(tower, model.model.vision_tower.tower):
+            mend = "train align and instruct again"
+            raise VisketchError(f"{folder}: its language model was trained with another tower than its own; {mend}")
         return cls(model.to(device), tokenizer)
 
     def say(self, pairs: Pairs, texts: Sequence[str], longest: int = LONGEST) -> list[Said]:
@@ -92,3 +101,11 @@ class Speaker:
 def cut(some: Sequence[Some]) -> Iterator[Sequence[Some]]:
     """As many at a time as are answered together."""
     return (some[first : first + BATCH] for first in range(0, len(some), BATCH))
+
+
+def _same(one: nn.Module, other: nn.Module) -> bool:
+    """Whether two towers have the same weights, as they are stored."""
+    ours, theirs = stored(one), stored(other)
+    return ours.keys() == theirs.keys() and all(
+        torch.equal(value, theirs[name]) for name, value in ours.items() if value.is_floating_point()
+    )

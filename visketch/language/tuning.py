@@ -58,7 +58,7 @@ def better(model: SketchLanguage, rows: Rows) -> dict[str, float]:
     pairs = _looked_at(model, some, rows)
     told = {"language": model.find(pairs, "language")}
     if model.matcher:
-        told["matcher"] = [model.find([pair], model.able(pair[1])[-1])[0] for pair in pairs]
+        told["matcher"] = [model.find([pair], model.comparing(pair[1]))[0] for pair in pairs]
     return {
         by: sum(getattr(one, "count", None) == len(row.boxes) for one, row in zip(found, some, strict=True)) / len(some)
         for by, found in told.items()
