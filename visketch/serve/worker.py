@@ -22,7 +22,7 @@ Work = Callable[[Tell], Any]
 
 BATCH = 32  # drawings recognised together at most
 QUICK, LONG = 256, 8  # that may wait
-WAIT = 1.0  # seconds that a drawing to be recognised waits at most, if it is not for the next batch
+WAIT = 0.8  # seconds that a drawing to be recognised waits at most, if it is not for the next batch
 SECONDS = 180.0  # for one piece of work, breaths included
 
 
