@@ -228,7 +228,7 @@ class TestGenerate:
 
         monkeypatch.setattr(ViSketch, "generate", interrupt)
         monkeypatch.setattr("visketch.cli.generate.BATCH", 2)
-        words = ("-c", "cat", "-n", 5, "--format", kind, "--out", tmp_path / "a", "--checkpoint", folder)
+        words = ("-c", "cat", "-n", 5, "--tries", 1, "--format", kind, "--out", tmp_path / "a", "--checkpoint", folder)
         result = visketch("generate", *words)
         assert result.exit_code == 130
         assert result.stderr.splitlines() == [f"{written} of 5 sketches are written", WHOLE]

@@ -470,3 +470,21 @@ def test_what_was_understood_of_a_picture(tmp_path):
     assert (about["kind"], about["width"], about["height"], about["turned"]) == ("JPEG", 60, 40, 90)
     assert about["inverted"]
     assert 1 < about["pen"] < 4
+
+
+def test_strips_of_the_table_beside_the_paper_are_no_ink() -> None:
+    picture = Image.new("L", (520, 400), 200)
+    pen = ImageDraw.Draw(picture)
+    pen.polygon([(0, 0), (280, 0), (120, 400), (0, 400)], fill=120)  # a shadow
+    house = [(160, 200), (240, 95), (360, 170), (375, 305), (185, 338), (160, 200)]
+    pen.line(house, fill=10, width=6)
+    alone = ink.find(np.asarray(picture)[..., None]).pixels
+    pen.rectangle((0, 0, 24, 400), fill=60)
+    pen.polygon([(496, 0), (520, 0), (520, 400), (505, 400)], fill=60)  # a sheet that lies askew
+    found = ink.find(np.asarray(picture)[..., None]).pixels
+    assert alone.any()
+    assert (found != alone).mean() < 0.002
+    walls = Image.new("L", (200, 200), 255)  # a drawing cut out close to its lines keeps them
+    ImageDraw.Draw(walls).line([(2, 0), (2, 197), (199, 197)], fill=0, width=5)
+    ImageDraw.Draw(walls).ellipse((80, 80, 120, 120), outline=0, width=5)
+    assert ink.find(np.asarray(walls)[..., None]).pixels[:, 2].mean() > 0.9

@@ -15,6 +15,8 @@ WINDOW = 1 / 9  # of the side: no pen is so wide
 DARKEST = 0.3  # of the brightest paper: darker is no shadow but ink
 SHEET = 0.15  # of the picture, at least, is a sheet of paper that lies on something darker
 EDGE = 0.75  # so dark is at most what is just outside of it
+NARROW = 0.2  # of the picture: wider is no strip of what the paper lies on
+SOLID = 0.45  # of its box is filled by a strip, even a wedge: a drawing's outline fills less
 RULED = 3  # lines right across the page, at least, are the paper's and not the drawing's
 FAINT = 0.85  # if they have at most so much of its contrast
 
@@ -46,6 +48,7 @@ def find(colours: UInt8[np.ndarray, "y x c"]) -> Ink:
     pixels = _threshold(contrast)
     if sheet is not None:
         pixels &= sheet
+    pixels = _without_surroundings(pixels)
     pixels, ruled = _without_rules(pixels, contrast)
     pixels, specks, pen = _without_dust(pixels)
     return Ink(pixels, inverted, sheet is not None, ruled, specks, pen)
@@ -136,6 +139,30 @@ def _threshold(contrast: Float[np.ndarray, "y x"]) -> Bool[np.ndarray, "y x"]:
     return np.asarray(apply_hysteresis_threshold(contrast, max(0.8 * strong, grain, CONTRAST / 2), strong))
 
 
+def _without_surroundings(pixels: Bool[np.ndarray, "y x"]) -> Bool[np.ndarray, "y x"]:
+    """Without strips of what the paper lies on: solid, along most of a side of the picture, wider than two pens."""
+    parts, count = ndimage.label(pixels)
+    area = np.bincount(parts.ravel(), minlength=count + 1)
+    boxes = ndimage.find_objects(parts)
+    strips = set()
+    for side in (parts[0], parts[-1], parts[:, 0], parts[:, -1]):
+        along = np.bincount(side, minlength=count + 1)
+        along[0] = 0
+        number = int(along.argmax())
+        if along[number] > len(side) / 2:
+            high, wide = (part.stop - part.start for part in boxes[number - 1])
+            narrow = min(high / len(pixels), wide / len(pixels[0])) < NARROW
+            if narrow and area[number] > SOLID * high * wide:
+                strips.add(number)
+    left = pixels & ~np.isin(parts, list(strips))
+    if not strips or not left.any():
+        return pixels
+    pen = _pen(left)
+    depth = ndimage.distance_transform_edt(pixels)  # beyond the picture they go on
+    thin = [number for number in strips if depth[parts == number].max() < 2 * pen]
+    return left | np.isin(parts, thin)
+
+
 def _without_rules(
     pixels: Bool[np.ndarray, "y x"], contrast: Float[np.ndarray, "y x"]
 ) -> tuple[Bool[np.ndarray, "y x"], int]:
@@ -170,12 +197,9 @@ def _opened(pixels: Bool[np.ndarray, "y x"], length: int, axis: int) -> Bool[np.
 
 def _without_dust(pixels: Bool[np.ndarray, "y x"]) -> tuple[Bool[np.ndarray, "y x"], int, float]:
     """Without what is much smaller than the pen, and dots that lie outside of all that is larger; how many; the pen."""
-    from skimage.morphology import skeletonize
-
-    thin = skeletonize(pixels)
-    if not thin.any():
+    pen = _pen(pixels)
+    if not pen:
         return pixels, 0, 0.0
-    pen = 2 * float(np.median(ndimage.distance_transform_edt(np.pad(pixels, 1))[1:-1, 1:-1][thin])) - 1
     parts, count = ndimage.label(pixels, np.ones((3, 3)))
     boxes = ndimage.find_objects(parts)
     area = np.bincount(parts.ravel(), minlength=count + 1)[1:]
@@ -186,3 +210,13 @@ def _without_dust(pixels: Bool[np.ndarray, "y x"]) -> tuple[Bool[np.ndarray, "y 
     outside = (corners[:, :2] < low).any(axis=1) | (corners[:, 2:] > high).any(axis=1)
     dust = ~large & ((area < 0.3 * pen**2) | (outside & (extent < 2.5 * pen)))
     return pixels & ~np.concatenate([[False], dust])[parts], int(dust.sum()), pen
+
+
+def _pen(pixels: Bool[np.ndarray, "y x"]) -> float:
+    """The width of the pen in pixels; 0 without ink."""
+    from skimage.morphology import skeletonize
+
+    thin = skeletonize(pixels)
+    if not thin.any():
+        return 0.0
+    return 2 * float(np.median(ndimage.distance_transform_edt(np.pad(pixels, 1))[1:-1, 1:-1][thin])) - 1
