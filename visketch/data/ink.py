@@ -141,6 +141,8 @@ def _threshold(contrast: Float[np.ndarray, "y x"]) -> Bool[np.ndarray, "y x"]:
 
 def _without_surroundings(pixels: Bool[np.ndarray, "y x"]) -> Bool[np.ndarray, "y x"]:
     """Without strips of what the paper lies on: solid, along most of a side of the picture, wider than two pens."""
+    if max(side.mean() for side in (pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1])) <= 0.5:
+        return pixels  # as nearly always: the rest need not be looked at
     parts, count = ndimage.label(pixels)
     area = np.bincount(parts.ravel(), minlength=count + 1)
     boxes = ndimage.find_objects(parts)
