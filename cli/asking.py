@@ -12,7 +12,9 @@ from visketch.errors import VisketchError
 from . import console, options
 
 if TYPE_CHECKING:
-    from visketch.language.model import Seen, SketchLanguage
+    from visketch.language.answers import Answer
+    from visketch.language.model import Pair, Seen, SketchLanguage
+    from visketch.language.which import Which
 
 Row = dict[str, Any]
 
@@ -28,6 +30,14 @@ By = Annotated[
         help="Who answers: the language model; the matcher, which compares regions with the sketch; or the recogniser, "
         "the same by `visketch classify`, for drawn scenes; or --detector. By default the recogniser "
         "in drawn scenes, else who was best in validation.",
+    ),
+]
+Words = Annotated[
+    str | None,
+    typer.Option(
+        "--which",
+        metavar="WORDS",
+        help='Which of them, by colour, size or place: "red", "the small ones on the left", "largest".',
     ),
 ]
 Checkpoint = Annotated[
@@ -75,6 +85,23 @@ def query(model: "SketchLanguage", sketch: str) -> "Seen":
         return model.sketch(sketch)
     except VisketchError as error:
         raise VisketchError(f"{error} (the sketch comes first, the picture second)") from None
+
+
+def which(words: str | None) -> "Which | None":
+    """What --which says. Raises UsageError."""
+    from visketch.language.which import Which
+
+    return Which.told(words) if words else None
+
+
+def found(model: "SketchLanguage", pair: "Pair", by: Who | None, which: "Which | None") -> "Answer":
+    """Where what the sketch shows is, and of it what is meant. Raises VisketchError."""
+    from visketch.language.which import only
+
+    (answer,) = model.find([pair], by)
+    if isinstance(answer, VisketchError):
+        raise answer
+    return only(answer, pair[1].picture, which) if which else answer
 
 
 def each(paths: list[str], answer: Callable[[str], Row]) -> Iterator[Row]:

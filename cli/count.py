@@ -7,11 +7,13 @@ from . import asking, console, options
 
 if TYPE_CHECKING:
     from visketch.language.model import Seen, SketchLanguage
+    from visketch.language.which import Which
 
 
 def count(
     sketch: asking.Asked,
     pictures: asking.Pictures,
+    which: asking.Words = None,
     by: asking.By = None,
     checkpoint: asking.Checkpoint = None,
     detector: asking.Detector = None,
@@ -28,27 +30,25 @@ def count(
     Examples:
       visketch count cat.png photo.jpg
       visketch count cat.png photos/ --json
+      visketch count cat.png scene.png --which red
       visketch count cat.svg scene.png --by matcher
     """
+    meant = asking.which(which)
     model = asking.load(checkpoint, device, detector)
     model.require(by)
     asked = asking.query(model, sketch)
-    rows = list(asking.each(pictures, partial(counted, model, asked, by)))
+    rows = list(asking.each(pictures, partial(counted, model, asked, by, meant)))
     asking.conclude(rows, as_json, sketch, show)
 
 
-def counted(model: "SketchLanguage", sketch: "Seen", by: "asking.Who | None", path: str) -> asking.Row:
+def counted(
+    model: "SketchLanguage", sketch: "Seen", by: "asking.Who | None", which: "Which | None", path: str
+) -> asking.Row:
     """{"count", "class", "by", "others"}: what the others count is there for comparison."""
-    from visketch.errors import VisketchError
-
     scene = model.scene(path)
-    (answer,) = model.find([(sketch, scene)], by)
-    if isinstance(answer, VisketchError):
-        raise answer
-    beside = {
-        one: model.find([(sketch, scene)], one)[0] for one in model.able(scene) if one not in (answer.by, "language")
-    }
-    others = {one: other.count for one, other in beside.items() if not isinstance(other, VisketchError)}
+    answer = asking.found(model, (sketch, scene), by, which)
+    rest = [one for one in model.able(scene) if one not in (answer.by, "language")]
+    others = {one: asking.found(model, (sketch, scene), one, which).count for one in rest}
     return {"count": answer.count, "class": answer.label, "by": answer.by, "others": others}
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from visketch.errors import UsageError, VisketchError
+from visketch.errors import UsageError
 
 from . import asking, console, options
 from .names import free, stem_of
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from visketch.language.answers import Found
     from visketch.language.model import Seen, SketchLanguage
+    from visketch.language.which import Which
 
 FOUND, DUPLICATE = "#d32f2f", "#9aa0a6"
 MOST = 4096  # pixels of a drawn picture's longer side
@@ -31,6 +32,7 @@ def locate(
             "--out", "-o", parser=parse_out, metavar="PATH", help="A PNG with the boxes drawn, or a folder for several."
         ),
     ] = None,
+    which: asking.Words = None,
     by: asking.By = None,
     checkpoint: asking.Checkpoint = None,
     detector: asking.Detector = None,
@@ -46,26 +48,32 @@ def locate(
     Examples:
       visketch locate cat.png photo.jpg --out boxes.png
       visketch locate cat.png photos/ --json
+      visketch locate cat.png scene.png --which "the small red one on the left"
     """
     if out:
         check_out(out)
         if is_picture(out) and len(asking.spread(pictures)) > 1:
             raise UsageError(f"{out}: one picture for several; name a folder")
+    meant = asking.which(which)
     model = asking.load(checkpoint, device, detector)
     model.require(by)
     asked = asking.query(model, sketch)
-    rows = list(asking.each(pictures, partial(located, model, asked, by, out, set())))
+    rows = list(asking.each(pictures, partial(located, model, asked, by, meant, out, set())))
     asking.conclude(rows, as_json, sketch, show)
 
 
 def located(
-    model: "SketchLanguage", sketch: "Seen", by: "asking.Who | None", out: Path | None, taken: set[str], path: str
+    model: "SketchLanguage",
+    sketch: "Seen",
+    by: "asking.Who | None",
+    which: "Which | None",
+    out: Path | None,
+    taken: set[str],
+    path: str,
 ) -> asking.Row:
     """{"class", "by", "boxes", "duplicates", "picture"}; boxes in pixels of the upright picture. `taken`: files."""
     scene = model.scene(path)
-    (answer,) = model.find([(sketch, scene)], by)
-    if isinstance(answer, VisketchError):
-        raise answer
+    answer = asking.found(model, (sketch, scene), by, which)
     wide, high = scene.picture.letterbox.width, scene.picture.letterbox.height
     boxes = [{"box": pixels(thing, wide, high), "sure": round(thing.sure, 3)} for thing in answer.found]
     duplicates = [pixels(thing, wide, high) for thing in answer.raw if thing not in answer.found]

@@ -15,13 +15,21 @@ if TYPE_CHECKING:
 
 
 def search_photos(
-    sketch: str, folder: Path, n: int, out: Path | None, checkpoint: str | None, device: str, as_json: bool
+    sketch: str,
+    folder: Path,
+    n: int,
+    out: Path | None,
+    which: str | None,
+    checkpoint: str | None,
+    device: str,
+    as_json: bool,
 ) -> None:
     """Look at what is new in the folder, rank, and tell."""
     from visketch.search.gallery import usual
 
     if not folder.is_dir():
         raise VisketchError(f"{folder}: not a folder of photos, name one")
+    meant = asking.which(which)
     model = asking.load(checkpoint, device)
     asked = asking.query(model, sketch)
     from visketch.language.photos import Photos
@@ -38,7 +46,7 @@ def search_photos(
         )
     if problems.unnamed:
         console.note(f"{problems.count} could not be read{problems.unnamed}")
-    found = photos.search(asked, n)
+    found = photos.search(asked, n, which=meant)
     if out:
         write_png(out, sheet(asked.picture.square, found), {"sketch": sketch, "photos": str(folder)})
     rows = [

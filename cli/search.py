@@ -9,7 +9,7 @@ import typer
 
 from visketch.errors import UsageError, VisketchError
 
-from . import console, inputs, options
+from . import asking, console, inputs, options
 from .pictures import check_out, grey, is_picture, parse_out, write_png
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ def search(
     photos: Annotated[
         bool, typer.Option("--photos", help="GALLERY is a folder of photos: find those that show what is sketched.")
     ] = False,
+    which: asking.Words = None,
     checkpoint: options.Checkpoint = None,
     device: options.Device = "auto",
     as_json: options.Json = False,
@@ -53,6 +54,7 @@ def search(
       visketch search sketch.png gallery/ -n 12 --out found.png
       visketch search cat.svg quickdraw.index --json
       visketch search cat.svg photos/ --photos --out found.png
+      visketch search cat.svg photos/ --photos --which red
     """
     if photos:
         from .photos import search_photos
@@ -61,8 +63,10 @@ def search(
             raise UsageError(f"{out}: search writes one picture; name a .png file")
         if checkpoint == os.environ.get("VISKETCH_CHECKPOINT"):  # not given: that one names a model of another kind
             checkpoint = os.environ.get("VISKETCH_LANGUAGE") or None
-        search_photos(sketch, gallery, n, out, checkpoint, device, as_json)
+        search_photos(sketch, gallery, n, out, which, checkpoint, device, as_json)
         return
+    if which:
+        raise UsageError("--which tells things in photos apart; give it with --photos")
     from visketch.search.gallery import Gallery, alike, is_index, usual
 
     from .index import bring_up_to_date, load

@@ -20,8 +20,8 @@ from visketch.language.rows import Row, Rows
 from visketch.model import ViSketch
 
 if TYPE_CHECKING:
-    from visketch.language.answers import Found, Said
-    from visketch.language.model import Answer, By, Seen, SketchLanguage
+    from visketch.language.answers import Answer, By, Found, Said
+    from visketch.language.model import Seen, SketchLanguage
 
 Some = TypeVar("Some")
 Pair = tuple[str, str]  # the pictures' names: sketch, scene
@@ -183,7 +183,10 @@ def _told(asker: Asker, rows: Sequence[Row], who: str) -> list[str]:
     if who == "words":
         return [one.text for one in _said(asker, rows)]
     found = zip(rows, _find(asker, rows, who), strict=True)
-    return ["" if isinstance(one, VisketchError) else asker.model.reason(row.text, one) or "" for row, one in found]
+    return [
+        "" if isinstance(one, VisketchError) else asker.model.reason(row.text, one, asker.seen[row.scene]) or ""
+        for row, one in found
+    ]
 
 
 def _say(model: "SketchLanguage", texts: Iterable[str], pairs: list) -> "list[Said]":

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from visketch.language.boxes import Box, overlaps
 NUMBER = r"([01]\.\d+)"
 BOX = re.compile(rf"\[\s*{NUMBER}[,\s]+{NUMBER}[,\s]+{NUMBER}[,\s]+{NUMBER}\s*\]")
 THING = re.compile(rf"\s*(?:an?\s+)?(?P<name>[^\[\].,;]*?)\s*(?P<box>{BOX.pattern})")
+By = Literal["language", "matcher", "recogniser", "detector"]
 OVERLAP = 0.5  # intersection over union from which two boxes show one object
 
 
@@ -22,6 +24,21 @@ class Found:
     label: str
     box: Box
     sure: float
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What was found of the sketch's object in a scene, and by whom. Boxes in shares of the picture's sides."""
+
+    by: By
+    label: str  # what the sketch is taken for
+    found: tuple[Found, ...]  # where it is, from left to right
+    raw: tuple[Found, ...]  # the same before duplicates were taken out
+    others: tuple[Found, ...]  # what else is there
+
+    @property
+    def count(self) -> int:
+        return len(self.found)
 
 
 @dataclass(frozen=True)

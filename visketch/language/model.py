@@ -6,10 +6,10 @@ looked at once, however much is asked about them. A number or a box is read from
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -19,7 +19,7 @@ from torch import nn
 from visketch import checkpoint
 from visketch.errors import UsageError, VisketchError
 from visketch.language import answers, llava, pictures, settings
-from visketch.language.answers import Description, Found, Said, relabelled
+from visketch.language.answers import Answer, By, Description, Found, Said, relabelled
 from visketch.language.detector import LEAST, Detector
 from visketch.language.features import Seen, look
 from visketch.language.instructions import WORDINGS, asked
@@ -29,25 +29,10 @@ from visketch.language.recogniser import Recogniser, classes
 from visketch.language.settings import LanguageSettings
 from visketch.language.speaker import Speaker, cut
 from visketch.language.tower import PairTower
+from visketch.language.which import Which, only
 
-By = Literal["language", "matcher", "recogniser", "detector"]
 Pair = tuple[Seen, Seen]  # sketch, scene
 Some = TypeVar("Some")
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What was found of the sketch's object in a scene, and by whom. Boxes in shares of the picture's sides."""
-
-    by: By
-    label: str  # what the sketch is taken for
-    found: tuple[Found, ...]  # where it is, from left to right
-    raw: tuple[Found, ...]  # the same before duplicates were taken out
-    others: tuple[Found, ...]  # what else is there
-
-    @property
-    def count(self) -> int:
-        return len(self.found)
 
 
 class SketchLanguage:
@@ -234,16 +219,29 @@ class SketchLanguage:
         """How sure it must be that a region shows the sketch's object."""
         return {"recogniser": self.settings.recognised, "detector": LEAST}.get(by, self.settings.threshold)
 
-    def score(self, pairs: Sequence[Pair], by: By | None = None) -> list[float]:
+    def score(self, pairs: Sequence[Pair], by: By | None = None, which: Which | None = None) -> list[float]:
         """How likely each scene shows the sketch's object: p(yes) of SBIR, or by the surest region, a half where that
-        is just sure enough, so that whoever answers, scores compare.
+        is just sure enough, so that whoever answers, scores compare. With `which`, one of which that is true.
         """
-        return self._each(pairs, by, self._scores)
+        return self._each(pairs, by, partial(self._scores, which=which))
 
-    def _scores(self, pairs: list[Pair], by: By) -> list[float]:
+    def _scores(self, pairs: list[Pair], by: By, which: Which | None) -> list[float]:
         if by == "language":
-            return self.speaker.yes([(sketch.tokens, scene.tokens) for sketch, scene in pairs], asked("SBIR"))
-        surest = [max((thing.sure for thing in things), default=0.0) for _, things in self.match(pairs, by)]
+            sure = self.speaker.yes([(sketch.tokens, scene.tokens) for sketch, scene in pairs], asked("SBIR"))
+            if which is None:
+                return sure
+            found = zip(self._found(pairs, by), pairs, sure, strict=True)
+            return [
+                one if not isinstance(answer, VisketchError) and only(answer, scene.picture, which).found else 0.0
+                for answer, (_, scene), one in found
+            ]
+        surest = []
+        for (_, scene), (_, things) in zip(pairs, self.match(pairs, by), strict=True):
+            meant = things
+            if which is not None:  # "the largest" is the largest of those that are one, if there is any
+                own = [thing for thing in things if thing.sure >= self._least(by)]
+                meant = which.of(placed(own or things, scene), scene.picture)
+            surest.append(max((thing.sure for thing in meant), default=0.0))
         return [sure / (sure + max(self._least(by), 1e-9)) for sure in surest]
 
     def ask(self, sketch: Seen, scene: Seen, question: str, by: By | None = None) -> tuple[str, str]:
@@ -256,7 +254,7 @@ class SketchLanguage:
         task = question.partition(":")[0]
         if task not in WORDINGS:  # with a task, the language model's own words are asked for
             (found,) = self.find([(sketch, scene)], by)
-            told = None if isinstance(found, VisketchError) else self.reason(question, found)
+            told = None if isinstance(found, VisketchError) else self.reason(question, found, scene)
             if told is not None and not isinstance(found, VisketchError):
                 return told, found.by
         if self.speaks is None:
@@ -277,14 +275,14 @@ class SketchLanguage:
         """Whether a question is neither closed nor of a task: to the small language model it is a strange one."""
         return not self.settings.base and question.partition(":")[0] not in WORDINGS and kind(question) is None
 
-    def reason(self, question: str, answer: Answer) -> str | None:
-        """The answer to a closed question, from what was found; None for any other question.
+    def reason(self, question: str, answer: Answer, scene: Seen) -> str | None:
+        """The answer to a closed question, from what was found in a scene; None for any other question.
 
         Raises VisketchError if it is about something that is no class, or none that who answered can tell.
         """
         labels = frozenset(self.settings.labels)
         told = {"recogniser": classes(), "detector": frozenset([answer.label])}.get(answer.by, labels or None)
-        return reason(question, answer.label, answer.found, answer.others, classes() | labels, told)
+        return reason(question, answer.label, answer.found, answer.others, classes() | labels, told, scene.picture)
 
 
 def _answer(by: By, label: str, raw: Sequence[Found], others: Sequence[Found]) -> Answer:

@@ -11,8 +11,10 @@ from jaxtyping import Float
 
 from visketch.errors import VisketchError
 from visketch.language import pictures
+from visketch.language.answers import By
 from visketch.language.features import Features, features
-from visketch.language.model import By, Seen, SketchLanguage
+from visketch.language.model import Seen, SketchLanguage
+from visketch.language.which import Which
 
 CANDIDATES = 100
 
@@ -62,13 +64,13 @@ class Photos:
         if not self.files:
             raise VisketchError(f"{folder}: no photo in it that could be read, give another folder")
 
-    def search(self, sketch: Seen, n: int, by: By | None = None) -> list[Hit]:
-        """The n photos that most likely show what the sketch shows, the likeliest first."""
+    def search(self, sketch: Seen, n: int, by: By | None = None, which: Which | None = None) -> list[Hit]:
+        """The n photos that most likely show what the sketch shows, the likeliest first; with `which` one like that."""
         names = [*self.files]
         near = self._near(sketch, names)
         first = np.argsort(-near, kind="stable")[: max(CANDIDATES, n)]
         scenes = [self.model.kept(self.seen[names[place]], self.files[names[place]]) for place in first]
-        scores = self.model.score([(sketch, scene) for scene in scenes], by)
+        scores = self.model.score([(sketch, scene) for scene in scenes], by, which)
         ranked = sorted(zip(scores, first.tolist(), strict=True), key=lambda pair: -pair[0])
         who = {place: self.model.answering(scene, by) for place, scene in zip(first.tolist(), scenes, strict=True)}
         return [Hit(self.files[names[place]], score, float(near[place]), who[place]) for score, place in ranked[:n]]

@@ -12,12 +12,15 @@ import numpy as np
 from visketch.errors import VisketchError
 from visketch.language.answers import Found, suppressed
 from visketch.language.instructions import whereabouts
+from visketch.language.pictures import Picture
+from visketch.language.which import Which, colour
 
 # In this order: "where is it: left, right ...?" asks where, "left or right of the cat?" for a relation.
 KINDS = {
     "relation": r"(left or right|which side)\b.*\bof the\b",
     "where": r"\bwhere\b|which part",
     "next": r"next to|nearest|beside",
+    "colour": r"\b(?:what|which) colou?r\b",
     "largest": r"largest|larger|biggest|bigger",
     "another": r"more than one|another|only one",
     "count": r"how many|how often|\bcount\b|number of",
@@ -55,19 +58,21 @@ def reason(
     others: Sequence[Found],
     known: Collection[str] = (),
     told: Collection[str] | None = None,
+    picture: Picture | None = None,
 ) -> str | None:
     """The answer to a closed question about the sketch's object, or about another class that the question names.
 
     `label`: what the sketch shows; `own`: where that was found; `others`: what else was. `known`: all names of classes;
-    `told`: those that whoever found them can tell, by default all. None if the question is not closed, "none" if what
-    it is about is not there. Raises VisketchError for a noun that is no such class.
+    `told`: those that whoever found them can tell, by default all. `picture`: where colours are looked up; without it
+    they are not understood. None if the question is not closed, "none" if what it is about is not there. Raises
+    VisketchError for a noun that is no such class.
     """
     asked = kind(question)
     if asked is None:
         return None
     if asked == "name":
         return label
-    meant = subject(question, asked, label, {label, *known, *(thing.label for thing in others)})
+    meant, words = subject(question, asked, label, {label, *known, *(thing.label for thing in others)})
     if meant != label:
         if told is not None and meant not in told:
             mend = f"which is none of the {len(told)} classes that can be told apart here"
@@ -75,11 +80,18 @@ def reason(
         every = [*own, *others]
         own = suppressed([thing for thing in every if thing.label == meant])
         others = [thing for thing in every if thing.label != meant]
+    which = Which.among(words)
+    if which != Which() and (picture or not which.colours):  # "how many red cats?"
+        kept = which.of(own, picture)
+        own, others = kept, [*others, *(thing for thing in own if thing not in kept)]
+    if asked == "colour":
+        return colour(own, picture) if picture else None
     return _answer(question, asked, own, others)
 
 
-def subject(question: str, asked: str, label: str, known: Collection[str]) -> str:
-    """The class of `known` that a question of a kind is about: the sketch's, unless it names another.
+def subject(question: str, asked: str, label: str, known: Collection[str]) -> tuple[str, list[str]]:
+    """The class of `known` that a question of a kind is about: the sketch's, unless it names another; and the words
+    before its name.
 
     Raises VisketchError if it asks for something that is no class.
     """
@@ -92,14 +104,14 @@ def subject(question: str, asked: str, label: str, known: Collection[str]) -> st
             if not named and not ANYTHING.fullmatch(noun[-1]):
                 mend = "which is no class it knows; ask about the object of the sketch"
                 raise VisketchError(f"the question names {noun[-1]!r}, {mend}")
-            return named[-1] if named else label
+            return named[-1] if named else label, noun
     elif {"it", "sketch"} & set(words):
-        return label
+        return label, []
     if asked == "relation":  # "of the bus" says where, not what
         named = [one for place, one in _named(words, frozenset(known)) if words[:place][-2:] != ["of", "the"]]
-        return named[0] if named else label
+        return named[0] if named else label, []
     named = [one for _, one in _named(words, frozenset(known))]
-    return label if label in named or not named else max(named, key=len)
+    return label if label in named or not named else max(named, key=len), []
 
 
 def _noun(words: Sequence[str]) -> tuple[list[str], list[str]]:

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Int
 
-from visketch.language.model import By, Pair, SketchLanguage
+from visketch.language.answers import By
+from visketch.language.model import Pair, SketchLanguage
 from visketch.language.rows import Row, Rows
 
 MOST = 400  # validation pairs that are asked, an even sample

@@ -1,0 +1,167 @@
+"""Words beside a sketch, "the red one like this": which of the objects that were found are meant.
+
+The sketch says what, the words say which: by colour, size or place. All three are measured on the picture, so it does
+not matter who found the objects. (Our choice: the paper lets its 7B read such words; no small model learns them.)
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from jaxtyping import Float, UInt8
+
+from visketch.errors import UsageError
+from visketch.language import pictures
+from visketch.language.answers import Answer, Found
+from visketch.language.pictures import Picture
+
+COLOURS = ("black", "white", "grey", "red", "orange", "yellow", "green", "blue", "purple", "pink", "brown")
+SAME = {"gray": "grey", "violet": "purple", "upper": "top", "lower": "bottom", "center": "centre", "middle": "centre"}
+SIZES = {"large": 1, "big": 1, "small": -1, "little": -1}
+PLACES = ("left", "right", "top", "bottom", "centre")
+# One of all: what it is most of, as (x, y, size).
+MOST = {
+    "largest": (0, 0, 1),
+    "biggest": (0, 0, 1),
+    "smallest": (0, 0, -1),
+    "leftmost": (-1, 0, 0),
+    "rightmost": (1, 0, 0),
+    "topmost": (0, -1, 0),
+    "highest": (0, -1, 0),
+    "lowest": (0, 1, 0),
+}
+FILLERS = re.compile(
+    r"the|a|an|ones?|like|this|that|these|those|is|are|which|and|in|on|at|of|side|half|colou?red|sketch"
+)
+KNOWN = (
+    f"a colour ({', '.join(COLOURS)}), a size ({', '.join(SIZES)}), a place ({', '.join(PLACES)}), {', '.join(MOST)}"
+)
+SIDE = 384  # pixels at which colours are looked up
+ENOUGH = 0.3  # of an object has the colour that it is called by
+CORE = 0.15  # of a box, at each edge, shows more of what is around an object of a photo than of the object
+FULL = 0.7  # so far from the paper as most of the ink, at least: paler pixels are half paper
+
+
+@dataclass(frozen=True)
+class Which:
+    """What is said of an object, each one of the words above."""
+
+    colours: tuple[str, ...] = ()  # it may be of several: "red and white"
+    sizes: tuple[str, ...] = ()
+    places: tuple[str, ...] = ()
+    most: tuple[str, ...] = ()
+
+    @classmethod
+    def told(cls, text: str, label: str = "") -> "Which":
+        """Words → what they say; the name of what is meant may be among them. Raises UsageError for any other word."""
+        words, names = _words(text), set(_words(label))
+        told = cls.among(words)
+        known = {*COLOURS, *SIZES, *PLACES, *MOST}
+        for word in words:
+            if word not in known and not FILLERS.fullmatch(word) and not {word, word.removesuffix("s")} & names:
+                raise UsageError(f"{word!r} does not say which; say {KNOWN}")
+        if told == cls():
+            raise UsageError(f"{text!r} does not say which; say {KNOWN}")
+        return told
+
+    @classmethod
+    def among(cls, words: Sequence[str]) -> "Which":
+        """What these words say, whatever else is among them."""
+        words = [SAME.get(word, word) for word in words]
+        return cls(*(tuple(word for word in words if word in some) for some in (COLOURS, SIZES, PLACES, MOST)))
+
+    def of(self, things: Sequence[Found], picture: Picture | None) -> list[Found]:
+        """The things that are meant; boxes in shares of the picture's sides. It is needed for colours.
+
+        Raises VisketchError if the picture's file is gone.
+        """
+        left = [one for one in things if all(_is_at(one, place) for place in self.places)]
+        usual = np.mean([_measures(one)[2] for one in things]) if things else 0.0
+        left = [one for one in left if all(SIZES[size] * (_measures(one)[2] - usual) >= 0 for size in self.sizes)]
+        if self.colours and left:
+            assert picture is not None
+            shares = colours(pictures.finer(picture, SIDE), left)
+            numbers = [COLOURS.index(colour) for colour in self.colours]
+            left = [one for one, share in zip(left, shares, strict=True) if (share[numbers] >= ENOUGH).all()]
+        for most in self.most:
+            left = sorted(left, key=lambda one: float(_measures(one) @ np.array(MOST[most])))[-1:]
+        return left
+
+
+def _words(text: str) -> list[str]:
+    return [SAME.get(word, word) for word in re.findall(r"[\w-]+", text.lower())]
+
+
+def _measures(thing: Found) -> Float[np.ndarray, " 3"]:
+    """Its middle, x and y, and the logarithm of its area."""
+    x1, y1, x2, y2 = thing.box
+    return np.array([(x1 + x2) / 2, (y1 + y2) / 2, np.log(max((x2 - x1) * (y2 - y1), 1e-9))])
+
+
+def _is_at(thing: Found, place: str) -> bool:
+    x, y, _ = _measures(thing)
+    if place == "centre":
+        return bool(max(abs(x - 0.5), abs(y - 0.5)) <= 1 / 6)
+    return bool({"left": x < 0.5, "right": x > 0.5, "top": y < 0.5, "bottom": y > 0.5}[place])
+
+
+def only(answer: Answer, picture: Picture, which: Which) -> Answer:
+    """Of what was found, that which is meant; the rest is among the others."""
+    meant = which.of(answer.found, picture)
+    rest = [thing for thing in answer.found if thing not in meant]
+    return replace(answer, found=tuple(meant), raw=tuple(meant), others=(*answer.others, *rest))
+
+
+def colour(things: Sequence[Found], picture: Picture) -> str:
+    """What colour most of the surest thing has. Raises VisketchError if the picture's file is gone."""
+    if not things:
+        return "none"
+    surest = max(things, key=lambda thing: thing.sure)
+    return COLOURS[int(colours(pictures.finer(picture, SIDE), [surest])[0].argmax())]
+
+
+def colours(picture: Picture, things: Sequence[Found]) -> Float[np.ndarray, "n 11"]:
+    """How much of each thing has each colour: of its ink in a drawing, of the middle of its box in a photo."""
+    pixels, drawing = pictures.inside(picture), pictures.is_drawing(picture)
+    paper = np.median(pixels, axis=(0, 1))
+    high, wide = pixels.shape[:2]
+    shares = np.zeros((len(things), len(COLOURS)))
+    for share, thing in zip(shares, things, strict=True):
+        x1, y1, x2, y2 = thing.box
+        edge = 0.0 if drawing else CORE
+        x1, x2 = x1 + edge * (x2 - x1), x2 - edge * (x2 - x1)
+        y1, y2 = y1 + edge * (y2 - y1), y2 - edge * (y2 - y1)
+        rows = slice(int(y1 * high), max(int(y2 * high), int(y1 * high) + 1))
+        own = pixels[rows, int(x1 * wide) : max(int(x2 * wide), int(x1 * wide) + 1)].reshape(-1, 3)
+        if drawing:
+            away = np.abs(own - paper).max(axis=1)
+            ink = away[away > pictures.TONES]
+            own = own[away > max(pictures.TONES, FULL * float(np.percentile(ink, 75)))] if len(ink) else own[:0]
+        if len(own):
+            share[:] = np.bincount(named(own), minlength=len(COLOURS)) / len(own)
+    return shares
+
+
+def named(pixels: UInt8[np.ndarray, "n 3"]) -> np.ndarray:
+    """sRGB → the number of the basic colour term (Berlin and Kay, 1969), by lightness, chroma and hue in CIELAB."""
+    from skimage.color import rgb2lab
+
+    light, a, b = rgb2lab(pixels[None] / 255)[0].T
+    chroma, hue = np.hypot(a, b), np.degrees(np.arctan2(b, a)) % 360
+    rules = [
+        ("black", (light < 18) & (chroma < 30)),
+        ("white", (chroma < 12) & (light > 82)),
+        ("black", (chroma < 12) & (light < 35)),
+        ("grey", chroma < 12),
+        ("pink", ((hue >= 340) | (hue < 10)) & (light > 45)),
+        ("pink", (hue < 50) & (light > 62) & (chroma < 60)),
+        ("brown", (hue >= 25) & (hue < 90) & (light < 50) & (chroma < 62)),
+        ("red", (hue >= 340) | (hue < 50)),
+        ("orange", hue < 82),
+        ("yellow", (hue < 112) & (light > 58)),
+        ("green", hue < 195),
+        ("blue", hue < 310),
+        ("purple", np.ones(len(light), bool)),
+    ]
+    return np.select([rule for _, rule in rules], [COLOURS.index(name) for name, _ in rules])
