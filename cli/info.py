@@ -120,5 +120,6 @@ def show(found: dict[str, Any]) -> None:
     for name, part in there["parts"].items():
         facts = part.get("facts", {})
         steps = f"{facts['step']:,} of {facts['steps']:,}" if {"step", "steps"} <= facts.keys() else "?"
+        steps += f", after {facts['before']:,}" if facts.get("before") else ""
         rows.append([name, f"{part['bytes'] / 1e6:.1f} MB", steps, part.get("fingerprint", "broken")])
     console.table(["part", "size", "steps", "fingerprint"], rows)

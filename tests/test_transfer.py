@@ -13,7 +13,7 @@ from visketch.data.packing import pack
 from visketch.data.store import Store
 from visketch.errors import UsageError, VisketchError
 from visketch.model import ViSketch, build
-from visketch.train import train
+from visketch.train import steps_of, train
 
 NEW = ("star", "dog", "cat")  # another order, and one that is not known
 OLD_ROWS = {"star": 2, "cat": 0}  # of parts.LABELS
@@ -80,7 +80,9 @@ def test_training_goes_on_from_it(start: Path, store: Store, tmp_path: Path, par
     settings = config.load("tiny", [f"train.{part}.steps=2", f"train.{part}.lr=1e-9"])
     outcome = train(part, store, tmp_path, settings, start=start)
     assert outcome.finished
-    assert checkpoint.read_metadata(tmp_path, part)["facts"]["from"] == start.name
+    facts = checkpoint.read_metadata(tmp_path, part)["facts"]
+    assert (facts["from"], facts["before"]) == (start.name, steps_of(start, part))
+    assert steps_of(tmp_path, part) == steps_of(start, part) + 2 > 2
     old, _ = checkpoint.read_tensors(start / f"{part}.safetensors")
     new, _ = checkpoint.read_tensors(tmp_path / f"{part}.safetensors")
     labels = config.read_config(tmp_path).labels

@@ -107,15 +107,25 @@ def train(
             transfer.lend(name, start, folder)
         module.to(accelerator.device).eval().requires_grad_(False)
 
+    begun = {"from": start.name, "before": steps_of(start, part)} if start else {}
+
     def write(average: snapshot.Average, step: int) -> None:
         facts = {"step": step, "steps": settings.steps, "data": store.provenance}
-        facts |= {"from": start.name} if start else {}
+        facts |= begun
         facts["settings"] = settings.model_dump(mode="json")
         snapshot.export(folder, config, objective, average, trained_on, facts)
 
     batches = Batches(objective, store, config, part, accelerator.process_index, accelerator.num_processes)
     loop = Loop(part, folder, settings, config.train.seed, config.train.save_minutes, tensorboard, workers)
     return fit(accelerator, loop, objective, batches, write, resume=resume, trained_on=trained_on, report=report)
+
+
+def steps_of(folder: Path, part: str) -> int:
+    """How many steps a part was trained, all legs together; 0 if it is not there."""
+    if not (folder / f"{part}.safetensors").exists():
+        return 0
+    facts = checkpoint.read_metadata(folder, part)["facts"]
+    return facts.get("before", 0) + facts.get("step", 0)
 
 
 def make_objective(
