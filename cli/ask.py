@@ -22,7 +22,7 @@ def ask(
 ) -> None:
     """Ask about what a sketch shows in a picture.
 
-    Both are looked at once, however many questions there are. Closed questions (what is it, how many, where, next to
+    Both are looked at once, however many questions there are. Closed questions (what is it, how many, where, what colour, next to
     what, left or right of what, the largest?) are answered from what was found, about the object of the sketch or
     another class that the question names; anything else, and what begins with a task (DESC:, COUNT:, BBOX:, SBIR:), by
     the language model in its own words.

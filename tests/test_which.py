@@ -119,6 +119,7 @@ class TestWords:
             ("where is the red house?", "top left"),
             ("what colour is it?", "red"),
             ("which color is the house?", "red"),
+            ("what colour is the large one?", "blue"),
         ],
     )
     def test_questions_may_have_them(self, question: str, answer: str, scene: pictures.Picture) -> None:

@@ -132,10 +132,9 @@ def speech_stage(
     training = getattr(settings.train, stage)
     model, tokenizer = language_model(stage, rows, start or folder, settings)
     sight = llava.Sight(model).eval().to(device)
-    mark = sight.mark()
     names = [*rows.scenes, *rows.sketches]
     file = folder / "training" / "features.npy"
-    seen = features(file, mark, names, sight, lambda name: pictures.read(rows.folder / name, sight.canvas), watch)
+    seen = features(file, names, sight, lambda name: pictures.read(rows.folder / name, sight.canvas), watch)
     model = llava.prepare(model, settings.lora, training.freeze_projector)
     speech = Speech(tokenizer, llava.tokens_of(model.config))
     batches = SpeechBatches(rows, speech, seen, training, stage, settings.train.seed)

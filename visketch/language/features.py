@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from visketch.checkpoint import write_atomically
+from visketch.checkpoint import fingerprint, stored, write_atomically
 from visketch.language.pictures import Picture
 
 BATCH = 64
@@ -41,16 +41,16 @@ class Features:
 
 def features(
     file: Path,
-    mark: str,
     names: Sequence[str],
     tower: nn.Module,
     read: Callable[[str], Picture | None],
     watch: Callable[[int, int], None] = lambda done, total: None,
 ) -> Features:
-    """The tokens of the pictures `names`, as this tower (`mark`) sees them: those that `file` has are taken from it.
+    """The tokens of the pictures `names`, as this tower sees them: those that `file` has of it are taken from there.
 
     `read`: a name → its picture, or None for one that is left out. The file is there when it is whole.
     """
+    mark = fingerprint(stored(tower))
     known = Features(file) if file.exists() and file.with_suffix(".json").exists() else None
     if known and known.mark != mark:
         known = None

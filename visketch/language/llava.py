@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from visketch.checkpoint import fingerprint, stored, unloadable
+from visketch.checkpoint import unloadable
 from visketch.errors import UsageError, VisketchError
 from visketch.language.leaves import LeafTower
 from visketch.language.settings import LanguageSettings, LoraSettings, TowerSettings
@@ -244,10 +244,6 @@ class Sight(nn.Module):
         """The side of the squares it sees, in pixels."""
         vision = self.config.vision_config
         return int(vision.tower["canvas"] if vision.model_type == "visketch-tower" else vision.image_size)
-
-    def mark(self) -> str:
-        """What stands for its weights: what was seen by others is of no use to it."""
-        return fingerprint(stored(self))
 
     def forward(self, pixels: Float[Tensor, "b 3 h h"]) -> Tokens:
         if self.config.vision_config.model_type == "visketch-tower":

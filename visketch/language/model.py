@@ -103,11 +103,6 @@ class SketchLanguage:
             raise VisketchError(f"{path}: blank, there is nothing in it to ask about; give another picture")
         return self.look([picture])[0]
 
-    @cached_property
-    def mark(self) -> str:
-        """What stands for the tower's weights."""
-        return checkpoint.fingerprint(checkpoint.stored(self.sight))
-
     def kept(self, tokens: Float[np.ndarray, "t e"], path: Path) -> Seen:
         """What was seen of a picture before, again. Raises VisketchError if its file is gone."""
         return Seen(torch.from_numpy(np.array(tokens, np.float32)).to(self.device), pictures.read(path, self.canvas))
@@ -258,7 +253,7 @@ class SketchLanguage:
             if told is not None and not isinstance(found, VisketchError):
                 return told, found.by
         if self.speaks is None:
-            mend = "ask what it is, how many there are, where, next to what, left or right of what, or the largest"
+            mend = "ask what it is, how many there are, where, what colour, next to what, left or right of what, or the largest"
             raise UsageError(f"{question!r} needs a language model, and this folder has only a matcher; {mend}")
         text = question if task in ("VQA", *WORDINGS) else f"VQA: {question}"
         return self.say([(sketch, scene)], [text])[0].text, "language"

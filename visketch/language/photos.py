@@ -59,7 +59,7 @@ class Photos:
                 problem(error)
                 return None
 
-        self.seen: Features = features(cache, model.mark, list(names), model.sight, read, watch)
+        self.seen: Features = features(cache, list(names), model.sight, read, watch)
         self.files = {name: names[name] for name in names if name in self.seen.place}
         if not self.files:
             raise VisketchError(f"{folder}: no photo in it that could be read, give another folder")

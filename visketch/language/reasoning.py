@@ -30,7 +30,10 @@ KINDS = {
     "there": r"\bvisible\b|(?:^|[:;,.?!] *)(?:is|are) there\b|\bdoes .* (?:show|contain)\b",
 }
 # The words behind these, up to one of ENDS, say what is asked for: "how many of the red cats are there?"
-ASKED_FOR = r"\b(?:how many|how often|number of|count|(?:is|are) there|where (?:is|are)|shows?|contains?)\b(?P<what>.*)"
+ASKED_FOR = (
+    r"\b(?:how many|how often|number of|count|(?:is|are) there|(?:where|colou?r) (?:is|are)|shows?|contains?)\b"
+    r"(?P<what>.*)"
+)
 PASSED = re.compile(
     r"a|all|an|another|any|does|if|in|is|its|more|much|number|of|one|only|other|same|similar|some|such|than|that|the|"
     r"these|this|those|whether"
@@ -97,7 +100,7 @@ def subject(question: str, asked: str, label: str, known: Collection[str]) -> tu
     """
     words = re.findall(r"[\w-]+", question.lower())
     behind = re.search(r"^(?:is|are) (?P<what>.*\bvisible)", question.lower()) or re.search(ASKED_FOR, question.lower())
-    if asked in ("count", "there", "another", "where") and behind:
+    if asked in ("count", "there", "another", "where", "colour") and behind:
         noun, rest = _noun(re.findall(r"[\w-]+", behind["what"]))
         if noun:
             named = [one for place, one in _named(rest, frozenset(known)) if place < len(noun)]
