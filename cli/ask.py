@@ -22,15 +22,15 @@ def ask(
 ) -> None:
     """Ask about what a sketch shows in a picture.
 
-    Both are looked at once, however many questions there are. Closed questions (what is it, how many, where, what colour, next to
-    what, left or right of what, the largest?) are answered from what was found, about the object of the sketch or
-    another class that the question names; anything else, and what begins with a task (DESC:, COUNT:, BBOX:, SBIR:), by
-    the language model in its own words.
+    Both are looked at once, however many questions there are. Closed questions (what is it, how many, where, what
+    colour, next to what, left or right of what, the largest?) are answered from what was found, about the object of the
+    sketch or another class that the question names; anything else, and what begins with a task (DESC:, COUNT:, BBOX:,
+    SBIR:), by the language model in its own words.
 
     \b
     Examples:
       visketch ask cat.png photo.jpg "What is the object of the sketch next to?"
-      visketch ask cat.png photo.jpg "What is the object shown in the sketch?" "DESC: List what is in the picture."
+      visketch ask cat.png scene.png "How many red cats are there?" "DESC: List what is in the picture."
     """
     model = asking.load(checkpoint, device)
     for question in questions:

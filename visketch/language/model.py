@@ -253,7 +253,7 @@ class SketchLanguage:
             if told is not None and not isinstance(found, VisketchError):
                 return told, found.by
         if self.speaks is None:
-            mend = "ask what it is, how many there are, where, what colour, next to what, left or right of what, or the largest"
+            mend = "ask what it is, how many there are, where, what colour, next to or left of what, or the largest"
             raise UsageError(f"{question!r} needs a language model, and this folder has only a matcher; {mend}")
         text = question if task in ("VQA", *WORDINGS) else f"VQA: {question}"
         return self.say([(sketch, scene)], [text])[0].text, "language"
