@@ -34,7 +34,7 @@ NEEDED = {  # the parts of a checkpoint that a verb takes
     "complete": {"encoder", "classifier", "refiner", "vqvae", "diffusion"},
     "generate": {"encoder", "classifier", "refiner", "vqvae", "diffusion"},
 }
-SHARE = 4  # drawings that are worth a core of their own: fewer are recognised as soon by one thread as by several
+SHARE = 4  # drawings that are worth a core of their own
 FIRST = (np.array([[0, 0], [255, 255]], dtype=np.float32),)
 
 
@@ -91,14 +91,13 @@ class Studio:
     def recognise(self, asked: Sequence[tuple[Sketch, int]]) -> list[forms.Classified | VisketchError]:
         """(drawing, how many classes to name) → answers, all at once; what is wrong with one costs no other.
 
-        Many are shared out: every core draws and recognises some of them, by itself. That leaves no core idle; where
-        all work on each product of one batch, they wait for one another after each, and for the drawing of the fields.
+        Many are shared out: every core draws and recognises some of them, by itself, and then some more. That leaves
+        no core idle; where all work on each product of one batch, they wait for one another after each.
         """
-        shares = min(self.cores, max(1, len(asked) // SHARE))
-        if shares == 1:
+        if self.cores == 1 or len(asked) < 2 * SHARE:
             with threads(1 if self.model.device.type == "cpu" else None):
                 return self._recognised(asked)
-        each = math.ceil(len(asked) / shares)
+        each = max(SHARE, math.ceil(len(asked) / (2 * self.cores)))
         some = [asked[first : first + each] for first in range(0, len(asked), each)]
         return [answer for answers in self.crew.map(self._recognised, some) for answer in answers]
 
@@ -180,7 +179,10 @@ class Studio:
         show = Show(self.model, tell)
         settings: dict[str, Any] = {"strength": asked.strength, "seed": asked.seed, "temperature": asked.temperature}
         canvas = redraw(self.model, [sketch], [label], **settings, watch=show)
-        return forms.Sketches(checkpoint=self.name, sketches=self._drawn(canvas, label, [asked.seed], [0]))
+        drawn = self._drawn(canvas, label, [asked.seed], [0])
+        if not drawn[0].drawing:
+            raise VisketchError(f"{sketch.source}: too little ink, nothing of it is left; draw more")
+        return forms.Sketches(checkpoint=self.name, sketches=drawn)
 
     def generate(self, sketch: None, asked: forms.Generate, tell: Tell) -> forms.Sketches:
         if asked.n * asked.tries > forms.SKETCHES:
