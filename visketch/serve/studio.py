@@ -91,13 +91,13 @@ class Studio:
     def recognise(self, asked: Sequence[tuple[Sketch, int]]) -> list[forms.Classified | VisketchError]:
         """(drawing, how many classes to name) → answers, all at once; what is wrong with one costs no other.
 
-        Many are shared out: every core draws and recognises some of them, by itself, and then some more. That leaves
+        Many are shared out: every core draws and recognises some of them by itself, and then some more. That leaves
         no core idle; where all work on each product of one batch, they wait for one another after each.
         """
         if self.cores == 1 or len(asked) < 2 * SHARE:
             with threads(1 if self.model.device.type == "cpu" else None):
                 return self._recognised(asked)
-        each = max(SHARE, math.ceil(len(asked) / (2 * self.cores)))
+        each = max(SHARE, math.ceil(len(asked) / (4 * self.cores)))
         some = [asked[first : first + each] for first in range(0, len(asked), each)]
         return [answer for answers in self.crew.map(self._recognised, some) for answer in answers]
 
