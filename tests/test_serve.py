@@ -160,12 +160,18 @@ class TestAnswers:
     ) -> None:
         made = []
         monkeypatch.setattr(showing, "picture", lambda ink, draw=showing.picture: made.append(1) or draw(ink))
-        for verb, asked in (("generate", {"n": 2}), ("refine", {"drawing": CAT}), ("complete", {"drawing": CAT[:3], "n": 2})):
+        for verb, asked in (
+            ("generate", {"n": 2}),
+            ("refine", {"drawing": CAT}),
+            ("complete", {"drawing": CAT[:3], "n": 2}),
+        ):
             made.clear()
             plain = server.post(f"/v1/{verb}", json={"class": "cat", **asked})
             assert plain.status_code == 200, plain.text
             assert not made
-            watched = server.post(f"/v1/{verb}", json={"class": "cat", **asked}, headers={"accept": "text/event-stream"})
+            watched = server.post(
+                f"/v1/{verb}", json={"class": "cat", **asked}, headers={"accept": "text/event-stream"}
+            )
             assert made
             done = json.loads(watched.text.strip().split("data: ")[-1])
             assert done["sketches"] == plain.json()["sketches"]
@@ -324,7 +330,9 @@ class TestSharing:
         some[4] = Sketch(strokes=(), source="blank")
         alone = [studio.recognise([(sketch, 2)])[0] for sketch in some]
         sizes, look = [], studio.model.recognise
-        monkeypatch.setattr(studio.model, "recognise", lambda fields, top: sizes.append(len(fields)) or look(fields, top))
+        monkeypatch.setattr(
+            studio.model, "recognise", lambda fields, top: sizes.append(len(fields)) or look(fields, top)
+        )
         before, studio.cores = torch.get_num_threads(), 2
         together = studio.recognise([(sketch, 2) for sketch in some])
         assert sorted(sizes) == [1, 3, 4, 4], "the blank one left out"
@@ -342,7 +350,9 @@ class TestSharing:
     def test_few_stay_together(self, checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         studio, sizes = Studio(ViSketch.load(checkpoint)), []
         look = studio.model.recognise
-        monkeypatch.setattr(studio.model, "recognise", lambda fields, top: sizes.append(len(fields)) or look(fields, top))
+        monkeypatch.setattr(
+            studio.model, "recognise", lambda fields, top: sizes.append(len(fields)) or look(fields, top)
+        )
         studio.cores = 8
         studio.recognise([(sketch, 1) for sketch in drawings.draw_many(7)])
         assert sizes == [7]
