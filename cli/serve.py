@@ -32,7 +32,7 @@ def serve(
         list[str] | None,
         typer.Option("--name", metavar="NAME", help="A name that it is asked by, beside localhost; may be repeated."),
     ] = None,
-    batch: Annotated[int, typer.Option(min=1, max=256, help="Drawings recognised together at most.")] = 32,
+    batch: Annotated[int, typer.Option(min=1, max=256, help="Drawings recognised together at most.")] = 64,
     browser: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
     checkpoint: options.Checkpoint = None,
     device: options.Device = "auto",

@@ -91,6 +91,17 @@ def test_help_imports_nothing_heavy() -> None:
     assert not heavy & set(loaded)
 
 
+def test_the_end_does_not_look_for_garbage() -> None:
+    """In torch's and diffusers' half million objects that took seconds on a busy machine."""
+    told = "import atexit, gc; atexit.register(lambda: print(gc.get_freeze_count() > 10_000))"  # called last
+    done = subprocess.run(
+        [sys.executable, "-c", f"{told}; from visketch.cli.main import run; run()", "--version"],
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout.splitlines()[-1] == "True", done.stderr
+
+
 def test_the_command_and_the_module_are_one(data: Path) -> None:
     """`visketch` as installed, and `-m visketch.cli.main` as torchrun starts it."""
     for command in ([str(Path(sys.executable).with_name("visketch"))], [sys.executable, "-m", "visketch.cli.main"]):

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from visketch import quadtree, sdf
-from visketch.models.encoder import CHUNK, LeafEncoder, _waves, context_index, mixed_index, portions
+from visketch.models.encoder import CACHED, CHUNK, LeafEncoder, _waves, context_index, mixed_index, portions
 from visketch.quadtree import Leaves
 from visketch.refining import inked_leaves
 
@@ -56,22 +56,24 @@ def test_tiles_go_through_the_stem_in_chunks(
     encoder: LeafEncoder, canvas: Tensor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = encoder.embed(canvas, SHAPE.depth)
-    monkeypatch.setattr("visketch.models.encoder.CHUNK", 7)
+    monkeypatch.setattr("visketch.models.encoder.CACHED", 7)
     torch.testing.assert_close(encoder.embed(canvas, SHAPE.depth), whole, rtol=0, atol=1e-5)
 
 
 @torch.no_grad()
-def test_portions_cover_all_once_in_few_sizes() -> None:
+@pytest.mark.parametrize(("device", "most"), [("cpu", CACHED), ("meta", CHUNK)])  # meta: any that is no CPU
+def test_portions_cover_all_once_in_few_sizes(device: str, most: int) -> None:
     """Long runs keep memory for every size they meet."""
     sizes = set()
-    for count in (*range(1300), 5 * CHUNK, 5 * CHUNK + 1):
-        some = portions(count, torch.device("cpu"))
+    for count in (*range(1300), 5 * most, 5 * most + 1):
+        some = portions(count, torch.device(device))
         sizes |= {len(part) for part in some}
         numbers = torch.cat(some)
-        assert numbers[:count].equal(torch.arange(count))
-        assert not numbers[count:].any()
+        if device == "cpu":
+            assert numbers[:count].equal(torch.arange(count))
+            assert not numbers[count:].any()
         assert len(numbers) - count < max(8, count / 4)
-    assert max(sizes) == CHUNK
+    assert max(sizes) == most
     assert len(sizes) < 30
 
 

@@ -15,6 +15,7 @@ from typing import Any
 import drawings
 import numpy as np
 import pytest
+import torch
 from commands import visketch
 from parts import LABELS, small, write_checkpoint, write_ndjson
 from PIL import Image, ImageDraw
@@ -26,13 +27,14 @@ from starlette.testclient import TestClient
 from visketch.data import write
 from visketch.errors import VisketchError
 from visketch.model import ViSketch
-from visketch.serve import forms
+from visketch.serve import forms, showing
 from visketch.serve.app import VERBS, build
 from visketch.serve.gauges import Gauges
 from visketch.serve.reading import Reader
 from visketch.serve.run import check_token, listen
 from visketch.serve.studio import Studio
-from visketch.serve.worker import Full, Stopped, Worker
+from visketch.serve.worker import WAIT, Full, Stopped, Worker
+from visketch.strokes import Sketch
 
 CAT = [np.round(line, 1).T.tolist() for line in drawings.draw("cat").lines()]
 STAR = [np.round(line, 1).T.tolist() for line in drawings.draw("star").lines()]
@@ -152,6 +154,27 @@ class TestAnswers:
         for sketch, ink in zip(sketches, kept.numpy(), strict=True):
             alpha = np.asarray(Image.open(io.BytesIO(png(shown[sketch["picture"]]))))[..., 1] / 255
             assert np.abs(alpha - ink).mean() < 0.01
+
+    def test_no_picture_is_made_of_what_nobody_watches(
+        self, server: TestClient, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        made = []
+        monkeypatch.setattr(showing, "picture", lambda ink, draw=showing.picture: made.append(1) or draw(ink))
+        for verb, asked in (
+            ("generate", {"n": 2}),
+            ("refine", {"drawing": CAT}),
+            ("complete", {"drawing": CAT[:3], "n": 2}),
+        ):
+            made.clear()
+            plain = server.post(f"/v1/{verb}", json={"class": "cat", **asked})
+            assert plain.status_code == 200, plain.text
+            assert not made
+            watched = server.post(
+                f"/v1/{verb}", json={"class": "cat", **asked}, headers={"accept": "text/event-stream"}
+            )
+            assert made
+            done = json.loads(watched.text.strip().split("data: ")[-1])
+            assert done["sketches"] == plain.json()["sketches"]
 
     def test_refine_and_explain(self, server: TestClient) -> None:
         refined = server.post("/v1/refine", json={"drawing": CAT, "class": "Star", "seed": 2}).json()
@@ -299,6 +322,42 @@ class TestRefusals:
             problem(client.post("/v1/search", json={"drawing": CAT}, headers={"authorization": "Bearer secret"}), 404)
 
 
+class TestSharing:
+    def test_cores_share_a_batch_and_one_bad_drawing_costs_no_other(
+        self, checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        studio, some = Studio(ViSketch.load(checkpoint)), drawings.draw_many(13)
+        some[4] = Sketch(strokes=(), source="blank")
+        alone = [studio.recognise([(sketch, 2)])[0] for sketch in some]
+        sizes, look = [], studio.model.recognise
+        monkeypatch.setattr(
+            studio.model, "recognise", lambda fields, top: sizes.append(len(fields)) or look(fields, top)
+        )
+        before, studio.cores = torch.get_num_threads(), 2
+        together = studio.recognise([(sketch, 2) for sketch in some])
+        assert sorted(sizes) == [1, 3, 4, 4], "the blank one left out"
+        assert torch.get_num_threads() == before
+        for one, other in zip(alone, together, strict=True):
+            if isinstance(one, VisketchError):
+                assert str(other) == str(one)
+                continue
+            assert isinstance(one, forms.Classified)
+            assert isinstance(other, forms.Classified)
+            assert len(other.predictions) == 2
+            for guess, same in zip(one.predictions, other.predictions, strict=True):
+                assert guess.probability == pytest.approx(same.probability, abs=0.02)  # rounded otherwise
+
+    def test_few_stay_together(self, checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        studio, sizes = Studio(ViSketch.load(checkpoint)), []
+        look = studio.model.recognise
+        monkeypatch.setattr(
+            studio.model, "recognise", lambda fields, top: sizes.append(len(fields)) or look(fields, top)
+        )
+        studio.cores = 8
+        studio.recognise([(sketch, 1) for sketch in drawings.draw_many(7)])
+        assert sizes == [7]
+
+
 class TestReader:
     def test_a_file_that_takes_too_long_costs_only_itself(self) -> None:
         reader = Reader(seconds=60.0)
@@ -373,13 +432,36 @@ class TestWorker:
 
         self.run(work, long=1)
 
+    def test_what_is_being_recognised_is_waited_for_too(self) -> None:
+        go = threading.Event()
+
+        def recognise(some: list) -> list:
+            go.wait(10)
+            return some
+
+        async def work(worker: Worker) -> None:
+            worker.usual["quick"] = 0.3 * WAIT
+            jobs = [worker.submit("quick", 0)]
+            while not worker.taken:
+                await asyncio.sleep(0.005)
+            jobs += [worker.submit("quick", number) for number in (1, 2)]  # for the next batch
+            jobs.append(worker.submit("quick", 3))  # three before it: 0.9 of what may be waited
+            with pytest.raises(Full) as refused:
+                worker.submit("quick", 4)
+            assert refused.value.seconds == pytest.approx(1.2 * WAIT)
+            go.set()
+            assert [await job.answer for job in jobs] == [0, 1, 2, 3]
+            assert not worker.taken
+
+        self.run(work, recognise, batch=2)
+
     def test_recognising_goes_on_while_it_draws_and_who_is_gone_is_dropped(self) -> None:
         steps, seen = [], threading.Event()
 
         def draws(tell: Any) -> None:
             for step in range(1000):
                 steps.append(step)
-                tell("coarse", {"done": step})
+                tell("coarse", lambda: {"done": len(steps)})
                 time.sleep(0.005)
 
         async def work(worker: Worker) -> None:
@@ -402,7 +484,7 @@ class TestWorker:
         async def work(worker: Worker) -> None:
             def draws(tell: Any) -> None:
                 while True:
-                    tell("coarse", {})
+                    tell("coarse", dict)
                     time.sleep(0.005)
 
             usual = dict(worker.usual)
@@ -435,7 +517,7 @@ class TestWorker:
         async def work(worker: Worker) -> None:
             def draws(tell: Any) -> None:
                 for _ in range(1000):
-                    tell("coarse", {})
+                    tell("coarse", dict)
                     time.sleep(0.005)
 
             jobs = [worker.submit("long", draws), worker.submit("long", draws)]

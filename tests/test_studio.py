@@ -212,8 +212,12 @@ def test_the_model_draws_and_finishes(browser: Any, studio: Served) -> None:
     assert page.locator("#undo").is_disabled()
 
     visitor.draw(cat()[:2])
-    page.click("#finish")
-    assert visitor.results(8).locator(".stroke.new").count() > 0
+    with page.expect_response("**/v1/complete") as answer:
+        page.click("#finish")
+    events = answer.value.text().strip().split("data: ")
+    ways = [way for way in json.loads(events[-1])["sketches"] if way["added"] > 0]
+    assert visitor.results(len(ways)).locator(".stroke.new").count() > 0
+    assert page.locator("#results h2", has_text=re.compile("^(One way|[A-Z][a-z]+ ways) to finish it$")).count() == 1
     if studio.index:
         with page.expect_response("**/v1/search") as answer:
             page.click("#similar")
@@ -245,12 +249,41 @@ def test_pen_eraser_and_keys(browser: Any, studio: Served) -> None:
     visitor.leave()
 
 
+def test_a_reload_keeps_the_drawing_and_a_new_line_ends_the_explanation(browser: Any, studio: Served) -> None:
+    visitor = Visitor(browser, studio)
+    page = visitor.page
+    visitor.draw(cat())
+    visitor.sees("cat")
+    page.reload()
+    page.wait_for_selector("body[data-ready]", state="attached")
+    visitor.sees("cat")
+    assert visitor.strokes() == len(cat())
+    page.click("#why")
+    page.locator("#doing", has_text="%").wait_for()
+    assert page.locator("#overlay rect").count()
+    visitor.draw([np.array([[0, 0], [100, 100]])])
+    assert page.locator("#results").is_hidden()
+    assert not page.locator("#overlay rect").count()
+    page.click("#clear")
+    page.reload()
+    page.wait_for_selector("body[data-ready]", state="attached")
+    assert page.locator("#clear").is_disabled()
+    visitor.leave()
+
+
 def test_what_goes_wrong_is_said(browser: Any, studio: Served, tmp_path: Path) -> None:
     visitor = Visitor(browser, studio)
     page = visitor.page
     (tmp_path / "no.png").write_bytes(b"no picture")
     page.set_input_files("#file", tmp_path / "no.png")
     page.locator("#trouble", has_text="no.png: not a picture").wait_for()
+    box = page.locator("#paper").bounding_box()
+    page.mouse.click(box["x"] + 50, box["y"] + 50)  # a dot
+    page.locator("#trouble").wait_for(state="hidden")
+    for ask, said in (("refine", "nothing of it is left"), ("why", "nothing to explain")):
+        page.click(f"#{ask}")
+        page.locator("#trouble", has_text=said).wait_for()
+        assert page.locator("#results").is_hidden()
     page.fill("#what", "qwertz")
     page.click("#draw")
     page.locator("#trouble", has_text="unknown class 'qwertz'").wait_for()

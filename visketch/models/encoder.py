@@ -12,18 +12,20 @@ from visketch.config import EncoderConfig, SketchConfig
 from visketch.models.blocks import BatchNorm, Block, ResidualConv, channels_last
 
 CHUNK = 512  # tiles or leaves that go through a network at once, when it is used: memory stays that of so many
+CACHED = 128  # the same on a CPU, whose caches hold what becomes of so many: up to a fifth faster than with 512
 
 
 def portions(count: int, device: torch.device) -> tuple[Int[Tensor, " i"], ...]:
-    """0 ... count - 1 for a network to take in turn, at most CHUNK at once, the last filled up with zeros: cut off
-    what comes of these.
+    """0 ... count - 1 for a network to take in turn, CHUNK at once (on a CPU CACHED), the last filled up with zeros:
+    cut off what comes of these.
 
     So there are two dozen sizes and no more: for every new one torch makes kernels, and keeps them, and a long run
     would grow, by a hundred MiB in a thousand sketches.
     """
-    step = max(8, 2 ** (count % CHUNK).bit_length() // 8)
+    most = CACHED if device.type == "cpu" else CHUNK
+    step = max(8, 2 ** (count % most).bit_length() // 8)
     number = torch.arange(-(-count // step) * step, device=device)
-    return torch.where(number < count, number, 0).split(CHUNK)
+    return torch.where(number < count, number, 0).split(most)
 
 
 class TileStem(nn.Module):

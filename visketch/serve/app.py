@@ -27,6 +27,7 @@ from visketch.serve.studio import Studio
 from visketch.serve.worker import BATCH, Full, Job, Stopped, Worker
 from visketch.strokes import POINTS
 
+VERSION = version("visketch")  # read once: looking it up takes as long as all the rest of a small answer
 EVENTS = 16  # that wait for a slow client; more are left out, for each shows all that the one before did
 logger = logging.getLogger("visketch.serve")
 
@@ -81,7 +82,7 @@ def build(
 
     app = FastAPI(
         title="visketch",
-        version=version("visketch"),
+        version=VERSION,
         description="Draw, recognise, refine, finish and search hand-drawn sketches.",
         lifespan=lifespan,
         docs_url=None,  # these pages load scripts from elsewhere; ours is /api.html
@@ -141,7 +142,7 @@ def add_facts(app: FastAPI, studio: Studio, gauges: Gauges) -> None:
     @app.get("/v1/about", response_model=forms.About, responses=problems(401, 403), summary="What this server can do.")
     async def about() -> forms.About:
         return forms.About(
-            version=version("visketch"),
+            version=VERSION,
             checkpoint=studio.name,
             canvas=studio.model.config.sketch.canvas,
             labels=studio.model.labels,
@@ -221,7 +222,7 @@ def said(answer: BaseModel, headers: dict[str, str]) -> Response:
 def tag(request: Request, studio: Studio) -> dict[str, str]:
     """An ETag, the same for the same request to the same weights. Weak: what is computed together rounds together."""
     body = getattr(request, "_body", b"")
-    about = f"{version('visketch')} {studio.name} {request.url.path} ".encode()
+    about = f"{VERSION} {studio.name} {request.url.path} ".encode()
     return {"etag": f'W/"{hashlib.sha256(about + body).hexdigest()[:24]}"'} if body else {}
 
 
@@ -247,12 +248,11 @@ def stream(request: Request, worker: Worker, work: Any) -> Response:
     """Server-sent events: what `work` tells, then `done` with the answer or `error` with the problem."""
     events: asyncio.Queue[tuple[str, Any]] = asyncio.Queue()
 
-    def tell(name: str, data: dict[str, Any]) -> None:
+    def hear(name: str, data: dict[str, Any]) -> None:
         if events.qsize() < EVENTS:
             events.put_nowait((name, data))
 
-    job = worker.submit("long", work, tell)
-
+    job = worker.submit("long", work, hear)
     job.answer.add_done_callback(lambda answer: events.put_nowait(("done", answer)))
     left = asyncio.ensure_future(hung_up(request))
     left.add_done_callback(lambda _: worker.drop(job))

@@ -3,6 +3,7 @@
 import base64
 import io
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,7 @@ DECIMALS = 2  # of a coordinate
 class Show:
     """Frames → events. `coarse` has pictures of the noise that becomes a sketch, `leaves` the quadtree over it (for
     each sketch left, top and side of each leaf in shares, and its turn), `refine` the canvases after each turn.
-    All tries are shown, those of one sketch in a row.
+    All tries are shown, those of one sketch in a row. Of what nobody hears no picture is made.
     """
 
     def __init__(self, model: ViSketch, tell: Tell) -> None:
@@ -35,19 +36,22 @@ class Show:
         self.last: Tensor | None = None
 
     def __call__(self, frame: Frame) -> None:
-        data: dict[str, Any] = {"stage": frame.stage, "done": frame.done, "total": frame.total}
-        shape, canvas = self.model.config.sketch, frame.canvas
-        self.last = canvas
+        self.last = frame.canvas
         if frame.stage == "coarse":
-            self.coarse = canvas
-            small = F.interpolate(canvas[:, None], size=(shape.tile, shape.tile), mode="area")[:, 0]
-            pictures = [picture(each) for each in (small.cpu().numpy() + 1) / 2]
+            self.coarse = frame.canvas
+        elif self.coarse is not None:
+            shape, coarse, self.coarse = self.model.config.sketch, self.coarse.clamp(-1, 1), None
+            self.tell("leaves", lambda: {"leaves": leaves(coarse, shape)})
+        self.tell(frame.stage, partial(self._shown, frame))
+
+    def _shown(self, frame: Frame) -> dict[str, Any]:
+        if frame.stage == "coarse":
+            tile = self.model.config.sketch.tile
+            ink = (F.interpolate(frame.canvas[:, None], size=(tile, tile), mode="area")[:, 0] + 1) / 2
         else:
-            if self.coarse is not None:
-                self.tell("leaves", {"leaves": leaves(self.coarse.clamp(-1, 1), shape)})
-                self.coarse = None
-            pictures = [picture(each) for each in self.model.ink(canvas).cpu().numpy()]
-        self.tell(frame.stage, data | {"pictures": pictures})
+            ink = self.model.ink(frame.canvas)
+        pictures = [picture(each) for each in ink.cpu().numpy()]
+        return {"stage": frame.stage, "done": frame.done, "total": frame.total, "pictures": pictures}
 
     def became(self, kept: Float[Tensor, "b h h"]) -> list[int]:
         """The number of the picture that each of these canvases was shown in last, of those of its tries."""

@@ -1,9 +1,11 @@
 """What can be asked of the model, each with its answer. All of it runs on the model's one thread (`worker.py`)."""
 
+import math
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +34,7 @@ NEEDED = {  # the parts of a checkpoint that a verb takes
     "complete": {"encoder", "classifier", "refiner", "vqvae", "diffusion"},
     "generate": {"encoder", "classifier", "refiner", "vqvae", "diffusion"},
 }
-FEW = 4  # drawings that one thread recognises as soon as several do, and sooner where a browser wants the other cores
+SHARE = 4  # drawings that are worth a core of their own
 FIRST = (np.array([[0, 0], [255, 255]], dtype=np.float32),)
 
 
@@ -57,6 +59,7 @@ class Studio:
             part for part in NEEDED["generate"] if folder and (folder / f"{part}.safetensors").exists()
         }
         self.verbs = [verb for verb, parts in NEEDED.items() if parts <= there and (verb != "search" or index)]
+        self.cores = torch.get_num_threads() if model.device.type == "cpu" else 1
 
     def load(self, tell: Tell) -> None:
         """What the verbs need, before anybody waits for it. Raises VisketchError."""
@@ -86,7 +89,24 @@ class Studio:
         return answer.model_copy(update={"seconds": round(time.perf_counter() - start, 4)})
 
     def recognise(self, asked: Sequence[tuple[Sketch, int]]) -> list[forms.Classified | VisketchError]:
-        """(drawing, how many classes to name) → answers, all at once; what is wrong with one costs no other."""
+        """(drawing, how many classes to name) → answers, all at once; what is wrong with one costs no other.
+
+        Many are shared out: every core draws and recognises some of them by itself, and then some more. That leaves
+        no core idle; where all work on each product of one batch, they wait for one another after each.
+        """
+        if self.cores == 1 or len(asked) < 2 * SHARE:
+            with threads(1 if self.model.device.type == "cpu" else None):
+                return self._recognised(asked)
+        each = max(SHARE, math.ceil(len(asked) / (4 * self.cores)))
+        some = [asked[first : first + each] for first in range(0, len(asked), each)]
+        return [answer for answers in self.crew.map(self._recognised, some) for answer in answers]
+
+    @cached_property
+    def crew(self) -> ThreadPoolExecutor:
+        """A thread for each core, in which torch takes no others."""
+        return ThreadPoolExecutor(self.cores, "share", torch.set_num_threads, (1,))
+
+    def _recognised(self, asked: Sequence[tuple[Sketch, int]]) -> list[forms.Classified | VisketchError]:
         start = time.perf_counter()
         fields, found = [], dict[int, VisketchError | forms.Classified]()
         for number, (sketch, _) in enumerate(asked):
@@ -96,8 +116,7 @@ class Studio:
                 found[number] = error
         if fields:
             most = max(top for _, top in asked)
-            with threads(1 if len(fields) <= FEW else None):
-                rows = self.model.recognise(np.stack([field for _, field in fields]), most)
+            rows = self.model.recognise(np.stack([field for _, field in fields]), most)
             seconds = round(time.perf_counter() - start, 4)
             for (number, _), row in zip(fields, rows, strict=True):
                 some = [forms.Prediction(label=p.label, probability=round(p.probability, 6)) for p in row]
@@ -138,7 +157,7 @@ class Studio:
         hits = alike(self.gallery.search(sketch, asked.n))
         found = []
         for rank, hit in enumerate(hits, 1):
-            tell("progress", {"stage": "read", "done": rank, "total": len(hits)})
+            tell("progress", partial(dict, stage="read", done=rank, total=len(hits)))
             name = f"{Path(hit.file).name}{hit.name}"
             found.append(
                 forms.Hit(rank=rank, name=name, label=hit.label, similarity=round(hit.similarity, 4), **self._seen(hit))
@@ -160,7 +179,10 @@ class Studio:
         show = Show(self.model, tell)
         settings: dict[str, Any] = {"strength": asked.strength, "seed": asked.seed, "temperature": asked.temperature}
         canvas = redraw(self.model, [sketch], [label], **settings, watch=show)
-        return forms.Sketches(checkpoint=self.name, sketches=self._drawn(canvas, label, [asked.seed], [0]))
+        drawn = self._drawn(canvas, label, [asked.seed], [0])
+        if not drawn[0].drawing:
+            raise VisketchError(f"{sketch.source}: too little ink, nothing of it is left; draw more")
+        return forms.Sketches(checkpoint=self.name, sketches=drawn)
 
     def generate(self, sketch: None, asked: forms.Generate, tell: Tell) -> forms.Sketches:
         if asked.n * asked.tries > forms.SKETCHES:

@@ -16,13 +16,14 @@ from typing import Any
 from visketch.errors import VisketchError
 from visketch.serve.gauges import Gauges
 
-Tell = Callable[[str, dict[str, Any]], None]  # the name of an event, and what to say about it
+Tell = Callable[[str, Callable[[], dict[str, Any]]], None]  # the name of an event; what to say, made if anybody listens
+Listen = Callable[[str, dict[str, Any]], None]
 Recognise = Callable[[Sequence[Any]], Sequence[Any]]  # of each an answer or a VisketchError
 Work = Callable[[Tell], Any]
 
-BATCH = 32  # drawings recognised together at most
+BATCH = 64  # drawings recognised together at most
 QUICK, LONG = 256, 8  # that may wait
-WAIT = 0.8  # seconds that a drawing to be recognised waits at most, if it is not for the next batch
+WAIT = 1.0  # seconds until its turn that a drawing to be recognised waits at most, if it is not for the next batch
 SECONDS = 180.0  # for one piece of work, breaths included
 
 
@@ -44,8 +45,8 @@ class Stopped(Exception):
 class Job:
     """Something to be done, whose answer an event loop waits for."""
 
-    def __init__(self, work: Any, tell: Tell | None = None) -> None:
-        self.work, self.tell = work, tell
+    def __init__(self, work: Any, listen: Listen | None = None) -> None:
+        self.work, self.listen = work, listen
         self.loop = asyncio.get_running_loop()
         self.answer: asyncio.Future[Any] = self.loop.create_future()
         self.came = time.perf_counter()
@@ -55,9 +56,9 @@ class Job:
         """From the worker's thread. What is an exception is raised where the answer is awaited."""
         self._call(self._settle, found)
 
-    def say(self, name: str, data: dict[str, Any]) -> None:
-        if self.tell:
-            self._call(self.tell, name, data)
+    def say(self, name: str, data: Callable[[], dict[str, Any]]) -> None:
+        if self.listen:
+            self._call(self.listen, name, data())
 
     def _call(self, function: Callable[..., None], *arguments: Any) -> None:
         if not self.loop.is_closed():
@@ -80,6 +81,7 @@ class Worker:
         self.most = {"quick": quick, "long": long}
         self.lanes: dict[str, deque[Job]] = {"quick": deque(), "long": deque()}
         self.doing: list[Job] = []  # of the long ones
+        self.taken = 0  # of the quick ones: how many are being recognised
         self.changed = Condition()
         self.stopping = False
         self.usual = {"quick": 0.01, "long": 5.0}  # seconds a job, a running mean
@@ -90,9 +92,9 @@ class Worker:
     def start(self) -> None:
         self.thread.start()
 
-    def submit(self, lane: str, work: Any, tell: Tell | None = None) -> Job:
-        """From an event loop. Raises what `check` does."""
-        job = Job(work, tell)
+    def submit(self, lane: str, work: Any, listen: Listen | None = None) -> Job:
+        """From an event loop. `listen`: to what the work tells. Raises what `check` does."""
+        job = Job(work, listen)
         with self.changed:
             self.check(lane)
             self.lanes[lane].append(job)
@@ -115,10 +117,11 @@ class Worker:
         if self.stopping:
             raise Stopped("the server is being stopped")
         before = len(self.lanes[lane])
-        late = lane == "quick" and before >= self.batch and before * self.usual[lane] > WAIT
+        seconds = (before + self.taken) * self.usual[lane]
+        late = lane == "quick" and before >= self.batch and seconds > WAIT
         if late or before >= self.most[lane]:
             self.gauges.refused.labels(lane).inc()
-            raise Full(before * self.usual[lane])
+            raise Full(seconds)
 
     def stop(self) -> None:
         """What waits is refused, what is being done ends at its next breath. May be called from anywhere, and again."""
@@ -150,6 +153,7 @@ class Worker:
             waiting = self.lanes["quick"]
             while waiting and len(some) < self.batch:
                 some.append(waiting.popleft())
+            self.taken = len(some)
         if not some:
             return
         start = time.perf_counter()
@@ -159,6 +163,7 @@ class Worker:
             answers = [error] * len(some)
         else:
             self._learn("quick", 0.1, (time.perf_counter() - start) / len(some))
+        self.taken = 0
         for job, answer in zip(some, answers, strict=True):
             job.settle(answer)
         self.gauges.batch.observe(len(some))
@@ -167,7 +172,7 @@ class Worker:
     def _do(self, job: Job) -> None:
         start = time.perf_counter()
 
-        def breathe(name: str, data: dict[str, Any]) -> None:
+        def breathe(name: str, data: Callable[[], dict[str, Any]]) -> None:
             if job.gone:
                 raise Gone
             if self.stopping:

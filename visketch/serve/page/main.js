@@ -5,11 +5,12 @@ import { Cards, KIND, showVotes } from "./cards.js";
 import { Live } from "./live.js";
 import { Paper } from "./paper.js";
 import { Picker } from "./picker.js";
-import { fitted, sent } from "./strokes.js";
+import { fitted, keep, kept, sent } from "./strokes.js";
 
 const KEPT = 8; // sketches shown in the end
 const DRAWN = 12; // of so many of a class, all of them seen as they come
 const TRIES = 2; // for each way to finish, seen likewise
+const NUMBERS = ["No", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight"];
 const $ = (id) => document.getElementById(id);
 const percent = (share) => (share >= 0.995 ? ">99 %" : share < 0.01 ? "<1 %" : `${Math.round(100 * share)} %`);
 const a = (label) => `${/^[aeio]|^u(?!ni)/i.test(label) ? "an" : "a"} ${label}`;
@@ -18,8 +19,10 @@ const a = (label) => `${/^[aeio]|^u(?!ni)/i.test(label) ? "an" : "a"} ${label}`;
 
 const paper = new Paper($("paper"), (strokes, drawing) => {
   $("hint").classList.toggle("gone", strokes.length > 0);
-  $("overlay").replaceChildren();
+  if ($("results").dataset.of === "explain") closeResults(); // it explained what was there before
+  if ($("trouble").dataset.of === "ask") calm(); // it was about what one did before
   if (!drawing) {
+    keep(strokes);
     $("undo").disabled = !paper.canUndo;
     $("redo").disabled = !paper.canRedo;
     for (const id of ["clear", "save", "refine", "finish", "similar", "why"]) $(id).disabled = !strokes.length;
@@ -187,6 +190,7 @@ async function want({ title, verb, body, count, few, show, again, at = $("result
   const mine = (running = new AbortController());
   once_more = again ?? null;
   $("results").hidden = false;
+  $("results").dataset.of = verb;
   entitle(title);
   $("again").hidden = $("change").hidden = true;
   $("overlay").replaceChildren();
@@ -235,7 +239,9 @@ function progress(stage, done, total) {
 function closeResults() {
   running?.abort();
   running = null;
+  progress();
   $("results").hidden = true;
+  delete $("results").dataset.of;
   $("overlay").replaceChildren();
 }
 
@@ -270,9 +276,12 @@ function finish() {
     count: KEPT * TRIES,
     again: finish,
     show: ({ sketches }) => {
-      entitle("Eight ways to finish it");
-      $("doing").textContent = "Of every two tries the likelier. Your lines stay; what is new is coloured.";
-      cards.show(sketches.map(named));
+      const more = sketches.filter(({ added }) => added > 0);
+      entitle(`${NUMBERS[more.length]} way${more.length === 1 ? "" : "s"} to finish it`);
+      $("doing").textContent = more.length
+        ? "Of every two tries the likelier. Your lines stay; what is new is coloured."
+        : "No try added anything: it looks finished. Try again, or draw on.";
+      cards.show(more.map(named));
     },
   });
 }
@@ -363,4 +372,6 @@ try {
 } catch (problem) {
   complain(problem);
 }
+const before = kept();
+if (before.length) paper.put(before);
 document.body.dataset.ready = "true";

@@ -73,3 +73,18 @@ function distance(a, b, c, d) {
   if (side(a, b, c) * side(a, b, d) < 0 && side(c, d, a) * side(c, d, b) < 0) return 0;
   return Math.min(aside(a, c, d), aside(b, c, d), aside(c, a, b), aside(d, a, b));
 }
+
+/** Keep them for this tab, so that they are there again after a reload. */
+export function keep(strokes) {
+  try {
+    sessionStorage.setItem("strokes", JSON.stringify(strokes));
+  } catch { /* too many, or not allowed: then they are not kept */ }
+}
+
+export function kept() {
+  try {
+    return JSON.parse(sessionStorage.getItem("strokes")) ?? [];
+  } catch {
+    return [];
+  }
+}
