@@ -162,9 +162,14 @@ def _threshold(contrast: Float[np.ndarray, "y x"]) -> Bool[np.ndarray, "y x"]:
     grain = (middle + 5 * 1.4826 * int(np.searchsorted(within, contrast.size / 2))) / FINE
     otsu = float(threshold_otsu(hist=(counts, (reach + 0.5) / FINE)))
     strong = max(otsu, grain, CONTRAST / 2)
-    parts, count = ndimage.label(contrast > max(0.8 * strong, grain, CONTRAST / 2))
+    return _hanging(contrast > max(0.8 * strong, grain, CONTRAST / 2), contrast > strong)
+
+
+def _hanging(pixels: Bool[np.ndarray, "y x"], strong: Bool[np.ndarray, "y x"]) -> Bool[np.ndarray, "y x"]:
+    """The parts of the ink that have a strong pixel; all of these are ink."""
+    parts, count = ndimage.label(pixels)
     kept = np.zeros(count + 1, bool)
-    kept[parts[contrast > strong]] = True
+    kept[parts[strong]] = True
     return kept.take(parts)
 
 
@@ -201,14 +206,14 @@ def _without_rules(
     found = []
     for axis in (0, 1):
         along, side = 1 - axis, pixels.shape[1 - axis]
+        if not _may_be_ruled(pixels, axis):
+            continue
         long = max(8, side // 8)
         lines = _extreme(np.maximum, pixels, 5, axis)
         for pick in (np.minimum, np.maximum):  # what of it runs on for so long
             lines = _extreme(pick, lines, long, along)
-        down = np.moveaxis(np.pad(lines, 1), axis, 0)
-        crossed = (down[1:] & ~down[:-1]).sum(axis=0, dtype=np.uint16)
-        if (crossed[1:-1] >= RULED).mean() < 1 - 0.2 * RULED:
-            continue  # as nearly always: the rest need not be looked at
+        if not _may_be_ruled(lines, axis):
+            continue
         parts, _ = ndimage.label(lines)
         across = [
             number
@@ -225,7 +230,15 @@ def _without_rules(
     ink = contrast[pixels & ~ruled]
     if len(ink) and faint > FAINT * float(np.median(ink)):
         return pixels, 0
-    return pixels & (~ruled | (contrast > 1.4 * faint)), sum(number for _, number in found)
+    beside = pixels & ~ruled  # where lines of the paper cross they are darker, but nothing hangs on that
+    return _hanging(beside | (ruled & (contrast > 1.4 * faint)), beside), sum(number for _, number in found)
+
+
+def _may_be_ruled(pixels: Bool[np.ndarray, "y x"], axis: int) -> bool:
+    """Whether enough of the page is crossed often enough, if each line leaves out a fifth of it at most."""
+    down = np.pad(pixels, 1).swapaxes(0, axis)
+    crossed = (down[1:] & ~down[:-1]).sum(axis=0, dtype=np.uint16)[1:-1]
+    return bool((crossed >= RULED).mean() >= 1 - 0.2 * RULED)
 
 
 def _without_dust(
@@ -284,11 +297,11 @@ def _extreme(pick: np.ufunc, levels: Shaped[np.ndarray, "y x"], size: int, axis:
 
     By windows that are doubled until they are as wide: on ink a dozen times as fast as scipy's filters.
     """
-    padding = [(0, 0), (0, 0)]
-    padding[axis] = (size // 2, size // 2)
-    wide, width = np.moveaxis(np.pad(levels, padding, mode="edge"), axis, 0), 1
-    while width < size // 2 * 2 + 1:
-        step = min(width, size // 2 * 2 + 1 - width)
+    half = size // 2
+    rims = [levels.take([end], axis).repeat(half, axis) for end in (0, -1)]
+    wide, width = np.concatenate([rims[0], levels, rims[1]], axis).swapaxes(0, axis), 1
+    while width <= 2 * half:
+        step = min(width, 2 * half + 1 - width)
         wide = pick(wide[:-step], wide[step:])
         width += step
-    return np.moveaxis(wide, 0, axis)
+    return wide.swapaxes(0, axis)
