@@ -1,4 +1,4 @@
-"""What is dark but no drawing: strips of what the paper lies on, the lines of ruled paper, dust."""
+"""What is dark but no drawing: a frame, strips of what the paper lies on, the lines of ruled paper, dust."""
 
 import numpy as np
 from jaxtyping import Bool, Float, Int, Shaped
@@ -6,11 +6,30 @@ from scipy import ndimage
 
 from visketch.strokes import skeleton
 
+AROUND = 0.95  # of the picture is within its frame, at least
+STRAIGHT = 0.9  # of each side of its box is a frame: no hand draws so
 NARROW = 0.2  # of the picture: wider is no strip of what the paper lies on
 SOLID = 0.45  # of its box is filled by a strip, even a wedge: a drawing's outline fills less
 RULED = 3  # lines right across the page, at least, are the paper's and not the drawing's
 FAINT = 0.85  # if they have at most so much of its contrast
 PROBES = 1000  # places along the lines where the pen is measured
+
+
+def without_frame(pixels: Bool[np.ndarray, "y x"]) -> Bool[np.ndarray, "y x"]:
+    """Without a straight frame along all four sides of the picture, if there is something within it."""
+    rows, columns = np.flatnonzero(pixels.any(axis=1)), np.flatnonzero(pixels.any(axis=0))
+    if not len(rows):
+        return pixels
+    left = pixels.copy()
+    box, within = (some[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] for some in (pixels, left))
+    sides = (box[0], box[-1], box[:, 0], box[:, -1])
+    if min(np.divide(box.shape, pixels.shape)) < AROUND or min(side.mean() for side in sides) < STRAIGHT:
+        return pixels
+    for turn in range(4):
+        frame = np.logical_and.accumulate(np.rot90(box, turn), axis=0)
+        frame[2 * int(np.median(frame.sum(axis=0))) + 1 :] = False  # deeper goes what is drawn to its edge
+        np.rot90(within, turn)[frame] = False
+    return left if left.any() else pixels
 
 
 def without_surroundings(pixels: Bool[np.ndarray, "y x"]) -> Bool[np.ndarray, "y x"]:

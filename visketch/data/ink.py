@@ -57,7 +57,7 @@ def find(colours: UInt8[np.ndarray, "y x c"]) -> Ink:
     pixels = _threshold(contrast)
     if whole is not None:
         pixels &= whole
-    pixels = clutter.without_surroundings(pixels)
+    pixels = clutter.without_surroundings(clutter.without_frame(pixels))
     pixels, ruled = clutter.without_rules(pixels, contrast)
     pixels, thin, specks, pen = clutter.without_dust(pixels)
     return Ink(pixels, thin, inverted, sheet is not None, ruled, specks, pen)
