@@ -48,14 +48,14 @@ def find(colours: UInt8[np.ndarray, "y x c"]) -> Ink:
     small = np.stack([_resized(channel, size) for channel in levels])
     grey = small.mean(axis=0).round().astype(np.uint8)
     sheet = _sheet(grey)
-    whole = None if sheet is None else _resized(sheet, levels.shape[1:])
-    if whole is not None:
+    if sheet is not None:
+        whole = _resized(sheet, levels.shape[1:])
         paper = np.median(small[:, sheet], axis=1).astype(np.uint8)[:, None, None]
         small, levels = np.where(sheet, small, paper), np.where(whole, levels, paper)
     inverted = sheet is None and _is_inverted(grey)
     contrast = _contrast(255 - levels, 255 - small) if inverted else _contrast(levels, small)
     pixels = _threshold(contrast)
-    if whole is not None:
+    if sheet is not None:
         pixels &= whole
     pixels = clutter.without_surroundings(clutter.without_frame(pixels))
     pixels, ruled = clutter.without_rules(pixels, contrast)
@@ -66,7 +66,7 @@ def find(colours: UInt8[np.ndarray, "y x c"]) -> Ink:
 def _resized(
     levels: Shaped[np.ndarray, "y x"], size: tuple[int, ...], how: Image.Resampling = Image.Resampling.BOX
 ) -> Shaped[np.ndarray, "v u"]:
-    return np.asarray(Image.fromarray(levels).resize(size[::-1], how))
+    return np.asarray(Image.fromarray(levels).resize((size[1], size[0]), how))
 
 
 def _sheet(grey: UInt8[np.ndarray, "y x"]) -> Bool[np.ndarray, "y x"] | None:
