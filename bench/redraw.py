@@ -35,7 +35,7 @@ BATCH = 32
 def bitmap(sketch: Sketch, rng: np.random.Generator) -> Sketch:
     """28 x 28 pixels, as data sets of small pictures have them."""
     small = picture(sketch, 2 * PEN).resize((28, 28), Image.Resampling.BOX)
-    return replace(sketch, strokes=None, pixels=image.understand(small)[0])
+    return replace(sketch, strokes=None, pixels=image.understand(small)[0].pixels)
 
 
 def shaking(sketch: Sketch, rng: np.random.Generator) -> Sketch:

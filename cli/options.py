@@ -61,7 +61,7 @@ Workers = Annotated[
     typer.Option(
         min=0,
         max=256,
-        help="Processes that read and draw beside the model; by default one a core but for one, 8 at most; 0: none. "
+        help="Processes that read and draw beside the model; by default one a core, 8 at most; 0: none. "
         "With --engine ray: how many have the model; by default as many as there are GPUs or cores.",
     ),
 ]

@@ -12,6 +12,7 @@ from drawings import draw_many
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw
+from skimage.morphology import skeletonize
 
 from visketch.data import ink, svg
 from visketch.data.read import read
@@ -488,3 +489,66 @@ def test_strips_of_the_table_beside_the_paper_are_no_ink() -> None:
     ImageDraw.Draw(walls).line([(2, 0), (2, 197), (199, 197)], fill=0, width=5)
     ImageDraw.Draw(walls).ellipse((80, 80, 120, 120), outline=0, width=5)
     assert ink.find(np.asarray(walls)[..., None]).pixels[:, 2].mean() > 0.9
+
+
+def test_the_skeleton_that_comes_along_is_that_of_the_ink_without_its_dust() -> None:
+    page, _ = photo((40, 42, 60), (240, 238, 230))
+    page[5:7, 5:7] = page[228:231, 308:311] = 40
+    found = found_in(page)
+    assert found.specks >= 2
+    assert (found.thin == skeletonize(found.pixels)).all()
+
+
+def house() -> Image.Image:
+    page = Image.new("L", (300, 240), 255)
+    ImageDraw.Draw(page).line([(90, 190), (90, 100), (150, 50), (210, 100), (210, 190), (90, 190)], fill=0, width=5)
+    return page
+
+
+@pytest.mark.parametrize(("wide", "beside"), [(1, 0), (6, 0), (25, 0), (60, 0), (1, 3), (6, 3), (25, 3)])
+def test_a_frame_around_the_page_is_no_ink(wide: int, beside: int) -> None:
+    page = house()
+    alone = ink.find(np.asarray(page)[..., None]).pixels
+    whole = Image.new("L", (300 + 2 * (wide + beside), 240 + 2 * (wide + beside)), 255)
+    edge = (beside, beside, whole.width - 1 - beside, whole.height - 1 - beside)
+    ImageDraw.Draw(whole).rectangle(edge, outline=0, width=wide)
+    whole.paste(page, (wide + beside, wide + beside))
+    found = ink.find(np.asarray(whole)[..., None]).pixels
+    inside = found[wide + beside :, wide + beside :][:240, :300]
+    assert overlap(inside, alone) > 0.95
+    assert found.sum() == inside.sum()
+
+
+def test_a_drawing_that_reaches_its_frame_stays_and_so_does_a_box_with_nothing_in_it() -> None:
+    page = Image.new("L", (200, 160), 255)
+    pen = ImageDraw.Draw(page)
+    pen.rectangle((0, 0, 199, 159), outline=0, width=4)
+    assert ink.find(np.asarray(page)[..., None]).pixels[:, 1].all()
+    pen.line([(2, 80), (100, 30), (197, 80)], fill=0, width=4)
+    found = ink.find(np.asarray(page)[..., None]).pixels
+    assert not found[0].any()
+    assert found[:, 12:188].any(axis=0).all()
+
+
+def test_an_outline_in_chalk_is_no_sheet_of_paper() -> None:
+    board = Image.new("L", (256, 256), 0)
+    pen = ImageDraw.Draw(board)
+    pen.rectangle((56, 16, 200, 236), outline=255, width=4)
+    for row in range(40, 220, 20):
+        pen.line((70, row, 186, row), fill=255, width=4)
+    found = ink.find(np.asarray(board)[..., None])
+    assert found.inverted
+    assert not found.sheet
+    assert overlap(found.pixels, np.asarray(board) > 127) > 0.95
+
+
+def test_where_lines_of_squared_paper_cross_is_no_ink() -> None:
+    page = np.full((400, 400), 235, np.uint8)
+    page[10::25] = page[11::25] = 190
+    page[:, 10::25] = page[:, 11::25] = 190
+    for row in range(10, 400, 50):  # darker, and alone
+        page[row : row + 2][:, page[0] == 190] = 110
+    page[200:206, 60:340] = 40
+    found = ink.find(page[..., None])
+    assert found.ruled == 32
+    assert overlap(found.pixels, page == 40) > 0.9

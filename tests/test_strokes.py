@@ -88,7 +88,7 @@ def test_sampling_never_joins_two_strokes() -> None:
 def test_the_skeleton_is_the_middle_of_a_thick_line() -> None:
     pixels = np.zeros((40, 60), bool)
     pixels[18:23, 10:50] = True
-    points = np.concatenate(strokes.skeleton(pixels))
+    points = np.concatenate(strokes.runs(strokes.skeleton(pixels)))
     assert (points[(points[:, 0] > 15) & (points[:, 0] < 45), 1] == 20.5).all()  # the ends may fork
     assert points[:, 0].min() < 14
     assert points[:, 0].max() > 46
@@ -109,7 +109,7 @@ def test_its_lines_join_all_neighbours_and_nothing_else(seed: int, share: float)
     thin = {(int(x), int(y)) for y, x in zip(*np.nonzero(skeletonize(pixels)), strict=True)}
     pairs = {frozenset([(x, y), (x + i, y + j)]) for x, y in thin for i in (-1, 0, 1) for j in (-1, 0, 1)}
     joined, lone = [], []
-    for line in strokes.skeleton(pixels):
+    for line in strokes.runs(strokes.skeleton(pixels)):
         start, end = (line[[0, -1]] - 0.5).round().astype(int)
         steps = max(abs(end - start))
         places = [tuple(map(int, start + (end - start) * k // max(steps, 1))) for k in range(steps + 1)]

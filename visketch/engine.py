@@ -36,8 +36,8 @@ READING, WORKING = 0.25, 0.5
 
 
 def usual_workers() -> int:
-    """One core is left to whoever takes what they make."""
-    return min(MOST, max(1, (os.cpu_count() or 2) - 1))
+    """One a core: whoever takes what they make waits for it more than it works."""
+    return min(MOST, os.cpu_count() or 1)
 
 
 def local(

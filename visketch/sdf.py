@@ -71,7 +71,8 @@ def _squared_distances(
     dx, dy = direction.T[:, :, None]
     beyond = (y * dy)[:, :, None] + (x * dx)[:, None]
     beside = (y * dx)[:, :, None] - (x * dy)[:, None]
-    beyond -= beyond.clip(0, length[:, None, None])
+    within = np.maximum(beyond, 0)
+    beyond -= np.minimum(within, length[:, None, None], out=within)  # .clip takes twice as long
     beyond *= beyond
     beside *= beside
     beyond += beside

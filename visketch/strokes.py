@@ -19,11 +19,12 @@ class Sketch:
     """One drawing, as strokes or as pixels (exactly one of the two), with what is known about it.
 
     `strokes`: each (points, 2) float32, x to the right, y down, in any unit.
-    `pixels`: (rows, columns) bool, True is ink.
+    `pixels`: (rows, columns) bool, True is ink. `thin`: their skeleton, likewise, if it is known already.
     """
 
     strokes: tuple[np.ndarray, ...] | None = None
     pixels: np.ndarray | None = None
+    thin: np.ndarray | None = field(default=None, compare=False, repr=False, kw_only=True)
     label: str | None = None
     source: str = ""
     about: dict[str, Any] = field(default_factory=dict, compare=False)  # what its reader understood
@@ -38,7 +39,7 @@ class Sketch:
         Raises VisketchError if there is no ink or far too much, or a coordinate is not a finite number.
         """
         if self.pixels is not None:
-            lines = skeleton(self.pixels)
+            lines = runs(skeleton(self.pixels) if self.thin is None else self.thin)
         else:
             lines = tuple(stroke for stroke in self.strokes or () if len(stroke))
             if sum(len(line) for line in lines) > POINTS:
@@ -50,23 +51,36 @@ class Sketch:
         return lines
 
 
-def skeleton(pixels: np.ndarray) -> tuple[np.ndarray, ...]:
-    """The centre lines of an ink mask (rows, columns): the straight runs of neighbouring pixels of its skeleton (x, y).
+def skeleton(pixels: np.ndarray) -> np.ndarray:
+    """An ink mask (rows, columns) → its lines one pixel wide, likewise."""
+    from skimage.morphology import skeletonize
+
+    rows, columns = np.flatnonzero(pixels.any(axis=1)), np.flatnonzero(pixels.any(axis=0))
+    thin = np.zeros(pixels.shape, bool)
+    if len(rows):
+        box = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+        thin[box] = skeletonize(pixels[box])
+    return thin
+
+
+def runs(thin: np.ndarray) -> tuple[np.ndarray, ...]:
+    """The centre lines of a skeleton (rows, columns): its straight runs of neighbouring pixels (x, y).
 
     A pixel without neighbours is a line of one point.
     """
-    from skimage.morphology import skeletonize
-
-    thin = np.pad(skeletonize(pixels), 1)
-    rows, columns = np.nonzero(thin)
+    thin = np.pad(thin, 1)
+    rows, columns = np.divmod(np.flatnonzero(thin), thin.shape[1])
+    places = np.stack([columns, rows], axis=1)
     lines, lone = [], np.ones(len(rows), bool)
     for x, y in ((1, 0), (0, 1), (1, 1), (-1, 1)):
         after, before = thin[rows + y, columns + x], thin[rows - y, columns - x]
         lone &= ~(after | before)
-        order = np.lexsort((columns * x + rows * y, columns * y - rows * x))  # run by run, each from start to end
-        here, after, before = np.stack([columns, rows], axis=1)[order], after[order], before[order]
-        lines.append(np.stack([here[after & ~before], here[before & ~after]], axis=1))
-    lines.append(np.stack([columns, rows], axis=1)[lone, None])
+        ends = []
+        for end in (after & ~before, before & ~after):  # in the same order, run by run
+            here = places[end]
+            ends.append(here[np.lexsort((here @ (x, y), here @ (y, -x)))])
+        lines.append(np.stack(ends, axis=1))
+    lines.append(places[lone, None])
     return tuple(line for group in lines for line in group.astype(np.float32) - 0.5)
 
 

@@ -47,9 +47,9 @@ def _frames(picture: Image.Image, path: Path) -> Iterator[Sketch | VisketchError
     while more:
         number += 1
         source = f"{path}:{number}" if many else str(path)
-        pixels, about = understand(picture)
-        if pixels.any():
-            yield Sketch(pixels=pixels, source=source, about={"kind": kind, **about})
+        found, about = understand(picture)
+        if found.pixels.any():
+            yield Sketch(pixels=found.pixels, thin=found.thin, source=source, about={"kind": kind, **about})
         else:
             yield VisketchError(f"{source}: blank, there is no ink in it")
         try:
@@ -73,8 +73,8 @@ def _heic(path: Path) -> tuple[str, ...]:
     return ("HEIF",)
 
 
-def understand(picture: Image.Image) -> tuple[np.ndarray, dict[str, Any]]:
-    """The ink (rows, columns) of one picture of any mode, and what it took to find it."""
+def understand(picture: Image.Image) -> tuple[ink.Ink, dict[str, Any]]:
+    """The ink of one picture of any mode, and what it took to find it."""
     width, height = picture.size
     turn = picture.getexif().get(0x0112, 1)
     colours, clear = _colours(picture)
@@ -82,7 +82,7 @@ def understand(picture: Image.Image) -> tuple[np.ndarray, dict[str, Any]]:
     facts = {"width": width, "height": height, "turned": TURNS.get(turn, 0), "mirrored": turn in (2, 4, 5, 7)}
     seen = {"inverted": found.inverted, "sheet": found.sheet, "rules": found.ruled, "specks": found.specks}
     scale = max(width, height) / max(found.pixels.shape)
-    return found.pixels, {**facts, "transparent": clear, **seen, "pen": round(found.pen * scale, 1)}
+    return found, {**facts, "transparent": clear, **seen, "pen": round(found.pen * scale, 1)}
 
 
 def _colours(picture: Image.Image) -> tuple[np.ndarray, bool]:

@@ -112,7 +112,8 @@ def first(content: bytes, file: Path) -> Sketch | str:
         file.write_bytes(content)
         check(file)
         sketch = next(read(file))
-        return Sketch(sketch.strokes, sketch.pixels, sketch.label if file.suffix == ".ndjson" else None, "upload")
+        label = sketch.label if file.suffix == ".ndjson" else None
+        return Sketch(sketch.strokes, sketch.pixels, label, "upload", thin=sketch.thin)
     except VisketchError as error:
         return str(error).replace(str(file), "upload")
     except MemoryError:
