@@ -64,10 +64,12 @@ def same(found: list[Found], wanted: list[Found]) -> bool:
 def main() -> None:
     parser = argparse.ArgumentParser(description="A sketch and a colour: is the right one found?")
     parser.add_argument("--data", required=True, help="a packed data set; its test split is used")
-    parser.add_argument("--scenes", type=int, default=200)
+    parser.add_argument("--scenes", type=int, default=200, help="at least nine (200)")
     parser.add_argument("--save", type=Path, help="write nine of the scenes as one picture")
     parser.add_argument("--json", action="store_true", help="print JSON")
     options = parser.parse_args()
+    if options.scenes < 9:
+        parser.error("--scenes: at least nine")
     torch.set_num_threads(1)
     source, model = Drawings(Store.open(options.data), SEEN, SIDE), SketchLanguage.load()
     rng, right, pages = np.random.default_rng(0), {"boxes given": [], "sketch and words": [], "without words": []}, []

@@ -4,6 +4,8 @@ from typing import Annotated
 
 import typer
 
+from visketch.errors import UsageError, VisketchError
+
 from . import asking, console, options
 
 TRAINED = "questions of the kinds COUNT, BBOX, VQA, DESC and SBIR about its own classes"
@@ -36,13 +38,22 @@ def ask(
     for question in questions:
         model.check(question, by)
     asked, scene = asking.query(model, sketch), model.scene(picture)
-    answers = []
+    answers: list[asking.Row] = []
+    code = 0
     for question in questions:
-        answer, who = model.ask(asked, scene, question, by)
+        try:
+            answer, who = model.ask(asked, scene, question, by)
+        except VisketchError as error:
+            answers.append({"question": question, "error": str(error)})
+            console.error(error)
+            code = max(code, console.MISUSED if isinstance(error, UsageError) else console.FAILED)
+            continue
         answers.append({"question": question, "answer": answer, "by": who})
         if not as_json:
             console.say(f"{answer or '(no answer)'}  (by {who})")
-    if any(row["by"] == "language" and model.is_free(row["question"]) for row in answers):
+    if any(row.get("by") == "language" and model.is_free(row["question"]) for row in answers):
         console.note(f"the small language model was trained on {TRAINED}; take other answers lightly")
     if as_json:
         console.document({"sketch": sketch, "picture": picture, "answers": answers})
+    if code:
+        raise typer.Exit(code)

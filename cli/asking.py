@@ -91,7 +91,7 @@ def which(words: str | None) -> "Which | None":
     """What --which says. Raises UsageError."""
     from visketch.language.which import Which
 
-    return Which.told(words) if words else None
+    return None if words is None else Which.told(words)
 
 
 def found(model: "SketchLanguage", pair: "Pair", by: Who | None, which: "Which | None") -> "Answer":

@@ -65,7 +65,7 @@ def search(
             checkpoint = os.environ.get("VISKETCH_LANGUAGE") or None
         search_photos(sketch, gallery, n, out, which, checkpoint, device, as_json)
         return
-    if which:
+    if which is not None:
         raise UsageError("--which tells things in photos apart; give it with --photos")
     from visketch.search.gallery import Gallery, alike, is_index, usual
 

@@ -530,6 +530,14 @@ def test_a_drawing_that_reaches_its_frame_stays_and_so_does_a_box_with_nothing_i
     assert found[:, 12:188].any(axis=0).all()
 
 
+def test_a_square_with_a_speck_in_it_is_no_frame() -> None:
+    page = Image.new("L", (200, 200), 255)
+    pen = ImageDraw.Draw(page)
+    pen.rectangle((2, 2, 197, 197), outline=0, width=4)
+    pen.rectangle((150, 100, 156, 106), fill=0)
+    assert ink.find(np.asarray(page)[..., None]).pixels[:, 3].mean() > 0.9
+
+
 def test_an_outline_in_chalk_is_no_sheet_of_paper() -> None:
     board = Image.new("L", (256, 256), 0)
     pen = ImageDraw.Draw(board)

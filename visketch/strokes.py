@@ -32,6 +32,8 @@ class Sketch:
     def __post_init__(self) -> None:
         if (self.strokes is None) == (self.pixels is None):
             raise ValueError("a sketch has either strokes or pixels")
+        if self.thin is not None and (self.pixels is None or self.thin.shape != self.pixels.shape):
+            raise ValueError("a skeleton is that of a sketch's pixels")
 
     def lines(self) -> tuple[np.ndarray, ...]:
         """The centre lines, each (points, 2): the strokes, or the skeleton of the pixels.

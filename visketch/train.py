@@ -121,7 +121,10 @@ def train(
 
 
 def steps_of(folder: Path, part: str) -> int:
-    """How many steps a part was trained, all legs together; 0 if it is not there."""
+    """How many steps a part was trained, all legs together that are on record; 0 if it is not there.
+
+    Raises VisketchError if it cannot be read.
+    """
     if not (folder / f"{part}.safetensors").exists():
         return 0
     facts = checkpoint.read_metadata(folder, part)["facts"]

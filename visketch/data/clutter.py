@@ -6,6 +6,7 @@ from scipy import ndimage
 
 from visketch.strokes import skeleton
 
+DRAWN = 0.25  # of a frame's longer side is as wide or as high as a drawing within it, at least: less is a speck
 AROUND = 0.95  # of the picture is within its frame, at least
 STRAIGHT = 0.9  # of each side of its box is a frame: no hand draws so
 NARROW = 0.2  # of the picture: wider is no strip of what the paper lies on
@@ -16,7 +17,7 @@ PROBES = 1000  # places along the lines where the pen is measured
 
 
 def without_frame(pixels: Bool[np.ndarray, "y x"]) -> Bool[np.ndarray, "y x"]:
-    """Without a straight frame along all four sides of the picture, if there is something within it."""
+    """Without a straight frame along all four sides of the picture, if there is a drawing within it."""
     rows, columns = np.flatnonzero(pixels.any(axis=1)), np.flatnonzero(pixels.any(axis=0))
     if not len(rows):
         return pixels
@@ -29,7 +30,8 @@ def without_frame(pixels: Bool[np.ndarray, "y x"]) -> Bool[np.ndarray, "y x"]:
         frame = np.logical_and.accumulate(np.rot90(box, turn), axis=0)
         frame[2 * int(np.median(frame.sum(axis=0))) + 1 :] = False  # deeper goes what is drawn to its edge
         np.rot90(within, turn)[frame] = False
-    return left if left.any() else pixels
+    extent = max(int(np.ptp(some)) if len(some) else 0 for some in np.nonzero(within))
+    return left if extent >= DRAWN * max(box.shape) else pixels
 
 
 def without_surroundings(pixels: Bool[np.ndarray, "y x"]) -> Bool[np.ndarray, "y x"]:

@@ -106,6 +106,8 @@ def _is_inverted(grey: UInt8[np.ndarray, "y x"]) -> bool:
 
     local = grey - _around(grey)
     square = local * local
+    if not local.any():
+        return False
     skewness = float(np.mean(square * local)) / max(float(np.mean(square)), 1e-6) ** 1.5
     if abs(skewness) > 1:
         return skewness > 0

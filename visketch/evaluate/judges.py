@@ -86,6 +86,6 @@ def reread(canvas: Float[Tensor, "b h h"], drawn: SketchConfig, wanted: SketchCo
     """
     levels = (255 * (1 - sdf.ink(canvas.float().cpu(), drawn.clamp))).round().byte().numpy()
     blank = np.full((wanted.canvas, wanted.canvas), -1, np.float32)
-    masks = (ink.find(grey[..., None]).pixels for grey in levels)
-    fields = [sdf.render(Sketch(pixels=mask), wanted) if mask.any() else blank for mask in masks]
+    seen = (ink.find(grey[..., None]) for grey in levels)
+    fields = [sdf.render(Sketch(pixels=one.pixels, thin=one.thin), wanted) if one.pen else blank for one in seen]
     return torch.from_numpy(np.stack(fields).astype(np.float32))

@@ -89,7 +89,8 @@ def picture(sketch: Sketch, width: float) -> Image.Image:
 
 def _read(seen: Image.Image, sketch: Sketch) -> Sketch:
     """As `data.image` reads a file."""
-    return _like(sketch, pixels=image.understand(seen)[0].pixels)
+    found, _ = image.understand(seen)
+    return _like(sketch, pixels=found.pixels, thin=found.thin)
 
 
 def _like(sketch: Sketch, **drawing: object) -> Sketch:

@@ -234,8 +234,8 @@ class SketchLanguage:
         for (_, scene), (_, things) in zip(pairs, self.match(pairs, by), strict=True):
             meant = things
             if which is not None:  # "the largest" is the largest of those that are one, if there is any
-                own = [thing for thing in things if thing.sure >= self._least(by)]
-                meant = which.of(placed(own or things, scene), scene.picture)
+                own = [thing for thing in things if thing.sure >= self._least(by)] or things
+                meant = which.of(own if by == "detector" else placed(own, scene), scene.picture)
             surest.append(max((thing.sure for thing in meant), default=0.0))
         return [sure / (sure + max(self._least(by), 1e-9)) for sure in surest]
 

@@ -5,6 +5,7 @@ A question is known by its words. What is not known here is for the language mod
 
 import re
 from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
@@ -45,6 +46,7 @@ ENDS = re.compile(
 ANYTHING = re.compile(
     r"anything|copy|copies|items?|match|matches|nothing|objects?|ones?|sketch|sketches|something|things?|times?"
 )
+NOT = re.compile(r"not|no|non|isn|aren|without|except|but|neither|nor|or|than|non-\w+")
 LONGEST = 4  # words of a class: Great Wall of China
 
 
@@ -68,7 +70,7 @@ def reason(
     `label`: what the sketch shows; `own`: where that was found; `others`: what else was. `known`: all names of classes;
     `told`: those that whoever found them can tell, by default all. `picture`: where colours are looked up; without it
     they are not understood. None if the question is not closed, "none" if what it is about is not there. Raises
-    VisketchError for a noun that is no such class.
+    VisketchError for a noun that is no such class, or for words that say which of them in a way not understood.
     """
     asked = kind(question)
     if asked is None:
@@ -83,7 +85,7 @@ def reason(
         every = [*own, *others]
         own = suppressed([thing for thing in every if thing.label == meant])
         others = [thing for thing in every if thing.label != meant]
-    which = Which.among(words)
+    which = _which(question, asked, words, meant, frozenset({label, *known}))
     if which != Which() and (picture or not which.colours):  # "how many red cats?"
         kept = which.of(own, picture)
         own, others = kept, [*others, *(thing for thing in own if thing not in kept)]
@@ -104,7 +106,7 @@ def subject(question: str, asked: str, label: str, known: Collection[str]) -> tu
         noun, rest = _noun(re.findall(r"[\w-]+", behind["what"]))
         if noun:
             named = [one for place, one in _named(rest, frozenset(known)) if place < len(noun)]
-            if not named and not ANYTHING.fullmatch(noun[-1]):
+            if not named and not ANYTHING.fullmatch(noun[-1]) and Which.among(noun[-1:]) == Which():
                 mend = "which is no class it knows; ask about the object of the sketch"
                 raise VisketchError(f"the question names {noun[-1]!r}, {mend}")
             return named[-1] if named else label, noun
@@ -115,6 +117,28 @@ def subject(question: str, asked: str, label: str, known: Collection[str]) -> tu
         return named[0] if named else label, []
     named = [one for _, one in _named(words, frozenset(known))]
     return label if label in named or not named else max(named, key=len), []
+
+
+def _which(question: str, asked: str, noun: Sequence[str], meant: str, known: frozenset[str]) -> Which:
+    """Which of its class the question is about: "red cats", and where they are counted "cats that are red" as well.
+
+    Raises VisketchError for what says more than that.
+    """
+    words = re.findall(r"[\w-]+", question.lower())
+    own = set(re.findall(r"[\w-]+", meant.lower()))
+    before, every = (Which.among([word for word in some if word not in own]) for some in (noun, words))
+    if asked in ("where", "relation"):
+        every = replace(every, places=before.places)  # "left or right?" is what is asked
+    if asked == "largest":
+        every = replace(every, most=())
+    counted = asked in ("count", "there", "another")
+    several = len({one for _, one in _named(words, known)}) > 1 or len(every.colours) > 1
+    if every != Which() and (
+        several or any(NOT.fullmatch(word) for word in words) or (before != every and not counted)
+    ):
+        mend = "say it of one thing, before its name: how many red cats are there?"
+        raise VisketchError(f"{question!r} says which of them in a way that is not understood; {mend}")
+    return every
 
 
 def _noun(words: Sequence[str]) -> tuple[list[str], list[str]]:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Int, UInt8
 
 from visketch.errors import UsageError
 from visketch.language import pictures
@@ -39,6 +39,7 @@ KNOWN = (
 )
 SIDE = 384  # pixels at which colours are looked up
 ENOUGH = 0.3  # of an object has the colour that it is called by
+SAME_SIZE = 1e-6  # of the logarithm of an area
 CORE = 0.15  # of a box, at each edge, shows more of what is around an object of a photo than of the object
 FULL = 0.7  # so far from the paper as most of the ink, at least: paler pixels are half paper
 
@@ -53,16 +54,17 @@ class Which:
     most: tuple[str, ...] = ()
 
     @classmethod
-    def told(cls, text: str, label: str = "") -> "Which":
-        """Words → what they say; the name of what is meant may be among them. Raises UsageError for any other word."""
-        words, names = _words(text), set(_words(label))
+    def told(cls, text: str) -> "Which":
+        """Words → what they say. Raises UsageError for any other word, or if nothing can be so."""
+        words = re.findall(r"[\w-]+", text.lower())
+        known = {*COLOURS, *SIZES, *PLACES, *MOST, *SAME}
+        strange = next((word for word in words if word not in known and not FILLERS.fullmatch(word)), None)
         told = cls.among(words)
-        known = {*COLOURS, *SIZES, *PLACES, *MOST}
-        for word in words:
-            if word not in known and not FILLERS.fullmatch(word) and not {word, word.removesuffix("s")} & names:
-                raise UsageError(f"{word!r} does not say which; say {KNOWN}")
-        if told == cls():
-            raise UsageError(f"{text!r} does not say which; say {KNOWN}")
+        if strange or told == cls():
+            raise UsageError(f"{strange or text!r} does not say which; say {KNOWN}")
+        against = {"left", "right"} <= {*told.places} or {"top", "bottom"} <= {*told.places}
+        if against or len({SIZES[size] for size in told.sizes}) > 1 or len(told.most) > 1:
+            raise UsageError(f"{text!r}: nothing is both, say one of them")
         return told
 
     @classmethod
@@ -72,13 +74,18 @@ class Which:
         return cls(*(tuple(word for word in words if word in some) for some in (COLOURS, SIZES, PLACES, MOST)))
 
     def of(self, things: Sequence[Found], picture: Picture | None) -> list[Found]:
-        """The things that are meant; boxes in shares of the picture's sides. It is needed for colours.
+        """The things that are meant; boxes in shares of the picture's sides. It is needed for colours. "Large" are
+        those of the mean size at least, "small" those of it at most: a thing that is alone is both.
 
         Raises VisketchError if the picture's file is gone.
         """
-        left = [one for one in things if all(_is_at(one, place) for place in self.places)]
         usual = np.mean([_measures(one)[2] for one in things]) if things else 0.0
-        left = [one for one in left if all(SIZES[size] * (_measures(one)[2] - usual) >= 0 for size in self.sizes)]
+        left = [
+            one
+            for one in things
+            if all(_is_at(one, place) for place in self.places)
+            and all(SIZES[size] * (_measures(one)[2] - usual) > -SAME_SIZE for size in self.sizes)
+        ]
         if self.colours and left:
             assert picture is not None
             shares = colours(pictures.finer(picture, SIDE), left)
@@ -87,10 +94,6 @@ class Which:
         for most in self.most:
             left = sorted(left, key=lambda one: float(_measures(one) @ np.array(MOST[most])))[-1:]
         return left
-
-
-def _words(text: str) -> list[str]:
-    return [SAME.get(word, word) for word in re.findall(r"[\w-]+", text.lower())]
 
 
 def _measures(thing: Found) -> Float[np.ndarray, " 3"]:
@@ -118,7 +121,8 @@ def colour(things: Sequence[Found], picture: Picture) -> str:
     if not things:
         return "none"
     surest = max(things, key=lambda thing: thing.sure)
-    return COLOURS[int(colours(pictures.finer(picture, SIDE), [surest])[0].argmax())]
+    shares = colours(pictures.finer(picture, SIDE), [surest])[0]
+    return COLOURS[int(shares.argmax())] if shares.any() else "none"
 
 
 def colours(picture: Picture, things: Sequence[Found]) -> Float[np.ndarray, "n 11"]:
@@ -143,7 +147,7 @@ def colours(picture: Picture, things: Sequence[Found]) -> Float[np.ndarray, "n 1
     return shares
 
 
-def named(pixels: UInt8[np.ndarray, "n 3"]) -> np.ndarray:
+def named(pixels: UInt8[np.ndarray, "n 3"]) -> Int[np.ndarray, " n"]:
     """sRGB → the number of the basic colour term (Berlin and Kay, 1969), by lightness, chroma and hue in CIELAB."""
     from skimage.color import rgb2lab
 

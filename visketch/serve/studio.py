@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from functools import cached_property, partial
 from pathlib import Path
@@ -39,10 +39,10 @@ FIRST = (np.array([[0, 0], [255, 255]], dtype=np.float32),)
 
 
 @contextmanager
-def threads(count: int | None) -> Iterator[None]:
-    """So many for what torch computes; None: as many as it takes."""
+def threads(count: int) -> Iterator[None]:
+    """So many for what torch computes."""
     usual = torch.get_num_threads()
-    torch.set_num_threads(count or usual)
+    torch.set_num_threads(count)
     try:
         yield
     finally:
@@ -95,15 +95,17 @@ class Studio:
         no core idle; where all work on each product of one batch, they wait for one another after each.
         """
         if self.cores == 1 or len(asked) < 2 * SHARE:
-            with threads(1 if self.model.device.type == "cpu" else None):
+            with threads(1):
                 return self._recognised(asked)
         each = max(SHARE, math.ceil(len(asked) / (4 * self.cores)))
         some = [asked[first : first + each] for first in range(0, len(asked), each)]
-        return [answer for answers in self.crew.map(self._recognised, some) for answer in answers]
+        shared = [self.crew.submit(self._recognised, piece) for piece in some]
+        wait(shared)  # if one fails, none goes on beside what comes next
+        return [answer for piece in shared for answer in piece.result()]
 
     @cached_property
     def crew(self) -> ThreadPoolExecutor:
-        """A thread for each core, in which torch takes no others."""
+        """A thread for each core, in which torch takes no others; nor does it in threads that start after these."""
         return ThreadPoolExecutor(self.cores, "share", torch.set_num_threads, (1,))
 
     def _recognised(self, asked: Sequence[tuple[Sketch, int]]) -> list[forms.Classified | VisketchError]:
