@@ -23,7 +23,7 @@ Work = Callable[[Tell], Any]
 
 BATCH = 64  # drawings recognised together at most
 QUICK, LONG = 256, 8  # that may wait
-WAIT = 1.0  # seconds until its turn that a drawing to be recognised waits at most, if it is not for the next batch
+WAIT = 0.6  # seconds until its turn that a drawing to be recognised waits at most, if it is not for the next batch
 SECONDS = 180.0  # for one piece of work, breaths included
 
 
