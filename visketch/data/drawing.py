@@ -26,7 +26,7 @@ def sketch(drawing: Drawing) -> Sketch:
     if isinstance(drawing, str | Path):
         return next(read(drawing))
     if isinstance(drawing, np.ndarray):
-        return Sketch(pixels=_ink(drawing), source="picture")
+        return _inked(drawing)
     try:
         as_points = [isinstance(line, np.ndarray) and line.ndim == 2 and line.shape[1] == 2 for line in drawing]
         lines = quickdraw.strokes([line.T if points else line for line, points in zip(drawing, as_points, strict=True)])
@@ -35,14 +35,14 @@ def sketch(drawing: Drawing) -> Sketch:
     return Sketch(strokes=lines, source="strokes")
 
 
-def _ink(picture: np.ndarray) -> np.ndarray:
+def _inked(picture: np.ndarray) -> Sketch:
     if picture.ndim == 2 and picture.dtype == bool:
-        return picture
+        return Sketch(pixels=picture, source="picture")
     if picture.ndim not in (2, 3) or picture.dtype != np.uint8:
         raise UsageError(
             f"a picture is (rows, columns) or (rows, columns, channels), bool or uint8, not {picture.dtype}"
         )
-    found = ink.find(picture.reshape(*picture.shape[:2], -1)[..., :3]).pixels
-    if not found.any():
+    found = ink.find(picture.reshape(*picture.shape[:2], -1)[..., :3])
+    if not found.pixels.any():
         raise VisketchError("picture: blank, there is no ink in it")
-    return found
+    return Sketch(pixels=found.pixels, thin=found.thin, source="picture")

@@ -87,5 +87,6 @@ def reread(canvas: Float[Tensor, "b h h"], drawn: SketchConfig, wanted: SketchCo
     levels = (255 * (1 - sdf.ink(canvas.float().cpu(), drawn.clamp))).round().byte().numpy()
     blank = np.full((wanted.canvas, wanted.canvas), -1, np.float32)
     seen = (ink.find(grey[..., None]) for grey in levels)
-    fields = [sdf.render(Sketch(pixels=one.pixels, thin=one.thin), wanted) if one.pen else blank for one in seen]
+    drawn_again = (Sketch(pixels=one.pixels, thin=one.thin) if one.pixels.any() else None for one in seen)
+    fields = [blank if sketch is None else sdf.render(sketch, wanted) for sketch in drawn_again]
     return torch.from_numpy(np.stack(fields).astype(np.float32))

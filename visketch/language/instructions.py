@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from visketch.language.boxes import Box
+from visketch.language.boxes import Box, area, middle
 from visketch.language.scenes import Query, Scene, Thing, counted
 
 Row = dict[str, Any]
@@ -146,13 +146,13 @@ def ask(question: str, things: Sequence[Thing], label: str, rng: np.random.Gener
         return text, whereabouts(own[0].box)
     if question == "relation":
         other = _pick_thing(_beside(things, label), rng)
-        return text.format(other=other.label), "left" if _middle(own[0])[0] < _middle(other)[0] else "right"
+        return text.format(other=other.label), "left" if middle(own[0].box)[0] < middle(other.box)[0] else "right"
     if question == "another":
         return text, "yes" if len(own) > 1 else "no"
     if question == "next":
-        nearest = min(others, key=lambda thing: float(np.hypot(*(_middle(thing) - _middle(own[0])))))
+        nearest = min(others, key=lambda thing: float(np.hypot(*(middle(thing.box) - middle(own[0].box)))))
         return text, nearest.label
-    largest = max(things, key=lambda thing: _area(thing.box))
+    largest = max(things, key=lambda thing: area(thing.box))
     return text, "yes" if largest.label == label else "no"
 
 
@@ -169,20 +169,11 @@ def _beside(things: Sequence[Thing], label: str) -> list[Thing]:
     (own,) = (thing for thing in things if thing.label == label)
     once = [label for label, times in counted(things).items() if times == 1]
     others = [thing for thing in things if thing is not own and thing.label in once]
-    return [thing for thing in others if abs(_middle(thing)[0] - _middle(own)[0]) > APART]
+    return [thing for thing in others if abs(middle(thing.box)[0] - middle(own.box)[0]) > APART]
 
 
 def _pick_thing(things: Sequence[Thing], rng: np.random.Generator) -> Thing:
     return things[int(rng.integers(len(things)))]
-
-
-def _middle(thing: Thing) -> np.ndarray:
-    x1, y1, x2, y2 = thing.box
-    return np.array([(x1 + x2) / 2, (y1 + y2) / 2])
-
-
-def _area(box: Box) -> float:
-    return (box[2] - box[0]) * (box[3] - box[1])
 
 
 def chat(text: str, answer: str) -> Row:

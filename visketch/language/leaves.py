@@ -67,7 +67,8 @@ def field(square: UInt8[np.ndarray, "h h 3"], shape: sdf.SketchConfig) -> Float[
 def lines(square: UInt8[np.ndarray, "h h 3"]) -> tuple[np.ndarray, ...]:
     """The centre lines of a drawing, the edges of a photo, in pixels. Raises VisketchError if there are none."""
     if not is_photo(square):
-        return Sketch(pixels=ink.find(square).pixels, source="picture").lines()
+        found = ink.find(square)
+        return Sketch(pixels=found.pixels, thin=found.thin, source="picture").lines()
     from skimage.feature import canny
 
     return Sketch(pixels=canny(square.mean(axis=2) / 255, sigma=1.6), source="picture").lines()

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Float, UInt8
 from PIL import Image, ImageOps
 
 from visketch.data.image import FORMATS, eight_bits
@@ -154,9 +154,12 @@ def finer(picture: Picture, canvas: int) -> Picture:
 
 def is_drawing(picture: Picture) -> bool:
     """Whether it is almost only paper and ink; a photo that is evenly lit in all other places is taken for one too."""
-    colours = inside(picture).astype(np.int16)
-    away = np.abs(colours - np.median(colours, axis=(0, 1))).max(axis=2)
-    return bool((away < TONES).mean() >= PAPER)
+    return bool((from_paper(inside(picture)) < TONES).mean() >= PAPER)
+
+
+def from_paper(pixels: UInt8[np.ndarray, "y x 3"]) -> Float[np.ndarray, "y x"]:
+    """How far each pixel is from the colour of the paper, the median, in the channel in which it is farthest."""
+    return np.abs(pixels - np.median(pixels, axis=(0, 1))).max(axis=2)
 
 
 def is_blank(picture: Picture) -> bool:

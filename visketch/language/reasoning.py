@@ -12,6 +12,7 @@ import numpy as np
 
 from visketch.errors import VisketchError
 from visketch.language.answers import Found, suppressed
+from visketch.language.boxes import area, middle
 from visketch.language.instructions import whereabouts
 from visketch.language.pictures import Picture
 from visketch.language.which import Which, colour
@@ -87,8 +88,8 @@ def reason(
         others = [thing for thing in every if thing.label != meant]
     which = _which(question, asked, words, meant, frozenset({label, *known}))
     if which != Which() and (picture or not which.colours):  # "how many red cats?"
-        kept = which.of(own, picture)
-        own, others = kept, [*others, *(thing for thing in own if thing not in kept)]
+        own, rest = which.split(own, picture)
+        others = [*others, *rest]
     if asked == "colour":
         return colour(own, picture) if picture else None
     return _answer(question, asked, own, others)
@@ -178,11 +179,11 @@ def _answer(question: str, asked: str, own: Sequence[Found], others: Sequence[Fo
     if asked == "where":
         return whereabouts(surest.box)
     if asked == "largest":
-        return _yes(max([*own, *others], key=lambda thing: _area(thing)) in own)
+        return _yes(max([*own, *others], key=lambda thing: area(thing.box)) in own)
     if asked == "next":
         if not others:
             return "nothing"
-        return min(others, key=lambda thing: float(np.hypot(*(_middle(thing) - _middle(surest))))).label
+        return min(others, key=lambda thing: float(np.hypot(*(middle(thing.box) - middle(surest.box))))).label
     return _relation(question, surest, others)
 
 
@@ -192,18 +193,8 @@ def _relation(question: str, surest: Found, others: Sequence[Found]) -> str | No
     if not named:
         return None
     other = max(named, key=lambda thing: thing.sure)
-    return "left" if _middle(surest)[0] < _middle(other)[0] else "right"
+    return "left" if middle(surest.box)[0] < middle(other.box)[0] else "right"
 
 
 def _yes(true: bool) -> str:
     return "yes" if true else "no"
-
-
-def _middle(thing: Found) -> np.ndarray:
-    x1, y1, x2, y2 = thing.box
-    return np.array([(x1 + x2) / 2, (y1 + y2) / 2])
-
-
-def _area(thing: Found) -> float:
-    x1, y1, x2, y2 = thing.box
-    return (x2 - x1) * (y2 - y1)

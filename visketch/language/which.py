@@ -14,6 +14,7 @@ from jaxtyping import Float, Int, UInt8
 from visketch.errors import UsageError
 from visketch.language import pictures
 from visketch.language.answers import Answer, Found
+from visketch.language.boxes import area, middle
 from visketch.language.pictures import Picture
 
 COLOURS = ("black", "white", "grey", "red", "orange", "yellow", "green", "blue", "purple", "pink", "brown")
@@ -95,15 +96,19 @@ class Which:
             left = sorted(left, key=lambda one: float(_measures(one) @ np.array(MOST[most])))[-1:]
         return left
 
+    def split(self, things: Sequence[Found], picture: Picture | None) -> tuple[list[Found], list[Found]]:
+        """The things that are meant, as `of`, and the rest."""
+        meant = self.of(things, picture)
+        return meant, [thing for thing in things if thing not in meant]
+
 
 def _measures(thing: Found) -> Float[np.ndarray, " 3"]:
     """Its middle, x and y, and the logarithm of its area."""
-    x1, y1, x2, y2 = thing.box
-    return np.array([(x1 + x2) / 2, (y1 + y2) / 2, np.log(max((x2 - x1) * (y2 - y1), 1e-9))])
+    return np.array([*middle(thing.box), np.log(max(area(thing.box), 1e-9))])
 
 
 def _is_at(thing: Found, place: str) -> bool:
-    x, y, _ = _measures(thing)
+    x, y = middle(thing.box)
     if place == "centre":
         return bool(max(abs(x - 0.5), abs(y - 0.5)) <= 1 / 6)
     return bool({"left": x < 0.5, "right": x > 0.5, "top": y < 0.5, "bottom": y > 0.5}[place])
@@ -111,8 +116,7 @@ def _is_at(thing: Found, place: str) -> bool:
 
 def only(answer: Answer, picture: Picture, which: Which) -> Answer:
     """Of what was found, that which is meant; the rest is among the others."""
-    meant = which.of(answer.found, picture)
-    rest = [thing for thing in answer.found if thing not in meant]
+    meant, rest = which.split(answer.found, picture)
     return replace(answer, found=tuple(meant), raw=tuple(meant), others=(*answer.others, *rest))
 
 
@@ -128,7 +132,7 @@ def colour(things: Sequence[Found], picture: Picture) -> str:
 def colours(picture: Picture, things: Sequence[Found]) -> Float[np.ndarray, "n 11"]:
     """How much of each thing has each colour: of its ink in a drawing, of the middle of its box in a photo."""
     pixels, drawing = pictures.inside(picture), pictures.is_drawing(picture)
-    paper = np.median(pixels, axis=(0, 1))
+    from_paper = pictures.from_paper(pixels)
     high, wide = pixels.shape[:2]
     shares = np.zeros((len(things), len(COLOURS)))
     for share, thing in zip(shares, things, strict=True):
@@ -136,10 +140,11 @@ def colours(picture: Picture, things: Sequence[Found]) -> Float[np.ndarray, "n 1
         edge = 0.0 if drawing else CORE
         x1, x2 = x1 + edge * (x2 - x1), x2 - edge * (x2 - x1)
         y1, y2 = y1 + edge * (y2 - y1), y2 - edge * (y2 - y1)
-        rows = slice(int(y1 * high), max(int(y2 * high), int(y1 * high) + 1))
-        own = pixels[rows, int(x1 * wide) : max(int(x2 * wide), int(x1 * wide) + 1)].reshape(-1, 3)
+        top, left = int(y1 * high), int(x1 * wide)
+        here = np.s_[top : max(int(y2 * high), top + 1), left : max(int(x2 * wide), left + 1)]
+        own = pixels[here].reshape(-1, 3)
         if drawing:
-            away = np.abs(own - paper).max(axis=1)
+            away = from_paper[here].ravel()
             ink = away[away > pictures.TONES]
             own = own[away > max(pictures.TONES, FULL * float(np.percentile(ink, 75)))] if len(ink) else own[:0]
         if len(own):
