@@ -24,9 +24,10 @@ import drawings
 import numpy as np
 from PIL import Image
 
-from visketch import engine, sdf
+from visketch import parallel
 from visketch.config import SketchConfig
 from visketch.data.read import read
+from visketch.geometry import sdf
 from visketch.model import ViSketch
 
 DIFFERENT = 500  # drawings; the others are copies of them
@@ -112,7 +113,7 @@ def measure(files: int, workers: int, checkpoint: str | None) -> dict:
 def main() -> None:
     parser = argparse.ArgumentParser(description="Many files: rate and memory.")
     parser.add_argument("--files", type=int, action="append", help="how many; may be repeated (1000 and 10000)")
-    parser.add_argument("--workers", type=int, default=engine.usual_workers(), help="as `visketch classify` has it")
+    parser.add_argument("--workers", type=int, default=parallel.usual_workers(), help="as `visketch classify` has it")
     parser.add_argument("--checkpoint", help="a checkpoint's folder, instead of the shipped one")
     parser.add_argument("--json", action="store_true", help="print JSON")
     options = parser.parse_args()

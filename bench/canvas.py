@@ -24,14 +24,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from visketch import quadtree, sdf, strokes
+from visketch import quadtree
 from visketch.data.read import read
 from visketch.data.store import Store
+from visketch.decoding import enlarge
 from visketch.evaluate.recognition import sample
+from visketch.geometry import sdf
+from visketch.geometry.sketch import fit
 from visketch.metrics import ink_f1, rank_of
 from visketch.model import ViSketch
-from visketch.objectives.refiner import corrupt
-from visketch.refining import enlarge
+from visketch.training.objectives.refiner import corrupt
 
 EXAMPLE = Path(__file__).parents[1] / "docs/examples/cat.svg"
 SIDES = (128, 256, 512, 1024, 2048, 4096)
@@ -42,7 +44,7 @@ TASKS = ("draw", "classify", "refine")
 def draw(model: ViSketch, drawing: str, side: int) -> Tensor:
     """The example on a canvas: as wide as it, or always as wide as that of training, in a corner."""
     shape = model.config.sketch
-    lines = strokes.fit(next(iter(read(EXAMPLE))).lines(), shape.margin)
+    lines = fit(next(iter(read(EXAMPLE))).lines(), shape.margin)
     if drawing == "small":
         lines = tuple(line * (shape.canvas / side) for line in lines)
     return torch.from_numpy(sdf.field(lines, shape.at(side), side))[None]

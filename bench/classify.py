@@ -26,9 +26,9 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 import drawings
 
 from visketch.config import PeerConfig
+from visketch.geometry.sketch import Sketch
 from visketch.model import ViSketch, multiplies_bfloat16
-from visketch.models.peer import Peer
-from visketch.strokes import Sketch
+from visketch.models.baseline import Peer
 
 REST = "quadtree and context"  # what is in no other stage
 Classify = Callable[[list[Sketch], bool], dict[str, float]]

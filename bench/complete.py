@@ -18,13 +18,13 @@ import numpy as np
 import torch
 from PIL import Image
 
-from visketch import sdf
-from visketch.completing import complete
 from visketch.data.store import Store
 from visketch.evaluate.judges import Judge, PeerJudge, reread
+from visketch.geometry import sdf
+from visketch.geometry.sketch import Sketch
 from visketch.metrics import interval, kept
 from visketch.model import ViSketch
-from visketch.strokes import Sketch
+from visketch.tasks.complete import complete
 
 CLASSES = ["bus", "cat", "elephant", "flamingo", "owl", "pig", "sheep"]
 

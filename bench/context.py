@@ -22,14 +22,14 @@ from torch import Tensor
 from visketch import quadtree
 from visketch.config import find
 from visketch.data.store import Store
+from visketch.decoding import enlarge, inked_leaves, side_by_side
 from visketch.evaluate.judges import OwnJudge, reread
+from visketch.geometry.sketch import Sketch
 from visketch.metrics import ink_f1, rank_of, seam
 from visketch.model import ViSketch
 from visketch.models.vqvae import VQVAE
 from visketch.quadtree import Order
-from visketch.refining import enlarge, inked_leaves, side_by_side
-from visketch.strokes import Sketch
-from visketch.train import make_objective
+from visketch.training.sketch import make_objective
 
 BATCH = 32
 ORDERS: tuple[Order, ...] = ("one-by-one", "waves")

@@ -31,8 +31,8 @@ import drawings
 
 from visketch.data.store import Store
 from visketch.errors import UsageError, VisketchError
-from visketch.export import export_classifier
 from visketch.model import ViSketch, multiplies_bfloat16
+from visketch.tasks.export import export_classifier
 
 Way = Callable[[Tensor], Tensor]
 MOST = 1500  # test drawings named

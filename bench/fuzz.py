@@ -27,11 +27,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from visketch import sdf, tracing
 from visketch.config import SketchConfig
 from visketch.data import write
 from visketch.data.read import read
 from visketch.errors import VisketchError
+from visketch.geometry import sdf
+from visketch.geometry import trace as tracing
 
 SECONDS, BYTES = 5, 1 << 30  # for one input
 FIRST = 50  # drawings of one input are looked at

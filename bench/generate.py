@@ -18,9 +18,9 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
+from visketch.decoding import enlarge
 from visketch.model import ViSketch, multiplies_bfloat16
 from visketch.quadtree import Order
-from visketch.refining import enlarge
 
 SIDE = 1024  # of the matrices multiplied
 

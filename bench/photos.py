@@ -24,8 +24,8 @@ from visketch.data.store import Store
 from visketch.errors import VisketchError
 from visketch.evaluate import styles
 from visketch.evaluate.recognition import sample
+from visketch.geometry.sketch import Sketch
 from visketch.model import ViSketch
-from visketch.strokes import Sketch
 
 SIDE = 640  # pixels of a photo, whose sketch fills most of it
 PAPER, GRAPHITE = np.array([238, 234, 224.0]), np.array([70, 70, 74.0])

@@ -2,8 +2,8 @@
 
     python bench/quadtree.py [--batch 64] [--runs 7] [--json]
 
-The other one is that of tests/recursion.py, a textbook's, which agrees with it leaf by leaf (checked here too). Both
-start from canvases in memory and end with every leaf's context tiles, as numbers. One thread.
+The other one is that of tests/naive_quadtree.py, a textbook's, which agrees with it leaf by leaf (checked here too).
+Both start from canvases in memory and end with every leaf's context tiles, as numbers. One thread.
 """
 
 import argparse
@@ -20,10 +20,11 @@ import torch
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 import drawings
-import recursion
+import naive_quadtree
 
-from visketch import quadtree, sdf
+from visketch import quadtree
 from visketch.config import SketchConfig
+from visketch.geometry import sdf
 
 SHAPES = [SketchConfig(canvas=128, depth=2), SketchConfig(canvas=256, depth=3)]
 Result = tuple[list[int], list[list[int]]]  # every leaf's tile, and its context tiles
@@ -38,11 +39,11 @@ def vectorised(canvas: torch.Tensor, shape: SketchConfig) -> tuple[torch.Tensor,
 def recursive(canvas: np.ndarray, shape: SketchConfig) -> Result:
     tiles, contexts = [], []
     for one in canvas:
-        tree = recursion.grow(one, shape.depth, shape.pen / 2 / shape.clamp, shape.information, shape.depth)
-        for leaf in recursion.leaves(tree):
-            slots = recursion.context(leaf, shape.depth)
-            tiles.append(recursion.number(leaf.place))
-            contexts.append([-1 if slot is None else recursion.number(slot) for slot in slots])
+        tree = naive_quadtree.grow(one, shape.depth, shape.pen / 2 / shape.clamp, shape.information, shape.depth)
+        for leaf in naive_quadtree.leaves(tree):
+            slots = naive_quadtree.context(leaf, shape.depth)
+            tiles.append(naive_quadtree.number(leaf.place))
+            contexts.append([-1 if slot is None else naive_quadtree.number(slot) for slot in slots])
     return tiles, contexts
 
 

@@ -17,8 +17,8 @@ from pathlib import Path
 import numpy as np
 
 from visketch.model import ViSketch
-from visketch.search.catalogue import Done, Entry
-from visketch.search.gallery import Gallery
+from visketch.search.database import Done, Entry
+from visketch.search.index import Gallery
 
 CLASSES, STEP = 345, 10_000
 

@@ -28,9 +28,10 @@ from scipy.spatial import cKDTree
 from skimage.feature import hessian_matrix, hessian_matrix_eigvals
 from skimage.morphology import skeletonize
 
-from visketch import quadtree, sdf, strokes
+from visketch import quadtree
 from visketch.config import SketchConfig
 from visketch.data.store import Store
+from visketch.geometry import sdf, sketch
 from visketch.model import ViSketch
 
 SHAPE = SketchConfig()
@@ -107,7 +108,7 @@ WAYS = ("edge", "centre line", "ink", "thin ink", "edge + thin ink")
 
 
 def sampled(lines: hatching.Lines) -> np.ndarray:
-    return strokes.sample(lines, spacing=0.25 / SHAPE.canvas)
+    return sketch.sample(lines, spacing=0.25 / SHAPE.canvas)
 
 
 Row = dict[str, Any]  # what was seen of which drawing, and the F1 of the lines found in it
@@ -124,7 +125,7 @@ def real(data: Path, split: str, count: int) -> list[hatching.Drawing]:
     """Doodles, an even sample."""
     store = Store.open(data)
     rows = store.rows(split)[:: max(1, len(store.rows(split)) // count)][:count]
-    return [hatching.Drawing((), strokes.fit(store[int(row)].lines(), SHAPE.margin)) for row in rows]
+    return [hatching.Drawing((), sketch.fit(store[int(row)].lines(), SHAPE.margin)) for row in rows]
 
 
 def train(steps: int, data: Path) -> dict[str, channels.Codec]:

@@ -24,13 +24,13 @@ from PIL import Image
 from scipy.spatial import cKDTree
 from skimage.morphology import skeletonize
 
-from visketch import sdf, strokes, tracing
 from visketch.config import SketchConfig
 from visketch.data import write
 from visketch.data.store import Store
 from visketch.evaluate.recognition import sample
+from visketch.geometry import sdf, sketch, trace
+from visketch.geometry.trace import Trace
 from visketch.metrics import ink_f1
-from visketch.tracing import Trace
 
 SIDE = 256  # pixels of the comparison
 Way = Callable[[np.ndarray], Trace]  # a distance in pixels → strokes
@@ -40,7 +40,7 @@ def distance(lines: tuple[np.ndarray, ...], side: int, pen: float, mask: bool) -
     """A drawing in the unit square, drawn with a pen of so many pixels."""
     shape = SketchConfig(pen=pen / side)
     field = sdf.field(lines, shape, side)
-    return tracing.from_pixels(field > 0) if mask else tracing.from_field(field, shape.clamp)
+    return trace.from_pixels(field > 0) if mask else trace.from_field(field, shape.clamp)
 
 
 def drawn(found: Trace, side: int) -> np.ndarray:
@@ -52,10 +52,10 @@ def drawn(found: Trace, side: int) -> np.ndarray:
 
 def without_ridge(distance: np.ndarray) -> Trace:
     with (
-        patch.object(tracing, "thinned", lambda distance: skeletonize(distance > 0)),
-        patch.object(tracing, "_on_the_ridge", lambda pieces, _: [piece.astype(float) for piece in pieces]),
+        patch.object(trace, "thinned", lambda distance: skeletonize(distance > 0)),
+        patch.object(trace, "_on_the_ridge", lambda pieces, _: [piece.astype(float) for piece in pieces]),
     ):
-        return tracing.trace(distance)
+        return trace.trace(distance)
 
 
 def skan(distance: np.ndarray) -> Trace:
@@ -76,8 +76,8 @@ def measure(way: Way, lines: tuple[np.ndarray, ...], side: int, pen: float, mask
     page = drawn(found, side)
     truth = sdf.field(lines, SketchConfig(pen=pen / side), SIDE) > 0
     pair = (torch.from_numpy(np.array(ink))[None] for ink in (page, truth))
-    human = strokes.sample(lines, 1 / SIDE)
-    own = strokes.sample(tuple(line / side for line in found.strokes), 1 / SIDE)
+    human = sketch.sample(lines, 1 / SIDE)
+    own = sketch.sample(tuple(line / side for line in found.strokes), 1 / SIDE)
     aside = cKDTree(human).query(own)[0].mean() + cKDTree(own).query(human)[0].mean()
     return {
         "f1": float(ink_f1(*pair)[0]),
@@ -95,11 +95,11 @@ def main() -> None:
     options = parser.parse_args()
     store = Store.open(options.data)
     rows = sample(store, "test", options.limit)
-    lines = [strokes.fit(store[row].lines(), SketchConfig().margin) for row in rows]
+    lines = [sketch.fit(store[row].lines(), SketchConfig().margin) for row in rows]
     tasks: list[tuple[str, Way, int, float, bool]] = [
-        ("field, 128 px, pen 4", tracing.trace, 128, 4, False),
-        ("mask, 256 px, pen 3", tracing.trace, 256, 3, True),
-        ("mask, 256 px, pen 8", tracing.trace, 256, 8, True),
+        ("field, 128 px, pen 4", trace.trace, 128, 4, False),
+        ("mask, 256 px, pen 3", trace.trace, 256, 3, True),
+        ("mask, 256 px, pen 8", trace.trace, 256, 8, True),
         ("mask, pen 3, no ridge", without_ridge, 256, 3, True),
         ("mask, pen 8, no ridge", without_ridge, 256, 8, True),
     ]

@@ -18,11 +18,11 @@ from PIL import Image
 
 from visketch.data.store import Store
 from visketch.language.answers import Found
+from visketch.language.attributes import Which, only
 from visketch.language.boxes import overlaps
-from visketch.language.drawings import Drawings
+from visketch.language.dataset.prepare import SEEN
+from visketch.language.dataset.sketch_scenes import Drawings
 from visketch.language.model import SketchLanguage
-from visketch.language.prepare import SEEN
-from visketch.language.which import Which, only
 
 SIDE = 384
 PENS = {

@@ -43,9 +43,9 @@ def picture(path: Path) -> None:
     import torch
     from PIL import Image
 
-    from visketch import sdf
     from visketch.config import SketchConfig
     from visketch.data.read import read
+    from visketch.geometry import sdf
 
     shape = SketchConfig()
     field = torch.from_numpy(sdf.render(next(iter(read(EXAMPLE))), shape, 256))

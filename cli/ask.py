@@ -6,19 +6,19 @@ import typer
 
 from visketch.errors import UsageError, VisketchError
 
-from . import asking, console, options
+from .shared import console, options, sketch_query
 
 TRAINED = "questions of the kinds COUNT, BBOX, VQA, DESC and SBIR about its own classes"
 
 
 def ask(
-    sketch: asking.Asked,
-    picture: asking.Picture,
+    sketch: sketch_query.Asked,
+    picture: sketch_query.Picture,
     questions: Annotated[
         list[str], typer.Argument(metavar="QUESTION...", help="What to ask about the object of the sketch.")
     ],
-    by: asking.By = None,
-    checkpoint: asking.Checkpoint = None,
+    by: sketch_query.By = None,
+    checkpoint: sketch_query.Checkpoint = None,
     device: options.Device = "auto",
     as_json: options.Json = False,
 ) -> None:
@@ -34,11 +34,11 @@ def ask(
       visketch ask cat.png photo.jpg "What is the object of the sketch next to?"
       visketch ask cat.png scene.png "How many red cats are there?" "DESC: List what is in the picture."
     """
-    model = asking.load(checkpoint, device)
+    model = sketch_query.load(checkpoint, device)
     for question in questions:
         model.check(question, by)
-    asked, scene = asking.query(model, sketch), model.scene(picture)
-    answers: list[asking.Row] = []
+    asked, scene = sketch_query.query(model, sketch), model.scene(picture)
+    answers: list[sketch_query.Row] = []
     code = 0
     for question in questions:
         try:

@@ -10,15 +10,15 @@ import typer
 
 from visketch.errors import UsageError
 
-from . import console, inputs, options
 from .explain import explained, tell
-from .pictures import parse_out
-from .results import Progress, Results, Row
+from .shared import console, inputs, options
+from .shared.pictures import parse_out
+from .shared.results import Progress, Results, Row
 
 if TYPE_CHECKING:
     from visketch.data.named import Item
-    from visketch.engine import Engine
     from visketch.model import ViSketch
+    from visketch.parallel import Engine
 
 BATCH = 64  # drawings looked at together
 Answering = Callable[[Iterator[Any], Container[str]], Iterator[Row]]  # files, and the names of drawings to leave out
@@ -70,7 +70,7 @@ def classify(
     model = options.load(checkpoint, device if engine == "local" else "cpu")
     options.load_parts(model, "encoder", "classifier")
     if engine == "ray":
-        from visketch import engine as engines
+        from visketch import parallel as engines
 
         engines.connect()  # before --out is made
     answering: Answering = partial(rows, model, top=top, workers=workers, engine=engine, device=device)
@@ -146,8 +146,8 @@ def rows(
 
     `device` is that of a cluster; here it is the model's.
     """
-    from visketch import batch
-    from visketch import engine as engines
+    from visketch import parallel as engines
+    from visketch.tasks import batch
 
     shape = model.config.sketch
     if engine == "local":

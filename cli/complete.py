@@ -8,14 +8,14 @@ import typer
 
 from visketch.errors import UsageError, VisketchError
 
-from . import console, inputs, options
-from .names import stem, stem_of
-from .pictures import check_out, is_picture, parse_out, place, suffix_of, write_png, write_sketch
+from .shared import console, inputs, options
+from .shared.filenames import stem, stem_of
+from .shared.pictures import check_out, is_picture, parse_out, place, suffix_of, write_png, write_sketch
 
 if TYPE_CHECKING:
-    from visketch.completing import Completion
+    from visketch.geometry.sketch import Sketch
     from visketch.model import Frame, ViSketch
-    from visketch.strokes import Sketch
+    from visketch.tasks.complete import Completion
 
 
 def complete(
@@ -80,7 +80,7 @@ def complete(
     drawing, start = model.config.diffusion, time.perf_counter()
     settings = {"seed": seed, "tries": tries, "temperature": temperature, "steps": steps or drawing.steps}
     settings |= {"guidance": drawing.guidance if guidance is None else guidance}
-    from visketch.completing import PROPOSED, spread
+    from visketch.tasks.complete import PROPOSED, spread
 
     proposed = [] if classes else model.classify(part, top=PROPOSED)
     labels = [str(label) for label in classes or []] * n
@@ -98,8 +98,8 @@ def complete(
 
 def finish(model: "ViSketch", part: "Sketch", labels: list[str], settings: dict[str, Any]) -> list["Completion"]:
     """The completions, the likeliest first, with a bar while they are drawn."""
-    from visketch.completing import complete as finished
     from visketch.data.named import about
+    from visketch.tasks.complete import complete as finished
 
     with console.progress() as bar:
         task = bar.add_task("coarse")
@@ -126,8 +126,7 @@ def write(
 ) -> dict[str, Any]:
     """The files, and what to say about them. Raises VisketchError."""
     from visketch.metrics import kept
-
-    from .sheets import MOST, sheet, tinted, told_apart
+    from visketch.render.compare import MOST, sheet, tinted, told_apart
 
     clamp, picture = model.config.sketch.clamp, is_picture(out)
     facts = {"of": Path(name).name, **settings, "size": side, "checkpoint": model.config.name}

@@ -3,20 +3,20 @@
 from functools import partial
 from typing import TYPE_CHECKING
 
-from . import asking, console, options
+from .shared import console, options, sketch_query
 
 if TYPE_CHECKING:
+    from visketch.language.attributes import Which
     from visketch.language.model import Seen, SketchLanguage
-    from visketch.language.which import Which
 
 
 def count(
-    sketch: asking.Asked,
-    pictures: asking.Pictures,
-    which: asking.Words = None,
-    by: asking.By = None,
-    checkpoint: asking.Checkpoint = None,
-    detector: asking.Detector = None,
+    sketch: sketch_query.Asked,
+    pictures: sketch_query.Pictures,
+    which: sketch_query.Words = None,
+    by: sketch_query.By = None,
+    checkpoint: sketch_query.Checkpoint = None,
+    detector: sketch_query.Detector = None,
     device: options.Device = "auto",
     as_json: options.Json = False,
 ) -> None:
@@ -33,26 +33,26 @@ def count(
       visketch count cat.png scene.png --which red
       visketch count cat.svg scene.png --by matcher
     """
-    meant = asking.which(which)
-    model = asking.load(checkpoint, device, detector)
+    meant = sketch_query.which(which)
+    model = sketch_query.load(checkpoint, device, detector)
     model.require(by)
-    asked = asking.query(model, sketch)
-    rows = list(asking.each(pictures, partial(counted, model, asked, by, meant)))
-    asking.conclude(rows, as_json, sketch, show)
+    asked = sketch_query.query(model, sketch)
+    rows = list(sketch_query.each(pictures, partial(counted, model, asked, by, meant)))
+    sketch_query.conclude(rows, as_json, sketch, show)
 
 
 def counted(
-    model: "SketchLanguage", sketch: "Seen", by: "asking.Who | None", which: "Which | None", path: str
-) -> asking.Row:
+    model: "SketchLanguage", sketch: "Seen", by: "sketch_query.Who | None", which: "Which | None", path: str
+) -> sketch_query.Row:
     """{"count", "class", "by", "others"}: what the others count is there for comparison."""
     scene = model.scene(path)
-    answer = asking.found(model, (sketch, scene), by, which)
+    answer = sketch_query.found(model, (sketch, scene), by, which)
     rest = [one for one in model.able(scene) if one not in (answer.by, "language")]
-    others = {one: asking.found(model, (sketch, scene), one, which).count for one in rest}
+    others = {one: sketch_query.found(model, (sketch, scene), one, which).count for one in rest}
     return {"count": answer.count, "class": answer.label, "by": answer.by, "others": others}
 
 
-def show(row: asking.Row) -> None:
+def show(row: sketch_query.Row) -> None:
     number = row["count"]
     found = f"{number} × {row['class']}" if number else f"none found ({row['class']})"
     beside = "".join(f"; the {one} counts {other}" for one, other in row["others"].items())

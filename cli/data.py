@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from . import console, options
+from .shared import console, options
 
 if TYPE_CHECKING:
     from visketch.data.statistics import Statistics

@@ -7,20 +7,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from visketch.errors import UsageError, VisketchError
+from visketch.render.grey import grey
 
-from . import console
-from .names import free, stem_of
-from .pictures import check_out, grey, is_picture, write_png
+from .shared import console
+from .shared.filenames import free, stem_of
+from .shared.pictures import check_out, is_picture, write_png
 
 if TYPE_CHECKING:
     import numpy as np
 
     from visketch.data.named import Item, Named
-    from visketch.explain import Explanation
+    from visketch.geometry.sketch import Sketch
     from visketch.model import ViSketch
-    from visketch.strokes import Sketch
-
-    from .poster import Page
+    from visketch.render.poster import Page
+    from visketch.tasks.explain import Explanation
 
 SIDE, CAPTION, COLUMNS = 640, 128, 88  # pixels of the drawing, of the words above it; characters of a line of words
 FOR, AGAINST = (47, 158, 96), (211, 47, 47)
@@ -30,9 +30,9 @@ def explained(
     model: "ViSketch", items: Iterator["Item"], done: Container[str], top: int, out: Path
 ) -> Iterator[dict[str, Any]]:
     """A row for every drawing, as `classify.rows`, with "explanation". Raises UsageError before any work is done."""
-    from visketch.batch import undone_drawings
     from visketch.data.named import drawings
-    from visketch.explain import explain
+    from visketch.tasks.batch import undone_drawings
+    from visketch.tasks.explain import explain
 
     found: Iterator[Named] = (drawing for item in undone_drawings(items, done) for drawing in drawings(item))
     alone = is_picture(check_out(out))
@@ -68,7 +68,7 @@ def picture(model: "ViSketch", sketch: "Sketch", why: "Explanation", name: str) 
     """(rows columns 3) uint8: what speaks for the class is green, what speaks against it red."""
     import numpy as np
 
-    from .poster import EDGE, INK, NONE, Page
+    from visketch.render.poster import EDGE, INK, NONE, Page
 
     page = Page(SIDE + 2 * EDGE, SIDE + CAPTION + 2 * EDGE + 24)
     page.write((EDGE, EDGE - 8), Path(name).name, 24, INK)

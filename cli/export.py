@@ -7,7 +7,7 @@ import typer
 
 from visketch.errors import UsageError
 
-from . import console, options
+from .shared import console, options
 
 app = typer.Typer(no_args_is_help=True, help="Write a part as a file for apps without torch.")
 
@@ -39,7 +39,7 @@ def classifier(
     model = options.load(checkpoint, "cpu")
     options.load_parts(model, "encoder", "classifier")
     with console.waiting("Exporting ..."):
-        from visketch.export import export_classifier
+        from visketch.tasks.export import export_classifier
 
         facts = export_classifier(model, out)
     if as_json:

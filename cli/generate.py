@@ -10,9 +10,9 @@ import typer
 
 from visketch.errors import UsageError
 
-from . import console, options
-from .names import stem
-from .pictures import (
+from .shared import console, options
+from .shared.filenames import stem
+from .shared.pictures import (
     Lines,
     Sheet,
     SheetOfStrokes,

@@ -8,12 +8,12 @@ import typer
 
 from visketch.errors import VisketchError
 
-from . import console, options
+from .shared import console, options
 
 if TYPE_CHECKING:
-    from visketch.engine import Engine
     from visketch.model import ViSketch
-    from visketch.search.gallery import Gallery, Update
+    from visketch.parallel import Engine
+    from visketch.search.index import Gallery, Update
 
 
 Source = Annotated[
@@ -47,7 +47,7 @@ def index(
       visketch index gallery/ --renew --checkpoint runs/mine
       RAY_ADDRESS=head:6379 visketch index /shared/gallery/ --engine ray
     """
-    from visketch.search.gallery import Gallery, is_index, remove, usual
+    from visketch.search.index import Gallery, is_index, remove, usual
 
     if not gallery.exists():
         raise VisketchError(f"{gallery}: no such file or folder, check the name")

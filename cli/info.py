@@ -9,7 +9,7 @@ import typer
 
 from visketch.errors import VisketchError
 
-from . import console, options
+from .shared import console, options
 
 LIBRARIES = ("torch", "numpy", "scipy", "diffusers", "accelerate", "safetensors", "pyarrow", "pillow", "typer")
 

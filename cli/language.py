@@ -7,8 +7,8 @@ import typer
 
 from visketch.errors import UsageError
 
-from . import console, options
 from .data import complete_class
+from .shared import console, options
 
 app = typer.Typer(no_args_is_help=True, help="Make a data set of sketches, scenes and instructions.")
 
@@ -83,9 +83,9 @@ def prepare(
       visketch language prepare --drawings quickdraw.arrow --coco instances.json --photos caltech101/
       visketch language prepare --drawings quickdraw.arrow --style mine=mine.arrow --hold-out mine
     """
-    from visketch.language.prepare import SEEN, UNSEEN, Plan
-    from visketch.language.prepare import prepare as library
-    from visketch.language.sources import Named, open_all
+    from visketch.language.dataset.prepare import SEEN, UNSEEN, Plan
+    from visketch.language.dataset.prepare import prepare as library
+    from visketch.language.dataset.sources import Named, open_all
 
     pairs = [entry.partition("=")[::2] for entry in style or ()]
     if wrong := [name for name, path in pairs if not name or not path]:

@@ -8,34 +8,34 @@ import typer
 
 from visketch.errors import UsageError
 
-from . import asking, console, options
-from .names import free, stem_of
-from .pictures import check_out, is_picture, parse_out, write_png
+from .shared import console, options, sketch_query
+from .shared.filenames import free, stem_of
+from .shared.pictures import check_out, is_picture, parse_out, write_png
 
 if TYPE_CHECKING:
     import numpy as np
 
     from visketch.language.answers import Found
+    from visketch.language.attributes import Which
     from visketch.language.model import Seen, SketchLanguage
-    from visketch.language.which import Which
 
 FOUND, DUPLICATE = "#d32f2f", "#9aa0a6"
 MOST = 4096  # pixels of a drawn picture's longer side
 
 
 def locate(
-    sketch: asking.Asked,
-    pictures: asking.Pictures,
+    sketch: sketch_query.Asked,
+    pictures: sketch_query.Pictures,
     out: Annotated[
         Path | None,
         typer.Option(
             "--out", "-o", parser=parse_out, metavar="PATH", help="A PNG with the boxes drawn, or a folder for several."
         ),
     ] = None,
-    which: asking.Words = None,
-    by: asking.By = None,
-    checkpoint: asking.Checkpoint = None,
-    detector: asking.Detector = None,
+    which: sketch_query.Words = None,
+    by: sketch_query.By = None,
+    checkpoint: sketch_query.Checkpoint = None,
+    detector: sketch_query.Detector = None,
     device: options.Device = "auto",
     as_json: options.Json = False,
 ) -> None:
@@ -52,28 +52,28 @@ def locate(
     """
     if out:
         check_out(out)
-        if is_picture(out) and len(asking.spread(pictures)) > 1:
+        if is_picture(out) and len(sketch_query.spread(pictures)) > 1:
             raise UsageError(f"{out}: one picture for several; name a folder")
-    meant = asking.which(which)
-    model = asking.load(checkpoint, device, detector)
+    meant = sketch_query.which(which)
+    model = sketch_query.load(checkpoint, device, detector)
     model.require(by)
-    asked = asking.query(model, sketch)
-    rows = list(asking.each(pictures, partial(located, model, asked, by, meant, out, set())))
-    asking.conclude(rows, as_json, sketch, show)
+    asked = sketch_query.query(model, sketch)
+    rows = list(sketch_query.each(pictures, partial(located, model, asked, by, meant, out, set())))
+    sketch_query.conclude(rows, as_json, sketch, show)
 
 
 def located(
     model: "SketchLanguage",
     sketch: "Seen",
-    by: "asking.Who | None",
+    by: "sketch_query.Who | None",
     which: "Which | None",
     out: Path | None,
     taken: set[str],
     path: str,
-) -> asking.Row:
+) -> sketch_query.Row:
     """{"class", "by", "boxes", "duplicates", "picture"}; boxes in pixels of the upright picture. `taken`: files."""
     scene = model.scene(path)
-    answer = asking.found(model, (sketch, scene), by, which)
+    answer = sketch_query.found(model, (sketch, scene), by, which)
     wide, high = scene.picture.letterbox.width, scene.picture.letterbox.height
     boxes = [{"box": pixels(thing, wide, high), "sure": round(thing.sure, 3)} for thing in answer.found]
     duplicates = [pixels(thing, wide, high) for thing in answer.raw if thing not in answer.found]
@@ -96,7 +96,7 @@ def drawn(path: str, boxes: list[dict], duplicates: list[list[int]], label: str)
     import numpy as np
     from PIL import Image, ImageDraw, ImageFont
 
-    from visketch.language.pictures import upright
+    from visketch.language.image import upright
 
     picture, size_of_file = upright(path, MOST)
     larger = max(1, round(512 / max(picture.size)))
@@ -117,7 +117,7 @@ def drawn(path: str, boxes: list[dict], duplicates: list[list[int]], label: str)
     return np.asarray(picture)
 
 
-def show(row: asking.Row) -> None:
+def show(row: sketch_query.Row) -> None:
     if not row["boxes"]:
         console.say(f"{row['path']}: none found ({row['class']})  (by {row['by']})")
     else:

@@ -14,7 +14,6 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from . import console
 from .ask import ask
 from .classify import classify
 from .complete import complete
@@ -31,6 +30,7 @@ from .push import push
 from .refine import refine
 from .search import search
 from .serve import serve
+from .shared import console
 from .show import show
 from .trace import trace
 from .train import train

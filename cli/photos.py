@@ -5,13 +5,13 @@ from typing import TYPE_CHECKING
 
 from visketch.errors import VisketchError
 
-from . import asking, console
-from .pictures import write_png
+from .shared import console, sketch_query
+from .shared.pictures import write_png
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from visketch.language.photos import Hit
+    from visketch.language.retrieval import Hit
 
 
 def search_photos(
@@ -25,14 +25,14 @@ def search_photos(
     as_json: bool,
 ) -> None:
     """Look at what is new in the folder, rank, and tell."""
-    from visketch.search.gallery import usual
+    from visketch.search.index import usual
 
     if not folder.is_dir():
         raise VisketchError(f"{folder}: not a folder of photos, name one")
-    meant = asking.which(which)
-    model = asking.load(checkpoint, device)
-    asked = asking.query(model, sketch)
-    from visketch.language.photos import Photos
+    meant = sketch_query.which(which)
+    model = sketch_query.load(checkpoint, device)
+    asked = sketch_query.query(model, sketch)
+    from visketch.language.retrieval import Photos
 
     problems = console.Problems()
     with console.progress() as bar:
@@ -70,9 +70,8 @@ def sheet(sketch: "np.ndarray", found: "list[Hit]") -> "np.ndarray":
     import numpy as np
     from PIL import ImageOps
 
-    from visketch.language.pictures import upright
-
-    from .poster import THUMB, Card, gallery
+    from visketch.language.image import upright
+    from visketch.render.poster import THUMB, Card, gallery
 
     cards: list[Card] = []
     for number, hit in enumerate(found, 1):

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from . import console, options
+from .shared import console, options
 
 
 def push(

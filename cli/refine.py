@@ -10,15 +10,15 @@ import typer
 
 from visketch.errors import UsageError, VisketchError
 
-from . import console, inputs, options
-from .names import free, stem_of
-from .pictures import check_out, is_picture, parse_out, place, suffix_of, write_png, write_sketch
+from .shared import console, inputs, options
+from .shared.filenames import free, stem_of
+from .shared.pictures import check_out, is_picture, parse_out, place, suffix_of, write_png, write_sketch
 
 if TYPE_CHECKING:
     import numpy as np
 
+    from visketch.geometry.sketch import Sketch
     from visketch.model import Frame, ViSketch
-    from visketch.strokes import Sketch
 
 BATCH = 16  # sketches redrawn together on the canvas of training, fewer on larger ones
 
@@ -171,7 +171,7 @@ class Work:
     def redrawn(self, sketches: list["Sketch"], watch: Any) -> list[Any]:
         """For each sketch the field before, after, its class and how likely that is; or why there is none."""
         from visketch.data.named import about
-        from visketch.redrawing import redraw
+        from visketch.tasks.refine import redraw
 
         if not sketches:
             return []
@@ -194,7 +194,7 @@ class Work:
         clamp = self.model.config.sketch.at(len(after)).clamp
         out = self.file(path)
         if self.pairs is not None:
-            from .sheets import MOST, beside
+            from visketch.render.compare import MOST, beside
 
             if len(self.pairs) < MOST:
                 self.pairs.append(beside(before, after, clamp))
@@ -211,7 +211,7 @@ class Work:
     def write_sheet(self) -> Path | None:
         if not self.pairs:
             return None
-        from .sheets import sheet
+        from visketch.render.compare import sheet
 
         path = self.out if is_picture(self.out) else self.out / "sheet.png"
         write_png(path, sheet(self.pairs), {"shows": "before and after", **self.settings})

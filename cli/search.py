@@ -8,17 +8,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from visketch.errors import UsageError, VisketchError
+from visketch.render.grey import grey
 
-from . import asking, console, inputs, options
-from .pictures import check_out, grey, is_picture, parse_out, write_png
+from .shared import console, inputs, options, sketch_query
+from .shared.pictures import check_out, is_picture, parse_out, write_png
 
 if TYPE_CHECKING:
     import numpy as np
 
+    from visketch.geometry.sketch import Sketch
     from visketch.model import ViSketch
-    from visketch.search.catalogue import Hit
-    from visketch.search.gallery import Gallery
-    from visketch.strokes import Sketch
+    from visketch.search.database import Hit
+    from visketch.search.index import Gallery
 
 
 def search(
@@ -37,7 +38,7 @@ def search(
     photos: Annotated[
         bool, typer.Option("--photos", help="GALLERY is a folder of photos: find those that show what is sketched.")
     ] = False,
-    which: asking.Words = None,
+    which: sketch_query.Words = None,
     checkpoint: options.Checkpoint = None,
     device: options.Device = "auto",
     as_json: options.Json = False,
@@ -67,7 +68,7 @@ def search(
         return
     if which is not None:
         raise UsageError("--which tells things in photos apart; give it with --photos")
-    from visketch.search.gallery import Gallery, alike, is_index, usual
+    from visketch.search.index import Gallery, alike, is_index, usual
 
     from .index import bring_up_to_date, load
 
@@ -120,9 +121,8 @@ def shown(hit: "Hit") -> str:
 
 def sheet(model: "ViSketch", query: "Sketch", found: Sequence["Hit"]) -> "np.ndarray":
     """(rows columns 3) uint8: the query, and what was found, in rows. What is not there any more is left blank."""
-    from visketch.search.seen import drawing
-
-    from .poster import THUMB, Card, gallery
+    from visketch.render.poster import THUMB, Card, gallery
+    from visketch.search.scan import drawing
 
     def drawn(sketch: "Sketch") -> "np.ndarray":
         return grey(model.render([sketch]), model.config.sketch.clamp, THUMB)[0]

@@ -9,7 +9,7 @@ import typer
 
 from visketch.errors import UsageError, VisketchError
 
-from . import console, options
+from .shared import console, options
 
 if TYPE_CHECKING:
     from visketch.model import ViSketch
@@ -61,7 +61,7 @@ def serve(
     model = options.load(checkpoint, device)
     options.load_parts(model, "encoder", "classifier")
     from visketch.serve.app import build
-    from visketch.serve.studio import Studio
+    from visketch.serve.service import Studio
 
     folder = opened(index, model) if index else None
     studio = Studio(model, folder, index.resolve().name if index else "")
@@ -86,7 +86,7 @@ def serve(
 
 def opened(gallery: Path, model: "ViSketch") -> Path:
     """The index of a gallery, brought up to date as `visketch search` does. Raises VisketchError."""
-    from visketch.search.gallery import Gallery, is_index, usual
+    from visketch.search.index import Gallery, is_index, usual
 
     from .index import bring_up_to_date
 

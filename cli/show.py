@@ -7,11 +7,11 @@ import typer
 
 from visketch.errors import UsageError
 
-from . import console, options
-from .pictures import PNG, check_out, is_picture, parse_out, place, write_png
+from .shared import console, options
+from .shared.pictures import PNG, check_out, is_picture, parse_out, place, write_png
 
 if TYPE_CHECKING:
-    from visketch.strokes import Sketch
+    from visketch.geometry.sketch import Sketch
 
 
 def show(
@@ -38,8 +38,7 @@ def show(
       visketch show drawing.png --leaf 12 --out seen.png
     """
     from visketch.data.read import read
-
-    from .view import look, summary
+    from visketch.tasks.inspect import look, summary
 
     usual = Path(f"{path.stem}-seen.png")
     if not is_picture(check_out(out or usual, PNG)):
@@ -48,7 +47,7 @@ def show(
     model = options.load(checkpoint, device)
     with console.waiting("Looking ..."):
         seen = look(model, model.render([sketch]), leaf)
-        from .poster import poster
+        from visketch.render.poster import poster
 
         drawn = poster(seen, model.config.sketch, path.name)
         with place(out, usual) as chosen:

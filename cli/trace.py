@@ -10,9 +10,9 @@ import typer
 
 from visketch.errors import UsageError, VisketchError
 
-from . import console, inputs, options
-from .names import free, stem_of
-from .pictures import STROKES, Lines, check_out, is_picture, parse_out, place, write_svg
+from .shared import console, inputs, options
+from .shared.filenames import free, stem_of
+from .shared.pictures import STROKES, Lines, check_out, is_picture, parse_out, place, write_svg
 
 Row = dict[str, Any]
 
@@ -68,7 +68,7 @@ def trace(
 def write(paths: Iterable[str], out: Path) -> Iterator[Row]:
     """Trace every drawing and write it; yields {"path", "out", "strokes", "points", "pen"} or {"path", "error"}."""
     from visketch.data import named
-    from visketch.tracing import strokes_of
+    from visketch.geometry.trace import strokes_of
 
     taken: set[str] = set()
     with Lines(out) if out.suffix.lower() == ".ndjson" else nullcontext() as lines:

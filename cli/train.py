@@ -13,15 +13,15 @@ import typer
 
 from visketch.errors import UsageError
 
-from . import console, options
-from .console import EVERY, MAIN
+from .shared import console, options
+from .shared.console import EVERY, MAIN
 
 if TYPE_CHECKING:
     from rich.progress import Progress
     from torch import nn
 
     from visketch.config import Config
-    from visketch.objectives.objective import Objective
+    from visketch.training.objectives.objective import Objective
 
 
 def train(
@@ -106,7 +106,7 @@ def train(
         out = out or Path("runs", chosen.name)
         store = Store.open(data)
         chosen = chosen.model_copy(update={"labels": tuple(store.labels)})
-        from visketch import train as library
+        from visketch.training import sketch as library
 
         drawings = len(library.balanced(store, chosen.train.per_class, chosen.train.seed))
         if dry_run:

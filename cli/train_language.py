@@ -5,11 +5,11 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from . import console
-from .console import EVERY, MAIN
+from .shared import console
+from .shared.console import EVERY, MAIN
 
 if TYPE_CHECKING:
-    from visketch.fitting import Outcome
+    from visketch.training.loop import Outcome
 
 
 def train_language(
@@ -27,11 +27,11 @@ def train_language(
 ) -> "Outcome | None":
     """Train a stage, or with `dry_run` say what would be."""
     with console.waiting("Loading ..."):
-        from visketch import train_language as library
-        from visketch.language import settings
-        from visketch.language.rows import Rows
+        from visketch.language import config
+        from visketch.language.dataset.rows import Rows
+        from visketch.training import language as library
 
-        chosen = settings.load(preset or "tiny", knobs)
+        chosen = config.load(preset or "tiny", knobs)
         out = out or Path("runs", f"language-{chosen.name}")
         rows = Rows(data, "train")
     about = f"{len(rows):,} rows of {len(rows.scenes):,} scenes"

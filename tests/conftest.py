@@ -17,7 +17,7 @@ import pytest  # noqa: E402
 
 import visketch.model  # noqa: E402
 from visketch.config import SketchConfig  # noqa: E402
-from visketch.strokes import Sketch  # noqa: E402
+from visketch.geometry.sketch import Sketch  # noqa: E402
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from visketch.strokes import Sketch
+from visketch.geometry.sketch import Sketch
 
 Strokes = list[np.ndarray]
 

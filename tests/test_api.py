@@ -9,12 +9,12 @@ import pytest
 import torch
 from PIL import Image
 
-from visketch import sdf
 from visketch.config import SketchConfig
 from visketch.data.drawing import sketch
 from visketch.errors import UsageError, VisketchError
+from visketch.geometry import sdf
+from visketch.geometry.sketch import Sketch
 from visketch.model import ViSketch
-from visketch.strokes import Sketch
 
 PAGE = Path(__file__).parents[1] / "docs/api.md"
 

@@ -13,28 +13,30 @@ from pathlib import Path
 
 import drawings
 import numpy as np
-import parts
 import pytest
-from chores import killed, squares
-from commands import one_line, visketch
+import tiny_model
+from command_line import one_line, visketch
 from PIL import Image
+from process_jobs import killed, squares
 from typer.testing import Result
 
-from visketch import batch, engine, sdf
-from visketch.cli import inputs
-from visketch.cli.results import Results, columns
+from visketch import parallel
+from visketch.cli.shared import inputs
+from visketch.cli.shared.results import Results, columns
 from visketch.data import named
 from visketch.errors import VisketchError
+from visketch.geometry import sdf
+from visketch.geometry.sketch import Sketch
 from visketch.model import ViSketch
-from visketch.strokes import Sketch
+from visketch.tasks import batch
 
-CONFIG = parts.small("name=random")
+CONFIG = tiny_model.small("name=random")
 MANY = 100  # more than are read before other processes start
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return parts.write_checkpoint(tmp_path_factory.mktemp("checkpoint"), CONFIG)
+    return tiny_model.write_checkpoint(tmp_path_factory.mktemp("checkpoint"), CONFIG)
 
 
 @pytest.fixture(scope="module")
@@ -109,7 +111,7 @@ class TestResults:
             assert [row["path"] for row in rows_in(out)] == [str(tmp_path / "a.png")]
 
     def test_many_drawings_in_files(self, folder: Path, tmp_path: Path) -> None:
-        parts.write_ndjson(tmp_path / "in" / "star.ndjson", drawings.draw_many(90, labels=("star",)))
+        tiny_model.write_ndjson(tmp_path / "in" / "star.ndjson", drawings.draw_many(90, labels=("star",)))
         out = tmp_path / "a.ndjson"
         assert classify(folder, tmp_path / "in", "--out", out).exit_code == 0
         assert [row["path"] for row in rows_in(out)] == [f"{tmp_path}/in/star.ndjson#{i}" for i in range(1, 91)]
@@ -240,7 +242,7 @@ def alive(process: int) -> bool:
 class TestEngine:
     @pytest.mark.parametrize("workers", [0, 1, 3])
     def test_keeps_the_order(self, workers: int) -> None:
-        made = list(engine.ahead(squares, range(400), workers))
+        made = list(parallel.ahead(squares, range(400), workers))
         assert [square for square, _ in made] == [n * n for n in range(400) for _ in range(n % 3)]
         makers = {maker for _, maker in made}
         assert os.getpid() in makers
@@ -248,7 +250,7 @@ class TestEngine:
 
     def test_batches(self) -> None:
         sizes: list[int] = []
-        rows = list(engine.local(range(10), squares, lambda some: sizes.append(len(some)) or some, 4, 0))
+        rows = list(parallel.local(range(10), squares, lambda some: sizes.append(len(some)) or some, 4, 0))
         assert sizes == [4, 4, 1]
         assert [square for square, _ in rows] == [1, 4, 4, 16, 25, 25, 49, 64, 64]
 
@@ -256,7 +258,7 @@ class TestEngine:
         """Else memory would grow with the number of files."""
         given: list[int] = []
         items = (given.append(number) or number for number in range(10**6))
-        ahead = engine.ahead(squares, items, 1)
+        ahead = parallel.ahead(squares, items, 1)
         for _ in range(500):
             next(ahead)
         ahead.close()
@@ -265,7 +267,7 @@ class TestEngine:
     @pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL there")
     def test_a_process_that_is_killed(self) -> None:
         with pytest.raises(VisketchError, match="killed"):
-            list(engine.ahead(killed, range(400), 1))
+            list(parallel.ahead(killed, range(400), 1))
 
 
 class TestRecogniser:
@@ -284,7 +286,9 @@ class TestRecogniser:
 
     def test_readers_import_no_torch(self) -> None:
         """They are many, and torch takes a second and 200 MiB of each."""
-        script = "import sys, visketch.batch, visketch.data.image, visketch.data.svg; print('torch' in sys.modules)"
+        script = (
+            "import sys, visketch.tasks.batch, visketch.data.image, visketch.data.svg; print('torch' in sys.modules)"
+        )
         done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
         assert done.stdout == "False\n"
 

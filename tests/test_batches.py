@@ -5,26 +5,26 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
-import parts
 import pytest
+import tiny_model
 import torch
 
 from visketch import config
 from visketch.data.store import Store
 from visketch.errors import UsageError
-from visketch.fitting import schedule
-from visketch.train import Batches, balanced, make_objective
+from visketch.training.loop import schedule
+from visketch.training.sketch import Batches, balanced, make_objective
 
 STEPS = 20
 
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
-    return parts.pack_drawings(tmp_path_factory.mktemp("data"))
+    return tiny_model.pack_drawings(tmp_path_factory.mktemp("data"))
 
 
 def batches(store: Store, tmp_path: Path, rank: int = 0, world: int = 1) -> Batches:
-    chosen = parts.labelled(store)
+    chosen = tiny_model.labelled(store)
     return Batches(make_objective("classifier", chosen, tmp_path)[0], store, chosen, "classifier", rank, world)
 
 

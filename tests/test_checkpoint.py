@@ -9,8 +9,8 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-import parts
 import pytest
+import tiny_model
 import torch
 from safetensors.torch import save_file
 
@@ -19,7 +19,7 @@ from visketch.config import TrainConfig, read_config
 from visketch.errors import VisketchError
 from visketch.model import build
 
-CONFIG = parts.small()
+CONFIG = tiny_model.small()
 
 
 @pytest.fixture
@@ -27,8 +27,8 @@ def folder(tmp_path: Path) -> Path:
     """An encoder, and a refiner that was trained with it."""
     home = tmp_path / "ours"
     checkpoint.write_config(home, CONFIG)
-    mark = checkpoint.save_part(home, "encoder", parts.awake(CONFIG, "encoder"), {}, {"step": 7})
-    checkpoint.save_part(home, "refiner", parts.awake(CONFIG, "refiner"), {"encoder": mark}, {})
+    mark = checkpoint.save_part(home, "encoder", tiny_model.awake(CONFIG, "encoder"), {}, {"step": 7})
+    checkpoint.save_part(home, "refiner", tiny_model.awake(CONFIG, "refiner"), {"encoder": mark}, {})
     return home
 
 
@@ -40,7 +40,7 @@ def refused(folder: Path, part: str, saying: str) -> None:
 
 @pytest.mark.parametrize("part", checkpoint.PARTS)
 def test_a_part_comes_back_in_half_precision(part: str, tmp_path: Path) -> None:
-    saved, loaded = parts.awake(CONFIG, part), build(CONFIG, part)
+    saved, loaded = tiny_model.awake(CONFIG, part), build(CONFIG, part)
     mark = checkpoint.save_part(tmp_path, part, saved, {}, {"step": 7, "data": {"sources": ["cats"]}})
     metadata = checkpoint.load_part(tmp_path, part, loaded)
     assert metadata == checkpoint.read_metadata(tmp_path, part)
@@ -52,7 +52,7 @@ def test_a_part_comes_back_in_half_precision(part: str, tmp_path: Path) -> None:
 
 def test_the_configuration_comes_back(folder: Path) -> None:
     assert read_config(folder) == CONFIG.model_copy(update={"train": TrainConfig()})
-    changed = parts.small("sketch.pen=0.1", "name=ours").model_copy(update={"train": TrainConfig()})
+    changed = tiny_model.small("sketch.pen=0.1", "name=ours").model_copy(update={"train": TrainConfig()})
     checkpoint.write_config(folder, changed)
     assert read_config(folder) == changed
 
@@ -64,7 +64,7 @@ def test_knobs_of_training_that_another_version_had_do_not_matter(folder: Path) 
 
 
 def test_fingerprints_tell_weights_apart() -> None:
-    one = checkpoint.stored(parts.awake(CONFIG, "classifier"))
+    one = checkpoint.stored(tiny_model.awake(CONFIG, "classifier"))
     assert checkpoint.fingerprint(one) == checkpoint.fingerprint(dict(reversed(one.items())))
     for name in one:
         other = {key: value.clone() for key, value in one.items()}
@@ -74,7 +74,7 @@ def test_fingerprints_tell_weights_apart() -> None:
 
 def test_a_part_trained_with_another_encoder_is_refused(folder: Path) -> None:
     checkpoint.load_part(folder, "refiner", build(CONFIG, "refiner"))
-    checkpoint.save_part(folder, "encoder", parts.awake(CONFIG, "encoder", seed=1), {}, {})
+    checkpoint.save_part(folder, "encoder", tiny_model.awake(CONFIG, "encoder", seed=1), {}, {})
     refused(folder, "refiner", "trained with encoder .* beside it; train refiner again")
     (folder / "encoder.safetensors").unlink()
     refused(folder, "refiner", "has no encoder .it has refiner.")
@@ -96,7 +96,7 @@ def test_a_file_cut_short_is_refused(folder: Path, share: float) -> None:
 def test_a_damaged_file_is_refused_wherever_the_damage_is(folder: Path) -> None:
     """Every byte of the metadata, and some of the weights; what still loads must be the very same weights."""
     path = folder / "refiner.safetensors"
-    whole, expected = path.read_bytes(), checkpoint.stored(parts.awake(CONFIG, "refiner"))
+    whole, expected = path.read_bytes(), checkpoint.stored(tiny_model.awake(CONFIG, "refiner"))
     header = 8 + int.from_bytes(whole[:8], "little")
     start = whole.index(b'"__metadata__"')
     end = whole.index(b"}", whole.index(b'"part"')) + 1
@@ -123,7 +123,7 @@ def test_a_foreign_file_is_refused(folder: Path) -> None:
 @pytest.mark.parametrize("override", ["encoder.layers=1", "encoder.layers=3", "encoder.width=64"])
 def test_a_part_of_another_configuration_is_refused(folder: Path, override: str) -> None:
     with pytest.raises(VisketchError, match=r"encoder.safetensors: does not fit .*config.toml") as caught:
-        checkpoint.load_part(folder, "encoder", build(parts.small(override), "encoder"))
+        checkpoint.load_part(folder, "encoder", build(tiny_model.small(override), "encoder"))
     assert "\n" not in str(caught.value)
 
 

@@ -1,7 +1,7 @@
 """The classifier's pooling: each sketch is judged by its own leaves, all of them, and nothing else."""
 
-import parts
 import pytest
+import tiny_model
 import torch
 
 from visketch.models.classifier import Classifier
@@ -12,7 +12,7 @@ COUNTS = [3, 0, 1, 14, 7]  # leaves of each sketch
 
 @pytest.fixture(scope="module")
 def classifier() -> Classifier:
-    return parts.awake(parts.small("classifier.layers=2"), "classifier")
+    return tiny_model.awake(tiny_model.small("classifier.layers=2"), "classifier")
 
 
 def packed(counts: list[int]) -> Leaves:

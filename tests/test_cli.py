@@ -9,7 +9,7 @@ from pathlib import Path
 
 import drawings
 import pytest
-from commands import one_line, visketch
+from command_line import one_line, visketch
 from typer.testing import CliRunner, Result
 
 from visketch.cli import train as training

@@ -9,27 +9,27 @@ from pathlib import Path
 
 import drawings
 import numpy as np
-import parts
 import pytest
+import tiny_model
 import torch
-from commands import one_line, visketch
+from command_line import one_line, visketch
 from PIL import Image
 from typer.testing import CliRunner, Result
 
 from visketch import checkpoint
 from visketch.cli import generate as drawing
-from visketch.cli import names
 from visketch.cli.main import app
-from visketch.cli.pictures import parse_out, place
+from visketch.cli.shared import filenames as names
+from visketch.cli.shared.pictures import parse_out, place
 
-CONFIG = parts.small("name=random")
+CONFIG = tiny_model.small("name=random")
 WHOLE = "interrupted; files that were written are whole"
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkpoint whose every part is there and draws nonsense."""
-    return parts.write_checkpoint(tmp_path_factory.mktemp("checkpoint"), CONFIG)
+    return tiny_model.write_checkpoint(tmp_path_factory.mktemp("checkpoint"), CONFIG)
 
 
 @pytest.fixture
@@ -258,7 +258,7 @@ class TestClassify:
             assert row.keys() == {"path", "predictions"}
             first, second = row["predictions"]
             assert first.keys() == {"label", "probability"}
-            assert first["label"] in parts.LABELS
+            assert first["label"] in tiny_model.LABELS
             assert 1 >= first["probability"] >= second["probability"] >= 0
         assert rows[1]["predictions"] == rows[2]["predictions"]
 
@@ -276,7 +276,7 @@ class TestClassify:
         result = visketch("classify", cats["svg"], "--top", 3, "--checkpoint", folder)
         first, *guesses = result.stdout.splitlines()
         assert first == str(cats["svg"])
-        assert {guess.split()[0] for guess in guesses} == set(parts.LABELS)
+        assert {guess.split()[0] for guess in guesses} == set(tiny_model.LABELS)
         assert all(guess.rstrip().endswith("%") for guess in guesses)
 
     def test_more_drawings_than_a_batch(self, folder: Path, cats: dict[str, Path]) -> None:
@@ -389,7 +389,7 @@ class TestShow:
         assert sum(level["leaves"] for level in said["levels"]) == said["leaves"]
         assert sum(level["inked"] for level in said["levels"]) == said["inked_leaves"]
         assert len(said["codes"]["of_the_leaf"]) == 4
-        assert {guess["label"] for guess in said["guess"]} == set(parts.LABELS)
+        assert {guess["label"] for guess in said["guess"]} == set(tiny_model.LABELS)
         assert pixels(out).shape[2] == 3
         people = visketch("show", cats["png"], "--out", out, "--checkpoint", folder)
         assert str(out) in people.stdout
@@ -453,7 +453,7 @@ class TestCheckpoints:
         assert not (tmp_path / "a.png").exists()
 
     def test_another_ones_part(self, broken: Path, tmp_path: Path) -> None:
-        checkpoint.save_part(broken, "vqvae", parts.awake(CONFIG, "vqvae", seed=1), {}, {})
+        checkpoint.save_part(broken, "vqvae", tiny_model.awake(CONFIG, "vqvae", seed=1), {}, {})
         words = ("--out", tmp_path / "a.png", "--checkpoint", broken)
         one_line(visketch("generate", "-c", "cat", *words), 1, "was trained with vqvae")
 

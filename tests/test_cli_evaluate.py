@@ -6,29 +6,29 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import parts
 import pytest
+import tiny_model
 import torch
-from commands import one_line, visketch
+from command_line import one_line, visketch
 from PIL import Image
 
 from visketch.cli.evaluate.generate import measure, percent
 from visketch.data.store import Store
 from visketch.evaluate.generation import REFINED
+from visketch.evaluate.generation_metrics import Measure
 from visketch.evaluate.judges import OwnJudge, PeerJudge
 from visketch.evaluate.search import looks
-from visketch.evaluate.verdicts import Measure
 from visketch.model import ViSketch
 
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
-    return parts.pack_drawings(tmp_path_factory.mktemp("drawings"))
+    return tiny_model.pack_drawings(tmp_path_factory.mktemp("drawings"))
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return parts.write_checkpoint(tmp_path_factory.mktemp("checkpoint"), parts.small("name=random"))
+    return tiny_model.write_checkpoint(tmp_path_factory.mktemp("checkpoint"), tiny_model.small("name=random"))
 
 
 def numbers(found: Any) -> list[float]:
@@ -49,7 +49,7 @@ class TestGenerate:
         result = visketch(*words, *more)
         assert result.exit_code == 0, result.output
         said = json.loads(result.stdout)
-        assert said["classes"] == list(parts.LABELS)
+        assert said["classes"] == list(tiny_model.LABELS)
         names = ["real drawings (test)", "sketch-rnn samples", "coarse only", *REFINED]
         assert [row["row"] for row in said["rows"]] == names
         assert [row["sketches"] for row in said["rows"]] == [6, 12, 12, 12, 12]
@@ -61,7 +61,7 @@ class TestGenerate:
             assert 0 <= row["top1"]["low"] <= row["top1"]["value"] <= row["top1"]["high"] <= 1
             assert row["top1_among"]["value"] <= row["top3_among"]["value"] == 1
             assert {"value", "error"} == set(row["fid"]) == set(row["kid"]) == set(row["seam"])
-            assert list(row["by_class"]) == list(parts.LABELS)
+            assert list(row["by_class"]) == list(tiny_model.LABELS)
             shares = [one["top1"]["value"] for one in row["by_class"].values()]
             assert np.mean(shares) == pytest.approx(row["top1"]["value"]), "as many of each class"
         real, samples, *_ = said["rows"]
@@ -109,8 +109,8 @@ class TestGenerate:
 
 class TestVQVAE:
     def test_a_row_for_every_checkpoint(self, store: Store, folder: Path, tmp_path: Path) -> None:
-        other = parts.write_checkpoint(
-            tmp_path / "a folder", parts.small("vqvae.binary=true", "vqvae.plain=true", "vqvae.codebook_size=64")
+        other = tiny_model.write_checkpoint(
+            tmp_path / "a folder", tiny_model.small("vqvae.binary=true", "vqvae.plain=true", "vqvae.codebook_size=64")
         )
         words = ("evaluate", "vqvae", "--data", store.path, "--checkpoint", folder, "--checkpoint", other)
         said = json.loads(visketch(*words, "--json").stdout)
@@ -165,8 +165,8 @@ class TestSearch:
     def test_a_row_for_every_kind_of_vector(self, store: Store, folder: Path) -> None:
         words = ("evaluate", "search", "--data", store.path, "--checkpoint", folder, "--peer", folder)
         said = json.loads(visketch(*words, "--split", "train", "--limit", 20, "--json").stdout)
-        assert (said["drawings"], said["classes"], said["unseen"]) == (20, list(parts.LABELS), False)
-        settings = parts.small()
+        assert (said["drawings"], said["classes"], said["unseen"]) == (20, list(tiny_model.LABELS), False)
+        settings = tiny_model.small()
         wide = settings.encoder.width
         assert [(row["vector"], row["width"]) for row in said["rows"][:2]] == [
             ("features and probabilities", wide + 3),
@@ -206,9 +206,9 @@ class TestSearch:
         one_line(visketch(*words, *peer), 2, "was trained on star")
 
     def test_a_peer_sees_the_drawings_on_its_own_canvas(self, store: Store, folder: Path, tmp_path: Path) -> None:
-        shape = parts.small().sketch
-        half = parts.small(f"sketch.canvas={shape.canvas // 2}", f"sketch.depth={shape.depth - 1}")
-        peer, model = ViSketch.load(parts.write_checkpoint(tmp_path, half)), ViSketch.load(folder)
+        shape = tiny_model.small().sketch
+        half = tiny_model.small(f"sketch.canvas={shape.canvas // 2}", f"sketch.depth={shape.depth - 1}")
+        peer, model = ViSketch.load(tiny_model.write_checkpoint(tmp_path, half)), ViSketch.load(folder)
         rows = store.rows("train")
         found = looks([OwnJudge(model), PeerJudge(peer)], model, store, rows, lambda done, total: None)
         for judged, (logits, _) in zip((model, peer), found, strict=True):

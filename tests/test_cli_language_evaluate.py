@@ -3,20 +3,20 @@
 import json
 from pathlib import Path
 
+import language_dataset
 import numpy as np
-import pairs
 import pytest
-from commands import one_line, visketch
+from command_line import one_line, visketch
 
 pytest.importorskip("transformers")
 
 from visketch.errors import VisketchError
-from visketch.evaluate import language
-from visketch.evaluate.asking import evaluate
-from visketch.language import settings
+from visketch.evaluate import language_metrics
+from visketch.evaluate.language_table import evaluate
+from visketch.language import config
+from visketch.language.dataset.rows import Rows
 from visketch.language.model import SketchLanguage
-from visketch.language.rows import Rows
-from visketch.train_language import train
+from visketch.training.language import train
 
 KNOBS = [
     "tower.widths=[8, 8, 16, 16]",
@@ -41,14 +41,14 @@ PART = "drawings, seen classes"
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return pairs.write(tmp_path_factory.mktemp("data") / "pairs", scenes=12)
+    return language_dataset.write(tmp_path_factory.mktemp("data") / "pairs", scenes=12)
 
 
 @pytest.fixture(scope="module")
 def folder(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("runs") / "language"
-    for stage in settings.STAGES:
-        train(stage, Rows(data, "train"), out, settings.load("tiny", KNOBS))
+    for stage in config.STAGES:
+        train(stage, Rows(data, "train"), out, config.load("tiny", KNOBS))
     return out
 
 
@@ -63,18 +63,18 @@ def test_the_table_is_what_asking_one_by_one_gives(data: Path, folder: Path) -> 
             assert not isinstance(found, VisketchError)
             (counts if row.task == "COUNT" else boxes).append(found)
     asked = {task: [row for row in rows if row.task == task] for task in ("COUNT", "BBOX", "SBIR")}
-    assert table.counting["matcher"][PART] == language.counting(asked["COUNT"], [one.count for one in counts])
+    assert table.counting["matcher"][PART] == language_metrics.counting(asked["COUNT"], [one.count for one in counts])
     kept = [[thing.box for thing in one.found] for one in boxes]
-    assert table.detection["matcher"][PART] == language.detection(asked["BBOX"], kept)
+    assert table.detection["matcher"][PART] == language_metrics.detection(asked["BBOX"], kept)
     assert table.duplicates["matcher"][1] == sum(len(one.raw) for one in boxes)
-    galleries = language.galleries(asked["SBIR"], 8, 4)
+    galleries = language_metrics.galleries(asked["SBIR"], 8, 4)
     assert len(galleries) == 4
     scores = []
     for gallery in galleries:
         sketch, *scenes = model.look([data / name for name in (gallery.row.sketch, *gallery.scenes)])
         scores.append([model.score([(sketch, scene)], "matcher")[0] for scene in scenes])
     assert table.retrieval["matcher"][PART].precision == pytest.approx(
-        language.retrieval(galleries, [np.array(score) for score in scores]).precision
+        language_metrics.retrieval(galleries, [np.array(score) for score in scores]).precision
     )
     right = [one.label == row.label for one, row in zip(counts, asked["COUNT"], strict=True)]
     assert table.naming["matcher"][PART].right == sum(right) / len(right)

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import drawings
 import numpy as np
-import parts
 import pytest
-from commands import one_line, visketch
+import tiny_model
+from command_line import one_line, visketch
 from PIL import Image
 
 from visketch.data.read import read
@@ -17,7 +17,7 @@ from visketch.evaluate import styles
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkpoint whose every part is there and draws nonsense."""
-    return parts.write_checkpoint(tmp_path_factory.mktemp("checkpoint"), parts.small("name=random"))
+    return tiny_model.write_checkpoint(tmp_path_factory.mktemp("checkpoint"), tiny_model.small("name=random"))
 
 
 def scan(path: Path, label: str = "cat", seed: int = 0) -> Path:
@@ -96,7 +96,7 @@ class TestTrace:
         (tmp_path / "in/b").mkdir(parents=True)
         for name in ("in/cat.png", "in/b/cat.png"):
             scan(tmp_path / name)
-        parts.write_ndjson(tmp_path / "in/star.ndjson", drawings.draw_many(2, labels=("star",)))
+        tiny_model.write_ndjson(tmp_path / "in/star.ndjson", drawings.draw_many(2, labels=("star",)))
         (tmp_path / "in/bad.png").write_text("no picture")
         result = visketch("trace", tmp_path / "in", "--out", tmp_path / "out", "--json")
         assert result.exit_code == 1
@@ -109,7 +109,7 @@ class TestTrace:
 
     def test_strokes_stay_as_they_are(self, tmp_path: Path) -> None:
         sketch = drawings.draw("house")
-        parts.write_ndjson(tmp_path / "house.ndjson", [sketch])
+        tiny_model.write_ndjson(tmp_path / "house.ndjson", [sketch])
         visketch("trace", tmp_path / "house.ndjson", "--out", tmp_path / "again.ndjson")
         (again,) = read(tmp_path / "again.ndjson")
         assert len(again.strokes or ()) == len(sketch.strokes or ())
@@ -128,7 +128,7 @@ class TestTrace:
     @pytest.mark.parametrize("name", ["../../escape", "/etc/escape", "..", ".hidden", "a\0b"])
     def test_no_name_leads_out_of_the_folder(self, name: str, folder: Path, tmp_path: Path) -> None:
         from visketch.cli.generate import place_of
-        from visketch.cli.names import stem, stem_of
+        from visketch.cli.shared.filenames import stem, stem_of
 
         out = tmp_path / "out"
         for made in (

@@ -16,7 +16,7 @@ from visketch.data.packing import pack
 from visketch.data.statistics import statistics
 from visketch.data.store import Store
 from visketch.errors import UsageError, VisketchError
-from visketch.strokes import Sketch
+from visketch.geometry.sketch import Sketch
 
 
 def write(path, drawings, word=None):

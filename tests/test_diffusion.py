@@ -4,23 +4,24 @@ from itertools import pairwise
 
 import drawings
 import numpy as np
-import parts
 import pytest
+import tiny_model
 import torch
 
-from visketch import config, quadtree, sdf
+from visketch import config, quadtree
+from visketch.geometry import sdf
 from visketch.models.diffusion import Diffusion
-from visketch.objectives.diffusion import DiffusionObjective
+from visketch.training.objectives.diffusion import DiffusionObjective
 
 TILE, CLASSES = 16, 3
 
 
-BACKBONES = {"unet": parts.small(), "dit": parts.small("diffusion.backbone=dit", "diffusion.width=32")}
+BACKBONES = {"unet": tiny_model.small(), "dit": tiny_model.small("diffusion.backbone=dit", "diffusion.width=32")}
 
 
 @pytest.fixture(scope="module", params=BACKBONES)
 def diffusion(request: pytest.FixtureRequest) -> Diffusion:
-    return parts.awake(BACKBONES[request.param], "diffusion")
+    return tiny_model.awake(BACKBONES[request.param], "diffusion")
 
 
 @pytest.fixture
@@ -34,7 +35,7 @@ LABEL = torch.tensor([0, 1, 2, 1])
 @pytest.mark.parametrize("backbone", BACKBONES)
 def test_the_loss_falls(backbone: str) -> None:
     settings = BACKBONES[backbone]
-    diffusion = parts.awake(settings, "diffusion").train()
+    diffusion = tiny_model.awake(settings, "diffusion").train()
     fields = torch.stack([torch.from_numpy(sdf.render(sketch, settings.sketch)) for sketch in drawings.draw_many(6)])
     root, label = quadtree.tiles(fields, 2)[:, 0], torch.arange(6) % CLASSES
     noise, time = torch.randn_like(root), torch.linspace(0.1, 0.9, 6)
@@ -126,10 +127,10 @@ def test_progress_and_the_configured_steps(noise: torch.Tensor, diffusion: Diffu
 
 def test_one_example_in_ten_has_no_class_and_nothing_else_drops_it(diffusion: Diffusion, noise: torch.Tensor) -> None:
     """Guidance needs the flow without a class. Were every block to forget the class for itself, none would learn it."""
-    objective = DiffusionObjective(parts.small(), diffusion, list(parts.LABELS))
+    objective = DiffusionObjective(tiny_model.small(), diffusion, list(tiny_model.LABELS))
     sketch = drawings.draw("star")
     label = [int(objective.example(sketch, np.random.default_rng(i), 0.0)["label"]) for i in range(400)]
-    assert set(label) == {parts.LABELS.index("star"), CLASSES}
+    assert set(label) == {tiny_model.LABELS.index("star"), CLASSES}
     assert 20 < label.count(CLASSES) < 65
     time = torch.full((4,), 0.5)
     diffusion.train()

@@ -1,22 +1,23 @@
 """The leaf encoder: what it is shown, slot by slot, and that a leaf's answer is its own."""
 
 import drawings
-import parts
 import pytest
+import tiny_model
 import torch
 from torch import Tensor
 
-from visketch import quadtree, sdf
+from visketch import quadtree
+from visketch.decoding import inked_leaves
+from visketch.geometry import sdf
 from visketch.models.encoder import CACHED, CHUNK, LeafEncoder, _waves, context_index, mixed_index, portions
 from visketch.quadtree import Leaves
-from visketch.refining import inked_leaves
 
-SHAPE = parts.small().sketch
+SHAPE = tiny_model.small().sketch
 
 
 @pytest.fixture(scope="module")
 def encoder() -> LeafEncoder:
-    return parts.awake(parts.small(), "encoder")
+    return tiny_model.awake(tiny_model.small(), "encoder")
 
 
 @pytest.fixture(scope="module")

@@ -8,18 +8,19 @@ from pathlib import Path
 
 import drawings
 import numpy as np
-import parts
 import pytest
+import tiny_model
 import torch
-from commands import one_line, visketch
+from command_line import one_line, visketch
 from PIL import Image
 
-from visketch import explain, quadtree
+from visketch import quadtree
 from visketch.errors import VisketchError
 from visketch.evaluate.explanation import ROWS, curve, deletion, erased, gradient, left_out
-from visketch.explain import Explanation, Look, Vote, chances, deciding, erase, looked_at, shares
+from visketch.geometry.sketch import Sketch
 from visketch.model import ViSketch
-from visketch.strokes import Sketch
+from visketch.tasks import explain
+from visketch.tasks.explain import Explanation, Look, Vote, chances, deciding, erase, looked_at, shares
 
 
 @pytest.fixture(scope="module")
@@ -220,7 +221,7 @@ class TestWords:
 
 def test_the_vote_that_is_shown_is_truer_than_chance(model: ViSketch, tmp_path: Path) -> None:
     """The study, in small: on drawings of the tests' own."""
-    store = parts.pack_drawings(tmp_path)
+    store = tiny_model.pack_drawings(tmp_path)
     found = deletion(model, store, "test", 2)
     assert [row.order for row in found.curves] == list(ROWS)
     area = {row.order: row.area for row in found.curves}
@@ -234,7 +235,7 @@ def test_the_vote_that_is_shown_is_truer_than_chance(model: ViSketch, tmp_path: 
 class TestVerbs:
     @pytest.fixture
     def cat(self, tmp_path: Path) -> Path:
-        parts.write_ndjson(tmp_path / "cat.ndjson", [drawings.draw("cat")])
+        tiny_model.write_ndjson(tmp_path / "cat.ndjson", [drawings.draw("cat")])
         return tmp_path / "cat.ndjson"
 
     def test_classify_draws_and_says_why(self, cat: Path, tmp_path: Path) -> None:
@@ -261,7 +262,7 @@ class TestVerbs:
         assert all(f" {sentence}" in lines for sentence in why["words"].splitlines())
 
     def test_a_folder_for_several(self, cat: Path, tmp_path: Path) -> None:
-        parts.write_ndjson(tmp_path / "two.ndjson", drawings.draw_many(2))
+        tiny_model.write_ndjson(tmp_path / "two.ndjson", drawings.draw_many(2))
         (tmp_path / "bad.svg").write_text("<svg/>")
         words = ("classify", cat, tmp_path / "two.ndjson", cat, tmp_path / "bad.svg", "--explain", tmp_path / "why")
         result = visketch(*words, "--json")
@@ -273,14 +274,14 @@ class TestVerbs:
         assert sorted(path.name for path in (tmp_path / "why").iterdir()) == sorted(names)
 
     def test_refuses(self, cat: Path, tmp_path: Path) -> None:
-        parts.write_ndjson(tmp_path / "two.ndjson", drawings.draw_many(2))
+        tiny_model.write_ndjson(tmp_path / "two.ndjson", drawings.draw_many(2))
         one_line(visketch("classify", tmp_path / "two.ndjson", "--explain", tmp_path / "why.png"), 2, "folder")
         assert not (tmp_path / "why.png").exists()
         one_line(visketch("classify", cat, "--explain", "why.jpg"), 2, "PNG")
 
     def test_evaluate_explain(self, tmp_path: Path) -> None:
-        store = parts.pack_drawings(tmp_path)
-        folder = parts.write_checkpoint(tmp_path / "random", parts.small())
+        store = tiny_model.pack_drawings(tmp_path)
+        folder = tiny_model.write_checkpoint(tmp_path / "random", tiny_model.small())
         words = ("evaluate", "explain", "--data", store.path, "--limit", 1, "--checkpoint", folder)
         said = json.loads(visketch(*words, "--plot", tmp_path / "curves.png", "--json").stdout)
         assert said["drawings"] == 1

@@ -8,17 +8,17 @@ from types import SimpleNamespace
 
 import drawings
 import numpy as np
-import parts
 import pytest
+import tiny_model
 import torch
-from commands import one_line, visketch
+from command_line import one_line, visketch
 
 from visketch import checkpoint
 from visketch.config import SketchConfig, find
 from visketch.data.read import read
 from visketch.errors import VisketchError
-from visketch.export import export_classifier
 from visketch.model import ViSketch
+from visketch.tasks.export import export_classifier
 
 onnx = pytest.importorskip("onnx", reason="pip install visketch[onnx]")
 onnxruntime = pytest.importorskip("onnxruntime", reason="pip install visketch[onnx]")
@@ -33,8 +33,8 @@ def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     home = tmp_path_factory.mktemp("export")
     folder = find()
     if request.param == "random":
-        deeper = parts.small("name=random", "sketch.canvas=128", "sketch.depth=3")
-        folder = parts.write_checkpoint(home / "random", deeper)
+        deeper = tiny_model.small("name=random", "sketch.canvas=128", "sketch.depth=3")
+        folder = tiny_model.write_checkpoint(home / "random", deeper)
     # By a process of its own: what checks every shape here would make the size of the batch a fixed one.
     words = [sys.executable, "-m", "visketch.cli.main", "export", "classifier", home / "model.onnx"]
     words += ["--checkpoint", folder, "--json"]
@@ -112,7 +112,7 @@ class TestRefusals:
         model, path = exported
         config = model.config
         model = ViSketch(
-            config, model.folder, **{part: parts.awake(config, part, 7) for part in ("encoder", "classifier")}
+            config, model.folder, **{part: tiny_model.awake(config, part, 7) for part in ("encoder", "classifier")}
         )
         wrong = SimpleNamespace(model_proto=onnx.load(path))  # of other weights
         monkeypatch.setattr(torch.onnx, "export", lambda *given, **named: wrong)

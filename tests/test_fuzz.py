@@ -8,11 +8,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from visketch import sdf
 from visketch.config import SketchConfig
 from visketch.data import ink
 from visketch.data.read import read
 from visketch.errors import VisketchError
+from visketch.geometry import sdf
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "bench"))
 

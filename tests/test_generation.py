@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import parts
 import pytest
+import tiny_model
 import torch
 from torch import Tensor
 
@@ -15,7 +15,7 @@ from visketch.data.store import Store
 from visketch.errors import UsageError, VisketchError
 from visketch.evaluate import generation
 from visketch.evaluate.generation import COARSE, REFINED, SAMPLES, TRAINING, Settings, Table, table
-from visketch.evaluate.verdicts import NOTHING, Cost, Reference, Verdicts, measure, subset
+from visketch.evaluate.generation_metrics import NOTHING, Cost, Reference, Verdicts, measure, subset
 from visketch.metrics import diversity, frechet, kernel_distance, seam
 from visketch.model import ViSketch
 
@@ -30,19 +30,19 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def store(home: Path) -> Store:
     """To train on 6 cats, 12 houses and 18 stars; two of each for testing."""
-    return parts.pack_drawings(home)
+    return tiny_model.pack_drawings(home)
 
 
 @pytest.fixture(scope="module")
 def model() -> ViSketch:
-    config = parts.small()
-    return ViSketch(config, **{name: parts.awake(config, name) for name in checkpoint.PARTS})
+    config = tiny_model.small()
+    return ViSketch(config, **{name: tiny_model.awake(config, name) for name in checkpoint.PARTS})
 
 
 class Judge:
     """Sees a field in 8 x 8 pixels, and keeps what it was shown."""
 
-    name, independent, labels = "a test's", True, ("moon", *parts.LABELS)
+    name, independent, labels = "a test's", True, ("moon", *tiny_model.LABELS)
 
     def __init__(self, shape: SketchConfig) -> None:
         self.shape, self.shown = shape, []
@@ -61,7 +61,7 @@ def run(model: ViSketch, store: Store, *labels: str, **more: Any) -> tuple[Table
     def show(row: str, place: int, canvas: Tensor) -> None:
         drawn[row, place] = torch.cat([drawn[row, place], canvas]) if (row, place) in drawn else canvas
 
-    return table(model, judge, store, labels or parts.LABELS, settings, show=show, **more), drawn, judge
+    return table(model, judge, store, labels or tiny_model.LABELS, settings, show=show, **more), drawn, judge
 
 
 def test_sketches_are_those_of_generate(model: ViSketch, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -150,7 +150,7 @@ def test_what_it_refuses(model: ViSketch, store: Store, home: Path, tmp_path: Pa
     judge = Judge(model.config.sketch)
     judge.labels = ("cat", "house")
     with pytest.raises(UsageError, match="does not know star"):
-        table(model, judge, store, parts.LABELS)
+        table(model, judge, store, tiny_model.LABELS)
 
 
 def test_a_class_in_any_writing_and_twice_is_one(model: ViSketch, store: Store) -> None:

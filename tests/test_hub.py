@@ -14,9 +14,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-import parts
 import pytest
-from commands import one_line, visketch
+import tiny_model
+from command_line import one_line, visketch
 from huggingface_hub import constants
 
 from visketch import hub
@@ -196,7 +196,7 @@ def point_to(address: str, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkpoint as training leaves it."""
-    home = parts.write_checkpoint(tmp_path_factory.mktemp("checkpoint"), parts.small("name=mine"))
+    home = tiny_model.write_checkpoint(tmp_path_factory.mktemp("checkpoint"), tiny_model.small("name=mine"))
     (home / "README.md").write_text("# Mine\n")
     (home / "training").mkdir()
     (home / "training" / "vqvae.safetensors").write_text("what training resumes from")
@@ -340,7 +340,7 @@ class TestPush:
 
     def test_without_a_card(self, server: Hub, tmp_path: Path, monkeypatch) -> None:
         monkeypatch.setenv("HF_TOKEN", TOKEN)
-        home = parts.write_checkpoint(tmp_path / "bare", parts.small())
+        home = tiny_model.write_checkpoint(tmp_path / "bare", tiny_model.small())
         result = visketch("push", home, "me/bare")
         assert result.exit_code == 0
         assert result.stderr.startswith("warning: ")

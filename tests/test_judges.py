@@ -4,8 +4,8 @@ from pathlib import Path
 
 import drawings
 import numpy as np
-import parts
 import pytest
+import tiny_model
 import torch
 from PIL import Image
 from torch import Tensor, nn
@@ -17,7 +17,7 @@ from visketch.errors import UsageError, VisketchError
 from visketch.evaluate.judges import OwnJudge, PeerJudge, check, reread
 from visketch.model import ViSketch
 
-CONFIG = parts.small()
+CONFIG = tiny_model.small()
 
 
 class Peer(nn.Module):
@@ -36,7 +36,7 @@ class Peer(nn.Module):
 
 @pytest.fixture(scope="module")
 def model() -> ViSketch:
-    return ViSketch(CONFIG, **{name: parts.awake(CONFIG, name) for name in ("encoder", "classifier")})
+    return ViSketch(CONFIG, **{name: tiny_model.awake(CONFIG, name) for name in ("encoder", "classifier")})
 
 
 @pytest.fixture
@@ -69,7 +69,7 @@ def test_a_blank_sketch_can_be_judged(model: ViSketch) -> None:
 
 def test_a_peer_is_loaded_from_its_folder(folder: Path) -> None:
     judge = PeerJudge.load(folder)
-    assert (tuple(judge.labels), judge.shape, judge.independent) == (parts.LABELS, CONFIG.sketch, True)
+    assert (tuple(judge.labels), judge.shape, judge.independent) == (tiny_model.LABELS, CONFIG.sketch, True)
     assert judge.name == folder.name
     field = torch.rand(5, 64, 64)
     logits, features = judge.look(field)
@@ -94,16 +94,16 @@ def test_a_judge_must_know_the_classes() -> None:
 
 
 def test_a_judge_of_another_canvas_must_see_pictures() -> None:
-    other = judge_of(parts.LABELS, parts.small("sketch.canvas=128"))
+    other = judge_of(tiny_model.LABELS, tiny_model.small("sketch.canvas=128"))
     check(other, ["cat"], CONFIG.sketch, "picture")
     with pytest.raises(UsageError, match="another canvas or pen"):
         check(other, ["cat"], CONFIG.sketch, "field")
-    check(judge_of(parts.LABELS, parts.small("sketch.depth=1")), ["cat"], CONFIG.sketch, "field")
+    check(judge_of(tiny_model.LABELS, tiny_model.small("sketch.depth=1")), ["cat"], CONFIG.sketch, "field")
 
 
 @pytest.mark.parametrize("side", [64, 128])
 def test_reread_is_writing_a_png_and_reading_it(side: int, model: ViSketch, tmp_path: Path) -> None:
-    canvas, wanted = model.render(drawings.draw_many(3)), parts.small(f"sketch.canvas={side}").sketch
+    canvas, wanted = model.render(drawings.draw_many(3)), tiny_model.small(f"sketch.canvas={side}").sketch
     fields = reread(canvas, CONFIG.sketch, wanted)
     assert fields.shape == (3, side, side)
     reader = ViSketch(CONFIG.model_copy(update={"sketch": wanted}))

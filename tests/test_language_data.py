@@ -6,19 +6,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from commands import one_line, visketch
+from command_line import one_line, visketch
 from drawings import draw_many
 from PIL import Image, ImageDraw
 
 from visketch.data import coco, photos
 from visketch.data.store import Store
 from visketch.errors import UsageError, VisketchError
-from visketch.language import instructions, outlines
-from visketch.language.collage import Annotated, Objects, Outlines, style_of
-from visketch.language.drawings import Drawings
-from visketch.language.instructions import whereabouts
-from visketch.language.prepare import Plan, prepare
-from visketch.language.scenes import Styles, Thing, choose, counted, place
+from visketch.language.dataset import instructions, photo_to_sketch
+from visketch.language.dataset.instructions import whereabouts
+from visketch.language.dataset.photo_scenes import Annotated, Objects, Outlines, style_of
+from visketch.language.dataset.prepare import Plan, prepare
+from visketch.language.dataset.scenes import Styles, Thing, choose, counted, place
+from visketch.language.dataset.sketch_scenes import Drawings
 
 SEEN, UNSEEN = ("cat", "house", "star", "fish"), ("flower", "spiral")
 SPLITS = ("train", "validation", "test")
@@ -265,7 +265,7 @@ class TestPhotos:
         for photo in coco.read(photographed / "instances.json", photographed / "images", pytest.fail)[:6]:
             for item in photo.objects:
                 given = item if outlined else photos.PhotoObject(item.label, item.box)
-                cutout = outlines.cut(photo.pixels(), given)
+                cutout = photo_to_sketch.cut(photo.pixels(), given)
                 assert cutout is not None
                 colour = np.abs(cutout.pixels.astype(int) - COLOURS[item.label]).max(axis=2) < 60
                 common, either = (colour & cutout.mask).sum(), (colour | cutout.mask).sum()
@@ -278,20 +278,22 @@ class TestPhotos:
         for y in (32, 44, 56, 68):
             brush.rectangle((30, y, 70, y + 4), (200, 200, 90))
         square = np.array([[20, 20], [80, 20], [80, 80], [20, 80]], np.float32)
-        cutout = outlines.cut(np.asarray(picture), photos.PhotoObject("window", (20.0, 20.0, 80.0, 80.0), (square,)))
+        cutout = photo_to_sketch.cut(
+            np.asarray(picture), photos.PhotoObject("window", (20.0, 20.0, 80.0, 80.0), (square,))
+        )
         assert cutout is not None
-        sketch = outlines.sketch(cutout)
+        sketch = photo_to_sketch.sketch(cutout)
         points = {level: sum(map(len, strokes)) for level, strokes in sketch.items()}
         assert points[1] > points[2] > points[3] >= 5
         assert len(sketch[3]) == 1  # the outline alone, and a square one
         low, high = sketch[3][0].min(axis=0), sketch[3][0].max(axis=0)
-        np.testing.assert_allclose(low, outlines.MARGIN, atol=3)
-        np.testing.assert_allclose(high, outlines.MARGIN + outlines.SIDE, atol=3)
+        np.testing.assert_allclose(low, photo_to_sketch.MARGIN, atol=3)
+        np.testing.assert_allclose(high, photo_to_sketch.MARGIN + photo_to_sketch.SIDE, atol=3)
 
     def test_too_small_is_left_out(self) -> None:
         grey = np.zeros((60, 60, 3), np.uint8)
-        assert outlines.cut(grey, photos.PhotoObject("dot", (10.0, 10.0, 20.0, 20.0))) is None
-        assert outlines.cut(grey, photos.PhotoObject("nothing", (0.0, 0.0, 60.0, 60.0))) is None  # of one colour
+        assert photo_to_sketch.cut(grey, photos.PhotoObject("dot", (10.0, 10.0, 20.0, 20.0))) is None
+        assert photo_to_sketch.cut(grey, photos.PhotoObject("nothing", (0.0, 0.0, 60.0, 60.0))) is None  # of one colour
 
     def test_without_opencv_the_mend_is_named(self, photographed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(sys.modules, "cv2", None)  # as if it were not installed

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from visketch.evaluate import language
-from visketch.evaluate.language import OVERLAPS
-from visketch.language.rows import Row
+from visketch.evaluate import language_metrics
+from visketch.evaluate.language_metrics import OVERLAPS
+from visketch.language.dataset.rows import Row
 
 Boxes = list[list[float]]
 
@@ -57,7 +57,7 @@ def boxes(draw: st.DrawFn, most: int = 3) -> Boxes:
 @settings(deadline=None, max_examples=50)
 @given(st.lists(st.tuples(boxes(), boxes()), min_size=1, max_size=4))
 def test_boxes_are_found_as_trying_every_assignment_finds_them(pairs: list[tuple[Boxes, Boxes]]) -> None:
-    found = language.detection(
+    found = language_metrics.detection(
         [row(boxes=tuple(map(tuple, true))) for true, _ in pairs], [answer for _, answer in pairs]
     )
     hits = np.zeros(len(OVERLAPS))
@@ -76,15 +76,17 @@ def test_boxes_are_found_as_trying_every_assignment_finds_them(pairs: list[tuple
 
 def test_every_size_counts_its_own_objects() -> None:
     small, large = (0.1, 0.1, 0.2, 0.2), (0.3, 0.3, 0.9, 0.9)
-    found = language.detection([row(boxes=(small, large)), row(1)], [[large], []])
+    found = language_metrics.detection([row(boxes=(small, large)), row(1)], [[large], []])
     assert (found.small, found.medium, found.large) == (0.0, None, 1.0)
     assert found.none_right == 1.0
-    assert language.detection([row(boxes=(small,), kind="coco")], [[small]]).medium == 1.0  # of photos that is medium
+    assert (
+        language_metrics.detection([row(boxes=(small,), kind="coco")], [[small]]).medium == 1.0
+    )  # of photos that is medium
 
 
 def test_a_box_is_found_once() -> None:
     box = (0.2, 0.2, 0.5, 0.5)
-    found = language.detection([row(boxes=(box, (0.6, 0.6, 0.9, 0.9)))], [[box, box]])
+    found = language_metrics.detection([row(boxes=(box, (0.6, 0.6, 0.9, 0.9)))], [[box, box]])
     assert (found.accuracy_50, found.precision_50) == (0.5, 0.5)
 
 
@@ -92,7 +94,7 @@ def test_a_box_is_found_once() -> None:
 @given(st.lists(st.tuples(st.sampled_from("ab"), st.integers(0, 4), st.integers(0, 4)), min_size=1))
 def test_exact_answers_as_counted_by_hand(asked: list[tuple[str, int, int]]) -> None:
     groups, truth, answers = (list(column) for column in zip(*asked, strict=True))
-    found = language.exact(truth, answers, groups)
+    found = language_metrics.exact(truth, answers, groups)
     common = chance = 0.0
     for group in set(groups):
         of_group = [true for kind, true, _ in asked if kind == group]
@@ -106,13 +108,13 @@ def test_exact_answers_as_counted_by_hand(asked: list[tuple[str, int, int]]) -> 
 
 def test_counting_counts_true_boxes_and_no_answer_is_wrong() -> None:
     rows = [row(boxes=((0.0, 0.0, 1.0, 1.0),) * count) for count in (0, 1, 1, 3)]
-    found = language.counting(rows, [0, 1, None, 2])
+    found = language_metrics.counting(rows, [0, 1, None, 2])
     assert (found.rows, found.right, found.majority) == (4, 0.5, 0.5)
 
 
 def test_words_may_differ_in_case_and_full_stop() -> None:
     rows = [row(task="VQA", question="where", answer="top left"), row(task="VQA", question="name", answer="cat")]
-    assert language.questions(rows, ["Top  left.", "dog"]).right == 0.5
+    assert language_metrics.questions(rows, ["Top  left.", "dog"]).right == 0.5
 
 
 def test_retrieval_by_the_definitions() -> None:
@@ -121,21 +123,21 @@ def test_retrieval_by_the_definitions() -> None:
     for number in range(20):
         wanted = rng.random(30) < 0.3
         wanted[0] = True
-        asked.append(language.Gallery(row(number), tuple(map(str, range(30))), wanted))
+        asked.append(language_metrics.Gallery(row(number), tuple(map(str, range(30))), wanted))
         scores.append(rng.permutation(30).astype(float))
-    found = language.retrieval(asked, scores)
-    averages, at = [], {rank: [] for rank in language.RANKS}
+    found = language_metrics.retrieval(asked, scores)
+    averages, at = [], {rank: [] for rank in language_metrics.RANKS}
     for gallery, score in zip(asked, scores, strict=True):
         order = sorted(range(30), key=lambda place: -score[place])
         hits = [bool(gallery.wanted[place]) for place in order]
         at_hits = [sum(hits[: place + 1]) / (place + 1) for place, hit in enumerate(hits) if hit]
         averages.append(sum(at_hits) / len(at_hits))
-        for rank in language.RANKS:
+        for rank in language_metrics.RANKS:
             at[rank].append(sum(hits[:rank]) / rank)
     assert found.mean_average_precision == pytest.approx(np.mean(averages))
     assert found.precision == pytest.approx({rank: np.mean(values) for rank, values in at.items()})
     assert found.chance == pytest.approx(np.mean([gallery.wanted.mean() for gallery in asked]))
-    perfect = language.retrieval(asked, [gallery.wanted.astype(float) for gallery in asked])
+    perfect = language_metrics.retrieval(asked, [gallery.wanted.astype(float) for gallery in asked])
     assert perfect.mean_average_precision == 1.0
 
 
@@ -145,7 +147,7 @@ def test_galleries_leave_out_scenes_made_of_the_sketch_itself() -> None:
         label = ("cat", "dog")[number % 2]
         things, other = ((label, (0.0, 0.0, 1.0, 1.0)),), f"d{(number + 2) % 40}"
         rows.append(row(number, label=label, objects=things, sketch_of=f"d{number}", scene_of=(other,)))
-    asked = language.galleries(rows, size=30, queries=10)
+    asked = language_metrics.galleries(rows, size=30, queries=10)
     assert len(asked) == 10
     assert {gallery.row.label for gallery in asked} == {"cat", "dog"}
     shows = {one.scene: one for one in rows}
@@ -161,8 +163,10 @@ def test_styles_are_searched_for_in_the_same_scenes() -> None:
     things = (("cat", (0.0, 0.0, 1.0, 1.0)),)
     rows = [row(number, style=styles[number % 2], kind=kinds[number % 3], objects=things) for number in range(24)]
     some = {
-        part: language.galleries([rows[place] for place in places], 10, 3, language.scenes_for(part, rows, 10))
-        for part, places in language.split_up(rows).items()
+        part: language_metrics.galleries(
+            [rows[place] for place in places], 10, 3, language_metrics.scenes_for(part, rows, 10)
+        )
+        for part, places in language_metrics.split_up(rows).items()
     }
     scenes = {part: {gallery.scenes for gallery in found} for part, found in some.items()}
     assert scenes["photos, seen classes, human"] == scenes["photos, seen classes, lines-1"]
@@ -172,7 +176,7 @@ def test_styles_are_searched_for_in_the_same_scenes() -> None:
 
 def test_parts_are_kinds_classes_and_styles() -> None:
     rows = [row(0), row(1, seen=False), row(2, style="lines-1"), row(3, kind="coco")]
-    found = language.by_part(rows, [1, 2, 3, 4], lambda some, answers: (len(some), sum(answers)))
+    found = language_metrics.by_part(rows, [1, 2, 3, 4], lambda some, answers: (len(some), sum(answers)))
     assert found == {
         "coco, seen classes": (1, 4),
         "drawings, seen classes": (2, 4),

@@ -11,10 +11,12 @@ transformers = pytest.importorskip("transformers")
 pytest.importorskip("peft")
 
 from visketch.errors import UsageError, VisketchError  # noqa: E402
-from visketch.language import llava, settings, words  # noqa: E402
-from visketch.language.features import look  # noqa: E402
-from visketch.language.settings import LoraSettings  # noqa: E402
-from visketch.language.speaking import SpeechObjective, packed, stacked, unwrapped  # noqa: E402
+from visketch.language import config  # noqa: E402
+from visketch.language.config import LoraSettings  # noqa: E402
+from visketch.language.llm import llava  # noqa: E402
+from visketch.language.llm import tokenizer as words  # noqa: E402
+from visketch.language.vision.features import look  # noqa: E402
+from visketch.training.objectives.llava import SpeechObjective, packed, stacked, unwrapped  # noqa: E402
 
 SAID = ["COUNT: How many are there?", "2", "SBIR: Is it there?", "yes", "no"]
 
@@ -60,7 +62,7 @@ def test_the_7b_trains_the_projector_and_lora_on_the_language_model_alone() -> N
     with torch.device("meta"):
         model = transformers.LlavaForConditionalGeneration(shape())
     assert round(sum(value.numel() for value in model.parameters()) / 1e9, 2) == 7.06
-    lora = settings.load("llava-7b").lora
+    lora = config.load("llava-7b").lora
     assert lora is not None
     counts = trained(llava.prepare(model, lora))
     assert counts == {
@@ -125,7 +127,7 @@ def test_saved_reloaded_and_merged_it_says_the_same(small, tokenizer, tmp_path: 
     (tmp_path / "out").mkdir()
     llava.save(model, tokenizer, tmp_path / "out")
     assert (tmp_path / "out" / "adapter_model.safetensors").exists()
-    chosen = settings.LanguageSettings(base=str(tmp_path / "base"), lora=LoraSettings(rank=2))
+    chosen = config.LanguageSettings(base=str(tmp_path / "base"), lora=LoraSettings(rank=2))
     again, _ = llava.load(chosen, tmp_path / "out", dtype=torch.float32)
     assert not hasattr(again, "get_base_model")
     with torch.no_grad():
@@ -137,10 +139,10 @@ def test_saved_reloaded_and_merged_it_says_the_same(small, tokenizer, tmp_path: 
 def test_missing_weights_are_named_with_the_command_that_fetches_them(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(VisketchError, match=r"hf download llava-hf/llava-1\.5-7b-hf"):
-        llava.build(settings.load("llava-7b"))
+        llava.build(config.load("llava-7b"))
 
 
 @pytest.mark.skipif(find_spec("bitsandbytes") is not None, reason="bitsandbytes is installed")
 def test_nf4_says_what_it_needs() -> None:
     with pytest.raises(UsageError, match="pip install bitsandbytes"):
-        llava.build(settings.load("llava-7b", ["lora.nf4=true"]))
+        llava.build(config.load("llava-7b", ["lora.nf4=true"]))

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+import language_dataset
 import numpy as np
-import pairs
 import pytest
 import torch
 from hypothesis import given
@@ -13,18 +13,21 @@ from PIL import Image
 pytest.importorskip("transformers")
 
 from visketch.errors import UsageError, VisketchError
-from visketch.language import answers, llava, pictures, settings, tuning, words
+from visketch.language import answers, config, image
 from visketch.language.answers import Found, Said
-from visketch.language.instructions import QUESTIONS
-from visketch.language.pairs import contrast, giou, moved, targets
-from visketch.language.reasoning import kind, reason
-from visketch.language.rows import Rows
-from visketch.language.settings import LanguageSettings, TowerSettings, WriterSettings
-from visketch.language.speaking import SpeechObjective, packed, stacked
-from visketch.language.tower import PairTower, centres, places
+from visketch.language.closed_questions import kind, reason
+from visketch.language.config import LanguageSettings, TowerSettings, WriterSettings
+from visketch.language.dataset.instructions import QUESTIONS
+from visketch.language.dataset.rows import Rows
+from visketch.language.llm import llava
+from visketch.language.llm import tokenizer as words
+from visketch.language.vision.encoder import PairTower, centres, places
+from visketch.training import calibration
+from visketch.training.objectives.llava import SpeechObjective, packed, stacked
+from visketch.training.objectives.tower import contrast, giou, moved, targets
 
 TINY = LanguageSettings(
-    labels=pairs.LABELS,
+    labels=language_dataset.LABELS,
     tower=TowerSettings(widths=(4, 8, 8, 16), embedding=8, places=8),
     writer=WriterSettings(width=16, layers=1, heads=2, inner=16),
 )
@@ -33,7 +36,7 @@ share = st.floats(0, 1, width=32)
 
 @pytest.fixture(scope="module")
 def rows(tmp_path_factory: pytest.TempPathFactory) -> Rows:
-    return Rows(pairs.write(tmp_path_factory.mktemp("data") / "pairs"), "train")
+    return Rows(language_dataset.write(tmp_path_factory.mktemp("data") / "pairs"), "train")
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +47,7 @@ def tokenizer(rows: Rows):
 class TestPictures:
     @given(st.integers(1, 20000), st.integers(1, 20000), share, share, share, share)
     def test_boxes_find_back(self, width: int, height: int, x1: float, y1: float, x2: float, y2: float) -> None:
-        letterbox = pictures.Letterbox(width, height)
+        letterbox = image.Letterbox(width, height)
         box = min(x1, x2), min(y1, y2), max(x1, x2), max(y1, y2)
         forth = letterbox.forth(box)
         assert all(0 <= place <= 1 for place in forth)
@@ -55,7 +58,7 @@ class TestPictures:
         wide.putpixel((0, 50), (255, 0, 0))
         wide.paste((255, 0, 0), (0, 40, 12, 60))
         wide.paste((0, 0, 255), (288, 40, 300, 60))
-        square = pictures.square(wide, 96).square
+        square = image.square(wide, 96).square
         red, blue = (square[:, :, 0] > 200) & (square[:, :, 2] < 99), (square[:, :, 2] > 200) & (square[:, :, 0] < 99)
         assert np.argwhere(red)[:, 1].max() < 8
         assert np.argwhere(blue)[:, 1].min() > 88
@@ -67,7 +70,7 @@ class TestPictures:
         exif = lying.getexif()
         exif[0x0112] = 6  # to be turned right by 90 degrees
         lying.save(tmp_path / "turned.jpg", exif=exif, quality=95)
-        picture = pictures.read(tmp_path / "turned.jpg", 64)
+        picture = image.read(tmp_path / "turned.jpg", 64)
         assert (picture.letterbox.width, picture.letterbox.height) == (40, 80)
         grey = picture.square[:, 32].mean(axis=1)
         assert grey[4] < 50
@@ -77,28 +80,28 @@ class TestPictures:
         wide = Image.new("L", (20_000, 300), 255)
         wide.paste(0, (19_000, 0, 20_000, 300))
         wide.save(tmp_path / "wide.png")
-        picture = pictures.read(tmp_path / "wide.png", 128)
+        picture = image.read(tmp_path / "wide.png", 128)
         assert picture.square.shape == (128, 128, 3)
-        assert picture.letterbox == pictures.Letterbox(20_000, 300)
+        assert picture.letterbox == image.Letterbox(20_000, 300)
         assert picture.square[64, -2].max() < 60
 
     def test_a_large_turned_jpeg_keeps_its_proportions(self, tmp_path: Path) -> None:
         Image.new("RGB", (4000, 1000), "gray").save(tmp_path / "large.jpg")
-        assert pictures.read(tmp_path / "large.jpg", 64).letterbox == pictures.Letterbox(4000, 1000)
+        assert image.read(tmp_path / "large.jpg", 64).letterbox == image.Letterbox(4000, 1000)
 
     def test_transparent_is_white(self, tmp_path: Path) -> None:
         Image.new("RGBA", (40, 40), (0, 0, 0, 0)).save(tmp_path / "clear.png")
-        assert (pictures.read(tmp_path / "clear.png", 32).square == 255).all()
+        assert (image.read(tmp_path / "clear.png", 32).square == 255).all()
 
     @pytest.mark.parametrize("content", [b"", b"not a picture", b"\x89PNG\r\n\x1a\nbroken"])
     def test_what_is_no_picture_is_refused(self, tmp_path: Path, content: bytes) -> None:
         (tmp_path / "file.png").write_bytes(content)
         with pytest.raises(VisketchError, match=r"file\.png"):
-            pictures.read(tmp_path / "file.png", 32)
+            image.read(tmp_path / "file.png", 32)
 
     def test_blank_is_seen(self) -> None:
-        assert pictures.is_blank(pictures.square(Image.new("RGB", (50, 20), "white"), 32))
-        assert not pictures.is_blank(pictures.square(pairs.page(("ring", (0.2, 0.2, 0.6, 0.6))), 32))
+        assert image.is_blank(image.square(Image.new("RGB", (50, 20), "white"), 32))
+        assert not image.is_blank(image.square(language_dataset.page(("ring", (0.2, 0.2, 0.6, 0.6))), 32))
 
 
 class TestTower:
@@ -133,7 +136,7 @@ class TestTower:
 
     def test_a_moved_scene_has_its_boxes_where_its_objects_are(self) -> None:
         box = (0.3, 0.4, 0.6, 0.65)
-        scene = np.asarray(pairs.page(("ring", box)).convert("RGB"))
+        scene = np.asarray(language_dataset.page(("ring", box)).convert("RGB"))
         for seed in range(10):
             warped, left = moved(scene, (("ring", box),), np.random.default_rng(seed))
             ys, xs = np.nonzero(warped.mean(axis=2) < 128)
@@ -338,24 +341,24 @@ class TestReasoning:
 class TestTuning:
     def test_the_threshold_counts_right_most_often(self) -> None:
         sure, counts = [[0.9, 0.2], [0.85, 0.7, 0.3], [0.1]], np.array([1, 2, 0])
-        least, right = tuning.best(sure, counts)
+        least, right = calibration.best(sure, counts)
         assert right == 1
         assert 0.3 < least < 0.7
 
     def test_what_cannot_be_right_is_said_to_be_wrong(self) -> None:
-        assert tuning.best([[0.5]], np.array([3]))[1] == 0
+        assert calibration.best([[0.5]], np.array([3]))[1] == 0
 
 
 class TestSettings:
     def test_presets_and_knobs(self) -> None:
-        assert settings.load("llava-7b").lora == settings.LoraSettings(rank=64)
-        assert settings.load("tiny", ["train.align.steps=7"]).train.align.steps == 7
+        assert config.load("llava-7b").lora == config.LoraSettings(rank=64)
+        assert config.load("tiny", ["train.align.steps=7"]).train.align.steps == 7
 
     @pytest.mark.parametrize("wrong", ["train.align.stepz=7", "train.align.steps=many", "tower.canvas=100"])
     def test_wrong_knobs_are_named(self, wrong: str) -> None:
         with pytest.raises(UsageError, match=wrong.partition("=")[0].split(".")[1][:5]):
-            settings.load("tiny", [wrong])
+            config.load("tiny", [wrong])
 
     def test_an_unknown_preset(self) -> None:
         with pytest.raises(UsageError, match="llava-7b"):
-            settings.load("llava-7")
+            config.load("llava-7")

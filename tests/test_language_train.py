@@ -4,11 +4,11 @@ import json
 import signal
 from pathlib import Path
 
+import language_dataset
 import numpy as np
-import pairs
 import pytest
 import torch
-from commands import one_line, visketch
+from command_line import one_line, visketch
 from PIL import Image
 
 pytest.importorskip("transformers")
@@ -16,15 +16,15 @@ pytest.importorskip("transformers")
 from visketch.checkpoint import read_tensors, save_part
 from visketch.cli.locate import drawn
 from visketch.errors import UsageError, VisketchError
-from visketch.language import settings
+from visketch.language import config
 from visketch.language.boxes import overlaps
-from visketch.language.features import features
+from visketch.language.dataset.rows import Rows
+from visketch.language.image import Picture
 from visketch.language.model import SketchLanguage
-from visketch.language.photos import Photos
-from visketch.language.pictures import Picture
-from visketch.language.rows import Rows
-from visketch.language.tower import PairTower
-from visketch.train_language import train
+from visketch.language.retrieval import Photos
+from visketch.language.vision.encoder import PairTower
+from visketch.language.vision.features import features
+from visketch.training.language import train
 
 KNOBS = [
     "tower.widths=[8, 12, 16, 24]",
@@ -49,15 +49,15 @@ KNOBS = [
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return pairs.write(tmp_path_factory.mktemp("data") / "pairs", scenes=40)
+    return language_dataset.write(tmp_path_factory.mktemp("data") / "pairs", scenes=40)
 
 
 @pytest.fixture(scope="module")
 def folder(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkpoint after all three stages: its tower knows rings from crosses, its language model hardly a word."""
     out = tmp_path_factory.mktemp("runs") / "language"
-    rows, chosen = Rows(data, "train"), settings.load("tiny", KNOBS)
-    for stage in settings.STAGES:
+    rows, chosen = Rows(data, "train"), config.load("tiny", KNOBS)
+    for stage in config.STAGES:
         assert train(stage, rows, out, chosen).finished
     return out
 
@@ -75,7 +75,7 @@ def speaking(folder: Path) -> dict[str, torch.Tensor]:
 
 
 def test_a_killed_run_goes_on_as_if_it_had_not_been(data: Path, folder: Path, tmp_path: Path) -> None:
-    rows, chosen = Rows(data, "train"), settings.load("tiny", KNOBS)
+    rows, chosen = Rows(data, "train"), config.load("tiny", KNOBS)
 
     def stop(step: int, steps: int, metrics: dict[str, float]) -> None:
         if step == 3:
@@ -100,7 +100,7 @@ def test_the_tower_stays_as_it_was_and_the_projector_learns_unless_frozen(
     data: Path, folder: Path, tmp_path: Path
 ) -> None:
     first = speaking(folder)
-    frozen = settings.load("tiny", [*KNOBS, "train.instruct.freeze_projector=true"])
+    frozen = config.load("tiny", [*KNOBS, "train.instruct.freeze_projector=true"])
     train("instruct", Rows(data, "train"), tmp_path, frozen, start=folder)
     then = speaking(tmp_path)
     changed = {name for name, value in then.items() if not torch.equal(value, first[name])}
@@ -110,24 +110,24 @@ def test_the_tower_stays_as_it_was_and_the_projector_learns_unless_frozen(
 
 def test_without_alignment_is_one_folder_with_a_tower_alone(data: Path, folder: Path, tmp_path: Path) -> None:
     (tmp_path / "tower.safetensors").write_bytes((folder / "tower.safetensors").read_bytes())
-    assert train("instruct", Rows(data, "train"), tmp_path, settings.load("tiny", KNOBS)).finished
+    assert train("instruct", Rows(data, "train"), tmp_path, config.load("tiny", KNOBS)).finished
 
 
 def test_what_is_chosen_is_chosen_on_validation_scenes(data: Path, folder: Path) -> None:
-    chosen = settings.read(folder)
-    assert chosen.labels == pairs.LABELS
-    assert chosen.threshold != settings.load().threshold
-    assert chosen.recognised != settings.load().recognised
+    chosen = config.read(folder)
+    assert chosen.labels == language_dataset.LABELS
+    assert chosen.threshold != config.load().threshold
+    assert chosen.recognised != config.load().recognised
     assert chosen.answers == "matcher", "a language model of twelve steps cannot be better"
 
 
 def test_the_language_model_needs_a_tower(data: Path, tmp_path: Path) -> None:
     with pytest.raises(VisketchError, match="tower"):
-        train("align", Rows(data, "train"), tmp_path, settings.load("tiny", KNOBS))
+        train("align", Rows(data, "train"), tmp_path, config.load("tiny", KNOBS))
 
 
 def test_the_leaf_encoder_is_a_tower_too(data: Path, tmp_path: Path) -> None:
-    rows, chosen = Rows(data, "train"), settings.load("tiny", [*KNOBS, "tower.kind=leaf"])
+    rows, chosen = Rows(data, "train"), config.load("tiny", [*KNOBS, "tower.kind=leaf"])
     assert train("align", rows, tmp_path, chosen).finished
     model = SketchLanguage.load(tmp_path)
     assert model.able() == ["language"]
@@ -146,9 +146,9 @@ def test_what_was_seen_is_kept_and_only_what_is_new_is_looked_at(tmp_path: Path)
         asked.append(name)
         if name == "bad":
             return None
-        from visketch.language.pictures import square
+        from visketch.language.image import square
 
-        return square(pairs.page(("ring", (0.1, 0.1, 0.1 * int(name), 0.9))), 128)
+        return square(language_dataset.page(("ring", (0.1, 0.1, 0.1 * int(name), 0.9))), 128)
 
     class Mean(torch.nn.Module):
         def __init__(self, times: float) -> None:
@@ -202,7 +202,7 @@ class TestAsking:
 
     def test_photos_are_ranked_and_bad_ones_named(self, data: Path, model: SketchLanguage, tmp_path: Path) -> None:
         for name, label in (("a", "ring"), ("b", "cross"), ("c", "ring")):
-            pairs.page((label, (0.2, 0.2, 0.6, 0.6))).save(tmp_path / f"{name}.png")
+            language_dataset.page((label, (0.2, 0.2, 0.6, 0.6))).save(tmp_path / f"{name}.png")
         (tmp_path / "broken.png").write_bytes(b"no")
         problems: list[VisketchError] = []
         photos = Photos(model, tmp_path, tmp_path / "kept.npy", problems.append)
@@ -214,9 +214,9 @@ class TestAsking:
 
 class TestVerbs:
     def test_count_and_locate(self, data: Path, folder: Path, tmp_path: Path) -> None:
-        pairs.page(("ring", (0.1, 0.1, 0.45, 0.45)), ("cross", (0.55, 0.5, 0.9, 0.9))).resize((384, 192)).save(
-            tmp_path / "wide.png"
-        )
+        language_dataset.page(("ring", (0.1, 0.1, 0.45, 0.45)), ("cross", (0.55, 0.5, 0.9, 0.9))).resize(
+            (384, 192)
+        ).save(tmp_path / "wide.png")
         asked = [data / "pictures/sketch/ring-1.png", tmp_path / "wide.png", "--checkpoint", folder, "--by", "matcher"]
         told = visketch("count", *asked, "--json")
         assert told.exit_code == 0, told.output
@@ -331,7 +331,7 @@ class TestVerbs:
     def test_photos_are_searched_with_the_language_models_checkpoint(
         self, data: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        pairs.page(("ring", (0.2, 0.2, 0.6, 0.6))).save(tmp_path / "ring.png")
+        language_dataset.page(("ring", (0.2, 0.2, 0.6, 0.6))).save(tmp_path / "ring.png")
         monkeypatch.setenv("VISKETCH_CACHE", str(tmp_path / "cache"))
         monkeypatch.setenv("VISKETCH_CHECKPOINT", "nowhere")
         monkeypatch.setenv("VISKETCH_LANGUAGE", str(folder))

@@ -9,8 +9,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from visketch import quadtree, sdf
+from visketch import quadtree
 from visketch.config import SketchConfig
+from visketch.decoding import enlarge
+from visketch.geometry import sdf
 from visketch.metrics import (
     diversity,
     frechet,
@@ -24,7 +26,6 @@ from visketch.metrics import (
     seam,
     spread,
 )
-from visketch.refining import enlarge
 
 
 def root(matrix: np.ndarray) -> np.ndarray:

@@ -5,26 +5,26 @@ from pathlib import Path
 
 import drawings
 import numpy as np
-import parts
 import pytest
+import tiny_model
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
 from visketch import checkpoint, quadtree
-from visketch.chance import candidates, generator, pick
 from visketch.errors import UsageError, VisketchError
+from visketch.geometry.sketch import Sketch
 from visketch.model import Frame, Prediction, ViSketch, build
-from visketch.objectives.recognition import classify_loss
-from visketch.strokes import Sketch
+from visketch.sampling import candidates, generator, pick
+from visketch.training.objectives.recognition import classify_loss
 
-CONFIG = parts.small()
+CONFIG = tiny_model.small()
 
 
 @pytest.fixture(scope="module")
 def model() -> ViSketch:
-    return ViSketch(CONFIG, **{name: parts.awake(CONFIG, name) for name in checkpoint.PARTS})
+    return ViSketch(CONFIG, **{name: tiny_model.awake(CONFIG, name) for name in checkpoint.PARTS})
 
 
 def test_classify_ranks_the_classes(model: ViSketch) -> None:
@@ -33,10 +33,10 @@ def test_classify_ranks_the_classes(model: ViSketch) -> None:
     logits = model.logits(model.render(sketches))
     for row, said in zip(rows, logits.softmax(dim=1), strict=True):
         order = said.argsort(descending=True)[:2]
-        assert [prediction.label for prediction in row] == [parts.LABELS[i] for i in order]
+        assert [prediction.label for prediction in row] == [tiny_model.LABELS[i] for i in order]
         assert [prediction.probability for prediction in row] == pytest.approx(said[order].tolist())
     every = model.classify_many(sketches, top=99)[0]
-    assert {prediction.label for prediction in every} == set(parts.LABELS)
+    assert {prediction.label for prediction in every} == set(tiny_model.LABELS)
     assert sum(prediction.probability for prediction in every) == pytest.approx(1)
 
 
@@ -92,10 +92,10 @@ def test_a_part_that_is_not_there_is_named() -> None:
 def test_parts_are_read_when_they_are_needed(tmp_path: Path) -> None:
     checkpoint.write_config(tmp_path, CONFIG)
     for name in ("encoder", "classifier"):
-        checkpoint.save_part(tmp_path, name, parts.awake(CONFIG, name), {}, {})
+        checkpoint.save_part(tmp_path, name, tiny_model.awake(CONFIG, name), {}, {})
     model = ViSketch.load(tmp_path)
-    assert model.labels == list(parts.LABELS)
-    assert model.classify_many([drawings.draw("cat")])[0][0].label in parts.LABELS
+    assert model.labels == list(tiny_model.LABELS)
+    assert model.classify_many([drawings.draw("cat")])[0][0].label in tiny_model.LABELS
     with pytest.raises(VisketchError, match=r"has no diffusion .it has encoder, classifier."):
         model.generate("cat")
 
@@ -183,7 +183,7 @@ def test_training_goes_on_after_inference_in_one_process(tmp_path: Path) -> None
     """Weights first read, and tables first made, in inference mode must not be tensors that autograd refuses."""
     checkpoint.write_config(tmp_path, CONFIG)
     for name in ("encoder", "classifier"):
-        checkpoint.save_part(tmp_path, name, parts.awake(CONFIG, name), {}, {})
+        checkpoint.save_part(tmp_path, name, tiny_model.awake(CONFIG, name), {}, {})
     quadtree.context.cache_clear()
     quadtree._level_of.cache_clear()
     model = ViSketch.load(tmp_path)

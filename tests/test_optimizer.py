@@ -6,7 +6,7 @@ from torch import nn
 
 from visketch.config import PartTraining
 from visketch.models.blocks import channels_last
-from visketch.optimizer import Optimizer, as_matrix
+from visketch.training.optimizer import Optimizer, as_matrix
 
 
 def net(seed: int = 0) -> nn.Module:

@@ -1,16 +1,17 @@
-"""The vectorised quadtree against the recursive one of tests/recursion.py, and against plain loops."""
+"""The vectorised quadtree against the recursive one of tests/naive_quadtree.py, and against plain loops."""
 
 import drawings
+import naive_quadtree
 import numpy as np
 import pytest
-import recursion
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from recursion import Place
+from naive_quadtree import Place
 
-from visketch import quadtree, sdf
+from visketch import quadtree
 from visketch.config import SketchConfig
+from visketch.geometry import sdf
 from visketch.quadtree import Leaves
 
 NEAR, THRESHOLD = 0.25, 0.004
@@ -55,19 +56,19 @@ def places(leaves: Leaves) -> list[Place]:
 def check_against_recursion(canvas: np.ndarray, depth: int, threshold: float, levels: int | None = None) -> None:
     leaves, inked = split(canvas, depth, threshold, levels)
     shown = depth if levels is None else levels
-    trees = [recursion.grow(one, depth, NEAR, threshold, shown) for one in canvas]
-    expected = [(sketch, leaf) for sketch, tree in enumerate(trees) for leaf in recursion.leaves(tree)]
+    trees = [naive_quadtree.grow(one, depth, NEAR, threshold, shown) for one in canvas]
+    expected = [(sketch, leaf) for sketch, tree in enumerate(trees) for leaf in naive_quadtree.leaves(tree)]
     assert leaves.sketch.tolist() == [sketch for sketch, _ in expected]
     assert leaves.level.tolist() == [leaf.level for _, leaf in expected]
-    assert leaves.z.tolist() == [recursion.z(leaf.place) for _, leaf in expected]
-    assert leaves.tile.tolist() == [recursion.number(leaf.place) for _, leaf in expected]
+    assert leaves.z.tolist() == [naive_quadtree.z(leaf.place) for _, leaf in expected]
+    assert leaves.tile.tolist() == [naive_quadtree.number(leaf.place) for _, leaf in expected]
     assert inked.tolist() == [leaf.rich for _, leaf in expected]
     assert places(leaves) == [leaf.place for _, leaf in expected]
     # Context, as the batch gets it: one gather from the table. A few leaves of every sketch will do.
     table = quadtree.context(depth, levels)[leaves.tile].tolist()
     for i in range(0, len(expected), 1 + len(expected) // 200):
-        slots = recursion.context(expected[i][1], shown)
-        assert table[i] == [-1 if slot is None else recursion.number(slot) for slot in slots]
+        slots = naive_quadtree.context(expected[i][1], shown)
+        assert table[i] == [-1 if slot is None else naive_quadtree.number(slot) for slot in slots]
 
 
 @pytest.mark.parametrize("depth", DEPTHS)
@@ -115,7 +116,7 @@ def test_leaves_cover_every_canvas_exactly_once(depth: int) -> None:
     leaves, _ = split(canvas, depth)
     covered = np.zeros(canvas.shape, int)
     for sketch, place in zip(leaves.sketch.tolist(), places(leaves), strict=True):
-        covered[sketch][recursion.square(place, canvas.shape[-1])] += 1
+        covered[sketch][naive_quadtree.square(place, canvas.shape[-1])] += 1
     assert (covered == 1).all()
 
 
@@ -142,12 +143,12 @@ def test_tiles_are_the_squares_of_the_canvas_shrunk(depth: int) -> None:
     canvas, tile = canvases(depth)[:3], TILE[depth]
     tiles = quadtree.tiles(torch.from_numpy(canvas), depth).numpy()
     assert tiles.shape == (3, (4 ** (depth + 1) - 1) // 3, tile, tile)
-    every = list(recursion.all_places(depth))
+    every = list(naive_quadtree.all_places(depth))
     for place in every[:: 1 + len(every) // 500]:
         scale = 2 ** (depth - place[0])
-        piece = canvas[(slice(None), *recursion.square(place, canvas.shape[-1]))]
+        piece = canvas[(slice(None), *naive_quadtree.square(place, canvas.shape[-1]))]
         shrunk = piece.reshape(3, tile, scale, tile, scale).mean(axis=(2, 4), dtype=np.float64)
-        np.testing.assert_allclose(tiles[:, recursion.number(place)], shrunk, atol=1e-6)
+        np.testing.assert_allclose(tiles[:, naive_quadtree.number(place)], shrunk, atol=1e-6)
 
 
 @pytest.mark.parametrize("depth", DEPTHS)
@@ -165,11 +166,11 @@ def test_look_gives_some_of_the_tiles_and_inked_says_which_are_not_blank(depth: 
 def test_cut_follows_the_z_curve_and_join_undoes_it(level: int) -> None:
     canvas = torch.randn(2, 1 << max(level, 4), 1 << max(level, 4))
     squares = quadtree.cut(canvas, level)
-    every = [place for place in recursion.all_places(level) if place[0] == level]
+    every = [place for place in naive_quadtree.all_places(level) if place[0] == level]
     assert squares.shape[1] == len(every)
     for place in every[:: 1 + len(every) // 300]:
-        rows, columns = recursion.square(place, canvas.shape[-1])
-        assert torch.equal(squares[:, recursion.z(place)], canvas[:, rows, columns])
+        rows, columns = naive_quadtree.square(place, canvas.shape[-1])
+        assert torch.equal(squares[:, naive_quadtree.z(place)], canvas[:, rows, columns])
     assert torch.equal(quadtree.join(squares), canvas)
 
 
@@ -177,10 +178,10 @@ def test_cut_follows_the_z_curve_and_join_undoes_it(level: int) -> None:
 def test_information_is_the_share_of_each_tile_near_ink(depth: int) -> None:
     canvas = canvases(depth)
     share = quadtree.information(torch.from_numpy(canvas), depth, NEAR).numpy()
-    every = list(recursion.all_places(depth))
+    every = list(naive_quadtree.all_places(depth))
     for place in every[:: 1 + len(every) // 500]:
-        piece = canvas[(slice(None), *recursion.square(place, canvas.shape[-1]))]
-        np.testing.assert_array_equal(share[:, recursion.number(place)], (piece > -NEAR).mean(axis=(1, 2)))
+        piece = canvas[(slice(None), *naive_quadtree.square(place, canvas.shape[-1]))]
+        np.testing.assert_array_equal(share[:, naive_quadtree.number(place)], (piece > -NEAR).mean(axis=(1, 2)))
 
 
 @pytest.mark.parametrize("depth", DEPTHS)
@@ -188,15 +189,15 @@ def test_context_is_the_neighbourhood_of_every_ancestor(depth: int) -> None:
     """Every tile of the table, whether or not a sketch has it; a share of them where they are many."""
     table = quadtree.context(depth)
     assert table.shape == ((4 ** (depth + 1) - 1) // 3, 9 * depth + 1)
-    full = recursion.grow(np.ones((2**depth, 2**depth)), depth, NEAR, 0.0, depth)
+    full = naive_quadtree.grow(np.ones((2**depth, 2**depth)), depth, NEAR, 0.0, depth)
     nodes = [full]
     for node in nodes:
         nodes.extend(node.children)
     assert len(nodes) == len(table)
     for node in nodes[:: 1 + len(nodes) // 600]:
-        slots = recursion.context(node, depth)
-        expected = [-1 if slot is None else recursion.number(slot) for slot in slots]
-        assert table[recursion.number(node.place)].tolist() == expected
+        slots = naive_quadtree.context(node, depth)
+        expected = [-1 if slot is None else naive_quadtree.number(slot) for slot in slots]
+        assert table[naive_quadtree.number(node.place)].tolist() == expected
 
 
 @pytest.mark.parametrize("depth", DEPTHS)
@@ -233,7 +234,7 @@ def test_a_window_is_to_its_leaves_what_the_canvas_is(depth: int, levels: int) -
     finest, last = torch.arange(4**depth), 4**levels
     window = finest // last
     here = torch.arange(quadtree.first_tile(levels + 1))  # a tile of the canvas ...
-    level = torch.tensor([place[0] for place in recursion.all_places(levels)]).sort().values
+    level = torch.tensor([place[0] for place in naive_quadtree.all_places(levels)]).sort().values
     deeper = level + depth - levels
     first = (4**deeper - 1) // 3 + window[:, None] * 4**level - (4**level - 1) // 3  # ... in each window
     alone = quadtree.context(levels)[quadtree.first_tile(levels) + finest % last]
@@ -263,7 +264,7 @@ def test_leaves_of_a_wave_are_never_neighbours_and_waves_are_few(depth: int) -> 
     for together in turns.values():
         seen = np.zeros((2**depth + 2, 2**depth + 2), bool)
         for place in together:
-            rows, columns = recursion.square(place, 2**depth)
+            rows, columns = naive_quadtree.square(place, 2**depth)
             assert not seen[rows.start : rows.stop + 2, columns.start : columns.stop + 2].any()
             seen[rows.start + 1 : rows.stop + 1, columns.start + 1 : columns.stop + 1] = True
 
@@ -287,8 +288,8 @@ def test_finished_is_the_last_leaf_that_touches_a_tile(depth: int, order: quadtr
     finished = quadtree.finished(leaves, rank, len(canvas), depth)
     for sketch in range(len(canvas)):
         own = leaves.sketch == sketch
-        expected = recursion.finished(dict(zip(places(leaves[own]), rank[own].tolist(), strict=True)), depth)
-        assert all(finished[sketch, recursion.number(place)] == last for place, last in expected.items())
+        expected = naive_quadtree.finished(dict(zip(places(leaves[own]), rank[own].tolist(), strict=True)), depth)
+        assert all(finished[sketch, naive_quadtree.number(place)] == last for place, last in expected.items())
 
 
 @pytest.mark.parametrize("depth", [1, 2, 3])
@@ -304,7 +305,9 @@ def test_paint_puts_each_patch_on_its_square(depth: int) -> None:
     canvas = torch.randn(ink.shape)
     expected = canvas.numpy().astype(np.float64)
     for sketch, place, patch in zip(leaves.sketch, places(leaves), patches.double().numpy(), strict=True):
-        expected[sketch][recursion.square(place, ink.shape[-1])] = recursion.enlarge(patch, 2 ** (depth - place[0]))
+        expected[sketch][naive_quadtree.square(place, ink.shape[-1])] = naive_quadtree.enlarge(
+            patch, 2 ** (depth - place[0])
+        )
     before = canvas.clone()
     np.testing.assert_allclose(quadtree.paint(canvas, leaves, patches).numpy(), expected, atol=1e-5)
     assert torch.equal(canvas, before), "the given canvas must stay as it is"
@@ -345,9 +348,9 @@ def test_pad_of_no_leaves_at_all_is_padding() -> None:
 
 
 def test_place_is_the_centre_and_the_side() -> None:
-    every = list(recursion.all_places(4))
+    every = list(naive_quadtree.all_places(4))
     level = torch.tensor([place[0] for place in every])
-    z = torch.tensor([recursion.z(place) for place in every])
+    z = torch.tensor([naive_quadtree.z(place) for place in every])
     got = quadtree.place(Leaves(torch.zeros_like(z), level, z))
     expected = [((row + 0.5) / 2**level, (column + 0.5) / 2**level, 1 / 2**level) for level, row, column in every]
     assert torch.equal(got, torch.tensor(expected))

@@ -13,16 +13,17 @@ from pathlib import Path
 
 import drawings
 import numpy as np
-import parts
 import pytest
-from commands import one_line
-from commands import visketch as run
+import tiny_model
+from command_line import one_line
+from command_line import visketch as run
 
 import visketch.model
-from visketch import batch, engine
+from visketch import parallel
 from visketch.data.named import Item
 from visketch.errors import VisketchError
 from visketch.model import ViSketch
+from visketch.tasks import batch
 
 pytestmark = pytest.mark.xdist_group("ray")  # one cluster, however many processes share the tests
 FILES, EACH, BAD = 40, 3, "17.ndjson"
@@ -35,7 +36,7 @@ def cluster() -> Iterator[None]:
         pytest.skip('Ray is not installed: pip install "visketch[ray]"')
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAY_worker_niceness", "0")  # else other work on this machine comes first
-        ray = engine.connect(num_cpus=2, num_gpus=0)
+        ray = parallel.connect(num_cpus=2, num_gpus=0)
         yield
         ray.shutdown()
 
@@ -48,7 +49,7 @@ def precision_of_the_workers(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return parts.write_checkpoint(tmp_path_factory.mktemp("checkpoint"), parts.small("name=random"))
+    return tiny_model.write_checkpoint(tmp_path_factory.mktemp("checkpoint"), tiny_model.small("name=random"))
 
 
 @pytest.fixture(scope="module")
@@ -56,10 +57,10 @@ def gallery(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Files of three drawings each, of which one is none; the last is a file of a hundred."""
     home = tmp_path_factory.mktemp("gallery")
     for number in range(FILES):
-        sketches = drawings.draw_many(EACH, seed=number, labels=(parts.LABELS[number % 3],))
-        parts.write_ndjson(home / f"{number:02}.ndjson", sketches)
+        sketches = drawings.draw_many(EACH, seed=number, labels=(tiny_model.LABELS[number % 3],))
+        tiny_model.write_ndjson(home / f"{number:02}.ndjson", sketches)
     (home / BAD).write_text("hello, I am a letter")
-    parts.write_ndjson(home / "more.ndjson", drawings.draw_many(100))
+    tiny_model.write_ndjson(home / "more.ndjson", drawings.draw_many(100))
     return home
 
 
@@ -93,7 +94,7 @@ def test_the_killed_lose_nothing_and_double_nothing(cluster: None, folder: Path,
                 dies(tmp_path / "a reader died")
             yield drawn
 
-    def make_worker(device: str) -> engine.Worker:
+    def make_worker(device: str) -> parallel.Worker:
         (tmp_path / f"worker {os.getpid()}").touch()
         recognise = batch.recogniser(folder, 3, device)
 
@@ -105,9 +106,9 @@ def test_the_killed_lose_nothing_and_double_nothing(cluster: None, folder: Path,
         return work
 
     files = sorted(gallery.iterdir())
-    rows = list(engine.on_ray(files, read, make_worker, batch=8, workers=2))
+    rows = list(parallel.on_ray(files, read, make_worker, batch=8, workers=2))
     recognise = batch.recogniser(folder, 3, "cpu")
-    alike(rows, list(engine.local(files, partial(batch.draw, shape), recognise, batch=8, workers=0)))
+    alike(rows, list(parallel.local(files, partial(batch.draw, shape), recognise, batch=8, workers=0)))
     assert len(rows) == (FILES - 1) * EACH + 1 + 100
     assert {mark.name for mark in tmp_path.glob("a *")} == {"a reader died", "a worker died"}
     assert len(list(tmp_path.glob("worker *"))) == 3, "another took its place"
@@ -158,8 +159,8 @@ def catalogued(index: Path) -> tuple[list, list, np.ndarray]:
 
 
 def test_packed_are_the_same_bytes(cluster: None, gallery: Path, tmp_path: Path) -> None:
-    for label in parts.LABELS:
-        parts.write_ndjson(tmp_path / f"in/{label}.ndjson", drawings.draw_many(9, labels=(label,)))
+    for label in tiny_model.LABELS:
+        tiny_model.write_ndjson(tmp_path / f"in/{label}.ndjson", drawings.draw_many(9, labels=(label,)))
     (tmp_path / "in" / "letter.png").write_text("hello")
     for number, words in enumerate([("--limit", 5), ("--limit", 7, "--without", "house")]):
         said = []
@@ -173,11 +174,11 @@ def test_packed_are_the_same_bytes(cluster: None, gallery: Path, tmp_path: Path)
 
 
 def test_what_goes_wrong_there_is_said_in_one_line(cluster: None, folder: Path, gallery: Path) -> None:
-    def refuse(device: str) -> engine.Worker:
+    def refuse(device: str) -> parallel.Worker:
         raise VisketchError("weights.toml: not on this machine, copy it there")
 
     with pytest.raises(VisketchError, match=r"^weights.toml: not on this machine, copy it there$"):
-        list(engine.on_ray([1], lambda one: [one], refuse, batch=1))
+        list(parallel.on_ray([1], lambda one: [one], refuse, batch=1))
     words = ("classify", gallery, "--checkpoint", folder, "--engine", "ray", "--device")
     one_line(run(*words, "cuda"), 2, "no device 'cuda' in the cluster")
     one_line(run(*words, "mps"), 2, "take auto, cpu or cuda")

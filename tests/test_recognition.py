@@ -7,8 +7,8 @@ from pathlib import Path
 
 import drawings
 import numpy as np
-import parts
 import pytest
+import tiny_model
 import torch
 from PIL import Image
 from typer.testing import CliRunner, Result
@@ -23,14 +23,14 @@ from visketch.evaluate import recognition
 from visketch.evaluate.styles import STYLES
 from visketch.model import ViSketch
 
-CONFIG = parts.small("name=random")
+CONFIG = tiny_model.small("name=random")
 
 
 def save(folder: Path, settings: Config, *names: str) -> Path:
     """A checkpoint with random weights."""
     checkpoint.write_config(folder, settings)
     for name in names:
-        checkpoint.save_part(folder, name, parts.awake(settings, name), {}, {"step": 1, "steps": 2})
+        checkpoint.save_part(folder, name, tiny_model.awake(settings, name), {}, {"step": 1, "steps": 2})
     return folder
 
 
@@ -40,8 +40,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("home")
     save(home / "own", CONFIG, "encoder", "classifier")
     for backbone in ("resnet34", "vit"):
-        save(home / backbone, parts.small(f"peer.backbone={backbone}"), "peer")
-    parts.pack_drawings(home)
+        save(home / backbone, tiny_model.small(f"peer.backbone={backbone}"), "peer")
+    tiny_model.pack_drawings(home)
     return home
 
 
@@ -112,7 +112,7 @@ def test_every_model_sees_the_same_pictures(store: Store, home: Path) -> None:
 
 
 def test_a_peer_sees_the_drawings_on_its_own_canvas(store: Store, home: Path, tmp_path: Path) -> None:
-    small = parts.small(f"sketch.canvas={CONFIG.sketch.canvas // 2}", f"sketch.depth={CONFIG.sketch.depth - 1}")
+    small = tiny_model.small(f"sketch.canvas={CONFIG.sketch.canvas // 2}", f"sketch.depth={CONFIG.sketch.depth - 1}")
     peer = ViSketch.load(save(tmp_path / "small", small, "peer"))
     found = recognition.classify(ViSketch.load(home / "own"), store, "train", peers=[peer]).rows[1]
     rows = store.rows("train")
@@ -199,7 +199,7 @@ class TestRefuses:
 
 def test_drawings_of_one_kind_are_enough(home: Path, tmp_path: Path) -> None:
     """Of three classes the data set may have one: the others are then never right."""
-    parts.write_ndjson(tmp_path / "in/test/cat.ndjson", drawings.draw_many(3, labels=("cat",)))
+    tiny_model.write_ndjson(tmp_path / "in/test/cat.ndjson", drawings.draw_many(3, labels=("cat",)))
     pack([tmp_path / "in"], tmp_path / "cats.arrow")
     found = recognition.classify(ViSketch.load(home / "own"), Store.open(tmp_path / "cats.arrow")).rows[0].overall
     assert found.class_mean == found.top1

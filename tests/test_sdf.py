@@ -7,10 +7,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from visketch import sdf, strokes
 from visketch.config import SketchConfig
 from visketch.errors import VisketchError
-from visketch.strokes import Sketch
+from visketch.geometry import sdf
+from visketch.geometry.sketch import Sketch, fit, sample
 
 CONFIG = SketchConfig()
 
@@ -38,13 +38,13 @@ def errors(lines: tuple[np.ndarray, ...], canvas: int) -> np.ndarray:
 
 @pytest.mark.parametrize("canvas", [64, 128, 640])
 def test_the_field_is_the_distance_to_the_nearest_segment(each_drawing: Sketch, canvas: int) -> None:
-    assert errors(strokes.fit(each_drawing.lines(), CONFIG.margin), canvas).max() < 1e-3
+    assert errors(fit(each_drawing.lines(), CONFIG.margin), canvas).max() < 1e-3
 
 
 def test_the_cost_follows_the_ink(cat: Sketch) -> None:
     """A pen that stays as wide in pixels reaches no further on a larger canvas."""
     small, large = CONFIG, CONFIG.at(1024)
-    lines = strokes.fit(cat.lines(), CONFIG.margin)
+    lines = fit(cat.lines(), CONFIG.margin)
     eighth = tuple(line / 8 for line in lines)
     field = sdf.field(eighth, large, 1024)
     np.testing.assert_allclose(field[:128, :128], sdf.field(lines, small, 128), atol=1e-3)
@@ -64,7 +64,7 @@ def test_a_field_is_float32_within_one_and_positive_where_the_ink_is(each_drawin
     assert field.dtype == np.float32
     assert field.min() == -1
     assert 0 < field.max() <= CONFIG.pen / 2 / CONFIG.clamp + 1e-6
-    points = strokes.sample(strokes.fit(each_drawing.lines(), CONFIG.margin), spacing=1 / 128)
+    points = sample(fit(each_drawing.lines(), CONFIG.margin), spacing=1 / 128)
     column, row = (points * 128).astype(int).T
     assert (field[row, column] > 0).all()
 

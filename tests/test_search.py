@@ -12,26 +12,27 @@ from pathlib import Path
 
 import drawings
 import numpy as np
-import parts
 import pytest
+import tiny_model
 import torch
-from commands import one_line, visketch
+from command_line import one_line, visketch
 from PIL import Image
 
 from visketch.data.packing import pack
 from visketch.data.store import Store
 from visketch.errors import VisketchError
+from visketch.geometry.sketch import Sketch
 from visketch.model import ViSketch
-from visketch.search import catalogue, clerk, gallery, seen
-from visketch.search.engine import Graph, grow
+from visketch.search import database, index, indexer
+from visketch.search import scan as seen
+from visketch.search.ann import Graph, grow
 from visketch.search.features import features
-from visketch.search.gallery import Gallery, usual
-from visketch.strokes import Sketch
+from visketch.search.index import Gallery, usual
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return parts.write_checkpoint(tmp_path_factory.mktemp("checkpoint"), parts.small("name=random"))
+    return tiny_model.write_checkpoint(tmp_path_factory.mktemp("checkpoint"), tiny_model.small("name=random"))
 
 
 @pytest.fixture(scope="module")
@@ -50,8 +51,8 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def home(tmp_path: Path) -> Path:
     """A gallery: two files of five drawings each, one of them in a folder below, and a picture."""
     home = tmp_path / "gallery"
-    parts.write_ndjson(home / "cats.ndjson", drawings.draw_many(5, labels=("cat",)))
-    parts.write_ndjson(home / "more" / "stars.ndjson", drawings.draw_many(5, labels=("star",)))
+    tiny_model.write_ndjson(home / "cats.ndjson", drawings.draw_many(5, labels=("cat",)))
+    tiny_model.write_ndjson(home / "more" / "stars.ndjson", drawings.draw_many(5, labels=("star",)))
     picture(home / "more" / "house.png", drawings.draw("house"))
     return home
 
@@ -85,7 +86,7 @@ def exact(model: ViSketch, query: Sketch, sketches: list[Sketch]) -> np.ndarray:
 class TestGallery:
     def test_finds_what_comparing_with_all_finds(self, model: ViSketch, opened: Gallery, tmp_path: Path) -> None:
         sketches = [sketch for seed in range(5) for sketch in drawings.draw_many(8, seed)]
-        parts.write_ndjson(tmp_path / "all.ndjson", sketches)
+        tiny_model.write_ndjson(tmp_path / "all.ndjson", sketches)
         read = [sketch for _, sketch, _ in seen.drawings(tmp_path / "all.ndjson", fail)]
         opened.update(tmp_path / "all.ndjson", fail)
         for query in drawings.draw_many(5, seed=9):
@@ -113,16 +114,16 @@ class TestGallery:
     def test_embeds_only_what_is_new(self, opened: Gallery, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         opened.update(home, fail)
         seen = count(monkeypatch)
-        assert opened.update(home, fail) == gallery.Update(0, 0, 0, 0)
+        assert opened.update(home, fail) == index.Update(0, 0, 0, 0)
         os.utime(home / "cats.ndjson", ns=(1, 1))
-        assert opened.update(home, fail) == gallery.Update(0, 1, 0, 0), "touched, but the same"
+        assert opened.update(home, fail) == index.Update(0, 1, 0, 0), "touched, but the same"
         (home / "cats.ndjson").rename(home / "moved.ndjson")
-        assert opened.update(home, fail) == gallery.Update(0, 1, 1, 0)
-        parts.write_ndjson(home / "moved.ndjson", drawings.draw_many(7, labels=("cat",)))
-        assert opened.update(home, fail) == gallery.Update(2, 1, 0, 0), "two were added to it"
+        assert opened.update(home, fail) == index.Update(0, 1, 1, 0)
+        tiny_model.write_ndjson(home / "moved.ndjson", drawings.draw_many(7, labels=("cat",)))
+        assert opened.update(home, fail) == index.Update(2, 1, 0, 0), "two were added to it"
         assert sum(seen) == 2
         (home / "more" / "stars.ndjson").unlink()
-        assert opened.update(home, fail) == gallery.Update(0, 0, 1, 0)
+        assert opened.update(home, fail) == index.Update(0, 0, 1, 0)
         assert opened.catalogue.counts() == {"files": 2, "drawings": 8, "different": 8, "unread": 0}
         assert {Path(hit.file).name for hit in opened.search(drawings.draw("star", 3), 20)} == {
             "moved.ndjson",
@@ -154,7 +155,7 @@ class TestGallery:
     def test_refuses_other_weights(self, opened: Gallery, home: Path, model: ViSketch) -> None:
         opened.update(home, fail)
         other = ViSketch(
-            model.config, encoder=parts.awake(model.config, "encoder", 7), classifier=model.part("classifier")
+            model.config, encoder=tiny_model.awake(model.config, "encoder", 7), classifier=model.part("classifier")
         )
         with pytest.raises(VisketchError, match=r"other weights \(encoder \w{16}, here \w{16}\).*--renew"):
             Gallery(opened.folder, other)
@@ -163,15 +164,15 @@ class TestGallery:
         )
 
     def test_several_graphs_are_one_index(self, opened: Gallery, model: ViSketch, tmp_path: Path, monkeypatch) -> None:
-        monkeypatch.setattr(gallery, "SPAN", 8)
+        monkeypatch.setattr(index, "SPAN", 8)
         sketches = drawings.draw_many(30)
-        parts.write_ndjson(tmp_path / "all.ndjson", sketches)
+        tiny_model.write_ndjson(tmp_path / "all.ndjson", sketches)
         opened.update(tmp_path / "all.ndjson", fail)
         assert len(list(opened.folder.glob("*.usearch"))) == 4
         query = drawings.draw("fish", 77)
         truth = exact(model, query, [sketch for _, sketch, _ in seen.drawings(tmp_path / "all.ndjson", fail)])
         assert [hit.similarity for hit in opened.search(query, 9)] == pytest.approx(np.sort(truth)[::-1][:9], abs=2e-3)
-        parts.write_ndjson(tmp_path / "all.ndjson", sketches[20:])
+        tiny_model.write_ndjson(tmp_path / "all.ndjson", sketches[20:])
         opened.update(tmp_path / "all.ndjson", fail)
         assert len(list(opened.folder.glob("*.usearch"))) == 2, "of what is gone nothing is kept"
         assert len(opened.search(query, 30)) == 10
@@ -195,7 +196,7 @@ class TestGallery:
         with pytest.raises(VisketchError, match="not an index"):
             Gallery(home, model)
         (tmp_path / "bad").mkdir()
-        (tmp_path / "bad" / gallery.CATALOGUE).write_text("rubbish " * 1000)
+        (tmp_path / "bad" / index.CATALOGUE).write_text("rubbish " * 1000)
         with pytest.raises(VisketchError, match="--renew"):
             Gallery(tmp_path / "bad", model)
 
@@ -208,24 +209,24 @@ def count(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         seen.append(len(canvas))
         return features(model, canvas)
 
-    monkeypatch.setattr(clerk, "features", counted)
+    monkeypatch.setattr(indexer, "features", counted)
     return seen
 
 
 class TestInterrupted:
     def test_an_exception_anywhere_loses_no_step(self, opened: Gallery, tmp_path: Path, monkeypatch) -> None:
         """The third step fails: two are kept, and the next run embeds the rest alone."""
-        monkeypatch.setattr(clerk, "BATCH", 4)
-        parts.write_ndjson(tmp_path / "all.ndjson", drawings.draw_many(15))
-        write, steps = catalogue.Catalogue.write, []
+        monkeypatch.setattr(indexer, "BATCH", 4)
+        tiny_model.write_ndjson(tmp_path / "all.ndjson", drawings.draw_many(15))
+        write, steps = database.Catalogue.write, []
 
-        def stop(self: catalogue.Catalogue, *given: object) -> None:
+        def stop(self: database.Catalogue, *given: object) -> None:
             steps.append(given)
             if len(steps) == 3:
                 raise KeyboardInterrupt
             write(self, *given)  # type: ignore[arg-type]
 
-        monkeypatch.setattr(catalogue.Catalogue, "write", stop)
+        monkeypatch.setattr(database.Catalogue, "write", stop)
         with pytest.raises(KeyboardInterrupt):
             opened.update(tmp_path / "all.ndjson", fail)
         assert len(opened.search(drawings.draw("cat"), 20)) == 8, "what is there can be searched"
@@ -236,7 +237,7 @@ class TestInterrupted:
     def test_killed_at_any_moment(self, folder: Path, tmp_path: Path) -> None:
         """kill -9 after each of many moments: what is left is whole, and in the end all is there once."""
         source, out = tmp_path / "all.ndjson", tmp_path / "all.index"
-        parts.write_ndjson(source, drawings.draw_many(48))
+        tiny_model.write_ndjson(source, drawings.draw_many(48))
         script = (
             "import os, signal, sqlite3, sys\n"
             "from visketch.model import ViSketch\n"
@@ -262,7 +263,7 @@ class TestInterrupted:
             done = subprocess.run([*words, str(left)], capture_output=True, text=True)
             assert done.returncode in (0, -signal.SIGKILL), done.stderr
             killed += done.returncode != 0
-            with sqlite3.connect(out / gallery.CATALOGUE) as db:
+            with sqlite3.connect(out / index.CATALOGUE) as db:
                 assert db.execute("pragma integrity_check").fetchone() == ("ok",)
                 (vectors,) = db.execute("select count(*) from vectors").fetchone()
                 assert db.execute("select count(*) from drawings where vector is null or file is null").fetchone() == (
@@ -278,12 +279,12 @@ class TestInterrupted:
 
 
 def test_what_is_unlike_is_left_out() -> None:
-    def hits(*similarities: float) -> list[catalogue.Hit]:
-        return [catalogue.Hit("file", place, "", None, similarity) for place, similarity in enumerate(similarities)]
+    def hits(*similarities: float) -> list[database.Hit]:
+        return [database.Hit("file", place, "", None, similarity) for place, similarity in enumerate(similarities)]
 
-    assert gallery.alike(hits(0.9, 0.1, 0.0, -0.2)) == hits(0.9, 0.1)
-    assert gallery.alike(hits(-0.1, -0.2)) == hits(-0.1, -0.2), "rather than nothing"
-    assert gallery.alike([]) == []
+    assert index.alike(hits(0.9, 0.1, 0.0, -0.2)) == hits(0.9, 0.1)
+    assert index.alike(hits(-0.1, -0.2)) == hits(-0.1, -0.2), "rather than nothing"
+    assert index.alike([]) == []
 
 
 def test_a_graph_grows(tmp_path: Path) -> None:
@@ -304,7 +305,7 @@ class TestVerbs:
     def test_search_indexes_what_has_no_index(self, home: Path, cache: Path, tmp_path: Path) -> None:
         before = sorted(home.rglob("*"))
         out, query = tmp_path / "found.png", tmp_path / "query.ndjson"
-        parts.write_ndjson(query, [drawings.draw("star", 3)])
+        tiny_model.write_ndjson(query, [drawings.draw("star", 3)])
         result = visketch("search", query, home, "-n", 3, "--out", out, "--json")
         assert result.exit_code == 0, result.output
         said = json.loads(result.stdout)
@@ -370,8 +371,8 @@ class TestVerbs:
         for module in [name for name in sys.modules if name.startswith("visketch.search")]:
             monkeypatch.delitem(sys.modules, module)
         monkeypatch.setitem(sys.modules, "usearch.index", None)
-        monkeypatch.delattr("visketch.search.engine", raising=False)
-        monkeypatch.delattr("visketch.search.gallery", raising=False)
+        monkeypatch.delattr("visketch.search.ann", raising=False)
+        monkeypatch.delattr("visketch.search.index", raising=False)
         one_line(visketch("index", home), 2, "pip install 'visketch[search]'")
 
 

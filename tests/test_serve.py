@@ -16,9 +16,9 @@ import drawings
 import numpy as np
 import pytest
 import torch
-from commands import visketch
-from parts import LABELS, small, write_checkpoint, write_ndjson
+from command_line import visketch
 from PIL import Image, ImageDraw
+from tiny_model import LABELS, small, write_checkpoint, write_ndjson
 
 pytest.importorskip("fastapi")
 
@@ -26,15 +26,15 @@ from starlette.testclient import TestClient
 
 from visketch.data import write
 from visketch.errors import VisketchError
+from visketch.geometry.sketch import Sketch
 from visketch.model import ViSketch
-from visketch.serve import forms, showing
+from visketch.serve import responses, schemas
 from visketch.serve.app import VERBS, build
-from visketch.serve.gauges import Gauges
-from visketch.serve.reading import Reader
+from visketch.serve.metrics import Gauges
 from visketch.serve.run import check_token, listen
-from visketch.serve.studio import Studio
+from visketch.serve.sandbox import Reader
+from visketch.serve.service import Studio
 from visketch.serve.worker import WAIT, Full, Stopped, Worker
-from visketch.strokes import Sketch
 
 CAT = [np.round(line, 1).T.tolist() for line in drawings.draw("cat").lines()]
 STAR = [np.round(line, 1).T.tolist() for line in drawings.draw("star").lines()]
@@ -65,7 +65,7 @@ def server(checkpoint: Path, gallery: Path) -> Iterator[TestClient]:
 def problem(answer: Any, status: int, *saying: str) -> None:
     assert answer.status_code == status, answer.text
     assert answer.headers["content-type"] == "application/problem+json"
-    said = forms.Problem.model_validate(answer.json())
+    said = schemas.Problem.model_validate(answer.json())
     assert said.status == status
     assert said.request_id == answer.headers["x-request-id"]
     for words in saying:
@@ -87,7 +87,7 @@ class TestAnswers:
         (tmp_path / "cat.ndjson").write_text(json.dumps({"drawing": CAT}))
         said = visketch("classify", tmp_path / "cat.ndjson", "--top", 3, "--json", "--checkpoint", checkpoint)
         (row,) = json.loads(said.stdout)
-        rows = [forms.Prediction.model_validate(guess, strict=True) for guess in row["predictions"]]
+        rows = [schemas.Prediction.model_validate(guess, strict=True) for guess in row["predictions"]]
         assert [guess.label for guess in rows] == [guess["label"] for guess in answer["predictions"]]
         for one, other in zip(rows, answer["predictions"], strict=True):
             assert one.probability == pytest.approx(other["probability"], abs=1e-4)
@@ -103,7 +103,7 @@ class TestAnswers:
 
     def test_a_picture_becomes_strokes(self, server: TestClient) -> None:
         answer = server.post("/v1/vectorize", files={"file": ("star.png", picture(STAR))})
-        found = forms.Vectorized.model_validate(answer.json())
+        found = schemas.Vectorized.model_validate(answer.json())
         assert (found.width, found.height) == (300, 300)
         points = np.concatenate([np.array(stroke).T for stroke in found.drawing])
         drawn = np.concatenate([np.array(stroke).T for stroke in STAR])
@@ -119,7 +119,7 @@ class TestAnswers:
         assert one.json()["sketches"] == two.json()["sketches"] != other.json()["sketches"]
         assert one.headers["etag"] == two.headers["etag"] != other.headers["etag"]
         assert one.headers["x-request-id"] != two.headers["x-request-id"]
-        found = forms.Sketches.model_validate(one.json(), by_alias=True)
+        found = schemas.Sketches.model_validate(one.json(), by_alias=True)
         assert [sketch.seed for sketch in found.sketches] == [3, 4]
         assert all(sketch.label == "cat" and sketch.size == 64 for sketch in found.sketches)
 
@@ -159,7 +159,7 @@ class TestAnswers:
         self, server: TestClient, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         made = []
-        monkeypatch.setattr(showing, "picture", lambda ink, draw=showing.picture: made.append(1) or draw(ink))
+        monkeypatch.setattr(responses, "picture", lambda ink, draw=responses.picture: made.append(1) or draw(ink))
         for verb, asked in (
             ("generate", {"n": 2}),
             ("refine", {"drawing": CAT}),
@@ -178,9 +178,9 @@ class TestAnswers:
 
     def test_refine_and_explain(self, server: TestClient) -> None:
         refined = server.post("/v1/refine", json={"drawing": CAT, "class": "Star", "seed": 2}).json()
-        (sketch,) = forms.Sketches.model_validate(refined).sketches
+        (sketch,) = schemas.Sketches.model_validate(refined).sketches
         assert (sketch.label, sketch.seed) == ("star", 2)
-        why = forms.Explained.model_validate(server.post("/v1/explain", json={"drawing": CAT}).json())
+        why = schemas.Explained.model_validate(server.post("/v1/explain", json={"drawing": CAT}).json())
         assert why.label in LABELS
         assert sum(vote.weight for vote in why.leaves) == pytest.approx(1, abs=1e-3)
         assert why.words.startswith(why.label)
@@ -188,7 +188,7 @@ class TestAnswers:
     def test_complete_keeps_what_is_given(self, server: TestClient) -> None:
         part = CAT[:3]
         answer = server.post("/v1/complete", json={"drawing": part, "class": "cat", "n": 3, "tries": 1})
-        found = forms.Completed.model_validate(answer.json())
+        found = schemas.Completed.model_validate(answer.json())
         assert len(found.sketches) == 3
         for sketch in found.sketches:
             assert sketch.given == len(part)
@@ -199,7 +199,7 @@ class TestAnswers:
     def test_search_finds_the_same_drawing_first(self, server: TestClient) -> None:
         sketch = drawings.draw_many(12)[5]
         drawing = [np.rint(stroke).T.tolist() for stroke in sketch.strokes or ()]
-        found = forms.Found.model_validate(server.post("/v1/search", json={"drawing": drawing, "n": 4}).json())
+        found = schemas.Found.model_validate(server.post("/v1/search", json={"drawing": drawing, "n": 4}).json())
         assert found.drawings == 12
         assert len(found.found) == 4
         assert found.found[0].similarity == pytest.approx(1, abs=2e-3)
@@ -207,7 +207,7 @@ class TestAnswers:
         assert len(found.found[0].drawing) == len(drawing)
 
     def test_about_says_what_it_can(self, server: TestClient, checkpoint: Path) -> None:
-        said = forms.About.model_validate(server.get("/v1/about").json())
+        said = schemas.About.model_validate(server.get("/v1/about").json())
         assert said.labels == list(LABELS)
         assert said.index == "in"
         assert "search" in said.verbs
@@ -341,8 +341,8 @@ class TestSharing:
             if isinstance(one, VisketchError):
                 assert str(other) == str(one)
                 continue
-            assert isinstance(one, forms.Classified)
-            assert isinstance(other, forms.Classified)
+            assert isinstance(one, schemas.Classified)
+            assert isinstance(other, schemas.Classified)
             assert len(other.predictions) == 2
             for guess, same in zip(one.predictions, other.predictions, strict=True):
                 assert guess.probability == pytest.approx(same.probability, abs=0.02)  # rounded otherwise

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import drawings
 import numpy as np
-import parts
 import pytest
+import tiny_model
 import torch
 from PIL import Image
 from scipy.spatial.distance import pdist
@@ -99,8 +99,8 @@ class TestTextures:
 
 
 def test_context_measures_every_checkpoint_in_both_orders(tmp_path: Path) -> None:
-    folders = [parts.write_checkpoint(tmp_path / str(n), parts.small(f"refiner.context={n}")) for n in (0, 2)]
-    rows = context.measure(folders, drawings.draw_many(6, labels=parts.LABELS))
+    folders = [tiny_model.write_checkpoint(tmp_path / str(n), tiny_model.small(f"refiner.context={n}")) for n in (0, 2)]
+    rows = context.measure(folders, drawings.draw_many(6, labels=tiny_model.LABELS))
     given = ["enlarged, not refined", "its own codes", "its own codes, borderless", "the drawing itself"]
     assert [row["row"] for row in rows[:4]] == given
     assert [(row["context"], row["slots"], row["order"]) for row in rows[4:]] == [
@@ -129,10 +129,10 @@ def test_export_names_the_drawings_that_there_are(tmp_path: Path) -> None:
     pytest.importorskip("onnxruntime")
     import export
 
-    store = parts.pack_drawings(tmp_path)
+    store = tiny_model.pack_drawings(tmp_path)
     rows = export.tested(store)
     assert np.array_equal(rows, store.rows("test")), "all, where there are few"
-    model = ViSketch.load(parts.write_checkpoint(tmp_path / "random", parts.small()))
+    model = ViSketch.load(tiny_model.write_checkpoint(tmp_path / "random", tiny_model.small()))
 
     def always(fields: torch.Tensor) -> torch.Tensor:
         return torch.eye(len(model.labels))[[0] * len(fields)]

@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 import drawings
 import numpy as np
 import pytest
-from parts import write_ndjson
+from tiny_model import write_ndjson
 
 pytest.importorskip("fastapi")
 

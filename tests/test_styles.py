@@ -5,10 +5,9 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from visketch import strokes
 from visketch.errors import UsageError
 from visketch.evaluate import styles
-from visketch.strokes import Sketch
+from visketch.geometry.sketch import Sketch, fit
 
 
 def rng(seed: int = 0) -> np.random.Generator:
@@ -33,7 +32,7 @@ def test_chance_matters_to_some(name: str, cat: Sketch) -> None:
 def test_a_pen_s_ink_is_as_wide_as_it_says(name: str, width: int) -> None:
     """In pixels of 256: the ink's area over the length of the lines; of a circle, whose lines do not meet."""
     sketch = drawings.draw("circle", tremble=0)
-    (line,) = strokes.fit(sketch.lines(), styles.MARGIN)
+    (line,) = fit(sketch.lines(), styles.MARGIN)
     length = styles.SIDE * np.linalg.norm(np.diff(line, axis=0), axis=1).sum()
     pixels = styles.STYLES[name](sketch, rng()).pixels
     assert pixels is not None

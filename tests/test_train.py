@@ -10,8 +10,8 @@ from pathlib import Path
 
 import drawings
 import numpy as np
-import parts
 import pytest
+import tiny_model
 import torch
 
 from visketch import checkpoint, config
@@ -19,7 +19,7 @@ from visketch.data.packing import pack
 from visketch.data.store import Store
 from visketch.errors import UsageError, VisketchError
 from visketch.model import ViSketch
-from visketch.train import Outcome, train
+from visketch.training.sketch import Outcome, train
 
 STEPS = 20  # of the tiny preset, for every part
 PARTS = ["vqvae", "diffusion", "classifier", "peer", "refiner"]
@@ -28,7 +28,7 @@ Losses = list[dict[str, float]]
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
-    return parts.pack_drawings(tmp_path_factory.mktemp("data"))
+    return tiny_model.pack_drawings(tmp_path_factory.mktemp("data"))
 
 
 def run(part: str, store: Store, folder: Path, *overrides: str, stop: int = 0, **options) -> tuple[Outcome, Losses]:
@@ -149,7 +149,7 @@ import os, signal, sys
 from pathlib import Path
 from visketch import config
 from visketch.data.store import Store
-from visketch.train import train
+from visketch.training.sketch import train
 
 def report(step, steps, metrics):
     if step == 12:
@@ -176,7 +176,7 @@ import json, sys
 from pathlib import Path
 from visketch import config
 from visketch.data.store import Store
-from visketch.train import train
+from visketch.training.sketch import train
 
 store, folder = Store.open(sys.argv[1]), Path(sys.argv[2])
 for part in sys.argv[3].split(","):
@@ -197,7 +197,7 @@ def test_two_processes_get_the_losses_of_one(trained: dict, store: Store, tmp_pa
     plain += ["train.peer.steps=2"]  # deep and narrow as it is here, its rounding errors grow tenfold a step
     for home in (tmp_path / "one", tmp_path / "two"):
         before("refiner", trained, home / "refiner")
-        checkpoint.write_config(home / "refiner", parts.labelled(store, *plain))
+        checkpoint.write_config(home / "refiner", tiny_model.labelled(store, *plain))
     script = tmp_path / "together.py"
     script.write_text(TOGETHER)
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", script]
@@ -228,7 +228,7 @@ def test_a_folder_holds_one_configuration(trained: dict, store: Store, tmp_path:
     folder = trained["refiner"][0]
     with pytest.raises(UsageError, match=r"holds a checkpoint with another \[encoder\]; choose another folder"):
         run("classifier", store, folder, "encoder.width=64", resume=True)
-    parts.write_ndjson(tmp_path / "in/train/dog.ndjson", drawings.draw_many(6, labels=("cat",)))
+    tiny_model.write_ndjson(tmp_path / "in/train/dog.ndjson", drawings.draw_many(6, labels=("cat",)))
     pack([tmp_path / "in"], tmp_path / "dogs.arrow")
     with pytest.raises(UsageError, match=r"another \[labels\]"):
         run("classifier", Store.open(tmp_path / "dogs.arrow"), folder, resume=True)
@@ -255,7 +255,7 @@ def test_a_folder_that_cannot_be_written_is_named(store: Store, tmp_path: Path) 
 
 
 def test_without_training_drawings_there_is_nothing_to_train_on(tmp_path: Path) -> None:
-    parts.write_ndjson(tmp_path / "in/test/cat.ndjson", drawings.draw_many(3, labels=("cat",)))
+    tiny_model.write_ndjson(tmp_path / "in/test/cat.ndjson", drawings.draw_many(3, labels=("cat",)))
     pack([tmp_path / "in"], tmp_path / "packed.arrow")
     with pytest.raises(VisketchError, match=r"packed.arrow: .*no drawing.*train"):
         run("vqvae", Store.open(tmp_path / "packed.arrow"), tmp_path / "run")

@@ -4,16 +4,17 @@ import shutil
 from pathlib import Path
 
 import drawings
-import parts
 import pytest
+import tiny_model
 import torch
 
-from visketch import checkpoint, config, transfer
+from visketch import checkpoint, config
 from visketch.data.packing import pack
 from visketch.data.store import Store
 from visketch.errors import UsageError, VisketchError
 from visketch.model import ViSketch, build
-from visketch.train import steps_of, train
+from visketch.training import transfer
+from visketch.training.sketch import steps_of, train
 
 NEW = ("star", "dog", "cat")  # another order, and one that is not known
 OLD_ROWS = {"star": 2, "cat": 0}  # of parts.LABELS
@@ -23,12 +24,12 @@ OLD_ROWS = {"star": 2, "cat": 0}  # of parts.LABELS
 def start(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkpoint of all parts with random weights, for parts.LABELS."""
     folder = tmp_path_factory.mktemp("start")
-    settings = config.load("tiny").model_copy(update={"labels": parts.LABELS})
+    settings = config.load("tiny").model_copy(update={"labels": tiny_model.LABELS})
     checkpoint.write_config(folder, settings)
     marks: dict[str, str] = {}
     for part in checkpoint.PARTS:
         facts = {"step": 3, "before": 4}
-        marks[part] = checkpoint.save_part(folder, part, parts.awake(settings, part), {}, facts)
+        marks[part] = checkpoint.save_part(folder, part, tiny_model.awake(settings, part), {}, facts)
     return folder
 
 
@@ -37,7 +38,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     """Two of the old classes and a new one."""
     home = tmp_path_factory.mktemp("mine")
     for seed, (label, drawn) in enumerate((("cat", "cat"), ("dog", "house"), ("star", "star"))):
-        parts.write_ndjson(home / f"train/{label}.ndjson", drawings.draw_many(8, seed=seed, labels=(drawn,)))
+        tiny_model.write_ndjson(home / f"train/{label}.ndjson", drawings.draw_many(8, seed=seed, labels=(drawn,)))
     pack([home], home / "mine.arrow")
     return Store.open(home / "mine.arrow")
 
@@ -67,7 +68,7 @@ def test_rows_of_classes_go_with_their_labels(start: Path, part: str) -> None:
             assert torch.equal(value[NEW.index(label)], old[name][row]), name
         fresh = value[NEW.index("dog")]
         assert not any(torch.equal(fresh, row) for row in old[name]), name
-        assert torch.equal(value[len(NEW) :], old[name][len(parts.LABELS) :]), "the null class"
+        assert torch.equal(value[len(NEW) :], old[name][len(tiny_model.LABELS) :]), "the null class"
 
 
 def test_a_dit_has_class_tensors_too() -> None:

@@ -1,12 +1,13 @@
 """The VQ-VAE and its own codebook, against the library that trains it."""
 
 import drawings
-import parts
 import pytest
+import tiny_model
 import torch
 from torch import Tensor
 
-from visketch import quadtree, sdf
+from visketch import quadtree
+from visketch.geometry import sdf
 from visketch.models.vqvae import TrainableVQVAE
 
 
@@ -20,9 +21,9 @@ def tiles(settings, count: int = 6) -> Tensor:
 @pytest.fixture(scope="module", params=[False, True], ids=["shipped", "plain"])
 def trained(request: pytest.FixtureRequest) -> tuple[TrainableVQVAE, Tensor, list[float]]:
     """A few steps on a few drawings: the codebook has been started by k-means, moved, and its dead codes replaced."""
-    settings = parts.small(f"vqvae.plain={str(request.param).lower()}")
+    settings = tiny_model.small(f"vqvae.plain={str(request.param).lower()}")
     torch.manual_seed(0)
-    trainable = TrainableVQVAE(parts.awake(settings, "vqvae")).train()
+    trainable = TrainableVQVAE(tiny_model.awake(settings, "vqvae")).train()
     given = tiles(settings)
     optimizer = torch.optim.AdamW([p for p in trainable.parameters() if p.requires_grad], lr=3e-3)
     losses = []
@@ -75,8 +76,8 @@ def test_settling_alone_moves_the_codebook(trained) -> None:
 
 @torch.no_grad()
 def test_shapes_and_range() -> None:
-    settings = parts.small()
-    vqvae, given = parts.awake(settings, "vqvae"), tiles(settings)
+    settings = tiny_model.small()
+    vqvae, given = tiny_model.awake(settings, "vqvae"), tiles(settings)
     codes = vqvae.encode(given)
     assert codes.shape == (len(given), (settings.sketch.tile // 8) ** 2)
     assert (codes >= 0).all()

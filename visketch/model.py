@@ -14,11 +14,12 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from visketch import checkpoint, quadtree, sdf
-from visketch.chance import candidates, generator, pick
+from visketch import checkpoint, quadtree
 from visketch.config import Config, find, read_config
 from visketch.errors import UsageError, nearest
-from visketch.strokes import Sketch
+from visketch.geometry import sdf
+from visketch.geometry.sketch import Sketch
+from visketch.sampling import candidates, generator, pick
 
 if TYPE_CHECKING:
     from visketch.data.drawing import Drawing
@@ -50,7 +51,7 @@ def build(config: Config, part: str) -> Any:
 
         return Classifier(config.classifier, width, classes)
     if part == "peer":
-        from visketch.models.peer import Peer
+        from visketch.models.baseline import Peer
 
         return Peer(config.peer, config.sketch.canvas, classes)
     raise UsageError(f"no part {part!r}: {nearest(part, list(checkpoint.PARTS))}")
@@ -136,8 +137,8 @@ class ViSketch:
     @torch.inference_mode()
     def embed(self, canvas: Float[Tensor, "b h h"]) -> tuple[Float[Tensor, "n e"], quadtree.Leaves]:
         """Fields → every inked leaf's CLS vector."""
+        from visketch.decoding import inked_leaves
         from visketch.models.encoder import context_index, portions
-        from visketch.refining import inked_leaves
 
         shape, encoder = self.config.sketch, self.part("encoder")
         depth = shape.at(canvas.shape[-1]).depth
@@ -232,7 +233,7 @@ class ViSketch:
 
         `rough`, `strength`: what it starts from, as in `Diffusion.sample`.
         """
-        from visketch.refining import enlarge
+        from visketch.decoding import enlarge
 
         tile, side = self.config.sketch.tile, self.config.sketch.canvas
         noise = torch.stack([torch.randn(tile, tile, generator=generator(s, stage=0)) for s in seeds])
@@ -265,7 +266,7 @@ class ViSketch:
         order: quadtree.Order = "waves",
     ) -> Iterator[Frame]:
         """Redraw the inked leaves of coarse canvases; yields after every rank. Each sketch has a seed of its own."""
-        from visketch.refining import Plan, draw, without_seams
+        from visketch.decoding import Plan, draw, without_seams
 
         waves = torch.full((len(canvas),), order == "waves", device=self.device)
         plan = Plan.make(canvas, self.config.sketch, waves, self.config.refiner.context)

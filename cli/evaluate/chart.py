@@ -16,8 +16,8 @@ except ImportError:
 if TYPE_CHECKING:
     from visketch.evaluate.explanation import Deletion
     from visketch.evaluate.generation import Table
+    from visketch.evaluate.generation_metrics import Measure, Share
     from visketch.evaluate.judges import Judge
-    from visketch.evaluate.verdicts import Measure, Share
 
 COLOURS = ("#222222", "#999999", "#e0a030", "#3070b0", "#60b0a0")  # of the rows, from the first on
 

@@ -5,21 +5,21 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .. import console, options
-from . import given
+from ..shared import console, options
+from . import arguments
 
 if TYPE_CHECKING:
     from visketch.evaluate.recognition import Accuracy, Recognition
 
 
 def classify(
-    peers: given.Peers = None,
+    peers: arguments.Peers = None,
     styles: Annotated[
         bool, typer.Option("--styles", help="Also turned, incomplete, drawn with other pens, on paper.")
     ] = False,
-    data: given.Data = given.DATA,
-    split: given.Split = "test",
-    limit: given.Limit = None,
+    data: arguments.Data = arguments.DATA,
+    split: arguments.Split = "test",
+    limit: arguments.Limit = None,
     checkpoint: options.Checkpoint = None,
     device: options.Device = "auto",
     as_json: options.Json = False,
@@ -33,8 +33,8 @@ def classify(
       visketch evaluate classify --data quickdraw.arrow --split test
       visketch evaluate classify --peer runs/resnet34 --peer runs/vit --styles --limit 2000
     """
-    model, store = given.load(checkpoint, device, data, split, "encoder", "classifier")
-    rivals = given.load_peers(peers, device)
+    model, store = arguments.load(checkpoint, device, data, split, "encoder", "classifier")
+    rivals = arguments.load_peers(peers, device)
     from visketch.evaluate import recognition as library
 
     with console.progress() as bar:
@@ -45,7 +45,7 @@ def classify(
 
         found = library.classify(model, store, split, limit, rivals, styles, watch)
     if as_json:
-        console.document(given.about(data, split, model) | asdict(found))
+        console.document(arguments.about(data, split, model) | asdict(found))
         return
     console.say(f"{found.rows[0].overall.sketches:,} drawings ({split}), {len(store.labels)} classes")
     if rivals or styles:

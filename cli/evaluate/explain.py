@@ -8,18 +8,18 @@ import typer
 
 from visketch.errors import UsageError
 
-from .. import console, options
-from ..pictures import check_out, is_picture, parse_out
-from . import given
+from ..shared import console, options
+from ..shared.pictures import check_out, is_picture, parse_out
+from . import arguments
 
 
 def explain(
     plot: Annotated[
         Path | None, typer.Option(parser=parse_out, metavar="PATH", help="Write the curves to a PNG.")
     ] = None,
-    data: given.Data = given.DATA,
-    split: given.Split = "test",
-    limit: given.Limit = 200,
+    data: arguments.Data = arguments.DATA,
+    split: arguments.Split = "test",
+    limit: arguments.Limit = 200,
     checkpoint: options.Checkpoint = None,
     device: options.Device = "auto",
     as_json: options.Json = False,
@@ -38,7 +38,7 @@ def explain(
         raise UsageError(f"{plot}: --plot is one picture; name a .png file")
     if plot:
         from . import chart
-    model, store = given.load(checkpoint, device, data, split, "encoder", "classifier")
+    model, store = arguments.load(checkpoint, device, data, split, "encoder", "classifier")
     from visketch.evaluate.explanation import deletion
 
     with console.progress() as bar:
@@ -51,7 +51,7 @@ def explain(
     if plot:
         chart.curves(plot, found)
     if as_json:
-        console.document(given.about(data, split, model) | asdict(found) | {"plot": plot})
+        console.document(arguments.about(data, split, model) | asdict(found) | {"plot": plot})
         return
     console.say(f"{found.drawings:,} drawings ({split}): the probability of their class when leaves are erased")
     some = [1, 2, 4]

@@ -9,14 +9,14 @@ import typer
 
 from visketch.errors import UsageError
 
-from .. import console, options
-from ..pictures import PNG, check_out, is_picture, parse_out
-from . import given
+from ..shared import console, options
+from ..shared.pictures import PNG, check_out, is_picture, parse_out
+from . import arguments
 
 if TYPE_CHECKING:
     from visketch.evaluate.generation import Table
+    from visketch.evaluate.generation_metrics import Measure, Share
     from visketch.evaluate.judges import Judge
-    from visketch.evaluate.verdicts import Measure, Share
 
 # Ours: animals mostly, so that they are not too easily told apart.
 USUAL = ["bus", "cat", "elephant", "flamingo", "owl", "pig", "sheep"]
@@ -62,7 +62,7 @@ def generate(
         int,
         typer.Option(min=1, max=64, metavar="N", help="Draw each so often and keep what the classifier likes best."),
     ] = 1,
-    data: given.Data = given.DATA,
+    data: arguments.Data = arguments.DATA,
     split: Annotated[Literal["validation", "test"], typer.Option(help="Which real drawings.")] = "test",
     seed: options.Seed = 0,
     checkpoint: options.Checkpoint = None,
@@ -87,7 +87,7 @@ def generate(
     options.check_classes(checkpoint, classes or [])
     if plot:
         from . import chart  # now, since where matplotlib is missing it says so
-    model, store = given.load(checkpoint, device, data, split, "diffusion", "encoder", "refiner", "vqvae")
+    model, store = arguments.load(checkpoint, device, data, split, "diffusion", "encoder", "refiner", "vqvae")
     from visketch.evaluate import generation, judges
 
     if judge:
@@ -96,7 +96,7 @@ def generate(
         options.load_parts(model, "classifier")
         asked = judges.OwnJudge(model)
     classes = classes or (USUAL if {*USUAL} <= {*model.labels} & {*store.labels} else store.labels[: len(USUAL)])
-    from .sheet import Sheet
+    from visketch.render.generation_sheet import Sheet
 
     if tries > 1:
         options.load_parts(model, "classifier")
@@ -110,15 +110,17 @@ def generate(
 
         found = generation.table(model, asked, store, classes, settings, samples, watch, kept)
     if sheet:
-        from ..pictures import write_png
+        from ..shared.pictures import write_png
 
+        # Without paths: nobody's folders are anybody's business.
         made = {"checkpoint": model.config.name, "classes": found.classes, **asdict(found.settings)}
-        write_png(sheet, kept.pixels(found), made)  # without paths: nobody's folders are anybody's business
+        captions = [(row.row, f"{100 * row.top1_among.value:.1f} % recognised") for row in found.rows]
+        write_png(sheet, kept.pixels(found.classes, captions), made)
     if plot:
         chart.write(plot, found, asked)
     if as_json:
         facts = describe(found, asked) | {"samples": samples, "sheet": sheet, "plot": plot}
-        console.document(given.about(data, split, model) | facts)
+        console.document(arguments.about(data, split, model) | facts)
     else:
         show(found, asked, samples, [out for out in (sheet, plot) if out])
 

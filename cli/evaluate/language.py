@@ -6,25 +6,25 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .. import asking, console, options
-from . import given
+from ..shared import console, options, sketch_query
+from . import arguments
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
 
-    from visketch.evaluate.asking import Table
+    from visketch.evaluate.language_table import Table
 
 
 def language(
     data: Annotated[
         Path, typer.Option("--data", metavar="FOLDER", help="A data set written by `visketch language prepare`.")
     ] = Path("runs/language"),
-    split: given.Split = "test",
+    split: arguments.Split = "test",
     limit: Annotated[int | None, typer.Option(min=1, help="At most so many questions of a task and part.")] = None,
     gallery: Annotated[int, typer.Option(min=2, help="Scenes that a sketch is searched in.")] = 100,
     queries: Annotated[int, typer.Option(min=1, help="Sketches that are searched with, at most, of each part.")] = 100,
-    checkpoint: asking.Checkpoint = None,
-    detector: asking.Detector = None,
+    checkpoint: sketch_query.Checkpoint = None,
+    detector: sketch_query.Detector = None,
     device: options.Device = "auto",
     as_json: options.Json = False,
 ) -> None:
@@ -39,9 +39,9 @@ def language(
       visketch evaluate language --data runs/language
       visketch evaluate language --data runs/language --split validation --limit 200 --json
     """
-    model = asking.load(checkpoint, device, detector)
-    from visketch.evaluate.asking import evaluate
-    from visketch.language.rows import Rows
+    model = sketch_query.load(checkpoint, device, detector)
+    from visketch.evaluate.language_table import evaluate
+    from visketch.language.dataset.rows import Rows
 
     rows = Rows(data, split)
     with console.progress() as bar:

@@ -5,21 +5,21 @@ from typing import Annotated
 
 import typer
 
-from .. import console, options
-from . import given
+from ..shared import console, options
+from . import arguments
 
 
 def search(
-    peers: given.Peers = None,
+    peers: arguments.Peers = None,
     classes: Annotated[
         list[str] | None, typer.Option("--class", metavar="CLASS", help="Of these classes alone; may be repeated.")
     ] = None,
     unseen: Annotated[
         bool, typer.Option("--unseen", help="Of the classes that the checkpoint was not trained on (zero-shot).")
     ] = False,
-    data: given.Data = given.DATA,
-    split: given.Split = "test",
-    limit: given.Limit = None,
+    data: arguments.Data = arguments.DATA,
+    split: arguments.Split = "test",
+    limit: arguments.Limit = None,
     checkpoint: options.Checkpoint = None,
     device: options.Device = "auto",
     as_json: options.Json = False,
@@ -35,8 +35,8 @@ def search(
       visketch data pack quickdraw.arrow --without cat --without bus --out seen.arrow
       visketch evaluate search --data quickdraw.arrow --unseen --checkpoint runs/seen
     """
-    model, store = given.load(checkpoint, device, data, split, "encoder", "classifier")
-    rivals = given.load_peers(peers, device)
+    model, store = arguments.load(checkpoint, device, data, split, "encoder", "classifier")
+    rivals = arguments.load_peers(peers, device)
     from visketch.evaluate import search as library
 
     with console.progress() as bar:
@@ -47,7 +47,7 @@ def search(
 
         found = library.search(model, store, split, limit, rivals, classes or [], unseen, watch)
     if as_json:
-        console.document(given.about(data, split, model) | {"unseen": unseen} | asdict(found))
+        console.document(arguments.about(data, split, model) | {"unseen": unseen} | asdict(found))
         return
     console.say(f"{found.drawings:,} drawings ({split}), {len(found.classes)} classes, {found.queries:,} queries")
     columns = ["", "compared by", "width", "mAP", "P@10", "mAP, mean over classes", "P@10, mean over classes"]

@@ -6,14 +6,14 @@ from typing import Annotated
 
 import typer
 
-from .. import console, options
-from . import given
+from ..shared import console, options
+from . import arguments
 
 
 def vqvae(
-    data: given.Data = given.DATA,
-    split: given.Split = "test",
-    limit: given.Limit = None,
+    data: arguments.Data = arguments.DATA,
+    split: arguments.Split = "test",
+    limit: arguments.Limit = None,
     checkpoints: Annotated[
         list[Path] | None,
         typer.Option(
@@ -35,7 +35,7 @@ def vqvae(
       visketch evaluate vqvae --checkpoint small --checkpoint runs/binary --checkpoint runs/plain
     """
     names = [str(path) for path in checkpoints] if checkpoints else ["small"]
-    loaded = [given.load(name, device, data, split, "vqvae") for name in names]
+    loaded = [arguments.load(name, device, data, split, "vqvae") for name in names]
     from visketch.evaluate.vqvae import reconstruct
 
     with console.progress() as bar:

@@ -6,9 +6,9 @@ import sys
 import numpy as np
 import onnxruntime
 
-from visketch import sdf
 from visketch.config import SketchConfig
 from visketch.data.read import read
+from visketch.geometry import sdf
 
 session = onnxruntime.InferenceSession(sys.argv[1])
 about = session.get_modelmeta().custom_metadata_map

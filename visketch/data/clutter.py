@@ -4,7 +4,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int, Shaped
 from scipy import ndimage
 
-from visketch.strokes import skeleton
+from visketch.geometry.sketch import skeleton
 
 DRAWN = 0.25  # of a frame's longer side is as wide or as high as a drawing within it, at least: less is a speck
 AROUND = 0.95  # of the picture is within its frame, at least

@@ -9,7 +9,7 @@ import numpy as np
 from visketch.data import ink, quickdraw
 from visketch.data.read import read
 from visketch.errors import UsageError, VisketchError
-from visketch.strokes import Sketch
+from visketch.geometry.sketch import Sketch
 
 Drawing = Sketch | str | Path | np.ndarray | Sequence[Any]
 

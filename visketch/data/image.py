@@ -13,7 +13,7 @@ from PIL import Image, ImageOps
 
 from visketch.data import ink
 from visketch.errors import VisketchError
-from visketch.strokes import Sketch
+from visketch.geometry.sketch import Sketch
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")  # Pillow's others call programs or are no drawings
 SIDE = 1024  # pixels of the longer side at most: more only costs time, the models see 256

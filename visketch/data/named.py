@@ -10,7 +10,7 @@ from pathlib import Path
 from visketch.data.folder import PICTURES
 from visketch.data.read import expand, read
 from visketch.errors import VisketchError
-from visketch.strokes import Sketch
+from visketch.geometry.sketch import Sketch
 
 Named = tuple[str, Sketch | str]  # the name to show; the drawing, or why there is none
 Item = Path | Named  # a file still to be read, or what was found

@@ -15,13 +15,13 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from visketch import engine as engines
+from visketch import parallel as engines
 from visketch.data import folder, store
 from visketch.data.folder import SPLITS
 from visketch.data.read import Problem, expand, read, stop
 from visketch.data.store import Store, is_packed, key, split
 from visketch.errors import UsageError, VisketchError
-from visketch.strokes import Sketch
+from visketch.geometry.sketch import Sketch
 
 
 def pack(

@@ -13,7 +13,7 @@ from typing import BinaryIO
 import numpy as np
 
 from visketch.errors import VisketchError
-from visketch.strokes import Sketch
+from visketch.geometry.sketch import Sketch
 
 HEAD = struct.Struct("<Q2sbIH")  # key id, country, recognised or not, time stamp, strokes
 COUNT = struct.Struct("<H")

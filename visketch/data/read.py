@@ -7,7 +7,7 @@ from pathlib import Path
 
 from visketch.data import folder
 from visketch.errors import VisketchError
-from visketch.strokes import Sketch
+from visketch.geometry.sketch import Sketch
 
 Problem = Callable[[VisketchError], None]
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from visketch.errors import VisketchError
-from visketch.strokes import Sketch
+from visketch.geometry.sketch import Sketch
 
 PARTS = ("train", "valid", "test")
 LARGEST = 1 << 30  # bytes of one array once inflated; the largest published one is a tenth of it

@@ -21,7 +21,7 @@ import pyarrow as pa
 
 from visketch.data.folder import SPLITS
 from visketch.errors import UsageError, VisketchError
-from visketch.strokes import Sketch, fit
+from visketch.geometry.sketch import Sketch, fit
 
 ROWS = 4096
 FORMAT = b"visketch-1"

@@ -8,7 +8,7 @@ from xml.etree.ElementTree import Element, ParseError
 import numpy as np
 
 from visketch.errors import VisketchError
-from visketch.strokes import Sketch
+from visketch.geometry.sketch import Sketch
 
 LARGEST = 1 << 20  # bytes; a rich drawing has some hundred thousand, and a megabyte takes seconds
 ELEMENTS = 5_000  # and closed outlines

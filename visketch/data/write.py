@@ -10,8 +10,8 @@ from xml.sax.saxutils import escape
 
 import numpy as np
 
-from visketch.curves import bezier, simplified
-from visketch.strokes import Sketch
+from visketch.geometry.bezier import bezier, simplified
+from visketch.geometry.sketch import Sketch
 
 Strokes = Sequence[np.ndarray]  # each (points, 2), x to the right, y down
 

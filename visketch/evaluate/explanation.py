@@ -11,9 +11,9 @@ from torch import Tensor
 from visketch import quadtree
 from visketch.data.store import Store
 from visketch.evaluate.recognition import Watch, quiet, sample
-from visketch.explain import Look, alone, chances, erase, looked_at, pooled, shares
 from visketch.metrics import interval
 from visketch.model import ViSketch
+from visketch.tasks.explain import Look, alone, chances, erase, looked_at, pooled, shares
 
 SHARES = np.linspace(0, 1, 11)  # of a drawing's leaves that are erased
 RANDOM = 3  # random orders of each drawing

@@ -15,16 +15,16 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from visketch.chance import candidates
 from visketch.data.read import read
 from visketch.data.store import Store
 from visketch.errors import UsageError
+from visketch.evaluate.generation_metrics import NOTHING, Cost, Reference, Row, Verdicts, measure
 from visketch.evaluate.judges import Judge, Seen, check, reread
-from visketch.evaluate.verdicts import NOTHING, Cost, Reference, Row, Verdicts, measure
+from visketch.geometry.sketch import Sketch
 from visketch.metrics import seam
 from visketch.model import ViSketch
 from visketch.quadtree import Order
-from visketch.strokes import Sketch
+from visketch.sampling import candidates
 
 BATCH = 64  # sketches drawn and looked at together
 REFERENCE = 1000  # training drawings of a class that are looked at, at most

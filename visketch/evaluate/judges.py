@@ -9,12 +9,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from visketch import sdf
 from visketch.config import SketchConfig
 from visketch.data import ink
 from visketch.errors import UsageError
+from visketch.geometry import sdf
+from visketch.geometry.sketch import Sketch
 from visketch.model import ViSketch
-from visketch.strokes import Sketch
 
 Seen = Literal["picture", "field"]
 

@@ -15,9 +15,9 @@ from torch import Tensor
 from visketch.data.store import Store
 from visketch.errors import UsageError
 from visketch.evaluate.styles import STYLES, Style, as_drawn
+from visketch.geometry.sketch import Sketch
 from visketch.metrics import interval, rank_of
 from visketch.model import ViSketch, size
-from visketch.strokes import Sketch
 
 BATCH = 64  # sketches looked at or drawn together
 SUBSET = 100  # classes of the smaller task that others have measured

@@ -11,11 +11,11 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from visketch import sdf
 from visketch.data.store import Store
 from visketch.errors import UsageError
 from visketch.evaluate.judges import Judge, OwnJudge, PeerJudge
 from visketch.evaluate.recognition import BATCH, Watch, quiet
+from visketch.geometry import sdf
 from visketch.metrics import interval, retrieval
 from visketch.model import ViSketch
 from visketch.search.features import side_by_side

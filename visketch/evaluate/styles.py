@@ -12,10 +12,9 @@ import numpy as np
 from PIL import Image, ImageDraw
 from scipy import ndimage
 
-from visketch import strokes
 from visketch.data import image
 from visketch.errors import UsageError
-from visketch.strokes import Sketch
+from visketch.geometry.sketch import Sketch, fit
 
 Style = Callable[[Sketch, np.random.Generator], Sketch]
 
@@ -79,7 +78,7 @@ def picture(sketch: Sketch, width: float) -> Image.Image:
     side, radius = FINE * SIDE, FINE * SIDE * width / 2
     fine = Image.new("L", (side, side), 255)
     draw = ImageDraw.Draw(fine)
-    for line in strokes.fit(_strokes(sketch), MARGIN):
+    for line in fit(_strokes(sketch), MARGIN):
         points = [(float(x), float(y)) for x, y in line * side]
         draw.line(points, fill=0, width=round(2 * radius), joint="curve")
         for x, y in (points[0], points[-1]):  # round ends

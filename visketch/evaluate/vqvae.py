@@ -6,10 +6,10 @@ import torch
 
 from visketch import quadtree
 from visketch.data.store import Store
+from visketch.decoding import inked_leaves
 from visketch.evaluate.recognition import Watch, batches, quiet
 from visketch.metrics import ink_f1
 from visketch.model import ViSketch
-from visketch.refining import inked_leaves
 
 
 @dataclass(frozen=True)

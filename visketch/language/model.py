@@ -18,18 +18,19 @@ from torch import nn
 
 from visketch import checkpoint
 from visketch.errors import UsageError, VisketchError
-from visketch.language import answers, llava, pictures, settings
+from visketch.language import answers, config, image
 from visketch.language.answers import Answer, By, Description, Found, Said, relabelled
-from visketch.language.detector import LEAST, Detector
-from visketch.language.features import Seen, look
-from visketch.language.instructions import WORDINGS, asked
-from visketch.language.matcher import Matcher
-from visketch.language.reasoning import kind, reason
-from visketch.language.recogniser import Recogniser, classes
-from visketch.language.settings import LanguageSettings
-from visketch.language.speaker import Speaker, cut
-from visketch.language.tower import PairTower
-from visketch.language.which import Which, only
+from visketch.language.attributes import Which, only
+from visketch.language.closed_questions import kind, reason
+from visketch.language.config import LanguageSettings
+from visketch.language.dataset.instructions import WORDINGS, asked
+from visketch.language.detect.matcher import Matcher
+from visketch.language.detect.open_vocabulary import Recogniser, classes
+from visketch.language.detect.owlv2 import LEAST, Detector
+from visketch.language.llm import llava
+from visketch.language.llm.generate import Speaker, cut
+from visketch.language.vision.encoder import PairTower
+from visketch.language.vision.features import Seen, look
 
 Pair = tuple[Seen, Seen]  # sketch, scene
 Some = TypeVar("Some")
@@ -66,8 +67,8 @@ class SketchLanguage:
 
         With a tower of pairs it counts, locates and retrieves without transformers.
         """
-        path = settings.find(folder)
-        knobs = settings.read(path)
+        path = config.find(folder)
+        knobs = config.read(path)
         tower = None
         if knobs.tower.kind == "pair" and not knobs.base and (path / "tower.safetensors").exists():
             tower = PairTower(knobs.tower, len(knobs.labels))
@@ -83,10 +84,10 @@ class SketchLanguage:
             raise UsageError("there is no language model in this folder, only a matcher: leave out --by language")
         return self.speaks()
 
-    def look(self, pictured: Sequence[str | Path | pictures.Picture]) -> list[Seen]:
+    def look(self, pictured: Sequence[str | Path | image.Picture]) -> list[Seen]:
         """Pictures, or files of them, → what the tower sees, each once. Raises VisketchError for an unreadable file."""
         side = self.canvas
-        read = [one if isinstance(one, pictures.Picture) else pictures.read(one, side) for one in pictured]
+        read = [one if isinstance(one, image.Picture) else image.read(one, side) for one in pictured]
         some: list[Seen] = []
         for part in cut(read):
             some += map(Seen, look(self.sight, [one.square for one in part]).unbind(0), part)
@@ -94,18 +95,18 @@ class SketchLanguage:
 
     def sketch(self, path: str | Path) -> Seen:
         """A sketch to ask with, fitted to its square whatever its size. Raises VisketchError if it is blank."""
-        return self.look([pictures.drawn(path, self.canvas)])[0]
+        return self.look([image.drawn(path, self.canvas)])[0]
 
     def scene(self, path: str | Path) -> Seen:
         """A picture to ask about. Raises VisketchError if there is nothing on it."""
-        picture = pictures.read(path, self.canvas)
-        if pictures.is_blank(picture):
+        picture = image.read(path, self.canvas)
+        if image.is_blank(picture):
             raise VisketchError(f"{path}: blank, there is nothing in it to ask about; give another picture")
         return self.look([picture])[0]
 
     def kept(self, tokens: Float[np.ndarray, "t e"], path: Path) -> Seen:
         """What was seen of a picture before, again. Raises VisketchError if its file is gone."""
-        return Seen(torch.from_numpy(np.array(tokens, np.float32)).to(self.device), pictures.read(path, self.canvas))
+        return Seen(torch.from_numpy(np.array(tokens, np.float32)).to(self.device), image.read(path, self.canvas))
 
     def say(self, pairs: Sequence[Pair], texts: Sequence[str]) -> list[Said]:
         """The language model's own words to a text about each pair. Raises UsageError where there is none."""
@@ -171,7 +172,7 @@ class SketchLanguage:
         some: list[By] = ["language"] if self.speaks else []
         some += ["detector"] if self.detector and self.matcher else []
         some += ["matcher", "recogniser"] if self.matcher else []
-        return [by for by in some if by != "recogniser" or scene is None or pictures.is_drawing(scene.picture)]
+        return [by for by in some if by != "recogniser" or scene is None or image.is_drawing(scene.picture)]
 
     def answering(self, scene: Seen, by: By | None = None) -> By:
         """Who answers about a scene: the one asked, or the language model if it was better on validation scenes, or who
@@ -189,7 +190,7 @@ class SketchLanguage:
         or the matcher.
         """
         covered = classes().issuperset(self.settings.labels)
-        return "recogniser" if covered and pictures.is_drawing(scene.picture) else "matcher"
+        return "recogniser" if covered and image.is_drawing(scene.picture) else "matcher"
 
     def require(self, by: By | None) -> None:
         """Raises UsageError if the one asked is not here."""

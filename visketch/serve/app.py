@@ -19,13 +19,13 @@ from starlette.responses import StreamingResponse
 from starlette.staticfiles import StaticFiles
 
 from visketch.errors import VisketchError
-from visketch.serve import asking, forms
-from visketch.serve.gauges import Gauges
-from visketch.serve.guard import Guard, problem
-from visketch.serve.reading import PIXELS, Reader
-from visketch.serve.studio import Studio
+from visketch.geometry.sketch import POINTS
+from visketch.serve import requests, schemas
+from visketch.serve.metrics import Gauges
+from visketch.serve.middleware import Guard, problem
+from visketch.serve.sandbox import PIXELS, Reader
+from visketch.serve.service import Studio
 from visketch.serve.worker import BATCH, Full, Job, Stopped, Worker
-from visketch.strokes import POINTS
 
 VERSION = version("visketch")  # read once: looking it up takes as long as all the rest of a small answer
 EVENTS = 16  # that wait for a slow client; more are left out, for each shows all that the one before did
@@ -33,20 +33,20 @@ logger = logging.getLogger("visketch.serve")
 
 
 class Verb(NamedTuple):
-    form: type[forms.Asked]
+    form: type[schemas.Asked]
     answer: type[BaseModel]
     summary: str
     streams: bool = False
 
 
 VERBS = {
-    "classify": Verb(forms.Classify, forms.Classified, "What a drawing shows."),
-    "refine": Verb(forms.Refine, forms.Sketches, "A rough sketch drawn again.", True),
-    "complete": Verb(forms.Complete, forms.Completed, "A half-drawn sketch finished.", True),
-    "generate": Verb(forms.Generate, forms.Sketches, "New sketches of a class.", True),
-    "search": Verb(forms.Search, forms.Found, "The most similar drawings of the index."),
-    "vectorize": Verb(forms.Vectorize, forms.Vectorized, "Any file of a drawing as strokes, as SVG and as ndjson."),
-    "explain": Verb(forms.Explain, forms.Explained, "Which leaves of the quadtree decide what it is taken for."),
+    "classify": Verb(schemas.Classify, schemas.Classified, "What a drawing shows."),
+    "refine": Verb(schemas.Refine, schemas.Sketches, "A rough sketch drawn again.", True),
+    "complete": Verb(schemas.Complete, schemas.Completed, "A half-drawn sketch finished.", True),
+    "generate": Verb(schemas.Generate, schemas.Sketches, "New sketches of a class.", True),
+    "search": Verb(schemas.Search, schemas.Found, "The most similar drawings of the index."),
+    "vectorize": Verb(schemas.Vectorize, schemas.Vectorized, "Any file of a drawing as strokes, as SVG and as ndjson."),
+    "explain": Verb(schemas.Explain, schemas.Explained, "Which leaves of the quadtree decide what it is taken for."),
 }
 PROBLEMS = {
     400: "Cut short.",
@@ -94,7 +94,7 @@ def build(
     add_facts(app, studio, gauges)
     add_problems(app)
     add_page(app)
-    return Guard(app, names, token, asking.UPLOAD, gauges)
+    return Guard(app, names, token, requests.UPLOAD, gauges)
 
 
 def loaded(app: FastAPI, loading: asyncio.Future[Any]) -> None:
@@ -106,7 +106,7 @@ def loaded(app: FastAPI, loading: asyncio.Future[Any]) -> None:
 
 
 def add_verb(app: FastAPI, name: str, verb: Verb, studio: Studio, worker: Worker, reader: Reader) -> None:
-    draws = verb.form is not forms.Generate  # all others take a drawing
+    draws = verb.form is not schemas.Generate  # all others take a drawing
 
     async def answer(request: Request) -> Response:
         if name not in studio.verbs:
@@ -114,7 +114,7 @@ def add_verb(app: FastAPI, name: str, verb: Verb, studio: Studio, worker: Worker
             raise HTTPException(404, f"this server cannot {name}: {lacks}")
         lane = "quick" if name == "classify" else "long"
         worker.check(lane)  # before any work on the request
-        asked, sketch = await asking.question(request, verb.form, reader if draws else None)
+        asked, sketch = await requests.question(request, verb.form, reader if draws else None)
         if name == "classify":
             job = worker.submit(lane, (sketch, asked.top))
             return said(await waited(request, worker, job), tag(request, studio))
@@ -134,21 +134,23 @@ def add_verb(app: FastAPI, name: str, verb: Verb, studio: Studio, worker: Worker
         description=verb.summary + (ask_so if verb.streams else ""),
         response_class=Response,
         responses={200: {"model": verb.answer, "content": shown}, **problems()},
-        openapi_extra=asking.described(verb.form, draws),
+        openapi_extra=requests.described(verb.form, draws),
     )
 
 
 def add_facts(app: FastAPI, studio: Studio, gauges: Gauges) -> None:
-    @app.get("/v1/about", response_model=forms.About, responses=problems(401, 403), summary="What this server can do.")
-    async def about() -> forms.About:
-        return forms.About(
+    @app.get(
+        "/v1/about", response_model=schemas.About, responses=problems(401, 403), summary="What this server can do."
+    )
+    async def about() -> schemas.About:
+        return schemas.About(
             version=VERSION,
             checkpoint=studio.name,
             canvas=studio.model.config.sketch.canvas,
             labels=studio.model.labels,
             verbs=studio.verbs,
             index=studio.searched or None,
-            limits={"bytes": asking.UPLOAD, "pixels": PIXELS, "points": POINTS, "strokes": forms.STROKES},
+            limits={"bytes": requests.UPLOAD, "pixels": PIXELS, "points": POINTS, "strokes": schemas.STROKES},
         )
 
     @app.get("/healthz", summary="Whether the server lives.", responses=problems(403))
@@ -194,7 +196,7 @@ def add_problems(app: FastAPI) -> None:
         return 500, "something went wrong here; the server's log says what", {}
 
     answers(StarletteException, lambda error: (error.status_code, str(error.detail), dict(error.headers or {})))
-    answers(ValidationError, lambda error: (422, asking.in_words(error), {}))
+    answers(ValidationError, lambda error: (422, requests.in_words(error), {}))
     answers(VisketchError, lambda error: (422, str(error), {}))
     answers(Full, lambda error: (429, "too many requests wait; come again", {"retry-after": after(error.seconds)}))
     answers(Stopped, lambda error: (503, str(error), {"retry-after": "5"}))
@@ -207,7 +209,7 @@ def after(seconds: float) -> str:
 
 def problems(*which: int) -> dict[int | str, Any]:
     """Their part of the OpenAPI page."""
-    schema = forms.Problem.model_json_schema()
+    schema = schemas.Problem.model_json_schema()
     return {
         status: {"description": words, "content": {"application/problem+json": {"schema": schema}}}
         for status, words in PROBLEMS.items()
@@ -288,4 +290,4 @@ def trouble(error: BaseException, number: str) -> dict[str, Any]:
         logger.error("%s: %r", number, error, exc_info=error)
     status = 422 if isinstance(error, VisketchError) else 503 if known else 500
     detail = str(error) if known else "something went wrong here; the server's log says what"
-    return forms.Problem(title="Problem", status=status, detail=detail, request_id=number).model_dump()
+    return schemas.Problem(title="Problem", status=status, detail=detail, request_id=number).model_dump()

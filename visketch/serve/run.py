@@ -12,7 +12,7 @@ from typing import Any
 import uvicorn
 
 from visketch.errors import UsageError, VisketchError
-from visketch.serve.guard import Guard
+from visketch.serve.middleware import Guard
 
 KEPT = 65  # seconds that a connection may be idle: longer than anybody is told to wait
 GRACE = 5  # seconds for answers on their way when the server ends

@@ -14,7 +14,7 @@ from threading import Condition, Thread
 from typing import Any
 
 from visketch.errors import VisketchError
-from visketch.serve.gauges import Gauges
+from visketch.serve.metrics import Gauges
 
 Tell = Callable[[str, Callable[[], dict[str, Any]]], None]  # the name of an event; what to say, made if anybody listens
 Listen = Callable[[str, dict[str, Any]], None]

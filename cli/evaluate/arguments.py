@@ -1,0 +1,50 @@
+"""What the verbs of `visketch evaluate` are given: a data set and a checkpoint."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from visketch.errors import UsageError
+
+from ..shared import options
+
+if TYPE_CHECKING:
+    from visketch.data.store import Store
+    from visketch.model import ViSketch
+
+Data = Annotated[
+    Path, typer.Option("--data", envvar="VISKETCH_DATA", help="A data set written by `visketch data pack`.")
+]
+Split = Annotated[Literal["train", "validation", "test"], typer.Option(help="Which drawings.")]
+Limit = Annotated[int | None, typer.Option(min=1, help="At most so many drawings, an even sample.")]
+Peers = Annotated[
+    list[Path] | None,
+    typer.Option("--peer", metavar="FOLDER", help="What `visketch train peer` wrote; may be repeated."),
+]
+
+DATA = Path("quickdraw.arrow")
+
+
+def load(checkpoint: str | None, device: str, data: Path, split: str, *parts: str) -> "tuple[ViSketch, Store]":
+    """The model with its parts, and the data set. Raises UsageError, VisketchError."""
+    from visketch.data.store import Store
+
+    store = Store.open(data)
+    if not len(store.rows(split)):
+        raise UsageError(f"{data}: has no {split} drawing; choose another --split")
+    model = options.load(checkpoint, device)
+    options.load_parts(model, *parts)
+    return model, store
+
+
+def load_peers(folders: list[Path] | None, device: str) -> "list[ViSketch]":
+    """The checkpoints of the rivals, their peers loaded. Raises VisketchError."""
+    rivals = [options.load(str(folder), device) for folder in folders or []]
+    for rival in rivals:
+        options.load_parts(rival, "peer")
+    return rivals
+
+
+def about(data: Path, split: str, model: "ViSketch") -> dict[str, Any]:
+    return {"checkpoint": model.config.name, "data": data, "split": split}

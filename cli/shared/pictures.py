@@ -1,0 +1,231 @@
+"""Fields → sketches as PNG, SVG or ndjson, in files that appear whole or not at all."""
+
+import io
+import json
+import math
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from visketch.errors import UsageError, VisketchError
+from visketch.render.grey import grey
+
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import Tensor
+
+    from visketch.geometry.trace import Trace
+
+PNG = (".png",)
+STROKES = (".svg", ".ndjson")
+KINDS = (*PNG, *STROKES)  # what sketches are written as
+OTHERS = {".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".pdf", ".eps", ".json", ".txt"}
+SHEET = 8192  # pixels of a sheet's side at most
+
+
+class Sheet:
+    """Drawings, each `side` wide, in rows of `columns`: pixels, shrunk as far as the whole sheet asks."""
+
+    def __init__(self, total: int, columns: int, side: int) -> None:
+        rows = math.ceil(total / columns)
+        self.columns, self.full = columns, side
+        self.side = max(1, min(side, SHEET // max(rows, columns)))
+        self.gap = max(1, self.side // 16)
+        import numpy as np
+
+        cell = self.side + self.gap
+        self.pixels = np.full((rows * cell + self.gap, columns * cell + self.gap), 255, np.uint8)
+
+    def add(self, number: int, canvas: "Tensor", clamp: float) -> None:
+        """A field (h h), in its place."""
+        picture = grey(canvas[None], clamp, self.full)[0]
+        if len(picture) > self.side:
+            import numpy as np
+            from PIL import Image
+
+            picture = np.asarray(Image.fromarray(picture).resize((self.side, self.side), Image.Resampling.BOX))
+        row, column = divmod(number, self.columns)
+        top, left = (place * (self.side + self.gap) + self.gap for place in (row, column))
+        self.pixels[top : top + self.side, left : left + self.side] = picture
+
+    def write(self, path: Path, facts: dict) -> None:
+        write_png(path, self.pixels, facts)
+
+
+class SheetOfStrokes:
+    """The same in strokes, on one page of SVG, a group for each drawing."""
+
+    def __init__(self, total: int, columns: int, side: int) -> None:
+        self.rows, self.columns, self.side = math.ceil(total / columns), columns, side
+        self.gap = max(1, side // 16)
+        self.drawings: list[Trace] = []
+
+    def add(self, number: int, canvas: "Tensor", clamp: float) -> None:
+        row, column = divmod(number, self.columns)
+        x, y = (float(place * (self.side + self.gap) + self.gap) for place in (column, row))
+        self.drawings.append(trace(canvas, clamp, self.side).moved(x, y))
+
+    def write(self, path: Path, facts: dict) -> None:
+        wide, high = (count * (self.side + self.gap) + self.gap for count in (self.columns, self.rows))
+        write_svg(path, self.drawings, wide, high, facts)
+
+
+def columns_for(classes: int, n: int) -> int:
+    """How many pictures to a row: one row a class where there are few of each, else about as many as there are rows."""
+    return n if classes > 1 and n <= 16 else math.ceil(math.sqrt(classes * n))
+
+
+def write_png(path: Path, pixels: "np.ndarray", facts: dict) -> None:
+    """Write grey levels or colours; `facts` say inside the file how it was made. Raises VisketchError."""
+    from PIL import Image
+    from PIL.PngImagePlugin import PngInfo
+
+    from visketch.checkpoint import write_atomically
+
+    about, content = PngInfo(), io.BytesIO()
+    about.add_text("Software", "visketch")
+    about.add_text("Description", json.dumps(facts))
+    Image.fromarray(pixels).save(content, "PNG", pnginfo=about)
+    write_atomically(path, content.getvalue())
+
+
+def write_sketch(path: Path, canvas: "Tensor", clamp: float, side: int, facts: dict) -> None:
+    """One field (h h) as what the suffix of `path` says: PNG or SVG `side` wide, or a line of ndjson.
+
+    `facts` say inside the file how it was made; "class", if there, names what it shows. Raises VisketchError.
+    """
+    if path.suffix.lower() == ".png":
+        write_png(path, grey(canvas[None], clamp, side)[0], facts)
+    elif path.suffix.lower() == ".svg":
+        write_svg(path, [trace(canvas, clamp, side)], side, side, facts)
+    else:
+        with Lines(path) as lines:
+            lines.add(trace(canvas, clamp, side), facts.get("class"))
+
+
+def trace(canvas: "Tensor", clamp: float, side: int) -> "Trace":
+    """A field (h h) → its strokes and the width of their pen on a page `side` wide."""
+    from visketch.geometry import trace as tracing
+
+    found = tracing.trace(tracing.from_field(canvas.float().cpu().numpy(), clamp))
+    return found.scaled(side / len(canvas))
+
+
+def write_svg(path: Path, drawings: Sequence["Trace"], width: int, height: int, facts: dict) -> None:
+    """A page of strokes, a group for each drawing. Raises VisketchError."""
+    from visketch.checkpoint import write_atomically
+    from visketch.data import write
+
+    page = write.svg([(drawing.strokes, drawing.pen) for drawing in drawings], width, height, facts)
+    write_atomically(path, page.encode())
+
+
+class Lines:
+    """An ndjson file that grows drawing by drawing and has its name when it is whole; without one there is no file.
+
+    Raises VisketchError.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.part = path, path.with_name(f".{path.name}.{os.getpid()}.part")
+        self.count = 0
+
+    def __enter__(self) -> "Lines":
+        with self.refusing():
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self.file = self.part.open("w")
+        return self
+
+    def add(self, drawing: "Trace", word: str | None) -> None:
+        """A drawing without a stroke is left out: the format has none such."""
+        from visketch.data import write
+
+        if drawing.strokes:
+            with self.refusing():
+                self.file.write(write.ndjson(drawing.strokes, word))
+            self.count += 1
+
+    def __exit__(self, failed: type | None, *_: object) -> None:
+        try:
+            with self.refusing():
+                self.file.close()
+                if failed is None and self.count:
+                    os.replace(self.part, self.path)
+        finally:
+            self.part.unlink(missing_ok=True)
+
+    @contextmanager
+    def refusing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise VisketchError(f"{self.path}: cannot be written, {error.strerror}") from error
+
+
+def parse_out(out: str) -> Path:
+    """A place as it was typed. Raises UsageError for the slash of a folder after the name of a picture."""
+    if out.endswith(("/", os.sep)) and is_picture(Path(out)):
+        suffix = Path(out).suffix
+        raise UsageError(f"{out}: leave out the {out[-1]} for a file of that name, or name a folder without {suffix}")
+    return Path(out)
+
+
+def check_out(out: Path, kinds: tuple[str, ...] = KINDS) -> Path:
+    """Refuse, before any work, a place where one of these kinds or a folder of them cannot be written.
+
+    Raises VisketchError, and UsageError for a file of another kind.
+    """
+    names = " or ".join(kinds)
+    if out.suffix.lower() in {*OTHERS, *KINDS} - {*kinds}:
+        written = ", ".join(kind[1:].upper() if len(kind) == 4 else kind[1:] for kind in kinds)
+        raise UsageError(f"{out}: written are {written}; name a {names} file or a folder")
+    if out.exists() and not out.is_dir() and out.suffix.lower() not in kinds:
+        raise VisketchError(f"{out}: is a file; name a {names} file or a folder")
+    there = next(place for place in (out, *out.absolute().parents) if place.exists())
+    if there != out and not there.is_dir():
+        raise VisketchError(f"{there}: is a file, not a folder; choose another --out")
+    if not os.access(there, os.W_OK):
+        raise VisketchError(f"{there}: cannot be written, you may not or the disk is read-only; choose another --out")
+    return out
+
+
+def is_picture(out: Path) -> bool:
+    """Whether `out` means one file, rather than a folder of them."""
+    return out.suffix.lower() in KINDS and not out.is_dir()
+
+
+def suffix_of(out: Path, kind: str | None) -> str:
+    """What is written: what the name of a file says, else what --format does. Raises UsageError if they differ."""
+    if not is_picture(out):
+        return f".{kind or 'png'}"
+    if kind and out.suffix.lower() != f".{kind}":
+        raise UsageError(f"{out}: --format {kind} is for a folder, the name of a file says its own; leave one out")
+    return out.suffix.lower()
+
+
+@contextmanager
+def place(out: Path | None, usual: Path) -> Iterator[Path]:
+    """`out`; or if nobody named it `usual`, or the first of usual-2, usual-3 ... that is not there.
+
+    An empty file (or, where `usual` has no suffix, an empty folder) takes that name at once, so that of two commands
+    neither overwrites the other's; it goes again if nothing comes of it.
+    """
+    if out:
+        yield out
+        return
+    tried, number = usual, 2
+    while True:
+        try:
+            tried.open("x").close() if usual.suffix else tried.mkdir()
+            break
+        except FileExistsError:
+            tried, number = usual.with_stem(f"{usual.stem}-{number}"), number + 1
+    try:
+        yield tried
+    finally:
+        if tried.is_dir() and not any(tried.iterdir()):
+            tried.rmdir()
+        elif tried.is_file() and not tried.stat().st_size:
+            tried.unlink()

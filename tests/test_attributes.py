@@ -1,0 +1,218 @@
+"""A sketch and words: which of the things that were found are meant."""
+
+import json
+from pathlib import Path
+
+import drawings
+import numpy as np
+import pytest
+from command_line import one_line, visketch
+from PIL import Image, ImageColor, ImageDraw
+
+from visketch.errors import UsageError, VisketchError
+from visketch.language import image
+from visketch.language.answers import Found
+from visketch.language.attributes import COLOURS, Which, named
+from visketch.language.boxes import Box
+from visketch.language.closed_questions import reason
+from visketch.language.dataset.instructions import QUESTIONS
+from visketch.language.model import SketchLanguage
+
+LEFT: Box = (0.05, 0.1, 0.35, 0.4)
+RIGHT: Box = (0.45, 0.35, 0.95, 0.85)
+THINGS = [Found("house", LEFT, 0.9), Found("house", RIGHT, 0.8)]
+
+
+def put(page: Image.Image, box: Box, pen: str) -> None:
+    """A house that fills a box."""
+    points = np.concatenate(drawings.house())
+    low, span = points.min(axis=0), np.ptp(points, axis=0).max()
+    corner, size = np.array(box[:2]) * page.width, (box[2] - box[0]) * page.width
+    for line in drawings.house():
+        ImageDraw.Draw(page).line([tuple(place) for place in corner + (line - low) / span * size], pen, 5, "curve")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A sketch of a house, a scene with a small red one and a large blue one, and one of black ones."""
+    home = tmp_path_factory.mktemp("which")
+    (home / "scenes").mkdir()
+    sketch = Image.new("RGB", (256, 256), "white")
+    put(sketch, (0.1, 0.1, 0.9, 0.9), "black")
+    sketch.save(home / "house.png")
+    for name, pens in (("coloured", ("#d62828", "#285ac8")), ("black", ("black", "black"))):
+        scene = Image.new("RGB", (512, 512), "white")
+        for box, pen in zip((LEFT, RIGHT), pens, strict=True):
+            put(scene, box, pen)
+        scene.save(home / "scenes" / f"{name}.png")
+    return home
+
+
+@pytest.fixture(scope="module")
+def scene(folder: Path) -> image.Picture:
+    return image.read(folder / "scenes" / "coloured.png", 128)
+
+
+class TestColours:
+    @pytest.mark.parametrize(
+        ("name", "shades"),
+        [
+            ("black", "black #222222 #101030"),
+            ("white", "white #f4f4f0 ivory"),
+            ("grey", "grey #aaaaaa silver dimgray"),
+            ("red", "red #d32f2f darkred crimson firebrick"),
+            ("orange", "orange darkorange #ff7f00"),
+            ("yellow", "yellow gold #ffeb3b khaki"),
+            ("green", "green lime darkgreen seagreen olive"),
+            ("blue", "blue navy royalblue skyblue cyan"),
+            ("purple", "purple indigo violet #8e24aa"),
+            ("pink", "pink hotpink deeppink lightpink"),
+            ("brown", "brown saddlebrown sienna #6e4b32"),
+        ],
+    )
+    def test_shades_have_their_basic_names(self, name: str, shades: str) -> None:
+        pixels = np.array([ImageColor.getrgb(shade)[:3] for shade in shades.split()], np.uint8)
+        assert [COLOURS[number] for number in named(pixels)] == [name] * len(pixels)
+
+    def test_things_of_a_photo_have_the_colour_of_their_middle(self) -> None:
+        noise = np.random.default_rng(0).integers(0, 256, (60, 60, 3), dtype=np.uint8)
+        noise[6:24, 6:24] = (200, 30, 30)
+        photo = image.square(Image.fromarray(noise), 128)
+        things = [Found("apple", (0.08, 0.08, 0.42, 0.42), 0.9), Found("apple", (0.5, 0.5, 0.9, 0.9), 0.8)]
+        assert not image.is_drawing(photo)
+        assert Which.told("red").of(things, photo) == things[:1]
+
+
+class TestWords:
+    @pytest.mark.parametrize(
+        ("words", "meant"),
+        [
+            ("red", [0]),
+            ("the blue one", [1]),
+            ("green", []),
+            ("the small red one on the left", [0]),
+            ("large", [1]),
+            ("largest", [1]),
+            ("the smallest of these", [0]),
+            ("on the right", [1]),
+            ("at the top", [0]),
+            ("lower", [1]),
+            ("leftmost", [0]),
+            ("lowest", [1]),
+            ("small and on the right", []),
+        ],
+    )
+    def test_they_say_which(self, words: str, meant: list[int], scene: image.Picture) -> None:
+        assert Which.told(words).of(THINGS, scene) == [THINGS[number] for number in meant]
+
+    @pytest.mark.parametrize("words", ["fluffy", "the fluffy red one", "the one", " "])
+    def test_others_are_not_understood(self, words: str) -> None:
+        with pytest.raises(UsageError, match=r"say a colour \(black, white"):
+            Which.told(words)
+
+    @pytest.mark.parametrize("words", ["largest leftmost", "large and small", "on the left and right", "top bottom"])
+    def test_nothing_is_both(self, words: str) -> None:
+        with pytest.raises(UsageError, match="nothing is both"):
+            Which.told(words)
+
+    def test_things_of_one_size_are_neither_larger_nor_smaller(self, scene: image.Picture) -> None:
+        same = [Found("cat", (x, 0.1, x + 0.1, 0.2), 0.9) for x in (0.1, 0.3, 0.5, 0.7, 0.85)]
+        for words in ("large", "small"):
+            assert Which.told(words).of(same, scene) == same
+
+    def test_where_there_is_no_ink_there_is_no_colour(self, scene: image.Picture) -> None:
+        empty = Found("cat", (0.9, 0.02, 0.98, 0.08), 0.9)
+        assert reason("what colour is it?", "cat", [empty], (), picture=scene) == "none"
+        assert reason("what colour is it?", "cat", [], (), picture=scene) == "none"
+
+    @pytest.mark.parametrize(
+        ("question", "answer"),
+        [
+            ("how many red houses are there?", "1"),
+            ("how many houses are there?", "2"),
+            ("are there any green houses?", "no"),
+            ("is there a small blue one?", "no"),
+            ("where is the red house?", "top left"),
+            ("what colour is it?", "red"),
+            ("how many houses are red?", "1"),
+            ("how many red are there?", "1"),
+            ("how many are on the left?", "1"),
+            ("how many houses are there that are red?", "1"),
+            ("which color is the house?", "red"),
+            ("what colour is the large one?", "blue"),
+        ],
+    )
+    def test_questions_may_have_them(self, question: str, answer: str, scene: image.Picture) -> None:
+        assert reason(question, "house", THINGS, (), picture=scene) == answer
+
+    @pytest.mark.parametrize(
+        "question",
+        [
+            "are there any houses that are not red?",
+            "how many red houses and blue houses are there?",
+            "is there a house on the left of the red cat?",
+            "is the red house the largest?",
+            "what is the red house next to?",
+        ],
+    )
+    def test_more_than_that_is_refused(self, question: str, scene: image.Picture) -> None:
+        with pytest.raises(VisketchError, match="in a way that is not understood; say it of one thing, before"):
+            reason(question, "house", THINGS, (), ("cat",), picture=scene)
+
+    def test_a_name_is_no_colour(self, scene: image.Picture) -> None:
+        assert reason("is there an orange?", "orange", THINGS[:1], (), picture=scene) == "yes"
+
+    def test_every_wording_of_the_data_set_is_still_answered(self, scene: image.Picture) -> None:
+        for asked, wordings in QUESTIONS.items():
+            for wording in wordings:
+                told = reason("VQA: " + wording.format(other="bus"), "house", THINGS, (), ("bus",), picture=scene)
+                assert asked == "relation" or told, wording
+
+
+class TestVerbs:
+    def test_count_and_locate_those_that_are_meant(self, folder: Path) -> None:
+        words = folder / "house.png", folder / "scenes" / "coloured.png", "--which", "blue", "--json"
+        (row,) = json.loads(visketch("count", *words).stdout)["answers"]
+        assert (row["count"], row["others"]) == (1, {"matcher": 1})
+        (row,) = json.loads(visketch("locate", *words).stdout)["answers"]
+        ((x1, y1, x2, y2),) = (one["box"] for one in row["boxes"])
+        assert x1 < 0.7 * 512 < x2
+        assert y1 < 0.6 * 512 < y2
+
+    def test_whoever_found_them_in_a_picture_of_any_shape(self, tmp_path: Path) -> None:
+        """Boxes of a detector are on the picture already, those of the others on the square around it."""
+        wide = Image.new("RGB", (512, 256), "white")
+        box = (0.1, 0.2, 0.3, 0.6)
+        put(wide, box, "#d62828")
+        wide.save(tmp_path / "wide.png")
+
+        class Told:
+            def find(self, label: str, picture: image.Picture) -> list[Found]:
+                return [Found(label, box, 0.9)]
+
+        model = SketchLanguage.load()
+        model.detector = Told()  # type: ignore[assignment]
+        scene = model.scene(tmp_path / "wide.png")
+        red, blue = (model.score([(scene, scene)], "detector", Which.told(word))[0] for word in ("red", "blue"))
+        assert red > 0.5 > blue == 0
+
+    def test_photos_that_show_one_come_first(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
+        words = "search", folder / "house.png", folder / "scenes", "--photos", "--which", "red", "--json"
+        found = json.loads(visketch(*words).stdout)["found"]
+        assert [Path(hit["path"]).stem for hit in found] == ["coloured", "black"]
+        assert found[0]["score"] > 0.5 > found[1]["score"] == 0
+
+    def test_one_question_costs_no_other_its_answer(self, folder: Path) -> None:
+        asked = "how many red houses are there?", "is there a unicorn?", "how many are blue?"
+        told = visketch("ask", folder / "house.png", folder / "scenes" / "coloured.png", *asked, "--json")
+        assert told.exit_code == 1
+        first, second, third = json.loads(told.stdout)["answers"]
+        assert (first["answer"], third["answer"]) == ("1", "1")
+        assert "unicorn" in second["error"]
+
+    def test_what_is_not_understood_is_told_at_once(self, folder: Path) -> None:
+        scene = folder / "scenes" / "coloured.png"
+        one_line(visketch("count", folder / "house.png", scene, "--which", "fluffy"), 2, "'fluffy' does not say which")
+        one_line(visketch("count", folder / "house.png", scene, "--which", ""), 2, "'' does not say which")
+        one_line(visketch("search", folder / "house.png", folder / "scenes", "--which", "red"), 2, "with --photos")

@@ -1,0 +1,156 @@
+"""`visketch refine` and `visketch complete`: what they write and say, and what they refuse in one line."""
+
+import json
+from pathlib import Path
+
+import drawings
+import numpy as np
+import pytest
+import tiny_model
+from command_line import one_line, visketch
+from PIL import Image
+
+from visketch.cli.shared.filenames import stem_of
+from visketch.data.read import read
+from visketch.model import Prediction
+from visketch.tasks.complete import spread
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint whose every part is there and draws nonsense."""
+    return tiny_model.write_checkpoint(tmp_path_factory.mktemp("checkpoint"), tiny_model.small("name=random"))
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working folder with `in/cat.ndjson`, two cats."""
+    tiny_model.write_ndjson(tmp_path / "in/cat.ndjson", drawings.draw_many(2, labels=("cat",)))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def svg(path: Path, label: str) -> Path:
+    strokes = drawings.draw(label).strokes or ()
+    paths = " ".join("M" + " L".join(f"{x:.0f} {y:.0f}" for x, y in stroke) for stroke in strokes)
+    path.write_text(f'<svg xmlns="http://www.w3.org/2000/svg"><path d="{paths}" stroke="black" fill="none"/></svg>')
+    return path
+
+
+def pixels(path: Path) -> np.ndarray:
+    return np.asarray(Image.open(path)).astype(int)
+
+
+class TestRefine:
+    def test_one_sketch(self, folder: Path, here: Path) -> None:
+        svg(here / "star.svg", "star")
+        for name in ("star-refined.png", "star-refined-2.png"):
+            result = visketch("refine", "star.svg", "--checkpoint", folder)
+            assert result.exit_code == 0, result.output
+            assert name in result.stdout
+            assert "guess" in result.stdout
+            assert pixels(here / name).shape == (64, 64)
+        with Image.open(here / name) as picture:
+            assert json.loads(picture.info["Description"])["of"] == "star.svg"
+
+    def test_several_and_one_that_cannot_be_read(self, folder: Path, here: Path) -> None:
+        (here / "bad.png").write_text("no picture")
+        words = ("refine", "in", "bad.png", "in/cat.ndjson", "--class", "cat", "--checkpoint", folder, "--json")
+        result = visketch(*words)
+        assert result.exit_code == 1
+        assert "bad.png: not a picture" in result.stderr
+        said = json.loads(result.stdout)
+        names = ["cat-1-refined.png", "cat-2-refined.png", None, "cat-1-refined-2.png", "cat-2-refined-2.png"]
+        assert [Path(row["out"]).name if "out" in row else None for row in said["sketches"]] == names
+        assert {path.name for path in (here / "refined").iterdir()} == {*filter(None, names), "sheet.png"}
+        assert said["sketches"][0]["class"] == "cat"
+        assert said["sketches"][0]["probability"] is None
+        assert "error" in said["sketches"][2]
+        assert (here / "refined/cat-1-refined.png").read_bytes() == (here / "refined/cat-1-refined-2.png").read_bytes()
+
+    def test_what_lies_in_the_folder_stays(self, folder: Path, here: Path) -> None:
+        before = svg(here / "in/star.svg", "star").read_text()
+        visketch("refine", "in", "--out", "in", "--checkpoint", folder, "--strength", 0)
+        assert (here / "in/star.svg").read_text() == before
+        names = {"cat.ndjson", "star.svg", "cat-1-refined.png", "cat-2-refined.png", "star-refined.png", "sheet.png"}
+        assert {path.name for path in (here / "in").iterdir()} == names
+
+    def test_beside_what_it_was(self, folder: Path, here: Path) -> None:
+        svg(here / "star.svg", "star")
+        visketch("refine", "star.svg", "--compare", "--out", "both.png", "--checkpoint", folder)
+        high, wide, _ = pixels(here / "both.png").shape
+        assert wide > 1.8 * high
+        one_line(visketch("refine", "in", "--compare", "--checkpoint", folder), 2, "--compare is for one")
+
+    def test_sizes(self, folder: Path, here: Path) -> None:
+        svg(here / "star.svg", "star")
+        words = ("refine", "star.svg", "--checkpoint", folder, "--strength", 0, "--json")
+        said = json.loads(visketch(*words, "--canvas", 256, "--out", "fine.png").stdout)
+        assert (said["canvas"], said["size"]) == (256, 256)
+        visketch(*words, "--size", 256, "--out", "bold.png")
+        fine, bold = (255 - pixels(here / name) for name in ("fine.png", "bold.png"))
+        assert fine.shape == bold.shape == (256, 256)
+        assert fine.sum() < bold.sum(), "a finer pen"
+        one_line(visketch(*words[:4], "--canvas", 100), 2, "a canvas of 100 pixels")
+
+    def test_refuses(self, folder: Path, here: Path) -> None:
+        one_line(visketch("refine", "in", "--class", "catt", "--checkpoint", folder), 2, "'catt'", "cat")
+        one_line(visketch("refine", "in", "--strength", 2, "--checkpoint", folder), 2, "strength")
+        one_line(visketch("refine", "in", "--out", "x.jpg", "--checkpoint", folder), 2, "x.jpg", "PNG")
+        one_line(visketch("refine", "none.png", "--checkpoint", folder), 1, "none.png: no such file")
+        assert [path.name for path in here.iterdir()] == ["in"]
+
+    def test_names_for_files(self) -> None:
+        names = {"scans/cat.ndjson#3": "cat-3", "-": "standard-input", "-#2": "standard-input-2", "a b.png": "a_b"}
+        assert {name: stem_of(name) for name in names} == names
+
+
+class TestComplete:
+    words = ("complete", "in/cat.ndjson", "--steps", 2, "--tries", 2)
+
+    def test_a_folder_of_all(self, folder: Path, here: Path) -> None:
+        result = visketch(*self.words, "--class", "cat", "--class", "star", "-n", 3, "--checkpoint", folder, "--json")
+        assert result.exit_code == 0, result.output
+        said = json.loads(result.stdout)
+        found = said["completions"]
+        assert sorted(row["class"] for row in found) == ["cat", "cat", "star"]
+        assert [row["probability"] for row in found] == sorted((row["probability"] for row in found), reverse=True)
+        assert [row["kept"] for row in found] == [1, 1, 1]
+        assert {row["seed"] for row in found} == {0, 1, 2}
+        assert all(0 < row["added"] < 1 for row in found)
+        names = [f"{number:02d}-{row['class']}.png" for number, row in enumerate(found, 1)]
+        assert {path.name for path in (here / "cat-completed").iterdir()} == {*names, "sheet.png"}
+        assert said["proposed"] == []
+        sheet = pixels(here / "cat-completed/sheet.png")
+        blue = (sheet[..., 2] > 180) & (sheet[..., 0] < 80)
+        assert blue.any()
+        assert (sheet.max(axis=2) < 40).any()
+        first = sheet[16:272, 16:272]
+        assert not ((first[..., 2] - first[..., 0]) > 20).any(), "the part alone comes first"
+
+    def test_the_given_ink_is_on_the_picture_where_it_is_said_to_be(self, folder: Path, here: Path) -> None:
+        said = json.loads(visketch(*self.words, "-n", 2, "--checkpoint", folder, "--json").stdout)
+        points = np.concatenate(next(iter(read(here / "in/cat.ndjson"))).lines())
+        for row in said["completions"]:
+            place = row["place"]
+            at = (points * place["scale"] + (place["x"], place["y"])) * 64
+            assert (pixels(Path(row["path"]))[at[:, 1].astype(int), at[:, 0].astype(int)] < 128).all()
+        assert sum(guess["probability"] for guess in said["proposed"]) == pytest.approx(1, abs=1e-4)
+
+    def test_a_single_one(self, folder: Path, here: Path) -> None:
+        result = visketch(*self.words, "-n", 1, "--size", 100, "--checkpoint", folder)
+        assert "may become" in result.stdout
+        assert pixels(here / "cat-completed.png").shape == (100, 100)
+        assert {path.name for path in here.iterdir()} == {"in", "cat-completed.png"}
+
+    def test_refuses(self, folder: Path, here: Path) -> None:
+        (here / "bad.svg").write_text("<svg xmlns='http://www.w3.org/2000/svg'/>")
+        one_line(visketch("complete", "bad.svg", "--checkpoint", folder), 1, "bad.svg: blank")
+        one_line(visketch("complete", "none.svg", "--checkpoint", folder), 1, "none.svg: no such file")
+        one_line(visketch(*self.words, "--class", "catt", "--checkpoint", folder), 2, "'catt'")
+        assert {path.name for path in here.iterdir()} == {"in", "bad.svg"}
+
+    def test_classes_are_as_many_as_they_are_likely(self) -> None:
+        proposed = [Prediction("cat", 0.6), Prediction("dog", 0.3), Prediction("owl", 0.05)]
+        assert spread(proposed, 1) == ["cat"]
+        assert spread(proposed, 9) == ["cat"] * 6 + ["dog"] * 3

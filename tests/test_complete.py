@@ -1,0 +1,171 @@
+"""Completing a half-drawn sketch: what is given stays, the rest is drawn around it, the likeliest place is kept."""
+
+from dataclasses import replace
+
+import drawings
+import numpy as np
+import pytest
+import tiny_model
+import torch
+from torch import Tensor
+
+from visketch import checkpoint
+from visketch.config import SketchConfig
+from visketch.errors import UsageError, VisketchError
+from visketch.geometry import sdf, sketch
+from visketch.geometry.sketch import Sketch
+from visketch.metrics import kept
+from visketch.model import Frame, ViSketch
+from visketch.models.diffusion import Diffusion
+from visketch.tasks.complete import KNOWN, SHARES, complete, draw_around, places, with_strokes
+
+CONFIG = tiny_model.small()
+WHOLE = drawings.draw("cat")
+PART = replace(WHOLE, strokes=(WHOLE.strokes or ())[:3])
+
+
+@pytest.fixture(scope="module")
+def model() -> ViSketch:
+    return ViSketch(CONFIG, **{name: tiny_model.awake(CONFIG, name) for name in checkpoint.PARTS})
+
+
+class TestDrawAround:
+    given = torch.full((2, 16, 16), -1.0)
+    given[:, 4:8, 4:8] = 0.5
+    label = torch.tensor([0, 1])
+
+    @staticmethod
+    def fresh() -> Tensor:
+        return torch.randn(2, 16, 16)
+
+    def test_near_what_is_given_it_is_given(self, model: ViSketch) -> None:
+        drawn = draw_around(model.part("diffusion"), self.given, self.label, self.fresh, 6, 2.0)
+        near = self.given > -KNOWN
+        assert torch.equal(drawn[near], self.given[near])
+        assert (drawn[~near] - self.given[~near]).abs().max() > 0.1
+        assert drawn.abs().max() <= 1
+
+    def test_who_knows_the_sketch_draws_it(self) -> None:
+        """It always predicts one sketch. What it is shown at a time has that time's share of noise."""
+        target, seen = torch.rand(2, 16, 16) * 2 - 1, []
+
+        class Sure(Diffusion):
+            def guided(self, x: Tensor, time: Tensor, label: Tensor, guidance: float) -> Tensor:
+                noise = (x - (1 - time[:, None, None]) * torch.where(known, given, target)) / time[:, None, None]
+                seen.append((time[0].item(), noise.std().item()))
+                return (x - target) / time[:, None, None]
+
+        given, known = self.given, self.given > -KNOWN
+        torch.manual_seed(0)
+        sure = Sure(CONFIG.diffusion, 16, 3)
+        drawn = draw_around(sure, given, self.label, self.fresh, 10, 1.0)
+        torch.testing.assert_close(drawn, torch.where(known, given, target), rtol=0, atol=1e-4)
+        assert len(seen) > 10, "most steps are taken more than once"
+        assert all(abs(deviation - 1) < 0.15 for _, deviation in seen), seen
+
+    def test_without_anything_given_it_is_a_sample(self, model: ViSketch) -> None:
+        """Until a step is taken again."""
+        diffusion, noise = model.part("diffusion"), self.fresh()
+        drawn = draw_around(diffusion, torch.full_like(noise, -1), self.label, lambda: noise, 1, 2.0)
+        torch.testing.assert_close(drawn, diffusion.sample(self.label, noise, 1, 2.0), rtol=0, atol=1e-4)
+
+
+def test_places_are_within_the_margin_and_first_as_a_whole_drawing() -> None:
+    lines, margin = PART.lines(), 1 / 24
+    found = places(lines, margin, seed=3, tries=6)
+    for place, share in zip(found, (SHARES * 2)[:6], strict=True):
+        points = np.concatenate(place.lines(lines))
+        assert points.min() >= margin - 1e-5
+        assert points.max() <= 1 - margin + 1e-5
+        assert np.ptp(points, axis=0).max() == pytest.approx(share * (1 - 2 * margin), abs=1e-5)
+    np.testing.assert_allclose(
+        np.concatenate(found[0].lines(lines)), np.concatenate(sketch.fit(lines, margin)), atol=1e-5
+    )
+    assert places(lines, margin, seed=3, tries=6) == found
+    assert places(lines, margin, seed=4, tries=6) != found
+
+
+class TestWithStrokes:
+    shape = SketchConfig()
+
+    def field(self, *lines: list[tuple[float, float]]) -> Tensor:
+        drawn = tuple(np.array(line, np.float32) for line in lines)
+        return torch.from_numpy(sdf.field(drawn, self.shape, 128).astype(np.float32))[None]
+
+    def test_strokes_are_added_and_join(self) -> None:
+        given, stroke = self.field([(0.2, 0.2), (0.8, 0.2)]), self.field([(0.5, 0.2), (0.5, 0.8)])
+        both = torch.maximum(given, stroke)
+        assert torch.equal(with_strokes(given, both, self.shape) > 0, both > 0)
+
+    def test_specks_and_fringes_are_not(self) -> None:
+        given = self.field([(0.2, 0.2), (0.8, 0.2)])
+        beside, speck = self.field([(0.2, 0.21), (0.8, 0.21)]), self.field([(0.5, 0.6)])
+        drawn = torch.maximum(torch.maximum(given, beside), speck)
+        assert torch.equal(with_strokes(given, drawn, self.shape), given)
+
+
+class TestComplete:
+    def test_what_is_given_stays(self, model: ViSketch) -> None:
+        for each in complete(model, PART, ["cat", "star"], tries=3, steps=4):
+            assert (each.canvas >= each.given).all()
+            assert float(kept(each.given[None] > 0, each.canvas[None] > 0)) == 1
+            again = sdf.field(each.place.lines(PART.lines()), CONFIG.sketch, CONFIG.sketch.canvas)
+            np.testing.assert_allclose(each.given.numpy(), again, atol=1e-5)
+            new = (each.canvas > 0) & (each.given <= 0)
+            assert 0 < each.added == pytest.approx(float(new.sum() / (each.canvas > 0).sum()))
+
+    def test_number_i_is_the_same_whatever_is_beside_it(self, model: ViSketch, monkeypatch) -> None:
+        many = complete(model, PART, ["cat", "star", "cat"], tries=2, seed=7, steps=4)
+        assert [each.seed for each in many] == [7, 8, 9]
+        monkeypatch.setattr("visketch.tasks.complete.BATCH", 2)
+        for one, other in zip(
+            complete(model, PART, ["cat", "star", "cat"], tries=2, seed=7, steps=4), many, strict=True
+        ):
+            assert (one.label, one.place) == (other.label, other.place)
+            torch.testing.assert_close(one.canvas, other.canvas, rtol=0, atol=1e-3)
+        (alone,) = complete(model, PART, ["star"], tries=2, seed=8, steps=4)
+        torch.testing.assert_close(alone.canvas, many[1].canvas, rtol=0, atol=1e-3)
+
+    def test_the_likeliest_place_is_kept(self, model: ViSketch) -> None:
+        frames: list[Frame] = []
+        (found,) = complete(model, PART, ["star"], tries=4, steps=4, watch=lambda frame: frames.append(frame))
+        spots = places(PART.lines(), CONFIG.sketch.margin, 0, 4)
+        given = torch.from_numpy(np.stack([sdf.field(p.lines(PART.lines()), CONFIG.sketch, 64) for p in spots]))
+        tried = with_strokes(given, frames[-1].canvas, CONFIG.sketch)
+        chance = model.logits(tried).softmax(dim=1)[:, model.label_of("star")]
+        assert found.probability == pytest.approx(float(chance.max()), abs=1e-4)
+        assert found.place == spots[found.tried] == spots[int(chance.argmax())]
+
+    def test_a_try_that_adds_nothing_comes_last(self, model: ViSketch, monkeypatch: pytest.MonkeyPatch) -> None:
+        """However well the classifier knows it already."""
+        nothing = {"left out": 3}
+
+        def stubborn(given: Tensor, drawn: Tensor, shape: SketchConfig) -> Tensor:
+            """Strokes are added to all tries but some."""
+            chosen = with_strokes(given, drawn, shape)
+            chosen[: nothing["left out"]] = given[: nothing["left out"]]
+            return chosen
+
+        monkeypatch.setattr("visketch.tasks.complete.with_strokes", stubborn)
+        spots = places(PART.lines(), CONFIG.sketch.margin, 0, 4)
+        (found,) = complete(model, PART, ["star"], tries=4, steps=4)
+        assert found.place == spots[3]
+        nothing["left out"] = 4
+        (found,) = complete(model, PART, ["star"], tries=4, steps=4)
+        assert found.added == 0
+
+    def test_a_dot_and_a_picture_can_be_completed(self, model: ViSketch) -> None:
+        dot = Sketch(strokes=(np.array([[500.0, 300.0]], np.float32),))
+        picture = np.zeros((40, 60), bool)
+        picture[10, 5:50] = True
+        for part in (dot, Sketch(pixels=picture)):
+            (found,) = complete(model, part, ["cat"], tries=2, steps=2)
+            assert (found.given > 0).any()
+
+    def test_refuses(self, model: ViSketch) -> None:
+        with pytest.raises(VisketchError, match="blank"):
+            complete(model, Sketch(pixels=np.zeros((9, 9), bool)), ["cat"])
+        with pytest.raises(UsageError, match="catt"):
+            complete(model, PART, ["catt"])
+        with pytest.raises(UsageError, match="tries"):
+            complete(model, PART, ["cat"], tries=0)

@@ -1,0 +1,214 @@
+"""Ink → strokes → files: one stroke where a person drew one, where it was drawn."""
+
+import json
+from pathlib import Path
+
+import drawings
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.spatial import cKDTree
+from skimage.measure import euler_number, label
+
+from visketch.config import SketchConfig
+from visketch.data import write
+from visketch.data.read import read
+from visketch.geometry import bezier, sdf, sketch, trace
+from visketch.geometry.sketch import Sketch
+
+SIDE = 128
+SHAPE = SketchConfig()
+
+
+def field(*lines: list, side: int = SIDE, pen: float = 4) -> np.ndarray:
+    """Lines in pixels → their distance in pixels, as a model draws them."""
+    unit = tuple(np.array(line, np.float32) / side for line in lines)
+    shape = SHAPE.model_copy(update={"pen": pen / side})
+    return trace.from_field(sdf.field(unit, shape, side), shape.clamp)
+
+
+def mask(*lines: list, side: int = SIDE, pen: float = 4) -> np.ndarray:
+    return trace.from_pixels(field(*lines, side=side, pen=pen) > 0)
+
+
+def aside(found: tuple[np.ndarray, ...], true: tuple[np.ndarray, ...]) -> float:
+    """Mean distance between two sets of lines, both ways."""
+    one, other = (sketch.sample(tuple(line.astype(np.float32) for line in lines), 0.1) for lines in (found, true))
+    return float(cKDTree(one).query(other)[0].mean() + cKDTree(other).query(one)[0].mean()) / 2
+
+
+BOTH = pytest.mark.parametrize("draw", [field, mask])
+
+
+@BOTH
+class TestStrokes:
+    @pytest.mark.parametrize("slope", [0.0, 0.3, 1.0, 2.7])
+    def test_a_line_is_where_it_was_drawn_and_as_long(self, draw, slope: float) -> None:
+        along = 40 * np.array([1, slope]) / np.hypot(1, slope)
+        ends = np.array([64.3, 63.6]) + np.array([[-1], [1]]) * along
+        found = draw(ends)
+        (line,) = trace.trace(found).strokes
+        assert aside((line,), (ends,)) < (0.1 if draw is field else 0.45)
+        assert trace.length(line) == pytest.approx(80, abs=1.5)
+
+    @pytest.mark.parametrize("pen", [3.0, 4.0, 7.0])
+    def test_the_pen_s_width(self, draw, pen: float) -> None:
+        found = trace.trace(draw([[20, 30], [100, 45], [60, 110]], pen=pen))
+        assert found.pen == pytest.approx(pen, abs=0.5)
+
+    def test_lines_that_cross_go_on(self, draw) -> None:
+        for turn in (90, 60, 40):
+            angle = np.radians(turn)
+            step = 40 * np.array([np.cos(angle), np.sin(angle)])
+            lines = ([[24, 64], [104, 64]], [64 - step, 64 + step])
+            found = trace.trace(draw(*lines)).strokes
+            assert len(found) == 2
+            assert sorted(map(trace.length, found)) == pytest.approx([80, 80], abs=3)
+
+    def test_one_that_ends_on_another(self, draw) -> None:
+        found = trace.trace(draw([[20, 64], [108, 64]], [[64, 64], [64, 110]])).strokes
+        assert [trace.length(line) for line in found] == pytest.approx([88, 45], abs=2)
+
+    def test_a_sharp_tip_is_one_stroke_and_reaches_it(self, draw) -> None:
+        for wide in (10, 20, 40):
+            (line,) = trace.trace(draw([[64 - wide, 110], [64, 20], [64 + wide, 110]])).strokes
+            assert np.linalg.norm(line - (64, 20), axis=1).min() < 4
+
+    def test_a_line_that_crosses_itself_is_one(self, draw) -> None:
+        star = drawings.star()[0] * SIDE / 256
+        (line,) = trace.trace(draw(star)).strokes
+        assert aside((line,), (star,)) < 0.5
+        loop = np.stack([64 + 40 * np.sin(t := np.linspace(0, 2 * np.pi, 60)), 64 + 40 * np.sin(2 * t)], axis=1)
+        (line,) = trace.trace(draw(loop[:-2])).strokes
+        assert aside((line,), (loop,)) < 0.5
+
+    def test_a_ring_is_closed(self, draw) -> None:
+        (line,) = trace.trace(draw(drawings.arc(64, 64, 40))).strokes
+        assert (line[0] == line[-1]).all()
+        assert np.hypot(*(line - 64).T) == pytest.approx(40, abs=0.6)
+
+    def test_a_dot_is_a_stroke(self, draw) -> None:
+        (dot,) = trace.trace(draw([[50.0, 70.0], [50.2, 70.0]])).strokes
+        assert np.linalg.norm(dot.mean(axis=0) - (50, 70)) < 1
+        assert len(dot) == 1 or trace.length(dot) < 3
+
+    def test_nothing_is_no_stroke(self, draw) -> None:
+        assert trace.trace(np.full((9, 7), -1, np.float32)).strokes == ()
+
+    def test_people_s_drawings(self, draw, each_drawing: Sketch) -> None:
+        lines = tuple(line * SIDE for line in sketch.fit(each_drawing.lines(), SHAPE.margin))
+        found = trace.trace(draw(*lines)).strokes
+        assert aside(found, lines) < 0.6
+        assert len(lines) / 2 <= len(found) <= 2 * len(lines)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.floats(0.5, 4))
+def test_thinning_keeps_pieces_and_holes_whatever_the_ink(seed: int, blur: float) -> None:
+    from scipy import ndimage
+
+    noise = ndimage.gaussian_filter(np.random.default_rng(seed).normal(size=(40, 50)), blur)
+    pixels = np.pad(noise > 0.02 / blur, 1)
+    thin = trace.thinned(trace.from_pixels(pixels))
+    assert not (thin & ~pixels).any()
+    assert label(thin, connectivity=2).max() == label(pixels, connectivity=2).max()
+    assert euler_number(thin, 2) == euler_number(pixels, 2)
+    covered = trace.trace(trace.from_pixels(pixels)).strokes
+    assert bool(covered) == pixels.any()
+    assert all(np.isfinite(stroke).all() for stroke in covered)
+
+
+def test_the_longest_comes_first_then_the_nearest_end() -> None:
+    lines = [np.array(ends, float) for ends in ([[0, 9], [0, 5]], [[5, 0], [2, 0]], [[0, 0], [0, 4.5]])]
+    found = trace.ordered(lines)
+    assert [stroke.tolist() for stroke in found] == [[[0, 0], [0, 4.5]], [[0, 5], [0, 9]], [[2, 0], [5, 0]]]
+
+
+class TestCurves:
+    def test_follow_the_stroke_end_to_end(self, each_drawing: Sketch) -> None:
+        for stroke in each_drawing.strokes or ():
+            found = bezier.bezier(stroke, pen=6.0)
+            assert np.allclose(found[0, 0], stroke[0], atol=1e-4)
+            assert np.allclose(found[-1, 3], stroke[-1], atol=1e-4)
+            assert np.allclose(found[:-1, 3], found[1:, 0], atol=1e-6)
+            assert aside((points(found),), (stroke,)) < 1
+
+    def test_a_smooth_line_needs_few_and_a_straight_one_one(self) -> None:
+        assert len(bezier.bezier(np.array([[0.0, 0], [50, 20], [100, 40]]), pen=4.0)) == 1
+        assert len(bezier.bezier(drawings.arc(0, 0, 50, points=200), pen=4.0)) <= 16
+
+    def test_corners_stay_corners(self) -> None:
+        corner = np.array([[0.0, 0], [50, 0], [50, 50]])
+        found = bezier.bezier(corner, pen=4.0)
+        assert np.abs(found.reshape(-1, 2) - (50, 0)).sum(axis=1).min() == 0
+        assert aside((points(found),), (corner,)) < 0.04
+
+    def test_a_dot_has_none(self) -> None:
+        assert len(bezier.bezier(np.array([[3.0, 4.0]]), pen=4.0)) == 0
+        assert len(bezier.bezier(np.array([[3.0, 4.0], [3.0, 4.0]]), pen=4.0)) == 0
+
+
+def points(curve: np.ndarray) -> np.ndarray:
+    """Points on Bézier curves."""
+    t = np.linspace(0, 1, 20)[:, None, None]
+    a, b, c, d = curve.transpose(1, 0, 2)
+    on = (1 - t) ** 3 * a + 3 * (1 - t) ** 2 * t * b + 3 * (1 - t) * t**2 * c + t**3 * d
+    return on.transpose(1, 0, 2).reshape(-1, 2)
+
+
+class TestFiles:
+    def test_svg_is_read_again(self, each_drawing: Sketch, tmp_path: Path) -> None:
+        lines = tuple(line * SIDE for line in sketch.fit(each_drawing.lines(), SHAPE.margin))
+        found = trace.trace(field(*lines))
+        path = tmp_path / "a.svg"
+        path.write_text(write.svg([(found.strokes, found.pen)], SIDE, SIDE, {"class": "a & b", "seed": 3}))
+        (again,) = read(path)
+        assert len(again.strokes) == len(found.strokes)
+        assert aside(again.strokes, found.strokes) < 0.3
+        text = path.read_text()
+        for word in ('viewBox="0 0 128 128"', 'stroke-linecap="round"', 'stroke-linejoin="round"', "<title>a &amp; b<"):
+            assert word in text
+
+    def test_svg_drawn_by_another_is_the_raster(self, each_drawing: Sketch) -> None:
+        resvg = pytest.importorskip("resvg_py")
+        import io
+
+        import torch
+        from PIL import Image
+
+        from visketch.metrics import ink_f1
+
+        lines = tuple(line * 256 for line in sketch.fit(each_drawing.lines(), SHAPE.margin))
+        raster = field(*lines, side=256, pen=8.0)
+        found = trace.trace(trace.from_pixels(raster > 0))
+        page = write.svg([(found.strokes, found.pen)], 256, 256, {})
+        png = bytes(resvg.svg_to_bytes(svg_string=page, background="white"))
+        seen = np.asarray(Image.open(io.BytesIO(png)).convert("L")) < 128
+        assert float(ink_f1(torch.from_numpy(seen)[None], torch.from_numpy(raster > 0)[None])[0]) > 0.97
+
+    def test_ndjson_is_that_of_the_published_files(self, each_drawing: Sketch, tmp_path: Path) -> None:
+        lines = each_drawing.strokes or ()
+        path = tmp_path / "a.ndjson"
+        path.write_text(write.ndjson(lines, "cat") + write.ndjson(lines, None))
+        again, other = read(path)
+        assert (again.label, other.label) == ("cat", None)
+        assert len(again.strokes) == len(lines)
+        values = np.concatenate(again.strokes)
+        assert (values.min(axis=0) == 0).all()
+        assert values.max() == 255
+        scale = 255 / np.ptp(np.concatenate(lines), axis=0).max()
+        moved = tuple((line - np.concatenate(lines).min(axis=0)) * scale for line in lines)
+        assert aside(again.strokes, moved) < 1
+        record = json.loads(path.read_text().splitlines()[0])
+        assert record.keys() == {"word", "countrycode", "timestamp", "recognized", "key_id", "drawing"}
+        assert len(record["key_id"]) == 16
+        assert record["recognized"] is True
+
+    def test_a_dot_survives_both(self, tmp_path: Path) -> None:
+        lines = (np.array([[5.0, 5.0]], np.float32), np.array([[9.0, 9], [20, 30]], np.float32))
+        (tmp_path / "a.svg").write_text(write.svg([(lines, 2.0)], 32, 32, {}))
+        (tmp_path / "a.ndjson").write_text(write.ndjson(lines, "dot"))
+        for name in ("a.svg", "a.ndjson"):
+            (again,) = read(tmp_path / name)
+            assert [len(np.unique(line, axis=0)) for line in again.strokes] == [1, 2]

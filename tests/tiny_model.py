@@ -1,0 +1,70 @@
+"""Small parts with random weights, and a small packed data set to train them on."""
+
+import json
+from pathlib import Path
+
+import drawings
+import numpy as np
+import torch
+from torch import nn
+
+from visketch import checkpoint, config
+from visketch.config import Config
+from visketch.data.packing import pack
+from visketch.data.store import Store
+from visketch.geometry.sketch import Sketch
+from visketch.model import build
+from visketch.training.state import LEANS_ON
+
+LABELS = ("cat", "house", "star")
+
+
+def small(*overrides: str) -> Config:
+    """The tiny preset at depth 2 with 16-pixel tiles, so 4 codes a leaf, and three classes."""
+    settings = ("sketch.canvas=64", "sketch.depth=2", "encoder.layers=2", "refiner.layers=2", "encoder.width=32")
+    loaded = config.load("tiny", [*settings, *overrides])
+    return loaded.model_copy(update={"labels": LABELS})
+
+
+def awake(settings: Config, part: str, seed: int = 0) -> nn.Module:
+    """A part in evaluation mode, the same for the same seed, whose every weight is random: a fresh residual branch is
+    zero, and would hide what it is shown.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        module = build(settings, part)
+        for parameter in module.parameters():
+            if not parameter.any():
+                nn.init.normal_(parameter, std=parameter.shape[-1] ** -0.5)
+    return module.eval()
+
+
+def write_checkpoint(home: Path, settings: Config) -> Path:
+    """A checkpoint whose every part is there and draws nonsense."""
+    checkpoint.write_config(home, settings)
+    marks: dict[str, str] = {}
+    for part in checkpoint.PARTS:
+        needs = {other: marks[other] for other in LEANS_ON.get(part, ())}
+        marks[part] = checkpoint.save_part(home, part, awake(settings, part), needs, {"step": 1, "steps": 2})
+    return home
+
+
+def write_ndjson(path: Path, sketches: list[Sketch]) -> None:
+    """Drawings as QuickDraw has them: whole numbers, x and y apart."""
+    lines = [[np.rint(stroke).T.astype(int).tolist() for stroke in sketch.strokes or ()] for sketch in sketches]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(json.dumps({"drawing": drawing}) + "\n" for drawing in lines))
+
+
+def pack_drawings(home: Path) -> Store:
+    """Three classes, skewed: 6 cats, 12 houses and 18 stars to train on, and two of each for testing."""
+    for count, label in enumerate(LABELS, 1):
+        write_ndjson(home / f"in/train/{label}.ndjson", drawings.draw_many(6 * count, labels=(label,)))
+        write_ndjson(home / f"in/test/{label}.ndjson", drawings.draw_many(2, seed=9, labels=(label,)))
+    pack([home / "in"], home / "packed.arrow")
+    return Store.open(home / "packed.arrow")
+
+
+def labelled(store: Store, *overrides: str) -> Config:
+    """The tiny preset, with the classes of a data set."""
+    return config.load("tiny", overrides).model_copy(update={"labels": tuple(store.labels)})

@@ -1,0 +1,138 @@
+"""Refining a coarse canvas leaf by leaf: the plan, what every leaf is shown, and the loop that draws.
+
+Training looks at all leaves in one pass (`shown` with the finished canvas), drawing goes rank by rank (`draw`);
+tests/test_decoding.py proves that both show a leaf the same.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+import torch.nn.functional as F
+from einops import rearrange, repeat
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from visketch import quadtree
+from visketch.config import SketchConfig
+from visketch.models.encoder import CHUNK, LeafEncoder, mixed_index
+from visketch.models.refiner import Refiner
+from visketch.models.vqvae import VQVAE
+
+Choose = Callable[[Tensor, Tensor, int], Tensor]
+
+
+def enlarge(coarse: Float[Tensor, "b p p"], canvas: int) -> Float[Tensor, "b h h"]:
+    """The coarse sketch at full size, bilinearly (ViSketch-GPT 3.1)."""
+    return F.interpolate(coarse[:, None], size=(canvas, canvas), mode="bilinear")[:, 0]
+
+
+def inked_leaves(canvas: Float[Tensor, "b h h"], shape: SketchConfig, depth: int) -> quadtree.Leaves:
+    """The leaves that hold ink, or come within half a pen of it. The others need no attention.
+
+    `shape`: what the weights are used to. A deeper tree than its own has windows of its canvas's side.
+    """
+    share = quadtree.information(canvas, depth, near=shape.near)
+    leaves, inked = quadtree.split(share, shape.information, shape.depth)
+    return leaves[inked]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Which leaves of a batch of coarse canvases are refined, and when."""
+
+    coarse: Float[Tensor, "b h h"]
+    leaves: quadtree.Leaves
+    rank: Int[Tensor, " n"]
+    finished: Int[Tensor, "b m"]
+    depth: int
+    kept: slice  # the context slots that a leaf is shown
+
+    @classmethod
+    def make(
+        cls, coarse: Float[Tensor, "b h h"], shape: SketchConfig, waves: Bool[Tensor, " b"], context: int | None = None
+    ) -> "Plan":
+        """`waves`: which sketches are refined in waves; the others one leaf at a time. `context`: by default all."""
+        depth = shape.at(coarse.shape[-1]).depth
+        leaves = inked_leaves(coarse, shape, depth)
+        one_by_one, in_waves = quadtree.ranks(leaves, "one-by-one"), quadtree.ranks(leaves, "waves")
+        rank = torch.where(waves[leaves.sketch], in_waves, one_by_one)
+        finished = quadtree.finished(leaves, rank, len(coarse), depth)
+        kept = quadtree.inner(shape.depth, shape.depth if context is None else context)
+        return cls(coarse, leaves, rank, finished, depth, kept)
+
+    def own_tiles(self, which: Tensor) -> Float[Tensor, "i p p"]:
+        """What the chosen leaves are before they are refined."""
+        leaves = self.leaves[which]
+        return quadtree.look(self.coarse, self.depth, leaves.sketch, leaves.tile)
+
+
+def shown(
+    encoder: LeafEncoder, plan: Plan, refined: Float[Tensor, "b h h"], which: Bool[Tensor, " n"]
+) -> Float[Tensor, "i j e"]:
+    """The memory of the chosen leaves when the finished canvas is known: one pass for all of them."""
+    both = encoder.embed(torch.cat([plan.coarse, refined]), plan.depth)  # at once: training normalises over all
+    leaves = plan.leaves[which]
+    index, is_refined = mixed_index(leaves, plan.rank[which], plan.finished, plan.depth, encoder.levels)
+    return encoder(rearrange(both, "(two b) m e -> b (two m) e", two=2), leaves, index, is_refined, plan.kept)
+
+
+@torch.no_grad()
+def draw(
+    plan: Plan, vqvae: VQVAE, encoder: LeafEncoder, refiner: Refiner, label: Int[Tensor, " b"], choose: Choose
+) -> Iterator[tuple[Float[Tensor, "b h h"], Int[Tensor, "n t"]]]:
+    """Refine rank by rank; after each, the canvas so far and all codes so far (-1 where not yet written).
+
+    Both are written further: copy what you keep. `choose`: the leaves' numbers among n (i), their logits (i v), place
+    in the leaf → codes (i). A tile is embedded again only when the last leaf that touches it has been painted.
+    """
+    canvas, m = plan.coarse.clone(), plan.finished.shape[1]
+    embedded = encoder.embed(canvas, plan.depth).repeat(1, 2, 1)  # the coarse tiles, and in their place the refined
+    codes = torch.full((len(plan.leaves), len(refiner.position)), -1, device=canvas.device)
+    index, is_refined = mixed_index(plan.leaves, plan.rank, plan.finished, plan.depth, encoder.levels)
+    ranks = plan.rank.unique().tolist()
+    for rank in ranks:
+        for turn in (plan.rank == rank).nonzero()[:, 0].split(CHUNK):
+            leaves = plan.leaves[turn]
+            memory = encoder(embedded, leaves, index[turn], is_refined[turn], plan.kept)
+            latents = vqvae.latents(plan.own_tiles(turn))
+            codes[turn] = refiner.write(memory, label[leaves.sketch], latents, partial(choose, turn))
+            quadtree.paint_over(canvas, leaves, vqvae.decode(codes[turn]))
+        if rank < ranks[-1]:  # after the last nobody looks
+            done = encoder.shown(plan.finished == rank, plan.depth)
+            embedded[:, m:][done] = encoder.see(canvas, plan.depth, done)[1:].to(embedded.dtype)
+        yield canvas, codes
+
+
+@torch.no_grad()
+def without_seams(
+    plan: Plan, vqvae: VQVAE, canvas: Float[Tensor, "b h h"], codes: Int[Tensor, "n t"], levels: int
+) -> Float[Tensor, "b h h"]:
+    """The finest leaves of a refined canvas, read once more from their codes, all of a window side by side.
+
+    At a border the decoder then sees what lies beyond. Leaf by leaf it breaks lines there by a seventh of the pen's
+    width (docs/questions/parallel-leaves.md). `levels` makes a window: the canvas that the weights were trained on.
+    """
+    finest = (plan.leaves.level == plan.depth).nonzero()[:, 0]
+    leaves, squares = plan.leaves[finest], 4**levels  # of a window
+    place = leaves.sketch * 4 ** (plan.depth - levels) + leaves.z // squares
+    window = torch.unique(place, return_inverse=True)[1]
+    side = canvas.shape[-1] >> plan.depth
+    blank = vqvae.codebook.lookup(vqvae.encode(canvas.new_full((1, side, side), -1)))  # what is no leaf has no ink
+    canvas = canvas.clone()
+    chunk = max(CHUNK // squares, 1)
+    for first in range(0, int(window.max()) + 1 if len(leaves) else 0, chunk):
+        here = ((window >= first) & (window < first + chunk)).nonzero()[:, 0]
+        which, square = window[here] - first, leaves.z[here] % squares
+        latents = repeat(blank, "1 t w -> i z t w", i=int(which.max()) + 1, z=squares).clone()
+        latents[which, square] = vqvae.codebook.lookup(codes[finest[here]])
+        drawn = quadtree.cut(side_by_side(vqvae, latents), levels)
+        quadtree.paint_over(canvas, leaves[here], drawn[which, square])
+    return canvas
+
+
+def side_by_side(vqvae: VQVAE, latents: Float[Tensor, "b z t w"]) -> Float[Tensor, "b h h"]:
+    """The squares of a canvas, along the Z-curve, decoded from their quantised latents as one picture."""
+    maps = rearrange(latents, "b z (p q) w -> (b w) z p q", p=int(latents.shape[2] ** 0.5))
+    return vqvae.draw(rearrange(quadtree.join(maps), "(b w) p q -> b (p q) w", b=len(latents)))

@@ -1,0 +1,269 @@
+"""The table of `visketch evaluate language`: a sketch-language model is asked what a data set asks, by all its ways.
+
+Who answers: `description`, the language model, whose own list of what is where is filtered by what the sketch shows;
+`words`, the language model by its direct answer; `matcher`, the tower's sketch classifier and region matcher beside it;
+`recogniser`, the same with ViSketch's classes; `default`, whoever answers if nobody is asked by name.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+
+from visketch.errors import UsageError, VisketchError
+from visketch.evaluate import language_metrics
+from visketch.evaluate.language_metrics import Detection, Exact, Gallery, Retrieval, by_part
+from visketch.language import answers
+from visketch.language.dataset.rows import Row, Rows
+from visketch.model import ViSketch
+
+if TYPE_CHECKING:
+    from visketch.language.answers import Answer, By, Found, Said
+    from visketch.language.model import Seen, SketchLanguage
+
+Some = TypeVar("Some")
+Pair = tuple[str, str]  # the pictures' names: sketch, scene
+Watch = Callable[[str, int, int], None]
+ASKED: "dict[str, By | None]" = {
+    "description": "language",
+    "language": "language",
+    "matcher": "matcher",
+    "recogniser": "recogniser",
+    "detector": "detector",
+    "default": None,
+}
+AT_ONCE = 64  # pairs that are asked together
+
+
+@dataclass(frozen=True)
+class Table:
+    """Every measure of everyone who answers, by part of the data set (kind of scene, classes seen or not, style).
+
+    `duplicates`: boxes of BBOX that non-maximum suppression took out, and all before it.
+    """
+
+    counting: dict[str, dict[str, Exact]]
+    detection: dict[str, dict[str, Detection]]
+    questions: dict[str, dict[str, Exact]]  # all closed questions
+    kinds_of_question: dict[str, dict[str, Exact]]
+    naming: dict[str, dict[str, Exact]]  # what a sketch shows; `classifier`: visketch's own, among the data's classes
+    retrieval: dict[str, dict[str, Retrieval]]
+    yes_no: dict[str, dict[str, Exact]]
+    duplicates: dict[str, tuple[int, int]]
+
+
+class Asker:
+    """A model and a data set's pictures, each looked at once."""
+
+    def __init__(self, model: "SketchLanguage", rows: Rows, watch: Watch) -> None:
+        self.model, self.rows, self.watch = model, rows, watch
+        self.seen: dict[str, Seen] = {}
+        self.found: dict[tuple[str, Pair], Answer | VisketchError] = {}
+
+    def look(self, names: Iterable[str]) -> None:
+        new = [name for name in dict.fromkeys(names) if name not in self.seen]
+        for done, some in _cut(new):
+            self.seen |= zip(some, self.model.look([self.rows.folder / name for name in some]), strict=True)
+            self.watch("pictures", done, len(new))
+
+    def each(self, what: str, pairs: Sequence[Pair], ask: Callable[[list], Sequence[Some]]) -> list[Some]:
+        """What `ask` answers about each pair of pictures."""
+        self.look(name for pair in pairs for name in pair)
+        found: list[Some] = []
+        for done, some in _cut(pairs):
+            found += ask([(self.seen[sketch], self.seen[scene]) for sketch, scene in some])
+            self.watch(what, done, len(pairs))
+        return found
+
+
+def evaluate(
+    model: "SketchLanguage",
+    rows: Rows,
+    limit: int | None = None,
+    gallery: int = 100,
+    queries: int = 100,
+    watch: Watch = lambda what, done, total: None,
+) -> Table:
+    """Ask all that the rows ask; at most `limit` of a task, and `queries` sketches a gallery, of each part.
+
+    Raises UsageError if there is nothing to ask, VisketchError if a picture cannot be read.
+    """
+    asked = {task: _some([row for row in rows if row.task == task], limit) for task in ("COUNT", "BBOX", "VQA", "SBIR")}
+    if not any(asked.values()):
+        raise UsageError(f"{rows.folder}: no question in its {rows.split} split; choose another --split")
+    asker = Asker(model, rows, watch)
+    counting, detection, naming, duplicates = {}, {}, {}, {}
+    for who in _who(model):
+        counts = _count(asker, asked["COUNT"], who)
+        counting[who] = by_part(asked["COUNT"], counts, language_metrics.counting)
+        found, raw = _locate(asker, asked["BBOX"], who)
+        detection[who] = by_part(
+            asked["BBOX"], [[one.box for one in some] for some in found], language_metrics.detection
+        )
+        if who != "words":
+            naming[who] = by_part(asked["COUNT"], _names(asker, asked["COUNT"], who), _named)
+        duplicates[who] = sum(map(len, raw)) - sum(map(len, found)), sum(map(len, raw))
+    naming["classifier"] = by_part(asked["COUNT"], _classified(asker, asked["COUNT"]), _named)
+    said = {who: _told(asker, asked["VQA"], who) for who in _who(model)}
+    kinds: dict[str, list[int]] = {}
+    for place, row in enumerate(asked["VQA"]):
+        if row.seen:
+            kinds.setdefault(f"{row.kind}, {row.question}", []).append(place)
+    return Table(
+        counting,
+        detection,
+        {who: by_part(asked["VQA"], told, language_metrics.questions) for who, told in said.items()},
+        {
+            who: {
+                kind: language_metrics.questions(
+                    [asked["VQA"][place] for place in places], [told[place] for place in places]
+                )
+                for kind, places in sorted(kinds.items())
+            }
+            for who, told in said.items()
+        },
+        naming,
+        *_retrieve(asker, asked["SBIR"], gallery, queries),
+        duplicates,
+    )
+
+
+def _who(model: "SketchLanguage") -> list[str]:
+    able = model.able()
+    spoken = ["description", "words"] if "language" in able else []
+    return [*spoken, *(by for by in able if by != "language"), *_default(model)]
+
+
+def _default(model: "SketchLanguage") -> list[str]:
+    """Where it is the language model that answers unasked, that is there already."""
+    spoken = "language" in model.able() and model.settings.answers == "language"
+    return [] if spoken else ["default"]
+
+
+def _pairs(rows: Sequence[Row]) -> list[Pair]:
+    return [(row.sketch, row.scene) for row in rows]
+
+
+def _find(asker: Asker, rows: Sequence[Row], who: str) -> "list[Answer | VisketchError]":
+    """Counting and boxes often ask about the same pair: it is looked into once."""
+    by: By | None = ASKED[who]
+    new = [pair for pair in dict.fromkeys(_pairs(rows)) if (who, pair) not in asker.found]
+    answered = asker.each(f"{who}, boxes", new, lambda pairs: asker.model.find(pairs, by))
+    asker.found |= {(who, pair): answer for pair, answer in zip(new, answered, strict=True)}
+    return [asker.found[who, pair] for pair in _pairs(rows)]
+
+
+def _names(asker: Asker, rows: Sequence[Row], who: str) -> list[str]:
+    return ["" if isinstance(found, VisketchError) else found.label for found in _find(asker, rows, who)]
+
+
+def _named(rows: list[Row], labels: list[str]) -> Exact:
+    return language_metrics.exact([row.label for row in rows], labels)
+
+
+def _classified(asker: Asker, rows: Sequence[Row]) -> list[str]:
+    """What visketch's classifier takes the sketches for, of the classes that the data set asks about."""
+    model, classes = ViSketch.load(), {row.label for row in asker.rows}
+    names, labels = list(dict.fromkeys(row.sketch for row in rows)), {}
+    for done, some in _cut(names):
+        guessed = model.classify_many([asker.rows.folder / name for name in some], len(model.labels))
+        for name, guesses in zip(some, guessed, strict=True):
+            labels[name] = next((guess.label for guess in guesses if guess.label in classes), "")
+        asker.watch("classifier", done, len(names))
+    return [labels[row.sketch] for row in rows]
+
+
+def _said(asker: Asker, rows: Sequence[Row]) -> "list[Said]":
+    """The language model's own words; rows of the same question text are asked together."""
+    texts = iter([row.text for row in rows])
+    ask = partial(_say, asker.model, texts)
+    return asker.each("words", _pairs(rows), ask)
+
+
+def _told(asker: Asker, rows: Sequence[Row], who: str) -> list[str]:
+    """Answers to closed questions: in words, or from what was found."""
+    if who == "words":
+        return [one.text for one in _said(asker, rows)]
+    found = zip(rows, _find(asker, rows, who), strict=True)
+    return [
+        "" if isinstance(one, VisketchError) else asker.model.reason(row.text, one, asker.seen[row.scene]) or ""
+        for row, one in found
+    ]
+
+
+def _say(model: "SketchLanguage", texts: Iterable[str], pairs: list) -> "list[Said]":
+    return model.say(pairs, [text for _, text in zip(pairs, texts, strict=False)])
+
+
+def _count(asker: Asker, rows: Sequence[Row], who: str) -> list[int | None]:
+    if who == "words":
+        return [_read(answers.count, said) for said in _said(asker, rows)]
+    return [None if isinstance(found, VisketchError) else found.count for found in _find(asker, rows, who)]
+
+
+def _locate(asker: Asker, rows: Sequence[Row], who: str) -> "tuple[list[Sequence[Found]], list[Sequence[Found]]]":
+    """The boxes without duplicates, and with them."""
+    if who == "words":
+        raw: list[Sequence[Found]] = [_read(answers.boxes, said) or [] for said in _said(asker, rows)]
+        return [answers.suppressed(some) for some in raw], raw
+    found = _find(asker, rows, who)
+    kept: list[Sequence[Found]] = [() if isinstance(one, VisketchError) else one.found for one in found]
+    return kept, [() if isinstance(one, VisketchError) else one.raw for one in found]
+
+
+def _read(reader: "Callable[[Said], Some]", said: "Said") -> Some | None:
+    """None for what does not parse: it is wrong, not a failure."""
+    try:
+        return reader(said)
+    except VisketchError:
+        return None
+
+
+def _retrieve(
+    asker: Asker, rows: Sequence[Row], size: int, queries: int
+) -> tuple[dict[str, dict[str, Retrieval]], dict[str, dict[str, Exact]]]:
+    """Galleries ranked, and yes or no by a half, of those who score: the language model's p(yes), and the others."""
+    everyone = [*asker.model.able(), *_default(asker.model)]
+    ranked: dict[str, dict[str, Retrieval]] = {who: {} for who in everyone}
+    decided: dict[str, dict[str, Exact]] = {}
+    parts = language_metrics.split_up(rows)
+    for who in everyone:
+        for part, places in parts.items():
+            asked = language_metrics.galleries(
+                [rows[place] for place in places], size, queries, language_metrics.scenes_for(part, rows, size)
+            )
+            if asked:
+                ranked[who][part] = language_metrics.retrieval(asked, _scores(asker, asked, who, part))
+    if rows and "language" in everyone:
+        sure = asker.each("yes or no", _pairs(rows), lambda pairs: asker.model.score(pairs, "language"))
+        decided["language"] = by_part(
+            rows, ["yes" if chance > 0.5 else "no" for chance in sure], language_metrics.questions
+        )
+    return ranked, decided
+
+
+def _scores(asker: Asker, galleries: Sequence[Gallery], who: str, part: str) -> list[np.ndarray]:
+    pairs = [(gallery.row.sketch, scene) for gallery in galleries for scene in gallery.scenes]
+    by = ASKED[who]
+    scores = np.array(asker.each(f"{who}, {part}", pairs, lambda some: asker.model.score(some, by)))
+    return np.split(scores, np.cumsum([len(gallery.scenes) for gallery in galleries])[:-1])
+
+
+def _some(rows: list[Row], limit: int | None) -> list[Row]:
+    """At most so many of each part, an even sample, in order."""
+    if limit is None:
+        return rows
+    kept: set[int] = set()
+    for places in language_metrics.split_up(rows).values():
+        kept |= {places[int(place)] for place in np.linspace(0, len(places) - 1, min(limit, len(places)))}
+    return [rows[place] for place in sorted(kept)]
+
+
+def _cut(some: Iterable[Some]) -> list[tuple[int, list[Some]]]:
+    """So many at a time, with how many are done then."""
+    every = list(some)
+    return [
+        (min(first + AT_ONCE, len(every)), every[first : first + AT_ONCE]) for first in range(0, len(every), AT_ONCE)
+    ]

@@ -1,0 +1,80 @@
+"""Strokes → few smooth curves, as drawing programs want them, or few straight lines, as *Quick, Draw!* has them."""
+
+from itertools import pairwise
+
+import numpy as np
+from jaxtyping import Float
+from scipy import interpolate
+
+CORNER = np.cos(np.radians(50))  # where a stroke turns by more, within a pen's width, it has a corner
+TOLERANCE = 1 / 14  # of the pen: how far a curve may be, on average, from the points that it stands for
+
+
+def simplified(stroke: Float[np.ndarray, "n 2"], tolerance: float) -> Float[np.ndarray, "m 2"]:
+    """Fewer points, between which straight lines stay within `tolerance` (Ramer-Douglas-Peucker)."""
+    from skimage.measure import approximate_polygon
+
+    return approximate_polygon(stroke, tolerance) if len(stroke) > 2 else stroke
+
+
+def bezier(stroke: Float[np.ndarray, "n 2"], pen: float) -> Float[np.ndarray, "m 4 2"]:
+    """Cubic Bézier curves, each with its four points, that follow the stroke end to end; a dot gives none.
+
+    Corners stay corners: `pen`, its width in the stroke's unit, says how sharp is sharp. Between them a cubic spline
+    with as few knots as its tolerance asks for (FITPACK, Dierckx 1993) is cut at these.
+    """
+    line = _resampled(stroke, pen / 4)
+    if len(line) < 2:
+        return np.zeros((0, 4, 2))
+    cuts = [0, *_corners(line), len(line) - 1]
+    return np.concatenate([_fitted(line[a : b + 1], TOLERANCE * pen) for a, b in pairwise(cuts)])
+
+
+def _resampled(stroke: np.ndarray, spacing: float) -> np.ndarray:
+    """Points about `spacing` apart, the stroke's own among them."""
+    from visketch.geometry.sketch import sample
+
+    line = sample((stroke.astype(np.float32),), spacing).astype(np.float64)
+    new = np.linalg.norm(np.diff(line, axis=0), axis=1) > 1e-6 * spacing
+    return line[np.concatenate([[True], new])]
+
+
+def _corners(line: np.ndarray) -> list[int]:
+    """The places, in order, where the stroke turns most among those where it turns sharply."""
+    reach = 3
+    if len(line) < 2 * reach + 1:
+        return []
+    before, after = line[reach:-reach] - line[: -2 * reach], line[2 * reach :] - line[reach:-reach]
+    size = np.linalg.norm(before, axis=1) * np.linalg.norm(after, axis=1)
+    turn = (before * after).sum(axis=1) / np.maximum(size, 1e-12)
+    found: list[int] = []
+    for place in np.argsort(turn, kind="stable"):
+        if turn[place] > CORNER:
+            break
+        if all(abs(int(place) + reach - other) > reach for other in found):
+            found.append(int(place) + reach)
+    return sorted(found)
+
+
+def _fitted(line: np.ndarray, tolerance: float) -> np.ndarray:
+    """One smooth part: a straight line if that is near enough, else a spline's curves."""
+    straight = line[:1] + np.linspace(0, 1, 4)[:, None] * (line[-1:] - line[:1])
+    if len(line) < 5 or np.abs(_aside(line)).max() < tolerance:
+        return straight[None]
+    weight = np.ones(len(line))
+    weight[[0, -1]] = 100  # the ends stay where they are
+    (knots, values, degree), _ = interpolate.splprep(line.T, w=weight, s=len(line) * tolerance**2)
+    axes = [interpolate.PPoly.from_spline((knots, value, degree)) for value in values]
+    curves = np.stack([interpolate.BPoly.from_power_basis(axis).c for axis in axes], axis=2)  # (4 points, m, 2)
+    points = curves[:, np.diff(knots) > 0].transpose(1, 0, 2)
+    points[0, 0], points[-1, -1] = line[0], line[-1]
+    return points
+
+
+def _aside(line: np.ndarray) -> np.ndarray:
+    """How far the points are from the straight line between the ends."""
+    along = line[-1] - line[0]
+    size = np.linalg.norm(along)
+    if size < 1e-9:
+        return np.linalg.norm(line - line[0], axis=1)
+    return ((line - line[0]) @ (-along[1], along[0])) / size

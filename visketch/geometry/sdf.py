@@ -1,0 +1,87 @@
+"""Signed distance fields: how a drawing becomes pixels, and pixels ink again.
+
+The field is `pen / 2 - distance to the nearest centre line`, so positive inside the ink and negative outside, clamped
+to +-`clamp` and divided by it. Pen and clamp are shares of the canvas side. Far from all lines the field saturates, so
+distances are measured in a window around each piece of line, and the nearest counts: exact, and its cost follows
+the ink. (A distance transform of the pixels is right to a third of a pixel, at two to four times the time: lab book.)
+
+Imports no torch: processes that only draw fields start without it, and so do apps that use an exported model.
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from visketch.config import SketchConfig
+from visketch.geometry.sketch import Sketch, fit
+
+CACHED = 2**16  # distances measured at once, so that they stay in the processor's cache
+
+
+def render(sketch: Sketch, config: SketchConfig, canvas: int | None = None) -> Float[np.ndarray, "h h"]:
+    """The sketch fitted to the canvas and drawn with the configured pen, as a field. Raises VisketchError if blank."""
+    return field(fit(sketch.lines(), config.margin), config, canvas or config.canvas)
+
+
+def field(lines: tuple[np.ndarray, ...], config: SketchConfig, canvas: int) -> Float[np.ndarray, "h h"]:
+    """Centre lines in the unit square → their signed distance field on a `canvas` pixels wide."""
+    clamp, near = config.clamp * canvas, config.pen / 2 / config.clamp
+    reach = near + 1  # where the field saturates. This and all distances are in units of the clamp, places in pixels
+    start, direction, length = _pieces(lines, canvas, longest=reach * clamp)
+    side = math.ceil(length.max() + 2 * reach * clamp) + 1
+    corner = np.ceil(np.minimum(start, start + direction * length[:, None]) - reach * clamp - 0.5).astype(np.int64)
+    corner = corner.clip(-side, canvas)  # beyond the canvas nothing is drawn
+    squared = np.full((canvas + 2 * side, canvas + 2 * side), reach**2, np.float32)
+    axis = np.arange(side, dtype=np.float32)
+    for some in np.split(np.arange(len(start)), range(0, len(start), max(1, CACHED // side**2))[1:]):
+        away = (axis - (start - corner - 0.5)[some, :, None].astype(np.float32)) / np.float32(clamp)
+        windows = _squared_distances(away, direction[some], length[some] / np.float32(clamp))
+        for (x, y), window in zip((corner[some] + side).tolist(), windows, strict=True):
+            here = squared[y : y + side, x : x + side]
+            np.minimum(here, window, out=here)
+    drawn = np.sqrt(squared[side:-side, side:-side])
+    np.subtract(near, drawn, out=drawn)
+    return np.minimum(drawn, 1, out=drawn)
+
+
+def _pieces(lines: tuple[np.ndarray, ...], canvas: int, longest: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Lines as straight pieces in pixels, none longer than `longest`: start (n 2), direction (n 2) and length (n)."""
+    points, count = np.concatenate(lines) * np.float32(canvas), np.array([len(line) for line in lines])
+    last, more = np.cumsum(count) - 1, count > 1  # a line of one point starts and ends there
+    start = np.delete(points, last[more], axis=0)
+    way = np.delete(points, (last - count + 1)[more], axis=0) - start
+    length = np.linalg.norm(way, axis=1)[:, None]
+    direction = np.tile(np.array([1, 0], np.float32), (len(way), 1))  # of a dot: any
+    np.divide(way, length, out=direction, where=length > 1e-6)
+    parts = np.ceil(length[:, 0] / longest).astype(np.int64).clip(1)
+    length = length / parts[:, None].astype(np.float32)
+    piece = np.repeat(np.arange(len(parts)), parts)
+    before = np.arange(len(piece)) - np.repeat(np.cumsum(parts) - parts, parts)
+    start = start[piece] + (direction * length)[piece] * before[:, None].astype(np.float32)
+    return start, direction[piece], length[piece, 0]
+
+
+def _squared_distances(
+    away: Float[np.ndarray, "n 2 w"], direction: Float[np.ndarray, "n 2"], length: Float[np.ndarray, " n"]
+) -> Float[np.ndarray, "n w w"]:
+    """From pixels, `away` from the start of a piece by x and by y, to the piece."""
+    x, y = away.swapaxes(0, 1)
+    dx, dy = direction.T[:, :, None]
+    beyond = (y * dy)[:, :, None] + (x * dx)[:, None]
+    beside = (y * dx)[:, :, None] - (x * dy)[:, None]
+    within = np.maximum(beyond, 0)
+    beyond -= np.minimum(within, length[:, None, None], out=within)  # .clip takes twice as long
+    beyond *= beyond
+    beside *= beside
+    beyond += beside
+    return beyond
+
+
+def ink(field: Float[Any, "*b h h"], clamp: float) -> Float[Any, "*b h h"]:
+    """Field → anti-aliased ink in [0, 1]: the edge is one pixel wide, half covered where the field is zero.
+
+    Takes tensors and arrays, and gives what it took.
+    """
+    return (field * clamp * field.shape[-1] + 0.5).clip(0, 1)

@@ -1,0 +1,173 @@
+"""Ink → strokes: the way a pen would have taken, found on the ridge of the ink's distance field.
+
+What is traced is a signed distance in pixels to the ink's edge, positive inside: a model's field as it is, or that of
+a mask. Ink is thinned from its edge inward until one pixel is left, which stands on the ridge; the field says where
+between the pixels the ridge runs. Where lines meet, the straightest pairs go on as one stroke; at a sharp tip the two
+sides of it do.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float
+from scipy import ndimage
+
+from visketch.geometry.junctions import height, joined
+from visketch.geometry.skeleton import AROUND, thinned
+from visketch.geometry.sketch import Sketch, fit
+
+PAGE = 256.0  # the side of a page for strokes, which do not say theirs
+PEN = 4.0  # and their pen
+
+
+@dataclass(frozen=True)
+class Trace:
+    """Strokes (points, 2) in pixels of the picture, x to the right, y down, and the width of the pen that drew them."""
+
+    strokes: tuple[np.ndarray, ...]
+    pen: float
+
+    def scaled(self, times: float) -> "Trace":
+        return Trace(tuple(stroke * times for stroke in self.strokes), self.pen * times)
+
+    def moved(self, x: float, y: float) -> "Trace":
+        return Trace(tuple(stroke + np.array([x, y], np.float32) for stroke in self.strokes), self.pen)
+
+
+def trace(distance: Float[np.ndarray, "y x"]) -> Trace:
+    """A signed distance to the ink's edge, in pixels → the strokes, in the order in which a person might draw them.
+
+    No ink gives no strokes. A stroke of one point is a dot.
+    """
+    distance = np.pad(distance.astype(np.float32), 1, constant_values=-1)
+    beside = ndimage.minimum_filter(distance, footprint=[[0, 1, 0], [1, 0, 1], [0, 1, 0]])
+    distance = np.where(beside > 0, np.maximum(distance, 0.01), distance)  # a hole of one pixel is noise
+    thin = thinned(distance)
+    pieces = _pieces(thin)
+    if not pieces:
+        return Trace((), 0.0)
+    placed = _on_the_ridge(pieces, distance)
+    # What a pixel says is less than the ridge's height by as much as the pixel is aside of it.
+    pixels, points = np.concatenate(pieces), np.concatenate(placed)
+    top = distance[pixels[:, 1], pixels[:, 0]] + np.linalg.norm(points - pixels, axis=1)
+    pen = 2 * float(np.median(top))
+    strokes = joined(pieces, placed, distance)
+    return Trace(tuple((stroke - 0.5).astype(np.float32) for stroke in ordered(strokes)), pen)
+
+
+def from_field(field: Float[np.ndarray, "h h"], clamp: float) -> Float[np.ndarray, "h h"]:
+    """A model's field (`sdf.py`) → the distance in pixels; `clamp` is a share of the side."""
+    return field * (clamp * len(field))
+
+
+def from_pixels(pixels: Bool[np.ndarray, "y x"]) -> Float[np.ndarray, "y x"]:
+    """An ink mask → the distance in pixels: the edge runs between the pixels."""
+    padded = np.pad(pixels, 1)
+    inside = ndimage.distance_transform_edt(padded)
+    outside = ndimage.distance_transform_edt(~padded)
+    return np.where(padded, inside - 0.5, 0.5 - outside)[1:-1, 1:-1].astype(np.float32)
+
+
+def strokes_of(sketch: Sketch) -> tuple[Trace, int, int]:
+    """A sketch's strokes, and the width and height of their page. Raises VisketchError if there are none."""
+    if sketch.pixels is not None:
+        high, wide = sketch.pixels.shape
+        return trace(from_pixels(sketch.pixels)), wide, high
+    lines = fit(sketch.lines(), margin=PEN / PAGE)
+    return Trace(lines, PEN / PAGE).scaled(PAGE), int(PAGE), int(PAGE)
+
+
+# Pieces: lines of pixels between ends and junctions
+
+
+def _pieces(thin: np.ndarray) -> list[np.ndarray]:
+    """The pixels (points, 2) as (x, y), from an end or junction to the next; a ring without either is one piece."""
+    wide = thin.shape[1]
+    pixels = np.flatnonzero(thin)
+    at = dict.fromkeys(pixels.tolist())
+    beside: dict[int, list[int]] = {}
+    for pixel in at:
+        found = []
+        for number, (y, x) in enumerate(AROUND):
+            other = pixel + y * wide + x
+            # A diagonal step is none where two straight ones lead there: so stairs have no junctions.
+            if other in at and (number % 2 == 0 or (pixel + y * wide not in at and pixel + x not in at)):
+                found.append(other)
+        beside[pixel] = found
+    nodes = [pixel for pixel, others in beside.items() if len(others) != 2]
+    seen: set[tuple[int, int]] = set()
+    lines = [[node] for node in nodes if not beside[node]]
+    walked = set(nodes)
+    for node in [*nodes, *pixels.tolist()]:  # after the nodes, what is left are rings
+        ring = len(beside[node]) == 2
+        if ring and node in walked:
+            continue
+        for other in beside[node][:1] if ring else beside[node]:
+            if (node, other) in seen:
+                continue
+            line = [node, other]
+            walked.add(other)
+            while len(beside[line[-1]]) == 2 and line[-1] != node:
+                one, two = beside[line[-1]]
+                line.append(two if one == line[-2] else one)
+                walked.add(line[-1])
+            seen |= {(line[0], line[1]), (line[-1], line[-2])}
+            lines.append(line)
+    return [np.stack([np.array(line) % wide, np.array(line) // wide], axis=1) for line in lines]
+
+
+def _on_the_ridge(pieces: list[np.ndarray], distance: np.ndarray) -> list[np.ndarray]:
+    """The pieces moved sideways to where the field is highest, and smoothed by half a pixel."""
+    placed = [piece.astype(np.float64) for piece in pieces]
+    for _ in range(2):
+        placed = [_smooth(line) for line in placed]
+        points = np.concatenate(placed)
+        along = np.concatenate([_direction(piece) for piece in placed])
+        across = along[:, ::-1] * (-1, 1)
+        reach = np.maximum(1.0, 0.7 * height(distance, points))[:, None]
+        rise = height(distance, points + reach * across) - height(distance, points - reach * across)
+        # On both sides of a ridge the field falls by 1 a pixel, so half the difference is how far off it is.
+        points = points + np.clip(rise / 2, -1, 1)[:, None] * across
+        placed = np.split(points, np.cumsum([len(piece) for piece in placed])[:-1])
+    placed = [_smooth(piece) for piece in placed]
+    for piece, line in zip(pieces, placed, strict=True):
+        if len(piece) > 1 and np.array_equal(piece[0], piece[-1]):  # a ring stays closed
+            line[-1] = line[0]
+    return placed
+
+
+def _smooth(line: np.ndarray) -> np.ndarray:
+    if len(line) < 3:
+        return line
+    if np.array_equal(line[0], line[-1]):
+        around = ndimage.gaussian_filter1d(line[:-1], 1.0, axis=0, mode="wrap")
+        return np.concatenate([around, around[:1]])
+    inner = ndimage.gaussian_filter1d(line, 1.0, axis=0, mode="nearest")
+    return np.concatenate([line[:1], inner[1:-1], line[-1:]])
+
+
+def _direction(line: np.ndarray) -> np.ndarray:
+    if len(line) < 2:
+        return np.zeros_like(line)
+    step = np.gradient(line, axis=0)
+    return step / np.maximum(np.linalg.norm(step, axis=1, keepdims=True), 1e-9)
+
+
+def ordered(strokes: list[np.ndarray]) -> list[np.ndarray]:
+    """The longest first, then always the one that begins (or ends: then it is turned) nearest to where the pen is."""
+    if not strokes:
+        return []
+    left = list(strokes)
+    longest = max(range(len(left)), key=lambda i: length(left[i]))
+    drawn = [left.pop(longest)]
+    while left:
+        ends = np.array([[stroke[0], stroke[-1]] for stroke in left])
+        far = np.linalg.norm(ends - drawn[-1][-1], axis=2)
+        number, turned = divmod(int(far.argmin()), 2)
+        stroke = left.pop(number)
+        drawn.append(stroke[::-1] if turned else stroke)
+    return drawn
+
+
+def length(stroke: np.ndarray) -> float:
+    return float(np.linalg.norm(np.diff(stroke, axis=0), axis=1).sum())

@@ -1,0 +1,176 @@
+"""Words beside a sketch, "the red one like this": which of the objects that were found are meant.
+
+The sketch says what, the words say which: by colour, size or place. All three are measured on the picture, so it does
+not matter who found the objects. (Our choice: the paper lets its 7B read such words; no small model learns them.)
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from jaxtyping import Float, Int, UInt8
+
+from visketch.errors import UsageError
+from visketch.language import image
+from visketch.language.answers import Answer, Found
+from visketch.language.boxes import area, middle
+from visketch.language.image import Picture
+
+COLOURS = ("black", "white", "grey", "red", "orange", "yellow", "green", "blue", "purple", "pink", "brown")
+SAME = {"gray": "grey", "violet": "purple", "upper": "top", "lower": "bottom", "center": "centre", "middle": "centre"}
+SIZES = {"large": 1, "big": 1, "small": -1, "little": -1}
+PLACES = ("left", "right", "top", "bottom", "centre")
+# One of all: what it is most of, as (x, y, size).
+MOST = {
+    "largest": (0, 0, 1),
+    "biggest": (0, 0, 1),
+    "smallest": (0, 0, -1),
+    "leftmost": (-1, 0, 0),
+    "rightmost": (1, 0, 0),
+    "topmost": (0, -1, 0),
+    "highest": (0, -1, 0),
+    "lowest": (0, 1, 0),
+}
+FILLERS = re.compile(
+    r"the|a|an|ones?|like|this|that|these|those|is|are|which|and|in|on|at|of|side|half|colou?red|sketch"
+)
+KNOWN = (
+    f"a colour ({', '.join(COLOURS)}), a size ({', '.join(SIZES)}), a place ({', '.join(PLACES)}), {', '.join(MOST)}"
+)
+SIDE = 384  # pixels at which colours are looked up
+ENOUGH = 0.3  # of an object has the colour that it is called by
+SAME_SIZE = 1e-6  # of the logarithm of an area
+CORE = 0.15  # of a box, at each edge, shows more of what is around an object of a photo than of the object
+FULL = 0.7  # so far from the paper as most of the ink, at least: paler pixels are half paper
+
+
+@dataclass(frozen=True)
+class Which:
+    """What is said of an object, each one of the words above."""
+
+    colours: tuple[str, ...] = ()  # it may be of several: "red and white"
+    sizes: tuple[str, ...] = ()
+    places: tuple[str, ...] = ()
+    most: tuple[str, ...] = ()
+
+    @classmethod
+    def told(cls, text: str) -> "Which":
+        """Words → what they say. Raises UsageError for any other word, or if nothing can be so."""
+        words = re.findall(r"[\w-]+", text.lower())
+        known = {*COLOURS, *SIZES, *PLACES, *MOST, *SAME}
+        strange = next((word for word in words if word not in known and not FILLERS.fullmatch(word)), None)
+        told = cls.among(words)
+        if strange or told == cls():
+            raise UsageError(f"{strange or text!r} does not say which; say {KNOWN}")
+        against = {"left", "right"} <= {*told.places} or {"top", "bottom"} <= {*told.places}
+        if against or len({SIZES[size] for size in told.sizes}) > 1 or len(told.most) > 1:
+            raise UsageError(f"{text!r}: nothing is both, say one of them")
+        return told
+
+    @classmethod
+    def among(cls, words: Sequence[str]) -> "Which":
+        """What these words say, whatever else is among them."""
+        words = [SAME.get(word, word) for word in words]
+        return cls(*(tuple(word for word in words if word in some) for some in (COLOURS, SIZES, PLACES, MOST)))
+
+    def of(self, things: Sequence[Found], picture: Picture | None) -> list[Found]:
+        """The things that are meant; boxes in shares of the picture's sides. It is needed for colours. "Large" are
+        those of the mean size at least, "small" those of it at most: a thing that is alone is both.
+
+        Raises VisketchError if the picture's file is gone.
+        """
+        usual = np.mean([_measures(one)[2] for one in things]) if things else 0.0
+        left = [
+            one
+            for one in things
+            if all(_is_at(one, place) for place in self.places)
+            and all(SIZES[size] * (_measures(one)[2] - usual) > -SAME_SIZE for size in self.sizes)
+        ]
+        if self.colours and left:
+            assert picture is not None
+            shares = colours(image.finer(picture, SIDE), left)
+            numbers = [COLOURS.index(colour) for colour in self.colours]
+            left = [one for one, share in zip(left, shares, strict=True) if (share[numbers] >= ENOUGH).all()]
+        for most in self.most:
+            left = sorted(left, key=lambda one: float(_measures(one) @ np.array(MOST[most])))[-1:]
+        return left
+
+    def split(self, things: Sequence[Found], picture: Picture | None) -> tuple[list[Found], list[Found]]:
+        """The things that are meant, as `of`, and the rest."""
+        meant = self.of(things, picture)
+        return meant, [thing for thing in things if thing not in meant]
+
+
+def _measures(thing: Found) -> Float[np.ndarray, " 3"]:
+    """Its middle, x and y, and the logarithm of its area."""
+    return np.array([*middle(thing.box), np.log(max(area(thing.box), 1e-9))])
+
+
+def _is_at(thing: Found, place: str) -> bool:
+    x, y = middle(thing.box)
+    if place == "centre":
+        return bool(max(abs(x - 0.5), abs(y - 0.5)) <= 1 / 6)
+    return bool({"left": x < 0.5, "right": x > 0.5, "top": y < 0.5, "bottom": y > 0.5}[place])
+
+
+def only(answer: Answer, picture: Picture, which: Which) -> Answer:
+    """Of what was found, that which is meant; the rest is among the others."""
+    meant, rest = which.split(answer.found, picture)
+    return replace(answer, found=tuple(meant), raw=tuple(meant), others=(*answer.others, *rest))
+
+
+def colour(things: Sequence[Found], picture: Picture) -> str:
+    """What colour most of the surest thing has. Raises VisketchError if the picture's file is gone."""
+    if not things:
+        return "none"
+    surest = max(things, key=lambda thing: thing.sure)
+    shares = colours(image.finer(picture, SIDE), [surest])[0]
+    return COLOURS[int(shares.argmax())] if shares.any() else "none"
+
+
+def colours(picture: Picture, things: Sequence[Found]) -> Float[np.ndarray, "n 11"]:
+    """How much of each thing has each colour: of its ink in a drawing, of the middle of its box in a photo."""
+    pixels, drawing = image.inside(picture), image.is_drawing(picture)
+    from_paper = image.from_paper(pixels)
+    high, wide = pixels.shape[:2]
+    shares = np.zeros((len(things), len(COLOURS)))
+    for share, thing in zip(shares, things, strict=True):
+        x1, y1, x2, y2 = thing.box
+        edge = 0.0 if drawing else CORE
+        x1, x2 = x1 + edge * (x2 - x1), x2 - edge * (x2 - x1)
+        y1, y2 = y1 + edge * (y2 - y1), y2 - edge * (y2 - y1)
+        top, left = int(y1 * high), int(x1 * wide)
+        here = np.s_[top : max(int(y2 * high), top + 1), left : max(int(x2 * wide), left + 1)]
+        own = pixels[here].reshape(-1, 3)
+        if drawing:
+            away = from_paper[here].ravel()
+            ink = away[away > image.TONES]
+            own = own[away > max(image.TONES, FULL * float(np.percentile(ink, 75)))] if len(ink) else own[:0]
+        if len(own):
+            share[:] = np.bincount(named(own), minlength=len(COLOURS)) / len(own)
+    return shares
+
+
+def named(pixels: UInt8[np.ndarray, "n 3"]) -> Int[np.ndarray, " n"]:
+    """sRGB → the number of the basic colour term (Berlin and Kay, 1969), by lightness, chroma and hue in CIELAB."""
+    from skimage.color import rgb2lab
+
+    light, a, b = rgb2lab(pixels[None] / 255)[0].T
+    chroma, hue = np.hypot(a, b), np.degrees(np.arctan2(b, a)) % 360
+    rules = [
+        ("black", (light < 18) & (chroma < 30)),
+        ("white", (chroma < 12) & (light > 82)),
+        ("black", (chroma < 12) & (light < 35)),
+        ("grey", chroma < 12),
+        ("pink", ((hue >= 340) | (hue < 10)) & (light > 45)),
+        ("pink", (hue < 50) & (light > 62) & (chroma < 60)),
+        ("brown", (hue >= 25) & (hue < 90) & (light < 50) & (chroma < 62)),
+        ("red", (hue >= 340) | (hue < 50)),
+        ("orange", hue < 82),
+        ("yellow", (hue < 112) & (light > 58)),
+        ("green", hue < 195),
+        ("blue", hue < 310),
+        ("purple", np.ones(len(light), bool)),
+    ]
+    return np.select([rule for _, rule in rules], [COLOURS.index(name) for name, _ in rules])

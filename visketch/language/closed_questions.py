@@ -1,0 +1,200 @@
+"""Closed questions answered from what was found: "describe, then filter" for more than numbers and boxes.
+
+A question is known by its words. What is not known here is for the language model to answer in its own words.
+"""
+
+import re
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
+from functools import lru_cache
+
+import numpy as np
+
+from visketch.errors import VisketchError
+from visketch.language.answers import Found, suppressed
+from visketch.language.attributes import Which, colour
+from visketch.language.boxes import area, middle
+from visketch.language.dataset.instructions import whereabouts
+from visketch.language.image import Picture
+
+# In this order: "where is it: left, right ...?" asks where, "left or right of the cat?" for a relation.
+KINDS = {
+    "relation": r"(left or right|which side)\b.*\bof the\b",
+    "where": r"\bwhere\b|which part",
+    "next": r"next to|nearest|beside",
+    "colour": r"\b(?:what|which) colou?r\b",
+    "largest": r"largest|larger|biggest|bigger",
+    "another": r"more than one|another|only one",
+    "count": r"how many|how often|\bcount\b|number of",
+    "name": r"what(?:'s| is)(?: (?:it|this|that|the (?:object|thing|sketch)))?(?: (?:a (?:sketch|drawing) )?of)?"
+    r"(?: (?:(?:shown|drawn|depicted) )?(?:in|on|of|by) (?:the|this) sketch)?\W*$"
+    r"|what (?:object )?does (?:the|this) sketch (?:depict|show|represent)",
+    "there": r"\bvisible\b|(?:^|[:;,.?!] *)(?:is|are) there\b|\bdoes .* (?:show|contain)\b",
+}
+# The words behind these, up to one of ENDS, say what is asked for: "how many of the red cats are there?"
+ASKED_FOR = (
+    r"\b(?:how many|how often|number of|count|(?:is|are) there|(?:where|colou?r) (?:is|are)|shows?|contains?)\b"
+    r"(?P<what>.*)"
+)
+PASSED = re.compile(
+    r"a|all|an|another|any|does|if|in|is|its|more|much|number|of|one|only|other|same|similar|some|such|than|that|the|"
+    r"these|this|those|whether"
+)
+ENDS = re.compile(
+    r"a|an|and|appear|are|at|by|can|could|do|does|drawn|else|for|from|has|have|here|how|i|image|in|is|it|like|of|on|or|"
+    r"shown|somewhere|that|the|them|there|they|to|visible|we|which|with|you|your"
+)
+ANYTHING = re.compile(
+    r"anything|copy|copies|items?|match|matches|nothing|objects?|ones?|sketch|sketches|something|things?|times?"
+)
+NOT = re.compile(r"not|no|non|isn|aren|without|except|but|neither|nor|or|than|non-\w+")
+LONGEST = 4  # words of a class: Great Wall of China
+
+
+def kind(question: str) -> str | None:
+    """What is asked, one of KINDS, or None."""
+    words = question.lower()
+    return next((kind for kind, pattern in KINDS.items() if re.search(pattern, words)), None)
+
+
+def reason(
+    question: str,
+    label: str,
+    own: Sequence[Found],
+    others: Sequence[Found],
+    known: Collection[str] = (),
+    told: Collection[str] | None = None,
+    picture: Picture | None = None,
+) -> str | None:
+    """The answer to a closed question about the sketch's object, or about another class that the question names.
+
+    `label`: what the sketch shows; `own`: where that was found; `others`: what else was. `known`: all names of classes;
+    `told`: those that whoever found them can tell, by default all. `picture`: where colours are looked up; without it
+    they are not understood. None if the question is not closed, "none" if what it is about is not there. Raises
+    VisketchError for a noun that is no such class, or for words that say which of them in a way not understood.
+    """
+    asked = kind(question)
+    if asked is None:
+        return None
+    if asked == "name":
+        return label
+    meant, words = subject(question, asked, label, {label, *known, *(thing.label for thing in others)})
+    if meant != label:
+        if told is not None and meant not in told:
+            mend = f"which is none of the {len(told)} classes that can be told apart here"
+            raise VisketchError(f"the question names {meant!r}, {mend}; ask about the object of the sketch")
+        every = [*own, *others]
+        own = suppressed([thing for thing in every if thing.label == meant])
+        others = [thing for thing in every if thing.label != meant]
+    which = _which(question, asked, words, meant, frozenset({label, *known}))
+    if which != Which() and (picture or not which.colours):  # "how many red cats?"
+        own, rest = which.split(own, picture)
+        others = [*others, *rest]
+    if asked == "colour":
+        return colour(own, picture) if picture else None
+    return _answer(question, asked, own, others)
+
+
+def subject(question: str, asked: str, label: str, known: Collection[str]) -> tuple[str, list[str]]:
+    """The class of `known` that a question of a kind is about: the sketch's, unless it names another; and the words
+    before its name.
+
+    Raises VisketchError if it asks for something that is no class.
+    """
+    words = re.findall(r"[\w-]+", question.lower())
+    behind = re.search(r"^(?:is|are) (?P<what>.*\bvisible)", question.lower()) or re.search(ASKED_FOR, question.lower())
+    if asked in ("count", "there", "another", "where", "colour") and behind:
+        noun, rest = _noun(re.findall(r"[\w-]+", behind["what"]))
+        if noun:
+            named = [one for place, one in _named(rest, frozenset(known)) if place < len(noun)]
+            if not named and not ANYTHING.fullmatch(noun[-1]) and Which.among(noun[-1:]) == Which():
+                mend = "which is no class it knows; ask about the object of the sketch"
+                raise VisketchError(f"the question names {noun[-1]!r}, {mend}")
+            return named[-1] if named else label, noun
+    elif {"it", "sketch"} & set(words):
+        return label, []
+    if asked == "relation":  # "of the bus" says where, not what
+        named = [one for place, one in _named(words, frozenset(known)) if words[:place][-2:] != ["of", "the"]]
+        return named[0] if named else label, []
+    named = [one for _, one in _named(words, frozenset(known))]
+    return label if label in named or not named else max(named, key=len), []
+
+
+def _which(question: str, asked: str, noun: Sequence[str], meant: str, known: frozenset[str]) -> Which:
+    """Which of its class the question is about: "red cats", and where they are counted "cats that are red" as well.
+
+    Raises VisketchError for what says more than that.
+    """
+    words = re.findall(r"[\w-]+", question.lower())
+    own = set(re.findall(r"[\w-]+", meant.lower()))
+    before, every = (Which.among([word for word in some if word not in own]) for some in (noun, words))
+    if asked in ("where", "relation"):
+        every = replace(every, places=before.places)  # "left or right?" is what is asked
+    if asked == "largest":
+        every = replace(every, most=())
+    counted = asked in ("count", "there", "another")
+    several = len({one for _, one in _named(words, known)}) > 1 or len(every.colours) > 1
+    if every != Which() and (
+        several or any(NOT.fullmatch(word) for word in words) or (before != every and not counted)
+    ):
+        mend = "say it of one thing, before its name: how many red cats are there?"
+        raise VisketchError(f"{question!r} says which of them in a way that is not understood; {mend}")
+    return every
+
+
+def _noun(words: Sequence[str]) -> tuple[list[str], list[str]]:
+    """What is asked for, behind its article, and the same with all that follows."""
+    first = next((place for place, word in enumerate(words) if not PASSED.fullmatch(word)), len(words))
+    last = next((place for place in range(first, len(words)) if ENDS.fullmatch(words[place])), len(words))
+    return [*words[first:last]], [*words[first:]]
+
+
+def _named(words: Sequence[str], known: frozenset[str]) -> Iterator[tuple[int, str]]:
+    """The classes that words name, each with the place of its first word; of two at a place the longer."""
+    forms, place = _forms(known), 0
+    while place < len(words):
+        sizes = range(min(LONGEST, len(words) - place), 0, -1)
+        size = next((size for size in sizes if " ".join(words[place : place + size]) in forms), 0)
+        if size:
+            yield place, forms[" ".join(words[place : place + size])]
+        place += size or 1
+
+
+@lru_cache(16)
+def _forms(known: frozenset[str]) -> dict[str, str]:
+    """How classes are written, one of them and several → the class."""
+    forms: dict[str, str] = {}
+    for label in sorted(known):
+        one = label.lower().removeprefix("the ")
+        forms |= dict.fromkeys([f"{one}s", f"{one}es", *([f"{one[:-1]}ies"] if one.endswith("y") else [])], label)
+    return forms | {label.lower().removeprefix("the "): label for label in known}
+
+
+def _answer(question: str, asked: str, own: Sequence[Found], others: Sequence[Found]) -> str | None:
+    if asked in ("count", "there", "another"):
+        return {"count": str(len(own)), "there": _yes(len(own) > 0), "another": _yes(len(own) > 1)}[asked]
+    if not own:
+        return "none"
+    surest = max(own, key=lambda thing: thing.sure)
+    if asked == "where":
+        return whereabouts(surest.box)
+    if asked == "largest":
+        return _yes(max([*own, *others], key=lambda thing: area(thing.box)) in own)
+    if asked == "next":
+        if not others:
+            return "nothing"
+        return min(others, key=lambda thing: float(np.hypot(*(middle(thing.box) - middle(surest.box))))).label
+    return _relation(question, surest, others)
+
+
+def _relation(question: str, surest: Found, others: Sequence[Found]) -> str | None:
+    """Left or right of the object that the question names; None if nothing of that name was found."""
+    named = [thing for thing in others if re.search(rf"\bof the {re.escape(thing.label)}\b", question.lower())]
+    if not named:
+        return None
+    other = max(named, key=lambda thing: thing.sure)
+    return "left" if middle(surest.box)[0] < middle(other.box)[0] else "right"
+
+
+def _yes(true: bool) -> str:
+    return "yes" if true else "no"

@@ -1,0 +1,152 @@
+"""The recogniser: in a drawn scene, what each region shows and what the sketch shows, of all classes ViSketch knows.
+
+The tower says where there is something, which needs no class; ViSketch reads what is drawn there as it reads any
+drawing. So a sketch of any of its classes can be asked with, not only those that the tower was trained on.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cache, cached_property
+from weakref import WeakKeyDictionary
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from scipy import ndimage
+from torch import Tensor
+
+from visketch.config import find, read_config
+from visketch.data import ink
+from visketch.geometry.sketch import Sketch
+from visketch.language import image
+from visketch.language.answers import Found
+from visketch.language.detect.matcher import Matcher, Region
+from visketch.language.vision.features import Seen
+from visketch.model import ViSketch
+
+SIDE = 384  # pixels at which a scene's drawings are read: from 128 they are named less often
+MARGIN = 0.05  # of a region's longer side, around it
+TEMPERATURE = 2.0  # of ViSketch's chances: what it is unsure of, the tower may know
+AT_ONCE = 64  # drawings
+
+
+@cache
+def classes() -> frozenset[str]:
+    """What the shipped ViSketch knows, read without its weights."""
+    return frozenset(read_config(find()).labels)
+
+
+class Recogniser:
+    """Reads each picture once, however often it is asked about. ViSketch's weights are loaded when they are needed."""
+
+    def __init__(self, matcher: Matcher, device: str = "cpu", model: ViSketch | None = None) -> None:
+        """`model`: the shipped one unless another is given."""
+        self.matcher, self.model = matcher, model or ViSketch.load(device=device)
+        self.sketches: WeakKeyDictionary[Seen, Float[Tensor, " c"]] = WeakKeyDictionary()
+        self.scenes: WeakKeyDictionary[Seen, list[Region]] = WeakKeyDictionary()
+
+    @cached_property
+    def shared(self) -> tuple[list[int], list[int]]:
+        """The classes that the tower knows too: their numbers here, and there."""
+        here, there = self.model.labels, self.matcher.labels
+        both = [label for label in there if label in here]
+        return [here.index(label) for label in both], [there.index(label) for label in both]
+
+    def match(self, pairs: Sequence[tuple[Seen, Seen]]) -> list[tuple[str, list[Found]]]:
+        """As `Matcher.match`, of pairs of sketch and scene: a region is as sure as the two say the same of it, the
+        cosine of their chances. Raises VisketchError for a scene whose file is gone.
+        """
+        self.read([sketch for sketch, _ in pairs], [scene for _, scene in pairs])
+        matched = []
+        for sketch, scene in pairs:
+            own, there = self.sketches[sketch], self.scenes[scene]
+            alike = [float(torch.nn.functional.cosine_similarity(own, one.chances, dim=0)) for one in there]
+            things = [
+                Found(self._name(one.chances), one.box, one.sure * same) for one, same in zip(there, alike, strict=True)
+            ]
+            matched.append((self._name(own), things))
+        return matched
+
+    def name(self, sketch: Seen) -> str:
+        """What a sketch shows."""
+        self.read([sketch], [])
+        return self._name(self.sketches[sketch])
+
+    def read(self, sketches: Sequence[Seen], scenes: Sequence[Seen]) -> None:
+        """What is on pictures not read before, all drawings together."""
+        new = {sketch: self.matcher.name(sketch.tokens) for sketch in sketches if sketch not in self.sketches}
+        named = self._agreed([ink.find(sketch.picture.square).pixels for sketch in new], [*new.values()])
+        found = {
+            scene: drawn(_inked(scene), self.matcher.regions(scene.tokens))
+            for scene in dict.fromkeys(scenes)
+            if scene not in self.scenes
+        }
+        every = [one for some in found.values() for one in some]
+        agreed = iter(self._agreed([pixels for pixels, _ in every], [region.chances for _, region in every]))
+        self.sketches.update(zip(new, named, strict=True))
+        for scene, some in found.items():
+            self.scenes[scene] = [replace(region, chances=next(agreed)) for _, region in some]
+
+    def _agreed(
+        self, drawings: Sequence[Bool[np.ndarray, "_ _"]], told: Sequence[Float[Tensor, " k"]]
+    ) -> list[Float[Tensor, " c"]]:
+        """The chances of ViSketch's classes for drawings, given what the tower was told by the same.
+
+        How likely a drawing is of a class that the tower knows, ViSketch says; of which of them, both: the product of
+        their chances. Of a blank one ViSketch says nothing.
+        """
+        classes = len(self.model.labels)
+        agreed = [torch.full((classes,), 1 / classes) for _ in drawings]
+        inked = [place for place, pixels in enumerate(drawings) if pixels.any()]
+        for first in range(0, len(inked), AT_ONCE):
+            some = inked[first : first + AT_ONCE]
+            fields = self.model.render([Sketch(pixels=drawings[place], source="picture") for place in some])
+            chances = (self.model.logits(fields) / TEMPERATURE).softmax(dim=1).cpu()
+            for place, one in zip(some, chances, strict=True):
+                agreed[place] = one
+        here, there = self.shared
+        for one, other in zip(agreed, told, strict=True):
+            both = one[here] * other.cpu()[there].clamp_min(1e-9)
+            one[here] = both * (one[here].sum() / both.sum())
+        return agreed
+
+    def _name(self, chances: Float[Tensor, " c"]) -> str:
+        return self.model.labels[int(chances.argmax())]
+
+
+def _inked(scene: Seen) -> Bool[np.ndarray, "h h"]:
+    return ink.find(image.finer(scene.picture, SIDE).square).pixels
+
+
+def drawn(pixels: Bool[np.ndarray, "h h"], regions: Sequence[Region]) -> list[tuple[Bool[np.ndarray, "_ _"], Region]]:
+    """The ink of each region: parts that hang together and lie in it for the most part, and the box that they fill.
+
+    If most of the ink hangs together with what is around, what lies in the region. Blank ones are left out.
+    """
+    side = len(pixels)
+    parts, count = ndimage.label(pixels, np.ones((3, 3)))
+    area = np.bincount(parts.ravel(), minlength=count + 1)
+    found = []
+    for region in regions:
+        here = _around(region.box, side)
+        inside = np.bincount(parts[here].ravel(), minlength=count + 1)
+        inside[0] = 0  # paper
+        own = inside > area / 2
+        if own.any() and inside[own].sum() >= inside.sum() / 2:
+            whole = own[parts]
+            rows, columns = np.flatnonzero(whole.any(axis=1)), np.flatnonzero(whole.any(axis=0))
+            y1, y2, x1, x2 = (int(edge) for edge in (rows[0], rows[-1] + 1, columns[0], columns[-1] + 1))
+            box = (x1 / side, y1 / side, x2 / side, y2 / side)
+            found.append((whole[y1:y2, x1:x2], replace(region, box=box)))
+        elif inside.any():
+            found.append((pixels[here], region))
+    return found
+
+
+def _around(box: image.Box, side: int) -> tuple[slice, slice]:
+    """The rows and columns of a box with its margin."""
+    x1, y1, x2, y2 = (side * place for place in box)
+    margin = MARGIN * max(x2 - x1, y2 - y1)
+    low = np.floor(np.clip([y1 - margin, x1 - margin], 0, side - 1)).astype(int).tolist()
+    high = np.ceil(np.clip([y2 + margin, x2 + margin], 1, side)).astype(int).tolist()
+    return slice(low[0], high[0]), slice(low[1], high[1])

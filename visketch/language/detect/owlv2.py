@@ -1,0 +1,58 @@
+"""An open-vocabulary detector (OWLv2, Minderer et al., arXiv 2306.09683) as a baseline, where somebody has its weights.
+
+The sketch is named by the recogniser; the detector is asked for "a photo of a NAME".
+"""
+
+from typing import Any
+
+import torch
+
+from visketch.checkpoint import unloadable
+from visketch.errors import VisketchError
+from visketch.language import image
+from visketch.language.answers import Found
+from visketch.language.llm.llava import transformers
+
+LEAST = 0.1  # how sure it must be: transformers' own, chosen on nothing here
+
+
+class Detector:
+    """An Owlv2ForObjectDetection with its processor, by transformers."""
+
+    def __init__(self, base: str, device: str = "cpu") -> None:
+        """`base`: a folder, or a model in the Hub's cache. Raises UsageError without transformers, VisketchError for
+        weights that are not there.
+        """
+        library = transformers()
+        try:
+            self.model: Any = (
+                library.Owlv2ForObjectDetection.from_pretrained(base, local_files_only=True).to(device).eval()
+            )
+            # Not AutoProcessor: that one asks for torchvision.
+            images = library.Owlv2ImageProcessorPil.from_pretrained(base, local_files_only=True)
+            tokenizer = library.AutoTokenizer.from_pretrained(base, local_files_only=True)
+            self.processor = library.Owlv2Processor(images, tokenizer)
+        except unloadable() as error:
+            first = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".:")
+            mend = "fetch one with `hf download google/owlv2-base-patch16-ensemble` and name that, or a folder of one"
+            raise VisketchError(f"{base}: no OWLv2 that can be loaded ({first}); {mend}") from None
+
+    @torch.inference_mode()
+    def find(self, label: str, picture: image.Picture) -> list[Found]:
+        """Every box that may show a thing of this name, in shares of the upright picture, duplicates among them.
+
+        Raises VisketchError if the picture's file is gone.
+        """
+        upright = image.inside(image.finer(picture, self.model.config.vision_config.image_size))
+        high, wide = upright.shape[:2]
+        text, form = [f"a photo of a {label}"], "channels_last"
+        asked = self.processor(text=text, images=upright, return_tensors="pt", input_data_format=form)
+        told = self.model(**asked.to(self.model.device))
+        (found,) = self.processor.post_process_grounded_object_detection(told, LEAST, [(high, wide)])
+        boxes = (found["boxes"].cpu().numpy() / (wide, high, wide, high)).clip(0, 1).tolist()
+        some = [Found(label, tuple(box), sure) for box, sure in zip(boxes, found["scores"].tolist(), strict=True)]
+        return [one for one in some if _span(one, 0) * wide >= 1 and _span(one, 1) * high >= 1]
+
+
+def _span(one: Found, axis: int) -> float:
+    return one.box[axis + 2] - one.box[axis]

@@ -1,0 +1,292 @@
+"""A LLaVA of two pictures (Liu et al., 2023), of any size, by transformers: its door in this package, and peft's.
+
+One code path: `build` makes the small model from settings or takes a LLaVA from the Hub or a folder; `prepare` freezes
+the tower and, for a large one, puts LoRA on the language model alone. What follows knows no sizes.
+"""
+
+import os
+import shutil
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+from visketch.checkpoint import unloadable
+from visketch.errors import UsageError, VisketchError
+from visketch.language.config import LanguageSettings, LoraSettings, TowerSettings
+from visketch.language.vision.encoder import PairTower, Tokens
+from visketch.language.vision.leaf_encoder import LeafTower
+
+# The seven projections of every layer of the language model, and nothing in the tower, which has some of these names.
+ADAPTED = r".*language_model.*\.(q_proj|k_proj|v_proj|o_proj|gate_proj|up_proj|down_proj)"
+PROJECTOR = "multi_modal_projector"
+
+
+@cache
+def transformers() -> Any:
+    """The library, with the towers made known to it. Raises UsageError where it is missing."""
+    try:
+        import transformers as library
+    except ImportError:
+        raise UsageError("the sketch-language model needs transformers: pip install 'visketch[language]'") from None
+    library.utils.logging.disable_progress_bar()
+    _register(library)
+    return library
+
+
+def _register(library: Any) -> None:
+    from transformers.modeling_outputs import BaseModelOutputWithPooling
+
+    class TowerConfig(library.PreTrainedConfig):
+        model_type = "visketch-tower"
+
+        def __init__(self, tower: dict | None = None, classes: int = 1, hidden_size: int = 1, **more: Any) -> None:
+            self.tower, self.classes, self.hidden_size = tower or {}, classes, hidden_size
+            super().__init__(**more)
+
+    class TowerModel(library.PreTrainedModel):
+        config_class = TowerConfig
+        main_input_name = "pixel_values"
+
+        def __init__(self, config: TowerConfig) -> None:
+            super().__init__(config)
+            self.tower = make_tower(TowerSettings.model_validate(config.tower), config.classes)
+            self.post_init()
+
+        def _init_weights(self, module: nn.Module) -> None:
+            """As torch did it."""
+
+        def forward(self, pixel_values: Tensor, **_: Any) -> BaseModelOutputWithPooling:
+            tokens, mask = self.tower(pixel_values)
+            tokens = (tokens * mask[..., None]).to(pixel_values.dtype)
+            return BaseModelOutputWithPooling(last_hidden_state=tokens, hidden_states=(tokens,))
+
+    library.AttentionInterface.register("visketch", attend)
+    library.AttentionMaskInterface.register("visketch", library.masking_utils.eager_mask)
+    library.AutoConfig.register("visketch-tower", TowerConfig)
+    library.AutoModel.register(TowerConfig, TowerModel)
+
+
+def attend(
+    module: nn.Module,
+    query: Float[Tensor, "b h n d"],
+    key: Float[Tensor, "b h m d"],
+    value: Float[Tensor, "b h m d"],
+    attention_mask: Tensor | None,
+    scaling: float,
+    **_: Any,
+) -> tuple[Float[Tensor, "b n h d"], None]:
+    """Attention written out, all of it in the precision of its products: on a CPU twice as fast as transformers' own,
+    which computes the weights in single precision.
+    """
+    weights = (query * scaling) @ key.mT
+    if attention_mask is not None:
+        weights = weights + attention_mask[..., : key.shape[2]].to(weights.dtype)
+    return (weights.softmax(dim=-1) @ value).transpose(1, 2).contiguous(), None
+
+
+def make_tower(settings: TowerSettings, classes: int) -> PairTower | LeafTower:
+    """A tower with fresh weights, or with its own. Raises UsageError for one that only comes with a LLaVA."""
+    if settings.kind == "pair":
+        return PairTower(settings, classes)
+    if settings.kind == "leaf":
+        return LeafTower(settings)
+    raise UsageError(f"a {settings.kind} tower comes with a large model: name it as the base")
+
+
+def build(settings: LanguageSettings, tokenizer: Any = None, tower: nn.Module | None = None, **loading: Any) -> Any:
+    """A LlavaForConditionalGeneration: from `settings.base` (with `loading` for its `from_pretrained`), or made here.
+
+    `tower`: one with weights, for the model that is made here. Raises VisketchError where there are no weights.
+    """
+    library = transformers()
+    if settings.base:
+        if settings.lora and settings.lora.nf4:
+            loading = {"quantization_config": squeezed()} | loading
+        return _fetched(settings.base, library, loading)
+    classes = max(1, len(settings.labels))
+    made = tower or make_tower(settings.tower, classes)
+    shape, writer = settings.tower, settings.writer
+    vision = library.AutoConfig.for_model(
+        "visketch-tower", tower=shape.model_dump(mode="json"), classes=classes, hidden_size=made.width
+    )
+    text = library.LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=writer.width,
+        intermediate_size=writer.inner,
+        num_hidden_layers=writer.layers,
+        num_attention_heads=writer.heads,
+        num_key_value_heads=writer.heads,
+        max_position_embeddings=1024,
+        pad_token_id=tokenizer.pad_token_id,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+    )
+    config = library.LlavaConfig(
+        vision_config=vision,
+        text_config=text,
+        image_token_index=tokenizer.convert_tokens_to_ids("<image>"),
+        image_seq_length=made.tokens,
+        vision_feature_layer=-1,
+        vision_feature_select_strategy="full",
+        # The fused kernel's backward is slow on CPUs, see models/blocks.py.
+        attn_implementation="sdpa" if torch.cuda.is_available() else "visketch",
+    )
+    model = library.LlavaForConditionalGeneration(config)
+    model.model.vision_tower.tower.load_state_dict(made.state_dict())
+    return model
+
+
+def _fetched(base: str, library: Any, loading: dict[str, Any]) -> Any:
+    try:
+        return library.LlavaForConditionalGeneration.from_pretrained(base, **{"dtype": torch.bfloat16} | loading)
+    except OSError:
+        mend = f"fetch it once with `hf download {base}`, or name its folder as base; the model `tiny` works without"
+        raise VisketchError(f"{base}: its weights are not here and cannot be fetched; {mend}") from None
+
+
+def squeezed() -> Any:
+    """The settings by which a base is loaded in four bits (nf4). Raises UsageError where that is not possible."""
+    if find_spec("bitsandbytes") is None:
+        raise UsageError("nf4 needs a CUDA card and `pip install bitsandbytes`; without it take lora.nf4=false")
+    return transformers().BitsAndBytesConfig(
+        load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=torch.bfloat16
+    )
+
+
+def prepare(model: Any, lora: LoraSettings | None, freeze_projector: bool = False) -> Any:
+    """What is trained: never the tower; the projector in full, unless frozen; the language model whole or by LoRA.
+
+    Returns the model, wrapped by peft if there is LoRA.
+    """
+    model.model.vision_tower.requires_grad_(False).eval()
+    if lora is None:
+        model.model.multi_modal_projector.requires_grad_(not freeze_projector)
+        return model
+    try:
+        import peft
+    except ImportError:
+        raise UsageError("LoRA needs peft: pip install 'visketch[language]'") from None
+    wanted = peft.LoraConfig(
+        r=lora.rank,
+        lora_alpha=lora.alpha,
+        lora_dropout=lora.dropout,
+        target_modules=ADAPTED,
+        modules_to_save=None if freeze_projector else [PROJECTOR],
+        task_type="CAUSAL_LM",
+    )
+    return peft.get_peft_model(model, wanted)
+
+
+def save(model: Any, tokenizer: Any, folder: Path) -> None:
+    """Write what was trained, in half precision: a small model whole, of one with LoRA that and the projector.
+
+    Files are written under another name first, so that a reader sees the old ones or the new.
+    """
+    part = folder / f".language.{os.getpid()}.part"
+    try:
+        if hasattr(model, "get_base_model"):
+            model.save_pretrained(str(part))
+        else:
+            halved = {name: value.detach().half() for name, value in model.state_dict().items()}
+            model.save_pretrained(str(part), state_dict=halved)
+            tokenizer.save_pretrained(str(part))
+        for file in part.iterdir():
+            os.replace(file, folder / file.name)
+    except OSError as error:
+        raise VisketchError(f"{folder}: cannot be written, {error.strerror or error}") from error
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def load(settings: LanguageSettings, folder: Path, **loading: Any) -> tuple[Any, Any]:
+    """The model and the tokenizer of a checkpoint's folder. Raises VisketchError where something is missing."""
+    library = transformers()
+    if settings.base:
+        tokenizer = library.AutoTokenizer.from_pretrained(settings.base)
+        return merged(build(settings, tokenizer, **loading), folder), tokenizer
+    try:
+        tokenizer = library.AutoTokenizer.from_pretrained(str(folder))
+        model = library.LlavaForConditionalGeneration.from_pretrained(str(folder), dtype=torch.float32)
+    except unloadable() as error:
+        first = (str(error).splitlines() or [type(error).__name__])[0]
+        message = f"{folder}: no trained sketch-language model ({first}); `visketch train language` makes one"
+        raise VisketchError(message) from None
+    return model.eval(), tokenizer
+
+
+def merged(base: Any, folder: Path) -> Any:
+    """A base with the LoRA and the projector of a folder put into it."""
+    import peft
+
+    return peft.PeftModel.from_pretrained(base, str(folder)).merge_and_unload()
+
+
+class Sight(nn.Module):
+    """A LLaVA's tower as the others are asked: pixels in [0, 1] → tokens and mask."""
+
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        self.tower, self.config = model.model.vision_tower, model.config
+        mean, deviation = ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711))  # CLIP's
+        self.register_buffer("mean", torch.tensor(mean)[:, None, None], persistent=False)
+        self.register_buffer("deviation", torch.tensor(deviation)[:, None, None], persistent=False)
+
+    @property
+    def canvas(self) -> int:
+        """The side of the squares it sees, in pixels."""
+        vision = self.config.vision_config
+        return int(vision.tower["canvas"] if vision.model_type == "visketch-tower" else vision.image_size)
+
+    def forward(self, pixels: Float[Tensor, "b 3 h h"]) -> Tokens:
+        if self.config.vision_config.model_type == "visketch-tower":
+            return self.tower.tower(pixels)
+        seen = (pixels - self.mean) / self.deviation
+        layers = self.tower(seen.to(self.tower.dtype), output_hidden_states=True).hidden_states
+        tokens = layers[self.config.vision_feature_layer]
+        tokens = tokens[:, 1:] if self.config.vision_feature_select_strategy == "default" else tokens
+        return tokens, torch.ones(tokens.shape[:2], dtype=torch.bool, device=tokens.device)
+
+
+def tokens_of(config: Any) -> int:
+    """How many tokens a picture has for a model of this configuration."""
+    if config.vision_config.model_type == "visketch-tower":
+        return int(config.image_seq_length)
+    side = config.vision_config.image_size // config.vision_config.patch_size
+    return side**2 + (config.vision_feature_select_strategy == "full")
+
+
+def unwrapped(model: Any) -> Any:
+    """The LLaVA within peft's wrapper, if there is one."""
+    return model.get_base_model() if hasattr(model, "get_base_model") else model
+
+
+def hear(
+    model: Any,
+    ids: Int[Tensor, "b n"],
+    seen: Float[Tensor, "s t e"],
+    place: Int[Tensor, "b n"],
+    visible: Bool[Tensor, "b 1 n n"],
+) -> Float[Tensor, "b n w"]:
+    """What the language model makes of each place of a sequence. `seen`: the pictures in their order."""
+    llava = unwrapped(model).model
+    words = embedded(llava, ids, seen, unwrapped(model).config.image_token_id)
+    hidden = torch.zeros(visible.shape, dtype=words.dtype, device=words.device)
+    hidden.masked_fill_(~visible, torch.finfo(words.dtype).min)
+    heard = llava.language_model(inputs_embeds=words, attention_mask=hidden, position_ids=place, use_cache=False)
+    return heard.last_hidden_state
+
+
+def embedded(llava: Any, ids: Int[Tensor, "b n"], seen: Float[Tensor, "s t e"], image: int) -> Float[Tensor, "b n w"]:
+    """Words and pictures in the language model's space; pictures' places hold what the projector makes of `seen`."""
+    words = llava.get_input_embeddings()(ids)
+    projector = llava.multi_modal_projector
+    projected = projector(seen.to(words.dtype)).to(words.dtype)
+    return words.masked_scatter((ids == image)[..., None], projected)

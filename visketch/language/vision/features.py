@@ -1,0 +1,96 @@
+"""What a frozen tower says of every picture of a data set: looked at once, then mapped from disk."""
+
+import json
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from visketch.checkpoint import fingerprint, stored, write_atomically
+from visketch.language.image import Picture
+
+BATCH = 64
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """A picture as the tower saw it, and how to find from its square back to it."""
+
+    tokens: Float[Tensor, "t e"]
+    picture: Picture
+
+
+class Features:
+    """Pictures' names → their tokens (t e), in half precision, in a memory-mapped file."""
+
+    def __init__(self, file: Path | None, mark: str = "") -> None:
+        """Of no file: empty."""
+        about: dict = json.loads(file.with_suffix(".json").read_text()) if file else {"mark": mark, "names": []}
+        self.mark: str = about["mark"]
+        self.place: dict[str, int] = {name: number for number, name in enumerate(about["names"])}
+        self.array: np.ndarray = np.load(file, mmap_mode="r") if file else np.empty((0, 0, 0), np.float16)
+
+    def __getitem__(self, name: str) -> Float[np.ndarray, "t e"]:
+        return self.array[self.place[name]]
+
+
+def features(
+    file: Path,
+    names: Sequence[str],
+    tower: nn.Module,
+    read: Callable[[str], Picture | None],
+    watch: Callable[[int, int], None] = lambda done, total: None,
+) -> Features:
+    """The tokens of the pictures `names`, as this tower sees them: those that `file` has of it are taken from there.
+
+    `read`: a name → its picture, or None for one that is left out. The file is there when it is whole.
+    """
+    mark = fingerprint(stored(tower))
+    known = Features(file) if file.exists() and file.with_suffix(".json").exists() else None
+    if known and known.mark != mark:
+        known = None
+    if known and known.place.keys() == set(names):
+        return known
+    here = known.place.keys() if known else set()
+    new = [name for name in names if name not in here]
+    file.parent.mkdir(parents=True, exist_ok=True)
+    part = file.with_name(f".{file.name}.{os.getpid()}.part")
+    kept = [name for name in names if name in here]
+    array, written = None, list[str]()
+    for first in range(0, len(new), BATCH):
+        some = [(name, picture) for name in new[first : first + BATCH] if (picture := read(name)) is not None]
+        seen = look(tower, [picture.square for _, picture in some]).half().cpu().numpy() if some else None
+        if seen is not None:
+            if array is None:
+                array = np.lib.format.open_memmap(part, "w+", np.float16, (len(kept) + len(new), *seen.shape[1:]))
+            array[len(written) : len(written) + len(seen)] = seen
+            written += [name for name, _ in some]
+        watch(min(first + BATCH, len(new)), len(new))
+    if array is None and known is None:
+        return Features(None, mark)
+    if array is None:
+        assert known is not None
+        array = np.lib.format.open_memmap(part, "w+", np.float16, (len(kept), *known.array.shape[1:]))
+    for name in kept:
+        assert known is not None
+        array[len(written)] = known[name]
+        written.append(name)
+    array.flush()
+    file.with_suffix(".json").unlink(missing_ok=True)  # if what follows is cut short, there are no names of others
+    os.replace(part, file)
+    write_atomically(file.with_suffix(".json"), json.dumps({"mark": mark, "names": written}).encode())
+    return Features(file)
+
+
+@torch.no_grad()
+def look(tower: nn.Module, squares: Sequence[np.ndarray]) -> Float[Tensor, "b t e"]:
+    """Squares → tokens; those of places with nothing to see are zero."""
+    device = next(iter(tower.parameters()), torch.empty(0)).device
+    pixels = torch.from_numpy(np.stack(squares)).to(device).permute(0, 3, 1, 2).float() / 255
+    tokens, mask = tower(pixels)
+    return tokens * mask[..., None]

@@ -1,0 +1,53 @@
+"""Sheets that show two things at once: before beside after, and what was given apart from what was added."""
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from visketch.render.grey import grey
+
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import Tensor
+
+CELL = 256  # pixels of a drawing's side on a sheet
+MOST = 64  # drawings on a sheet: more is no picture to look at
+GIVEN, ADDED, BEFORE = (0, 0, 0), (20, 110, 220), (150, 150, 150)  # colours of the pen
+
+
+def tinted(canvas: "Tensor", clamp: float, pen: tuple[int, int, int] = GIVEN) -> "np.ndarray":
+    """A field (h h) → a picture (CELL CELL 3) uint8 of it, in a colour on white."""
+    import numpy as np
+
+    ink = 1 - grey(canvas[None], clamp, CELL)[0][..., None] / 255
+    return np.rint(255 + ink * (np.array(pen) - 255)).astype(np.uint8)
+
+
+def told_apart(canvas: "Tensor", given: "Tensor", clamp: float) -> "np.ndarray":
+    """A drawing with what was given in black and what was added in blue, (CELL CELL 3) uint8."""
+    import numpy as np
+
+    # The darker of the two, channel by channel: where both have ink, black.
+    return np.minimum(tinted(canvas, clamp, ADDED), tinted(given, clamp))
+
+
+def beside(before: "Tensor", after: "Tensor", clamp: float) -> "np.ndarray":
+    """Two drawings, the first in grey: (CELL 2*CELL 3) uint8."""
+    import numpy as np
+
+    return np.concatenate([tinted(before, clamp, BEFORE), tinted(after, clamp)], axis=1)
+
+
+def sheet(pictures: Sequence["np.ndarray"]) -> "np.ndarray":
+    """Pictures (rows columns 3) of one size, about as high as wide together, on white."""
+    import numpy as np
+
+    high, wide = pictures[0].shape[:2]
+    columns = max(1, round(math.sqrt(len(pictures) * high / wide)))
+    rows, gap = math.ceil(len(pictures) / columns), CELL // 16
+    pixels = np.full((rows * (high + gap) + gap, columns * (wide + gap) + gap, 3), 255, np.uint8)
+    for number, picture in enumerate(pictures):
+        row, column = divmod(number, columns)
+        top, left = row * (high + gap) + gap, column * (wide + gap) + gap
+        pixels[top : top + high, left : left + wide] = picture
+    return pixels

@@ -1,0 +1,218 @@
+"""A gallery: drawings on disk, an index of them, and the most similar ones to a query."""
+
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import partial
+from hashlib import sha256
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+from filelock import FileLock, Timeout
+from jaxtyping import Float
+
+from visketch import parallel as engines
+from visketch.data.read import Problem, expand
+from visketch.errors import VisketchError
+from visketch.geometry.sketch import Sketch
+from visketch.model import ViSketch
+from visketch.search import ann as engine
+from visketch.search.database import Catalogue, GraphRow, Hit
+from visketch.search.features import features, mark
+from visketch.search.indexer import BATCH, Clerk, Watch, embedder
+from visketch.search.scan import File, Seen, listed, look, look_and_draw
+
+SPAN = 1 << 17  # ids of vectors in one graph: what is held in memory to build one
+CANDIDATES = 64  # come from a graph at least, and four times as many as are asked for, to be ranked by their vectors
+CATALOGUE = "catalogue.sqlite"
+BUSY = "is being written by another process; wait for it"
+
+
+@dataclass(frozen=True)
+class Update:
+    """What one run over the source did."""
+
+    embedded: int  # drawings
+    files: int  # that were new or changed
+    removed: int  # files
+    unread: int  # drawings or files, of those that were read now
+
+
+def usual(source: Path) -> Path:
+    """Where the index of a source lies if nobody says: in the user's cache, so that no gallery is littered."""
+    given, home = os.environ.get("VISKETCH_CACHE"), Path.home()
+    if given:
+        cache = Path(given)
+    elif sys.platform == "darwin":
+        cache = home / "Library/Caches/visketch"
+    elif sys.platform == "win32":
+        cache = Path(os.environ.get("LOCALAPPDATA", home / "AppData/Local")) / "visketch"
+    else:
+        cache = Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache") / "visketch"
+    place = source.resolve()
+    return cache / f"{place.name or 'root'}-{sha256(os.fsencode(place)).hexdigest()[:12]}.index"
+
+
+def is_index(path: Path) -> bool:
+    return (path / CATALOGUE).is_file()
+
+
+class Gallery:
+    """An index, open. It is a folder: a catalogue, and graphs that are made of its vectors."""
+
+    def __init__(self, folder: Path, model: ViSketch, create: bool = False) -> None:
+        """`create`: make an empty one if there is none. Raises VisketchError, also where other weights made it."""
+        self.folder, self.model = folder, model
+        wanted = mark(model)
+        if create and not is_index(folder):
+            check_place(folder)
+            folder.mkdir(parents=True, exist_ok=True)
+        self.catalogue = Catalogue(folder / CATALOGUE, wanted if create else None)
+        for part, made in self.catalogue.about.items():
+            if wanted.get(part) != made:
+                raise VisketchError(
+                    f"{folder}: was made with other weights ({part} {made}, here {wanted.get(part)}); make it anew "
+                    "with `visketch index --renew`, or name their --checkpoint"
+                )
+        self.lock = FileLock(folder / "lock", timeout=0)
+        self.graphs: list[engine.Graph] = []
+
+    def update(
+        self,
+        source: Path,
+        problem: Problem,
+        watch: Watch = lambda done, total: None,
+        engine: engines.Engine = "local",
+        device: str = "auto",
+    ) -> Update:
+        """Embed what is new or changed in `source` (a folder, a file of drawings, a data set), and forget what is gone.
+
+        It may be interrupted anywhere, even killed: what is embedded stays, and the next run goes on.
+        `problem` gets the error of each drawing that cannot be read. `engine`: "ray" has a cluster read and embed;
+        `device` is what it does so on. Raises VisketchError.
+        """
+        with self._writing():
+            clerk = Clerk(self.catalogue, self.model, problem)
+            files = list(dict.fromkeys(str(file.resolve()) for file in expand([source])))
+            known = self.catalogue.done()
+            there = filter(None, map(listed, files))
+            changed = [file for file in there if known.get(file.path) != (file.size, file.changed)]
+            done = len(files) - len(changed)
+            for seen in self._look(changed, engine, device):
+                clerk(seen)
+                done += seen.is_end
+                if len(files) > 1:
+                    watch(done, len(files))
+                elif seen.entry:
+                    watch(seen.entry.place + 1, seen.total)
+            clerk.flush()
+            removed = self.catalogue.keep(files) if clerk.files or len(known) != len(files) else 0
+            self._build()
+        self.graphs = []
+        return Update(clerk.embedded, clerk.files, removed, clerk.unread.total())
+
+    def _look(self, files: list[File], engine: engines.Engine, device: str) -> Iterator[Seen]:
+        if engine == "local":
+            return chain.from_iterable(map(look, files))
+        prepare = partial(look_and_draw, self.model.config.sketch, frozenset(self.catalogue.keys()))
+        make_worker = partial(embedder, self.model.folder, mark(self.model))
+        return engines.on_ray(files, prepare, make_worker, BATCH, device=device)
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            with self.lock:
+                yield
+        except Timeout:
+            raise VisketchError(f"{self.folder}: {BUSY}") from None
+
+    def _build(self) -> None:
+        """Bring the graphs up to the catalogue's vectors."""
+        rows = self.catalogue.graphs()
+        for number in sorted({*rows, *range(self.catalogue.last() // SPAN + 1)}):
+            self._build_one(number, rows.get(number))
+        kept = {row.name for row in self.catalogue.graphs().values()}
+        for file in self.folder.glob("*.usearch"):
+            if file.name not in kept:
+                file.unlink(missing_ok=True)
+
+    def _build_one(self, number: int, row: GraphRow | None) -> None:
+        """A graph gets the vectors that it lacks; what is gone it keeps, until that is more than a fifth of it."""
+        first, end = number * SPAN, (number + 1) * SPAN
+        vectors, last = self.catalogue.span(first, end)
+        if row and _whole(self.folder, row):
+            new, _ = self.catalogue.span(row.last + 1, end)
+            if 4 * (row.vectors + new) <= 5 * vectors:
+                if new:
+                    self._grow(row, number, row.last + 1, last)
+                return
+        if vectors:
+            self._grow(None, number, first, last)
+        elif row:
+            self.catalogue.drop_graph(number)
+
+    def _grow(self, row: GraphRow | None, number: int, first: int, last: int) -> None:
+        new = self.folder / f"{number:04}-{last}-{first}.usearch"
+        old = self.folder / row.name if row else None
+        count = engine.grow(old, new, self.catalogue.vectors(first, last + 1))
+        self.catalogue.put_graph(GraphRow(number, new.name, new.stat().st_size, count, last))
+
+    def open(self) -> None:
+        """Map the graphs; those that are behind, since a run was killed, are built first, unless a run goes on."""
+        rows = self.catalogue.graphs().values()
+        last = max((row.last for row in rows), default=0)
+        if last < self.catalogue.last() or not all(_whole(self.folder, row) for row in rows):
+            with suppress(Timeout), self.lock:
+                self._build()
+            rows = self.catalogue.graphs().values()
+        self.graphs = [engine.Graph(self.folder / row.name) for row in rows if _whole(self.folder, row)]
+
+    def bytes(self) -> int:
+        """What the index takes on disk."""
+        return sum(file.stat().st_size for file in self.folder.iterdir())
+
+    def search(self, query: Sketch, n: int) -> list[Hit]:
+        """The n most similar drawings, the most similar first. Raises VisketchError if the query is blank."""
+        return self.nearest(features(self.model, self.model.render([query]))[0].cpu().numpy(), n)
+
+    def nearest(self, vector: Float[np.ndarray, " e"], n: int) -> list[Hit]:
+        """The n drawings whose vectors are nearest to one of length 1."""
+        if not self.graphs:
+            self.open()
+        wanted, most = max(CANDIDATES, 4 * n), sum(len(graph.index) for graph in self.graphs)
+        while True:
+            ids = [graph.nearest(vector, wanted) for graph in self.graphs]
+            hits = self.catalogue.rank(vector, np.concatenate([np.empty(0, np.int64), *ids]), n)
+            if len(hits) == n or wanted >= most:
+                return hits
+            wanted *= 2  # many of them are gone since
+
+
+def alike(hits: list[Hit]) -> list[Hit]:
+    """Those that are more like the query than unlike it, similarity above 0; all of them if there is none such."""
+    return [hit for hit in hits if hit.similarity > 0] or hits
+
+
+def check_place(folder: Path) -> None:
+    """Refuse a place for a new index where something else is. Raises VisketchError."""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise VisketchError(f"{folder}: is there and is no index; choose another --out")
+
+
+def remove(folder: Path) -> None:
+    """Take an index away, and nothing that is none. Raises VisketchError while it is written."""
+    if is_index(folder):
+        try:
+            with FileLock(folder / "lock", timeout=0):
+                shutil.rmtree(folder)
+        except Timeout:
+            raise VisketchError(f"{folder}: {BUSY}") from None
+
+
+def _whole(folder: Path, row: GraphRow) -> bool:
+    file = folder / row.name
+    return file.is_file() and file.stat().st_size == row.bytes

@@ -1,0 +1,93 @@
+"""What is seen in files → vectors → catalogue, some at a time."""
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from visketch.data.read import Problem
+from visketch.errors import VisketchError
+from visketch.model import ViSketch
+from visketch.search.database import Catalogue, Done
+from visketch.search.features import features, mark
+from visketch.search.scan import File, Seen, drawn
+
+BATCH = 64  # drawings embedded together, and written down together
+
+Watch = Callable[[int, int | None], None]  # how many of the files (of a single file: drawings) are done, of how many
+
+
+class Embedder:
+    """Fields → vectors."""
+
+    def __init__(self, model: ViSketch) -> None:
+        self.model = model
+
+    def __call__(self, some: list[Seen]) -> list[Seen]:
+        fields = [seen.field for seen in some if seen.field is not None]
+        if not fields:
+            return some
+        vectors = iter(features(self.model, torch.as_tensor(np.stack(fields), device=self.model.device)).cpu().numpy())
+        return [seen if seen.field is None else replace(seen, field=None, vector=next(vectors)) for seen in some]
+
+
+def embedder(checkpoint: Path | None, wanted: dict[str, str], device: str) -> Embedder:
+    """One made where it works, on any machine of a cluster. Raises VisketchError if the weights there are others."""
+    model = ViSketch.load(checkpoint, device)
+    if mark(model) != wanted:
+        raise VisketchError(f"{checkpoint}: other weights on another machine of the cluster; make them the same")
+    return Embedder(model)
+
+
+class Clerk:
+    """Writes down what is seen; `flush` at the end. What has no vector gets it here, unless the catalogue has it."""
+
+    def __init__(self, catalogue: Catalogue, model: ViSketch, problem: Problem) -> None:
+        self.catalogue, self.problem = catalogue, problem
+        self.shape, self.embed = model.config.sketch, Embedder(model)
+        self.embedded = self.files = 0
+        self.unread: Counter[str] = Counter()
+        self.current = ""
+        self.begun: list[str] = []
+        self.waiting: list[Seen] = []
+        self.finished: list[File] = []
+
+    def __call__(self, seen: Seen) -> None:
+        """One after another, of one file after another."""
+        if seen.file.path != self.current:
+            self.current = seen.file.path
+            self.files += 1
+            self.begun.append(self.current)
+        if seen.entry:
+            self.waiting.append(seen)
+        elif seen.problem:
+            self._note(seen.file.path, seen.problem)
+        else:
+            self.finished.append(seen.file)
+        # Of many files without a drawing none would else ever be written down.
+        if BATCH in (len(self.waiting), len(self.finished)):
+            self.flush()
+
+    def _note(self, file: str, error: VisketchError) -> None:
+        self.unread[file] += 1
+        self.problem(error)
+
+    def flush(self) -> None:
+        """Embed what waits and is drawn for the first time, and write all of it down in one step."""
+        entries = [(seen.entry, seen) for seen in self.waiting if seen.entry]
+        known = self.catalogue.known([entry.key for entry, _ in entries])
+        fresh = {entry.key: seen for entry, seen in entries if entry.key not in known}
+        vectors: dict[str, np.ndarray] = {}
+        for key, seen in zip(fresh, self.embed([drawn(self.shape, seen) for seen in fresh.values()]), strict=True):
+            if seen.vector is not None:
+                vectors[key] = seen.vector
+            elif seen.problem:
+                self._note(seen.file.path, seen.problem)
+        done = [Done(file.path, file.size, file.changed, self.unread[file.path]) for file in self.finished]
+        written = [entry for entry, _ in entries if entry.key in known or entry.key in vectors]
+        self.catalogue.write(self.begun, vectors, written, done)
+        self.embedded += len(vectors)
+        self.begun, self.waiting, self.finished = [], [], []

@@ -1,0 +1,109 @@
+"""What there is in files to be indexed, and the fields of the drawings.
+
+Imports no torch: the processes of a cluster that read files start without it.
+"""
+
+import os
+from collections.abc import Container, Iterator
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+
+from visketch.config import SketchConfig
+from visketch.data import store
+from visketch.data.named import place_of
+from visketch.data.read import Problem, read
+from visketch.data.store import Store
+from visketch.errors import VisketchError
+from visketch.geometry import sdf
+from visketch.geometry.sketch import Sketch
+from visketch.search.database import Entry
+
+
+@dataclass(frozen=True)
+class File:
+    """A file as it was when it was listed."""
+
+    path: str
+    size: int
+    changed: int  # nanoseconds, of its content or its entry, whichever is later: a copy may keep the former
+
+
+def listed(path: str) -> File | None:
+    """None if it is gone since."""
+    try:
+        facts = os.stat(path)
+    except OSError:
+        return None
+    return File(path, facts.st_size, max(facts.st_mtime_ns, facts.st_ctime_ns))
+
+
+@dataclass(frozen=True)
+class Seen:
+    """Of a file: a drawing and what is made of it so far, or what cannot be read, or (neither) its end."""
+
+    file: File
+    entry: Entry | None = None
+    sketch: Sketch | None = None
+    field: np.ndarray | None = None  # (h h)
+    vector: np.ndarray | None = None  # (e)
+    problem: VisketchError | None = None  # a drawing's too, if it is blank
+    total: int | None = None  # drawings in the file, if somebody knows
+
+    @property
+    def is_end(self) -> bool:
+        return self.entry is None and self.problem is None
+
+
+def look(file: File) -> Iterator[Seen]:
+    """All there is to say of a file."""
+    problems: list[VisketchError] = []
+    for place, (name, sketch, total) in enumerate(drawings(Path(file.path), problems.append)):
+        yield from (Seen(file, problem=problem) for problem in problems)
+        problems.clear()
+        yield Seen(file, Entry(file.path, place, name, sketch.label, store.key(sketch)), sketch, total=total)
+    yield from (Seen(file, problem=problem) for problem in problems)
+    yield Seen(file)
+
+
+def look_and_draw(shape: SketchConfig, known: Container[str], file: File) -> Iterator[Seen]:
+    """The same without the drawings, but with the fields of those whose key is not known."""
+    for seen in look(file):
+        new = seen.entry is not None and seen.entry.key not in known
+        yield replace(drawn(shape, seen) if new else seen, sketch=None)
+
+
+def drawn(shape: SketchConfig, seen: Seen) -> Seen:
+    """With the field of the drawing, if there is one, or why it has none."""
+    if seen.sketch is None:
+        return seen
+    try:
+        return replace(seen, field=sdf.render(seen.sketch, shape))
+    except VisketchError as error:  # blank
+        return replace(seen, problem=error)
+
+
+def drawings(file: Path, problem: Problem) -> Iterator[tuple[str, Sketch, int | None]]:
+    """The drawings of a file or packed data set: what to show after the file's name, the drawing, how many there are
+    (None: nobody knows).
+    """
+    if store.is_packed(file):
+        packed = Store.open(file)
+        yield from ((f"#{row + 1}", packed[row], len(packed)) for row in range(len(packed)))
+        return
+    for sketch in read(file, problem):
+        yield place_of(sketch, file), sketch, None
+
+
+def drawing(file: Path, place: int) -> Sketch:
+    """One drawing again. Raises VisketchError if it is not there any more."""
+    if store.is_packed(file):
+        packed = Store.open(file)
+        found = packed[place] if place < len(packed) else None
+    else:
+        found = next(islice(read(file, lambda error: None), place, None), None)
+    if found is None:
+        raise VisketchError(f"{file}: has changed since it was indexed; index it again")
+    return found

@@ -1,0 +1,121 @@
+"""What stands before the application: who may ask, by which name, and what every answer says.
+
+A page elsewhere must not reach a server on somebody's own machine. By its Host, a request that came through a name made
+to point here (DNS rebinding) is told apart; by its Origin, one that another page's script sent.
+"""
+
+import ipaddress
+import re
+import secrets
+import time
+import uuid
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from visketch.serve.metrics import Gauges
+from visketch.serve.schemas import Problem
+
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+SAID = {
+    "content-security-policy": POLICY,
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "permissions-policy": "camera=(), microphone=(), geolocation=()",
+}
+KEPT = ("/v1/", "/metrics", "/openapi.json")  # for those who have the token; the page itself has no secret
+REQUEST_ID = re.compile(r"[\w.-]{1,64}")
+
+
+class Guard:
+    def __init__(self, app: ASGIApp, names: frozenset[str], token: str | None, most: int, gauges: Gauges) -> None:
+        """`names`: those that the server may be asked by, besides addresses of numbers and localhost. `most`: bytes of
+        a request.
+        """
+        self.app, self.names, self.token, self.most, self.gauges = app, names | {"localhost"}, token, most, gauges
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        headers, start = Headers(scope=scope), time.perf_counter()
+        given = headers.get("x-request-id", "")
+        number = given if REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+        scope.setdefault("state", {})["request_id"] = number
+        status = 0
+
+        async def say(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                answer = MutableHeaders(scope=message)
+                answer["x-request-id"] = number
+                for name, value in SAID.items():
+                    answer[name] = value
+                answer.setdefault("cache-control", "no-store" if scope["path"].startswith(KEPT) else "no-cache")
+            await send(message)
+
+        came = 0
+
+        async def hear() -> Message:
+            nonlocal came
+            message = await receive()
+            came += len(message.get("body", b""))
+            if came > self.most:
+                raise HTTPException(413, self._too_large())
+            return message
+
+        refused = self._refused(scope, headers)
+        try:
+            await (problem(*refused, number) if refused else self.app)(scope, hear, say)
+        finally:
+            path = getattr(scope.get("route"), "path", None) or "page"
+            self.gauges.requests.labels(path, str(status)).inc()
+            self.gauges.seconds.labels(path).observe(time.perf_counter() - start)
+
+    def _refused(self, scope: Scope, headers: Headers) -> tuple[int, str] | None:
+        host = headers.get("host", "")
+        if not self._is_ours(host):
+            return 403, f"{host[:80]!r} is no name of this server; open it by its address, or start it with --name"
+        origin = headers.get("origin")
+        if origin is not None and urlsplit(origin).netloc.lower() != host.lower():
+            return 403, "another site's page may not ask this server"
+        length = headers.get("content-length", "0")
+        if not length.isdecimal() or int(length) > self.most:
+            return 413, self._too_large()
+        if self.token and scope["path"].startswith(KEPT):
+            kind, _, token = headers.get("authorization", "").partition(" ")
+            if kind.lower() != "bearer" or not secrets.compare_digest(token.strip().encode(), self.token.encode()):
+                return 401, "the token is missing or wrong; send 'Authorization: Bearer ...'"
+        return None
+
+    def _too_large(self) -> str:
+        return f"more than {self.most >> 20} MB; send less"
+
+    def _is_ours(self, host: str) -> bool:
+        """A name has to be known; numbers cannot be made to point elsewhere."""
+        try:
+            name = urlsplit(f"//{host}").hostname or ""
+            if name in self.names:
+                return True
+            ipaddress.ip_address(name)
+        except ValueError:
+            return False
+        return True
+
+
+def problem(status: int, detail: str, number: str, headers: dict[str, str] | None = None) -> Response:
+    """An answer that says what went wrong (RFC 9457)."""
+    from http import HTTPStatus
+
+    body = Problem(title=HTTPStatus(status).phrase, status=status, detail=detail, request_id=number)
+    extra = {"www-authenticate": "Bearer"} if status == 401 else {}
+    return Response(body.model_dump_json(), status, {**extra, **(headers or {})}, "application/problem+json")

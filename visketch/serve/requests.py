@@ -1,0 +1,98 @@
+"""Requests → what they ask: JSON with strokes, or a form with a file."""
+
+import asyncio
+from typing import Any, NamedTuple, TypeVar
+
+from fastapi import HTTPException, Request
+from pydantic import ValidationError
+from starlette.datastructures import UploadFile
+from starlette.requests import ClientDisconnect
+
+from visketch.data import quickdraw
+from visketch.errors import VisketchError
+from visketch.geometry.sketch import Sketch
+from visketch.serve.sandbox import Reader
+from visketch.serve.schemas import Asked, with_drawing
+
+UPLOAD = 16 << 20  # bytes of a request
+FIELD = 1 << 12  # bytes of a field beside the file
+SECONDS = 20.0  # for a request to come in
+
+Form = TypeVar("Form", bound=Asked)
+
+
+class Question(NamedTuple):
+    """What is asked, and of which drawing."""
+
+    asked: Any
+    sketch: Sketch | None
+
+
+async def question(request: Request, form: type[Asked], reader: Reader | None) -> Question:
+    """`reader`: for files; without one the request has no drawing.
+
+    Raises HTTPException, ValidationError, VisketchError.
+    """
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    try:
+        async with asyncio.timeout(SECONDS):
+            if kind == "application/json":
+                return of_json(await request.body(), form, drawing=reader is not None)
+            if kind == "multipart/form-data" and reader:
+                content, name, fields = await uploaded(request)
+            else:
+                either = " or a form with a file (multipart/form-data)" if reader else ""
+                raise HTTPException(415, f"send JSON (application/json){either}")
+    except TimeoutError:
+        raise HTTPException(408, f"the request did not come in within {SECONDS:.0f} seconds") from None
+    except ClientDisconnect:
+        raise HTTPException(400, "the request was cut short") from None
+    asked = form.model_validate(fields)
+    return Question(asked, await asyncio.to_thread(reader.read, content, name))
+
+
+def of_json(body: bytes, form: type[Asked], drawing: bool) -> Question:
+    if not drawing:
+        return Question(form.model_validate_json(body, strict=True), None)
+    asked = with_drawing(form).model_validate_json(body, strict=True)
+    return Question(asked, sketch(asked.drawing))  # type: ignore[attr-defined]
+
+
+def sketch(drawing: list) -> Sketch:
+    """Raises VisketchError for strokes that are none, or too many."""
+    try:
+        found = Sketch(strokes=quickdraw.strokes(drawing), source="drawing")
+    except ValueError as error:
+        raise VisketchError(f"drawing: {error}") from None
+    found.lines()
+    return found
+
+
+async def uploaded(request: Request) -> tuple[bytes, str, dict[str, str]]:
+    """The file, its name and the fields beside it."""
+    async with request.form(max_files=1, max_fields=16, max_part_size=FIELD) as fields:
+        file = fields.get("file")
+        if not isinstance(file, UploadFile):
+            raise HTTPException(422, 'the form has no "file"')
+        said = {name: value for name, value in fields.items() if isinstance(value, str)}
+        return await file.read(), file.filename or "", said
+
+
+def described(form: type[Asked], drawing: bool) -> dict[str, Any]:
+    """The request's body for OpenAPI."""
+    whole = with_drawing(form) if drawing else form
+    content = {"application/json": {"schema": whole.model_json_schema()}}
+    if drawing:
+        fields = form.model_json_schema()
+        file = {"type": "string", "format": "binary", "description": "Any file of drawings that `classify` reads."}
+        fields["properties"] = {"file": file, **fields.get("properties", {})}
+        fields["required"] = ["file", *fields.get("required", [])]
+        content["multipart/form-data"] = {"schema": fields}
+    return {"requestBody": {"required": True, "content": content}}
+
+
+def in_words(error: ValidationError) -> str:
+    """The first things that are wrong, in one line."""
+    said = [f"{'.'.join(map(str, each['loc'])) or 'request'}: {each['msg']}" for each in error.errors()[:3]]
+    more = len(error.errors()) - len(said)
+    return "; ".join(said) + (f"; and {more} more" if more > 0 else "")

@@ -1,0 +1,102 @@
+"""How drawing is shown while it goes on, and what is drawn put into JSON."""
+
+import base64
+import io
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from PIL import Image
+from scipy import ndimage
+from torch import Tensor
+
+from visketch import quadtree
+from visketch.config import SketchConfig
+from visketch.decoding import inked_leaves
+from visketch.geometry import trace
+from visketch.model import Frame, ViSketch
+from visketch.serve.worker import Tell
+from visketch.tasks.complete import STROKE, Completion
+
+DECIMALS = 2  # of a coordinate
+
+
+class Show:
+    """Frames → events. `coarse` has pictures of the noise that becomes a sketch, `leaves` the quadtree over it (for
+    each sketch left, top and side of each leaf in shares, and its turn), `refine` the canvases after each turn.
+    All tries are shown, those of one sketch in a row. Of what nobody hears no picture is made.
+    """
+
+    def __init__(self, model: ViSketch, tell: Tell) -> None:
+        self.model, self.tell = model, tell
+        self.coarse: Tensor | None = None
+        self.last: Tensor | None = None
+
+    def __call__(self, frame: Frame) -> None:
+        self.last = frame.canvas
+        if frame.stage == "coarse":
+            self.coarse = frame.canvas
+        elif self.coarse is not None:
+            shape, coarse, self.coarse = self.model.config.sketch, self.coarse.clamp(-1, 1), None
+            self.tell("leaves", lambda: {"leaves": leaves(coarse, shape)})
+        self.tell(frame.stage, partial(self._shown, frame))
+
+    def _shown(self, frame: Frame) -> dict[str, Any]:
+        if frame.stage == "coarse":
+            tile = self.model.config.sketch.tile
+            ink = (F.interpolate(frame.canvas[:, None], size=(tile, tile), mode="area")[:, 0] + 1) / 2
+        else:
+            ink = self.model.ink(frame.canvas)
+        pictures = [picture(each) for each in ink.cpu().numpy()]
+        return {"stage": frame.stage, "done": frame.done, "total": frame.total, "pictures": pictures}
+
+    def became(self, kept: Float[Tensor, "b h h"]) -> list[int]:
+        """The number of the picture that each of these canvases was shown in last, of those of its tries."""
+        assert self.last is not None
+        shown = self.last.view(len(kept), -1, *kept.shape[1:])
+        nearest = (shown - kept[:, None]).abs().flatten(2).sum(dim=2).argmin(dim=1).tolist()
+        return [i * shown.shape[1] + j for i, j in enumerate(nearest)]
+
+
+def leaves(canvas: Float[Tensor, "b h h"], shape: SketchConfig) -> list[list[tuple[float, float, float, int]]]:
+    """For each sketch the leaves that are refined: left, top and side as shares of the canvas, and the turn."""
+    found = inked_leaves(canvas, shape, shape.at(canvas.shape[-1]).depth)
+    turn = torch.unique(quadtree.ranks(found, "waves"), return_inverse=True)[1]
+    rows: list[list[tuple[float, float, float, int]]] = [[] for _ in canvas]
+    places = zip(found.sketch.tolist(), quadtree.place(found).tolist(), turn.tolist(), strict=True)
+    for sketch, (y, x, side), when in places:
+        rows[sketch].append((round(x - side / 2, 5), round(y - side / 2, 5), side, when + 1))
+    return rows
+
+
+def picture(ink: np.ndarray) -> str:
+    """Ink in [0, 1] (h h) as a PNG whose ink is black and whose paper is clear, in a data address."""
+    alpha = (255 * ink.clip(0, 1)).round().astype(np.uint8)
+    both = np.stack([np.zeros_like(alpha), alpha], axis=-1)
+    content = io.BytesIO()
+    Image.fromarray(both, "LA").save(content, "PNG", compress_level=4)
+    return f"data:image/png;base64,{base64.b64encode(content.getvalue()).decode()}"
+
+
+def added(found: Completion, shape: SketchConfig) -> list[np.ndarray]:
+    """The strokes of what is new in a completion, without specks, in pixels of its canvas."""
+    new = ((found.canvas > 0) & (found.given <= 0)).cpu().numpy()
+    pieces, count = ndimage.label(new, np.ones((3, 3)))
+    size = np.bincount(pieces.ravel(), minlength=count + 1)
+    size[0] = 0
+    large = size >= STROKE * (shape.pen * shape.canvas) ** 2
+    return list(trace.trace(trace.from_pixels(large[pieces])).strokes)
+
+
+def listed(strokes: Sequence[np.ndarray]) -> list[list[list[float]]]:
+    """Strokes (points, 2) → as *Quick, Draw!* has them."""
+    return [np.round(stroke.T.astype(np.float64), DECIMALS).tolist() for stroke in strokes]
+
+
+def unit(share: float) -> float:
+    """A share, rounded; sums of many may be beyond 0 or 1 by a hair."""
+    return round(min(max(float(share), 0.0), 1.0), 6)

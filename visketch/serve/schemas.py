@@ -1,0 +1,195 @@
+"""What programs send to the server and get back. These models check it, and the OpenAPI document is made of them.
+
+Where a verb of the command line prints the same with --json, the names are the same.
+"""
+
+from functools import cache
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, create_model, field_validator
+
+from visketch.geometry.sketch import POINTS
+
+STROKES = 2_000  # of a drawing
+SKETCHES = 64  # drawn together at most, those counted that are tried and not kept
+SEEDS = 2**32
+
+Number = Annotated[float, Field(ge=-1e6, le=1e6, allow_inf_nan=False)]
+Axis = Annotated[list[Number], Field(min_length=1, max_length=POINTS)]
+Stroke = Annotated[list[Axis], Field(min_length=2, max_length=3)]
+Strokes = Annotated[
+    list[Stroke],
+    Field(
+        min_length=1,
+        max_length=STROKES,
+        description="As *Quick, Draw!* has them: for each stroke the x and the y of its points, [[x...], [y...]]. "
+        "x goes to the right, y down, in any unit. A third list, times, is taken and not used.",
+        examples=[[[[0, 50, 100, 0], [60, 0, 60, 60]], [[20, 80], [60, 60]]]],
+    ),
+]
+Probability = Annotated[float, Field(ge=0, le=1)]
+Seed = Annotated[int, Field(ge=0, lt=SEEDS, description="The same seed gives the same answer.")]
+Label = Annotated[str, Field(min_length=1, max_length=64, description="A class, as GET /v1/about lists them.")]
+
+
+class Asked(BaseModel):
+    """What may be said beside a drawing."""
+
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+
+
+class Classify(Asked):
+    top: Annotated[int, Field(ge=1, le=345, description="How many classes to name.")] = 5
+
+
+class Vectorize(Asked):
+    pass
+
+
+class Explain(Asked):
+    pass
+
+
+class Search(Asked):
+    n: Annotated[int, Field(ge=1, le=48, description="How many drawings to find.")] = 12
+
+
+class Refine(Asked):
+    label: Annotated[Label | None, Field(alias="class", description="By default what it is taken for.")] = None
+    strength: Annotated[float, Field(ge=0, le=1, description="How much may change; 0: only the lines; 1: all.")] = 0.0
+    temperature: Annotated[float, Field(ge=0, le=10)] = 0.7
+    seed: Seed = 0
+
+
+class Complete(Asked):
+    label: Annotated[Label | None, Field(alias="class", description="By default the four likeliest share them.")] = None
+    n: Annotated[int, Field(ge=1, le=16, description="How many completions.")] = 8
+    tries: Annotated[int, Field(ge=1, le=4, description="Places tried for each.")] = 4
+    temperature: Annotated[float, Field(ge=0, le=10)] = 0.7
+    seed: Seed = 0
+
+
+class Generate(Asked):
+    label: Annotated[Label, Field(alias="class")]
+    n: Annotated[int, Field(ge=1, le=16, description="How many sketches.")] = 4
+    tries: Annotated[int, Field(ge=1, le=4, description="Of so many for each the classifier keeps one.")] = 1
+    guidance: Annotated[float | None, Field(ge=0, le=20, description="How much the class counts.")] = None
+    temperature: Annotated[float, Field(ge=0, le=10)] = 0.7
+    coarse_only: Annotated[bool, Field(description="Leave out the refining.")] = False
+    seed: Seed = 0
+
+
+@cache
+def with_drawing(form: type[Asked]) -> type[Asked]:
+    """The same with a drawing in it, for a request that is JSON; in a form with a file, the file is the drawing."""
+    return create_model(f"{form.__name__}Drawing", __base__=form, drawing=(Strokes, ...))
+
+
+class Prediction(BaseModel):
+    label: str
+    probability: Probability
+
+
+class Answer(BaseModel):
+    checkpoint: str
+    seconds: Annotated[float, Field(ge=0, description="That the model worked, those for other requests included.")] = 0
+
+
+class Classified(Answer):
+    predictions: Annotated[list[Prediction], Field(description="The likeliest first.")]
+
+
+class Drawn(BaseModel):
+    """A sketch that was drawn: strokes in a square of `size`, by a pen as wide as `pen`."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    label: Annotated[str, Field(alias="class")]
+    probability: Annotated[Probability, Field(description="The classifier's, of that class.")]
+    seed: int
+    picture: Annotated[int, Field(description="Of the pictures that the events show, all tries among them.")] = 0
+    size: float
+    pen: float
+    drawing: list[list[list[float]]]
+
+
+class Sketches(Answer):
+    sketches: list[Drawn]
+
+
+class Completion(Drawn):
+    given: Annotated[int, Field(description="So many of the strokes, the first, are those that were sent.")]
+    added: Annotated[Probability, Field(description="The share of the ink that is new.")]
+
+
+class Completed(Answer):
+    sketches: Annotated[list[Completion], Field(description="The likeliest first; what adds nothing last.")]
+
+
+class Vectorized(Answer):
+    drawing: list[list[list[float]]]
+    width: float
+    height: float
+    pen: float
+    svg: Annotated[str, Field(description="The same as a file: centre lines, as curves.")]
+    ndjson: Annotated[str, Field(description="The same as a line of Quick, Draw!'s files.")]
+
+
+class Hit(BaseModel):
+    rank: int
+    name: Annotated[str, Field(description="The file's, and #3 where it has several drawings.")]
+    label: str | None
+    similarity: float
+    size: float
+    pen: float
+    drawing: Annotated[list[list[list[float]]], Field(description="Empty if the file is not there any more.")]
+
+
+class Found(Answer):
+    drawings: Annotated[int, Field(description="In the index.")]
+    found: Annotated[list[Hit], Field(description="The most similar first.")]
+
+
+class Vote(BaseModel):
+    """What one leaf of the quadtree adds, as `visketch classify --explain --json` has it."""
+
+    box: Annotated[list[float], Field(description="Left, top, right, bottom in the square the drawing is fitted to.")]
+    input: Annotated[list[float], Field(description="The same in the units of the drawing.")]
+    weight: Annotated[float, Field(description="A share of all; below 0: against the class.")]
+    attention: float
+    label: str
+    probability: float
+
+    @field_validator("box", "input", mode="before")
+    @classmethod
+    def as_list(cls, value: Any) -> list[float]:
+        return list(value)
+
+
+class Explained(Answer):
+    label: str
+    probability: Probability
+    words: str
+    without: Annotated[Probability, Field(description="The probability if the leaves that decide are erased.")]
+    leaves: Annotated[list[Vote], Field(description="The strongest first.")]
+
+
+class About(BaseModel):
+    """What this server can do."""
+
+    version: str
+    checkpoint: str
+    canvas: int
+    labels: list[str]
+    verbs: Annotated[list[str], Field(description="What can be asked of /v1/, with these weights and this index.")]
+    index: Annotated[str | None, Field(description="What is searched, by name.")]
+    limits: dict[str, int]
+
+
+class Problem(BaseModel):
+    """What went wrong (RFC 9457)."""
+
+    title: str
+    status: int
+    detail: str
+    request_id: str

@@ -1,0 +1,252 @@
+"""What can be asked of the model, each with its answer. All of it runs on the model's one thread (`worker.py`)."""
+
+import math
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from visketch.data import write
+from visketch.errors import UsageError, VisketchError
+from visketch.geometry import sdf
+from visketch.geometry import trace as tracing
+from visketch.geometry.sketch import Sketch
+from visketch.model import ViSketch
+from visketch.serve import schemas
+from visketch.serve.responses import DECIMALS, Show, added, listed, unit
+from visketch.serve.worker import Tell
+from visketch.tasks import complete as completing
+from visketch.tasks.explain import explain
+from visketch.tasks.refine import redraw
+
+NEEDED = {  # the parts of a checkpoint that a verb takes
+    "classify": {"encoder", "classifier"},
+    "explain": {"encoder", "classifier"},
+    "search": {"encoder", "classifier"},
+    "vectorize": set(),
+    "refine": {"encoder", "classifier", "refiner", "vqvae"},
+    "complete": {"encoder", "classifier", "refiner", "vqvae", "diffusion"},
+    "generate": {"encoder", "classifier", "refiner", "vqvae", "diffusion"},
+}
+SHARE = 4  # drawings that are worth a core of their own
+FIRST = (np.array([[0, 0], [255, 255]], dtype=np.float32),)
+
+
+@contextmanager
+def threads(count: int) -> Iterator[None]:
+    """So many for what torch computes."""
+    usual = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(usual)
+
+
+class Studio:
+    def __init__(self, model: ViSketch, index: Path | None = None, searched: str = "") -> None:
+        """`index`: where it is; `searched`: what it is of, for people."""
+        self.model, self.index, self.searched = model, index, searched
+        self.name = model.config.name
+        folder = model.folder
+        there = set(model._parts) | {
+            part for part in NEEDED["generate"] if folder and (folder / f"{part}.safetensors").exists()
+        }
+        self.verbs = [verb for verb, parts in NEEDED.items() if parts <= there and (verb != "search" or index)]
+        self.cores = torch.get_num_threads() if model.device.type == "cpu" else 1
+
+    def load(self, tell: Tell) -> None:
+        """What the verbs need, before anybody waits for it. Raises VisketchError."""
+        for part in self.needed:
+            self.model.part(part)
+        self.recognise([(Sketch(strokes=FIRST), 1)])  # the very first takes twice as long
+        if "search" in self.verbs:
+            self.gallery.open()
+
+    @property
+    def needed(self) -> list[str]:
+        return sorted(set().union(*(NEEDED[verb] for verb in self.verbs)))
+
+    @cached_property
+    def gallery(self) -> Any:
+        """Opened on the thread that searches it: SQLite wants that."""
+        from visketch.search.index import Gallery
+
+        assert self.index
+        return Gallery(self.index, self.model)
+
+    @torch.inference_mode()
+    def answer(self, verb: str, sketch: Sketch | None, asked: schemas.Asked, tell: Tell) -> schemas.Answer:
+        """Of any verb but classify. Raises VisketchError."""
+        start = time.perf_counter()
+        answer = getattr(self, verb)(sketch, asked, tell)
+        return answer.model_copy(update={"seconds": round(time.perf_counter() - start, 4)})
+
+    def recognise(self, asked: Sequence[tuple[Sketch, int]]) -> list[schemas.Classified | VisketchError]:
+        """(drawing, how many classes to name) → answers, all at once; what is wrong with one costs no other.
+
+        Many are shared out: every core draws and recognises some of them by itself, and then some more. That leaves
+        no core idle; where all work on each product of one batch, they wait for one another after each.
+        """
+        if self.cores == 1 or len(asked) < 2 * SHARE:
+            with threads(1):
+                return self._recognised(asked)
+        each = max(SHARE, math.ceil(len(asked) / (4 * self.cores)))
+        some = [asked[first : first + each] for first in range(0, len(asked), each)]
+        shared = [self.crew.submit(self._recognised, piece) for piece in some]
+        wait(shared)  # if one fails, none goes on beside what comes next
+        return [answer for piece in shared for answer in piece.result()]
+
+    @cached_property
+    def crew(self) -> ThreadPoolExecutor:
+        """A thread for each core, in which torch takes no others; nor does it in threads that start after these."""
+        return ThreadPoolExecutor(self.cores, "share", torch.set_num_threads, (1,))
+
+    def _recognised(self, asked: Sequence[tuple[Sketch, int]]) -> list[schemas.Classified | VisketchError]:
+        start = time.perf_counter()
+        fields, found = [], dict[int, VisketchError | schemas.Classified]()
+        for number, (sketch, _) in enumerate(asked):
+            try:
+                fields.append((number, sdf.render(sketch, self.model.config.sketch)))
+            except VisketchError as error:
+                found[number] = error
+        if fields:
+            most = max(top for _, top in asked)
+            rows = self.model.recognise(np.stack([field for _, field in fields]), most)
+            seconds = round(time.perf_counter() - start, 4)
+            for (number, _), row in zip(fields, rows, strict=True):
+                some = [schemas.Prediction(label=p.label, probability=round(p.probability, 6)) for p in row]
+                found[number] = schemas.Classified(
+                    checkpoint=self.name, seconds=seconds, predictions=some[: asked[number][1]]
+                )
+        return [found[number] for number in range(len(asked))]
+
+    def vectorize(self, sketch: Sketch, asked: schemas.Vectorize, tell: Tell) -> schemas.Vectorized:
+        trace, wide, high = tracing.strokes_of(sketch)
+        if not trace.strokes:
+            raise VisketchError(f"{sketch.source}: no line in it that could be followed")
+        facts = {"class": sketch.label} if sketch.label else {}
+        return schemas.Vectorized(
+            checkpoint=self.name,
+            drawing=listed(trace.strokes),
+            width=wide,
+            height=high,
+            pen=round(trace.pen, DECIMALS),
+            svg=write.svg([(trace.strokes, trace.pen)], wide, high, facts),
+            ndjson=write.ndjson(trace.strokes, sketch.label),
+        )
+
+    def explain(self, sketch: Sketch, asked: schemas.Explain, tell: Tell) -> schemas.Explained:
+        why = explain(self.model, sketch)
+        return schemas.Explained(
+            checkpoint=self.name,
+            label=why.label,
+            probability=unit(why.probability),
+            words=why.words(),
+            without=unit(why.without),
+            leaves=[schemas.Vote(**vars(vote)) for vote in why.votes],
+        )
+
+    def search(self, sketch: Sketch, asked: schemas.Search, tell: Tell) -> schemas.Found:
+        from visketch.search.index import alike
+
+        hits = alike(self.gallery.search(sketch, asked.n))
+        found = []
+        for rank, hit in enumerate(hits, 1):
+            tell("progress", partial(dict, stage="read", done=rank, total=len(hits)))
+            name = f"{Path(hit.file).name}{hit.name}"
+            found.append(
+                schemas.Hit(
+                    rank=rank, name=name, label=hit.label, similarity=round(hit.similarity, 4), **self._seen(hit)
+                )
+            )
+        drawings = self.gallery.catalogue.counts()["drawings"]
+        return schemas.Found(checkpoint=self.name, drawings=drawings, found=found)
+
+    def _seen(self, hit: Any) -> dict[str, Any]:
+        from visketch.search.scan import drawing
+
+        try:
+            trace, wide, high = tracing.strokes_of(drawing(Path(hit.file), hit.place))
+        except (VisketchError, OSError):
+            return {"size": tracing.PAGE, "pen": tracing.PEN, "drawing": []}
+        return {"size": float(max(wide, high)), "pen": round(trace.pen, DECIMALS), "drawing": listed(trace.strokes)}
+
+    def refine(self, sketch: Sketch, asked: schemas.Refine, tell: Tell) -> schemas.Sketches:
+        label = asked.label or self.model.classify(sketch, top=1)[0].label
+        show = Show(self.model, tell)
+        settings: dict[str, Any] = {"strength": asked.strength, "seed": asked.seed, "temperature": asked.temperature}
+        canvas = redraw(self.model, [sketch], [label], **settings, watch=show)
+        drawn = self._drawn(canvas, label, [asked.seed], [0])
+        if not drawn[0].drawing:
+            raise VisketchError(f"{sketch.source}: too little ink, nothing of it is left; draw more")
+        return schemas.Sketches(checkpoint=self.name, sketches=drawn)
+
+    def generate(self, sketch: None, asked: schemas.Generate, tell: Tell) -> schemas.Sketches:
+        if asked.n * asked.tries > schemas.SKETCHES:
+            raise UsageError(f"n = {asked.n}, tries = {asked.tries}: {schemas.SKETCHES} sketches at once are the most")
+        label = self.model.labels[self.model.label_of(asked.label)]
+        settings: dict[str, Any] = {
+            "guidance": asked.guidance,
+            "temperature": asked.temperature,
+            "coarse_only": asked.coarse_only,
+        }
+        show = Show(self.model, tell)
+        canvas = self.model.generate(label, asked.n, seed=asked.seed, tries=asked.tries, **settings, watch=show)
+        seeds = [asked.seed + i for i in range(asked.n)]
+        return schemas.Sketches(checkpoint=self.name, sketches=self._drawn(canvas, label, seeds, show.became(canvas)))
+
+    def _drawn(
+        self, canvas: Float[Tensor, "b h h"], label: str, seeds: list[int], pictures: list[int]
+    ) -> list[schemas.Drawn]:
+        number = self.model.label_of(label)
+        chance = self.model.logits(canvas).softmax(dim=1)[:, number].tolist()
+        sketches = []
+        for field, probability, seed, shown in zip(canvas, chance, seeds, pictures, strict=True):
+            facts = {"class": self.model.labels[number], "probability": unit(probability), "seed": seed}
+            facts["picture"] = shown
+            sketches.append(schemas.Drawn(**facts, **self._strokes(field)))
+        return sketches
+
+    def _strokes(self, field: Float[Tensor, "h h"]) -> dict[str, Any]:
+        distance = tracing.from_field(field.cpu().numpy(), self.model.config.sketch.clamp)
+        trace = tracing.trace(distance)
+        return {"size": float(len(field)), "pen": round(trace.pen, DECIMALS), "drawing": listed(trace.strokes)}
+
+    def complete(self, sketch: Sketch, asked: schemas.Complete, tell: Tell) -> schemas.Completed:
+        if asked.label:
+            labels = [self.model.labels[self.model.label_of(asked.label)]] * asked.n
+        else:
+            labels = completing.spread(self.model.classify(sketch, top=completing.PROPOSED), asked.n)
+        show = Show(self.model, tell)
+        settings: dict[str, Any] = {"tries": asked.tries, "seed": asked.seed, "temperature": asked.temperature}
+        found = completing.complete(self.model, sketch, labels, **settings, watch=show)
+        found.sort(key=lambda each: (each.added == 0, -each.probability))
+        return schemas.Completed(
+            checkpoint=self.name, sketches=[self._completion(sketch, asked, each) for each in found]
+        )
+
+    def _completion(self, part: Sketch, asked: schemas.Complete, found: completing.Completion) -> schemas.Completion:
+        """The given strokes as they are, moved to their place, and after them what was added, traced."""
+        shape = self.model.config.sketch
+        lines = part.lines() if part.pixels is None else tracing.strokes_of(part)[0].strokes
+        given = [line * shape.canvas for line in found.place.lines(lines)]
+        return schemas.Completion(
+            **{"class": found.label},
+            probability=unit(found.probability),
+            seed=found.seed,
+            picture=(found.seed - asked.seed) * asked.tries + found.tried,
+            size=float(shape.canvas),
+            pen=round(shape.pen * shape.canvas, DECIMALS),
+            given=len(given),
+            added=unit(found.added),
+            drawing=listed([*given, *added(found, shape)]),
+        )

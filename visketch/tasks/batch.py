@@ -1,0 +1,82 @@
+"""Many drawings recognised: what is done to each beside the model, and what the model does to a batch of them.
+
+Imports no torch: the processes that read files and draw fields start without it.
+"""
+
+from collections.abc import Container, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from visketch.config import SketchConfig
+from visketch.data.named import Item, about, drawings, opened
+from visketch.errors import VisketchError
+from visketch.geometry import sdf
+
+if TYPE_CHECKING:
+    from visketch.model import ViSketch
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A drawing by the name to show, as a field (h h), or why there is none."""
+
+    name: str
+    field: np.ndarray | None
+    problem: str = ""
+
+
+def draw(shape: SketchConfig, item: Item, done: Container[str] = ()) -> Iterator[Drawn]:
+    """Every drawing of an item, but for those done, as its field."""
+    for name, sketch in drawings(item):
+        if name in done:
+            continue
+        if isinstance(sketch, str):
+            yield Drawn(name, None, sketch)
+            continue
+        try:
+            yield Drawn(name, sdf.render(sketch, shape))
+        except VisketchError as error:
+            yield Drawn(name, None, about(error, sketch.source))
+
+
+def undone(items: Iterable[Item], done: Container[str]) -> Iterator[Item]:
+    """The items but for those known to be among those done, before they are read."""
+    return (item for item in items if (str(item) if isinstance(item, Path) else item[0]) not in done)
+
+
+def undone_drawings(items: Iterable[Item], done: Container[str]) -> Iterator[Item]:
+    """The same, with files of many drawings opened here."""
+    return undone(opened(items), done)
+
+
+class Recogniser:
+    """Batches of drawings → rows: {"path", "predictions"}, the likeliest first, or {"path", "error"}."""
+
+    def __init__(self, model: "ViSketch", top: int) -> None:
+        self.model, self.top = model, top
+
+    def __call__(self, some: list[Drawn]) -> list[Row]:
+        fields = [drawn.field for drawn in some if drawn.field is not None]
+        answers = iter(self.model.recognise(np.stack(fields), self.top) if fields else [])
+        return [
+            {"path": drawn.name, "error": drawn.problem}
+            if drawn.field is None
+            else {"path": drawn.name, "predictions": [_rounded(guess) for guess in next(answers)]}
+            for drawn in some
+        ]
+
+
+def recogniser(checkpoint: str | Path | None, top: int, device: str) -> Recogniser:
+    """One made where it works, on any machine of a cluster. Raises VisketchError."""
+    from visketch.model import ViSketch
+
+    return Recogniser(ViSketch.load(checkpoint, device), top)
+
+
+def _rounded(guess: Any) -> Row:
+    return {"label": guess.label, "probability": round(guess.probability, 6)}

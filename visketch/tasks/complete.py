@@ -1,0 +1,216 @@
+"""A half-drawn sketch → whole ones that keep what was drawn: the coarse stage draws around it, refining joins lines.
+
+Where the part lies in the whole, and how large, nobody knows: each completion is tried with several places, and the
+classifier keeps the one that it takes most for its class.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from einops import rearrange
+from jaxtyping import Float, Int
+from scipy import ndimage
+from torch import Tensor
+
+from visketch.config import SketchConfig
+from visketch.decoding import enlarge
+from visketch.errors import UsageError
+from visketch.geometry import sdf
+from visketch.geometry.sketch import Sketch
+from visketch.model import Frame, Prediction, ViSketch
+from visketch.models.diffusion import Diffusion
+from visketch.quadtree import Order
+from visketch.sampling import generator
+
+Watch = Callable[[Frame], None]
+
+TRIES = 4  # places tried for each completion
+SHARES = (1.0, 1.0, 0.85, 0.7)  # its longer side in that of the whole: of first halves the median is 0.96
+KNOWN = 0.6  # so close to what is given (in units of the field) nothing new is drawn, or lines would be doubled
+ROUNDS = 2  # how often a step is taken
+AGAIN = (0.15, 0.9)  # at these times: earlier there is nothing yet to agree on, later it is too late
+STROKE = 2.0  # what is added and smaller than so many pens squared is no stroke
+BATCH = 64  # sketches drawn together
+PROPOSED = 4  # classes that completions spread over where none is named
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a drawing lies: a point of it is at `scale` * point + (x, y), in shares of the canvas's side."""
+
+    scale: float
+    x: float
+    y: float
+
+    def lines(self, lines: Sequence[np.ndarray]) -> tuple[np.ndarray, ...]:
+        """The drawing there, each line (points, 2) in the unit square."""
+        spot = np.array([self.x, self.y])
+        return tuple((line.astype(np.float64) * self.scale + spot).astype(np.float32) for line in lines)
+
+
+@dataclass(frozen=True)
+class Completion:
+    label: str
+    probability: float  # the classifier's, of that class
+    added: float  # the share of the ink that is new
+    seed: int
+    tried: int  # which of the places it is
+    canvas: Float[Tensor, "h h"]
+    given: Float[Tensor, "h h"]  # what was drawn already: no part of the canvas is below it
+    place: Place
+
+
+@torch.inference_mode()
+def complete(
+    model: ViSketch,
+    part: Sketch,
+    labels: Sequence[str],
+    *,
+    tries: int = TRIES,
+    seed: int = 0,
+    steps: int | None = None,
+    guidance: float | None = None,
+    temperature: float = 0.7,
+    top_p: float = 0.95,
+    order: Order = "waves",
+    watch: Watch = lambda frame: None,
+) -> list[Completion]:
+    """One completion for each of the labels, in their order; number i, of seed + i, does not depend on the others.
+
+    The part is moved and scaled as a whole, to a `place` of its own in each of them, and otherwise left as it is.
+    Raises VisketchError for a blank part, UsageError for an unknown class.
+    """
+    if tries < 1:
+        raise UsageError(f"tries = {tries}: one is the least")
+    lines, found = part.lines(), []
+    numbers = [model.label_of(label) for label in labels]
+    for first in range(0, len(labels), max(1, BATCH // tries)):
+        some = range(first, min(first + max(1, BATCH // tries), len(labels)))
+        seeds = [seed + i for i in some]
+        spots = [place for s in seeds for place in places(lines, model.config.sketch.margin, s, tries)]
+        label = torch.tensor([numbers[i] for i in some for _ in range(tries)], device=model.device)
+        given = _fields(model, [place.lines(lines) for place in spots])
+        canvas = _around(model, given, label, seeds, steps, guidance, watch)
+        again = [s for s in seeds for _ in range(tries)]
+        for frame in model.refine(canvas, label, seeds=again, temperature=temperature, top_p=top_p, order=order):
+            canvas = frame.canvas
+            watch(frame)
+        canvas = with_strokes(given, canvas, model.config.sketch)
+        chance = model.logits(canvas).softmax(dim=1).gather(1, label[:, None])[:, 0]
+        added = ((canvas > 0) & (given <= 0)).flatten(1).sum(dim=1) / (canvas > 0).flatten(1).sum(dim=1).clamp(min=1)
+        likely = chance - (added == 0).float()  # what adds nothing comes last, however well it is known already
+        best = rearrange(likely, "(b j) -> b j", j=tries).argmax(dim=1).tolist()
+        for i, j in zip(some, best, strict=True):
+            at = (i - first) * tries + j
+            kept = (canvas[at].clone(), given[at].clone(), spots[at])  # or the whole batch would stay in memory
+            found.append(Completion(model.labels[numbers[i]], float(chance[at]), float(added[at]), seed + i, j, *kept))
+    return found
+
+
+def spread(proposed: Sequence[Prediction], n: int) -> list[str]:
+    """`n` classes, each as often as it is likely (D'Hondt's rule)."""
+    count = dict.fromkeys((guess.label for guess in proposed), 0)
+    for _ in range(n):
+        most = max(proposed, key=lambda guess: guess.probability / (count[guess.label] + 1))
+        count[most.label] += 1
+    return [label for label, times in count.items() for _ in range(times)]
+
+
+def places(lines: Sequence[np.ndarray], margin: float, seed: int, tries: int) -> list[Place]:
+    """Where a part may lie on the canvas: first as if it were as large as the whole, then smaller, by chance in the
+    middle or at either end of the room that is left.
+    """
+    points = np.concatenate(lines).astype(np.float64)
+    low, size = points.min(axis=0), np.ptp(points, axis=0)
+    room, found = 1 - 2 * margin, []
+    for number in range(tries):
+        scale = SHARES[number % len(SHARES)] * room / max(float(size.max()), 1e-6)
+        where = np.random.default_rng([seed, number]).choice([0.0, 0.5, 1.0], 2) if number else np.full(2, 0.5)
+        x, y = margin + where * (room - size * scale) - low * scale
+        found.append(Place(float(scale), float(x), float(y)))
+    return found
+
+
+def _fields(model: ViSketch, drawings: Sequence[tuple[np.ndarray, ...]]) -> Float[Tensor, "b h h"]:
+    shape = model.config.sketch
+    return torch.from_numpy(np.stack([sdf.field(lines, shape, shape.canvas) for lines in drawings])).to(model.device)
+
+
+def _around(
+    model: ViSketch,
+    given: Float[Tensor, "b h h"],
+    label: Int[Tensor, " b"],
+    seeds: Sequence[int],
+    steps: int | None,
+    guidance: float | None,
+    watch: Watch,
+) -> Float[Tensor, "b h h"]:
+    """Coarse canvases on which what is given is as sharp as it was. Each seed is of as many sketches as the others."""
+    config, tries = model.config, len(given) // len(seeds)
+    chances, tile, side = [generator(s, stage=2) for s in seeds], config.sketch.tile, config.sketch.canvas
+    diffusion = model.part("diffusion")
+
+    def fresh() -> Tensor:
+        return torch.cat([torch.randn(tries, tile, tile, generator=each) for each in chances]).to(model.device)
+
+    def show(done: int, total: int, x: Tensor) -> None:
+        watch(Frame("coarse", done, total, enlarge(x, side)))
+
+    root = F.avg_pool2d(given, side // tile)
+    guidance = config.diffusion.guidance if guidance is None else guidance
+    with model.precision():
+        coarse = draw_around(diffusion, root, label, fresh, steps or config.diffusion.steps, guidance, show)
+    return torch.maximum(enlarge(coarse, side), given)
+
+
+def with_strokes(
+    given: Float[Tensor, "b h h"], drawn: Float[Tensor, "b h h"], shape: SketchConfig
+) -> Float[Tensor, "b h h"]:
+    """What is given, as it is, with the strokes that are drawn beside it.
+
+    Along given lines refining also leaves a fringe, where it draws them a little beside their place, and it makes solid
+    what was a speck. Neither is a stroke: what lies clear of the given ink must be as large as one to be added.
+    """
+    pen = shape.pen * shape.canvas
+    clear = ((drawn > 0) & (given < -shape.near)).cpu().numpy()
+    keep = np.zeros_like(clear)
+    for kept, ink in zip(keep, clear, strict=True):
+        pieces, count = ndimage.label(ink, np.ones((3, 3)))
+        large = np.flatnonzero(np.bincount(pieces.ravel(), minlength=count + 1) >= STROKE * pen**2)
+        near = np.isin(pieces, large[large > 0])  # 0 is no piece
+        kept[:] = ndimage.binary_dilation(near, iterations=round(1.5 * pen))  # up to the given line that it joins
+    return torch.where(torch.from_numpy(keep).to(given.device), torch.maximum(drawn, given), given)
+
+
+@torch.no_grad()
+def draw_around(
+    diffusion: Diffusion,
+    given: Float[Tensor, "b p p"],
+    label: Int[Tensor, " b"],
+    fresh: Callable[[], Float[Tensor, "b p p"]],
+    steps: int,
+    guidance: float,
+    watch: Callable[[int, int, Tensor], None] = lambda done, total, x: None,
+) -> Float[Tensor, "b p p"]:
+    """Fields in [-1, 1] that are `given` near its ink, and elsewhere what the diffusion makes of that.
+
+    At every step what it predicts is replaced near the ink by what is given. Taken once, a step leaves the rest no time
+    to agree with it: so most are taken ROUNDS times, noised again in between (RePaint, Lugmayr et al., 2022, arXiv
+    2201.09865, there for DDPM). `fresh` gives noise, new at each call.
+    """
+    known, x = given > -KNOWN, fresh()
+    for step in range(steps):
+        time, after = 1 - step / steps, 1 - (step + 1) / steps
+        rounds = ROUNDS if AGAIN[0] < time < AGAIN[1] else 1
+        for left in reversed(range(rounds)):
+            flow = diffusion.guided(x, torch.full((len(x),), time, device=x.device), label, guidance)
+            sketch = torch.where(known, given, x - time * flow)
+            x = torch.lerp(sketch, x, after / time)
+            if left:  # of a sketch at `after` back to one at `time`: its share shrinks, noise makes up for the rest
+                share = (1 - time) / (1 - after)
+                x = share * x + (time**2 - (share * after) ** 2) ** 0.5 * fresh()
+        watch(step + 1, steps, x)
+    return x.clamp(-1, 1)

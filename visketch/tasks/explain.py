@@ -1,0 +1,269 @@
+"""Why a drawing is taken for what it is: which leaves decide.
+
+A leaf's *vote* is what it adds to the probability of the class when the leaves are drawn one after another, each time
+looked at anew, on average over some random orders (Shapley values, sampled as in Castro et al., 2009). So the votes of
+a drawing add up to its probability, and a leaf below 0 speaks against the class. docs/questions/explain.md measures
+why this and not another vote: erase the leaves that vote most, and the class must go.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from einops import rearrange
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from visketch import quadtree
+from visketch.errors import VisketchError
+from visketch.geometry.sketch import Sketch, fit
+from visketch.model import ViSketch
+
+BATCH = 64  # canvases looked at together
+ORDERS = 4  # random orders, each taken backwards too
+MOST = 4  # leaves named as those that decide
+AGAINST = -0.05  # a weight below this is worth a word
+NUMBERS = ("no", "one", "two", "three", "four")
+
+Box = tuple[float, float, float, float]  # left, top, right, bottom
+
+
+@dataclass(frozen=True)
+class Vote:
+    """One leaf's."""
+
+    box: Box  # in the unit square that the drawing is fitted to
+    input: Box  # on the input: in shares of a picture's width and height, or in the units of the strokes
+    weight: float  # its vote, as a share of all: they add up to 1; below 0: against the class
+    attention: float  # how much the pooling looks at it: these add up to less than 1, the rest is the query's own
+    label: str  # what it says by itself, with what it sees around it
+    probability: float
+
+
+@dataclass(frozen=True)
+class Explanation:
+    label: str
+    probability: float
+    votes: list[Vote]  # the strongest first
+    without: float  # the probability if the leaves that decide are erased
+
+    def words(self) -> str:
+        """In a few sentences, a line each, which parts decided."""
+        first = self.votes[: deciding([vote.weight for vote in self.votes])]
+        one, weight = len(first) == 1, sum(vote.weight for vote in first)
+        where = f"{_places(self._regions(first))} {'has' if one else 'have'}"
+        if weight < 0.5:
+            where = f"It comes from all over: even the {_number(len(first))} strongest leaves have only"
+        still = "still " if 2 * self.without > self.probability else ""
+        parts = [
+            f"{self.label}, {percent(self.probability)}.",
+            f"{where} {100 * weight:.0f} % of the weight; {_says(first)}.",
+            f"Without {'it' if one else 'them'}, {self.label} {still}has {percent(self.without)}.",
+        ]
+        if against := [vote for vote in self.votes if vote.weight < AGAINST]:
+            speak = "speaks" if len(against) == 1 else "speak"
+            parts.append(f"{_places(self._regions(against))} {speak} against it{self._instead(against)}.")
+        if others := sum(vote.label != self.label for vote in self.votes):
+            parts.append(f"Of {len(self.votes)} leaves {_some_say(others)} something else.")
+        return "\n".join(parts)
+
+    def _instead(self, against: list[Vote]) -> str:
+        """What leaves that speak against the class say by themselves: some say the class itself, which says nothing."""
+        others = [vote for vote in against if vote.label != self.label]
+        if len(others) == len(against):
+            return f"; {_says(others)}"
+        return f"; {_some_say(len(others))} {_listed(Counter(vote.label for vote in others))}" if others else ""
+
+    def _regions(self, votes: list[Vote]) -> Counter[str]:
+        """How many of the votes lie where in the drawing."""
+        centres = np.array([_centre(vote) for vote in self.votes])
+        low, high = centres.min(axis=0), centres.max(axis=0)
+        return Counter(_region((np.array(_centre(vote)) - low) / np.maximum(high - low, 1e-9)) for vote in votes)
+
+
+def deciding(weights: Sequence[float]) -> int:
+    """How many of the weights, the greatest first, make up half of all: MOST at most."""
+    reached = np.cumsum(weights) >= 0.5
+    return min(int(reached.argmax()) + 1 if reached.any() else MOST, MOST, len(weights))
+
+
+def _centre(vote: Vote) -> tuple[float, float]:
+    left, top, right, bottom = vote.box
+    return (left + right) / 2, (top + bottom) / 2
+
+
+def _region(place: np.ndarray) -> str:
+    """(x, y) in the unit square → its name."""
+    edges = [bool(abs(value - 0.5) > 0.25) for value in place]
+    off = [bool(abs(value - 0.5) > 0.1) for value in place] if not any(edges) else edges
+    horizontal = ("left", "right")[int(place[0] > 0.5)] if off[0] else ""
+    vertical = ("upper", "lower")[int(place[1] > 0.5)] if off[1] else ""
+    inside = "" if any(edges) else "inside "
+    if vertical and horizontal:
+        return f"{inside}at the {vertical} {horizontal}"
+    if vertical:
+        return f"{inside}at the {'top' if vertical == 'upper' else 'bottom'}"
+    return f"{inside}on the {horizontal}" if horizontal else "in the middle"
+
+
+def _places(regions: Counter[str]) -> str:
+    """`{"at the top": 2, "in the middle": 1}` → `Two leaves at the top and one in the middle`."""
+    (first, count), *more = regions.most_common()
+    start = (
+        f"The leaf {first}" if not more and count == 1 else f"{_number(count).capitalize()} {_leaves(count)} {first}"
+    )
+    return _joined([start, *(f"{_number(n)} {where}" for where, n in more)])
+
+
+def _says(votes: Sequence[Vote]) -> str:
+    alone = "by itself it says" if len(votes) == 1 else "by themselves they say"
+    return f"{alone} {_listed(Counter(vote.label for vote in votes))}"
+
+
+def _some_say(count: int) -> str:
+    return "one by itself says" if count == 1 else f"{_number(count)} by themselves say"
+
+
+def _leaves(count: int) -> str:
+    return "leaf" if count == 1 else "leaves"
+
+
+def _number(count: int) -> str:
+    return NUMBERS[count] if count < len(NUMBERS) else str(count)
+
+
+def _listed(labels: Counter[str]) -> str:
+    return _joined([label if n == 1 or len(labels) == 1 else f"{label} ({n}x)" for label, n in labels.most_common()])
+
+
+def _joined(words: list[str]) -> str:
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+
+
+def percent(share: float) -> str:
+    return f"{100 * share:.1f} %"
+
+
+@dataclass(frozen=True)
+class Look:
+    """One drawing as the classifier saw it."""
+
+    canvas: Float[Tensor, "1 h h"]
+    cls: Float[Tensor, "n e"]  # of every inked leaf
+    leaves: quadtree.Leaves
+    logits: Float[Tensor, "1 c"]
+
+    @classmethod
+    def at(cls, model: ViSketch, canvas: Float[Tensor, "1 h h"]) -> "Look":
+        vectors, leaves = model.embed(canvas)
+        return cls(canvas, vectors, leaves, pooled(model, vectors, leaves, 1))
+
+    @property
+    def label(self) -> int:
+        """The number of the likeliest class."""
+        return int(self.logits[0].argmax())
+
+
+def explain(model: ViSketch, sketch: Sketch) -> Explanation:
+    """Which leaves decide for the likeliest class. Raises VisketchError for a sketch that is blank, or next to it."""
+    look = Look.at(model, model.render([sketch]))
+    if not len(look.leaves):
+        raise VisketchError(f"{sketch.source or 'sketch'}: too little ink, no leaf holds any; nothing to explain")
+    label = look.label
+    vote = shares(model, look, label)
+    weight = vote / vote.sum().clamp(min=1e-9)  # of the likeliest class, so more than that of a blank canvas
+    order = weight.argsort(descending=True)
+    gone = torch.zeros(1, len(order), dtype=torch.bool, device=order.device)
+    gone[0, order[: deciding(weight[order].tolist())]] = True
+    without = chances(model, erase(look.canvas, look.leaves, gone), label).exp()
+    attention, (said, own) = looked_at(model, look), alone(model, look).max(dim=1)
+    boxes = [
+        (x - side / 2, y - side / 2, x + side / 2, y + side / 2) for y, x, side in quadtree.place(look.leaves).tolist()
+    ]
+    on_input = Frame.of(sketch, model.config.sketch.margin)
+    columns = zip(*(column.tolist() for column in (weight, attention, said, own)), strict=True)
+    votes = [
+        Vote(box, on_input(box), share, seen, model.labels[name], certain)
+        for box, (share, seen, certain, name) in zip(boxes, columns, strict=True)
+    ]
+    chance = float(look.logits.softmax(dim=1)[0, label])
+    return Explanation(model.labels[label], chance, [votes[i] for i in order.tolist()], float(without))
+
+
+@dataclass(frozen=True)
+class Frame:
+    """How a drawing lies on the canvas: the way back to the input, see `strokes.fit`."""
+
+    centre: np.ndarray
+    scale: float
+    size: np.ndarray  # of a picture; 1 for strokes
+
+    @classmethod
+    def of(cls, sketch: Sketch, margin: float) -> "Frame":
+        points = np.concatenate(sketch.lines())
+        low, high = points.min(axis=0), points.max(axis=0)
+        fitted = np.concatenate(fit((np.stack([low, high]),), margin))
+        size = np.ones(2) if sketch.pixels is None else np.array(sketch.pixels.shape[::-1], float)
+        scale = float((fitted[1] - fitted[0]).max() / max(float((high - low).max()), 1e-6))
+        return cls((low + high) / 2, max(scale, 1e-6), size)
+
+    def __call__(self, box: Box) -> Box:
+        corners = ((np.array(box).reshape(2, 2) - 0.5) / self.scale + self.centre) / self.size
+        left, top, right, bottom = corners.ravel().tolist()
+        return left, top, right, bottom
+
+
+@torch.inference_mode()
+def pooled(model: ViSketch, cls: Float[Tensor, "n e"], leaves: quadtree.Leaves, sketches: int) -> Float[Tensor, "b c"]:
+    """Leaves → logits."""
+    classifier = model.part("classifier")
+    with model.precision():
+        return classifier.out(classifier.pool(cls, leaves, sketches)).float()
+
+
+@torch.inference_mode()
+def alone(model: ViSketch, look: Look) -> Float[Tensor, "n c"]:
+    """What each leaf, with what it sees around it, would say by itself: probabilities."""
+    with model.precision():
+        return model.part("classifier")(look.cls, look.leaves, 1)[1].float().softmax(dim=1)
+
+
+@torch.inference_mode()
+def looked_at(model: ViSketch, look: Look) -> Float[Tensor, " n"]:
+    """How much the pooling looks at each leaf, in the last block; the same for all classes."""
+    with model.precision():
+        return model.part("classifier").attention(look.cls, look.leaves, 1)
+
+
+def shares(model: ViSketch, look: Look, label: int, orders: int = ORDERS) -> Float[Tensor, " n"]:
+    """The votes: what each leaf adds to the probability, mean over the orders. They add up to the probability of the
+    whole less that of a blank canvas.
+    """
+    n, rng = len(look.leaves), np.random.default_rng(0)
+    forth = np.stack([rng.permutation(n) for _ in range(orders)])
+    order = torch.from_numpy(np.concatenate([forth, forth[:, ::-1]])).to(look.canvas.device)
+    turn = order.argsort(dim=1)
+    gone = rearrange(turn[:, None] < torch.arange(n + 1, device=turn.device)[:, None], "o k n -> (o k) n")
+    chance = chances(model, erase(look.canvas, look.leaves, gone), label).exp()
+    lost = -rearrange(chance, "(o k) -> o k", k=n + 1).diff(dim=1)  # by the k-th leaf of the order
+    return lost.gather(1, turn).mean(dim=0)
+
+
+def erase(
+    canvas: Float[Tensor, "1 h h"], leaves: quadtree.Leaves, which: Bool[Tensor, "b n"]
+) -> Float[Tensor, "b h h"]:
+    """Copies of the drawing, blank where the leaves were that are erased (True)."""
+    copies = canvas.repeat(len(which), 1, 1)
+    sketch, leaf = which.nonzero(as_tuple=True)
+    gone = quadtree.Leaves(sketch, leaves.level[leaf], leaves.z[leaf])
+    side = canvas.shape[-1] >> int(leaves.level.max())
+    quadtree.paint_over(copies, gone, canvas.new_full((len(gone), side, side), -1))
+    return copies
+
+
+def chances(model: ViSketch, canvases: Float[Tensor, "b h h"], label: int) -> Float[Tensor, " b"]:
+    """The log-probability of a class on each of the canvases."""
+    logits = torch.cat([model.logits(some) for some in canvases.split(BATCH)])
+    return logits.log_softmax(dim=1)[:, label]

@@ -1,0 +1,165 @@
+"""Training of the sketch-language model: its tower, then two stages of the language model over the frozen tower.
+
+`tower` trains a pair tower; `align` lets the projector and the language model describe what the tower sees (DESC alone,
+dense and with boxes); `instruct` goes on with all tasks, DESC among them, or it is forgotten (O3SLM section G).
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from visketch import checkpoint
+from visketch.errors import UsageError
+from visketch.language import config as knobs
+from visketch.language.config import LanguageSettings
+from visketch.language.dataset.rows import Rows
+from visketch.language.vision.encoder import PairTower
+from visketch.training import state
+from visketch.training.loop import Loop, Outcome, Report, accelerated, fit, refuse_to_begin_anew, state_of
+from visketch.training.objectives.tower import TowerBatches, TowerObjective
+
+
+def train(
+    stage: str,
+    rows: Rows,
+    folder: Path,
+    settings: LanguageSettings,
+    *,
+    start: Path | None = None,
+    resume: bool = False,
+    workers: int = 0,
+    tensorboard: bool = False,
+    report: Report = lambda step, steps, metrics: None,
+    watch: Callable[[int, int], None] = lambda done, total: None,
+) -> Outcome:
+    """Train one stage into a checkpoint folder, on a data set's training split; resumable, as `training.sketch`.
+
+    `start`: another folder, whose weights it goes on from: a tower from its tower; `align` from its tower alone;
+    `instruct` from its language model. By default from what is in `folder`; where there is a tower alone, `instruct`
+    begins without alignment. `watch` hears how many pictures the frozen tower has looked at.
+    Raises UsageError, VisketchError.
+    """
+    if stage not in knobs.STAGES:
+        raise UsageError(f"no stage {stage!r}: take one of {', '.join(knobs.STAGES)}")
+    refuse_to_begin_anew(state_of(folder, stage), resume)
+    settings = settings.model_copy(update=known(start or folder) or {"labels": tuple(rows.labels)})
+    accelerator = accelerated(settings.train.precision)
+    torch.manual_seed(settings.train.seed)
+    training = getattr(settings.train, stage)
+    if stage == "tower":
+        objective, batches, write = tower_stage(rows, folder, settings, start)
+    else:
+        objective, batches, write = speech_stage(stage, rows, folder, settings, start, accelerator.device, watch)
+    loop = Loop(stage, folder, training, settings.train.seed, settings.train.save_minutes, tensorboard, workers)
+    outcome = fit(accelerator, loop, objective, batches, write, resume=resume, report=report)
+    if outcome.finished and stage != "align" and (rows.folder / "validation.jsonl").exists() and not settings.base:
+        tune(stage, folder, Rows(rows.folder, "validation"), settings)
+    return outcome
+
+
+def known(folder: Path) -> dict[str, Any]:
+    """What earlier stages found out, if there were any."""
+    if not (folder / knobs.FILE).exists():
+        return {}
+    there = knobs.read(folder)
+    return {
+        "labels": there.labels,
+        "threshold": there.threshold,
+        "recognised": there.recognised,
+        "answers": there.answers,
+    }
+
+
+def tune(stage: str, folder: Path, rows: Rows, settings: LanguageSettings) -> None:
+    """Choose on validation scenes: after the tower how sure the matcher must be, then who answers by default."""
+    from visketch.language.model import SketchLanguage
+    from visketch.training import calibration
+
+    there = knobs.read(folder).model_copy(update={"train": settings.train})
+    chosen: dict[str, Any]
+    if stage == "tower":
+        tower = PairTower(there.tower, len(there.labels)).eval()
+        checkpoint.load_part(folder, "tower", tower)
+        least = calibration.thresholds(SketchLanguage(there, tower), rows)
+        names = {"matcher": "threshold", "recogniser": "recognised"}
+        chosen = {names[by]: round(value, 3) for by, value in least.items()}
+    else:
+        right = calibration.better(SketchLanguage.load(folder), rows)
+        chosen = {"answers": max(right, key=lambda by: right[by])}
+    knobs.write(folder, there.model_copy(update=chosen))
+
+
+Stage = tuple[Any, Any, Callable[[state.Average, int], None]]
+
+
+def tower_stage(rows: Rows, folder: Path, settings: LanguageSettings, start: Path | None) -> Stage:
+    """A pair tower's objective, batches, and how it is written."""
+    training, labels = settings.train.tower, list(settings.labels)
+    if settings.tower.kind != "pair":
+        raise UsageError(f"a {settings.tower.kind} tower comes with its weights; go on with --stage align")
+    tower = PairTower(settings.tower, len(labels))
+    tower.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if start:
+        checkpoint.load_part(start, "tower", tower)
+    objective = TowerObjective(tower, settings.train.temperature)
+    batches = TowerBatches(rows, labels, settings.tower.canvas, training.batch, training.steps, settings.train.seed)
+
+    def write(average: state.Average, step: int) -> None:
+        knobs.write(folder, settings)
+        facts = {"step": step, "steps": training.steps, "data": rows.folder.name}
+        with average.in_place():
+            checkpoint.save_part(folder, "tower", tower, {}, facts)
+
+    return objective, batches, write
+
+
+def speech_stage(
+    stage: str,
+    rows: Rows,
+    folder: Path,
+    settings: LanguageSettings,
+    start: Path | None,
+    device: torch.device,
+    watch: Callable[[int, int], None],
+) -> Stage:
+    """The language model's objective over the tower's cached tokens, its batches, and how it is written."""
+    from visketch.language import image
+    from visketch.language.llm import llava
+    from visketch.language.llm.tokenizer import Speech
+    from visketch.language.vision.features import features
+    from visketch.training.objectives.llava import SpeechBatches, SpeechObjective
+
+    training = getattr(settings.train, stage)
+    model, tokenizer = language_model(stage, rows, start or folder, settings)
+    sight = llava.Sight(model).eval().to(device)
+    names = [*rows.scenes, *rows.sketches]
+    file = folder / "training" / "features.npy"
+    seen = features(file, names, sight, lambda name: image.read(rows.folder / name, sight.canvas), watch)
+    model = llava.prepare(model, settings.lora, training.freeze_projector)
+    speech = Speech(tokenizer, llava.tokens_of(model.config))
+    batches = SpeechBatches(rows, speech, seen, training, stage, settings.train.seed)
+
+    def write(average: state.Average, step: int) -> None:
+        knobs.write(folder, settings)
+        with average.in_place():
+            llava.save(model, tokenizer, folder)
+
+    return SpeechObjective(model), batches, write
+
+
+def language_model(stage: str, rows: Rows, begun: Path, settings: LanguageSettings) -> tuple[Any, Any]:
+    """What a stage of the language model starts from: the model and its tokenizer."""
+    from visketch.language.llm import llava
+    from visketch.language.llm import tokenizer as words
+
+    if stage == "instruct" and (begun / "model.safetensors").exists():
+        return llava.load(settings, begun)
+    if settings.base:
+        return llava.build(settings), llava.transformers().AutoTokenizer.from_pretrained(settings.base)
+    tower = llava.make_tower(settings.tower, len(settings.labels))
+    if settings.tower.kind == "pair":
+        checkpoint.load_part(begun, "tower", tower)
+    tokenizer = words.learn(text for row in rows for text in (row.text, row.answer))
+    return llava.build(settings, tokenizer, tower), tokenizer

@@ -1,0 +1,185 @@
+"""The loop that every part is trained by, on accelerate (its only door): one CPU, one GPU, or many machines.
+
+A batch is a pure function of the step, and so is everything random in the loss: resuming needs only weights, averages
+and the optimiser's moments.
+"""
+
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from filelock import FileLock, Timeout
+from torch import nn
+from torch.utils.data import DataLoader
+
+from visketch.config import PartTraining
+from visketch.errors import UsageError, VisketchError
+from visketch.training import state as snapshot
+from visketch.training.optimizer import Optimizer
+
+Report = Callable[[int, int, dict[str, float]], None]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Where training ended. `finished` is False if it was told to stop."""
+
+    folder: Path
+    step: int
+    finished: bool
+    metrics: dict[str, float]
+
+
+def accelerated(precision: str) -> Accelerator:
+    """What trains on the device that is there."""
+    return Accelerator(mixed_precision=precision, cpu=not torch.cuda.is_available())
+
+
+def state_of(folder: Path, part: str) -> Path:
+    """The file to resume a part's training from."""
+    return folder / "training" / f"{part}.safetensors"
+
+
+def refuse_to_begin_anew(state: Path, resume: bool) -> None:
+    """Raises UsageError where a run would be lost."""
+    if state.exists() and not resume:
+        raise UsageError(f"{state}: a training run is there; go on with --resume, or delete it to start anew")
+
+
+@dataclass(frozen=True)
+class Loop:
+    """How a part is trained, whatever it is."""
+
+    part: str
+    folder: Path
+    settings: PartTraining
+    seed: int
+    save_minutes: float
+    tensorboard: bool = False
+    workers: int = 0
+
+
+def fit(
+    accelerator: Accelerator,
+    loop: Loop,
+    objective: nn.Module,
+    batches: Any,
+    write: Callable[[snapshot.Average, int], None],
+    *,
+    resume: bool = False,
+    trained_on: dict[str, str] | None = None,
+    report: Report = lambda step, steps, metrics: None,
+) -> Outcome:
+    """Step after step of `batches`, which gives a batch for a step's number, until the last or a signal.
+
+    `write` puts the average into the checkpoint. Raises VisketchError for a snapshot that does not fit.
+    """
+    settings, folder, part, marks = loop.settings, loop.folder, loop.part, trained_on or {}
+    state = state_of(folder, part)
+    objective.train().to(accelerator.device)
+    optimizer = Optimizer(objective, settings)
+    average = snapshot.Average(objective, settings.ema)
+    step = snapshot.restore(state, objective, optimizer, average, marks) if resume and state.exists() else 0
+    model = accelerator.prepare(objective)
+    loader = DataLoader(batches, batch_size=None, sampler=range(step, settings.steps), num_workers=loop.workers)
+    main = accelerator.is_main_process
+    with (
+        held(folder, part, main),
+        snapshot.Log(folder, part, main, loop.tensorboard, step) as log,
+        stop_signals() as stopped,
+    ):
+        saved, metrics = time.monotonic(), {}
+        for batch in loader:
+            metrics = _step(accelerator, model, optimizer, batch, step, loop.seed, settings)
+            average.update(step)
+            step += 1
+            if step % 10 == 0 or step == settings.steps or step < 10:
+                log(step, metrics)
+            report(step, settings.steps, metrics)
+            stop = bool(_any(accelerator, stopped() or step == settings.steps))
+            if stop or _any(accelerator, time.monotonic() - saved > 60 * loop.save_minutes):
+                if main:  # the parts first: what is resumed after a kill in between writes them again
+                    write(average, step)
+                    snapshot.save(state, objective, optimizer, average, step, marks)
+                accelerator.wait_for_everyone()
+                saved = time.monotonic()
+            if stop:
+                break
+    return Outcome(folder, step, step >= settings.steps, metrics)
+
+
+def _step(accelerator, model, optimizer, batch, step, seed, settings: PartTraining) -> dict[str, float]:
+    """One update; returns the metrics, averaged over the processes."""
+    torch.manual_seed(hash((seed, step, accelerator.process_index)) & 0x7FFFFFFF)  # for dropout
+    batch = {name: value.to(accelerator.device, non_blocking=True) for name, value in batch.items()}
+    loss, metrics = model(batch)
+    if not torch.isfinite(loss):
+        raise VisketchError(f"the loss is {loss.item()} at step {step}; try a lower lr (--set train.<part>.lr=...)")
+    accelerator.backward(loss)
+    norm = torch.nn.utils.clip_grad_norm_(model.parameters(), settings.clip)
+    lr = settings.lr * schedule(step, settings)
+    optimizer.step(lr)
+    values = torch.stack([loss.detach().float(), *(value.detach().float() for value in metrics.values())])
+    if accelerator.num_processes > 1:
+        values = accelerator.reduce(values, "mean")
+    names = ["loss", *metrics]
+    return dict(zip(names, values.tolist(), strict=True)) | {"norm": float(norm), "lr": lr}
+
+
+def schedule(step: int, settings: PartTraining) -> float:
+    """Linear warm-up, then a cosine to 1 % of the learning rate."""
+    if step < settings.warmup:
+        return (step + 1) / settings.warmup
+    share = (step - settings.warmup) / max(settings.steps - settings.warmup, 1)
+    return 0.01 + 0.99 * 0.5 * (1 + float(np.cos(np.pi * min(share, 1))))
+
+
+@contextmanager
+def held(folder: Path, part: str, main: bool) -> Iterator[None]:
+    """Inside, no other run may train this part into this folder. Raises UsageError if one does already."""
+    lock = FileLock(folder / "training" / f".{part}.lock")
+    try:
+        if main:
+            (folder / "training").mkdir(parents=True, exist_ok=True)
+            lock.acquire(timeout=0)
+    except Timeout:
+        raise UsageError(f"{folder}: another run is training its {part}; wait for it, or take another --out") from None
+    except OSError as error:
+        raise VisketchError(f"{folder}: cannot be written, {error.strerror}") from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextmanager
+def stop_signals() -> Iterator[Callable[[], bool]]:
+    """Inside, SIGINT and SIGTERM only raise a flag; a second SIGINT interrupts at once."""
+    flag = False
+
+    def raise_flag(number: int, frame: object) -> None:
+        nonlocal flag
+        if flag and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        flag = True
+
+    before = {number: signal.signal(number, raise_flag) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: flag
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _any(accelerator: Accelerator, flag: bool) -> bool:
+    """Whether any process raised the flag: all must take the same branch."""
+    if accelerator.num_processes == 1:
+        return flag
+    return bool(accelerator.reduce(torch.tensor(float(flag), device=accelerator.device)) > 0)

@@ -1,0 +1,115 @@
+"""What the classifier and its peers are trained on: the same pictures, in the same order."""
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from visketch import quadtree
+from visketch.config import ClassifierTraining, Config, RecognitionTraining, SketchConfig
+from visketch.decoding import inked_leaves
+from visketch.geometry.sketch import Sketch
+from visketch.models.classifier import Classifier
+from visketch.models.encoder import LeafEncoder, context_index
+from visketch.training.objectives.objective import Batch, Example, Objective, Result, draw
+
+
+class RecognitionObjective(Objective):
+    """Class from a picture that grows: in the first parts of training it shows what shallower trees show.
+
+    A tree of depth d is a whole sketch at p 2^d pixels, so growing d is growing the picture: everything that sees the
+    root tile alone can be learned at a twentieth of the cost (our choice; lab book, 2026-11-21).
+    """
+
+    def __init__(self, config: Config, settings: RecognitionTraining, labels: list[str]) -> None:
+        super().__init__()
+        self.config, self.grow = config, settings.grow
+        self.label = {name: i for i, name in enumerate(labels)}
+
+    def depth(self, progress: float) -> int:
+        ends = np.cumsum(self.grow)
+        stage = int(np.searchsorted(ends, progress, side="right"))
+        return stage if stage < len(ends) else self.config.sketch.depth
+
+    def enlarged(self, progress: float) -> int:
+        return 2 ** (self.config.sketch.depth - self.depth(progress))
+
+    def example(self, sketch: Sketch, rng: np.random.Generator, progress: float) -> Example:
+        shape = self.config.sketch
+        canvas = draw(sketch, rng, shape, 1.0, shape.tile << max(self.depth(progress), 1))
+        if self.depth(progress) == 0:
+            canvas = canvas.reshape(shape.tile, 2, shape.tile, 2).mean(axis=(1, 3))
+        return {"canvas": canvas, "label": np.int64(self.label[str(sketch.label)])}
+
+
+class ClassifierObjective(RecognitionObjective):
+    """Class from sampled leaves."""
+
+    def __init__(self, config: Config, encoder: LeafEncoder, classifier: Classifier, labels: list[str]) -> None:
+        super().__init__(config, config.train.classifier, labels)
+        self.encoder, self.classifier = encoder, classifier
+        self.parts = {"encoder": encoder, "classifier": classifier}
+
+    def example(self, sketch: Sketch, rng: np.random.Generator, progress: float) -> Example:
+        picture = super().example(sketch, rng, progress)
+        tiles = quadtree.first_tile(self.config.sketch.depth + 1)
+        return picture | {"score": rng.random(tiles, dtype=np.float32)}
+
+    def forward(self, batch: Batch) -> Result:
+        settings = self.config.train.classifier
+        return classify_loss(self.encoder, self.classifier, self.config.sketch, batch, settings, settings.leaves)
+
+
+class PeerObjective(RecognitionObjective):
+    """Class from the whole picture."""
+
+    def __init__(self, config: Config, peer: nn.Module, labels: list[str]) -> None:
+        super().__init__(config, config.train.peer, labels)
+        self.peer = peer
+        self.parts = {"peer": peer}
+
+    def forward(self, batch: Batch) -> Result:
+        label = batch["label"]
+        logits = self.peer(batch["canvas"])
+        loss = F.cross_entropy(logits.float(), label, label_smoothing=self.config.train.peer.smoothing)
+        return loss, {"accuracy": (logits.argmax(dim=1) == label).float().mean()}
+
+
+def classify_loss(
+    encoder: LeafEncoder,
+    classifier: Classifier,
+    shape: SketchConfig,
+    batch: Batch,
+    settings: ClassifierTraining,
+    sampled: int,
+) -> Result:
+    """Cross-entropy of the pooled leaves, plus `settings.auxiliary` times the mean of that of every leaf alone."""
+    canvas, label = batch["canvas"], batch["label"]
+    depth = (canvas.shape[-1] // shape.tile).bit_length() - 1
+    leaves = inked_leaves(canvas, shape, depth)
+    leaves = leaves[choose(leaves, batch["score"], sampled)]
+    cls = encoder(encoder.embed(canvas, depth), leaves, context_index(leaves, depth), first=1)[:, 0]
+    logits, votes = classifier(cls, leaves, len(canvas))
+    loss = F.cross_entropy(logits.float(), label, label_smoothing=settings.smoothing)
+    each = F.cross_entropy(votes.float(), label[leaves.sketch], reduction="none")
+    alone = per_sketch(each, leaves, len(canvas)).mean()
+    accuracy = (logits.argmax(dim=1) == label).float().mean()
+    return loss + settings.auxiliary * alone, {"class loss": loss, "accuracy": accuracy}
+
+
+def choose(leaves: quadtree.Leaves, score: Float[Tensor, "b m"], most: int) -> Bool[Tensor, " n"]:
+    """At most `most` leaves of each sketch, those with the highest scores (m may exceed the tree's tiles)."""
+    drawn = score[leaves.sketch, leaves.tile]
+    order = torch.argsort(drawn, descending=True, stable=True)
+    order = order[torch.argsort(leaves.sketch[order], stable=True)]
+    place = quadtree.ranks(leaves[order], "one-by-one")
+    which = torch.zeros_like(drawn, dtype=torch.bool)
+    which[order] = place < most
+    return which
+
+
+def per_sketch(values: Float[Tensor, " n"], leaves: quadtree.Leaves, sketches: int) -> Float[Tensor, " b"]:
+    """The mean over each sketch's leaves (0 where it has none)."""
+    total = values.new_zeros(sketches).index_add(0, leaves.sketch, values)
+    return total / torch.bincount(leaves.sketch, minlength=sketches).clamp(min=1)

@@ -1,0 +1,191 @@
+"""One training loop for every part, on accelerate: one CPU, one GPU, or many machines through torchrun.
+
+A batch is a pure function of (seed, step, place in the batch), and so is everything random in the loss. Resuming
+therefore needs only weights, averages and the optimiser's moments, and continues to the losses of a run that was never
+interrupted; and, dropout and the VQ-VAE's quantiser aside, the losses do not depend on how many processes share the
+batch, but for rounding (which grows fast under Muon).
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset
+
+from visketch import checkpoint
+from visketch.config import Config, PartTraining, read_config
+from visketch.data.store import Store
+from visketch.errors import UsageError, VisketchError, nearest
+from visketch.model import build
+from visketch.training import state as snapshot
+from visketch.training import transfer
+from visketch.training.loop import Loop, Outcome, Report, accelerated, fit, refuse_to_begin_anew, state_of
+from visketch.training.objectives.diffusion import DiffusionObjective
+from visketch.training.objectives.objective import Batch, Objective
+from visketch.training.objectives.recognition import ClassifierObjective, PeerObjective
+from visketch.training.objectives.refiner import RefinerObjective
+from visketch.training.objectives.vqvae import VQVAEObjective
+
+TRAINABLE = ("vqvae", "diffusion", "classifier", "refiner", "peer")
+
+
+class Batches(Dataset):
+    """Batch number → batch: this process's share of the drawings of one step."""
+
+    def __init__(self, objective: Objective, store: Store, config: Config, part: str, rank: int, world: int):
+        settings: PartTraining = getattr(config.train, part)
+        self.objective, self.store, self.seed, self.settings = objective, store, config.train.seed, settings
+        self.rank, self.world = rank, world
+        if settings.batch % world:  # else the mean over processes would not be that over the batch
+            raise UsageError(f"train.{part}.batch={settings.batch} cannot be shared evenly by {world} processes")
+        # Rows are dealt out as if every step took as many as the largest, so a row's place needs no history.
+        self.stride = settings.batch * max(objective.enlarged(share) for share in np.linspace(0, 1, 101))
+        self.rows = balanced(store, config.train.per_class, self.seed)
+        if not len(self.rows):
+            raise VisketchError(f"{store.path}: no drawing in its training split; pack one that has some")
+        self._epoch: tuple[int, np.ndarray] = (-1, self.rows)
+
+    def __len__(self) -> int:
+        return self.settings.steps
+
+    def __getitem__(self, step: int) -> Batch:
+        progress = step / self.settings.steps
+        examples = []
+        for place in range(self.rank, self.settings.batch * self.objective.enlarged(progress), self.world):
+            rng = np.random.default_rng((self.seed, step, place))
+            sketch = self.store[self._row(step * self.stride + place)]
+            examples.append(self.objective.example(sketch, rng, progress))
+        return {name: torch.from_numpy(np.stack([example[name] for example in examples])) for name in examples[0]}
+
+    def _row(self, number: int) -> int:
+        epoch, place = divmod(number, len(self.rows))
+        if epoch != self._epoch[0]:
+            self._epoch = epoch, np.random.default_rng((self.seed, epoch)).permutation(self.rows)
+        return int(self._epoch[1][place])
+
+
+def balanced(store: Store, per_class: int, seed: int) -> np.ndarray:
+    """Row numbers of the training split, at most `per_class` of each class: data sets are skewed."""
+    rows = np.random.default_rng(seed).permutation(store.rows("train"))
+    order = np.argsort(store.label[rows], kind="stable")
+    label = store.label[rows][order]
+    place = np.arange(len(label)) - np.searchsorted(label, label)
+    return np.sort(rows[order][place < per_class])
+
+
+def train(
+    part: str,
+    store: Store,
+    folder: Path,
+    config: Config,
+    *,
+    start: Path | None = None,
+    resume: bool = False,
+    workers: int = 0,
+    tensorboard: bool = False,
+    begin: Callable[[Objective], None] = lambda objective: None,
+    report: Report = lambda step, steps, metrics: None,
+) -> Outcome:
+    """Train one part into a checkpoint folder; other parts that it needs are read from there.
+
+    `start`: another checkpoint, from whose weights it goes on and which lends the parts that are leant on. `begin` is
+    told what is trained. Progress is kept in `folder/training/<part>.safetensors` (to resume from) and `<part>.jsonl`.
+    SIGINT and SIGTERM end it after the current step, with everything saved. Raises UsageError, VisketchError.
+    """
+    if part not in TRAINABLE:
+        raise UsageError(f"no part {part!r} to train: {nearest(part, list(TRAINABLE))}")
+    settings: PartTraining = getattr(config.train, part)
+    config = config.model_copy(update={"labels": tuple(store.labels)})
+    accelerator = accelerated(config.train.precision)
+    torch.manual_seed(config.train.seed)
+    state = state_of(folder, part)
+    objective, trained_on = make_objective(part, config, folder, start, resume and state.exists())
+    refuse_to_begin_anew(state, resume)
+    begin(objective)
+    for name, module in objective.frozen.items():
+        if start:
+            transfer.lend(name, start, folder)
+        module.to(accelerator.device).eval().requires_grad_(False)
+
+    begun = {"from": start.name, "before": steps_of(start, part)} if start else {}
+
+    def write(average: snapshot.Average, step: int) -> None:
+        facts = {"step": step, "steps": settings.steps, "data": store.provenance}
+        facts |= begun
+        facts["settings"] = settings.model_dump(mode="json")
+        snapshot.export(folder, config, objective, average, trained_on, facts)
+
+    batches = Batches(objective, store, config, part, accelerator.process_index, accelerator.num_processes)
+    loop = Loop(part, folder, settings, config.train.seed, config.train.save_minutes, tensorboard, workers)
+    return fit(accelerator, loop, objective, batches, write, resume=resume, trained_on=trained_on, report=report)
+
+
+def steps_of(folder: Path, part: str) -> int:
+    """How many steps a part was trained, all legs together that are on record; 0 if it is not there.
+
+    Raises VisketchError if it cannot be read.
+    """
+    if not (folder / f"{part}.safetensors").exists():
+        return 0
+    facts = checkpoint.read_metadata(folder, part)["facts"]
+    return facts.get("before", 0) + facts.get("step", 0)
+
+
+def make_objective(
+    part: str, config: Config, folder: Path, start: Path | None = None, resuming: bool = False
+) -> tuple[Objective, dict[str, str]]:
+    """The part's objective, its modules filled with what `folder` holds; and the fingerprints of the frozen ones.
+
+    The encoder is shared: whoever trains it starts from the one that is there, unless a snapshot follows (`resuming`).
+    The others start anew, or from those of `start`.
+    """
+    _check_folder(folder, config)
+    labels, marks = list(config.labels), {}
+
+    def frozen(name: str) -> Any:
+        module = build(config, name)
+        lent = start is not None and not (folder / f"{name}.safetensors").exists()
+        marks[name] = checkpoint.load_part(start if start and lent else folder, name, module)["fingerprint"]
+        return module
+
+    def trained(name: str, shared: bool = False) -> Any:
+        module = build(config, name)
+        if not resuming and shared and (folder / f"{name}.safetensors").exists():
+            checkpoint.load_part(folder, name, module)
+        elif not resuming and start:
+            transfer.adopt(name, module, config, start)
+        return module
+
+    if part == "vqvae":
+        if start:
+            raise UsageError("the vqvae knows no classes: the other parts take that of --from as it is; train those")
+        return VQVAEObjective(config, trained("vqvae")), marks
+    if part == "diffusion":
+        return DiffusionObjective(config, trained("diffusion"), labels), marks
+    if part == "classifier":
+        both = trained("encoder", shared=True), trained("classifier")
+        return ClassifierObjective(config, *both, labels), marks
+    if part == "peer":
+        return PeerObjective(config, trained("peer"), labels), marks
+    joint = config.train.refiner.joint
+    vqvae = frozen("vqvae")
+    encoder = trained("encoder", shared=True) if joint else frozen("encoder")
+    beside = joint and (folder / "classifier.safetensors").exists()
+    classifier = trained("classifier", shared=True) if beside else None
+    return RefinerObjective(config, vqvae, encoder, trained("refiner"), classifier, labels), marks
+
+
+def _check_folder(folder: Path, config: Config) -> None:
+    """Parts in one folder share one configuration (training settings, and sections of parts not there, aside)."""
+    if not (folder / "config.toml").exists():
+        return
+    there = read_config(folder)
+    for section in (
+        "labels",
+        "sketch",
+        *(part for part in checkpoint.PARTS if (folder / f"{part}.safetensors").exists()),
+    ):
+        if getattr(there, section) != getattr(config, section):
+            raise UsageError(f"{folder}: holds a checkpoint with another [{section}]; choose another folder with --out")
