@@ -241,8 +241,8 @@ class TestInterrupted:
         script = (
             "import os, signal, sqlite3, sys\n"
             "from visketch.model import ViSketch\n"
-            "from visketch.search import catalogue, clerk, engine, gallery\n"
-            "clerk.BATCH, left = 8, int(sys.argv[4])\n"
+            "from visketch.search import ann, index, indexer\n"
+            "indexer.BATCH, left = 8, int(sys.argv[4])\n"
             "def watched(call):\n"
             "    def counted(*given, **named):\n"
             "        global left\n"
@@ -252,10 +252,10 @@ class TestInterrupted:
             "    return counted\n"
             "def trace(statement):\n"  # before every statement of SQL, so in the middle of a transaction too
             "    watched(lambda: None)()\n"
-            "opened = gallery.Gallery(gallery.Path(sys.argv[2]), ViSketch.load(sys.argv[1]), create=True)\n"
+            "opened = index.Gallery(index.Path(sys.argv[2]), ViSketch.load(sys.argv[1]), create=True)\n"
             "opened.catalogue.db.set_trace_callback(trace)\n"
-            "engine.os.replace, engine.os.fsync = watched(os.replace), watched(os.fsync)\n"
-            "opened.update(gallery.Path(sys.argv[3]), print)\n"
+            "ann.os.replace, ann.os.fsync = watched(os.replace), watched(os.fsync)\n"
+            "opened.update(index.Path(sys.argv[3]), print)\n"
         )
         words = [sys.executable, "-c", script, str(folder), str(out), str(source)]
         before, killed = 0, 0
