@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 def train(
     part: Annotated[
-        Literal["vqvae", "diffusion", "classifier", "refiner", "peer", "language"],
+        Literal["vqvae", "diffusion", "field", "classifier", "refiner", "peer", "language"],
         typer.Argument(
             metavar="vqvae|diffusion|classifier|refiner|peer|language",
             help="vqvae: the code book; diffusion: the coarse stage; refiner needs vqvae and classifier; "
@@ -108,7 +108,7 @@ def train(
         chosen = chosen.model_copy(update={"labels": tuple(store.labels)})
         from visketch.training import sketch as library
 
-        drawings = len(library.balanced(store, chosen.train.per_class, chosen.train.seed))
+        drawings = len(library.capped(store, chosen.train.per_class, chosen.train.seed))
         if dry_run:
             objective, _ = library.make_objective(part, chosen, out, begun)
     if dry_run:

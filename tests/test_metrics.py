@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from visketch import quadtree
+from visketch import metrics, quadtree
 from visketch.config import SketchConfig
 from visketch.decoding import enlarge
 from visketch.geometry import sdf
@@ -263,3 +263,36 @@ class TestRetrieval:
             at_hits = [sum(hits[: rank + 1]) / (rank + 1) for rank, hit in enumerate(hits) if hit]
             assert average[query] == pytest.approx(np.mean(at_hits))
             assert precision[query] == pytest.approx(np.mean(hits[:3]))
+
+
+def test_coverage_is_who_lies_within_reach_of_the_others_k_th_neighbour() -> None:
+    rng = np.random.default_rng(0)
+    real, made = rng.normal(size=(30, 3)), rng.normal(0.5, 2, size=(25, 3))
+
+    def within(point: np.ndarray, others: np.ndarray, k: int) -> bool:
+        for other in others:
+            reach = sorted(np.linalg.norm(others - other, axis=1))[k]  # the nearest is itself
+            if np.linalg.norm(point - other) <= reach:
+                return True
+        return False
+
+    precision, recall = metrics.coverage(real, made, k=2)
+    assert precision.tolist() == [within(point, real, 2) for point in made]
+    assert recall.tolist() == [within(point, made, 2) for point in real]
+
+
+def test_coverage_tells_repetition_from_error() -> None:
+    rng = np.random.default_rng(1)
+    real = rng.normal(size=(200, 4))
+    precision, recall = metrics.coverage(real, np.repeat(real[:1], 50, axis=0) + 1e-3 * rng.normal(size=(50, 4)))
+    assert precision.mean() == 1
+    assert recall.mean() < 0.1
+    assert metrics.coverage(real, real + 100)[0].mean() == 0
+
+
+def test_the_two_sample_test_tells_what_differs_and_is_at_a_loss_where_nothing_does() -> None:
+    rng = np.random.default_rng(2)
+    same, other = rng.normal(size=(300, 8)), rng.normal(size=(200, 8))
+    assert 0.4 < metrics.two_sample(same, other).mean() < 0.6
+    assert len(metrics.two_sample(same, other)) == 400
+    assert metrics.two_sample(same, other + 2).mean() > 0.97

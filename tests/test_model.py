@@ -122,7 +122,11 @@ def test_several_classes_come_one_after_another(model: ViSketch) -> None:
 
 def test_frames_tell_how_far_it_is_and_end_with_the_result(model: ViSketch) -> None:
     frames: list[Frame] = []
-    keep = lambda frame: frames.append(replace(frame, canvas=frame.canvas.clone()))  # noqa: E731
+
+    def keep(frame: Frame) -> None:
+        canvas = frame.canvas.clone()
+        frames.append(replace(frame, draw=lambda: canvas))
+
     result = model.generate("cat", 2, steps=3, watch=keep)
     coarse, refine = ([frame for frame in frames if frame.stage == stage] for stage in ("coarse", "refine"))
     assert frames == [*coarse, *refine]
@@ -132,6 +136,22 @@ def test_frames_tell_how_far_it_is_and_end_with_the_result(model: ViSketch) -> N
     assert len(refine) <= 4 * CONFIG.sketch.depth + 1, "in waves"
     assert torch.equal(refine[-1].canvas, result)
     assert (refine[0].canvas - result).abs().max() > 1e-3
+
+
+def test_strokes_are_the_same_alone_and_among_others_and_are_what_generate_renders() -> None:
+    settings = tiny_model.small("diffusion.backbone=strokes", "diffusion.width=32", "diffusion.layers=2")
+    model = ViSketch(settings, diffusion=tiny_model.awake(settings, "diffusion"))
+    seen: list[torch.Tensor] = []
+    label = torch.tensor([0, 1, 2])
+    three = model.strokes(label, [5, 6, 7], steps=3, watch=lambda frame: seen.append(frame.canvas.clone()))
+    alone = model.strokes(label[1:2], [6], steps=3)
+    assert [sketch.label for sketch in three] == list(tiny_model.LABELS)
+    for many, one in zip(three[1].strokes or (), alone[0].strokes or (), strict=True):
+        np.testing.assert_allclose(many, one, atol=1e-4)
+    assert torch.equal(seen[-1], model.render(three))
+    assert torch.equal(model.generate("house", seed=6, steps=3, coarse_only=True), model.render(alone))
+    with pytest.raises(UsageError, match="no strokes"):
+        ViSketch(CONFIG).strokes(label, [1, 2, 3])
 
 
 def test_coarse_only_is_where_refining_begins(model: ViSketch) -> None:

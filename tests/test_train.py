@@ -109,8 +109,9 @@ def test_what_is_shipped_is_the_moving_average(trained: dict, store: Store, part
 
 def test_parts_name_the_parts_they_lean_on(trained: dict) -> None:
     folder = trained["refiner"][0]
-    mark = {name: checkpoint.read_metadata(folder, name)["fingerprint"] for name in checkpoint.PARTS}
-    leans = {name: checkpoint.read_metadata(folder, name)["trained_on"] for name in checkpoint.PARTS}
+    parts = [name for name in checkpoint.PARTS if (folder / f"{name}.safetensors").exists()]
+    mark = {name: checkpoint.read_metadata(folder, name)["fingerprint"] for name in parts}
+    leans = {name: checkpoint.read_metadata(folder, name)["trained_on"] for name in parts}
     assert leans["refiner"] == {"vqvae": mark["vqvae"], "encoder": mark["encoder"]}
     assert leans["classifier"] == {"encoder": mark["encoder"]}
     assert leans["encoder"] == leans["vqvae"] == leans["diffusion"] == leans["peer"] == {}

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from visketch.config import Config
 from visketch.errors import VisketchError
 
-PARTS = ("vqvae", "diffusion", "encoder", "refiner", "classifier", "peer")  # a peer is a model of its own
+PARTS = ("vqvae", "diffusion", "field", "encoder", "refiner", "classifier", "peer")  # a peer is a model of its own
 
 
 def write_atomically(path: Path, content: bytes) -> None:

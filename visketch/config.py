@@ -19,6 +19,9 @@ Share = Annotated[float, Field(ge=0, lt=1)]
 DEEPEST = 7  # levels of a tree: 21,845 tiles
 
 
+Coarse = Literal["strokes", "field"]  # what the coarse stage draws
+
+
 class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -71,12 +74,13 @@ class VQVAEConfig(Section):
 
 
 class DiffusionConfig(Section):
-    backbone: Literal["unet", "dit"] = "unet"
+    backbone: Literal["unet", "dit", "strokes"] = "unet"  # pixels of a field (unet, dit), or pieces of strokes
     width: Count = 64  # of a unet's first level
     levels: Count = 2  # of a unet
     layers: Count = 1  # of a unet: residual blocks a level
     heads: Count = 4
-    patch: Count = 2
+    patch: Count = 2  # of a unet or a dit
+    pieces: Count = 24  # of strokes: the most that a sketch may have; 99 of 100 drawings of QuickDraw have no more
     steps: Count = 20
     guidance: float = 2.0
 
@@ -122,6 +126,7 @@ class PartTraining(Section):
     ema: Share = 0.999
     clip: Length = 1.0  # gradient norm
     muon: bool = True  # else AdamW alone
+    cooldown: float = Field(1.0, gt=0, le=1)  # the last share of the steps, over which the learning rate falls
 
 
 class RecognitionTraining(PartTraining):
@@ -147,13 +152,19 @@ class RefinerTraining(PartTraining):
     order: Literal["one-by-one", "waves", "both"] = "both"
 
 
+class DiffusionTraining(PartTraining):
+    given: Share = 0.25  # of strokes: in this share of the examples some are given, as when completing
+
+
 class TrainConfig(Section):
     vqvae: PartTraining = PartTraining()
-    diffusion: PartTraining = PartTraining()
+    diffusion: DiffusionTraining = DiffusionTraining()
+    field: PartTraining = PartTraining()
     refiner: RefinerTraining = RefinerTraining()
     classifier: ClassifierTraining = ClassifierTraining()
     peer: RecognitionTraining = RecognitionTraining()
     per_class: Count = 1000  # at most so many training drawings of a class: the data set is skewed
+    balance: float = Field(0.0, ge=0, le=1)  # how far classes are drawn alike often: 0 as they come, 1 all the same
     seed: int = 0
     precision: Literal["no", "bf16"] = "bf16"
     save_minutes: float = Field(5.0, ge=0)
@@ -165,6 +176,7 @@ class Config(Section):
     sketch: SketchConfig = SketchConfig()
     vqvae: VQVAEConfig = VQVAEConfig()
     diffusion: DiffusionConfig = DiffusionConfig()
+    field: DiffusionConfig = DiffusionConfig()  # the paper's coarse stage, kept beside a diffusion of strokes
     encoder: EncoderConfig = EncoderConfig()
     refiner: RefinerConfig = RefinerConfig()
     classifier: ClassifierConfig = ClassifierConfig()
@@ -183,6 +195,22 @@ class Config(Section):
         if peer.backbone == "vit" and tile % peer.patch:  # it is trained first on pictures of a tile's side
             raise ValueError(f"canvas / 2^depth = {tile} must be a multiple of peer.patch = {peer.patch}")
         return self
+
+    @property
+    def coarse(self) -> Coarse:
+        """What the coarse stage draws unless it is asked for something else."""
+        return "strokes" if self.diffusion.backbone == "strokes" else "field"
+
+    def coarse_part(self, coarse: Coarse | None = None) -> str:
+        """The part that draws the coarse stage as strokes or as a field: `diffusion`, or beside it `field`.
+
+        Raises UsageError where strokes are asked for and the diffusion draws none.
+        """
+        if coarse == "strokes" and self.coarse == "field":
+            raise UsageError(
+                f"checkpoint {self.name!r} draws no strokes; train one with --set diffusion.backbone=strokes"
+            )
+        return "field" if coarse == "field" and self.coarse == "strokes" else "diffusion"
 
     def label_of(self, name: str) -> int:
         """The number of a class, in any case and with `-` or `_` for a space. Raises UsageError naming the nearest."""

@@ -12,6 +12,8 @@ from jaxtyping import Bool, Float, Int
 from scipy.spatial.distance import cdist, pdist
 from torch import Tensor
 
+from visketch.errors import UsageError
+
 
 def frechet(a: Float[np.ndarray, "i e"], b: Float[np.ndarray, "j e"]) -> float:
     """Fréchet distance of the Gaussians that fit two sets of features (FID, arXiv 1706.08500); 0 if they are one.
@@ -78,6 +80,46 @@ def nearest(
     """Distance of every row to the nearest row of the reference, 0 for a copy; memory is that of `chunk` rows."""
     parts = range(0, len(features), chunk)
     return np.concatenate([cdist(features[at : at + chunk], reference).min(axis=1) for at in parts])
+
+
+def coverage(
+    real: Float[np.ndarray, "i e"], made: Float[np.ndarray, "j e"], k: int = 3
+) -> tuple[Bool[np.ndarray, " j"], Bool[np.ndarray, " i"]]:
+    """Which sketches made lie among the real ones, and which real ones lie among those made: the means of the two are
+    precision and recall (Kynkäänniemi et al., 2019, arXiv 1904.06991).
+
+    A point lies among others if one of them is nearer to it than its own k-th neighbour among them. Compare only sets
+    of equal sizes: more points leave smaller gaps.
+    """
+    if min(len(real), len(made)) <= k:
+        raise ValueError(f"{min(len(real), len(made))} points have no neighbour number {k}")
+    reach_real, reach_made = (np.partition(cdist(rows, rows), k, axis=1)[:, k] for rows in (real, made))
+    between = cdist(real, made)
+    return (between <= reach_real[:, None]).any(axis=0), (between <= reach_made).any(axis=1)
+
+
+def two_sample(
+    real: Float[np.ndarray, "i e"], made: Float[np.ndarray, "j e"], seed: int = 0, folds: int = 5
+) -> Bool[np.ndarray, " n"]:
+    """Which sketches a linear classifier, trained on the others, puts on the right side, real or made: the mean is the
+    accuracy of the classifier two-sample test (C2ST; Lopez-Paz and Oquab, 2017, arXiv 1610.06545), 0.5 at best.
+
+    The larger set is cut down to the size of the other by chance. A logistic regression on standardised features,
+    cross-validated; its regularisation is chosen within each training part. Raises UsageError without scikit-learn.
+    """
+    try:
+        from sklearn.linear_model import LogisticRegressionCV
+        from sklearn.model_selection import StratifiedKFold, cross_val_predict
+        from sklearn.pipeline import make_pipeline
+        from sklearn.preprocessing import StandardScaler
+    except ImportError:
+        raise UsageError("the two-sample test needs scikit-learn: pip install 'visketch[evaluate]'") from None
+    size, rng = min(len(real), len(made)), np.random.default_rng(seed)
+    features = np.concatenate([rows[rng.permutation(len(rows))[:size]] for rows in (real, made)])
+    truth = np.repeat([0, 1], size)
+    model = make_pipeline(StandardScaler(), LogisticRegressionCV(Cs=np.logspace(-4, 0, 5), cv=3, max_iter=500))
+    split = StratifiedKFold(folds, shuffle=True, random_state=seed)
+    return cross_val_predict(model, features, truth, cv=split) == truth
 
 
 def interval(hits: np.ndarray, seed: int = 0, samples: int = 1000) -> tuple[float, float]:

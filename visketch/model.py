@@ -6,6 +6,7 @@ class → `diffusion` → coarse p x p sketch → enlarged → quadtree → for 
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from visketch import checkpoint, quadtree
-from visketch.config import Config, find, read_config
+from visketch.config import Coarse, Config, find, read_config
 from visketch.errors import UsageError, nearest
 from visketch.geometry import sdf
 from visketch.geometry.sketch import Sketch
@@ -32,10 +33,14 @@ def build(config: Config, part: str) -> Any:
         from visketch.models.vqvae import VQVAE
 
         return VQVAE(config.vqvae)
-    if part == "diffusion":
+    if part == "diffusion" and config.coarse == "strokes":
+        from visketch.models.strokes import StrokeDiffusion
+
+        return StrokeDiffusion(config.diffusion, classes)
+    if part in ("diffusion", "field"):
         from visketch.models.diffusion import Diffusion
 
-        return Diffusion(config.diffusion, config.sketch.tile, classes)
+        return Diffusion(getattr(config, part), config.sketch.tile, classes)
     if part == "encoder":
         from visketch.models.encoder import LeafEncoder
 
@@ -74,14 +79,23 @@ class Prediction:
     probability: float
 
 
+def _itself(canvas: Tensor) -> Tensor:
+    return canvas
+
+
 @dataclass(frozen=True)
 class Frame:
-    """A moment of generating: what happens, how far it is, and the canvases so far (b h h)."""
+    """A moment of generating: what happens, how far it is, and what is drawn so far."""
 
     stage: str  # "coarse" or "refine"
     done: int
     total: int
-    canvas: Float[Tensor, "b h h"]  # in the coarse stage still noisy; refining paints it further, so copy what you keep
+    draw: Callable[[], Float[Tensor, "b h h"]]  # only called by whoever looks: strokes are not rendered for nobody
+
+    @property
+    def canvas(self) -> Float[Tensor, "b h h"]:
+        """The canvases so far, in the coarse stage still noisy. Refining paints them further: copy what you keep."""
+        return self.draw()
 
 
 class ViSketch:
@@ -196,6 +210,7 @@ class ViSketch:
         temperature: float = 0.7,
         top_p: float = 0.95,
         order: quadtree.Order = "waves",
+        coarse: Coarse | None = None,
         coarse_only: bool = False,
         tries: int = 1,
         watch: Callable[[Frame], None] = lambda frame: None,
@@ -203,6 +218,7 @@ class ViSketch:
         """`n` new sketches of a class (or of each of several), as fields. The same seed gives the same sketches,
         and sketch i of a class is the same whatever `n` is (but for rounding, see `precision`).
 
+        `coarse`: whether the coarse stage draws strokes or a field; by default what the checkpoint is made for.
         `tries`: of so many for each sketch the classifier keeps the likeliest. `watch` sees them all.
         """
         if n < 1 or tries < 1:
@@ -211,7 +227,10 @@ class ViSketch:
         seeds = candidates([seed + i for _ in names for i in range(n)], tries)
         numbers = [self.label_of(name) for name in names for _ in range(n * tries)]
         labels = torch.tensor(numbers, device=self.device)
-        canvas = self.coarse(labels, seeds, steps, guidance, watch)
+        if (coarse or self.config.coarse) == "strokes":
+            canvas = self.render(self.strokes(labels, seeds, steps, guidance, watch))
+        else:
+            canvas = self.coarse(labels, seeds, steps, guidance, watch)
         if not coarse_only:
             for frame in self.refine(canvas, labels, seeds=seeds, temperature=temperature, top_p=top_p, order=order):
                 canvas = frame.canvas
@@ -229,7 +248,7 @@ class ViSketch:
         rough: Float[Tensor, "b p p"] | None = None,
         strength: float = 1.0,
     ) -> Float[Tensor, "b h h"]:
-        """The coarse stage: a sketch of each class, enlarged to the canvas. Each sketch has a seed of its own.
+        """The coarse stage as a field: a sketch of each class, enlarged to the canvas. Each has a seed of its own.
 
         `rough`, `strength`: what it starts from, as in `Diffusion.sample`.
         """
@@ -239,11 +258,43 @@ class ViSketch:
         noise = torch.stack([torch.randn(tile, tile, generator=generator(s, stage=0)) for s in seeds])
 
         def show(done: int, total: int, x: Tensor) -> None:
-            watch(Frame("coarse", done, total, enlarge(x, side)))
+            watch(Frame("coarse", done, total, lambda: enlarge(x, side)))
 
-        diffusion = self.part("diffusion")
+        diffusion = self.part(self.config.coarse_part("field"))
         with self.precision():
             return enlarge(diffusion.sample(label, noise.to(self.device), steps, guidance, show, rough, strength), side)
+
+    @torch.inference_mode()
+    def strokes(
+        self,
+        label: Int[Tensor, " b"],
+        seeds: Sequence[int],
+        steps: int | None = None,
+        guidance: float | None = None,
+        watch: Callable[[Frame], None] = lambda frame: None,
+    ) -> list[Sketch]:
+        """The coarse stage as strokes: a sketch of each class, strokes in drawing order. Each has a seed of its own.
+
+        Raises UsageError if the checkpoint's diffusion draws no strokes.
+        """
+        diffusion = self.part(self.config.coarse_part("strokes"))
+        chances = [generator(s, stage=0) for s in seeds]
+        likely = diffusion.histogram[label].cpu()
+        count = torch.cat([torch.multinomial(row, 1, generator=g) for row, g in zip(likely, chances, strict=True)])
+        noise = [
+            torch.randn(number, diffusion.size, generator=g) for number, g in zip(count.tolist(), chances, strict=True)
+        ]
+
+        def sketches(drawn: list[list[np.ndarray]]) -> list[Sketch]:
+            return [
+                Sketch(strokes=tuple(strokes), label=self.labels[number])
+                for strokes, number in zip(drawn, label.tolist(), strict=True)
+            ]
+
+        def show(done: int, total: int, drawn: Callable[[], list[list[np.ndarray]]]) -> None:
+            watch(Frame("coarse", done, total, lambda: self.render(sketches(drawn()))))
+
+        return sketches(diffusion.draw(label, noise, steps, guidance, show))
 
     def likeliest(
         self, canvas: Float[Tensor, "b_tries h h"], label: Int[Tensor, " b_tries"], tries: int
@@ -283,4 +334,4 @@ class ViSketch:
         for done, (canvas, written) in enumerate(steps, 1):
             if done == total:
                 canvas = without_seams(plan, self.part("vqvae"), canvas, written, self.config.sketch.depth)
-            yield Frame("refine", done, total, canvas)
+            yield Frame("refine", done, total, partial(_itself, canvas))

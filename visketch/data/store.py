@@ -14,6 +14,7 @@ column of a batch is a numpy view of the mapped file: reading a drawing makes no
 import hashlib
 import io
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -92,6 +93,14 @@ class Store:
         strokes = [np.diff(lengths[0]) for _, _, lengths, _ in self._batches]
         points = [np.diff(points[0]) // 2 for _, points, _, _ in self._batches]
         return np.concatenate(strokes), np.concatenate(points)
+
+    def count(self, measure: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+        """The sum (drawings,) over the strokes of every drawing of a measure of their lengths; 0 for a raster."""
+        sums = []
+        for _, _, (offsets, lengths), _ in self._batches:
+            total = np.concatenate([[0], np.cumsum(measure(lengths))])
+            sums.append(total[offsets[1:]] - total[offsets[:-1]])
+        return np.concatenate(sums).astype(np.int64)
 
     def rows(self, split: str) -> np.ndarray:
         """The row numbers (drawings,) of a split: "train", "validation" or "test"."""

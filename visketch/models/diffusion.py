@@ -1,9 +1,9 @@
-"""The coarse stage: class → p x p signed distance field, by flow matching. The only door to diffusers."""
+"""The coarse stage: class → p x p signed distance field, by flow matching."""
 
 from collections.abc import Callable
 
 import torch
-from diffusers import DiTTransformer2DModel, FlowMatchEulerDiscreteScheduler, UNet2DModel
+from diffusers import DiTTransformer2DModel, UNet2DModel
 from diffusers.models.attention_processor import AttnProcessor
 from diffusers.models.embeddings import LabelEmbedding
 from einops import rearrange
@@ -11,6 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from visketch.config import DiffusionConfig
+from visketch.models.flow import euler
 
 
 class Diffusion(nn.Module):
@@ -62,16 +63,13 @@ class Diffusion(nn.Module):
         `rough`: fields to start from, noised up to time `strength` in (0, 1] and drawn again from there in that share
         of the steps (SDEdit, Meng et al., 2022, arXiv 2108.01073); at 1 nothing of them is left.
         """
-        steps = max(1, round((steps or self.config.steps) * strength))
         guidance = self.config.guidance if guidance is None else guidance
-        scheduler = FlowMatchEulerDiscreteScheduler()
-        # Named, because by default the last step goes from 0.001 to 0 and does nothing.
-        scheduler.set_timesteps(sigmas=[strength * (1 - step / steps) for step in range(steps)])
+        scheduler = euler(steps or self.config.steps, strength)
         x = noise if rough is None else torch.lerp(rough, noise, strength)
         for step, timestep in enumerate(scheduler.timesteps):
             flow = self.guided(x, (timestep / 1000).expand(len(x)).to(x.device), label, guidance)
             x = scheduler.step(flow, timestep, x, return_dict=False)[0]
-            watch(step + 1, steps, x)
+            watch(step + 1, len(scheduler.timesteps), x)
         return x.clamp(-1, 1)
 
     def guided(

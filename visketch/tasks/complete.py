@@ -157,7 +157,7 @@ def _around(
         return torch.cat([torch.randn(tries, tile, tile, generator=each) for each in chances]).to(model.device)
 
     def show(done: int, total: int, x: Tensor) -> None:
-        watch(Frame("coarse", done, total, enlarge(x, side)))
+        watch(Frame("coarse", done, total, lambda: enlarge(x, side)))
 
     root = F.avg_pool2d(given, side // tile)
     guidance = config.diffusion.guidance if guidance is None else guidance

@@ -134,11 +134,12 @@ def _step(accelerator, model, optimizer, batch, step, seed, settings: PartTraini
 
 
 def schedule(step: int, settings: PartTraining) -> float:
-    """Linear warm-up, then a cosine to 1 % of the learning rate."""
+    """Linear warm-up, a plateau, and over the last share `cooldown` of the steps a cosine to 1 % of `settings.lr`."""
     if step < settings.warmup:
         return (step + 1) / settings.warmup
-    share = (step - settings.warmup) / max(settings.steps - settings.warmup, 1)
-    return 0.01 + 0.99 * 0.5 * (1 + float(np.cos(np.pi * min(share, 1))))
+    falling = max(settings.cooldown * (settings.steps - settings.warmup), 1)
+    share = (step - settings.steps + falling) / falling
+    return 0.01 + 0.99 * 0.5 * (1 + float(np.cos(np.pi * min(max(share, 0), 1))))
 
 
 @contextmanager

@@ -22,13 +22,14 @@ from visketch.model import build
 from visketch.training import state as snapshot
 from visketch.training import transfer
 from visketch.training.loop import Loop, Outcome, Report, accelerated, fit, refuse_to_begin_anew, state_of
-from visketch.training.objectives.diffusion import DiffusionObjective
+from visketch.training.objectives.diffusion import DiffusionObjective, StrokesObjective
 from visketch.training.objectives.objective import Batch, Objective
 from visketch.training.objectives.recognition import ClassifierObjective, PeerObjective
 from visketch.training.objectives.refiner import RefinerObjective
 from visketch.training.objectives.vqvae import VQVAEObjective
 
-TRAINABLE = ("vqvae", "diffusion", "classifier", "refiner", "peer")
+POOL = 16  # batches whose drawings are sorted by length together
+TRAINABLE = ("vqvae", "diffusion", "field", "classifier", "refiner", "peer")
 
 
 class Batches(Dataset):
@@ -42,10 +43,13 @@ class Batches(Dataset):
             raise UsageError(f"train.{part}.batch={settings.batch} cannot be shared evenly by {world} processes")
         # Rows are dealt out as if every step took as many as the largest, so a row's place needs no history.
         self.stride = settings.batch * max(objective.enlarged(share) for share in np.linspace(0, 1, 101))
-        self.rows = balanced(store, config.train.per_class, self.seed)
+        self.rows = objective.admitted(store, capped(store, config.train.per_class, self.seed))
         if not len(self.rows):
             raise VisketchError(f"{store.path}: no drawing in its training split; pack one that has some")
+        self.chance = balanced(store.label[self.rows], config.train.balance) if config.train.balance else None
+        self.length = objective.lengths(store)
         self._epoch: tuple[int, np.ndarray] = (-1, self.rows)
+        self._pool: tuple[int, np.ndarray] = (-1, self.rows)
 
     def __len__(self) -> int:
         return self.settings.steps
@@ -55,18 +59,44 @@ class Batches(Dataset):
         examples = []
         for place in range(self.rank, self.settings.batch * self.objective.enlarged(progress), self.world):
             rng = np.random.default_rng((self.seed, step, place))
-            sketch = self.store[self._row(step * self.stride + place)]
+            sketch = self.store[self._row_of(step, place)]
             examples.append(self.objective.example(sketch, rng, progress))
         return {name: torch.from_numpy(np.stack([example[name] for example in examples])) for name in examples[0]}
+
+    def _row_of(self, step: int, place: int) -> int:
+        """The drawing at a place of a step's batch. Those of like length come together: they are padded less."""
+        if self.length is None:
+            return self._row(step * self.stride + place)
+        pool, at = divmod(step, POOL)
+        if pool != self._pool[0]:
+            rows = np.array(
+                [self._row(number) for number in range(pool * POOL * self.stride, (pool + 1) * POOL * self.stride)]
+            )
+            rng = np.random.default_rng((self.seed, pool, POOL))
+            rows = rows[np.argsort(self.length[rows] + rng.random(len(rows)))]
+            self._pool = pool, rng.permutation(rows.reshape(POOL, self.stride))
+        return int(self._pool[1][at, place])
 
     def _row(self, number: int) -> int:
         epoch, place = divmod(number, len(self.rows))
         if epoch != self._epoch[0]:
-            self._epoch = epoch, np.random.default_rng((self.seed, epoch)).permutation(self.rows)
+            rng = np.random.default_rng((self.seed, epoch))
+            drawn = (
+                rng.permutation(self.rows)
+                if self.chance is None
+                else rng.choice(self.rows, len(self.rows), p=self.chance)
+            )
+            self._epoch = epoch, drawn
         return int(self._epoch[1][place])
 
 
-def balanced(store: Store, per_class: int, seed: int) -> np.ndarray:
+def balanced(label: np.ndarray, balance: float) -> np.ndarray:
+    """How often to draw each row (rows,), so that a class of n rows is drawn as if it had n^(1 - balance)."""
+    chance = np.bincount(label)[label] ** -balance
+    return chance / chance.sum()
+
+
+def capped(store: Store, per_class: int, seed: int) -> np.ndarray:
     """Row numbers of the training split, at most `per_class` of each class: data sets are skewed."""
     rows = np.random.default_rng(seed).permutation(store.rows("train"))
     order = np.argsort(store.label[rows], kind="stable")
@@ -117,6 +147,7 @@ def train(
         facts["settings"] = settings.model_dump(mode="json")
         snapshot.export(folder, config, objective, average, trained_on, facts)
 
+    objective.study(store)
     batches = Batches(objective, store, config, part, accelerator.process_index, accelerator.num_processes)
     loop = Loop(part, folder, settings, config.train.seed, config.train.save_minutes, tensorboard, workers)
     return fit(accelerator, loop, objective, batches, write, resume=resume, trained_on=trained_on, report=report)
@@ -162,8 +193,11 @@ def make_objective(
         if start:
             raise UsageError("the vqvae knows no classes: the other parts take that of --from as it is; train those")
         return VQVAEObjective(config, trained("vqvae")), marks
+    if part == "field":
+        return DiffusionObjective(config, trained("field"), labels, "field"), marks
     if part == "diffusion":
-        return DiffusionObjective(config, trained("diffusion"), labels), marks
+        kind = StrokesObjective if config.diffusion.backbone == "strokes" else DiffusionObjective
+        return kind(config, trained("diffusion"), labels), marks
     if part == "classifier":
         both = trained("encoder", shared=True), trained("classifier")
         return ClassifierObjective(config, *both, labels), marks

@@ -8,6 +8,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from visketch.config import SketchConfig
+from visketch.data.store import Store
 from visketch.geometry import sdf
 from visketch.geometry.sketch import Sketch, augment, fit
 
@@ -33,6 +34,17 @@ class Objective(nn.Module):
     def enlarged(self, progress: float) -> int:
         """How many times the configured batch a step takes: cheap early steps may take more."""
         return 1
+
+    def admitted(self, store: Store, rows: np.ndarray) -> np.ndarray:
+        """Those of the row numbers whose drawings it can learn from."""
+        return rows
+
+    def lengths(self, store: Store) -> np.ndarray | None:
+        """How long each drawing (drawings,) of a data set is to it, if those of one batch should be of like length."""
+        return None
+
+    def study(self, store: Store) -> None:
+        """Called once before training, with the data set: for what is counted, not learned."""
 
     def forward(self, batch: Batch) -> Result:
         raise NotImplementedError

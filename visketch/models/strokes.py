@@ -1,0 +1,241 @@
+"""The coarse stage as strokes: class → a set of pieces in drawing order, by flow matching.
+
+The paper's coarse stage is a diffusion over pixels, which blurs what is small. This is the same diffusion over pieces
+of strokes (`geometry/pieces.py`), which cannot: an eye is a token as the head is. Our choice, after StrokeFusion (Zhou
+et al., 2025, arXiv 2503.23752), which draws sets of normalised strokes.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from einops import rearrange
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+from visketch.config import DiffusionConfig
+from visketch.geometry.pieces import POINTS, Pieces, join
+from visketch.models.blocks import attend
+from visketch.models.flow import euler
+
+FREQUENCIES = 64  # sines and cosines that tell the time
+NOISIEST = 0.05  # the loss is weighed as that of a velocity, 1 / time², but not beyond this time
+TOGETHER = 32  # sketches drawn at once: they wait for the one of them with the most pieces
+# What brings numbers to about unit variance: coordinates in [-1, 1], in units of a piece's own half size, and the
+# logarithm of that, which is no smaller than SMALLEST.
+PLACE, SHAPE, SIZE = 2.0, 1.5, 1.2
+SMALLEST = 0.01
+BLUNT = 0.33  # the half size of a piece of which place and shape tell a point equally well
+
+
+Drawn = list[list[np.ndarray]]  # the strokes of each sketch, each (points, 2)
+
+
+class StrokeDiffusion(nn.Module):
+    """A Transformer that sees the noisy pieces of a whole sketch and predicts the clean ones (not the noise, nor what
+    preconditioning leaves to predict: both learned more slowly, lab book).
+
+    A token is a piece: its points on the canvas, the same points in units of its own size (so that what is small is
+    told as exactly as what is large), that size, and whether it goes on where the piece before it ends. A sketch has as
+    many tokens as pieces; `histogram` (c, pieces + 1) holds how often drawings of each class have that many.
+    """
+
+    def __init__(self, config: DiffusionConfig, classes: int) -> None:
+        super().__init__()
+        e, size = config.width, 4 * POINTS + 2
+        self.config, self.classes, self.size = config, classes, size  # label = classes is the null class
+        self.read, self.write = nn.Linear(size, e), nn.Linear(e, size)
+        self.position = nn.Parameter(torch.randn(config.pieces, e) * 0.02)
+        self.given = nn.Parameter(torch.randn(e) * 0.02)
+        self.time = nn.Sequential(nn.Linear(2 * FREQUENCIES, e), nn.SiLU(), nn.Linear(e, e))
+        self.label, self.count = nn.Embedding(classes + 1, e), nn.Embedding(config.pieces + 1, e)
+        self.modulation, self.last = nn.Linear(e, 6 * e), nn.Linear(e, 2 * e)
+        self.blocks = nn.ModuleList(ModulatedBlock(e, config.heads) for _ in range(config.layers))
+        self.norm = nn.LayerNorm(e, elementwise_affine=False)
+        for table in (self.label, self.count):
+            nn.init.normal_(table.weight, std=0.5)
+        for layer in (self.modulation, self.last, self.write):  # a fresh network predicts the mean
+            nn.init.zeros_(layer.weight)
+            nn.init.zeros_(layer.bias)
+        self.histogram: Tensor
+        self.register_buffer("histogram", torch.ones(classes, config.pieces + 1) / config.pieces)
+
+    def forward(
+        self,
+        noisy: Float[Tensor, "b t d"],
+        time: Float[Tensor, " b"],
+        label: Int[Tensor, " b"],
+        count: Int[Tensor, " b"],
+        given: Bool[Tensor, "b t"],
+    ) -> Float[Tensor, "b t d"]:
+        """Noisy tokens at a time in [0, 1] → the clean tokens as predicted.
+
+        `count`: how many of a sketch's tokens are there; what comes of the others means nothing. `given`: tokens that
+        are clean already. label = `classes` is the null class.
+        """
+        angle = time[:, None] * torch.logspace(0, 3, FREQUENCIES, device=time.device)
+        told = self.time(torch.cat([angle.sin(), angle.cos()], dim=1)) + self.label(label) + self.count(count)
+        told = F.silu(told)
+        x = self.read(noisy) + self.position[: noisy.shape[1]] + given[..., None] * self.given
+        there = torch.arange(noisy.shape[1], device=count.device) < count[:, None]
+        mask = None if bool(there.all()) else rearrange(there, "b t -> b 1 1 t")
+        modulation = self.modulation(told)
+        for block in self.blocks:
+            x = block(x, modulation, mask)
+        shift, stretch = rearrange(self.last(told), "b (two e) -> two b 1 e", two=2)
+        return self.write(self.norm(x) * (1 + stretch) + shift).float()
+
+    def loss(
+        self,
+        tokens: Float[Tensor, "b t d"],
+        label: Int[Tensor, " b"],
+        count: Int[Tensor, " b"],
+        given: Bool[Tensor, "b t"],
+        noise: Float[Tensor, "b t d"],
+        time: Float[Tensor, " b"],
+    ) -> Float[Tensor, ""]:
+        """Mean squared error of the velocity over all tokens that are there and not given."""
+        noisy = torch.lerp(tokens, noise, torch.where(given, 0, time[:, None])[..., None])
+        error = (self(noisy, time, label, count, given) - tokens) / time.clamp(min=NOISIEST)[:, None, None]
+        asked = ~given & (torch.arange(tokens.shape[1], device=count.device) < count[:, None])
+        return (error.square().mean(dim=2) * asked).sum() / asked.sum().clamp(min=1)
+
+    @staticmethod
+    def tokens(points: Float[Tensor, "b t k 2"], joined: Bool[Tensor, "b t"]) -> Float[Tensor, "b t d"]:
+        """Pieces of drawings that fill [-1, 1] → tokens."""
+        low, high = points.amin(dim=2), points.amax(dim=2)
+        size = ((high - low).amax(dim=2) / 2).clamp(min=SMALLEST)
+        own = (points - (low + high)[:, :, None] / 2) / size[..., None, None]
+        flat = [rearrange(scale * part, "b t k xy -> b t (k xy)") for scale, part in ((PLACE, points), (SHAPE, own))]
+        return torch.cat([*flat, torch.stack([size.log() + SIZE, 2 * joined.float() - 1], dim=2)], dim=2)
+
+    @staticmethod
+    def pieces(tokens: Float[Tensor, "b t d"]) -> tuple[Float[Tensor, "b t k 2"], Bool[Tensor, "b t"]]:
+        """The inverse of `tokens`, for tokens that need not agree with themselves.
+
+        A point's place is wrong by so much of the canvas, its shape by so much of the piece's size: both are heard by
+        the inverse of their variance.
+        """
+        place, own, size, joined = tokens.split([2 * POINTS, 2 * POINTS, 1, 1], dim=2)
+        points, own = (rearrange(part, "b t (k xy) -> b t k xy", xy=2) for part in (place / PLACE, own / SHAPE))
+        size = (size - SIZE).exp().clamp(max=1.2)[..., None]
+        zoomed = own * size
+        zoomed = zoomed + (points - zoomed).mean(dim=2, keepdim=True)
+        return torch.lerp(points, zoomed, 1 / (1 + (size / BLUNT) ** 2)), joined[..., 0] > 0
+
+    @torch.no_grad()
+    def sample(
+        self,
+        label: Int[Tensor, " b"],
+        count: Int[Tensor, " b"],
+        noise: Float[Tensor, "b t d"],
+        steps: int | None = None,
+        guidance: float | None = None,
+        watch: Callable[[int, int, Tensor], None] = lambda done, total, x: None,
+        start: Float[Tensor, "b t d"] | None = None,
+        given: Bool[Tensor, "b t"] | None = None,
+        strength: float = 1.0,
+    ) -> Float[Tensor, "b t d"]:
+        """Noise → tokens, by Euler steps with classifier-free guidance (1 switches it off).
+
+        `start`: tokens of which those `given` are kept as they are; with `strength` below 1 the others are noised up to
+        that time and drawn again from there (SDEdit, Meng et al., 2022, arXiv 2108.01073).
+        """
+        guidance = self.config.guidance if guidance is None else guidance
+        given = torch.zeros(noise.shape[:2], dtype=torch.bool, device=noise.device) if given is None else given
+        start = torch.zeros_like(noise) if start is None else start
+        scheduler = euler(steps or self.config.steps, strength)
+        x = torch.where(given[..., None], start, torch.lerp(start, noise, strength))
+        for step, timestep in enumerate(scheduler.timesteps):
+            time = timestep / 1000
+            clean = self.guided(x, time.expand(len(x)).to(x.device), label, count, given, guidance)
+            x = scheduler.step((x - clean) / time, timestep, x, return_dict=False)[0]
+            x = torch.where(given[..., None], start, x)
+            watch(step + 1, len(scheduler.timesteps), x)
+        return x
+
+    @torch.no_grad()
+    def draw(
+        self,
+        label: Int[Tensor, " b"],
+        noise: Sequence[Float[Tensor, "_ d"]],
+        steps: int | None = None,
+        guidance: float | None = None,
+        watch: Callable[[int, int, Callable[[], Drawn]], None] = lambda done, total, drawn: None,
+    ) -> Drawn:
+        """The strokes of a sketch for each label and noise, which has a row for each of its pieces. Coordinates fill
+        [-1, 1]. `watch` is told the steps done, of all, and may ask what is drawn so far.
+
+        Sketches of like length are drawn together, since a batch is as long as its longest.
+        """
+        count = torch.tensor([len(rows) for rows in noise])
+        groups = count.argsort(stable=True).split(TOGETHER)
+        drawn: Drawn = [[np.zeros((1, 2), np.float32)] for _ in noise]  # a dot, until its turn comes
+        for number, group in enumerate(groups):
+            places, here = group.tolist(), group.to(label.device)
+
+            def put(tokens: Tensor, places: list[int] = places) -> Drawn:
+                points, joined = (part.cpu().numpy() for part in self.pieces(tokens))
+                for row, place in enumerate(places):
+                    n = len(noise[place])
+                    drawn[place] = join(Pieces(points[row, :n], joined[row, :n]))
+                return drawn
+
+            def seen(done: int, total: int, x: Tensor, number: int = number, put: Any = put) -> None:
+                watch(number * total + done, len(groups) * total, partial(put, x))
+
+            rows = nn.utils.rnn.pad_sequence([noise[place] for place in places], batch_first=True).to(label.device)
+            put(self.sample(label[here], count[group].to(label.device), rows, steps, guidance, seen))
+        return drawn
+
+    def guided(
+        self,
+        x: Float[Tensor, "b t d"],
+        time: Float[Tensor, " b"],
+        label: Int[Tensor, " b"],
+        count: Int[Tensor, " b"],
+        given: Bool[Tensor, "b t"],
+        guidance: float,
+    ) -> Float[Tensor, "b t d"]:
+        """The clean tokens as predicted with classifier-free guidance (Ho and Salimans, 2022)."""
+        if guidance == 1:
+            return self(x, time, label, count, given)
+        null = torch.full_like(label, self.classes)
+        twice = [torch.cat([part, part]) for part in (x, time, torch.cat([null, label]), count, given)]
+        twice[2] = torch.cat([null, label])
+        without, told = self(*twice).chunk(2)
+        return without + guidance * (told - without)
+
+
+class ModulatedBlock(nn.Module):
+    """A transformer block whose norms are shifted, stretched and gated by what the network is told (adaLN; Peebles and
+    Xie, 2023, arXiv 2212.09748). The modulation is shared by all blocks, each adds a table of its own (PixArt-alpha).
+    """
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.table = nn.Parameter(torch.zeros(6 * width))
+        self.norm = nn.LayerNorm(width, elementwise_affine=False)
+        self.query_key_value, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
+        self.up, self.down = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
+        for layer in (self.out, self.down):  # residual branches start as nothing
+            nn.init.zeros_(layer.weight)
+            nn.init.zeros_(layer.bias)
+
+    def forward(
+        self, x: Float[Tensor, "b t e"], modulation: Float[Tensor, "b sixe"], mask: Bool[Tensor, "b 1 1 t"] | None
+    ) -> Float[Tensor, "b t e"]:
+        shift, stretch, gate, shift_mlp, stretch_mlp, gate_mlp = rearrange(
+            modulation + self.table, "b (six e) -> six b 1 e", six=6
+        )
+        normed = self.norm(x) * (1 + stretch) + shift
+        query, key, value = rearrange(
+            self.query_key_value(normed), "b t (three heads d) -> three b heads t d", three=3, heads=self.heads
+        )
+        x = x + (1 + gate) * self.out(rearrange(attend(query, key, value, mask), "b heads t d -> b t (heads d)"))
+        normed = self.norm(x) * (1 + stretch_mlp) + shift_mlp
+        return x + (1 + gate_mlp) * self.down(F.relu(self.up(normed)).square())
