@@ -28,7 +28,7 @@ from visketch import parallel
 from visketch.config import SketchConfig
 from visketch.data.read import read
 from visketch.geometry import sdf
-from visketch.model import ViSketch
+from visketch.model import SketchModel
 
 DIFFERENT = 500  # drawings; the others are copies of them
 READY = 256  # sketches that the model alone is given, 64 at once
@@ -46,7 +46,7 @@ def draw(folder: Path, count: int) -> None:
         Image.fromarray((255 * (1 - sdf.ink(field, shape.clamp))).astype(np.uint8)).save(path)
 
 
-def alone(model: ViSketch, files: list[Path]) -> float:
+def alone(model: SketchModel, files: list[Path]) -> float:
     """Sketches a second of the model alone."""
     sketches = [sketch for file in files[:READY] for sketch in read(file)]
     start = time.perf_counter()
@@ -84,7 +84,7 @@ def command(folder: Path, out: Path, workers: int, more: list[str]) -> tuple[flo
 
 def measure(files: int, workers: int, checkpoint: str | None) -> dict:
     more = ["--checkpoint", str(Path(checkpoint).absolute())] if checkpoint else []
-    model = ViSketch.load(checkpoint)
+    model = SketchModel.load(checkpoint)
     with tempfile.TemporaryDirectory() as home:
         folder, single = Path(home, "pictures"), Path(home, "single")
         for place, count in ((folder, files), (single, 1)):

@@ -32,7 +32,7 @@ from visketch.evaluate.recognition import sample
 from visketch.geometry import sdf
 from visketch.geometry.sketch import fit
 from visketch.metrics import ink_f1, rank_of
-from visketch.model import ViSketch
+from visketch.model import SketchModel
 from visketch.training.objectives.refiner import corrupt
 
 EXAMPLE = Path(__file__).parents[1] / "docs/examples/cat.svg"
@@ -41,7 +41,7 @@ DRAWINGS = {"growing": "ink grows with the side", "small": "the same ink at ever
 TASKS = ("draw", "classify", "refine")
 
 
-def draw(model: ViSketch, drawing: str, side: int) -> Tensor:
+def draw(model: SketchModel, drawing: str, side: int) -> Tensor:
     """The example on a canvas: as wide as it, or always as wide as that of training, in a corner."""
     shape = model.config.sketch
     lines = fit(next(iter(read(EXAMPLE))).lines(), shape.margin)
@@ -50,8 +50,8 @@ def draw(model: ViSketch, drawing: str, side: int) -> Tensor:
     return torch.from_numpy(sdf.field(lines, shape.at(side), side))[None]
 
 
-def refine(model: ViSketch, canvas: Tensor, label: Tensor | None = None) -> Tensor:
-    for frame in model.refine(canvas, torch.tensor([0]) if label is None else label, seeds=range(len(canvas))):
+def refine(model: SketchModel, canvas: Tensor, label: Tensor | None = None) -> Tensor:
+    for frame in model.decode(canvas, torch.tensor([0]) if label is None else label, seeds=range(len(canvas))):
         canvas = frame.canvas
     return canvas
 
@@ -62,7 +62,7 @@ def leave_nothing_out() -> None:
     quadtree.information = lambda canvas, depth, near: quadtree.inked(canvas, depth).float()
 
 
-def one(model: ViSketch, drawing: str, side: int, runs: int) -> dict:
+def one(model: SketchModel, drawing: str, side: int, runs: int) -> dict:
     """One drawing on one canvas, in a process that measures no other."""
     work: dict[str, Callable[[Tensor], object]] = {
         "draw": lambda _: draw(model, drawing, side),
@@ -100,7 +100,7 @@ def measure(drawing: str, side: int, runs: int, checkpoint: str | None) -> dict:
     return json.loads(done.stdout)
 
 
-def worth(model: ViSketch, store: Store, side: int, count: int, redrawn: int) -> dict:
+def worth(model: SketchModel, store: Store, side: int, count: int, redrawn: int) -> dict:
     """Top-1 of test drawings on a canvas, through windows and shrunk to the canvas of training; and ink F1 of `redrawn`
     of them, made coarse as the refiner's training does it, before and after refining.
     """
@@ -210,7 +210,7 @@ def main() -> None:
     torch.set_num_threads(1)
     if options.one:
         drawing, side = options.one
-        print(json.dumps(one(ViSketch.load(options.checkpoint), drawing, int(side), options.runs)))
+        print(json.dumps(one(SketchModel.load(options.checkpoint), drawing, int(side), options.runs)))
         return
     rows = [
         measure(drawing, side, options.runs, options.checkpoint)
@@ -220,7 +220,7 @@ def main() -> None:
     ]
     worths = []
     if options.data:
-        model, store = ViSketch.load(options.checkpoint), Store(options.data)
+        model, store = SketchModel.load(options.checkpoint), Store(options.data)
         worths = [worth(model, store, side, options.sketches, options.redrawn) for side in options.worth]
     if options.plot and rows:
         plot(rows, options.plot)

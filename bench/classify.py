@@ -25,10 +25,10 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 import drawings
 
-from visketch.config import PeerConfig
+from visketch.config import BaselineConfig
 from visketch.geometry.sketch import Sketch
-from visketch.model import ViSketch, multiplies_bfloat16
-from visketch.models.baseline import Peer
+from visketch.model import SketchModel, multiplies_bfloat16
+from visketch.models.baseline import Baseline
 
 REST = "quadtree and context"  # what is in no other stage
 Classify = Callable[[list[Sketch], bool], dict[str, float]]
@@ -41,7 +41,7 @@ class Stopwatch:
     def __init__(self) -> None:
         self.seconds: dict[str, float] = defaultdict(float)
 
-    def watch(self, stage: str, owner: Any, method: str) -> None:
+    def on_progress(self, stage: str, owner: Any, method: str) -> None:
         call = getattr(owner, method)
 
         def timed(*given: object, **named: object) -> object:
@@ -53,40 +53,40 @@ class Stopwatch:
         setattr(owner, method, timed)
 
 
-def visketch(model: ViSketch) -> Classify:
+def visketch(model: SketchModel) -> Classify:
     """→ what classifying takes, stage by stage; "whole" is all of it."""
-    watch = Stopwatch()
-    watch.watch("drawing", model, "render")
-    watch.watch("stem", model.part("encoder").stem, "forward")
-    watch.watch("encoder", model.part("encoder"), "forward")
-    watch.watch("pooling", model.part("classifier"), "pool")
+    on_progress = Stopwatch()
+    on_progress.on_progress("drawing", model, "render")
+    on_progress.on_progress("stem", model.part("encoder").stem, "forward")
+    on_progress.on_progress("encoder", model.part("encoder"), "forward")
+    on_progress.on_progress("pooling", model.part("classifier"), "pool")
 
     def classify(sketches: list[Sketch], brief: bool) -> dict[str, float]:
-        model.brief = brief
-        watch.seconds.clear()
+        model.use_bf16 = brief
+        on_progress.seconds.clear()
         start = time.perf_counter()
         model.classify_many(sketches)
         whole = time.perf_counter() - start
-        return {**watch.seconds, REST: whole - sum(watch.seconds.values()), "whole": whole}
+        return {**on_progress.seconds, REST: whole - sum(on_progress.seconds.values()), "whole": whole}
 
     return classify
 
 
 @torch.inference_mode()
-def resnet(net: Peer, pixels: Tensor, brief: bool) -> float:
+def resnet(net: Baseline, pixels: Tensor, brief: bool) -> float:
     start = time.perf_counter()
     with torch.autocast("cpu", torch.bfloat16, enabled=brief):
         net(pixels)
     return time.perf_counter() - start
 
 
-def measure(model: ViSketch, classify: Classify, net: Peer, batch: int, runs: int) -> list[dict]:
+def measure(model: SketchModel, classify: Classify, net: Baseline, batch: int, runs: int) -> list[dict]:
     """Rows of the table, for so many sketches at once."""
     sketches = drawings.draw_many(batch)
     pixels = {side: F.interpolate(model.render(sketches)[:, None], size=(side, side))[:, 0] for side in (224, 128)}
     rounds: list[dict[str, dict[str, float]]] = []
     for _ in range(runs + 1):
-        seen = {f"ViSketch {name}": classify(sketches, brief) for name, brief in PRECISIONS.items()}
+        seen = {f"SketchModel {name}": classify(sketches, brief) for name, brief in PRECISIONS.items()}
         for side in pixels:
             for name, brief in PRECISIONS.items():
                 seen[f"ResNet34 at {side}, {name}"] = {"whole": resnet(net, pixels[side], brief)}
@@ -126,8 +126,8 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print JSON")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    model = ViSketch.load(options.checkpoint)
-    net = Peer(PeerConfig(), model.config.sketch.canvas, len(model.labels)).eval()
+    model = SketchModel.load(options.checkpoint)
+    net = Baseline(BaselineConfig(), model.config.sketch.canvas, len(model.labels)).eval()
     classify, batches = visketch(model), options.batch or [1, 64]
     rows = [row for batch in batches for row in measure(model, classify, net, batch, options.runs)]
     if options.json:

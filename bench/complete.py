@@ -19,11 +19,11 @@ import torch
 from PIL import Image
 
 from visketch.data.store import Store
-from visketch.evaluate.judges import Judge, PeerJudge, reread
+from visketch.evaluate.judges import BaselineJudge, Judge, reread
 from visketch.geometry import sdf
 from visketch.geometry.sketch import Sketch
 from visketch.metrics import interval, kept
-from visketch.model import ViSketch
+from visketch.model import SketchModel
 from visketch.tasks.complete import complete
 
 CLASSES = ["bus", "cat", "elephant", "flamingo", "owl", "pig", "sheep"]
@@ -43,7 +43,7 @@ def half(sketch: Sketch) -> Sketch:
     return replace(sketch, strokes=strokes[: len(strokes) // 2])
 
 
-def named(model: ViSketch, judge: Judge, canvas: torch.Tensor, labels: list[str]) -> np.ndarray:
+def named(model: SketchModel, judge: Judge, canvas: torch.Tensor, labels: list[str]) -> np.ndarray:
     """Which fields the judge names rightly."""
     right = torch.tensor([judge.labels.index(label) for label in labels])
     seen = reread(canvas, model.config.sketch, judge.shape)
@@ -64,7 +64,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--sheet", type=Path)
     chosen = parser.parse_args()
-    model, judge, store = ViSketch.load(chosen.checkpoint), PeerJudge.load(chosen.judge), Store.open(chosen.data)
+    model, judge, store = SketchModel.load(chosen.checkpoint), BaselineJudge.load(chosen.judge), Store.open(chosen.data)
     whole = drawings(store, chosen.split, chosen.classes, chosen.each)
     parts, labels = [half(sketch) for sketch in whole], [str(sketch.label) for sketch in whole]
     before = {"whole drawing": model.render(whole), "first half": model.render(parts)}

@@ -26,9 +26,10 @@ from visketch.decoding import enlarge, inked_leaves, side_by_side
 from visketch.evaluate.judges import OwnJudge, reread
 from visketch.geometry.sketch import Sketch
 from visketch.metrics import ink_f1, rank_of, seam
-from visketch.model import ViSketch
+from visketch.model import SketchModel
 from visketch.models.vqvae import VQVAE
 from visketch.quadtree import Order
+from visketch.sampling import SamplingOptions
 from visketch.training.sketch import make_objective
 
 BATCH = 32
@@ -39,7 +40,7 @@ Row = dict[str, Any]
 def code_loss(folder: Path, sketches: list[Sketch]) -> dict[str, float]:
     """Loss and accuracy of the next code, as in training but for what is learned: coarse sketches with their noise."""
     torch.manual_seed(0)
-    model = ViSketch.load(folder)
+    model = SketchModel.load(folder)
     objective, _ = make_objective("refiner", model.config, folder, start=folder)
     for module in (objective, *objective.frozen.values()):
         module.eval()
@@ -56,7 +57,7 @@ def code_loss(folder: Path, sketches: list[Sketch]) -> dict[str, float]:
 
 
 @torch.inference_mode()
-def worth(model: ViSketch, drawn: Tensor, truth: Tensor, label: Tensor) -> Row:
+def worth(model: SketchModel, drawn: Tensor, truth: Tensor, label: Tensor) -> Row:
     """What sketches are worth: seams in shares of the pen, ink near the truth, recognised of all classes."""
     shape = model.config.sketch
     said = torch.cat([OwnJudge(model).look(reread(some, shape, shape))[0] for some in drawn.split(BATCH)])
@@ -69,13 +70,13 @@ def worth(model: ViSketch, drawn: Tensor, truth: Tensor, label: Tensor) -> Row:
     }
 
 
-def refined(model: ViSketch, coarse: Tensor, label: Tensor, order: Order) -> tuple[Tensor, float]:
+def refined(model: SketchModel, coarse: Tensor, label: Tensor, order: Order) -> tuple[Tensor, float]:
     """The sketches, and milliseconds for each."""
     drawn, begin = [], time.process_time()
     for first in range(0, len(coarse), BATCH):
         some = slice(first, first + BATCH)
         canvas, seeds = coarse[some], list(range(len(coarse)))[some]
-        for frame in model.refine(canvas, label[some], seeds=seeds, order=order):
+        for frame in model.decode(canvas, label[some], seeds=seeds, options=SamplingOptions(order=order)):
             canvas = frame.canvas
         drawn.append(canvas)
     return torch.cat(drawn), 1000 * (time.process_time() - begin) / len(coarse)
@@ -90,7 +91,7 @@ def borderless(vqvae: VQVAE, drawn: Tensor, depth: int) -> Tensor:
 
 
 def measure(folders: list[Path], sketches: list[Sketch]) -> list[Row]:
-    model = ViSketch.load(folders[0])
+    model = SketchModel.load(folders[0])
     shape, vqvae = model.config.sketch, model.part("vqvae")
     truth = model.render(sketches)
     label = torch.tensor([model.label_of(str(sketch.label)) for sketch in sketches])
@@ -105,7 +106,7 @@ def measure(folders: list[Path], sketches: list[Sketch]) -> list[Row]:
     given |= {"its own codes, borderless": side_by_side, "the drawing itself": truth}
     rows = [{"row": name} | worth(model, drawn, truth, label) for name, drawn in given.items()]
     for folder in folders:
-        model = ViSketch.load(folder)
+        model = SketchModel.load(folder)
         levels = min(model.config.refiner.context, shape.depth)
         slots = len(range(9 * shape.depth + 1)[quadtree.inner(shape.depth, levels)])
         said = code_loss(folder, sketches)

@@ -31,7 +31,7 @@ import drawings
 
 from visketch.data.store import Store
 from visketch.errors import UsageError, VisketchError
-from visketch.model import ViSketch, multiplies_bfloat16
+from visketch.model import SketchModel, multiplies_bfloat16
 from visketch.tasks.export import export_classifier
 
 Way = Callable[[Tensor], Tensor]
@@ -44,12 +44,12 @@ def seconds(run: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def ways(model: ViSketch, sessions: dict[str, onnxruntime.InferenceSession], compiled: bool) -> dict[str, Way]:
+def ways(model: SketchModel, sessions: dict[str, onnxruntime.InferenceSession], compiled: bool) -> dict[str, Way]:
     """Names → how fields become logits."""
 
-    def torch_in(some: ViSketch, brief: bool) -> Way:
+    def torch_in(some: SketchModel, brief: bool) -> Way:
         def run(fields: Tensor) -> Tensor:
-            some.brief = brief
+            some.use_bf16 = brief
             return some.logits(fields).float()
 
         return run
@@ -71,7 +71,7 @@ def ways(model: ViSketch, sessions: dict[str, onnxruntime.InferenceSession], com
     return {**by_torch, **{f"onnxruntime, {name}": onnx_in(session) for name, session in sessions.items()}}
 
 
-def measure(model: ViSketch, by: dict[str, Way], batch: int, runs: int) -> list[dict]:
+def measure(model: SketchModel, by: dict[str, Way], batch: int, runs: int) -> list[dict]:
     """Rows of the table, for so many sketches at once."""
     fields = model.render(drawings.draw_many(batch))
     rounds = [{name: seconds(partial(run, fields)) for name, run in by.items()} for _ in range(runs + 1)][1:]
@@ -94,7 +94,9 @@ def tested(store: Store) -> np.ndarray:
     return rows[:: max(1, len(rows) // MOST)][:MOST]
 
 
-def accuracy(model: ViSketch, by: dict[str, Way], store: Store, rows: np.ndarray, batch: int = 50) -> dict[str, float]:
+def accuracy(
+    model: SketchModel, by: dict[str, Way], store: Store, rows: np.ndarray, batch: int = 50
+) -> dict[str, float]:
     """The share of the drawings that each way names right: of those without a label, none."""
     right = dict.fromkeys(by, 0)
     for first in range(0, len(rows), batch):
@@ -128,7 +130,7 @@ def main() -> None:
         some = tested(store) if store else np.empty(0, int)
     except VisketchError as error:
         sys.exit(f"error: {error}")
-    model = ViSketch.load(options.checkpoint)
+    model = SketchModel.load(options.checkpoint)
     with tempfile.TemporaryDirectory() as home:
         path, small = Path(home, "model.onnx"), Path(home, "int8.onnx")
         difference = export_classifier(model, path)["difference"]

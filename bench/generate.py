@@ -19,8 +19,9 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from visketch.decoding import enlarge
-from visketch.model import ViSketch, multiplies_bfloat16
+from visketch.model import SketchModel, multiplies_bfloat16
 from visketch.quadtree import Order
+from visketch.sampling import SamplingOptions
 
 SIDE = 1024  # of the matrices multiplied
 
@@ -46,20 +47,21 @@ def rate(format: torch.dtype) -> float:
 class Stages:
     """What is measured, by name, on `n` sketches of one class."""
 
-    def __init__(self, model: ViSketch, n: int) -> None:
+    def __init__(self, model: SketchModel, n: int) -> None:
         self.model, self.n = model, n
         self.noise = torch.randn(n, model.config.sketch.tile, model.config.sketch.tile)
         self.label = torch.full((n,), model.label_of(model.labels[0]))
         self.canvas = enlarge(self.coarse(brief=False), model.config.sketch.canvas)
 
     def coarse(self, brief: bool) -> Tensor:
-        self.model.brief = brief
+        self.model.use_bf16 = brief
         with self.model.precision():
             return self.model.part("diffusion").sample(self.label, self.noise)
 
     def refine(self, order: Order, which: slice = slice(None)) -> None:
         seeds = range(self.n)[which]
-        for _ in self.model.refine(self.canvas[which], self.label[which], seeds=seeds, order=order):
+        options = SamplingOptions(order=order)
+        for _ in self.model.decode(self.canvas[which], self.label[which], seeds=seeds, options=options):
             pass
 
     def after_each_other(self) -> None:
@@ -78,7 +80,7 @@ class Stages:
 
 
 @torch.inference_mode()
-def measure(model: ViSketch, n: int, runs: int) -> tuple[list[dict], dict[str, float]]:
+def measure(model: SketchModel, n: int, runs: int) -> tuple[list[dict], dict[str, float]]:
     stages = Stages(model, n).all()
     peaks = {"fp32": rate(torch.float32), "bf16": rate(torch.bfloat16)}
     bases = {"coarse": "coarse, fp32", "refine": "refine in waves"}
@@ -109,7 +111,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)
-    rows, peaks = measure(ViSketch.load(options.checkpoint), options.n, options.runs)
+    rows, peaks = measure(SketchModel.load(options.checkpoint), options.n, options.runs)
     if options.json:
         facts = {"sketches": options.n, "runs": options.runs, "threads": options.threads, "matrix_gflops": peaks}
         print(json.dumps(facts | {"rows": rows}))

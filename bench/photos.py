@@ -25,7 +25,7 @@ from visketch.errors import VisketchError
 from visketch.evaluate import styles
 from visketch.evaluate.recognition import sample
 from visketch.geometry.sketch import Sketch
-from visketch.model import ViSketch
+from visketch.model import SketchModel
 
 SIDE = 640  # pixels of a photo, whose sketch fills most of it
 PAPER, GRAPHITE = np.array([238, 234, 224.0]), np.array([70, 70, 74.0])
@@ -148,7 +148,7 @@ def same(found: np.ndarray, true: np.ndarray) -> float:
     return float(2 * precision * recall / max(precision + recall, 1e-9))
 
 
-def measure(model: ViSketch, store: Store, rows: np.ndarray, name: str | None, save: Path | None) -> dict:
+def measure(model: SketchModel, store: Store, rows: np.ndarray, name: str | None, save: Path | None) -> dict:
     """One kind of photo; `name` None: as drawn."""
     hits, f1, seconds = [], [], 0.0
     with tempfile.TemporaryDirectory() as folder:
@@ -196,7 +196,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print JSON")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    model, store = ViSketch.load(options.checkpoint), Store.open(options.data)
+    model, store = SketchModel.load(options.checkpoint), Store.open(options.data)
     rows = sample(store, "test", options.limit)
     names = [None, *(name for name in PHOTOS if not options.only or name in options.only)]
     table = []

@@ -20,14 +20,14 @@ from PIL import Image
 
 from visketch.data import image
 from visketch.data.store import Store
-from visketch.evaluate.judges import Judge, PeerJudge, reread
+from visketch.evaluate.judges import BaselineJudge, Judge, reread
 from visketch.evaluate.recognition import sample
 from visketch.evaluate.styles import PEN, picture
 from visketch.geometry.sketch import Sketch, fit
 from visketch.geometry.sketch import sample as points_along
 from visketch.metrics import ink_f1, interval
-from visketch.model import ViSketch
-from visketch.tasks.refine import redraw
+from visketch.model import SketchModel
+from visketch.tasks.refine import refine
 
 BATCH = 32
 
@@ -74,7 +74,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--sheet", type=Path)
     chosen = parser.parse_args()
-    model, judge, store = ViSketch.load(chosen.checkpoint), PeerJudge.load(chosen.judge), Store.open(chosen.data)
+    model, judge, store = SketchModel.load(chosen.checkpoint), BaselineJudge.load(chosen.judge), Store.open(chosen.data)
     drawings = [store[int(row)] for row in sample(store, chosen.split, chosen.limit)]
     clean = model.render(drawings)
     rows: list[dict] = []
@@ -106,17 +106,17 @@ def main() -> None:
         Image.fromarray((255 * (1 - ink)).byte().numpy()).save(chosen.sheet)
 
 
-def again(model: ViSketch, rough: list[Sketch], labels: list[str], strength: float) -> torch.Tensor:
+def again(model: SketchModel, rough: list[Sketch], labels: list[str], strength: float) -> torch.Tensor:
     return torch.cat(
         [
-            redraw(model, rough[at : at + BATCH], labels[at : at + BATCH], strength=strength)
+            refine(model, rough[at : at + BATCH], labels[at : at + BATCH], strength=strength)
             for at in range(0, len(rough), BATCH)
         ]
     )
 
 
 def measured(
-    model: ViSketch,
+    model: SketchModel,
     judge: Judge,
     canvas: torch.Tensor,
     clean: torch.Tensor,

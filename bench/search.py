@@ -16,9 +16,9 @@ from pathlib import Path
 
 import numpy as np
 
-from visketch.model import ViSketch
+from visketch.model import SketchModel
 from visketch.search.database import Done, Entry
-from visketch.search.index import Gallery
+from visketch.search.index import Index
 
 CLASSES, STEP = 345, 10_000
 
@@ -32,18 +32,18 @@ def made_up(count: int, width: int, seed: int) -> np.ndarray:
     return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 
-def fill(gallery: Gallery, vectors: np.ndarray) -> None:
+def fill(gallery: Index, vectors: np.ndarray) -> None:
     """Write the vectors down, as drawings of one file."""
     for first in range(0, len(vectors), STEP):
         some = {f"{first + i:016x}": vector for i, vector in enumerate(vectors[first : first + STEP])}
         entries = [Entry("all", first + i, f"#{first + i + 1}", None, key) for i, key in enumerate(some)]
-        gallery.catalogue.write(["all"] if first == 0 else [], some, entries, [])
-    gallery.catalogue.write([], {}, [], [Done("all", 0, 0, 0)])
+        gallery.database.write(["all"] if first == 0 else [], some, entries, [])
+    gallery.database.write([], {}, [], [Done("all", 0, 0, 0)])
 
 
 def measure(folder: Path, items: int, width: int, queries: int, n: int) -> dict:
     vectors = made_up(items, width, 1)
-    gallery = Gallery(folder, ViSketch.load(), create=True)
+    gallery = Index(folder, SketchModel.load(), create=True)
     fill(gallery, vectors)
     start = time.perf_counter()
     gallery.open()
@@ -86,7 +86,7 @@ def main() -> None:
     parser.add_argument("--width", type=int, help="of a vector, by default the shipped weights'")
     parser.add_argument("--json", action="store_true", help="print JSON")
     options = parser.parse_args()
-    config = ViSketch.load().config
+    config = SketchModel.load().config
     width = options.width or config.encoder.width + len(config.labels)
     with tempfile.TemporaryDirectory() as folder:
         row = measure(Path(folder) / "made-up.index", options.items, width, options.queries, options.n)

@@ -91,7 +91,7 @@ async def attack(address: str, clients: int, seconds: float, pid: int, kill: boo
     start = time.perf_counter()
     memory = []
 
-    async def watch() -> None:
+    async def on_progress() -> None:
         for share in (0.25, 0.5, 0.98):
             await asyncio.sleep(max(0.0, start + share * seconds - time.perf_counter()))
             if kill and share == 0.5:
@@ -100,7 +100,7 @@ async def attack(address: str, clients: int, seconds: float, pid: int, kill: boo
             memory.append(resident(pid))
 
     until = start + seconds
-    await asyncio.gather(watch(), *(client(address, bodies, 7 * i, until, load) for i in range(clients)))
+    await asyncio.gather(on_progress(), *(client(address, bodies, 7 * i, until, load) for i in range(clients)))
     return load, memory
 
 

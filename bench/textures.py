@@ -32,7 +32,7 @@ from visketch import quadtree
 from visketch.config import SketchConfig
 from visketch.data.store import Store
 from visketch.geometry import sdf, sketch
-from visketch.model import ViSketch
+from visketch.model import SketchModel
 
 SHAPE = SketchConfig()
 SPACINGS = (0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 3.0, 4.0)  # pens
@@ -143,8 +143,8 @@ def shrunk(picture: Picture, times: int) -> Picture:
 
 
 @cache
-def shipped() -> ViSketch:
-    return ViSketch.load()
+def shipped() -> SketchModel:
+    return SketchModel.load()
 
 
 @torch.inference_mode()

@@ -17,11 +17,11 @@ import torch
 from PIL import Image
 
 from visketch.data.store import Store
-from visketch.language.answers import Found
-from visketch.language.attributes import Which, only
+from visketch.language.answers import Detection
+from visketch.language.attributes import Filter, only
 from visketch.language.boxes import overlaps
 from visketch.language.dataset.prepare import SEEN
-from visketch.language.dataset.sketch_scenes import Drawings
+from visketch.language.dataset.sketch_scenes import SketchScenes
 from visketch.language.model import SketchLanguage
 
 SIDE = 384
@@ -39,7 +39,9 @@ PENS = {
 }
 
 
-def coloured(source: Drawings, rng: np.random.Generator) -> tuple[np.ndarray, list[tuple[str, str, Found]], str]:
+def coloured(
+    source: SketchScenes, rng: np.random.Generator
+) -> tuple[np.ndarray, list[tuple[str, str, Detection]], str]:
     """A scene (rows columns 3), its things (class, colour, where), and a sketch's source to ask with."""
     label, *others = (str(one) for one in rng.choice(sorted(source.labels("test")), 4, replace=False))
     labels = [label, label, *[str(rng.choice([label, *others])) for _ in range(rng.integers(0, 4))]]
@@ -51,12 +53,12 @@ def coloured(source: Drawings, rng: np.random.Generator) -> tuple[np.ndarray, li
         part = slice(max(0, y1 - 1), y2 + 1), slice(max(0, x1 - 1), x2 + 1)
         ink = 1 - scene.pixels[part][..., None] / 255
         page[part] = np.minimum(page[part], 255 + ink * (np.array(PENS[pen]) - 255))
-    things = [(one.label, pen, Found(one.label, one.box, 1.0)) for one, pen in zip(scene.things, pens, strict=True)]
+    things = [(one.label, pen, Detection(one.label, one.box, 1.0)) for one, pen in zip(scene.things, pens, strict=True)]
     free = [key for key in source.sources(label, "test") if key not in scene.used]
     return page.astype(np.uint8), things, str(rng.choice(free))
 
 
-def same(found: list[Found], wanted: list[Found]) -> bool:
+def same(found: list[Detection], wanted: list[Detection]) -> bool:
     boxes = [np.array([one.box for one in some]).reshape(-1, 4) for some in (found, wanted)]
     return len(found) == len(wanted) and bool((overlaps(*boxes).max(axis=0) >= 0.5).all())
 
@@ -71,7 +73,7 @@ def main() -> None:
     if options.scenes < 9:
         parser.error("--scenes: at least nine")
     torch.set_num_threads(1)
-    source, model = Drawings(Store.open(options.data), SEEN, SIDE), SketchLanguage.load()
+    source, model = SketchScenes(Store.open(options.data), SEEN, SIDE), SketchLanguage.load()
     rng, right, pages = np.random.default_rng(0), {"boxes given": [], "sketch and words": [], "without words": []}, []
     with tempfile.TemporaryDirectory() as folder:
         for _ in range(options.scenes):
@@ -80,7 +82,7 @@ def main() -> None:
             picture, drawing = Path(folder, "scene.png"), Path(folder, "sketch.png")
             Image.fromarray(page).save(picture)
             Image.fromarray(source.query(key, label, "test", rng).pixels).save(drawing)
-            scene, which = model.scene(picture), Which.told(pen)
+            scene, which = model.scene(picture), Filter.told(pen)
             own = [thing for other, _, thing in things if other == label]
             right["boxes given"].append(same(which.of(own, scene.picture), [meant]))
             (answer,) = model.find([(model.sketch(drawing), scene)])

@@ -13,11 +13,11 @@ from visketch.errors import UsageError
 from .explain import explained, tell
 from .shared import console, inputs, options
 from .shared.pictures import parse_out
-from .shared.results import Progress, Results, Row
+from .shared.results import ProgressBar, Results, Row
 
 if TYPE_CHECKING:
     from visketch.data.named import Item
-    from visketch.model import ViSketch
+    from visketch.model import SketchModel
     from visketch.parallel import Engine
 
 BATCH = 64  # drawings looked at together
@@ -90,7 +90,7 @@ def print_answers(answering: Answering, paths: Iterable[str], as_json: bool) -> 
     """Answers on stdout as they come; returns how many drawings failed, and of how many."""
     items, total = inputs.files(paths)
     failed = seen = 0
-    with Progress(total, 0, tell=False) as bar, console.JsonList() if as_json else nullcontext(show) as answer:
+    with ProgressBar(total, 0, tell=False) as bar, console.JsonList() if as_json else nullcontext(show) as answer:
         for row in answering(items, ()):
             seen += 1
             bar.advance()
@@ -110,7 +110,7 @@ def write_answers(
     with Results(out, guesses, skip_done) as results:
         items, total = inputs.files(paths, out)
         before, failed_before = len(results.done), results.failed
-        with Progress(total, before, tell=True) as bar:
+        with ProgressBar(total, before, tell=True) as bar:
             try:
                 for row in answering(items, results.done):
                     if row["path"] in results.done:  # one of several in a picture, which has no name before it is read
@@ -134,7 +134,7 @@ def write_answers(
 
 
 def rows(
-    model: "ViSketch",
+    model: "SketchModel",
     items: Iterator["Item"],
     done: Container[str],
     top: int,
@@ -152,8 +152,8 @@ def rows(
     shape = model.config.sketch
     if engine == "local":
         open_items, draw = batch.undone_drawings(items, done), partial(batch.draw, shape)
-        return engines.local(open_items, draw, batch.Recogniser(model, top), BATCH, workers)
-    make_worker = partial(batch.recogniser, model.folder, top)
+        return engines.local(open_items, draw, batch.BatchClassifier(model, top), BATCH, workers)
+    make_worker = partial(batch.batch_classifier, model.folder, top)
     return engines.on_ray(
         batch.undone(items, done), partial(batch.draw, shape, done=done), make_worker, BATCH, workers, device
     )

@@ -14,7 +14,7 @@ from .shared.pictures import check_out, is_picture, parse_out, place, suffix_of,
 
 if TYPE_CHECKING:
     from visketch.geometry.sketch import Sketch
-    from visketch.model import Frame, ViSketch
+    from visketch.model import Frame, SketchModel
     from visketch.tasks.complete import Completion
 
 
@@ -82,7 +82,7 @@ def complete(
     settings |= {"guidance": drawing.guidance if guidance is None else guidance}
     from visketch.tasks.complete import PROPOSED, spread
 
-    proposed = [] if classes else model.classify(part, top=PROPOSED)
+    proposed = [] if classes else model.classify_many([part], top=PROPOSED)[0]
     labels = [str(label) for label in classes or []] * n
     labels = labels[:n] if classes else spread(proposed, n)
     with place(out, usual) as chosen:
@@ -96,7 +96,7 @@ def complete(
         show(result)
 
 
-def finish(model: "ViSketch", part: "Sketch", labels: list[str], settings: dict[str, Any]) -> list["Completion"]:
+def finish(model: "SketchModel", part: "Sketch", labels: list[str], settings: dict[str, Any]) -> list["Completion"]:
     """The completions, the likeliest first, with a bar while they are drawn."""
     from visketch.data.named import about
     from visketch.tasks.complete import complete as finished
@@ -104,18 +104,20 @@ def finish(model: "ViSketch", part: "Sketch", labels: list[str], settings: dict[
     with console.progress() as bar:
         task = bar.add_task("coarse")
 
-        def watch(frame: "Frame") -> None:
+        def on_progress(frame: "Frame") -> None:
             bar.update(task, completed=frame.done, total=frame.total, description=frame.stage)
 
         try:
-            found = finished(model, part, labels, **settings, watch=watch)
+            found = finished(
+                model, part, labels, seed=settings["seed"], options=options.sampling(settings), on_progress=on_progress
+            )
         except VisketchError as error:
             raise type(error)(f"{part.source}: {about(error, part.source)}") from error
     return sorted(found, key=lambda completion: (completion.added == 0, -completion.probability))
 
 
 def write(
-    model: "ViSketch",
+    model: "SketchModel",
     name: str,
     part: "Sketch",
     found: list["Completion"],

@@ -1,13 +1,16 @@
 """`visketch count`: how many of what a sketch shows are in pictures."""
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from .shared import console, options, sketch_query
 
 if TYPE_CHECKING:
-    from visketch.language.attributes import Which
-    from visketch.language.model import Seen, SketchLanguage
+    from visketch.language.attributes import Filter
+    from visketch.language.model import SketchLanguage
+    from visketch.language.vision.features import EncodedPicture
 
 
 def count(
@@ -17,37 +20,43 @@ def count(
     by: sketch_query.By = None,
     checkpoint: sketch_query.Checkpoint = None,
     detector: sketch_query.Detector = None,
+    compare: Annotated[bool, typer.Option("--compare", help="Say what the other predictors count too.")] = False,
     device: options.Device = "auto",
     as_json: options.Json = False,
 ) -> None:
     """Count the objects in pictures that a sketch shows.
 
     In a drawn scene any class that `visketch classify` knows can be counted, in a photo those of the matcher. With
-    --by language a language model describes the picture and its own list is counted. Whoever answers, what the matchers
-    count stands beside it. The sketch is looked at once for all pictures.
+    --by language a language model describes the picture and its own list is counted. The sketch is looked at once for
+    all pictures.
 
     \b
     Examples:
       visketch count cat.png photo.jpg
       visketch count cat.png photos/ --json
       visketch count cat.png scene.png --which red
-      visketch count cat.svg scene.png --by matcher
+      visketch count cat.svg scene.png --compare
     """
     meant = sketch_query.which(which)
     model = sketch_query.load(checkpoint, device, detector)
     model.require(by)
     asked = sketch_query.query(model, sketch)
-    rows = list(sketch_query.each(pictures, partial(counted, model, asked, by, meant)))
+    rows = list(sketch_query.each(pictures, partial(counted, model, asked, by, meant, compare)))
     sketch_query.conclude(rows, as_json, sketch, show)
 
 
 def counted(
-    model: "SketchLanguage", sketch: "Seen", by: "sketch_query.Who | None", which: "Which | None", path: str
+    model: "SketchLanguage",
+    sketch: "EncodedPicture",
+    by: "sketch_query.Who | None",
+    which: "Filter | None",
+    compare: bool,
+    path: str,
 ) -> sketch_query.Row:
-    """{"count", "class", "by", "others"}: what the others count is there for comparison."""
+    """{"count", "class", "by", "others"}: what the other predictors count, if `compare`."""
     scene = model.scene(path)
     answer = sketch_query.found(model, (sketch, scene), by, which)
-    rest = [one for one in model.able(scene) if one not in (answer.by, "language")]
+    rest = [one for one in model.available(scene) if compare and one not in (answer.by, "language")]
     others = {one: sketch_query.found(model, (sketch, scene), one, which).count for one in rest}
     return {"count": answer.count, "class": answer.label, "by": answer.by, "others": others}
 

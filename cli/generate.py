@@ -29,7 +29,7 @@ from .shared.pictures import (
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from visketch.model import Frame, ViSketch
+    from visketch.model import Frame, SketchModel
 
 BATCH = 64  # sketches drawn at once: memory does not grow with -n
 
@@ -94,8 +94,10 @@ def generate(
     check_out(out or usual)
     suffix = suffix_of(out or usual, kind)
     options.check_classes(checkpoint, classes)
+    from visketch.sampling import SamplingOptions
+
     model = options.load(checkpoint, device)
-    tries = tries or options.usual_tries(model)
+    tries = model.tries_of(SamplingOptions(tries=tries))
     needed = {"diffusion"} | (set() if coarse_only else {"encoder", "refiner", "vqvae"})
     options.load_parts(model, *sorted(needed | ({"encoder", "classifier"} if tries > 1 else set())))
     settings = {
@@ -118,7 +120,7 @@ def generate(
 
 
 def write(
-    model: "ViSketch",
+    model: "SketchModel",
     classes: list[str],
     n: int,
     seed: int,
@@ -183,14 +185,14 @@ def place_of(out: Path, suffix: str, name: str, number: int, alone: bool) -> Pat
 
 
 def draw(
-    model: "ViSketch", classes: list[str], n: int, seed: int, settings: dict[str, Any]
+    model: "SketchModel", classes: list[str], n: int, seed: int, settings: dict[str, Any]
 ) -> Iterator[tuple[str, int, "Tensor"]]:
     """Every sketch as its class, its number and its field (h h), in batches, with a bar."""
     with console.progress() as bar:
         coarse, refine = bar.add_task("coarse"), bar.add_task("refine", visible=not settings["coarse_only"])
         tasks = {"coarse": coarse, "refine": refine}
 
-        def watch(frame: "Frame") -> None:
+        def on_progress(frame: "Frame") -> None:
             bar.update(tasks[frame.stage], completed=frame.done, total=frame.total)
 
         done, total = 0, n * len(classes)
@@ -198,7 +200,14 @@ def draw(
             many = f" [dim]{done + 1}-{done + len(labels) * count} of {total}[/]" if total > 1 else ""
             bar.reset(coarse, description=f"coarse{many}")
             bar.reset(refine, description=f"refine{many}")
-            canvas = model.generate(labels, count, seed=seed + first, watch=watch, **settings)
+            canvas = model.generate_fields(
+                labels,
+                count,
+                seed=seed + first,
+                options=options.sampling(settings),
+                coarse_only=settings["coarse_only"],
+                on_progress=on_progress,
+            ).canvas
             done += len(canvas)
             for place, field in enumerate(canvas):
                 yield labels[place // count], first + place % count, field

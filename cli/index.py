@@ -11,9 +11,9 @@ from visketch.errors import VisketchError
 from .shared import console, options
 
 if TYPE_CHECKING:
-    from visketch.model import ViSketch
+    from visketch.model import SketchModel
     from visketch.parallel import Engine
-    from visketch.search.index import Gallery, Update
+    from visketch.search.index import Index, Update
 
 
 Source = Annotated[
@@ -47,7 +47,7 @@ def index(
       visketch index gallery/ --renew --checkpoint runs/mine
       RAY_ADDRESS=head:6379 visketch index /shared/gallery/ --engine ray
     """
-    from visketch.search.index import Gallery, is_index, remove, usual
+    from visketch.search.index import Index, is_index, remove, usual
 
     if not gallery.exists():
         raise VisketchError(f"{gallery}: no such file or folder, check the name")
@@ -57,9 +57,9 @@ def index(
     folder = out or usual(gallery)
     if renew:
         remove(folder)
-    opened = Gallery(folder, model, create=True)
+    opened = Index(folder, model, create=True)
     done = bring_up_to_date(opened, gallery, engine, device)
-    counts, size = opened.catalogue.counts(), opened.bytes()
+    counts, size = opened.database.counts(), opened.bytes()
     if as_json:
         console.document({"index": folder, **counts, "bytes": size, "now": asdict(done)})
     else:
@@ -71,22 +71,22 @@ def index(
         raise typer.Exit(console.FAILED)
 
 
-def load(checkpoint: str | None, device: str) -> "ViSketch":
+def load(checkpoint: str | None, device: str) -> "SketchModel":
     model = options.load(checkpoint, device)
     options.load_parts(model, "encoder", "classifier")
     return model
 
 
-def bring_up_to_date(opened: "Gallery", source: Path, engine: "Engine" = "local", device: str = "auto") -> "Update":
+def bring_up_to_date(opened: "Index", source: Path, engine: "Engine" = "local", device: str = "auto") -> "Update":
     """Index what is new, with a bar; what cannot be read is named."""
     problems = console.Problems()
     with console.progress() as bar:
         task = bar.add_task("indexing", total=None)
 
-        def watch(done: int, total: int | None) -> None:
+        def on_progress(done: int, total: int | None) -> None:
             bar.update(task, completed=done, total=total)
 
-        done = opened.update(source, problems, watch, engine, device)
+        done = opened.update(source, problems, on_progress, engine, device)
     if problems.unnamed:
         console.note(f"{problems.count} could not be read{problems.unnamed}")
     return done

@@ -80,14 +80,14 @@ def warnings() -> list[str]:
 
 def about(checkpoint: str | None) -> dict[str, Any]:
     """What a checkpoint holds. Raises VisketchError if there is none."""
-    from visketch.checkpoint import PARTS, read_metadata
+    from visketch.checkpoint import PARTS, part_file, read_metadata
     from visketch.config import find, read_config
 
     folder = find(checkpoint)
     config = read_config(folder)
     parts: dict[str, dict[str, Any]] = {}
     for name in PARTS:
-        path = folder / f"{name}.safetensors"
+        path = part_file(folder, name)
         if path.exists():
             try:
                 there = read_metadata(folder, name)

@@ -83,17 +83,17 @@ def prepare(
       visketch language prepare --drawings quickdraw.arrow --coco instances.json --photos caltech101/
       visketch language prepare --drawings quickdraw.arrow --style mine=mine.arrow --hold-out mine
     """
-    from visketch.language.dataset.prepare import SEEN, UNSEEN, Plan
+    from visketch.language.dataset.prepare import SEEN, UNSEEN, DatasetPlan
     from visketch.language.dataset.prepare import prepare as library
-    from visketch.language.dataset.sources import Named, open_all
+    from visketch.language.dataset.sources import SourcePaths, open_all
 
     pairs = [entry.partition("=")[::2] for entry in style or ()]
     if wrong := [name for name, path in pairs if not name or not path]:
         raise UsageError(f"--style {wrong[0]}: give NAME=FILE")
     classes = tuple(seen or SEEN)
     without = tuple(unseen or (() if seen else UNSEEN))
-    plan = Plan(classes, without, scenes, validation, test, most, seed)
-    named = Named(
+    plan = DatasetPlan(classes, without, scenes, validation, test, most, seed)
+    named = SourcePaths(
         drawings,
         tuple(photos or ()),
         coco,

@@ -15,9 +15,10 @@ from .shared.pictures import check_out, is_picture, parse_out, write_png
 if TYPE_CHECKING:
     import numpy as np
 
-    from visketch.language.answers import Found
-    from visketch.language.attributes import Which
-    from visketch.language.model import Seen, SketchLanguage
+    from visketch.language.answers import Detection
+    from visketch.language.attributes import Filter
+    from visketch.language.model import SketchLanguage
+    from visketch.language.vision.features import EncodedPicture
 
 FOUND, DUPLICATE = "#d32f2f", "#9aa0a6"
 MOST = 4096  # pixels of a drawn picture's longer side
@@ -64,9 +65,9 @@ def locate(
 
 def located(
     model: "SketchLanguage",
-    sketch: "Seen",
+    sketch: "EncodedPicture",
     by: "sketch_query.Who | None",
-    which: "Which | None",
+    which: "Filter | None",
     out: Path | None,
     taken: set[str],
     path: str,
@@ -75,7 +76,7 @@ def located(
     scene = model.scene(path)
     answer = sketch_query.found(model, (sketch, scene), by, which)
     wide, high = scene.picture.letterbox.width, scene.picture.letterbox.height
-    boxes = [{"box": pixels(thing, wide, high), "sure": round(thing.sure, 3)} for thing in answer.found]
+    boxes = [{"box": pixels(thing, wide, high), "sure": round(thing.score, 3)} for thing in answer.found]
     duplicates = [pixels(thing, wide, high) for thing in answer.raw if thing not in answer.found]
     file = None
     if out:
@@ -85,7 +86,7 @@ def located(
     return {"class": answer.label, "by": answer.by, "boxes": boxes, "duplicates": duplicates, "picture": file}
 
 
-def pixels(thing: "Found", wide: int, high: int) -> list[int]:
+def pixels(thing: "Detection", wide: int, high: int) -> list[int]:
     return [round(place * side) for place, side in zip(thing.box, (wide, high, wide, high), strict=True)]
 
 

@@ -9,10 +9,13 @@ import io
 import os
 import sys
 import warnings
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
+
+from visketch.errors import RenamedWarning
 
 from .ask import ask
 from .classify import classify
@@ -31,6 +34,7 @@ from .refine import refine
 from .search import search
 from .serve import serve
 from .shared import console
+from .shared.old_spellings import renewed
 from .show import show
 from .trace import trace
 from .train import train
@@ -51,10 +55,11 @@ class Verbs(TyperGroup):
     def list_commands(self, context: Any) -> list[str]:
         return sorted(self.commands, key=ORDER.index)
 
-    def main(self, *args: Any, **extra: Any) -> None:
+    def main(self, args: Sequence[str] | None = None, *more: Any, **extra: Any) -> None:
         """Run a verb and exit: 0 done, 1 something failed, 2 wrongly asked, 130 interrupted. Never a traceback."""
         try:
-            code = super().main(*args, **{**extra, "standalone_mode": False}) or console.OK
+            words = renewed(sys.argv[1:] if args is None else args)
+            code = super().main(words, *more, **{**extra, "standalone_mode": False}) or console.OK
             sys.stdout.flush()
         except Exception as problem:
             code = console.fail(problem)
@@ -112,6 +117,8 @@ def main(
     console.debug = debug
     if not debug:
         warnings.simplefilter("ignore")  # libraries' words to their developers
+    warnings.simplefilter("always", RenamedWarning)
+    warnings.showwarning = console.show_warning
 
 
 def run() -> None:

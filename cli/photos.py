@@ -11,7 +11,7 @@ from .shared.pictures import write_png
 if TYPE_CHECKING:
     import numpy as np
 
-    from visketch.language.retrieval import Hit
+    from visketch.language.retrieval import PhotoHit
 
 
 def search_photos(
@@ -32,12 +32,12 @@ def search_photos(
     meant = sketch_query.which(which)
     model = sketch_query.load(checkpoint, device)
     asked = sketch_query.query(model, sketch)
-    from visketch.language.retrieval import Photos
+    from visketch.language.retrieval import PhotoIndex
 
     problems = console.Problems()
     with console.progress() as bar:
         task = bar.add_task("photos", total=None)
-        photos = Photos(
+        photos = PhotoIndex(
             model,
             folder,
             usual(folder).with_suffix(".photos.npy"),
@@ -65,7 +65,7 @@ def search_photos(
         console.say(f"picture: {out}")
 
 
-def sheet(sketch: "np.ndarray", found: "list[Hit]") -> "np.ndarray":
+def sheet(sketch: "np.ndarray", found: "list[PhotoHit]") -> "np.ndarray":
     """(rows columns 3) uint8: the sketch, and the photos in rows."""
     import numpy as np
     from PIL import ImageOps

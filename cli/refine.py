@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from visketch.geometry.sketch import Sketch
-    from visketch.model import Frame, ViSketch
+    from visketch.model import Frame, SketchModel
 
 BATCH = 16  # sketches redrawn together on the canvas of training, fewer on larger ones
 
@@ -107,7 +107,7 @@ def refine(
     usual = Path(f"{stem_of(first[0][0])}-refined{'.png' if compare else suffix}" if alone else "refined")
     start = time.perf_counter()
     with place(out, usual) as chosen, console.progress() as bar:
-        work = Work(model, chosen, suffix, size or shape.canvas, settings, label, alone, compare)
+        work = Refinement(model, chosen, suffix, size or shape.canvas, settings, label, alone, compare)
         rows = list(work.run(chain(first, found), bar))
         on_sheet = work.write_sheet()
     seconds = round(time.perf_counter() - start, 3)
@@ -123,12 +123,12 @@ def refine(
         raise typer.Exit(console.FAILED)
 
 
-class Work:
+class Refinement:
     """What is redrawn, how, and where it goes."""
 
     def __init__(
         self,
-        model: "ViSketch",
+        model: "SketchModel",
         out: Path,
         suffix: str,
         side: int,
@@ -153,13 +153,13 @@ class Work:
         """A row for every drawing: {"path", "class", "probability", "out"} or {"path", "error"}."""
         task = bar.add_task("redrawing", total=None)
 
-        def watch(frame: "Frame") -> None:
+        def on_progress(frame: "Frame") -> None:
             bar.update(task, completed=frame.done, total=frame.total, description=frame.stage)
 
         many = max(1, BATCH * (self.model.config.sketch.canvas // self.settings["canvas"]) ** 2)
         while some := list(islice(found, many)):
             sketches = [sketch for _, sketch in some if not isinstance(sketch, str)]
-            redrawn = iter(self.redrawn(sketches, watch))
+            redrawn = iter(self.redrawn(sketches, on_progress))
             for path, sketch in some:
                 answer = sketch if isinstance(sketch, str) else next(redrawn)
                 if isinstance(answer, str):
@@ -168,25 +168,36 @@ class Work:
                 else:
                     yield {"path": path, **self.write(path, *answer)}
 
-    def redrawn(self, sketches: list["Sketch"], watch: Any) -> list[Any]:
+    def redrawn(self, sketches: list["Sketch"], on_progress: Any) -> list[Any]:
         """For each sketch the field before, after, its class and how likely that is; or why there is none."""
         from visketch.data.named import about
-        from visketch.tasks.refine import redraw
+        from visketch.tasks.refine import refine
 
         if not sketches:
             return []
         try:
-            guesses = [] if self.label else [row[0] for row in self.model.classify_many(sketches, top=1)]
+            before = self.model.render(sketches, self.settings["canvas"])
+            same = before.shape[-1] == self.model.config.sketch.canvas
+            seen = before if same or self.label else self.model.render(sketches)
+            guesses = [] if self.label else [row[0] for row in self.model.classify_fields(seen, top=1)]
             labels = [guess.label for guess in guesses] or [str(self.label)] * len(sketches)
             chances: list[float | None] = [round(guess.probability, 6) for guess in guesses] or [None] * len(sketches)
-            before = self.model.render(sketches, self.settings["canvas"])
-            after = redraw(self.model, sketches, labels, **self.settings, watch=watch)
+            how = {name: self.settings[name] for name in ("strength", "canvas", "seed")}
+            after = refine(
+                self.model,
+                sketches,
+                labels,
+                **how,
+                options=options.sampling(self.settings),
+                fields=before,
+                on_progress=on_progress,
+            )
         except UsageError:
             raise
         except VisketchError as error:
             if len(sketches) == 1:
                 return [about(error, sketches[0].source)]
-            return [answer for sketch in sketches for answer in self.redrawn([sketch], watch)]
+            return [answer for sketch in sketches for answer in self.redrawn([sketch], on_progress)]
         return list(zip(before, after, labels, chances, strict=True))
 
     def write(self, path: str, before: Any, after: Any, label: str, probability: float | None) -> Row:

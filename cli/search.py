@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     import numpy as np
 
     from visketch.geometry.sketch import Sketch
-    from visketch.model import ViSketch
+    from visketch.model import SketchModel
     from visketch.search.database import Hit
-    from visketch.search.index import Gallery
+    from visketch.search.index import Index
 
 
 def search(
@@ -68,7 +68,7 @@ def search(
         return
     if which is not None:
         raise UsageError("--which tells things in photos apart; give it with --photos")
-    from visketch.search.index import Gallery, alike, is_index, usual
+    from visketch.search.index import Index, alike, is_index, usual
 
     from .index import bring_up_to_date, load
 
@@ -81,9 +81,9 @@ def search(
         raise VisketchError(f"{name}: {query}")
     model = load(checkpoint, device)
     if is_index(gallery):
-        opened = Gallery(gallery, model)
+        opened = Index(gallery, model)
     else:
-        opened = Gallery(usual(gallery), model, create=True)
+        opened = Index(usual(gallery), model, create=True)
         bring_up_to_date(opened, gallery)
     found = alike(opened.search(query, n))
     if not found:
@@ -93,13 +93,13 @@ def search(
     tell(opened, name, found, out, as_json)
 
 
-def tell(opened: "Gallery", name: str, found: Sequence["Hit"], out: Path | None, as_json: bool) -> None:
+def tell(opened: "Index", name: str, found: Sequence["Hit"], out: Path | None, as_json: bool) -> None:
     rows = [
         {"rank": rank, "path": shown(hit), "label": hit.label, "similarity": round(hit.similarity, 4)}
         for rank, hit in enumerate(found, 1)
     ]
     if as_json:
-        of = opened.catalogue.counts()["drawings"]
+        of = opened.database.counts()["drawings"]
         console.document({"sketch": name, "index": opened.folder, "drawings": of, "found": rows, "picture": out})
         return
     label = any(row["label"] for row in rows)
@@ -119,7 +119,7 @@ def shown(hit: "Hit") -> str:
     return f"{path.relative_to(here) if path.is_relative_to(here) else path}{hit.name}"
 
 
-def sheet(model: "ViSketch", query: "Sketch", found: Sequence["Hit"]) -> "np.ndarray":
+def sheet(model: "SketchModel", query: "Sketch", found: Sequence["Hit"]) -> "np.ndarray":
     """(rows columns 3) uint8: the query, and what was found, in rows. What is not there any more is left blank."""
     from visketch.render.poster import THUMB, Card, gallery
     from visketch.search.scan import drawing

@@ -12,7 +12,7 @@ from visketch.errors import UsageError, VisketchError
 from .shared import console, options
 
 if TYPE_CHECKING:
-    from visketch.model import ViSketch
+    from visketch.model import SketchModel
 
 
 def serve(
@@ -61,10 +61,10 @@ def serve(
     model = options.load(checkpoint, device)
     options.load_parts(model, "encoder", "classifier")
     from visketch.serve.app import build
-    from visketch.serve.service import Studio
+    from visketch.serve.service import Service
 
     folder = opened(index, model) if index else None
-    studio = Studio(model, folder, index.resolve().name if index else "")
+    studio = Service(model, folder, index.resolve().name if index else "")
     options.load_parts(model, *studio.needed)  # later, it would keep the first page waiting
     app = build(studio, names=frozenset(map(str.lower, name or ())), token=token, batch=batch)
     shown = "localhost" if host in ("0.0.0.0", "::") else f"[{host}]" if ":" in host else host
@@ -84,19 +84,19 @@ def serve(
     console.note("stopped")
 
 
-def opened(gallery: Path, model: "ViSketch") -> Path:
+def opened(gallery: Path, model: "SketchModel") -> Path:
     """The index of a gallery, brought up to date as `visketch search` does. Raises VisketchError."""
-    from visketch.search.index import Gallery, is_index, usual
+    from visketch.search.index import Index, is_index, usual
 
     from .index import bring_up_to_date
 
     if not gallery.exists():
         raise VisketchError(f"{gallery}: no such file or folder, check the name")
     if is_index(gallery):
-        Gallery(gallery, model).catalogue.close()  # so that what is wrong with it is said at once
+        Index(gallery, model).database.close()  # so that what is wrong with it is said at once
         return gallery
     folder = usual(gallery)
-    made = Gallery(folder, model, create=True)
+    made = Index(folder, model, create=True)
     bring_up_to_date(made, gallery)
-    made.catalogue.close()
+    made.database.close()
     return folder

@@ -26,11 +26,11 @@ if TYPE_CHECKING:
 
 def train(
     part: Annotated[
-        Literal["vqvae", "diffusion", "field", "classifier", "refiner", "peer", "language"],
+        Literal["vqvae", "diffusion", "field", "classifier", "refiner", "baseline", "language"],
         typer.Argument(
-            metavar="vqvae|diffusion|classifier|refiner|peer|language",
+            metavar="vqvae|diffusion|classifier|refiner|baseline|language",
             help="vqvae: the code book; diffusion: the coarse stage; refiner needs vqvae and classifier; "
-            "peer: a textbook classifier, to compare with; language: see --stage.",
+            "baseline: a textbook classifier, to compare with; language: see --stage.",
         ),
     ],
     data: Annotated[
@@ -78,9 +78,9 @@ def train(
 ) -> None:
     """Train one part of a checkpoint.
 
-    In this order: vqvae, diffusion, classifier, refiner; a peer, which is compared with them, goes into a folder of its
-    own. Ctrl-C stops after the current step with everything saved; the same command with --resume goes on. On several
-    cards or machines: torchrun --nproc-per-node 4 -m visketch.cli.main train ...
+    In this order: vqvae, diffusion, classifier, refiner; a baseline, which is compared with them, goes into a folder
+    of its own. Ctrl-C stops after the current step with everything saved; the same command with --resume goes on. On
+    several cards or machines: torchrun --nproc-per-node 4 -m visketch.cli.main train ...
 
     \b
     Examples:
@@ -88,7 +88,7 @@ def train(
       visketch train refiner --data quickdraw.arrow --out runs/mine --set train.refiner.steps=5000
       visketch train classifier --from small --data mine.arrow --out runs/mine --set train.classifier.steps=300
       visketch train classifier --config base --dry-run
-      visketch train peer --out runs/vit --set peer.backbone=vit
+      visketch train baseline --out runs/vit --set baseline.backbone=vit
       visketch train language --stage tower --data language/ --out runs/language
     """
     choose(device)

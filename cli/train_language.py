@@ -28,12 +28,12 @@ def train_language(
     """Train a stage, or with `dry_run` say what would be."""
     with console.waiting("Loading ..."):
         from visketch.language import config
-        from visketch.language.dataset.rows import Rows
+        from visketch.language.dataset.rows import InstructionRows
         from visketch.training import language as library
 
         chosen = config.load(preset or "tiny", knobs)
         out = out or Path("runs", f"language-{chosen.name}")
-        rows = Rows(data, "train")
+        rows = InstructionRows(data, "train")
     about = f"{len(rows):,} rows of {len(rows.scenes):,} scenes"
     if dry_run:
         facts = chosen.model_dump(mode="json", exclude={"labels"}, exclude_none=True)
@@ -69,5 +69,5 @@ def train_language(
             workers=workers,
             tensorboard=tensorboard,
             report=lambda step, steps, found: advance(stage, step, steps, f", loss {found.get('loss', 0):.4f}"),
-            watch=lambda done, total: advance("looking at pictures", done, total),
+            on_progress=lambda done, total: advance("looking at pictures", done, total),
         )

@@ -1,20 +1,32 @@
 """What a program may hand in, and the page that tells of it: its code is run here."""
 
+import io
+import multiprocessing
+import os
+import pickle
 import re
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import drawings
 import numpy as np
 import pytest
+import tiny_model
 import torch
 from PIL import Image
 
+import visketch
+from visketch import ViSketch
 from visketch.config import SketchConfig
-from visketch.data.drawing import sketch
+from visketch.data.drawing import several, sketch
 from visketch.errors import UsageError, VisketchError
 from visketch.geometry import sdf
 from visketch.geometry.sketch import Sketch
-from visketch.model import ViSketch
+from visketch.model import SketchModel
+from visketch.results import DrawnSketch
 
 PAGE = Path(__file__).parents[1] / "docs/api.md"
 
@@ -22,7 +34,12 @@ PAGE = Path(__file__).parents[1] / "docs/api.md"
 @pytest.fixture
 def cat(tmp_path: Path) -> Path:
     field = torch.from_numpy(sdf.render(drawings.draw("cat"), SketchConfig(), 256))
-    Image.fromarray((255 * (1 - sdf.ink(field, SketchConfig().clamp))).byte().numpy()).save(tmp_path / "sketch.png")
+    picture = Image.fromarray((255 * (1 - sdf.ink(field, SketchConfig().clamp))).byte().numpy())
+    picture.save(tmp_path / "sketch.png")
+    page = Image.new("L", (384, 384), "white")
+    for corner in ((20, 30), (220, 210)):
+        page.paste(picture.resize((140, 140), Image.Resampling.LANCZOS), corner)
+    page.save(tmp_path / "scene.png")
     return tmp_path / "sketch.png"
 
 
@@ -37,14 +54,19 @@ def test_the_page_of_the_docs_runs(
         said.append(capsys.readouterr().out)
     assert "cat" in said[0]
     assert len(eval(said[1])) == 4
-    assert Image.open("cat.png").size == (128, 128)
+    assert Image.open("cat.png").size == (512, 512)
     assert sketch("cat.svg").strokes
-    assert "%" in said[4]
-    assert said[5].startswith("nowhere.png: ")
+    assert said[2].startswith("cat ")
+    assert "%" in said[3]
+    assert Image.open("why.png").size > (600, 600)
+    count, boxes, answer = re.fullmatch(r"(\d+) (\[.*\]) (.+)\n", said[5]).groups()  # type: ignore[union-attr]
+    assert boxes.count("Detection(label=") == int(count) > 0
+    assert answer
+    assert said[-1].startswith("nowhere.png: ")
 
 
 def test_a_drawing_in_any_form_is_the_same_drawing(cat: Path) -> None:
-    model = ViSketch.load()
+    model = SketchModel.load()
     pixels = np.asarray(Image.open(cat).convert("L"))
     color = np.repeat(pixels[..., None], 3, axis=2)
     fields = model.render([sketch(each) for each in (cat, str(cat), pixels, color, 255 - pixels)])
@@ -69,10 +91,130 @@ def test_pairs_of_points_in_arrays_are_points_and_not_coordinates() -> None:
     assert line.tolist() == [[0, 50], [60, 0]]
 
 
-@pytest.mark.parametrize("wrong", [[], [3], [[1, 2, 3]], ["cat.png"], np.zeros((4, 4)), np.zeros(5, np.uint8)])
-def test_what_is_no_drawing_is_refused(wrong: object) -> None:
-    with pytest.raises(UsageError):
-        sketch(wrong)  # type: ignore[arg-type]
+WRONG = {
+    "strokes": ([], [3], [[1, 2, 3]], ["cat.png"], None),
+    "one axis": (np.zeros(5, np.uint8),),
+    "four axes": (torch.zeros(2, 3, 8, 8),),
+    "empty": (np.zeros((0, 0), np.uint8), Image.new("L", (0, 4))),
+    "channels": (np.zeros((30, 30, 7), np.uint8),),
+    "not a number": (np.full((8, 8), np.nan),),
+    "range": (np.full((8, 8), 300.0), np.full((8, 8), -1)),
+    "bits": (np.eye(8, dtype=int),),
+    "text": (io.StringIO("<svg/>"),),
+    "bytes": (b"",),
+}
+
+
+@pytest.mark.parametrize("kind", WRONG)
+def test_what_is_no_drawing_is_refused(kind: str) -> None:
+    for wrong in WRONG[kind]:
+        with pytest.raises(UsageError):
+            sketch(wrong)
+
+
+def test_pictures_in_memory_are_read_as_their_file_is(cat: Path) -> None:
+    """Every kind of array, tensor and file gives the ink of the file itself: never another class."""
+    picture = Image.open(cat).convert("L")
+    levels = np.asarray(picture)
+    clear = np.zeros((*levels.shape, 4), np.uint8)
+    clear[..., 3] = 255 - levels  # black ink on nothing
+    first = torch.from_numpy(np.stack([levels] * 3))
+    alike = [
+        *(picture, picture.convert("RGB"), cat.read_bytes(), cat.open("rb"), io.BytesIO(cat.read_bytes())),
+        *(levels, levels.astype(int), levels / 255, (levels / 255).astype(np.float32), levels[..., None], levels[None]),
+        *(first, first / 255, first[0], first[:1], first.permute(1, 2, 0), clear, clear / 255),
+    ]
+    expected = sketch(cat).pixels
+    assert expected is not None
+    for one in alike:
+        found = sketch(one).pixels
+        assert found is not None
+        assert (found == expected).mean() > 0.999, type(one)
+
+
+def test_a_list_of_drawings_is_told_from_one_in_strokes(cat: Path) -> None:
+    levels, strokes = np.asarray(Image.open(cat).convert("L")), [[[0, 50], [60, 0]], [[20, 80], [60, 60]]]
+    for one in (cat, levels, strokes, [np.zeros((5, 2)), np.ones((3, 2))], (np.zeros((5, 2)),), Sketch(strokes=())):
+        assert several(one) is None
+    for many in ([cat, levels], [strokes, strokes], [levels], [Image.open(cat)], [torch.zeros(3, 9, 9)]):
+        assert several(many) == many
+
+
+class TestViSketch:
+    """What `from visketch import ViSketch` gives, on small weights."""
+
+    @pytest.fixture(scope="class")
+    def model(self, tmp_path_factory: pytest.TempPathFactory) -> ViSketch:
+        return ViSketch.load(tiny_model.write_checkpoint(tmp_path_factory.mktemp("small"), tiny_model.small()))
+
+    def test_importing_is_free_and_names_are_found(self) -> None:
+        code = "import sys, visketch; print('torch' in sys.modules, 'numpy' in sys.modules, visketch.ViSketch.__name__)"
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        assert done.stdout.split() == ["False", "False", "ViSketch"]
+        assert {"ViSketch", "SketchLanguage", "__version__"} <= set(dir(visketch))
+        with pytest.raises(AttributeError, match="nothing"):
+            _ = visketch.nothing
+
+    def test_sketches_are_saved_shown_and_passed_on(self, model: ViSketch, tmp_path: Path) -> None:
+        one, other = model.generate("cat", 2, seed=3, steps=2)
+        assert (one.label, one.seed, other.seed) == ("cat", 3, 4)
+        assert one.score is not None, "four candidates by default, so the classifier was asked"
+        fields = model.generate_fields("cat", 2, seed=3, steps=2)
+        assert torch.equal(one.field, fields.canvas[0])
+        assert one.image(300).size == (300, 300)
+        assert Image.open(one.save(tmp_path / "one.png", 64)).size == (64, 64)
+        assert Image.open(io.BytesIO(one._repr_png_())).size == (256, 256)
+        for suffix in ("svg", "ndjson"):
+            if one.strokes:
+                assert len(sketch(one.save(tmp_path / f"one.{suffix}")).lines()) > 0
+        with pytest.raises(UsageError, match="png"):
+            one.save(tmp_path / "one.jpg")
+        assert model.classify(drawings.draw("cat"))[0].label in model.labels
+
+    def test_strokes_of_the_model_are_kept(self, model: ViSketch) -> None:
+        given = (np.array([[0, 0], [9, 9]], np.float32),)
+        drawn = DrawnSketch.of(torch.full((64, 64), -1.0), 1 / 16, given, label="cat")
+        assert drawn.strokes == given
+
+    def test_refine_complete_explain(self, model: ViSketch, tmp_path: Path) -> None:
+        part = drawings.draw("cat")
+        assert model.refine(part, seed=1).label == model.classify(part)[0].label
+        found = model.complete(part, "star", 2, steps=2, tries=1)
+        assert [one.label for one in found] == ["star", "star"]
+        why = model.explain(part)
+        assert why.words.startswith(why.label)
+        assert [guess.label for guess in why.guesses] == [guess.label for guess in model.classify(part)]
+        assert Image.open(why.save(tmp_path / "why.png")).mode == "RGB"
+
+    @pytest.mark.parametrize("wrong", [{"tries": 0}, {"steps": 0}, {"top_p": 0.0}, {"temperature": -1.0}])
+    def test_options_out_of_range(self, model: ViSketch, wrong: dict[str, Any]) -> None:
+        with pytest.raises(UsageError, match=next(iter(wrong))):
+            model.generate("cat", **wrong)
+
+    def test_moves_pickles_and_serves_threads(self, model: ViSketch) -> None:
+        again = pickle.loads(pickle.dumps(model)).to("cpu")
+        part = drawings.draw("cat")
+        with ThreadPoolExecutor(4) as crew:
+            answers = list(crew.map(lambda _: ViSketch.load(again.folder).classify(part)[0].label, range(4)))
+            shared = list(crew.map(lambda _: again.classify(part)[0].label, range(8)))
+        assert {*answers, *shared} == {model.classify(part)[0].label}
+
+    @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+    def test_after_a_fork_it_says_so(self, model: ViSketch) -> None:
+        model.classify(drawings.draw("cat"))
+        ours, theirs = multiprocessing.Pipe()
+
+        def ask() -> None:
+            try:
+                theirs.send(str(model.classify(drawings.draw("cat"))))
+            except UsageError as error:
+                theirs.send(str(error))
+
+        process = multiprocessing.get_context("fork").Process(target=ask)
+        process.start()
+        assert ours.poll(60), "it hangs"
+        assert "spawn" in ours.recv()
+        process.join()
 
 
 def test_a_blank_picture_is_refused() -> None:
@@ -82,4 +224,4 @@ def test_a_blank_picture_is_refused() -> None:
 
 def test_errors_name_the_file(tmp_path: Path) -> None:
     with pytest.raises(VisketchError, match="nowhere"):
-        ViSketch.load().classify(tmp_path / "nowhere.png")
+        SketchModel.load().classify(tmp_path / "nowhere.png")

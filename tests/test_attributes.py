@@ -11,8 +11,8 @@ from PIL import Image, ImageColor, ImageDraw
 
 from visketch.errors import UsageError, VisketchError
 from visketch.language import image
-from visketch.language.answers import Found
-from visketch.language.attributes import COLOURS, Which, named
+from visketch.language.answers import Detection
+from visketch.language.attributes import COLOURS, Filter, named
 from visketch.language.boxes import Box
 from visketch.language.closed_questions import reason
 from visketch.language.dataset.instructions import QUESTIONS
@@ -20,7 +20,7 @@ from visketch.language.model import SketchLanguage
 
 LEFT: Box = (0.05, 0.1, 0.35, 0.4)
 RIGHT: Box = (0.45, 0.35, 0.95, 0.85)
-THINGS = [Found("house", LEFT, 0.9), Found("house", RIGHT, 0.8)]
+THINGS = [Detection("house", LEFT, 0.9), Detection("house", RIGHT, 0.8)]
 
 
 def put(page: Image.Image, box: Box, pen: str) -> None:
@@ -78,9 +78,9 @@ class TestColours:
         noise = np.random.default_rng(0).integers(0, 256, (60, 60, 3), dtype=np.uint8)
         noise[6:24, 6:24] = (200, 30, 30)
         photo = image.square(Image.fromarray(noise), 128)
-        things = [Found("apple", (0.08, 0.08, 0.42, 0.42), 0.9), Found("apple", (0.5, 0.5, 0.9, 0.9), 0.8)]
+        things = [Detection("apple", (0.08, 0.08, 0.42, 0.42), 0.9), Detection("apple", (0.5, 0.5, 0.9, 0.9), 0.8)]
         assert not image.is_drawing(photo)
-        assert Which.told("red").of(things, photo) == things[:1]
+        assert Filter.told("red").of(things, photo) == things[:1]
 
 
 class TestWords:
@@ -103,25 +103,25 @@ class TestWords:
         ],
     )
     def test_they_say_which(self, words: str, meant: list[int], scene: image.Picture) -> None:
-        assert Which.told(words).of(THINGS, scene) == [THINGS[number] for number in meant]
+        assert Filter.told(words).of(THINGS, scene) == [THINGS[number] for number in meant]
 
     @pytest.mark.parametrize("words", ["fluffy", "the fluffy red one", "the one", " "])
     def test_others_are_not_understood(self, words: str) -> None:
         with pytest.raises(UsageError, match=r"say a colour \(black, white"):
-            Which.told(words)
+            Filter.told(words)
 
     @pytest.mark.parametrize("words", ["largest leftmost", "large and small", "on the left and right", "top bottom"])
     def test_nothing_is_both(self, words: str) -> None:
         with pytest.raises(UsageError, match="nothing is both"):
-            Which.told(words)
+            Filter.told(words)
 
     def test_things_of_one_size_are_neither_larger_nor_smaller(self, scene: image.Picture) -> None:
-        same = [Found("cat", (x, 0.1, x + 0.1, 0.2), 0.9) for x in (0.1, 0.3, 0.5, 0.7, 0.85)]
+        same = [Detection("cat", (x, 0.1, x + 0.1, 0.2), 0.9) for x in (0.1, 0.3, 0.5, 0.7, 0.85)]
         for words in ("large", "small"):
-            assert Which.told(words).of(same, scene) == same
+            assert Filter.told(words).of(same, scene) == same
 
     def test_where_there_is_no_ink_there_is_no_colour(self, scene: image.Picture) -> None:
-        empty = Found("cat", (0.9, 0.02, 0.98, 0.08), 0.9)
+        empty = Detection("cat", (0.9, 0.02, 0.98, 0.08), 0.9)
         assert reason("what colour is it?", "cat", [empty], (), picture=scene) == "none"
         assert reason("what colour is it?", "cat", [], (), picture=scene) == "none"
 
@@ -172,8 +172,10 @@ class TestWords:
 class TestVerbs:
     def test_count_and_locate_those_that_are_meant(self, folder: Path) -> None:
         words = folder / "house.png", folder / "scenes" / "coloured.png", "--which", "blue", "--json"
-        (row,) = json.loads(visketch("count", *words).stdout)["answers"]
+        (row,) = json.loads(visketch("count", *words, "--compare").stdout)["answers"]
         assert (row["count"], row["others"]) == (1, {"matcher": 1})
+        (row,) = json.loads(visketch("count", *words).stdout)["answers"]
+        assert row["others"] == {}, "the others are not asked unless they are to be compared"
         (row,) = json.loads(visketch("locate", *words).stdout)["answers"]
         ((x1, y1, x2, y2),) = (one["box"] for one in row["boxes"])
         assert x1 < 0.7 * 512 < x2
@@ -187,13 +189,13 @@ class TestVerbs:
         wide.save(tmp_path / "wide.png")
 
         class Told:
-            def find(self, label: str, picture: image.Picture) -> list[Found]:
-                return [Found(label, box, 0.9)]
+            def find(self, label: str, picture: image.Picture) -> list[Detection]:
+                return [Detection(label, box, 0.9)]
 
         model = SketchLanguage.load()
         model.detector = Told()  # type: ignore[assignment]
         scene = model.scene(tmp_path / "wide.png")
-        red, blue = (model.score([(scene, scene)], "detector", Which.told(word))[0] for word in ("red", "blue"))
+        red, blue = (model.score([(scene, scene)], "detector", Filter.told(word))[0] for word in ("red", "blue"))
         assert red > 0.5 > blue == 0
 
     def test_photos_that_show_one_come_first(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

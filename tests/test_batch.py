@@ -27,7 +27,7 @@ from visketch.data import named
 from visketch.errors import VisketchError
 from visketch.geometry import sdf
 from visketch.geometry.sketch import Sketch
-from visketch.model import ViSketch
+from visketch.model import SketchModel
 from visketch.tasks import batch
 
 CONFIG = tiny_model.small("name=random")
@@ -272,11 +272,11 @@ class TestEngine:
 
 class TestRecogniser:
     def test_is_the_model(self, folder: Path) -> None:
-        model, sketches = ViSketch.load(folder), drawings.draw_many(5)
+        model, sketches = SketchModel.load(folder), drawings.draw_many(5)
         items = [(sketch.source, sketch) for sketch in sketches]
         items.insert(2, ("blank", Sketch(strokes=(), source="blank")))
         drawn = [one for item in items for one in batch.draw(CONFIG.sketch, item)]
-        rows = batch.recogniser(folder, 2, "cpu")(drawn)
+        rows = batch.batch_classifier(folder, 2, "cpu")(drawn)
         assert rows.pop(2) == {"path": "blank", "error": "blank, there is no ink in it"}
         for row, guesses in zip(rows, model.classify_many(sketches, top=2), strict=True):
             assert [guess["label"] for guess in row["predictions"]] == [guess.label for guess in guesses]

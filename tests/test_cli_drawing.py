@@ -206,7 +206,7 @@ class TestGenerate:
         def interrupt(*_: object, **__: object) -> None:
             raise KeyboardInterrupt
 
-        monkeypatch.setattr("visketch.model.ViSketch.generate", interrupt)
+        monkeypatch.setattr("visketch.model.SketchModel.generate_fields", interrupt)
         monkeypatch.chdir(tmp_path)
         result = visketch("generate", "-c", "cat", "--checkpoint", folder)
         assert (result.exit_code, result.stdout) == (130, "")
@@ -217,16 +217,16 @@ class TestGenerate:
     def test_interrupted_between_batches(
         self, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, written: int
     ) -> None:
-        from visketch.model import ViSketch
+        from visketch.model import Generated, SketchModel
 
         drawn = iter([torch.ones(2, 64, 64)])
 
-        def interrupt(*_: object, **__: object) -> torch.Tensor:
+        def interrupt(*_: object, **__: object) -> Generated:
             if (canvas := next(drawn, None)) is None:
                 raise KeyboardInterrupt
-            return canvas
+            return Generated(canvas, torch.arange(len(canvas)), None)
 
-        monkeypatch.setattr(ViSketch, "generate", interrupt)
+        monkeypatch.setattr(SketchModel, "generate_fields", interrupt)
         monkeypatch.setattr("visketch.cli.generate.BATCH", 2)
         words = ("-c", "cat", "-n", 5, "--tries", 1, "--format", kind, "--out", tmp_path / "a", "--checkpoint", folder)
         result = visketch("generate", *words)
@@ -238,7 +238,7 @@ class TestGenerate:
         def bug(*_: object, **__: object) -> None:
             raise ZeroDivisionError("by zero\nand so on")
 
-        monkeypatch.setattr("visketch.model.ViSketch.generate", bug)
+        monkeypatch.setattr("visketch.model.SketchModel.generate_fields", bug)
         words = ("generate", "-c", "cat", "--out", tmp_path / "a", "--checkpoint", folder)
         one_line(visketch(*words), 1, "ZeroDivisionError: by zero", "--debug")
         result = CliRunner().invoke(app, ["--debug", *map(str, words)])

@@ -16,9 +16,9 @@ from visketch.cli.evaluate.generate import measure, percent
 from visketch.data.store import Store
 from visketch.evaluate.generation import REFINED
 from visketch.evaluate.generation_metrics import Measure
-from visketch.evaluate.judges import OwnJudge, PeerJudge
+from visketch.evaluate.judges import BaselineJudge, OwnJudge
 from visketch.evaluate.search import looks
-from visketch.model import ViSketch
+from visketch.model import SketchModel
 
 
 @pytest.fixture(scope="module")
@@ -163,7 +163,7 @@ def test_a_percentage_has_one_digit_and_no_sign_without_one() -> None:
 
 class TestSearch:
     def test_a_row_for_every_kind_of_vector(self, store: Store, folder: Path) -> None:
-        words = ("evaluate", "search", "--data", store.path, "--checkpoint", folder, "--peer", folder)
+        words = ("evaluate", "search", "--data", store.path, "--checkpoint", folder, "--baseline", folder)
         said = json.loads(visketch(*words, "--split", "train", "--limit", 20, "--json").stdout)
         assert (said["drawings"], said["classes"], said["unseen"]) == (20, list(tiny_model.LABELS), False)
         settings = tiny_model.small()
@@ -172,7 +172,7 @@ class TestSearch:
             ("features and probabilities", wide + 3),
             ("features alone", wide),
         ]
-        assert {row["name"] for row in said["rows"]} == {"ViSketch", folder.name}
+        assert {row["name"] for row in said["rows"]} == {"SketchModel", folder.name}
         for row in said["rows"]:
             low, high = row["interval"]
             assert 0 < low <= row["mean_average_precision"] <= high <= 1
@@ -202,19 +202,19 @@ class TestSearch:
         said = json.loads(visketch(*words, "--checkpoint", tmp_path / "run", "--json").stdout)
         assert (said["drawings"], said["classes"], said["unseen"]) == (18, ["star"], True)
         one_line(visketch(*words, "--checkpoint", folder), 2, "trained on all of these classes")
-        peer = ("--checkpoint", tmp_path / "run", "--peer", folder)
-        one_line(visketch(*words, *peer), 2, "was trained on star")
+        baseline = ("--checkpoint", tmp_path / "run", "--baseline", folder)
+        one_line(visketch(*words, *baseline), 2, "was trained on star")
 
     def test_a_peer_sees_the_drawings_on_its_own_canvas(self, store: Store, folder: Path, tmp_path: Path) -> None:
         shape = tiny_model.small().sketch
         half = tiny_model.small(f"sketch.canvas={shape.canvas // 2}", f"sketch.depth={shape.depth - 1}")
-        peer, model = ViSketch.load(tiny_model.write_checkpoint(tmp_path, half)), ViSketch.load(folder)
+        baseline, model = SketchModel.load(tiny_model.write_checkpoint(tmp_path, half)), SketchModel.load(folder)
         rows = store.rows("train")
-        found = looks([OwnJudge(model), PeerJudge(peer)], model, store, rows, lambda done, total: None)
-        for judged, (logits, _) in zip((model, peer), found, strict=True):
+        found = looks([OwnJudge(model), BaselineJudge(baseline)], model, store, rows, lambda done, total: None)
+        for judged, (logits, _) in zip((model, baseline), found, strict=True):
             fields = judged.render([store[int(row)] for row in rows])
             with model.precision():
-                alone = model.logits(fields) if judged is model else peer.part("peer")(fields)
+                alone = model.logits(fields) if judged is model else baseline.part("baseline")(fields)
             assert torch.allclose(logits, alone.float().detach(), atol=1e-5)
 
     def test_pack_refuses_to_leave_out_what_is_not_there(self, store: Store, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from visketch.errors import VisketchError
 from visketch.evaluate import language_metrics
 from visketch.evaluate.language_table import evaluate
 from visketch.language import config
-from visketch.language.dataset.rows import Rows
+from visketch.language.dataset.rows import InstructionRows
 from visketch.language.model import SketchLanguage
 from visketch.training.language import train
 
@@ -48,12 +48,12 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def folder(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("runs") / "language"
     for stage in config.STAGES:
-        train(stage, Rows(data, "train"), out, config.load("tiny", KNOBS))
+        train(stage, InstructionRows(data, "train"), out, config.load("tiny", KNOBS))
     return out
 
 
 def test_the_table_is_what_asking_one_by_one_gives(data: Path, folder: Path) -> None:
-    model, rows = SketchLanguage.load(folder), Rows(data, "test")
+    model, rows = SketchLanguage.load(folder), InstructionRows(data, "test")
     table = evaluate(model, rows, gallery=8, queries=4)
     counts, boxes = [], []
     for row in rows:

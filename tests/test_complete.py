@@ -15,7 +15,7 @@ from visketch.errors import UsageError, VisketchError
 from visketch.geometry import sdf, sketch
 from visketch.geometry.sketch import Sketch
 from visketch.metrics import kept
-from visketch.model import Frame, ViSketch
+from visketch.model import Frame, SketchModel
 from visketch.models.diffusion import Diffusion
 from visketch.tasks.complete import KNOWN, SHARES, complete, draw_around, places, with_strokes
 
@@ -25,8 +25,8 @@ PART = replace(WHOLE, strokes=(WHOLE.strokes or ())[:3])
 
 
 @pytest.fixture(scope="module")
-def model() -> ViSketch:
-    return ViSketch(CONFIG, **{name: tiny_model.awake(CONFIG, name) for name in checkpoint.PARTS})
+def model() -> SketchModel:
+    return SketchModel(CONFIG, **{name: tiny_model.awake(CONFIG, name) for name in checkpoint.PARTS})
 
 
 class TestDrawAround:
@@ -38,7 +38,7 @@ class TestDrawAround:
     def fresh() -> Tensor:
         return torch.randn(2, 16, 16)
 
-    def test_near_what_is_given_it_is_given(self, model: ViSketch) -> None:
+    def test_near_what_is_given_it_is_given(self, model: SketchModel) -> None:
         drawn = draw_around(model.part("diffusion"), self.given, self.label, self.fresh, 6, 2.0)
         near = self.given > -KNOWN
         assert torch.equal(drawn[near], self.given[near])
@@ -63,7 +63,7 @@ class TestDrawAround:
         assert len(seen) > 10, "most steps are taken more than once"
         assert all(abs(deviation - 1) < 0.15 for _, deviation in seen), seen
 
-    def test_without_anything_given_it_is_a_sample(self, model: ViSketch) -> None:
+    def test_without_anything_given_it_is_a_sample(self, model: SketchModel) -> None:
         """Until a step is taken again."""
         diffusion, noise = model.part("diffusion"), self.fresh()
         drawn = draw_around(diffusion, torch.full_like(noise, -1), self.label, lambda: noise, 1, 2.0)
@@ -105,7 +105,7 @@ class TestWithStrokes:
 
 
 class TestComplete:
-    def test_what_is_given_stays(self, model: ViSketch) -> None:
+    def test_what_is_given_stays(self, model: SketchModel) -> None:
         for each in complete(model, PART, ["cat", "star"], tries=3, steps=4):
             assert (each.canvas >= each.given).all()
             assert float(kept(each.given[None] > 0, each.canvas[None] > 0)) == 1
@@ -114,7 +114,7 @@ class TestComplete:
             new = (each.canvas > 0) & (each.given <= 0)
             assert 0 < each.added == pytest.approx(float(new.sum() / (each.canvas > 0).sum()))
 
-    def test_number_i_is_the_same_whatever_is_beside_it(self, model: ViSketch, monkeypatch) -> None:
+    def test_number_i_is_the_same_whatever_is_beside_it(self, model: SketchModel, monkeypatch) -> None:
         many = complete(model, PART, ["cat", "star", "cat"], tries=2, seed=7, steps=4)
         assert [each.seed for each in many] == [7, 8, 9]
         monkeypatch.setattr("visketch.tasks.complete.BATCH", 2)
@@ -126,9 +126,9 @@ class TestComplete:
         (alone,) = complete(model, PART, ["star"], tries=2, seed=8, steps=4)
         torch.testing.assert_close(alone.canvas, many[1].canvas, rtol=0, atol=1e-3)
 
-    def test_the_likeliest_place_is_kept(self, model: ViSketch) -> None:
+    def test_the_likeliest_place_is_kept(self, model: SketchModel) -> None:
         frames: list[Frame] = []
-        (found,) = complete(model, PART, ["star"], tries=4, steps=4, watch=lambda frame: frames.append(frame))
+        (found,) = complete(model, PART, ["star"], tries=4, steps=4, on_progress=lambda frame: frames.append(frame))
         spots = places(PART.lines(), CONFIG.sketch.margin, 0, 4)
         given = torch.from_numpy(np.stack([sdf.field(p.lines(PART.lines()), CONFIG.sketch, 64) for p in spots]))
         tried = with_strokes(given, frames[-1].canvas, CONFIG.sketch)
@@ -136,7 +136,7 @@ class TestComplete:
         assert found.probability == pytest.approx(float(chance.max()), abs=1e-4)
         assert found.place == spots[found.tried] == spots[int(chance.argmax())]
 
-    def test_a_try_that_adds_nothing_comes_last(self, model: ViSketch, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_try_that_adds_nothing_comes_last(self, model: SketchModel, monkeypatch: pytest.MonkeyPatch) -> None:
         """However well the classifier knows it already."""
         nothing = {"left out": 3}
 
@@ -154,7 +154,7 @@ class TestComplete:
         (found,) = complete(model, PART, ["star"], tries=4, steps=4)
         assert found.added == 0
 
-    def test_a_dot_and_a_picture_can_be_completed(self, model: ViSketch) -> None:
+    def test_a_dot_and_a_picture_can_be_completed(self, model: SketchModel) -> None:
         dot = Sketch(strokes=(np.array([[500.0, 300.0]], np.float32),))
         picture = np.zeros((40, 60), bool)
         picture[10, 5:50] = True
@@ -162,7 +162,7 @@ class TestComplete:
             (found,) = complete(model, part, ["cat"], tries=2, steps=2)
             assert (found.given > 0).any()
 
-    def test_refuses(self, model: ViSketch) -> None:
+    def test_refuses(self, model: SketchModel) -> None:
         with pytest.raises(VisketchError, match="blank"):
             complete(model, Sketch(pixels=np.zeros((9, 9), bool)), ["cat"])
         with pytest.raises(UsageError, match="catt"):

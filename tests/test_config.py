@@ -22,7 +22,7 @@ def test_every_preset_loads_and_says_its_name(preset: str) -> None:
         (loaded.diffusion.width, loaded.diffusion.heads),
     ]:
         assert width % heads == 0
-    for part in ("vqvae", "diffusion", "refiner", "classifier", "peer"):
+    for part in ("vqvae", "diffusion", "refiner", "classifier", "baseline"):
         training = getattr(loaded.train, part)
         assert training.warmup < training.steps
 
@@ -31,8 +31,8 @@ def test_every_preset_loads_and_says_its_name(preset: str) -> None:
 def test_peers_are_trained_as_the_classifier_is(preset: str) -> None:
     """But for the optimiser and how long; and `RecognitionObjective` shows both the same pictures."""
     training = config.load(preset).train
-    alike = set(type(training.peer).model_fields) - {"lr", "muon", "steps"}
-    assert training.peer.model_dump(include=alike) == training.classifier.model_dump(include=alike)
+    alike = set(type(training.baseline).model_fields) - {"lr", "muon", "steps"}
+    assert training.baseline.model_dump(include=alike) == training.classifier.model_dump(include=alike)
 
 
 def test_presets_are_listed() -> None:
@@ -88,10 +88,13 @@ def test_overrides_replace_one_knob() -> None:
         ("sketch.depth=0", "sketch.depth: .*greater than or equal to 1"),
         ("sketch.depth=8", "sketch.depth: .*less than or equal to 7"),
         ("sketch.canvas=100", "canvas must be a multiple of 8 . 2.depth = 16, it is 100"),
-        ("peer={backbone='vit', patch=12}", "canvas / 2.depth = 16 must be a multiple of peer.patch = 12"),
-        ("peer={backbone='vit', width=33, patch=8}", "peer.width = 33 must be a multiple of peer.heads = 6"),
-        ("peer.backbone=resnet50", "peer.backbone: .*'resnet34' or 'vit', it is 'resnet50'"),
-        ("train.peer.leaves=3", "unknown key 'train.peer.leaves': known: batch"),
+        ("baseline={backbone='vit', patch=12}", "canvas / 2.depth = 16 must be a multiple of baseline.patch = 12"),
+        (
+            "baseline={backbone='vit', width=33, patch=8}",
+            "baseline.width = 33 must be a multiple of baseline.heads = 6",
+        ),
+        ("baseline.backbone=resnet50", "baseline.backbone: .*'resnet34' or 'vit', it is 'resnet50'"),
+        ("train.baseline.leaves=3", "unknown key 'train.baseline.leaves': known: batch"),
         ("encoder=3", "encoder: .*EncoderConfig, it is 3"),
         ("encoder.width", "write it as section.key=value"),
         ("name.first=3", "'name' is a value, not a section"),

@@ -120,7 +120,7 @@ def test_noise_and_class_both_matter(diffusion: Diffusion, noise: torch.Tensor) 
 
 def test_progress_and_the_configured_steps(noise: torch.Tensor, diffusion: Diffusion) -> None:
     told: list[tuple[int, int]] = []
-    diffusion.sample(LABEL, noise, watch=lambda step, steps, x: told.append((step, steps)))
+    diffusion.sample(LABEL, noise, on_progress=lambda step, steps, x: told.append((step, steps)))
     assert told == [(i + 1, diffusion.config.steps) for i in range(diffusion.config.steps)]
     assert diffusion.config.steps == config.load("tiny").diffusion.steps
 

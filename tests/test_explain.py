@@ -18,23 +18,23 @@ from visketch import quadtree
 from visketch.errors import VisketchError
 from visketch.evaluate.explanation import ROWS, curve, deletion, erased, gradient, left_out
 from visketch.geometry.sketch import Sketch
-from visketch.model import ViSketch
+from visketch.model import SketchModel
 from visketch.tasks import explain
 from visketch.tasks.explain import Explanation, Look, Vote, chances, deciding, erase, looked_at, shares
 
 
 @pytest.fixture(scope="module")
-def model() -> ViSketch:
-    return ViSketch.load()
+def model() -> SketchModel:
+    return SketchModel.load()
 
 
 @pytest.fixture(scope="module")
-def look(model: ViSketch) -> Look:
+def look(model: SketchModel) -> Look:
     return Look.at(model, model.render([drawings.draw("cat")]))
 
 
 class TestVotes:
-    def test_add_up_to_the_probability(self, model: ViSketch, look: Look) -> None:
+    def test_add_up_to_the_probability(self, model: SketchModel, look: Look) -> None:
         vote = shares(model, look, look.label)
         whole, blank = (
             model.logits(canvas).softmax(dim=1)[0, look.label]
@@ -42,7 +42,7 @@ class TestVotes:
         )
         assert vote.sum() == pytest.approx(float(whole - blank), abs=1e-4)
 
-    def test_are_the_mean_over_all_orders(self, model: ViSketch) -> None:
+    def test_are_the_mean_over_all_orders(self, model: SketchModel) -> None:
         """Against Shapley's definition, for a drawing of four leaves."""
         canvas = torch.full((1, 128, 128), -1.0)
         canvas[:, 32:96, 32:96] = model.render([drawings.draw("cat")])[:, 32:96, 32:96]
@@ -60,10 +60,10 @@ class TestVotes:
         found = shares(model, look, look.label, orders=200).numpy()
         assert np.abs(found - exact).max() < 0.2 * np.abs(exact).max()
 
-    def test_are_the_same_each_time(self, model: ViSketch) -> None:
+    def test_are_the_same_each_time(self, model: SketchModel) -> None:
         assert explain.explain(model, drawings.draw("star")) == explain.explain(model, drawings.draw("star"))
 
-    def test_attention_is_what_the_last_block_pools_with(self, model: ViSketch, look: Look) -> None:
+    def test_attention_is_what_the_last_block_pools_with(self, model: SketchModel, look: Look) -> None:
         found = looked_at(model, look)
         assert (found >= 0).all()
         assert 0 < found.sum() < 1, "the rest goes to the query itself"
@@ -80,17 +80,17 @@ class TestVotes:
             "padding is not looked at"
         )
 
-    def test_refuses_a_dot_that_no_leaf_holds(self, model: ViSketch) -> None:
+    def test_refuses_a_dot_that_no_leaf_holds(self, model: SketchModel) -> None:
         with pytest.raises(VisketchError, match="too little ink"):
             explain.explain(model, Sketch(strokes=(np.array([[3.0, 3.0]], np.float32),)))
 
-    def test_refuses_a_blank_sketch(self, model: ViSketch) -> None:
+    def test_refuses_a_blank_sketch(self, model: SketchModel) -> None:
         with pytest.raises(VisketchError, match="blank"):
             explain.explain(model, Sketch(pixels=np.zeros((9, 9), bool)))
 
 
 class TestErase:
-    def test_what_is_erased_is_blank_and_the_rest_is_as_it_was(self, model: ViSketch, look: Look) -> None:
+    def test_what_is_erased_is_blank_and_the_rest_is_as_it_was(self, model: SketchModel, look: Look) -> None:
         which = torch.zeros(3, len(look.leaves), dtype=torch.bool)
         which[1, 2] = which[2] = True
         copies = erase(look.canvas, look.leaves, which)
@@ -102,7 +102,7 @@ class TestErase:
         assert torch.equal(copies[1][~inside], look.canvas[0][~inside])
         assert not (copies[2] > 0).any()
 
-    def test_what_is_not_pooled(self, model: ViSketch, look: Look) -> None:
+    def test_what_is_not_pooled(self, model: SketchModel, look: Look) -> None:
         """Leaving a leaf out, for every leaf at once, is leaving it out alone."""
         found = left_out(model, look, look.label)
         keep = torch.arange(len(look.leaves)) != 4
@@ -110,7 +110,7 @@ class TestErase:
         assert found[4] == pytest.approx(-float(logits.log_softmax(dim=1)[0, look.label]), abs=1e-4)
         assert erased(model, look, look.label).shape == gradient(model, look, look.label).shape == found.shape
 
-    def test_a_curve_starts_whole_and_ends_blank(self, model: ViSketch, look: Look) -> None:
+    def test_a_curve_starts_whole_and_ends_blank(self, model: SketchModel, look: Look) -> None:
         found = curve(model, look, torch.arange(len(look.leaves)))
         assert found[0] == pytest.approx(float(look.logits.softmax(dim=1)[0, look.label]), abs=1e-4)
         blank = model.logits(torch.full_like(look.canvas, -1)).softmax(dim=1)[0, look.label]
@@ -118,7 +118,7 @@ class TestErase:
 
 
 class TestBoxes:
-    def test_cover_the_input(self, model: ViSketch) -> None:
+    def test_cover_the_input(self, model: SketchModel) -> None:
         """All ink lies in the boxes, in the strokes' own units and in shares of a picture."""
         sketch = drawings.draw("fish")
         points = np.concatenate(sketch.strokes or ())
@@ -158,7 +158,7 @@ class TestWords:
     rest = (vote(0, 0.75, 0.15, "dog"), vote(0.5, 0.5, 0.12, "cat"), vote(0.75, 0.75, -0.02, "cat"))
 
     def test_say_which_parts_decide(self) -> None:
-        said = Explanation("cat", 0.912, [*self.corners, *self.rest], 0.3).words()
+        said = Explanation("cat", 0.912, [*self.corners, *self.rest], 0.3).words
         assert said == (
             "cat, 91.2 %.\n"
             "One leaf at the upper left and one at the upper right have 55 % of the weight; "
@@ -168,7 +168,7 @@ class TestWords:
 
     def test_say_what_speaks_against(self) -> None:
         votes = [replace(self.corners[0], weight=0.9), *self.corners[1:], vote(0.75, 0.75, -0.2, "snake")]
-        said = Explanation("cat", 0.5, votes, 0.49).words()
+        said = Explanation("cat", 0.5, votes, 0.49).words
         assert "The leaf at the upper left has 90 % of the weight; by itself it says cat." in said
         assert "Without it, cat still has 49.0 %." in said
         assert "The leaf at the lower right speaks against it; by itself it says snake." in said
@@ -183,12 +183,12 @@ class TestWords:
     )
     def test_what_speaks_against_a_class_is_not_said_to_name_it(self, labels: tuple[str, str], says: str) -> None:
         against = [vote(0.75, 0.75 * y, -0.2, label) for y, label in enumerate(labels)]
-        said = Explanation("cat", 0.5, [*self.corners, *against], 0.49).words().splitlines()
+        said = Explanation("cat", 0.5, [*self.corners, *against], 0.49).words.splitlines()
         assert next(line for line in said if "against" in line).endswith(says)
 
     def test_say_when_no_few_decide(self) -> None:
         votes = [vote(x / 4, y / 4, 1 / 16, "cat" if x else "dog") for x in range(4) for y in range(4)]
-        said = Explanation("cat", 0.5, votes, 0.4).words()
+        said = Explanation("cat", 0.5, votes, 0.4).words
         assert "from all over: even the four strongest leaves have only 25 % of the weight" in said
 
     @pytest.mark.parametrize(
@@ -219,7 +219,7 @@ class TestWords:
         assert deciding(weights) == count
 
 
-def test_the_vote_that_is_shown_is_truer_than_chance(model: ViSketch, tmp_path: Path) -> None:
+def test_the_vote_that_is_shown_is_truer_than_chance(model: SketchModel, tmp_path: Path) -> None:
     """The study, in small: on drawings of the tests' own."""
     store = tiny_model.pack_drawings(tmp_path)
     found = deletion(model, store, "test", 2)

@@ -17,7 +17,7 @@ from visketch import checkpoint
 from visketch.config import SketchConfig, find
 from visketch.data.read import read
 from visketch.errors import VisketchError
-from visketch.model import ViSketch
+from visketch.model import SketchModel
 from visketch.tasks.export import export_classifier
 
 onnx = pytest.importorskip("onnx", reason="pip install visketch[onnx]")
@@ -28,7 +28,7 @@ CONSUME = Path(__file__).parents[1] / "docs/examples/consume.py"
 
 
 @pytest.fixture(scope="module", params=["shipped", "random"])
-def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[ViSketch, Path]:
+def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[SketchModel, Path]:
     """A model and its file: the shipped weights, and random ones with a deeper tree."""
     home = tmp_path_factory.mktemp("export")
     folder = find()
@@ -43,7 +43,7 @@ def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     said = json.loads(done.stdout)
     assert said["bytes"] == (home / "model.onnx").stat().st_size
     assert said["difference"] < 1e-3
-    return ViSketch.load(folder), home / "model.onnx"
+    return SketchModel.load(folder), home / "model.onnx"
 
 
 def logits(path: Path, fields: torch.Tensor) -> np.ndarray:
@@ -53,14 +53,14 @@ def logits(path: Path, fields: torch.Tensor) -> np.ndarray:
 
 class TestLogits:
     @pytest.mark.parametrize("count", [1, 2, 13])
-    def test_are_those_of_torch_in_any_batch(self, exported: tuple[ViSketch, Path], count: int) -> None:
+    def test_are_those_of_torch_in_any_batch(self, exported: tuple[SketchModel, Path], count: int) -> None:
         model, path = exported
         fields = model.render(drawings.draw_many(count))
         expected = model.logits(fields).numpy()
         assert np.abs(logits(path, fields) - expected).max() < 1e-3
         assert np.abs(expected[0]).max() > 0.1, "it says something"
 
-    def test_of_the_examples_and_of_blank_fields(self, exported: tuple[ViSketch, Path]) -> None:
+    def test_of_the_examples_and_of_blank_fields(self, exported: tuple[SketchModel, Path]) -> None:
         model, path = exported
         fields = model.render([sketch for example in EXAMPLES for sketch in read(example)])
         fields = torch.cat([fields[:1], -torch.ones_like(fields[:1]), fields])
@@ -68,7 +68,7 @@ class TestLogits:
         assert np.abs(logits(path, fields[1:2]) - model.logits(fields[1:2]).numpy()).max() < 1e-3
 
 
-def test_the_file_says_what_it_is(exported: tuple[ViSketch, Path]) -> None:
+def test_the_file_says_what_it_is(exported: tuple[SketchModel, Path]) -> None:
     model, path = exported
     onnx.checker.check_model(str(path), full_check=True)
     about = onnxruntime.InferenceSession(path).get_modelmeta().custom_metadata_map
@@ -82,7 +82,7 @@ def test_the_file_says_what_it_is(exported: tuple[ViSketch, Path]) -> None:
     ]
 
 
-def test_an_app_without_torch(exported: tuple[ViSketch, Path], tmp_path: Path) -> None:
+def test_an_app_without_torch(exported: tuple[SketchModel, Path], tmp_path: Path) -> None:
     """The script of the docs, where `import torch` fails; it is as short as the docs say."""
     model, path = exported
     without = "import runpy, sys; sys.modules['torch'] = None; sys.argv = sys.argv[1:]; "
@@ -100,18 +100,18 @@ class TestRefusals:
     def test_a_wrong_name(self, tmp_path: Path) -> None:
         one_line(visketch("export", "classifier", tmp_path / "model.pt"), 2, ".onnx")
 
-    def test_without_the_extra(self, exported: tuple[ViSketch, Path], tmp_path: Path, monkeypatch) -> None:
+    def test_without_the_extra(self, exported: tuple[SketchModel, Path], tmp_path: Path, monkeypatch) -> None:
         monkeypatch.setitem(sys.modules, "onnxruntime", None)
         monkeypatch.setitem(sys.modules, "onnx", None)
         words = ("export", "classifier", tmp_path / "a.onnx", "--checkpoint", exported[0].folder)
         one_line(visketch(*words), 1, 'pip install "visketch[onnx]"')
 
     def test_what_computes_something_else_is_not_written(
-        self, exported: tuple[ViSketch, Path], tmp_path: Path, monkeypatch
+        self, exported: tuple[SketchModel, Path], tmp_path: Path, monkeypatch
     ) -> None:
         model, path = exported
         config = model.config
-        model = ViSketch(
+        model = SketchModel(
             config, model.folder, **{part: tiny_model.awake(config, part, 7) for part in ("encoder", "classifier")}
         )
         wrong = SimpleNamespace(model_proto=onnx.load(path))  # of other weights

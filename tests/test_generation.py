@@ -14,10 +14,10 @@ from visketch.config import SketchConfig
 from visketch.data.store import Store
 from visketch.errors import UsageError, VisketchError
 from visketch.evaluate import generation
-from visketch.evaluate.generation import COARSE, REFINED, SAMPLES, TRAINING, Settings, Table, table
-from visketch.evaluate.generation_metrics import NOTHING, Cost, Reference, Verdicts, measure, subset
+from visketch.evaluate.generation import COARSE, REFINED, SAMPLES, TRAINING, GenerationTable, Settings, table
+from visketch.evaluate.generation_metrics import NOTHING, Cost, JudgeOutputs, Reference, measure, subset
 from visketch.metrics import diversity, frechet, kernel_distance, seam
-from visketch.model import ViSketch
+from visketch.model import SketchModel
 
 REAL = "real drawings (test)"
 
@@ -34,9 +34,9 @@ def store(home: Path) -> Store:
 
 
 @pytest.fixture(scope="module")
-def model() -> ViSketch:
+def model() -> SketchModel:
     config = tiny_model.small()
-    return ViSketch(config, **{name: tiny_model.awake(config, name) for name in checkpoint.PARTS})
+    return SketchModel(config, **{name: tiny_model.awake(config, name) for name in checkpoint.PARTS})
 
 
 class Judge:
@@ -47,13 +47,15 @@ class Judge:
     def __init__(self, shape: SketchConfig) -> None:
         self.shape, self.shown = shape, []
 
-    def look(self, field: Tensor) -> tuple[Tensor, Tensor]:
+    def logits_and_features(self, field: Tensor) -> tuple[Tensor, Tensor]:
         self.shown.append(field)
         features = torch.nn.functional.adaptive_avg_pool2d(field[:, None], 8).flatten(1)
         return features[:, :4], features
 
 
-def run(model: ViSketch, store: Store, *labels: str, **more: Any) -> tuple[Table, dict[tuple[str, int], Tensor], Judge]:
+def run(
+    model: SketchModel, store: Store, *labels: str, **more: Any
+) -> tuple[GenerationTable, dict[tuple[str, int], Tensor], Judge]:
     """The table, the sketches that it is of, and its judge."""
     judge, drawn = Judge(model.config.sketch), {}
     settings = Settings(**{"n": 3, "seen": "field", "steps": 2} | more.pop("settings", {}))
@@ -64,22 +66,24 @@ def run(model: ViSketch, store: Store, *labels: str, **more: Any) -> tuple[Table
     return table(model, judge, store, labels or tiny_model.LABELS, settings, show=show, **more), drawn, judge
 
 
-def test_sketches_are_those_of_generate(model: ViSketch, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sketches_are_those_of_generate(model: SketchModel, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """Drawn once, coarse, and refined both ways, in batches of any size."""
     monkeypatch.setattr(generation, "BATCH", 2)
     settings = {"seed": 5, "guidance": 3.0, "temperature": 0.9, "top_p": 0.8}
     found, drawn, _ = run(model, store, "star", "cat", settings=settings)
     assert (found.settings.steps, found.settings.guidance) == (2, 3.0)
     for place, name in enumerate(["star", "cat"]):
-        coarse = model.generate(name, 3, seed=5, steps=2, guidance=3.0, coarse_only=True)
+        coarse = model.generate_fields(name, 3, seed=5, steps=2, guidance=3.0, coarse_only=True, tries=1).canvas
         torch.testing.assert_close(drawn[COARSE, place], coarse, rtol=0, atol=1e-3)
         for row, order in REFINED.items():
-            refined = model.generate(name, 3, seed=5, steps=2, guidance=3.0, temperature=0.9, top_p=0.8, order=order)
+            refined = model.generate_fields(
+                name, 3, seed=5, steps=2, guidance=3.0, temperature=0.9, top_p=0.8, order=order, tries=1
+            ).canvas
             torch.testing.assert_close(drawn[row, place], refined, rtol=0, atol=1e-3)
             assert (refined - coarse).abs().max() > 0.1
 
 
-def test_every_row_has_as_many_of_each_class(model: ViSketch, store: Store, home: Path) -> None:
+def test_every_row_has_as_many_of_each_class(model: SketchModel, store: Store, home: Path) -> None:
     found, drawn, judge = run(model, store, samples=home / "in/train", settings={"n": 7})
     assert [row.row for row in found.rows] == [REAL, SAMPLES, COARSE, *REFINED]
     each = {REAL: 2, SAMPLES: 6, COARSE: 7} | dict.fromkeys(REFINED, 7)
@@ -90,7 +94,7 @@ def test_every_row_has_as_many_of_each_class(model: ViSketch, store: Store, home
     assert len(torch.cat(judge.shown)) == found.training + sum(row.sketches for row in found.rows)
 
 
-def test_the_judge_sees_fields_as_they_are_or_as_pictures_are_read(model: ViSketch, store: Store) -> None:
+def test_the_judge_sees_fields_as_they_are_or_as_pictures_are_read(model: SketchModel, store: Store) -> None:
     _, drawn, judge = run(model, store, "cat")
     assert torch.equal(torch.cat(judge.shown), torch.cat([*drawn.values()]))
     _, _, other = run(model, store, "cat", settings={"seen": "picture"})
@@ -99,7 +103,7 @@ def test_the_judge_sees_fields_as_they_are_or_as_pictures_are_read(model: ViSket
         assert (field - reread).abs().mean() < 0.2, "real drawings look alike both ways"
 
 
-def test_seconds_count_the_coarse_stage_and_steps_do_not(model: ViSketch, store: Store) -> None:
+def test_seconds_count_the_coarse_stage_and_steps_do_not(model: SketchModel, store: Store) -> None:
     real, coarse, one_by_one, waves = run(model, store, "cat")[0].rows
     assert real.seconds is None
     assert all(row.seconds > coarse.seconds > 0 for row in (one_by_one, waves))
@@ -107,13 +111,13 @@ def test_seconds_count_the_coarse_stage_and_steps_do_not(model: ViSketch, store:
     assert 1 <= waves.steps <= 4 < one_by_one.steps <= 16
 
 
-def test_copies_are_found_out(model: ViSketch, store: Store, home: Path) -> None:
+def test_copies_are_found_out(model: SketchModel, store: Store, home: Path) -> None:
     _, copies, coarse, *_ = run(model, store, samples=home / "in/train")[0].rows
     assert copies.nearest.value == pytest.approx(0, abs=1e-6)
     assert coarse.nearest.value > 0.1
 
 
-def test_seams_are_those_of_the_fields_as_drawn(model: ViSketch, store: Store) -> None:
+def test_seams_are_those_of_the_fields_as_drawn(model: SketchModel, store: Store) -> None:
     found, drawn, _ = run(model, store, "cat", settings={"seen": "picture"})
     shape = model.config.sketch
     for row in found.rows:
@@ -125,9 +129,9 @@ def test_seams_are_those_of_the_fields_as_drawn(model: ViSketch, store: Store) -
     assert all(row.seam.value for row in refined), "nothing is drawn without any"
 
 
-def test_progress_is_told_by_the_row(model: ViSketch, store: Store) -> None:
+def test_progress_is_told_by_the_row(model: SketchModel, store: Store) -> None:
     told: list[tuple[str, int, int]] = []
-    run(model, store, "cat", "star", watch=lambda *what: told.append(what))
+    run(model, store, "cat", "star", on_progress=lambda *what: told.append(what))
     done, total = [so_far for _, so_far, _ in told], {total for *_, total in told}
     assert done == sorted(done)
     assert total == {done[-1]} == {6 + 18 + 2 * (2 + 3 * 3)}
@@ -135,7 +139,7 @@ def test_progress_is_told_by_the_row(model: ViSketch, store: Store) -> None:
     assert rows == [TRAINING, REAL, COARSE, *REFINED, *(f"figures: {row}" for row in (REAL, COARSE, *REFINED))]
 
 
-def test_what_it_refuses(model: ViSketch, store: Store, home: Path, tmp_path: Path) -> None:
+def test_what_it_refuses(model: SketchModel, store: Store, home: Path, tmp_path: Path) -> None:
     for error, saying, asked in (
         (UsageError, "'house'", {"labels": ["hous"]}),
         (UsageError, "two sketches", {"settings": {"n": 1}}),
@@ -153,43 +157,43 @@ def test_what_it_refuses(model: ViSketch, store: Store, home: Path, tmp_path: Pa
         table(model, judge, store, tiny_model.LABELS)
 
 
-def test_a_class_in_any_writing_and_twice_is_one(model: ViSketch, store: Store) -> None:
+def test_a_class_in_any_writing_and_twice_is_one(model: SketchModel, store: Store) -> None:
     assert run(model, store, "CAT", "cat")[0].classes == ["cat"]
 
 
 class TestMeasure:
     """Figures of words that are made up."""
 
-    said = Verdicts(
+    outputs = JudgeOutputs(
         logits=np.array([[9, 3, 2, 1], [9, 1, 2, 3], [9, 1, 2, 3], [0, 3, 2, 1.0]] * 2),
         features=np.random.default_rng(0).normal(size=(8, 3)),
         seam=np.arange(8) / 10,
         place=np.repeat([0, 1], 4),
     )
-    training = Verdicts(
+    training = JudgeOutputs(
         np.zeros((9, 4)), np.random.default_rng(1).normal(size=(9, 3)), np.zeros(9), np.repeat([0, 1], [6, 3])
     )
 
     def test_shares(self) -> None:
         """Of the two classes asked for, the judge's 3 and 1, half of each come first; of all four one in eight."""
-        row = measure("a", self.said, np.array([3, 1]), Reference(self.training, 0), 4, NOTHING, 0)
+        row = measure("a", self.outputs, np.array([3, 1]), Reference(self.training, 0), 4, NOTHING, 0)
         assert (row.top1_among.value, row.top3_among.value, row.top1.value) == (0.5, 1, 1 / 8)
         assert 0 <= row.top1_among.low < 0.5 < row.top1_among.high <= 1
 
     def test_shares_of_every_class(self) -> None:
         """The judge's best of 3 and 1 is 1, 3, 3, 1 of the sketches of either class; its best of all is right once."""
-        row = measure("a", self.said, np.array([3, 1]), Reference(self.training, 0), 4, NOTHING, 0)
+        row = measure("a", self.outputs, np.array([3, 1]), Reference(self.training, 0), 4, NOTHING, 0)
         assert [one.top1_among.value for one in row.by_class] == [0.5, 0.5]
         assert [one.top1.value for one in row.by_class] == [0, 1 / 4]
 
     def test_distances(self) -> None:
         reference = Reference(self.training, 0)
         assert len(reference.even) == 6
-        row = measure("a", self.said, np.array([3, 1]), reference, 4, Cost(1.5, 3.0), 0)
-        assert row.fid.value == pytest.approx(frechet(self.said.features, reference.even))
-        assert row.kid.value == pytest.approx(kernel_distance(self.said.features, reference.even)[0])
-        assert row.diversity.value == diversity(self.said.features, self.said.place)
-        apart = np.linalg.norm(self.said.features[:, None] - self.training.features, axis=2)
+        row = measure("a", self.outputs, np.array([3, 1]), reference, 4, Cost(1.5, 3.0), 0)
+        assert row.fid.value == pytest.approx(frechet(self.outputs.features, reference.even))
+        assert row.kid.value == pytest.approx(kernel_distance(self.outputs.features, reference.even)[0])
+        assert row.diversity.value == diversity(self.outputs.features, self.outputs.place)
+        apart = np.linalg.norm(self.outputs.features[:, None] - self.training.features, axis=2)
         assert row.nearest.value == pytest.approx(apart.min(axis=1).mean())
         assert row.seam.value == pytest.approx(0.35)
         assert all(found.error > 0 for found in (row.fid, row.kid, row.diversity, row.nearest, row.seam))
@@ -198,10 +202,12 @@ class TestMeasure:
         """Or FID, which is the smaller the more sketches there are, would flatter it."""
         rng = np.random.default_rng(0)
         training, rows = np.repeat([0, 1], 200), np.repeat([0, 1], 150)
-        reference = Reference(Verdicts(np.zeros((400, 2)), rng.normal(size=(400, 8)), np.zeros(400), training), 0)
-        said = Verdicts(np.zeros((300, 2)), rng.normal(size=(300, 8)), np.zeros(300), rows)
-        few, many = (measure("a", said, np.array([0, 1]), reference, each, NOTHING, 0).fid.value for each in (10, 150))
-        alone = [frechet(said.features[subset(said.place, 10, seed)], reference.even) for seed in range(50)]
+        reference = Reference(JudgeOutputs(np.zeros((400, 2)), rng.normal(size=(400, 8)), np.zeros(400), training), 0)
+        outputs = JudgeOutputs(np.zeros((300, 2)), rng.normal(size=(300, 8)), np.zeros(300), rows)
+        few, many = (
+            measure("a", outputs, np.array([0, 1]), reference, each, NOTHING, 0).fid.value for each in (10, 150)
+        )
+        alone = [frechet(outputs.features[subset(outputs.place, 10, seed)], reference.even) for seed in range(50)]
         assert few > 3 * many
         assert few == pytest.approx(np.mean(alone), rel=0.15)
 

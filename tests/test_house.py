@@ -25,12 +25,15 @@ ORDER = (
     ("errors", "configs"),
     ("hub",),
     ("config",),
-    ("geometry", "quadtree", "sampling", "metrics", "parallel"),
+    ("geometry", "quadtree", "metrics", "parallel"),
+    ("sampling",),
     ("data", "models", "checkpoint"),
     ("decoding",),
     ("model",),
     ("tasks", "search"),
     ("render",),
+    ("results",),
+    ("api",),
     ("language",),
     ("training", "evaluate", "serve"),
     ("cli.shared",),
@@ -114,7 +117,8 @@ def folder(module: str) -> Path:
 
 
 def own_imports(module: str) -> set[str]:
-    return {name for name in imports(module) if name in MODULES}
+    """What it imports of this package. The root imports nothing before one of its names is asked for."""
+    return set() if module == "visketch" else {name for name in imports(module) if name in MODULES}
 
 
 @pytest.mark.parametrize("module", MODULES)
@@ -159,7 +163,7 @@ class TestEveryModule:
 
     def test_says_what_it_is(self, module: str) -> None:
         """A package's __init__ is empty; every other file begins with a sentence."""
-        if MODULES[module].name == "__init__.py":
+        if MODULES[module].name == "__init__.py" and module != "visketch":  # the root's names are lazy
             assert not MODULES[module].read_text().strip()
         else:
             assert ast.get_docstring(parse(module)), f"{module} has no docstring"

@@ -14,13 +14,13 @@ from visketch import checkpoint
 from visketch.config import Config
 from visketch.data.read import read
 from visketch.errors import UsageError, VisketchError
-from visketch.evaluate.judges import OwnJudge, PeerJudge, check, reread
-from visketch.model import ViSketch
+from visketch.evaluate.judges import BaselineJudge, OwnJudge, check, reread
+from visketch.model import SketchModel
 
 CONFIG = tiny_model.small()
 
 
-class Peer(nn.Module):
+class Baseline(nn.Module):
     """Stands in for a network of another kind."""
 
     def __init__(self, classes: int) -> None:
@@ -35,22 +35,22 @@ class Peer(nn.Module):
 
 
 @pytest.fixture(scope="module")
-def model() -> ViSketch:
-    return ViSketch(CONFIG, **{name: tiny_model.awake(CONFIG, name) for name in ("encoder", "classifier")})
+def model() -> SketchModel:
+    return SketchModel(CONFIG, **{name: tiny_model.awake(CONFIG, name) for name in ("encoder", "classifier")})
 
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A checkpoint with a peer and nothing else."""
-    monkeypatch.setattr("visketch.model.build", lambda config, part: Peer(len(config.labels)))
+    """A checkpoint with a baseline and nothing else."""
+    monkeypatch.setattr("visketch.model.build", lambda config, part: Baseline(len(config.labels)))
     checkpoint.write_config(tmp_path, CONFIG)
-    checkpoint.save_part(tmp_path, "peer", Peer(len(CONFIG.labels)), {}, {})
+    checkpoint.save_part(tmp_path, "baseline", Baseline(len(CONFIG.labels)), {}, {})
     return tmp_path
 
 
-def test_the_own_judge_says_what_the_model_says(model: ViSketch) -> None:
+def test_the_own_judge_says_what_the_model_says(model: SketchModel) -> None:
     canvas = model.render(drawings.draw_many(4))
-    logits, features = OwnJudge(model).look(canvas)
+    logits, features = OwnJudge(model).logits_and_features(canvas)
     torch.testing.assert_close(logits, model.logits(canvas))
     assert features.shape == (4, CONFIG.encoder.width)
     with torch.inference_mode():
@@ -58,33 +58,35 @@ def test_the_own_judge_says_what_the_model_says(model: ViSketch) -> None:
     assert not OwnJudge(model).independent
 
 
-def test_a_blank_sketch_can_be_judged(model: ViSketch) -> None:
+def test_a_blank_sketch_can_be_judged(model: SketchModel) -> None:
     canvas = torch.cat([torch.full((1, 64, 64), -1.0), model.render([drawings.draw("cat")])])
-    logits, features = OwnJudge(model).look(canvas)
+    logits, features = OwnJudge(model).logits_and_features(canvas)
     assert logits.isfinite().all()
     assert features.isfinite().all()
-    only_blank, _ = OwnJudge(model).look(canvas[:1])
+    only_blank, _ = OwnJudge(model).logits_and_features(canvas[:1])
     torch.testing.assert_close(only_blank[0], logits[0], rtol=0, atol=1e-4)
 
 
 def test_a_peer_is_loaded_from_its_folder(folder: Path) -> None:
-    judge = PeerJudge.load(folder)
+    judge = BaselineJudge.load(folder)
     assert (tuple(judge.labels), judge.shape, judge.independent) == (tiny_model.LABELS, CONFIG.sketch, True)
     assert judge.name == folder.name
     field = torch.rand(5, 64, 64)
-    logits, features = judge.look(field)
+    logits, features = judge.logits_and_features(field)
     assert (logits.shape, features.shape) == ((5, 3), (5, 16))
-    torch.testing.assert_close(logits, judge.peer(field).detach())
-    torch.testing.assert_close(features, judge.peer.features(field))
-    (folder / "peer.safetensors").unlink()
-    with pytest.raises(VisketchError, match="has no peer"):
-        PeerJudge.load(folder)
+    torch.testing.assert_close(logits, judge.baseline(field).detach())
+    torch.testing.assert_close(features, judge.baseline.features(field))
+    (folder / "baseline.safetensors").unlink()
+    with pytest.raises(VisketchError, match="has no baseline"):
+        BaselineJudge.load(folder)
     with pytest.raises(VisketchError, match="no checkpoint there"):
-        PeerJudge.load(folder / "nowhere")
+        BaselineJudge.load(folder / "nowhere")
 
 
-def judge_of(labels: tuple[str, ...], config: Config) -> PeerJudge:
-    return PeerJudge(ViSketch(config.model_copy(update={"labels": labels}), Path("runs/judge"), peer=Peer(len(labels))))
+def judge_of(labels: tuple[str, ...], config: Config) -> BaselineJudge:
+    return BaselineJudge(
+        SketchModel(config.model_copy(update={"labels": labels}), Path("runs/judge"), baseline=Baseline(len(labels)))
+    )
 
 
 def test_a_judge_must_know_the_classes() -> None:
@@ -102,17 +104,17 @@ def test_a_judge_of_another_canvas_must_see_pictures() -> None:
 
 
 @pytest.mark.parametrize("side", [64, 128])
-def test_reread_is_writing_a_png_and_reading_it(side: int, model: ViSketch, tmp_path: Path) -> None:
+def test_reread_is_writing_a_png_and_reading_it(side: int, model: SketchModel, tmp_path: Path) -> None:
     canvas, wanted = model.render(drawings.draw_many(3)), tiny_model.small(f"sketch.canvas={side}").sketch
     fields = reread(canvas, CONFIG.sketch, wanted)
     assert fields.shape == (3, side, side)
-    reader = ViSketch(CONFIG.model_copy(update={"sketch": wanted}))
+    reader = SketchModel(CONFIG.model_copy(update={"sketch": wanted}))
     for field, ink in zip(fields, model.ink(canvas), strict=True):
         Image.fromarray((255 * (1 - ink)).round().byte().numpy()).save(tmp_path / "a.png")
         assert torch.equal(field, reader.render(list(read(tmp_path / "a.png")))[0])
 
 
-def test_reread_keeps_the_lines_and_forgets_the_pen(model: ViSketch) -> None:
+def test_reread_keeps_the_lines_and_forgets_the_pen(model: SketchModel) -> None:
     """Twice the pen, and a field that is no distance any more, come out as they went in with the pen and exact."""
     canvas = model.render([drawings.draw("house")])
     thick = ((canvas + CONFIG.sketch.near).clamp(-1, 1) * 3).clamp(-1, 1)

@@ -16,9 +16,9 @@ from visketch.errors import UsageError, VisketchError
 from visketch.language.dataset import instructions, photo_to_sketch
 from visketch.language.dataset.instructions import whereabouts
 from visketch.language.dataset.photo_scenes import Annotated, Objects, Outlines, style_of
-from visketch.language.dataset.prepare import Plan, prepare
+from visketch.language.dataset.prepare import DatasetPlan, prepare
 from visketch.language.dataset.scenes import Styles, Thing, choose, counted, place
-from visketch.language.dataset.sketch_scenes import Drawings
+from visketch.language.dataset.sketch_scenes import SketchScenes
 
 SEEN, UNSEEN = ("cat", "house", "star", "fish"), ("flower", "spiral")
 SPLITS = ("train", "validation", "test")
@@ -78,9 +78,9 @@ def photographed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def written(packed: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    drawings = Drawings(Store.open(packed), SEEN + UNSEEN)
+    drawings = SketchScenes(Store.open(packed), SEEN + UNSEEN)
     out = tmp_path_factory.mktemp("written") / "data"
-    plan = Plan(SEEN, UNSEEN, train=12, validation=4, test=8, most=4)
+    plan = DatasetPlan(SEEN, UNSEEN, train=12, validation=4, test=8, most=4)
     prepare({"drawings": drawings}, Styles({"human": drawings}), out, plan, formats=("jsonl", "llava"))
     return out
 
@@ -113,7 +113,7 @@ class TestScenes:
         assert {choose(3, ["a", "b", "c"], rng, ["c"])[0] for _ in range(20)} == {"c"}
 
     def test_boxes_hold_all_the_ink_and_no_more(self, packed: Path) -> None:
-        drawings = Drawings(Store.open(packed), SEEN, canvas=256)
+        drawings = SketchScenes(Store.open(packed), SEEN, canvas=256)
         scene = drawings.scene(["cat", "star", "star"], "test", np.random.default_rng(1))
         left = scene.pixels < 128
         for thing in scene.things:
@@ -125,7 +125,7 @@ class TestScenes:
         assert not left.any()
 
     def test_no_sketch_of_what_is_in_the_scene(self, packed: Path) -> None:
-        drawings = Drawings(Store.open(packed), SEEN)
+        drawings = SketchScenes(Store.open(packed), SEEN)
         styles, rng = Styles({"human": drawings}), np.random.default_rng(0)
         own = frozenset(list(drawings.sources("cat", "test"))[1:])
         assert {styles.query("cat", "test", rng, own).source for _ in range(5)} == {drawings.sources("cat", "test")[0]}
@@ -133,8 +133,8 @@ class TestScenes:
             styles.query("cat", "test", rng, frozenset(drawings.sources("cat", "test")))
 
     def test_styles_held_out_are_for_tests_alone(self, packed: Path) -> None:
-        drawings = Drawings(Store.open(packed), SEEN)
-        other = Drawings(Store.open(packed), SEEN, style="other")
+        drawings = SketchScenes(Store.open(packed), SEEN)
+        other = SketchScenes(Store.open(packed), SEEN, style="other")
         styles, rng = Styles({"human": drawings, "other": other}, ["other"]), np.random.default_rng(0)
         asked = {split: {styles.query("cat", split, rng, frozenset()).style for _ in range(20)} for split in SPLITS}
         assert asked == {"train": {"human"}, "validation": {"human"}, "test": {"human", "other"}}
@@ -222,16 +222,18 @@ class TestWritten:
                 assert told == {"from": "gpt", "value": answer(row)}
 
     def test_the_same_plan_gives_the_same_rows(self, written: Path, packed: Path, tmp_path: Path) -> None:
-        drawings = Drawings(Store.open(packed), SEEN + UNSEEN)
-        plan = Plan(SEEN, UNSEEN, train=12, validation=4, test=8, most=4)
+        drawings = SketchScenes(Store.open(packed), SEEN + UNSEEN)
+        plan = DatasetPlan(SEEN, UNSEEN, train=12, validation=4, test=8, most=4)
         prepare({"drawings": drawings}, Styles({"human": drawings}), tmp_path / "again", plan)
         for file in ("train.jsonl", "test.jsonl", "dataset.json"):
             assert (tmp_path / "again" / file).read_text() == (written / file).read_text()
 
     def test_nothing_half_written_stays(self, packed: Path, tmp_path: Path) -> None:
-        drawings = Drawings(Store.open(packed), ["cat"])
+        drawings = SketchScenes(Store.open(packed), ["cat"])
         with pytest.raises(VisketchError, match="two are needed"):
-            prepare({"drawings": drawings}, Styles({"human": drawings}), tmp_path / "data", Plan(("cat", "owl"), ()))
+            prepare(
+                {"drawings": drawings}, Styles({"human": drawings}), tmp_path / "data", DatasetPlan(("cat", "owl"), ())
+            )
         assert not list(tmp_path.iterdir())
 
 
@@ -318,7 +320,7 @@ class TestPhotos:
         found = coco.read(photographed / "instances.json", photographed / "images", pytest.fail)
         objects = Objects(found, COLOURS)
         styles = Styles({style_of(level): Outlines(objects, level) for level in (1, 2)}, ["lines-2"])
-        plan = Plan(tuple(COLOURS), (), train=3, validation=2, test=3, most=2)
+        plan = DatasetPlan(tuple(COLOURS), (), train=3, validation=2, test=3, most=2)
         facts = prepare({"photos": objects, "coco": Annotated(found)}, styles, tmp_path / "data", plan)
         shown = {Path(row["images"][1]).stem for row in rows(tmp_path / "data", "test") if row["kind"] == "coco"}
         assert len(shown) == facts["counts"]["test"]["coco scenes"]

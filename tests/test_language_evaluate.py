@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 
 from visketch.evaluate import language_metrics
 from visketch.evaluate.language_metrics import OVERLAPS
-from visketch.language.dataset.rows import Row
+from visketch.language.dataset.rows import InstructionRow
 
 Boxes = list[list[float]]
 
 
-def row(number: int = 0, task: str = "COUNT", answer: str = "1", **more: Any) -> Row:
+def row(number: int = 0, task: str = "COUNT", answer: str = "1", **more: Any) -> InstructionRow:
     facts: dict[str, Any] = {
         "id": str(number),
         "sketch": f"sketch/{number}.png",
@@ -33,7 +33,7 @@ def row(number: int = 0, task: str = "COUNT", answer: str = "1", **more: Any) ->
         "objects": (),
         "sketch_of": str(number),
     }
-    return Row(**facts | more)
+    return InstructionRow(**facts | more)
 
 
 def shared(one: list[float], other: list[float]) -> float:

@@ -12,11 +12,11 @@ pytest.importorskip("peft")
 
 from visketch.errors import UsageError, VisketchError  # noqa: E402
 from visketch.language import config  # noqa: E402
-from visketch.language.config import LoraSettings  # noqa: E402
+from visketch.language.config import LoraConfig  # noqa: E402
 from visketch.language.llm import llava  # noqa: E402
 from visketch.language.llm import tokenizer as words  # noqa: E402
 from visketch.language.vision.features import look  # noqa: E402
-from visketch.training.objectives.llava import SpeechObjective, packed, stacked, unwrapped  # noqa: E402
+from visketch.training.objectives.llava import LlavaObjective, packed, stacked, unwrapped  # noqa: E402
 
 SAID = ["COUNT: How many are there?", "2", "SBIR: Is it there?", "yes", "no"]
 
@@ -75,30 +75,30 @@ def test_the_7b_trains_the_projector_and_lora_on_the_language_model_alone() -> N
 
 
 def test_a_frozen_projector_leaves_lora_alone(small) -> None:
-    counts = trained(llava.prepare(small, LoraSettings(rank=2), freeze_projector=True))
+    counts = trained(llava.prepare(small, LoraConfig(rank=2), freeze_projector=True))
     assert counts["multi_modal_projector"] == counts["vision_tower"] == 0
     assert counts["language_model"] > 0
 
 
 def test_a_prompt_of_the_7b_has_1152_image_tokens(tokenizer) -> None:
-    speech = words.Speech(tokenizer, llava.tokens_of(shape(tokenizer)))
+    speech = words.Prompts(tokenizer, llava.tokens_of(shape(tokenizer)))
     batch, _ = stacked([packed(speech.opening, [speech.turn(SAID[0], "2")])], speech.pad)
     assert int((batch["ids"] == speech.image).sum()) == 2 * 576
 
 
 def batch_of(model, tokenizer) -> dict[str, torch.Tensor]:
-    speech = words.Speech(tokenizer, llava.tokens_of(model.config))
+    speech = words.Prompts(tokenizer, llava.tokens_of(model.config))
     squares = list(np.random.default_rng(0).integers(0, 256, (2, 56, 56, 3), dtype=np.uint8))
-    seen = look(llava.Sight(model).eval(), squares)
+    seen = look(llava.VisionTower(model).eval(), squares)
     turns = [speech.turn(SAID[0], "2"), speech.turn(SAID[2], "yes")]
     return stacked([packed(speech.opening, turns)], speech.pad)[0] | {"seen": seen}
 
 
 def test_a_step_moves_what_is_trained_and_nothing_else(small, tokenizer) -> None:
     batch = batch_of(small, tokenizer)
-    model = llava.prepare(small, LoraSettings(rank=2))
+    model = llava.prepare(small, LoraConfig(rank=2))
     before = {name: value.detach().clone() for name, value in model.named_parameters()}
-    objective = SpeechObjective(model).train()
+    objective = LlavaObjective(model).train()
     optimizer = torch.optim.SGD([value for value in model.parameters() if value.requires_grad], lr=0.05)
     losses = []
     for _ in range(3):
@@ -119,7 +119,7 @@ def test_saved_reloaded_and_merged_it_says_the_same(small, tokenizer, tmp_path: 
     small.save_pretrained(tmp_path / "base")
     tokenizer.save_pretrained(tmp_path / "base")
     batch = batch_of(small, tokenizer)
-    model = llava.prepare(small, LoraSettings(rank=2, dropout=0.0))
+    model = llava.prepare(small, LoraConfig(rank=2, dropout=0.0))
     with torch.no_grad():  # as if it had been trained
         for value in model.parameters():
             if value.requires_grad:
@@ -127,11 +127,11 @@ def test_saved_reloaded_and_merged_it_says_the_same(small, tokenizer, tmp_path: 
     (tmp_path / "out").mkdir()
     llava.save(model, tokenizer, tmp_path / "out")
     assert (tmp_path / "out" / "adapter_model.safetensors").exists()
-    chosen = config.LanguageSettings(base=str(tmp_path / "base"), lora=LoraSettings(rank=2))
+    chosen = config.LanguageConfig(base=str(tmp_path / "base"), lora=LoraConfig(rank=2))
     again, _ = llava.load(chosen, tmp_path / "out", dtype=torch.float32)
     assert not hasattr(again, "get_base_model")
     with torch.no_grad():
-        one, other = (SpeechObjective(each.eval())(batch)[0] for each in (model, again))
+        one, other = (LlavaObjective(each.eval())(batch)[0] for each in (model, again))
     torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
     assert unwrapped(model) is not again
 

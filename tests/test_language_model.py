@@ -14,33 +14,33 @@ pytest.importorskip("transformers")
 
 from visketch.errors import UsageError, VisketchError
 from visketch.language import answers, config, image
-from visketch.language.answers import Found, Said
+from visketch.language.answers import Detection, Output
 from visketch.language.closed_questions import kind, reason
-from visketch.language.config import LanguageSettings, TowerSettings, WriterSettings
+from visketch.language.config import LanguageConfig, TowerConfig, WriterConfig
 from visketch.language.dataset.instructions import QUESTIONS
-from visketch.language.dataset.rows import Rows
+from visketch.language.dataset.rows import InstructionRows
 from visketch.language.llm import llava
 from visketch.language.llm import tokenizer as words
 from visketch.language.vision.encoder import PairTower, centres, places
 from visketch.training import calibration
-from visketch.training.objectives.llava import SpeechObjective, packed, stacked
+from visketch.training.objectives.llava import LlavaObjective, packed, stacked
 from visketch.training.objectives.tower import contrast, giou, moved, targets
 
-TINY = LanguageSettings(
+TINY = LanguageConfig(
     labels=language_dataset.LABELS,
-    tower=TowerSettings(widths=(4, 8, 8, 16), embedding=8, places=8),
-    writer=WriterSettings(width=16, layers=1, heads=2, inner=16),
+    tower=TowerConfig(widths=(4, 8, 8, 16), embedding=8, places=8),
+    writer=WriterConfig(width=16, layers=1, heads=2, inner=16),
 )
 share = st.floats(0, 1, width=32)
 
 
 @pytest.fixture(scope="module")
-def rows(tmp_path_factory: pytest.TempPathFactory) -> Rows:
-    return Rows(language_dataset.write(tmp_path_factory.mktemp("data") / "pairs"), "train")
+def rows(tmp_path_factory: pytest.TempPathFactory) -> InstructionRows:
+    return InstructionRows(language_dataset.write(tmp_path_factory.mktemp("data") / "pairs"), "train")
 
 
 @pytest.fixture(scope="module")
-def tokenizer(rows: Rows):
+def tokenizer(rows: InstructionRows):
     return words.learn(text for row in rows for text in (row.text, row.answer))
 
 
@@ -158,8 +158,8 @@ class TestTower:
 
 
 class TestWords:
-    def test_every_row_is_read_back(self, rows: Rows, tokenizer) -> None:
-        speech = words.Speech(tokenizer, 64)
+    def test_every_row_is_read_back(self, rows: InstructionRows, tokenizer) -> None:
+        speech = words.Prompts(tokenizer, 64)
         for row in rows:
             turn = speech.turn(row.text, row.answer)
             assert speech.text(turn.answer.tolist()) == row.answer
@@ -170,8 +170,8 @@ class TestWords:
         for place in range(101):
             assert len(tokenizer(f"{place / 100:.2f}")["input_ids"]) == 1
 
-    def test_it_is_the_chat_template(self, rows: Rows, tokenizer) -> None:
-        row, speech = rows.rows[0], words.Speech(tokenizer, 1)
+    def test_it_is_the_chat_template(self, rows: InstructionRows, tokenizer) -> None:
+        row, speech = rows.rows[0], words.Prompts(tokenizer, 1)
         said = tokenizer.apply_chat_template(
             [
                 {"role": "user", "content": [{"type": "image"}] * 2 + [{"type": "text", "text": row.text}]},
@@ -184,23 +184,23 @@ class TestWords:
         assert [*speech.opening, *turn.question, *turn.answer] == said
 
     def test_yes_and_no_differ_at_once(self, tokenizer) -> None:
-        speech = words.Speech(tokenizer, 4)
+        speech = words.Prompts(tokenizer, 4)
         yes, no = speech.first("SBIR: ?", "yes", "no")
         assert tokenizer.convert_ids_to_tokens([yes, no]) == ["yes", "no"]
 
     def test_a_question_brings_no_pictures(self, tokenizer) -> None:
         with pytest.raises(UsageError, match="<image>"):
-            words.Speech(tokenizer, 4).question("what is <image>?")
+            words.Prompts(tokenizer, 4).question("what is <image>?")
 
 
 class TestSequences:
-    def test_turns_behind_one_opening_lose_what_they_lose_alone(self, rows: Rows, tokenizer) -> None:
+    def test_turns_behind_one_opening_lose_what_they_lose_alone(self, rows: InstructionRows, tokenizer) -> None:
         torch.manual_seed(0)
         model = llava.build(TINY, tokenizer)
-        speech = words.Speech(tokenizer, 64)
+        speech = words.Prompts(tokenizer, 64)
         turns = [speech.turn(row.text, row.answer) for row in rows.rows[:5]]
         seen = torch.randn(2, 64, 32)
-        objective = SpeechObjective(model).eval()
+        objective = LlavaObjective(model).eval()
 
         def loss(turns: list[words.Turn]) -> tuple[float, float]:
             batch, _ = stacked([packed(speech.opening, turns)], speech.pad)
@@ -210,10 +210,10 @@ class TestSequences:
         expected = sum(value * weight for value, weight in alone) / sum(weight for _, weight in alone)
         assert loss(turns)[0] == pytest.approx(expected, rel=1e-4)
 
-    def test_pairs_in_one_row_and_padding_change_nothing(self, rows: Rows, tokenizer) -> None:
+    def test_pairs_in_one_row_and_padding_change_nothing(self, rows: InstructionRows, tokenizer) -> None:
         torch.manual_seed(0)
-        objective = SpeechObjective(llava.build(TINY, tokenizer)).eval()
-        speech = words.Speech(tokenizer, 64)
+        objective = LlavaObjective(llava.build(TINY, tokenizer)).eval()
+        speech = words.Prompts(tokenizer, 64)
         turns = [speech.turn(row.text, row.answer) for row in rows.rows[:10]]
         some = [packed(speech.opening, [turns[0]]), packed(speech.opening, turns), packed(speech.opening, [turns[1]])]
         seen = torch.randn(6, 64, 32)
@@ -244,37 +244,37 @@ class TestAnswers:
     )
 
     def test_a_description_is_read(self) -> None:
-        read = answers.description(Said(self.TEXT))
+        read = answers.description(Output(self.TEXT))
         assert (read.label, read.times) == ("cat", 1)
         assert [thing.label for thing in read.things] == ["cat", "stop sign"]
         assert read.of_label()[0].box == (0.10, 0.20, 0.35, 0.40)
 
     def test_a_box_is_as_sure_as_its_words(self) -> None:
         start = self.TEXT.index("0.35")
-        said = Said(self.TEXT, ((0, start, 1.0), (start, start + 4, 0.0625), (start + 4, len(self.TEXT), 1.0)))
+        said = Output(self.TEXT, ((0, start, 1.0), (start, start + 4, 0.0625), (start + 4, len(self.TEXT), 1.0)))
         cat, sign = answers.description(said).things
-        assert cat.sure < 1
-        assert sign.sure == 1
+        assert cat.score < 1
+        assert sign.score == 1
 
     def test_boxes_that_are_none_are_left_out(self) -> None:
-        said = Said("[0.50, 0.20, 0.40, 0.40]; [0.10, 0.10, 0.30, 0.30]")
+        said = Output("[0.50, 0.20, 0.40, 0.40]; [0.10, 0.10, 0.30, 0.30]")
         assert [found.box for found in answers.boxes(said)] == [(0.10, 0.10, 0.30, 0.30)]
-        assert answers.boxes(Said("none")) == []
+        assert answers.boxes(Output("none")) == []
 
     @pytest.mark.parametrize("read", [answers.description, answers.boxes, answers.count])
     def test_what_cannot_be_read_is_said(self, read) -> None:
         with pytest.raises(VisketchError, match="ask in other words"):
-            read(Said("What a day"))
+            read(Output("What a day"))
 
     def test_of_duplicates_the_surest_is_kept(self) -> None:
-        one, two = Found("cat", (0.1, 0.1, 0.5, 0.5), 0.6), Found("cat", (0.12, 0.1, 0.5, 0.5), 0.9)
-        other = Found("cat", (0.6, 0.6, 0.9, 0.9), 0.2)
+        one, two = Detection("cat", (0.1, 0.1, 0.5, 0.5), 0.6), Detection("cat", (0.12, 0.1, 0.5, 0.5), 0.9)
+        other = Detection("cat", (0.6, 0.6, 0.9, 0.9), 0.2)
         assert answers.suppressed([one, two, other]) == [two, other]
 
 
 class TestReasoning:
-    OWN = (Found("cat", (0.1, 0.1, 0.3, 0.3), 0.9),)
-    OTHERS = (Found("bus", (0.35, 0.1, 0.45, 0.2), 0.8), Found("cup", (0.5, 0.5, 0.95, 0.95), 0.8))
+    OWN = (Detection("cat", (0.1, 0.1, 0.3, 0.3), 0.9),)
+    OTHERS = (Detection("bus", (0.35, 0.1, 0.45, 0.2), 0.8), Detection("cup", (0.5, 0.5, 0.95, 0.95), 0.8))
 
     @pytest.mark.parametrize(
         ("question", "answer"),
@@ -351,7 +351,7 @@ class TestTuning:
 
 class TestSettings:
     def test_presets_and_knobs(self) -> None:
-        assert config.load("llava-7b").lora == config.LoraSettings(rank=64)
+        assert config.load("llava-7b").lora == config.LoraConfig(rank=64)
         assert config.load("tiny", ["train.align.steps=7"]).train.align.steps == 7
 
     @pytest.mark.parametrize("wrong", ["train.align.stepz=7", "train.align.steps=many", "tower.canvas=100"])

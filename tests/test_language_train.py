@@ -18,10 +18,10 @@ from visketch.cli.locate import drawn
 from visketch.errors import UsageError, VisketchError
 from visketch.language import config
 from visketch.language.boxes import overlaps
-from visketch.language.dataset.rows import Rows
+from visketch.language.dataset.rows import InstructionRows
 from visketch.language.image import Picture
 from visketch.language.model import SketchLanguage
-from visketch.language.retrieval import Photos
+from visketch.language.retrieval import PhotoIndex
 from visketch.language.vision.encoder import PairTower
 from visketch.language.vision.features import features
 from visketch.training.language import train
@@ -56,7 +56,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def folder(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkpoint after all three stages: its tower knows rings from crosses, its language model hardly a word."""
     out = tmp_path_factory.mktemp("runs") / "language"
-    rows, chosen = Rows(data, "train"), config.load("tiny", KNOBS)
+    rows, chosen = InstructionRows(data, "train"), config.load("tiny", KNOBS)
     for stage in config.STAGES:
         assert train(stage, rows, out, chosen).finished
     return out
@@ -75,7 +75,7 @@ def speaking(folder: Path) -> dict[str, torch.Tensor]:
 
 
 def test_a_killed_run_goes_on_as_if_it_had_not_been(data: Path, folder: Path, tmp_path: Path) -> None:
-    rows, chosen = Rows(data, "train"), config.load("tiny", KNOBS)
+    rows, chosen = InstructionRows(data, "train"), config.load("tiny", KNOBS)
 
     def stop(step: int, steps: int, metrics: dict[str, float]) -> None:
         if step == 3:
@@ -101,7 +101,7 @@ def test_the_tower_stays_as_it_was_and_the_projector_learns_unless_frozen(
 ) -> None:
     first = speaking(folder)
     frozen = config.load("tiny", [*KNOBS, "train.instruct.freeze_projector=true"])
-    train("instruct", Rows(data, "train"), tmp_path, frozen, start=folder)
+    train("instruct", InstructionRows(data, "train"), tmp_path, frozen, start=folder)
     then = speaking(tmp_path)
     changed = {name for name, value in then.items() if not torch.equal(value, first[name])}
     assert changed
@@ -110,7 +110,7 @@ def test_the_tower_stays_as_it_was_and_the_projector_learns_unless_frozen(
 
 def test_without_alignment_is_one_folder_with_a_tower_alone(data: Path, folder: Path, tmp_path: Path) -> None:
     (tmp_path / "tower.safetensors").write_bytes((folder / "tower.safetensors").read_bytes())
-    assert train("instruct", Rows(data, "train"), tmp_path, config.load("tiny", KNOBS)).finished
+    assert train("instruct", InstructionRows(data, "train"), tmp_path, config.load("tiny", KNOBS)).finished
 
 
 def test_what_is_chosen_is_chosen_on_validation_scenes(data: Path, folder: Path) -> None:
@@ -123,14 +123,14 @@ def test_what_is_chosen_is_chosen_on_validation_scenes(data: Path, folder: Path)
 
 def test_the_language_model_needs_a_tower(data: Path, tmp_path: Path) -> None:
     with pytest.raises(VisketchError, match="tower"):
-        train("align", Rows(data, "train"), tmp_path, config.load("tiny", KNOBS))
+        train("align", InstructionRows(data, "train"), tmp_path, config.load("tiny", KNOBS))
 
 
 def test_the_leaf_encoder_is_a_tower_too(data: Path, tmp_path: Path) -> None:
-    rows, chosen = Rows(data, "train"), config.load("tiny", [*KNOBS, "tower.kind=leaf"])
+    rows, chosen = InstructionRows(data, "train"), config.load("tiny", [*KNOBS, "tower.kind=leaf"])
     assert train("align", rows, tmp_path, chosen).finished
     model = SketchLanguage.load(tmp_path)
-    assert model.able() == ["language"]
+    assert model.available() == ["language"]
     seen = model.look([data / rows.rows[0].scene])[0]
     corner = seen.tokens.reshape(4, 4, -1)[:, :, : model.sight.tower.tower.model.config.encoder.width]
     inked = np.asarray(Image.open(data / rows.rows[0].scene)).reshape(4, 32, 4, 32).min(axis=(1, 3)) < 128
@@ -170,7 +170,7 @@ def test_what_was_seen_is_kept_and_only_what_is_new_is_looked_at(tmp_path: Path)
 
 class TestAsking:
     def test_the_matcher_finds_what_it_was_trained_to_find(self, data: Path, model: SketchLanguage) -> None:
-        rows = [row for row in Rows(data, "test") if row.task == "COUNT"]
+        rows = [row for row in InstructionRows(data, "test") if row.task == "COUNT"]
         right = hits = there = 0
         for row in rows:
             pair = tuple(model.look([data / row.sketch, data / row.scene]))
@@ -205,7 +205,7 @@ class TestAsking:
             language_dataset.page((label, (0.2, 0.2, 0.6, 0.6))).save(tmp_path / f"{name}.png")
         (tmp_path / "broken.png").write_bytes(b"no")
         problems: list[VisketchError] = []
-        photos = Photos(model, tmp_path, tmp_path / "kept.npy", problems.append)
+        photos = PhotoIndex(model, tmp_path, tmp_path / "kept.npy", problems.append)
         found = photos.search(model.look([data / "pictures/sketch/ring-0.png"])[0], 3, "matcher")
         assert [hit.path.stem for hit in found][-1] == "b"
         assert len(problems) == 1

@@ -11,6 +11,7 @@ from command_line import one_line, visketch
 from PIL import Image, ImageDraw
 
 from visketch.errors import VisketchError
+from visketch.geometry.sketch import Sketch
 from visketch.language import image
 from visketch.language.boxes import Box, overlaps
 from visketch.language.detect.matcher import Region
@@ -86,9 +87,9 @@ class TestDrawnScenes:
 
     def test_photos_are_left_to_the_matcher(self, folder: Path, model: SketchLanguage) -> None:
         sketch, photo = model.sketch(folder / "house.png"), model.scene(folder / "photo.png")
-        assert model.answering(photo) == "matcher"
-        assert "recogniser" not in model.able(photo)
-        assert model.answering(photo, "recogniser") == "recogniser", "who is asked answers"
+        assert model.select(photo) == "matcher"
+        assert "recogniser" not in model.available(photo)
+        assert model.select(photo, "recogniser") == "recogniser", "who is asked answers"
         (answer,) = model.find([(sketch, photo)])
         assert not isinstance(answer, VisketchError)
         assert answer.by == "matcher"
@@ -102,7 +103,9 @@ class TestDrawnScenes:
         assert "recogniser" in vars(model)
 
     def test_the_verbs_say_who_answered(self, folder: Path) -> None:
-        told = visketch("count", folder / "house.png", folder / "scene.png", folder / "photo.png", "--json")
+        told = visketch(
+            "count", folder / "house.png", folder / "scene.png", folder / "photo.png", "--json", "--compare"
+        )
         assert told.exit_code == 0, told.output
         scene, photo = json.loads(told.stdout)["answers"]
         assert (scene["by"], scene["class"], scene["count"]) == ("recogniser", "house", 2)
@@ -148,11 +151,12 @@ class TestRegions:
     def test_the_tower_decides_among_its_own_classes_alone(self, folder: Path, model: SketchLanguage) -> None:
         assert model.matcher
         recogniser, pixels = model.recogniser, np.asarray(Image.open(folder / "house.png")) < 128
+        drawing = Sketch(pixels=pixels)
         here, there = recogniser.shared
         even = torch.full((len(model.matcher.labels),), 1 / len(model.matcher.labels))
         sure = torch.full_like(even, 0.001)
         sure[there[0]] = 1
-        (unmoved,), (moved,) = recogniser._agreed([pixels], [even]), recogniser._agreed([pixels], [sure])
+        (unmoved,), (moved,) = recogniser._agreed([drawing], [even]), recogniser._agreed([drawing], [sure])
         assert moved.sum() == pytest.approx(1, abs=1e-4)
         assert moved[here].sum() == pytest.approx(float(unmoved[here].sum()), rel=1e-3)
         assert moved[here[0]] > unmoved[here[0]]
@@ -227,10 +231,10 @@ class TestDetector:
         detector.model.forward = told
         (found,) = detector.find("house", wide)
         assert found.box == pytest.approx((0.5, 0, 1, 1), abs=1e-5)
-        assert found.sure == pytest.approx(0.8808, abs=1e-3)
+        assert found.score == pytest.approx(0.8808, abs=1e-3)
 
     def test_it_is_a_baseline_that_answers_when_asked(self, owl: Path, folder: Path) -> None:
-        told = visketch("count", folder / "house.png", folder / "scene.png", "--detector", owl, "--json")
+        told = visketch("count", folder / "house.png", folder / "scene.png", "--detector", owl, "--json", "--compare")
         (row,) = json.loads(told.stdout)["answers"]
         assert row["by"] == "recogniser"
         assert set(row["others"]) == {"detector", "matcher"}

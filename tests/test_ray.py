@@ -22,7 +22,7 @@ import visketch.model
 from visketch import parallel
 from visketch.data.named import Item
 from visketch.errors import VisketchError
-from visketch.model import ViSketch
+from visketch.model import SketchModel
 from visketch.tasks import batch
 
 pytestmark = pytest.mark.xdist_group("ray")  # one cluster, however many processes share the tests
@@ -78,7 +78,7 @@ def chances(row: batch.Row) -> dict[str, float]:
 
 def test_the_killed_lose_nothing_and_double_nothing(cluster: None, folder: Path, gallery: Path, tmp_path: Path) -> None:
     """Of two processes with the model one is killed half way, and before it one of those that read."""
-    shape = ViSketch.load(folder).config.sketch
+    shape = SketchModel.load(folder).config.sketch
 
     def dies(mark: Path) -> None:
         """Kill the process that comes here first."""
@@ -88,7 +88,7 @@ def test_the_killed_lose_nothing_and_double_nothing(cluster: None, folder: Path,
             return
         os.kill(os.getpid(), signal.SIGKILL)
 
-    def read(item: Item) -> Iterator[batch.Drawn]:
+    def read(item: Item) -> Iterator[batch.RenderedDrawing]:
         for drawn in batch.draw(shape, item):
             if drawn.name.endswith("10.ndjson#2"):  # with what it read before on its way
                 dies(tmp_path / "a reader died")
@@ -96,9 +96,9 @@ def test_the_killed_lose_nothing_and_double_nothing(cluster: None, folder: Path,
 
     def make_worker(device: str) -> parallel.Worker:
         (tmp_path / f"worker {os.getpid()}").touch()
-        recognise = batch.recogniser(folder, 3, device)
+        recognise = batch.batch_classifier(folder, 3, device)
 
-        def work(some: list[batch.Drawn]) -> list[batch.Row]:
+        def work(some: list[batch.RenderedDrawing]) -> list[batch.Row]:
             if any(drawn.name.endswith("25.ndjson#1") for drawn in some):
                 dies(tmp_path / "a worker died")
             return recognise(some)
@@ -107,7 +107,7 @@ def test_the_killed_lose_nothing_and_double_nothing(cluster: None, folder: Path,
 
     files = sorted(gallery.iterdir())
     rows = list(parallel.on_ray(files, read, make_worker, batch=8, workers=2))
-    recognise = batch.recogniser(folder, 3, "cpu")
+    recognise = batch.batch_classifier(folder, 3, "cpu")
     alike(rows, list(parallel.local(files, partial(batch.draw, shape), recognise, batch=8, workers=0)))
     assert len(rows) == (FILES - 1) * EACH + 1 + 100
     assert {mark.name for mark in tmp_path.glob("a *")} == {"a reader died", "a worker died"}

@@ -1,4 +1,4 @@
-"""`visketch evaluate classify`: ViSketch and its peers on the same pictures, in one table."""
+"""`visketch evaluate classify`: ViSketch and its baselines on the same pictures, in one table."""
 
 import json
 import sys
@@ -21,7 +21,7 @@ from visketch.data.store import Store
 from visketch.errors import UsageError
 from visketch.evaluate import recognition
 from visketch.evaluate.styles import STYLES
-from visketch.model import ViSketch
+from visketch.model import SketchModel
 
 CONFIG = tiny_model.small("name=random")
 
@@ -36,11 +36,11 @@ def save(folder: Path, settings: Config, *names: str) -> Path:
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """ViSketch (`own`), two peers, and the drawings: two of each of three classes to test on."""
+    """ViSketch (`own`), two baselines, and the drawings: two of each of three classes to test on."""
     home = tmp_path_factory.mktemp("home")
     save(home / "own", CONFIG, "encoder", "classifier")
     for backbone in ("resnet34", "vit"):
-        save(home / backbone, tiny_model.small(f"peer.backbone={backbone}"), "peer")
+        save(home / backbone, tiny_model.small(f"baseline.backbone={backbone}"), "baseline")
     tiny_model.pack_drawings(home)
     return home
 
@@ -65,15 +65,17 @@ def refused(result: Result, code: int, *saying: str) -> None:
 
 
 def test_programs_get_every_figure(home: Path) -> None:
-    words = ("--peer", home / "resnet34", "--peer", home / "vit", "--styles", "--limit", 5, "--json")
+    words = ("--baseline", home / "resnet34", "--baseline", home / "vit", "--styles", "--limit", 5, "--json")
     said = json.loads(classify(home, *words).stdout)
     assert (said["checkpoint"], said["split"], said["subset"]) == ("random", "test", [])
     assert said["drawing_ms"] > 0
     assert said["threads"] == torch.get_num_threads()
     own, resnet, vit = said["rows"]
-    assert [row["name"] for row in said["rows"]] == ["ViSketch", "resnet34", "vit"]
+    assert [row["name"] for row in said["rows"]] == ["SketchModel", "resnet34", "vit"]
     assert [Path(row["folder"]).name for row in said["rows"]] == ["own", "resnet34", "vit"]
-    assert resnet["parameters"] == sum(p.numel() for p in ViSketch.load(home / "resnet34").part("peer").parameters())
+    assert resnet["parameters"] == sum(
+        p.numel() for p in SketchModel.load(home / "resnet34").part("baseline").parameters()
+    )
     for row in (own, resnet, vit):
         assert row["subset"] is None, "there are three classes"
         assert list(row["styles"]) == list(STYLES)
@@ -89,42 +91,42 @@ def test_people_get_tables_that_fit(home: Path) -> None:
     alone = classify(home).stdout
     assert alone.startswith("6 drawings (test), 3 classes")
     assert "a drawing takes" in alone
-    assert "ViSketch" not in alone
-    both = classify(home, "--peer", home / "resnet34", "--peer", home / "vit", "--styles").stdout
+    assert "SketchModel" not in alone
+    both = classify(home, "--baseline", home / "resnet34", "--baseline", home / "vit", "--styles").stdout
     lines = both.splitlines()
     assert max(map(len, lines)) <= 80
     (head,) = (line for line in lines if "resnet34" in line)
-    assert head.split() == ["ViSketch", "resnet34", "vit"]
+    assert head.split() == ["SketchModel", "resnet34", "vit"]
     for row in ("top-1 ", "top-5 ", "parameters", *(f"top-1, {style}  " for style in STYLES)):
         assert sum(line.startswith(row) for line in lines) == 1, row
 
 
 def test_every_model_sees_the_same_pictures(store: Store, home: Path) -> None:
     """The figures are those of each model asked alone, drawing by drawing."""
-    own, peer = ViSketch.load(home / "own"), ViSketch.load(home / "resnet34")
-    found = recognition.classify(own, store, peers=[peer])
+    own, baseline = SketchModel.load(home / "own"), SketchModel.load(home / "resnet34")
+    found = recognition.classify(own, store, baselines=[baseline])
     rows = store.rows("test")
     label = torch.from_numpy(store.label[rows].astype(int))
     with torch.no_grad():
         fields = own.render([store[int(row)] for row in rows])
-        for row, logits in zip(found.rows, (own.logits(fields), peer.part("peer")(fields)), strict=True):
+        for row, logits in zip(found.rows, (own.logits(fields), baseline.part("baseline")(fields)), strict=True):
             assert row.overall.top1 == pytest.approx(float((logits.argmax(dim=1) == label).double().mean()))
 
 
 def test_a_peer_sees_the_drawings_on_its_own_canvas(store: Store, home: Path, tmp_path: Path) -> None:
     small = tiny_model.small(f"sketch.canvas={CONFIG.sketch.canvas // 2}", f"sketch.depth={CONFIG.sketch.depth - 1}")
-    peer = ViSketch.load(save(tmp_path / "small", small, "peer"))
-    found = recognition.classify(ViSketch.load(home / "own"), store, "train", peers=[peer]).rows[1]
+    baseline = SketchModel.load(save(tmp_path / "small", small, "baseline"))
+    found = recognition.classify(SketchModel.load(home / "own"), store, "train", baselines=[baseline]).rows[1]
     rows = store.rows("train")
     with torch.no_grad():
-        logits = peer.part("peer")(peer.render([store[int(row)] for row in rows]))
+        logits = baseline.part("baseline")(baseline.render([store[int(row)] for row in rows]))
     right = logits.argmax(dim=1) == torch.from_numpy(store.label[rows].astype(int))
     assert found.overall.top1 == pytest.approx(float(right.double().mean()))
 
 
 def test_chance_in_a_style_is_the_drawing_s_own(store: Store, home: Path) -> None:
     """Whichever drawings are looked at beside it."""
-    own, look = ViSketch.load(home / "own"), STYLES["incomplete"]
+    own, look = SketchModel.load(home / "own"), STYLES["incomplete"]
     whole = recognition.batches(own, store, "train", None, recognition.quiet, look)
     fields = own.render([sketch for sketches, _ in whole for sketch in sketches])
     chosen = recognition.sample(store, "train", 7)
@@ -134,8 +136,8 @@ def test_chance_in_a_style_is_the_drawing_s_own(store: Store, home: Path) -> Non
 
 def test_the_bar_goes_from_nothing_to_all(store: Store, home: Path) -> None:
     seen: list[tuple[int, int]] = []
-    own = ViSketch.load(home / "own")
-    recognition.classify(own, store, "train", styles=True, watch=lambda done, total: seen.append((done, total)))
+    own = SketchModel.load(home / "own")
+    recognition.classify(own, store, "train", styles=True, on_progress=lambda done, total: seen.append((done, total)))
     count = len(store.rows("train"))
     assert seen == [(count * passed, count * 7) for passed in range(1, 8)]
 
@@ -152,7 +154,7 @@ def test_in_the_smaller_task_only_its_classes_are_told_apart(
     store: Store, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(recognition, "SUBSET", 2)
-    own = ViSketch.load(home / "own")
+    own = SketchModel.load(home / "own")
     found = recognition.classify(own, store, "train")
     assert len(found.subset) == 2
     numbers = [own.label_of(name) for name in found.subset]
@@ -173,25 +175,25 @@ def test_the_mean_over_classes_counts_each_class_once() -> None:
 
 class TestRefuses:
     def test_a_folder_without_a_peer(self, home: Path, tmp_path: Path) -> None:
-        refused(classify(home, "--peer", home / "own"), 1, "own: has no peer (it has encoder, classifier)")
-        refused(classify(home, "--peer", tmp_path), 1, "no checkpoint there")
+        refused(classify(home, "--baseline", home / "own"), 1, "own: has no baseline (it has encoder, classifier)")
+        refused(classify(home, "--baseline", tmp_path), 1, "no checkpoint there")
 
     def test_a_peer_of_other_classes(self, home: Path, tmp_path: Path) -> None:
         others = CONFIG.model_copy(update={"labels": ("cat", "house", "dog")})
-        save(tmp_path / "dogs", others, "peer")
-        refused(classify(home, "--peer", tmp_path / "dogs"), 2, "dogs", "other classes", "own")
+        save(tmp_path / "dogs", others, "baseline")
+        refused(classify(home, "--baseline", tmp_path / "dogs"), 2, "dogs", "other classes", "own")
 
     def test_without_transformers(self, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(sys.modules, "transformers", None)
-        refused(classify(home, "--peer", home / "vit"), 2, "pip install 'visketch[evaluate]'")
-        assert classify(home).exit_code == 0, "needed for peers alone"
+        refused(classify(home, "--baseline", home / "vit"), 2, "pip install 'visketch[evaluate]'")
+        assert classify(home).exit_code == 0, "needed for baselines alone"
 
     def test_styles_of_pictures(self, home: Path, tmp_path: Path) -> None:
         for split in ("train", "test"):
             (tmp_path / "in" / split / "cat").mkdir(parents=True)
             Image.fromarray(np.uint8(255 - 255 * np.eye(40))).save(tmp_path / "in" / split / "cat" / "one.png")
         pack([tmp_path / "in"], tmp_path / "rasters.arrow")
-        own = ViSketch.load(home / "own")
+        own = SketchModel.load(home / "own")
         with pytest.raises(UsageError, match="is a picture"):
             recognition.classify(own, Store.open(tmp_path / "rasters.arrow"), styles=True)
         assert recognition.classify(own, Store.open(tmp_path / "rasters.arrow")).rows[0].overall.sketches == 1
@@ -201,5 +203,5 @@ def test_drawings_of_one_kind_are_enough(home: Path, tmp_path: Path) -> None:
     """Of three classes the data set may have one: the others are then never right."""
     tiny_model.write_ndjson(tmp_path / "in/test/cat.ndjson", drawings.draw_many(3, labels=("cat",)))
     pack([tmp_path / "in"], tmp_path / "cats.arrow")
-    found = recognition.classify(ViSketch.load(home / "own"), Store.open(tmp_path / "cats.arrow")).rows[0].overall
+    found = recognition.classify(SketchModel.load(home / "own"), Store.open(tmp_path / "cats.arrow")).rows[0].overall
     assert found.class_mean == found.top1

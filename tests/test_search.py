@@ -22,12 +22,11 @@ from visketch.data.packing import pack
 from visketch.data.store import Store
 from visketch.errors import VisketchError
 from visketch.geometry.sketch import Sketch
-from visketch.model import ViSketch
-from visketch.search import database, index, indexer
-from visketch.search import scan as seen
-from visketch.search.ann import Graph, grow
+from visketch.model import SketchModel
+from visketch.search import database, index, indexer, scan
+from visketch.search.ann import NeighbourGraph, grow
 from visketch.search.features import features
-from visketch.search.index import Gallery, usual
+from visketch.search.index import Index, usual
 
 
 @pytest.fixture(scope="module")
@@ -36,9 +35,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def model() -> ViSketch:
+def model() -> SketchModel:
     """The shipped weights: to random ones all drawings are nearly the same."""
-    return ViSketch.load()
+    return SketchModel.load()
 
 
 @pytest.fixture(autouse=True)
@@ -67,27 +66,27 @@ def picture(path: Path, sketch: Sketch) -> None:
 
 
 @pytest.fixture
-def opened(model: ViSketch, tmp_path: Path) -> Iterator[Gallery]:
-    opened = Gallery(tmp_path / "an.index", model, create=True)
+def opened(model: SketchModel, tmp_path: Path) -> Iterator[Index]:
+    opened = Index(tmp_path / "an.index", model, create=True)
     yield opened
-    opened.catalogue.close()
+    opened.database.close()
 
 
 def fail(error: VisketchError) -> None:
     raise AssertionError(error)
 
 
-def exact(model: ViSketch, query: Sketch, sketches: list[Sketch]) -> np.ndarray:
+def exact(model: SketchModel, query: Sketch, sketches: list[Sketch]) -> np.ndarray:
     """The similarities by the slow definition."""
     found = features(model, model.render([query, *sketches])).numpy()
     return found[1:] @ found[0]
 
 
 class TestGallery:
-    def test_finds_what_comparing_with_all_finds(self, model: ViSketch, opened: Gallery, tmp_path: Path) -> None:
+    def test_finds_what_comparing_with_all_finds(self, model: SketchModel, opened: Index, tmp_path: Path) -> None:
         sketches = [sketch for seed in range(5) for sketch in drawings.draw_many(8, seed)]
         tiny_model.write_ndjson(tmp_path / "all.ndjson", sketches)
-        read = [sketch for _, sketch, _ in seen.drawings(tmp_path / "all.ndjson", fail)]
+        read = [sketch for _, sketch, _ in scan.drawings(tmp_path / "all.ndjson", fail)]
         opened.update(tmp_path / "all.ndjson", fail)
         for query in drawings.draw_many(5, seed=9):
             hits, truth = opened.search(query, 7), exact(model, query, read)
@@ -97,10 +96,10 @@ class TestGallery:
                 assert hit.name == f"#{hit.place + 1}"
         assert len(opened.search(query, 100)) == 40, "all of them, if so many are asked for"
 
-    def test_a_drawing_finds_itself_in_every_kind_of_source(self, opened: Gallery, home: Path, tmp_path: Path) -> None:
+    def test_a_drawing_finds_itself_in_every_kind_of_source(self, opened: Index, home: Path, tmp_path: Path) -> None:
         assert opened.update(home, fail).embedded == 11
         assert opened.search(drawings.draw("star", 3), 1)[0].file.endswith("stars.ndjson")
-        (hit, *_) = opened.search(next(iter(seen.drawings(home / "more/house.png", fail)))[1], 1)
+        (hit, *_) = opened.search(next(iter(scan.drawings(home / "more/house.png", fail)))[1], 1)
         assert (Path(hit.file).name, hit.name, hit.label) == ("house.png", "", None)
         assert hit.similarity == pytest.approx(1, abs=1e-3)
         pack([home / "cats.ndjson"], tmp_path / "cats.arrow")
@@ -109,9 +108,9 @@ class TestGallery:
         query = Store.open(tmp_path / "cats.arrow")[2]
         (hit, *_) = opened.search(query, 1)
         assert (hit.file, hit.place, hit.name, hit.label) == (str(tmp_path / "cats.arrow"), 2, "#3", "cats")
-        assert np.array_equal((seen.drawing(Path(hit.file), hit.place).strokes or ())[0], (query.strokes or ())[0])
+        assert np.array_equal((scan.drawing(Path(hit.file), hit.place).strokes or ())[0], (query.strokes or ())[0])
 
-    def test_embeds_only_what_is_new(self, opened: Gallery, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_embeds_only_what_is_new(self, opened: Index, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         opened.update(home, fail)
         seen = count(monkeypatch)
         assert opened.update(home, fail) == index.Update(0, 0, 0, 0)
@@ -124,20 +123,20 @@ class TestGallery:
         assert sum(seen) == 2
         (home / "more" / "stars.ndjson").unlink()
         assert opened.update(home, fail) == index.Update(0, 0, 1, 0)
-        assert opened.catalogue.counts() == {"files": 2, "drawings": 8, "different": 8, "unread": 0}
+        assert opened.database.counts() == {"files": 2, "drawings": 8, "different": 8, "unread": 0}
         assert {Path(hit.file).name for hit in opened.search(drawings.draw("star", 3), 20)} == {
             "moved.ndjson",
             "house.png",
         }
 
-    def test_the_same_drawing_twice_is_found_twice(self, opened: Gallery, home: Path) -> None:
+    def test_the_same_drawing_twice_is_found_twice(self, opened: Index, home: Path) -> None:
         (home / "again.ndjson").write_bytes((home / "cats.ndjson").read_bytes())
         assert opened.update(home, fail).embedded == 11
         first, second = opened.search(drawings.draw("cat", 0), 2)
         assert {first.file, second.file} == {str(home / "again.ndjson"), str(home / "cats.ndjson")}
         assert first.similarity == second.similarity
 
-    def test_what_cannot_be_read_is_told_once_and_counted(self, opened: Gallery, home: Path) -> None:
+    def test_what_cannot_be_read_is_told_once_and_counted(self, opened: Index, home: Path) -> None:
         (home / "broken.png").write_text("no picture")
         (home / "some.ndjson").write_text(
             '{"drawing":[[[0,9],[0,9]]]}\nrubbish\n{"drawing":[]}\n{"drawing":[[[9,0],[0,9]]]}\n'
@@ -146,66 +145,88 @@ class TestGallery:
         done = opened.update(home, errors.append)
         assert (done.embedded, done.unread, len(errors)) == (13, 3, 3)
         assert opened.update(home, fail).unread == 0
-        assert opened.catalogue.counts()["unread"] == 3
+        assert opened.database.counts()["unread"] == 3
         names = {hit.name for hit in opened.search(drawings.draw("cat"), 20) if hit.file.endswith("some.ndjson")}
         assert names == {"#1", "#4"}
         for hit in opened.search(drawings.draw("cat"), 20):
-            assert seen.drawing(Path(hit.file), hit.place).lines()
+            assert scan.drawing(Path(hit.file), hit.place).lines()
 
-    def test_refuses_other_weights(self, opened: Gallery, home: Path, model: ViSketch) -> None:
+    def test_refuses_other_weights(self, opened: Index, home: Path, model: SketchModel) -> None:
         opened.update(home, fail)
-        other = ViSketch(
+        other = SketchModel(
             model.config, encoder=tiny_model.awake(model.config, "encoder", 7), classifier=model.part("classifier")
         )
         with pytest.raises(VisketchError, match=r"other weights \(encoder \w{16}, here \w{16}\).*--renew"):
-            Gallery(opened.folder, other)
-        Gallery(
-            opened.folder, ViSketch(model.config, encoder=model.part("encoder"), classifier=model.part("classifier"))
+            Index(opened.folder, other)
+        Index(
+            opened.folder, SketchModel(model.config, encoder=model.part("encoder"), classifier=model.part("classifier"))
         )
 
-    def test_several_graphs_are_one_index(self, opened: Gallery, model: ViSketch, tmp_path: Path, monkeypatch) -> None:
+    @pytest.mark.parametrize(("exact_up_to", "suffix"), [(index.EXACT, ".vectors"), (0, ".usearch")])
+    def test_several_files_are_one_index(
+        self, opened: Index, model: SketchModel, tmp_path: Path, monkeypatch, exact_up_to: int, suffix: str
+    ) -> None:
         monkeypatch.setattr(index, "SPAN", 8)
+        monkeypatch.setattr(index, "EXACT", exact_up_to)
         sketches = drawings.draw_many(30)
         tiny_model.write_ndjson(tmp_path / "all.ndjson", sketches)
         opened.update(tmp_path / "all.ndjson", fail)
-        assert len(list(opened.folder.glob("*.usearch"))) == 4
+        assert len(list(opened.folder.glob(f"*{suffix}"))) == 4
         query = drawings.draw("fish", 77)
-        truth = exact(model, query, [sketch for _, sketch, _ in seen.drawings(tmp_path / "all.ndjson", fail)])
+        truth = exact(model, query, [sketch for _, sketch, _ in scan.drawings(tmp_path / "all.ndjson", fail)])
         assert [hit.similarity for hit in opened.search(query, 9)] == pytest.approx(np.sort(truth)[::-1][:9], abs=2e-3)
         tiny_model.write_ndjson(tmp_path / "all.ndjson", sketches[20:])
         opened.update(tmp_path / "all.ndjson", fail)
-        assert len(list(opened.folder.glob("*.usearch"))) == 2, "of what is gone nothing is kept"
+        assert len(list(opened.folder.glob(f"*{suffix}"))) == 2, "of what is gone nothing is kept"
         assert len(opened.search(query, 30)) == 10
 
-    def test_a_damaged_graph_is_made_again(self, opened: Gallery, home: Path, model: ViSketch) -> None:
+    @pytest.mark.parametrize("exact_up_to", [index.EXACT, 0])
+    def test_a_damaged_file_is_made_again(
+        self, opened: Index, home: Path, model: SketchModel, monkeypatch: pytest.MonkeyPatch, exact_up_to: int
+    ) -> None:
+        monkeypatch.setattr(index, "EXACT", exact_up_to)
         opened.update(home, fail)
         before = opened.search(drawings.draw("cat", 3), 5)
-        (graph,) = opened.folder.glob("*.usearch")
-        graph.write_bytes(graph.read_bytes()[:-100])
-        assert Gallery(opened.folder, model).search(drawings.draw("cat", 3), 5) == before
-        graph.unlink()
-        assert Gallery(opened.folder, model).search(drawings.draw("cat", 3), 5) == before
+        (file,) = [file for file in opened.folder.iterdir() if file.suffix in index.SUFFIXES.values()]
+        file.write_bytes(file.read_bytes()[:-100])
+        assert Index(opened.folder, model).search(drawings.draw("cat", 3), 5) == before
+        file.unlink()
+        assert Index(opened.folder, model).search(drawings.draw("cat", 3), 5) == before
 
-    def test_two_do_not_write_at_once(self, opened: Gallery, home: Path, model: ViSketch) -> None:
+    def test_an_index_that_outgrows_comparing_gets_graphs_and_back(
+        self, opened: Index, home: Path, model: SketchModel, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Where usearch is missing, an index with graphs is still searched: by comparing with all."""
+        opened.update(home, fail)
+        before = opened.search(drawings.draw("cat", 3), 5)
+        for found, suffix in ((True, ".usearch"), (False, ".vectors")):
+            monkeypatch.setattr(index, "EXACT", 0)
+            monkeypatch.setattr(index, "find_spec", lambda name, found=found: found)
+            again = Index(opened.folder, model)
+            again.update(home, fail)
+            assert again.search(drawings.draw("cat", 3), 5) == before
+            assert {file.suffix for file in opened.folder.iterdir()} & set(index.SUFFIXES.values()) == {suffix}
+
+    def test_two_do_not_write_at_once(self, opened: Index, home: Path, model: SketchModel) -> None:
         with opened.lock, pytest.raises(VisketchError, match="another process"):
-            Gallery(opened.folder, model).update(home, fail)
+            Index(opened.folder, model).update(home, fail)
 
-    def test_refuses_a_place_where_something_else_is(self, model: ViSketch, home: Path, tmp_path: Path) -> None:
+    def test_refuses_a_place_where_something_else_is(self, model: SketchModel, home: Path, tmp_path: Path) -> None:
         with pytest.raises(VisketchError, match="no index"):
-            Gallery(home, model, create=True)
+            Index(home, model, create=True)
         with pytest.raises(VisketchError, match="not an index"):
-            Gallery(home, model)
+            Index(home, model)
         (tmp_path / "bad").mkdir()
         (tmp_path / "bad" / index.CATALOGUE).write_text("rubbish " * 1000)
         with pytest.raises(VisketchError, match="--renew"):
-            Gallery(tmp_path / "bad", model)
+            Index(tmp_path / "bad", model)
 
 
 def count(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many drawings are embedded at a time, from here on."""
     seen: list[int] = []
 
-    def counted(model: ViSketch, canvas: torch.Tensor) -> torch.Tensor:
+    def counted(model: SketchModel, canvas: torch.Tensor) -> torch.Tensor:
         seen.append(len(canvas))
         return features(model, canvas)
 
@@ -214,19 +235,19 @@ def count(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 class TestInterrupted:
-    def test_an_exception_anywhere_loses_no_step(self, opened: Gallery, tmp_path: Path, monkeypatch) -> None:
+    def test_an_exception_anywhere_loses_no_step(self, opened: Index, tmp_path: Path, monkeypatch) -> None:
         """The third step fails: two are kept, and the next run embeds the rest alone."""
         monkeypatch.setattr(indexer, "BATCH", 4)
         tiny_model.write_ndjson(tmp_path / "all.ndjson", drawings.draw_many(15))
-        write, steps = database.Catalogue.write, []
+        write, steps = database.Database.write, []
 
-        def stop(self: database.Catalogue, *given: object) -> None:
+        def stop(self: database.Database, *given: object) -> None:
             steps.append(given)
             if len(steps) == 3:
                 raise KeyboardInterrupt
             write(self, *given)  # type: ignore[arg-type]
 
-        monkeypatch.setattr(database.Catalogue, "write", stop)
+        monkeypatch.setattr(database.Database, "write", stop)
         with pytest.raises(KeyboardInterrupt):
             opened.update(tmp_path / "all.ndjson", fail)
         assert len(opened.search(drawings.draw("cat"), 20)) == 8, "what is there can be searched"
@@ -240,7 +261,7 @@ class TestInterrupted:
         tiny_model.write_ndjson(source, drawings.draw_many(48))
         script = (
             "import os, signal, sqlite3, sys\n"
-            "from visketch.model import ViSketch\n"
+            "from visketch import ViSketch\n"
             "from visketch.search import ann, index, indexer\n"
             "indexer.BATCH, left = 8, int(sys.argv[4])\n"
             "def watched(call):\n"
@@ -252,8 +273,8 @@ class TestInterrupted:
             "    return counted\n"
             "def trace(statement):\n"  # before every statement of SQL, so in the middle of a transaction too
             "    watched(lambda: None)()\n"
-            "opened = index.Gallery(index.Path(sys.argv[2]), ViSketch.load(sys.argv[1]), create=True)\n"
-            "opened.catalogue.db.set_trace_callback(trace)\n"
+            "opened = index.Index(index.Path(sys.argv[2]), ViSketch.load(sys.argv[1]), create=True)\n"
+            "opened.database.db.set_trace_callback(trace)\n"
             "ann.os.replace, ann.os.fsync = watched(os.replace), watched(os.fsync)\n"
             "opened.update(index.Path(sys.argv[3]), print)\n"
         )
@@ -272,10 +293,10 @@ class TestInterrupted:
             assert vectors >= before
             before = vectors
         assert killed >= 2
-        opened = Gallery(out, ViSketch.load(folder))
+        opened = Index(out, SketchModel.load(folder))
         opened.update(source, fail)
         assert sorted(hit.place for hit in opened.search(drawings.draw("cat"), 100)) == list(range(48))
-        assert len(list(out.glob("*.usearch"))) == 1
+        assert len(list(out.glob("*.vectors"))) == 1
 
 
 def test_what_is_unlike_is_left_out() -> None:
@@ -293,7 +314,7 @@ def test_a_graph_grows(tmp_path: Path) -> None:
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     assert grow(None, tmp_path / "a", [(np.arange(100), vectors[:100])]) == 100
     assert grow(tmp_path / "a", tmp_path / "b", [(np.arange(100, 300), vectors[100:])]) == 300
-    graph = Graph(tmp_path / "b")
+    graph = NeighbourGraph(tmp_path / "b")
     for number in (3, 120, 299):
         assert number in graph.nearest(vectors[number], 4)
         truth = set(np.argsort(-(vectors @ vectors[number]))[:10].tolist())
@@ -367,13 +388,12 @@ class TestVerbs:
         one_line(visketch("search", query, tmp_path / "empty"), 1, "no file of drawings")
         assert (home / "cats.ndjson").exists()
 
-    def test_says_what_to_install(self, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        for module in [name for name in sys.modules if name.startswith("visketch.search")]:
-            monkeypatch.delitem(sys.modules, module)
-        monkeypatch.setitem(sys.modules, "usearch.index", None)
-        monkeypatch.delattr("visketch.search.ann", raising=False)
-        monkeypatch.delattr("visketch.search.index", raising=False)
-        one_line(visketch("index", home), 2, "pip install 'visketch[search]'")
+    def test_needs_nothing_but_the_plain_install(self, home: Path, cache: Path) -> None:
+        code = "import sys; sys.modules['usearch'] = None; from visketch.cli.main import run; run()"
+        words = [sys.executable, "-c", code, "search", str(home / "more/house.png"), str(home)]
+        done = subprocess.run(words, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        assert "house.png" in done.stdout
 
 
 def test_the_cache_is_where_the_system_has_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -27,13 +27,13 @@ from starlette.testclient import TestClient
 from visketch.data import write
 from visketch.errors import VisketchError
 from visketch.geometry.sketch import Sketch
-from visketch.model import ViSketch
+from visketch.model import SketchModel
 from visketch.serve import responses, schemas
 from visketch.serve.app import VERBS, build
-from visketch.serve.metrics import Gauges
+from visketch.serve.metrics import Metrics
 from visketch.serve.run import check_token, listen
-from visketch.serve.sandbox import Reader
-from visketch.serve.service import Studio
+from visketch.serve.sandbox import SandboxedReader
+from visketch.serve.service import Service
 from visketch.serve.worker import WAIT, Full, Stopped, Worker
 
 CAT = [np.round(line, 1).T.tolist() for line in drawings.draw("cat").lines()]
@@ -57,7 +57,7 @@ def gallery(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def server(checkpoint: Path, gallery: Path) -> Iterator[TestClient]:
-    studio = Studio(ViSketch.load(checkpoint), gallery, "in")
+    studio = Service(SketchModel.load(checkpoint), gallery, "in")
     with TestClient(build(studio), base_url="http://localhost", raise_server_exceptions=False) as client:
         yield client
 
@@ -65,7 +65,7 @@ def server(checkpoint: Path, gallery: Path) -> Iterator[TestClient]:
 def problem(answer: Any, status: int, *saying: str) -> None:
     assert answer.status_code == status, answer.text
     assert answer.headers["content-type"] == "application/problem+json"
-    said = schemas.Problem.model_validate(answer.json())
+    said = schemas.ProblemDetails.model_validate(answer.json())
     assert said.status == status
     assert said.request_id == answer.headers["x-request-id"]
     for words in saying:
@@ -87,7 +87,7 @@ class TestAnswers:
         (tmp_path / "cat.ndjson").write_text(json.dumps({"drawing": CAT}))
         said = visketch("classify", tmp_path / "cat.ndjson", "--top", 3, "--json", "--checkpoint", checkpoint)
         (row,) = json.loads(said.stdout)
-        rows = [schemas.Prediction.model_validate(guess, strict=True) for guess in row["predictions"]]
+        rows = [schemas.PredictionItem.model_validate(guess, strict=True) for guess in row["predictions"]]
         assert [guess.label for guess in rows] == [guess["label"] for guess in answer["predictions"]]
         for one, other in zip(rows, answer["predictions"], strict=True):
             assert one.probability == pytest.approx(other["probability"], abs=1e-4)
@@ -103,7 +103,7 @@ class TestAnswers:
 
     def test_a_picture_becomes_strokes(self, server: TestClient) -> None:
         answer = server.post("/v1/vectorize", files={"file": ("star.png", picture(STAR))})
-        found = schemas.Vectorized.model_validate(answer.json())
+        found = schemas.VectorizeResponse.model_validate(answer.json())
         assert (found.width, found.height) == (300, 300)
         points = np.concatenate([np.array(stroke).T for stroke in found.drawing])
         drawn = np.concatenate([np.array(stroke).T for stroke in STAR])
@@ -119,7 +119,7 @@ class TestAnswers:
         assert one.json()["sketches"] == two.json()["sketches"] != other.json()["sketches"]
         assert one.headers["etag"] == two.headers["etag"] != other.headers["etag"]
         assert one.headers["x-request-id"] != two.headers["x-request-id"]
-        found = schemas.Sketches.model_validate(one.json(), by_alias=True)
+        found = schemas.SketchesResponse.model_validate(one.json(), by_alias=True)
         assert [sketch.seed for sketch in found.sketches] == [3, 4]
         assert all(sketch.label == "cat" and sketch.size == 64 for sketch in found.sketches)
 
@@ -149,8 +149,8 @@ class TestAnswers:
         shown, sketches = events[-2]["pictures"], events[-1]["sketches"]
         assert len(shown) == 6
         assert [sketch["picture"] // 2 for sketch in sketches] == [0, 1, 2]
-        model = ViSketch.load(checkpoint)
-        kept = model.ink(model.generate("cat", 3, tries=2, seed=5))
+        model = SketchModel.load(checkpoint)
+        kept = model.ink(model.generate_fields("cat", 3, tries=2, seed=5).canvas)
         for sketch, ink in zip(sketches, kept.numpy(), strict=True):
             alpha = np.asarray(Image.open(io.BytesIO(png(shown[sketch["picture"]]))))[..., 1] / 255
             assert np.abs(alpha - ink).mean() < 0.01
@@ -178,9 +178,9 @@ class TestAnswers:
 
     def test_refine_and_explain(self, server: TestClient) -> None:
         refined = server.post("/v1/refine", json={"drawing": CAT, "class": "Star", "seed": 2}).json()
-        (sketch,) = schemas.Sketches.model_validate(refined).sketches
+        (sketch,) = schemas.SketchesResponse.model_validate(refined).sketches
         assert (sketch.label, sketch.seed) == ("star", 2)
-        why = schemas.Explained.model_validate(server.post("/v1/explain", json={"drawing": CAT}).json())
+        why = schemas.ExplainResponse.model_validate(server.post("/v1/explain", json={"drawing": CAT}).json())
         assert why.label in LABELS
         assert sum(vote.weight for vote in why.leaves) == pytest.approx(1, abs=1e-3)
         assert why.words.startswith(why.label)
@@ -188,7 +188,7 @@ class TestAnswers:
     def test_complete_keeps_what_is_given(self, server: TestClient) -> None:
         part = CAT[:3]
         answer = server.post("/v1/complete", json={"drawing": part, "class": "cat", "n": 3, "tries": 1})
-        found = schemas.Completed.model_validate(answer.json())
+        found = schemas.CompleteResponse.model_validate(answer.json())
         assert len(found.sketches) == 3
         for sketch in found.sketches:
             assert sketch.given == len(part)
@@ -199,7 +199,9 @@ class TestAnswers:
     def test_search_finds_the_same_drawing_first(self, server: TestClient) -> None:
         sketch = drawings.draw_many(12)[5]
         drawing = [np.rint(stroke).T.tolist() for stroke in sketch.strokes or ()]
-        found = schemas.Found.model_validate(server.post("/v1/search", json={"drawing": drawing, "n": 4}).json())
+        found = schemas.SearchResponse.model_validate(
+            server.post("/v1/search", json={"drawing": drawing, "n": 4}).json()
+        )
         assert found.drawings == 12
         assert len(found.found) == 4
         assert found.found[0].similarity == pytest.approx(1, abs=2e-3)
@@ -211,7 +213,7 @@ class TestAnswers:
         assert said.labels == list(LABELS)
         assert said.index == "in"
         assert "search" in said.verbs
-        assert "search" not in Studio(ViSketch.load(checkpoint)).verbs
+        assert "search" not in Service(SketchModel.load(checkpoint)).verbs
 
     def test_probes_and_counters(self, server: TestClient) -> None:
         assert server.get("/healthz").json() == {"status": "ok"}
@@ -313,7 +315,7 @@ class TestRefusals:
             check_token("0.0.0.0", None)
         check_token("127.0.0.1", None)
         check_token("192.168.1.4", "secret")
-        app = build(Studio(ViSketch.load(checkpoint)), names=frozenset({"studio.example"}), token="secret")
+        app = build(Service(SketchModel.load(checkpoint)), names=frozenset({"studio.example"}), token="secret")
         with TestClient(app, base_url="http://studio.example") as client:
             assert client.get("/").status_code == 200
             problem(client.get("/v1/about"), 401, "token")
@@ -326,12 +328,12 @@ class TestSharing:
     def test_cores_share_a_batch_and_one_bad_drawing_costs_no_other(
         self, checkpoint: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        studio, some = Studio(ViSketch.load(checkpoint)), drawings.draw_many(13)
+        studio, some = Service(SketchModel.load(checkpoint)), drawings.draw_many(13)
         some[4] = Sketch(strokes=(), source="blank")
         alone = [studio.recognise([(sketch, 2)])[0] for sketch in some]
-        sizes, look = [], studio.model.recognise
+        sizes, look = [], studio.model.classify_fields
         monkeypatch.setattr(
-            studio.model, "recognise", lambda fields, top: sizes.append(len(fields)) or look(fields, top)
+            studio.model, "classify_fields", lambda fields, top: sizes.append(len(fields)) or look(fields, top)
         )
         before, studio.cores = torch.get_num_threads(), 2
         together = studio.recognise([(sketch, 2) for sketch in some])
@@ -341,17 +343,17 @@ class TestSharing:
             if isinstance(one, VisketchError):
                 assert str(other) == str(one)
                 continue
-            assert isinstance(one, schemas.Classified)
-            assert isinstance(other, schemas.Classified)
+            assert isinstance(one, schemas.ClassifyResponse)
+            assert isinstance(other, schemas.ClassifyResponse)
             assert len(other.predictions) == 2
             for guess, same in zip(one.predictions, other.predictions, strict=True):
                 assert guess.probability == pytest.approx(same.probability, abs=0.02)  # rounded otherwise
 
     def test_few_stay_together(self, checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        studio, sizes = Studio(ViSketch.load(checkpoint)), []
-        look = studio.model.recognise
+        studio, sizes = Service(SketchModel.load(checkpoint)), []
+        look = studio.model.classify_fields
         monkeypatch.setattr(
-            studio.model, "recognise", lambda fields, top: sizes.append(len(fields)) or look(fields, top)
+            studio.model, "classify_fields", lambda fields, top: sizes.append(len(fields)) or look(fields, top)
         )
         studio.cores = 8
         studio.recognise([(sketch, 1) for sketch in drawings.draw_many(7)])
@@ -360,7 +362,7 @@ class TestSharing:
 
 class TestReader:
     def test_a_file_that_takes_too_long_costs_only_itself(self) -> None:
-        reader = Reader(seconds=60.0)
+        reader = SandboxedReader(seconds=60.0)
         star = json.dumps({"drawing": STAR}).encode()
         try:
             assert len(reader.read(star, "star.ndjson").lines()) == len(STAR)
@@ -383,7 +385,7 @@ class TestReader:
 class TestWorker:
     def run(self, work: Any, recognise: Any = list, **limits: int) -> Any:
         """`work(worker)` on an event loop, beside a worker's thread."""
-        worker = Worker(recognise, Gauges(), **limits)
+        worker = Worker(recognise, Metrics(), **limits)
 
         async def main() -> Any:
             worker.start()
@@ -420,12 +422,12 @@ class TestWorker:
         go = threading.Event()
 
         async def work(worker: Worker) -> None:
-            first = worker.submit("long", lambda tell: go.wait(10))
+            first = worker.submit("long", lambda emit: go.wait(10))
             while worker.lanes["long"]:
                 await asyncio.sleep(0.005)
-            second = worker.submit("long", lambda tell: "second")
+            second = worker.submit("long", lambda emit: "second")
             with pytest.raises(Full):
-                worker.submit("long", lambda tell: "third")
+                worker.submit("long", lambda emit: "third")
             go.set()
             assert await first.answer
             assert await second.answer == "second"
@@ -458,10 +460,10 @@ class TestWorker:
     def test_recognising_goes_on_while_it_draws_and_who_is_gone_is_dropped(self) -> None:
         steps, seen = [], threading.Event()
 
-        def draws(tell: Any) -> None:
+        def draws(emit: Any) -> None:
             for step in range(1000):
                 steps.append(step)
-                tell("coarse", lambda: {"done": len(steps)})
+                emit("coarse", lambda: {"done": len(steps)})
                 time.sleep(0.005)
 
         async def work(worker: Worker) -> None:
@@ -472,7 +474,7 @@ class TestWorker:
             assert await worker.submit("quick", "cat").answer == "cat"
             assert not job.answer.done()
             worker.drop(job)
-            after = worker.submit("long", lambda tell: len(steps))
+            after = worker.submit("long", lambda emit: len(steps))
             assert await after.answer < 1000
             assert worker.gauges.dropped._value.get() == 1
             seen.set()
@@ -482,21 +484,21 @@ class TestWorker:
 
     def test_who_is_gone_holds_no_place_and_teaches_no_time(self) -> None:
         async def work(worker: Worker) -> None:
-            def draws(tell: Any) -> None:
+            def draws(emit: Any) -> None:
                 while True:
-                    tell("coarse", dict)
+                    emit("coarse", dict)
                     time.sleep(0.005)
 
             usual = dict(worker.usual)
             first = worker.submit("long", draws)
             while worker.lanes["long"]:
                 await asyncio.sleep(0.005)
-            waits = worker.submit("long", lambda tell: "waits")
+            waits = worker.submit("long", lambda emit: "waits")
             with pytest.raises(Full):
-                worker.submit("long", lambda tell: "no room")
+                worker.submit("long", lambda emit: "no room")
             worker.drop(waits)
             assert not worker.lanes["long"]
-            last = worker.submit("long", lambda tell: "last")
+            last = worker.submit("long", lambda emit: "last")
             assert worker.gauges.dropped._value.get() == 1
             failing = worker.submit("quick", "bad")
             with pytest.raises(ZeroDivisionError):
@@ -515,9 +517,9 @@ class TestWorker:
 
     def test_the_end_is_told_to_all_who_wait(self) -> None:
         async def work(worker: Worker) -> None:
-            def draws(tell: Any) -> None:
+            def draws(emit: Any) -> None:
                 for _ in range(1000):
-                    tell("coarse", dict)
+                    emit("coarse", dict)
                     time.sleep(0.005)
 
             jobs = [worker.submit("long", draws), worker.submit("long", draws)]
@@ -534,7 +536,7 @@ class TestWorker:
     def test_a_bug_is_told_and_the_thread_goes_on(self) -> None:
         async def work(worker: Worker) -> None:
             with pytest.raises(ZeroDivisionError):
-                await worker.submit("long", lambda tell: 1 // 0).answer
+                await worker.submit("long", lambda emit: 1 // 0).answer
             assert await worker.submit("quick", 1).answer == 1
 
         self.run(work)

@@ -20,7 +20,7 @@ import textures
 from server import served
 
 from visketch.errors import UsageError
-from visketch.model import ViSketch
+from visketch.model import SketchModel
 
 PEN = textures.SHAPE.pen
 
@@ -132,7 +132,7 @@ def test_export_names_the_drawings_that_there_are(tmp_path: Path) -> None:
     store = tiny_model.pack_drawings(tmp_path)
     rows = export.tested(store)
     assert np.array_equal(rows, store.rows("test")), "all, where there are few"
-    model = ViSketch.load(tiny_model.write_checkpoint(tmp_path / "random", tiny_model.small()))
+    model = SketchModel.load(tiny_model.write_checkpoint(tmp_path / "random", tiny_model.small()))
 
     def always(fields: torch.Tensor) -> torch.Tensor:
         return torch.eye(len(model.labels))[[0] * len(fields)]

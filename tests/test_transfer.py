@@ -12,7 +12,7 @@ from visketch import checkpoint, config
 from visketch.data.packing import pack
 from visketch.data.store import Store
 from visketch.errors import UsageError, VisketchError
-from visketch.model import ViSketch, build
+from visketch.model import SketchModel, build
 from visketch.training import transfer
 from visketch.training.sketch import steps_of, train
 
@@ -47,7 +47,7 @@ def adopted(part: str, start: Path) -> tuple[dict[str, torch.Tensor], dict[str, 
     """Old and new weights, and the names of those with a row for every class."""
     settings = config.load("tiny").model_copy(update={"labels": NEW})
     module = build(settings, part)
-    transfer.adopt(part, module, settings, start)
+    transfer.init_from(part, module, settings, start)
     old, _ = checkpoint.read_tensors(start / f"{part}.safetensors")
     return (
         {name: value.float() for name, value in old.items()},
@@ -56,7 +56,7 @@ def adopted(part: str, start: Path) -> tuple[dict[str, torch.Tensor], dict[str, 
     )
 
 
-@pytest.mark.parametrize("part", ["diffusion", "encoder", "refiner", "classifier", "peer"])
+@pytest.mark.parametrize("part", ["diffusion", "encoder", "refiner", "classifier", "baseline"])
 def test_rows_of_classes_go_with_their_labels(start: Path, part: str) -> None:
     old, new, per_class = adopted(part, start)
     assert bool(per_class) == (part != "encoder")
@@ -103,7 +103,7 @@ def test_parts_that_are_leant_on_are_lent(start: Path, store: Store, tmp_path: P
     assert marks[0] == marks[1]
     encoders = [checkpoint.read_metadata(folder, "encoder")["fingerprint"] for folder in (start, tmp_path)]
     assert encoders[0] != encoders[1], "the trained one is kept"
-    assert ViSketch.load(tmp_path).generate("dog").isfinite().all()
+    assert SketchModel.load(tmp_path).generate_fields("dog", tries=1).canvas.isfinite().all()
 
 
 def test_what_does_not_fit_is_refused(start: Path, store: Store, tmp_path: Path) -> None:

@@ -1,0 +1,37 @@
+"""Recognise and generate hand-drawn sketches: `ViSketch` and `SketchLanguage`.
+
+Importing this loads neither of them, nor torch: each is imported when it is first named.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from visketch.api import ViSketch
+    from visketch.errors import UsageError, VisketchError
+    from visketch.language.model import SketchLanguage
+    from visketch.sampling import SamplingOptions
+
+__all__ = ["SamplingOptions", "SketchLanguage", "UsageError", "ViSketch", "VisketchError", "__version__"]
+
+HOMES = {
+    "SamplingOptions": "visketch.sampling",
+    "SketchLanguage": "visketch.language.model",
+    "UsageError": "visketch.errors",
+    "ViSketch": "visketch.api",
+    "VisketchError": "visketch.errors",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("visketch")
+    if name not in HOMES:
+        raise AttributeError(f"module 'visketch' has no attribute {name!r}")
+    return getattr(import_module(HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

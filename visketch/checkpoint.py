@@ -16,7 +16,16 @@ from torch import Tensor, nn
 from visketch.config import Config
 from visketch.errors import VisketchError
 
-PARTS = ("vqvae", "diffusion", "field", "encoder", "refiner", "classifier", "peer")  # a peer is a model of its own
+# `field` is the paper's coarse stage beside a diffusion of strokes; a baseline is a model of its own.
+PARTS = ("vqvae", "diffusion", "field", "encoder", "refiner", "classifier", "baseline")
+RENAMED = {"baseline": "peer"}  # parts that had another name in earlier versions: their files are still read
+
+
+def part_file(folder: Path, part: str) -> Path:
+    """Where a part's weights are: `<part>.safetensors`, or a file with the name that the part had before."""
+    path = folder / f"{part}.safetensors"
+    old = folder / f"{RENAMED.get(part, part)}.safetensors"
+    return old if old.exists() and not path.exists() else path
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -98,16 +107,16 @@ def read_metadata(folder: Path, part: str) -> dict:
     """{"fingerprint", "trained_on", "facts"} of a part, without reading its weights. Raises VisketchError."""
     from safetensors import SafetensorError, safe_open
 
-    path = folder / f"{part}.safetensors"
+    path = part_file(folder, part)
     if not path.exists():
-        have = [name for name in PARTS if (folder / f"{name}.safetensors").exists()]
+        have = [name for name in PARTS if part_file(folder, name).exists()]
         raise VisketchError(f"{folder}: has no {part} (it has {', '.join(have) or 'no part at all'}); train it first")
     try:
         with safe_open(path, "pt") as file:
             metadata = file.metadata() or {}
     except (SafetensorError, OSError) as error:
         raise VisketchError(f"{path}: not a readable safetensors file ({error})") from None
-    if metadata.get("part") != part or "fingerprint" not in metadata:
+    if metadata.get("part") not in (part, RENAMED.get(part)) or "fingerprint" not in metadata:
         raise VisketchError(f"{path}: not a visketch {part}")
     try:
         more = {name: json.loads(metadata.get(name, "{}")) for name in ("trained_on", "facts")}
@@ -125,7 +134,7 @@ def load_part(folder: Path, part: str, module: nn.Module) -> dict:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    path = folder / f"{part}.safetensors"
+    path = part_file(folder, part)
     metadata = read_metadata(folder, part)
     try:
         state = load_file(path)

@@ -4,6 +4,7 @@ A preset is a name (`tiny`, `small`, `base`) or a path; `section.key=value` over
 """
 
 import tomllib
+import warnings
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -11,12 +12,13 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from visketch import hub
-from visketch.errors import UsageError, VisketchError, nearest
+from visketch.errors import RenamedWarning, UsageError, VisketchError, nearest
 
 Count = Annotated[int, Field(gt=0)]
 Length = Annotated[float, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, lt=1)]
 DEEPEST = 7  # levels of a tree: 21,845 tiles
+RENAMED = {"peer": "baseline"}  # sections that had another name in earlier versions
 
 
 Coarse = Literal["strokes", "field"]  # what the coarse stage draws
@@ -106,8 +108,8 @@ class ClassifierConfig(Section):
     dropout: Share = 0.1
 
 
-class PeerConfig(Section):
-    """A rival of ViSketch that sees the whole picture: what recognition is compared with, and generation judged by."""
+class BaselineConfig(Section):
+    """A classifier of whole pictures: recognition is compared with it, and it can judge generated sketches."""
 
     backbone: Literal["resnet34", "vit"] = "resnet34"
     channels: Count = 64  # of a resnet's first stage, doubled at each of the next three
@@ -130,7 +132,7 @@ class PartTraining(Section):
 
 
 class RecognitionTraining(PartTraining):
-    """What the classifier and its peers are trained by alike."""
+    """What the classifier and its baselines are trained by alike."""
 
     grow: tuple[float, ...] = Field((), strict=False)  # shares of the steps spent on trees of depth 0, 1, ...
     smoothing: Share = 0.1
@@ -162,7 +164,7 @@ class TrainConfig(Section):
     field: PartTraining = PartTraining()
     refiner: RefinerTraining = RefinerTraining()
     classifier: ClassifierTraining = ClassifierTraining()
-    peer: RecognitionTraining = RecognitionTraining()
+    baseline: RecognitionTraining = RecognitionTraining()
     per_class: Count = 1000  # at most so many training drawings of a class: the data set is skewed
     balance: float = Field(0.0, ge=0, le=1)  # how far classes are drawn alike often: 0 as they come, 1 all the same
     seed: int = 0
@@ -180,7 +182,7 @@ class Config(Section):
     encoder: EncoderConfig = EncoderConfig()
     refiner: RefinerConfig = RefinerConfig()
     classifier: ClassifierConfig = ClassifierConfig()
-    peer: PeerConfig = PeerConfig()
+    baseline: BaselineConfig = BaselineConfig()
     train: TrainConfig = TrainConfig()
 
     @model_validator(mode="after")
@@ -189,11 +191,13 @@ class Config(Section):
             heads = getattr(self, part).heads
             if self.encoder.width % heads:
                 raise ValueError(f"encoder.width = {self.encoder.width} must be a multiple of {part}.heads = {heads}")
-        peer, tile = self.peer, self.sketch.tile
-        if peer.backbone == "vit" and peer.width % peer.heads:
-            raise ValueError(f"peer.width = {peer.width} must be a multiple of peer.heads = {peer.heads}")
-        if peer.backbone == "vit" and tile % peer.patch:  # it is trained first on pictures of a tile's side
-            raise ValueError(f"canvas / 2^depth = {tile} must be a multiple of peer.patch = {peer.patch}")
+        baseline, tile = self.baseline, self.sketch.tile
+        if baseline.backbone == "vit" and baseline.width % baseline.heads:
+            raise ValueError(
+                f"baseline.width = {baseline.width} must be a multiple of baseline.heads = {baseline.heads}"
+            )
+        if baseline.backbone == "vit" and tile % baseline.patch:  # it is trained first on pictures of a tile's side
+            raise ValueError(f"canvas / 2^depth = {tile} must be a multiple of baseline.patch = {baseline.patch}")
         return self
 
     @property
@@ -241,11 +245,23 @@ def load(preset: str | Path, overrides: tuple[str, ...] | list[str] = ()) -> Con
 
 def parse(tree: dict, origin: str) -> Config:
     """A dictionary as TOML gives it → Config. Raises UsageError naming the key and what is allowed there."""
+    tree = _renamed(tree, origin, "")
     try:
         return Config.model_validate(tree)
     except ValidationError as error:
         first = error.errors()[0]
         raise UsageError(f"{origin}: {_explain(first['loc'], first)}") from None
+
+
+def _renamed(tree: dict, origin: str, above: str) -> dict:
+    """The same sections under today's names, with a `RenamedWarning` for each that has an old one."""
+    if isinstance(tree.get("train"), dict):
+        tree = {**tree, "train": _renamed(tree["train"], origin, "train.")}
+    for old, new in RENAMED.items():
+        if old in tree and new not in tree:
+            warnings.warn(f"{origin}: [{above}{old}] is now called [{above}{new}]", RenamedWarning, stacklevel=4)
+            tree = {new if name == old else name: value for name, value in tree.items()}
+    return tree
 
 
 def read_config(folder: Path) -> Config:

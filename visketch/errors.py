@@ -9,6 +9,10 @@ class UsageError(VisketchError):
     """Something in the request is wrong: an unknown class, key or option. Exit code 2."""
 
 
+class RenamedWarning(FutureWarning):
+    """An old name was used. The message says which name replaces it."""
+
+
 def nearest(word: str, known: list[str]) -> str:
     """`word`'s nearest neighbours among `known`, as the end of an error message."""
     import difflib

@@ -1,14 +1,15 @@
-"""ViSketch: five parts and what they do together. Read this first.
+"""The model: five parts and what they do together. Read this first.
 
 class → `diffusion` → coarse p x p sketch → enlarged → quadtree → for every leaf: `encoder` (context) → `refiner`
 (codes) → `vqvae` (pixels) → painted; and sketch → quadtree → `encoder` → `classifier` → class.
 """
 
+import threading
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -16,14 +17,16 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from visketch import checkpoint, quadtree
-from visketch.config import Coarse, Config, find, read_config
+from visketch.config import Config, find, read_config
 from visketch.errors import UsageError, nearest
 from visketch.geometry import sdf
-from visketch.geometry.sketch import Sketch
-from visketch.sampling import candidates, generator, pick
+from visketch.geometry.sketch import Sketch, fit
+from visketch.parallel import refuse_after_fork
+from visketch.sampling import TRIES, SamplingOptions, candidate_seeds, generator, sample_top_p
 
-if TYPE_CHECKING:
-    from visketch.data.drawing import Drawing
+DEFAULTS = SamplingOptions()
+Model = TypeVar("Model", bound="SketchModel")
+Drawing = Any  # whatever `visketch.data.drawing` reads
 
 
 def build(config: Config, part: str) -> Any:
@@ -55,10 +58,10 @@ def build(config: Config, part: str) -> Any:
         from visketch.models.classifier import Classifier
 
         return Classifier(config.classifier, width, classes)
-    if part == "peer":
-        from visketch.models.baseline import Peer
+    if part == "baseline":
+        from visketch.models.baseline import Baseline
 
-        return Peer(config.peer, config.sketch.canvas, classes)
+        return Baseline(config.baseline, config.sketch.canvas, classes)
     raise UsageError(f"no part {part!r}: {nearest(part, list(checkpoint.PARTS))}")
 
 
@@ -98,38 +101,74 @@ class Frame:
         return self.draw()
 
 
-class ViSketch:
-    """The parts are loaded when they are first needed, so that classifying imports no diffusion library."""
+@dataclass(frozen=True)
+class Generated:
+    """New sketches as fields, and how each was chosen among its candidates."""
+
+    canvas: Float[Tensor, "b h h"]
+    chosen: Int[Tensor, " b"]  # which of all candidates each is
+    probability: Float[Tensor, " b"] | None  # of its class, by the classifier; None if there was nothing to choose
+    strokes: tuple[tuple[np.ndarray, ...], ...] | None = None  # of each, in pixels, if the coarse stage draws strokes
+
+
+class SketchModel:
+    """The five parts of a checkpoint and what they do to fields. `ViSketch` (api.py) takes drawings instead.
+
+    A part is loaded when it is first needed, so that classifying imports no diffusion library.
+    """
 
     def __init__(self, config: Config, folder: Path | None = None, device: str = "cpu", **parts: nn.Module) -> None:
         """`parts` are handed in by whoever has them (training, tests); the others are read from `folder`."""
         self.config, self.folder, self.device = config, folder, torch.device(device)
         self.labels = list(config.labels)
         self._parts = {name: part.to(self.device).eval() for name, part in parts.items()}
-        self.brief = self.device.type == "cpu" and multiplies_bfloat16()  # see `precision`; may be set
+        self._loading = threading.Lock()
+        self.use_bf16 = self.device.type == "cpu" and multiplies_bfloat16()  # see `precision`; may be set
 
     @classmethod
-    def load(cls, folder: str | Path | None = None, device: str = "cpu") -> "ViSketch":
+    def load(cls: type[Model], folder: str | Path | None = None, device: str = "cpu") -> Model:
         """A checkpoint's folder, or a shipped one's name (by default the shipped set). Raises VisketchError."""
         path = find(folder)
         return cls(read_config(path), path, device)
 
     def part(self, name: str) -> Any:
         """A part with its weights, on the device, in evaluation mode. Raises VisketchError if it is not there."""
-        if name not in self._parts:
-            if self.folder is None:
-                raise UsageError(f"this model was made without a {name}")
-            with torch.inference_mode(False):  # else weights first needed there could never be trained again
-                module = build(self.config, name)
-                checkpoint.load_part(self.folder, name, module)
-                self._parts[name] = module.to(self.device).eval()
-        return self._parts[name]
+        refuse_after_fork()
+        with self._loading:  # threads may ask for a part at the same time
+            if name not in self._parts:
+                if self.folder is None:
+                    raise UsageError(f"this model was made without a {name}")
+                with torch.inference_mode(False):  # else weights first needed there could never be trained again
+                    module = build(self.config, name)
+                    checkpoint.load_part(self.folder, name, module)
+                    self._parts[name] = module.to(self.device).eval()
+            return self._parts[name]
+
+    def has(self, name: str) -> bool:
+        """Whether a part is there, loaded or in the checkpoint's folder."""
+        return name in self._parts or bool(self.folder and checkpoint.part_file(self.folder, name).exists())
+
+    def to(self: Model, device: str | torch.device) -> Model:
+        """The same model, moved to a device ("cpu", "cuda", "cuda:1" ...)."""
+        self.device = torch.device(device)
+        self.use_bf16 = self.device.type == "cpu" and multiplies_bfloat16()
+        for part in self._parts.values():
+            part.to(self.device)
+        return self
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the lock, so that a model can be sent to another process."""
+        return {name: value for name, value in vars(self).items() if name != "_loading"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._loading = threading.Lock()
 
     def precision(self) -> torch.autocast:
-        """How classifying and the coarse stage compute: if `brief` in bfloat16, twice as fast; what it costs in
+        """How classifying and the coarse stage compute: if `use_bf16` in bfloat16, twice as fast; what it costs in
         accuracy is in the lab book. Refining stays in single precision: there a rounded tie is another code.
         """
-        return torch.autocast("cpu", torch.bfloat16, enabled=self.brief)
+        return torch.autocast("cpu", torch.bfloat16, enabled=self.use_bf16)
 
     def label_of(self, name: str) -> int:
         """The number of a class, in any case and with `-` or `_` for a space. Raises UsageError naming the nearest."""
@@ -165,7 +204,7 @@ class ViSketch:
         return cls[: len(leaves)].float(), leaves
 
     @torch.inference_mode()
-    def look(self, canvas: Float[Tensor, "b h h"]) -> tuple[Float[Tensor, "b c"], Float[Tensor, "b e"]]:
+    def logits_and_features(self, canvas: Float[Tensor, "b h h"]) -> tuple[Float[Tensor, "b c"], Float[Tensor, "b e"]]:
         """Fields → logits, and the vectors that they are made of: the pooled leaves."""
         cls, leaves = self.embed(canvas)
         classifier = self.part("classifier")
@@ -174,21 +213,28 @@ class ViSketch:
             return classifier.out(pooled).float(), pooled.float()
 
     def logits(self, canvas: Float[Tensor, "b h h"]) -> Float[Tensor, "b c"]:
-        return self.look(canvas)[0]
+        return self.logits_and_features(canvas)[0]
 
-    def classify(self, drawing: "Drawing", top: int = 5) -> list[Prediction]:
-        """The `top` most probable classes, best first, of a path, an array, strokes or a sketch
-        (`visketch.data.drawing`). Raises VisketchError for a drawing that is blank or cannot be read.
+    def classify(self, drawing: Drawing, top: int = 5) -> Any:
+        """list[Prediction]: the `top` most probable classes of a drawing, best first. Of a list of drawings, which are
+        classified together and so several times as fast, a list of these lists.
+
+        A drawing is a path, a PIL image, the bytes of a file or an open file, an array, a tensor or strokes: see
+        `visketch.data.drawing.sketch`. Raises VisketchError for a drawing that is blank or cannot be read, UsageError
+        for what is none.
         """
-        return self.classify_many([drawing], top)[0]
+        from visketch.data.drawing import several
 
-    def classify_many(self, drawings: Sequence["Drawing"], top: int = 5) -> list[list[Prediction]]:
-        """`classify`, of all together: for dozens at a time several times as fast."""
+        drawings = several(drawing)
+        return self.classify_many([drawing], top)[0] if drawings is None else self.classify_many(drawings, top)
+
+    def classify_many(self, drawings: Sequence[Drawing], top: int = 5) -> list[list[Prediction]]:
+        """`classify` for a list of drawings."""
         from visketch.data.drawing import sketch
 
-        return self.recognise(self.render([sketch(drawing) for drawing in drawings]), top) if drawings else []
+        return self.classify_fields(self.render([sketch(drawing) for drawing in drawings]), top) if drawings else []
 
-    def recognise(
+    def classify_fields(
         self, canvas: Float[Tensor, "b h h"] | Float[np.ndarray, "b h h"], top: int = 5
     ) -> list[list[Prediction]]:
         """`classify_many` of what is drawn already, as fields."""
@@ -199,43 +245,54 @@ class ViSketch:
             for row, chances in zip(label.tolist(), probability.tolist(), strict=True)
         ]
 
-    def generate(
+    def generate_fields(
         self,
         label: str | Sequence[str],
         n: int = 1,
         *,
         seed: int = 0,
-        steps: int | None = None,
-        guidance: float | None = None,
-        temperature: float = 0.7,
-        top_p: float = 0.95,
-        order: quadtree.Order = "waves",
-        coarse: Coarse | None = None,
+        options: SamplingOptions = DEFAULTS,
         coarse_only: bool = False,
-        tries: int = 1,
-        watch: Callable[[Frame], None] = lambda frame: None,
-    ) -> Float[Tensor, "b h h"]:
+        on_progress: Callable[[Frame], None] = lambda frame: None,
+        **changes: Any,
+    ) -> Generated:
         """`n` new sketches of a class (or of each of several), as fields. The same seed gives the same sketches,
         and sketch i of a class is the same whatever `n` is (but for rounding, see `precision`).
 
-        `coarse`: whether the coarse stage draws strokes or a field; by default what the checkpoint is made for.
-        `tries`: of so many for each sketch the classifier keeps the likeliest. `watch` sees them all.
+        `changes` replace some of the `options`. `on_progress` sees all candidates, those of one sketch in a row.
+        Raises UsageError for an unknown class or an option out of range.
         """
-        if n < 1 or tries < 1:
-            raise UsageError(f"n = {n}, tries = {tries}: draw at least one sketch")
+        if n < 1:
+            raise UsageError(f"n = {n}: draw at least one sketch")
+        options = replace(options, **changes)
+        tries = self.tries_of(options)
         names = [label] if isinstance(label, str) else list(label)
-        seeds = candidates([seed + i for _ in names for i in range(n)], tries)
+        seeds = candidate_seeds([seed + i for _ in names for i in range(n)], tries)
         numbers = [self.label_of(name) for name in names for _ in range(n * tries)]
         labels = torch.tensor(numbers, device=self.device)
-        if (coarse or self.config.coarse) == "strokes":
-            canvas = self.render(self.strokes(labels, seeds, steps, guidance, watch))
+        drawn: list[Sketch] | None = None
+        if (options.coarse or self.config.coarse) == "strokes":
+            drawn = self.strokes(labels, seeds, options.steps, options.guidance, on_progress)
+            canvas = self.render(drawn)
         else:
-            canvas = self.coarse(labels, seeds, steps, guidance, watch)
+            canvas = self.coarse(labels, seeds, options.steps, options.guidance, on_progress)
         if not coarse_only:
-            for frame in self.refine(canvas, labels, seeds=seeds, temperature=temperature, top_p=top_p, order=order):
+            for frame in self.decode(canvas, labels, seeds=seeds, options=options):
                 canvas = frame.canvas
-                watch(frame)
-        return self.likeliest(canvas, labels, tries)
+                on_progress(frame)
+        made = self.best_of(canvas, labels, tries)
+        if drawn is None:
+            return made
+        return replace(made, strokes=tuple(self._in_pixels(drawn[i]) for i in made.chosen.tolist()))
+
+    def _in_pixels(self, sketch: Sketch) -> tuple[np.ndarray, ...]:
+        """The strokes of a sketch where `render` puts them on the canvas."""
+        shape = self.config.sketch
+        return tuple(line * np.float32(shape.canvas) for line in fit(sketch.lines(), shape.margin))
+
+    def tries_of(self, options: SamplingOptions) -> int:
+        """How many candidates are drawn for each sketch."""
+        return options.tries or (TRIES if self.has("classifier") else 1)
 
     @torch.inference_mode()
     def coarse(
@@ -244,7 +301,7 @@ class ViSketch:
         seeds: Sequence[int],
         steps: int | None = None,
         guidance: float | None = None,
-        watch: Callable[[Frame], None] = lambda frame: None,
+        on_progress: Callable[[Frame], None] = lambda frame: None,
         rough: Float[Tensor, "b p p"] | None = None,
         strength: float = 1.0,
     ) -> Float[Tensor, "b h h"]:
@@ -258,7 +315,7 @@ class ViSketch:
         noise = torch.stack([torch.randn(tile, tile, generator=generator(s, stage=0)) for s in seeds])
 
         def show(done: int, total: int, x: Tensor) -> None:
-            watch(Frame("coarse", done, total, lambda: enlarge(x, side)))
+            on_progress(Frame("coarse", done, total, lambda: enlarge(x, side)))
 
         diffusion = self.part(self.config.coarse_part("field"))
         with self.precision():
@@ -271,7 +328,7 @@ class ViSketch:
         seeds: Sequence[int],
         steps: int | None = None,
         guidance: float | None = None,
-        watch: Callable[[Frame], None] = lambda frame: None,
+        on_progress: Callable[[Frame], None] = lambda frame: None,
     ) -> list[Sketch]:
         """The coarse stage as strokes: a sketch of each class, strokes in drawing order. Each has a seed of its own.
 
@@ -292,34 +349,36 @@ class ViSketch:
             ]
 
         def show(done: int, total: int, drawn: Callable[[], list[list[np.ndarray]]]) -> None:
-            watch(Frame("coarse", done, total, lambda: self.render(sketches(drawn()))))
+            on_progress(Frame("coarse", done, total, lambda: self.render(sketches(drawn()))))
 
         return sketches(diffusion.draw(label, noise, steps, guidance, show))
 
-    def likeliest(
-        self, canvas: Float[Tensor, "b_tries h h"], label: Int[Tensor, " b_tries"], tries: int
-    ) -> Float[Tensor, "b h h"]:
-        """Of each `tries` sketches in a row the one that the classifier takes most for its class."""
+    @torch.inference_mode()
+    def best_of(self, canvas: Float[Tensor, "b_tries h h"], label: Int[Tensor, " b_tries"], tries: int) -> Generated:
+        """Of each `tries` candidates in a row, the one that the classifier gives the highest probability of its class.
+
+        A single candidate is not classified.
+        """
         if tries == 1:
-            return canvas
-        chance = self.logits(canvas).log_softmax(dim=1).gather(1, label[:, None]).view(-1, tries)
-        return canvas[torch.arange(len(chance), device=canvas.device) * tries + chance.argmax(dim=1)]
+            return Generated(canvas, torch.arange(len(canvas)), None)
+        probability = self.logits(canvas).softmax(dim=1).gather(1, label[:, None]).view(-1, tries)
+        best = probability.argmax(dim=1)
+        chosen = torch.arange(len(best), device=canvas.device) * tries + best
+        return Generated(canvas[chosen], chosen.cpu(), probability.amax(dim=1).cpu())
 
     @torch.inference_mode()
-    def refine(
+    def decode(
         self,
         canvas: Float[Tensor, "b h h"],
         label: Int[Tensor, " b"],
         *,
         seeds: Sequence[int],
-        temperature: float = 0.7,
-        top_p: float = 0.95,
-        order: quadtree.Order = "waves",
+        options: SamplingOptions = DEFAULTS,
     ) -> Iterator[Frame]:
         """Redraw the inked leaves of coarse canvases; yields after every rank. Each sketch has a seed of its own."""
         from visketch.decoding import Plan, draw, without_seams
 
-        waves = torch.full((len(canvas),), order == "waves", device=self.device)
+        waves = torch.full((len(canvas),), options.order == "waves", device=self.device)
         plan = Plan.make(canvas, self.config.sketch, waves, self.config.refiner.context)
         codes = self.config.sketch.codes
         chance = torch.stack(  # drawn once for every tile and place: independent of the order and of the batch
@@ -327,7 +386,8 @@ class ViSketch:
         ).to(self.device)
 
         def choose(turn: Tensor, logits: Tensor, place: int) -> Tensor:
-            return pick(logits, chance[plan.leaves.sketch[turn], plan.leaves.tile[turn], place], temperature, top_p)
+            found = chance[plan.leaves.sketch[turn], plan.leaves.tile[turn], place]
+            return sample_top_p(logits, found, options.temperature, options.top_p)
 
         total = len(plan.rank.unique())
         steps = draw(plan, self.part("vqvae"), self.part("encoder"), self.part("refiner"), label, choose)

@@ -35,6 +35,33 @@ MOST = 8  # processes, if nobody says how many: of more the model cannot take wh
 READING, WORKING = 0.25, 0.5
 
 
+class _Fork:
+    """Whether torch has computed in this process, or had in the process that this one was forked from."""
+
+    used = False
+    inherited = False
+
+
+def _note_fork() -> None:
+    _Fork.inherited = _Fork.used
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_note_fork)
+
+
+def refuse_after_fork() -> None:
+    """Called before torch computes. Raises UsageError in a process that was forked after torch had computed: its
+    threads are gone there, and the first product of two matrices would wait for them for ever.
+    """
+    if _Fork.inherited:
+        raise UsageError(
+            "this process was forked after a model had been used, and torch cannot compute in it; "
+            'start processes with multiprocessing.get_context("spawn") or "forkserver"'
+        )
+    _Fork.used = True
+
+
 def usual_workers() -> int:
     """One a core: whoever takes what they make waits for it more than it works."""
     return min(MOST, os.cpu_count() or 1)

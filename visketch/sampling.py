@@ -1,14 +1,50 @@
-"""Chance: where every random number of a new sketch comes from, and how it picks codes."""
+"""Sampling: the options of drawing a sketch, where its random numbers come from, and how they pick codes."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from visketch.config import Coarse
+from visketch.errors import UsageError
+from visketch.quadtree import Order
 
-def candidates(seeds: Sequence[int], tries: int) -> list[int]:
+TRIES = 4  # candidates of which the classifier keeps one, where nothing else is asked
+
+
+@dataclass(frozen=True)
+class SamplingOptions:
+    """How a sketch is drawn. The command line, Python and HTTP take these, and their defaults are these.
+
+    `None` for `steps` and `guidance` means as the checkpoint's configuration says; for `tries`, TRIES where the
+    checkpoint has a classifier to choose with, and 1 where it has none. Raises UsageError for a value out of range.
+    """
+
+    steps: int | None = None  # of the coarse stage
+    guidance: float | None = None  # how much the class counts in the coarse stage; 1: no guidance
+    temperature: float = 0.7  # of the refiner's codes; 0 takes the most probable one
+    top_p: float = 0.95  # the refiner samples among the most probable codes that make up this
+    order: Order = "waves"  # refine many leaves at once, or one after another
+    coarse: Coarse | None = None  # whether the coarse stage draws strokes or a field; None: what the checkpoint is for
+    tries: int | None = None  # candidates drawn for each sketch; the classifier keeps the most probable one
+
+    def __post_init__(self) -> None:
+        if self.tries is not None and self.tries < 1:
+            raise UsageError(f"tries = {self.tries}: draw at least one candidate")
+        if self.steps is not None and self.steps < 1:
+            raise UsageError(f"steps = {self.steps}: the coarse stage takes at least one")
+        if self.temperature < 0:
+            raise UsageError(f"temperature = {self.temperature:g}: take 0 (the most probable code) or more")
+        if not 0 < self.top_p <= 1:
+            raise UsageError(f"top_p = {self.top_p:g}: take a share above 0, up to 1")
+        if self.order not in ("waves", "one-by-one"):
+            raise UsageError(f"order = {self.order!r}: take 'waves' or 'one-by-one'")
+
+
+def candidate_seeds(seeds: Sequence[int], tries: int) -> list[int]:
     """For each seed so many, itself first; the others are nobody's."""
     return [seed + (other << 34) for seed in seeds for other in range(tries)]
 
@@ -19,7 +55,7 @@ def generator(seed: int, stage: int) -> torch.Generator:
     return torch.Generator().manual_seed(int(mixed[0]))
 
 
-def pick(
+def sample_top_p(
     logits: Float[Tensor, "n v"], chance: Float[Tensor, " n"], temperature: float, top_p: float
 ) -> Int[Tensor, " n"]:
     """Sample codes: the most probable ones that make up `top_p`, at a temperature (0 takes the best).

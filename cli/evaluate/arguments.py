@@ -11,22 +11,22 @@ from ..shared import options
 
 if TYPE_CHECKING:
     from visketch.data.store import Store
-    from visketch.model import ViSketch
+    from visketch.model import SketchModel
 
 Data = Annotated[
     Path, typer.Option("--data", envvar="VISKETCH_DATA", help="A data set written by `visketch data pack`.")
 ]
 Split = Annotated[Literal["train", "validation", "test"], typer.Option(help="Which drawings.")]
 Limit = Annotated[int | None, typer.Option(min=1, help="At most so many drawings, an even sample.")]
-Peers = Annotated[
+Baselines = Annotated[
     list[Path] | None,
-    typer.Option("--peer", metavar="FOLDER", help="What `visketch train peer` wrote; may be repeated."),
+    typer.Option("--baseline", metavar="FOLDER", help="What `visketch train baseline` wrote; may be repeated."),
 ]
 
 DATA = Path("quickdraw.arrow")
 
 
-def load(checkpoint: str | None, device: str, data: Path, split: str, *parts: str) -> "tuple[ViSketch, Store]":
+def load(checkpoint: str | None, device: str, data: Path, split: str, *parts: str) -> "tuple[SketchModel, Store]":
     """The model with its parts, and the data set. Raises UsageError, VisketchError."""
     from visketch.data.store import Store
 
@@ -38,13 +38,13 @@ def load(checkpoint: str | None, device: str, data: Path, split: str, *parts: st
     return model, store
 
 
-def load_peers(folders: list[Path] | None, device: str) -> "list[ViSketch]":
-    """The checkpoints of the rivals, their peers loaded. Raises VisketchError."""
-    rivals = [options.load(str(folder), device) for folder in folders or []]
-    for rival in rivals:
-        options.load_parts(rival, "peer")
-    return rivals
+def load_baselines(folders: list[Path] | None, device: str) -> "list[SketchModel]":
+    """The checkpoints of the contenders, their baselines loaded. Raises VisketchError."""
+    contenders = [options.load(str(folder), device) for folder in folders or []]
+    for contender in contenders:
+        options.load_parts(contender, "baseline")
+    return contenders
 
 
-def about(data: Path, split: str, model: "ViSketch") -> dict[str, Any]:
+def about(data: Path, split: str, model: "SketchModel") -> dict[str, Any]:
     return {"checkpoint": model.config.name, "data": data, "split": split}

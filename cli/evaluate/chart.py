@@ -15,14 +15,14 @@ except ImportError:
 
 if TYPE_CHECKING:
     from visketch.evaluate.explanation import Deletion
-    from visketch.evaluate.generation import Table
-    from visketch.evaluate.generation_metrics import Measure, Share
+    from visketch.evaluate.generation import GenerationTable
+    from visketch.evaluate.generation_metrics import Measure, Proportion
     from visketch.evaluate.judges import Judge
 
 COLOURS = ("#222222", "#999999", "#e0a030", "#3070b0", "#60b0a0")  # of the rows, from the first on
 
 
-def write(path: Path, found: "Table", judge: "Judge") -> None:
+def write(path: Path, found: "GenerationTable", judge: "Judge") -> None:
     """Raises VisketchError if it cannot be written."""
     figure, asked = Figure(figsize=(10, 6.2), dpi=100, layout="constrained"), len(found.classes)
     known, rows, real = len(judge.labels), found.rows, found.rows[0].diversity.value or 1.0
@@ -71,7 +71,7 @@ def curves(path: Path, found: "Deletion") -> None:
 Bar = tuple[float, float, float]  # its height, and how far the whisker goes down and up
 
 
-def share(found: "Share") -> Bar:
+def share(found: "Proportion") -> Bar:
     return 100 * found.value, 100 * (found.value - found.low), 100 * (found.high - found.value)
 
 
@@ -89,7 +89,7 @@ def bars(panel: "Axes", title: str, heights: list[Bar]) -> None:
     panel.set_xticks([])
 
 
-def by_class(panel: "Axes", found: "Table", known: int) -> None:
+def by_class(panel: "Axes", found: "GenerationTable", known: int) -> None:
     """Top-1 of all that the judge knows: of the few asked for nearly every sketch is recognised."""
     wide = 0.8 / len(found.rows)
     for number, (row, colour) in enumerate(zip(found.rows, COLOURS, strict=False)):

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def classify(
-    peers: arguments.Peers = None,
+    baselines: arguments.Baselines = None,
     styles: Annotated[
         bool, typer.Option("--styles", help="Also turned, incomplete, drawn with other pens, on paper.")
     ] = False,
@@ -26,29 +26,29 @@ def classify(
 ) -> None:
     """How often drawings are recognised.
 
-    With --peer, other classifiers are shown the same drawings, and all are written side by side.
+    With --baseline, other classifiers are shown the same drawings, and all are written side by side.
 
     \b
     Examples:
       visketch evaluate classify --data quickdraw.arrow --split test
-      visketch evaluate classify --peer runs/resnet34 --peer runs/vit --styles --limit 2000
+      visketch evaluate classify --baseline runs/resnet34 --baseline runs/vit --styles --limit 2000
     """
     model, store = arguments.load(checkpoint, device, data, split, "encoder", "classifier")
-    rivals = arguments.load_peers(peers, device)
+    contenders = arguments.load_baselines(baselines, device)
     from visketch.evaluate import recognition as library
 
     with console.progress() as bar:
         task = bar.add_task("drawings")
 
-        def watch(done: int, total: int) -> None:
+        def on_progress(done: int, total: int) -> None:
             bar.update(task, completed=done, total=total)
 
-        found = library.classify(model, store, split, limit, rivals, styles, watch)
+        found = library.classify(model, store, split, limit, contenders, styles, on_progress)
     if as_json:
         console.document(arguments.about(data, split, model) | asdict(found))
         return
     console.say(f"{found.rows[0].overall.sketches:,} drawings ({split}), {len(store.labels)} classes")
-    if rivals or styles:
+    if contenders or styles:
         compare(found)
     else:
         tell(found)

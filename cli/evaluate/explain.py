@@ -44,10 +44,10 @@ def explain(
     with console.progress() as bar:
         task = bar.add_task("drawings")
 
-        def watch(done: int, total: int) -> None:
+        def on_progress(done: int, total: int) -> None:
             bar.update(task, completed=done, total=total)
 
-        found = deletion(model, store, split, limit, watch)
+        found = deletion(model, store, split, limit, on_progress)
     if plot:
         chart.curves(plot, found)
     if as_json:

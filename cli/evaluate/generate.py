@@ -14,8 +14,8 @@ from ..shared.pictures import PNG, check_out, is_picture, parse_out
 from . import arguments
 
 if TYPE_CHECKING:
-    from visketch.evaluate.generation import Table
-    from visketch.evaluate.generation_metrics import Measure, Share
+    from visketch.evaluate.generation import GenerationTable
+    from visketch.evaluate.generation_metrics import Measure, Proportion
     from visketch.evaluate.judges import Judge
 
 # Ours: animals mostly, so that they are not too easily told apart.
@@ -37,7 +37,7 @@ def generate(
     judge: Annotated[
         Path | None,
         typer.Option(
-            help="An independent judge: the folder of a checkpoint with a peer. By default the own classifier."
+            help="An independent judge: the folder of a checkpoint with a baseline. By default the own classifier."
         ),
     ] = None,
     seen: Annotated[
@@ -91,24 +91,24 @@ def generate(
     from visketch.evaluate import generation, judges
 
     if judge:
-        asked: Judge = judges.PeerJudge.load(judge, str(model.device))
+        asked: Judge = judges.BaselineJudge.load(judge, str(model.device))
     else:
         options.load_parts(model, "classifier")
         asked = judges.OwnJudge(model)
     classes = classes or (USUAL if {*USUAL} <= {*model.labels} & {*store.labels} else store.labels[: len(USUAL)])
-    from visketch.render.generation_sheet import Sheet
+    from visketch.render.generation_sheet import GenerationSheet
 
     if tries > 1:
         options.load_parts(model, "classifier")
-    kept = Sheet(model.config.sketch.clamp)
+    kept = GenerationSheet(model.config.sketch.clamp)
     settings = generation.Settings(n, seed, split, seen, guidance=guidance, tries=tries)
     with console.progress() as bar:
         task = bar.add_task("")
 
-        def watch(what: str, done: int, total: int) -> None:
+        def on_progress(what: str, done: int, total: int) -> None:
             bar.update(task, description=what, completed=done, total=total)
 
-        found = generation.table(model, asked, store, classes, settings, samples, watch, kept)
+        found = generation.table(model, asked, store, classes, settings, samples, on_progress, kept)
     if sheet:
         from ..shared.pictures import write_png
 
@@ -125,7 +125,7 @@ def generate(
         show(found, asked, samples, [out for out in (sheet, plot) if out])
 
 
-def describe(found: "Table", judge: "Judge") -> dict[str, Any]:
+def describe(found: "GenerationTable", judge: "Judge") -> dict[str, Any]:
     """All figures and what they are of, for programs. The real drawings are the first row."""
     facts = asdict(found)
     facts |= facts.pop("settings")
@@ -141,7 +141,7 @@ def ratio(value: float, real: float) -> float | None:
     return value / real if real else None
 
 
-def show(found: "Table", judge: "Judge", samples: Path | None, written: list[Path]) -> None:
+def show(found: "GenerationTable", judge: "Judge", samples: Path | None, written: list[Path]) -> None:
     """The same for people: two tables, and what their columns mean."""
     settings, asked, known = found.settings, len(found.classes), len(judge.labels)
     who = judge.name if judge.independent else "the checkpoint's own classifier, no independent judge (--judge)"
@@ -198,7 +198,7 @@ def show(found: "Table", judge: "Judge", samples: Path | None, written: list[Pat
         console.say(f"written: {path}")
 
 
-def share(found: "Share") -> str:
+def share(found: "Proportion") -> str:
     return f"{100 * found.value:5.1f} % ({100 * found.low:.1f}–{100 * found.high:.1f})"
 
 

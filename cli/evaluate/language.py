@@ -12,7 +12,7 @@ from . import arguments
 if TYPE_CHECKING:
     from rich.progress import TaskID
 
-    from visketch.evaluate.language_table import Table
+    from visketch.evaluate.language_table import LanguageTable
 
 
 def language(
@@ -41,25 +41,25 @@ def language(
     """
     model = sketch_query.load(checkpoint, device, detector)
     from visketch.evaluate.language_table import evaluate
-    from visketch.language.dataset.rows import Rows
+    from visketch.language.dataset.rows import InstructionRows
 
-    rows = Rows(data, split)
+    rows = InstructionRows(data, split)
     with console.progress() as bar:
         tasks: dict[str, TaskID] = {}
 
-        def watch(what: str, done: int, total: int) -> None:
+        def on_progress(what: str, done: int, total: int) -> None:
             if what not in tasks:
                 tasks[what] = bar.add_task(what)
             bar.update(tasks[what], completed=done, total=total)
 
-        table = evaluate(model, rows, limit, gallery, queries, watch)
+        table = evaluate(model, rows, limit, gallery, queries, on_progress)
     if as_json:
         console.document({"data": data, "split": split, "checkpoint": checkpoint, **asdict(table)})
     else:
         show(table)
 
 
-def show(table: "Table") -> None:
+def show(table: "LanguageTable") -> None:
     """A table for each task; shares in per cent."""
     columns = ["", "by", "rows", "right", "commonest answer", "chance"]
     exactly = {

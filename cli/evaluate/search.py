@@ -10,7 +10,7 @@ from . import arguments
 
 
 def search(
-    peers: arguments.Peers = None,
+    baselines: arguments.Baselines = None,
     classes: Annotated[
         list[str] | None, typer.Option("--class", metavar="CLASS", help="Of these classes alone; may be repeated.")
     ] = None,
@@ -26,26 +26,26 @@ def search(
 ) -> None:
     """How well drawings of the same class find one another.
 
-    Every drawing is a query to all the others; those of its class are what should be found. With --peer, other
+    Every drawing is a query to all the others; those of its class are what should be found. With --baseline, other
     classifiers' features are asked the same.
 
     \b
     Examples:
-      visketch evaluate search --data quickdraw.arrow --peer runs/resnet34 --limit 3000
+      visketch evaluate search --data quickdraw.arrow --baseline runs/resnet34 --limit 3000
       visketch data pack quickdraw.arrow --without cat --without bus --out seen.arrow
       visketch evaluate search --data quickdraw.arrow --unseen --checkpoint runs/seen
     """
     model, store = arguments.load(checkpoint, device, data, split, "encoder", "classifier")
-    rivals = arguments.load_peers(peers, device)
+    contenders = arguments.load_baselines(baselines, device)
     from visketch.evaluate import search as library
 
     with console.progress() as bar:
         task = bar.add_task("drawings")
 
-        def watch(done: int, total: int) -> None:
+        def on_progress(done: int, total: int) -> None:
             bar.update(task, completed=done, total=total)
 
-        found = library.search(model, store, split, limit, rivals, classes or [], unseen, watch)
+        found = library.search(model, store, split, limit, contenders, classes or [], unseen, on_progress)
     if as_json:
         console.document(arguments.about(data, split, model) | {"unseen": unseen} | asdict(found))
         return

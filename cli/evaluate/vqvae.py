@@ -41,13 +41,13 @@ def vqvae(
     with console.progress() as bar:
         task = bar.add_task("")
 
-        def watch(done: int, total: int) -> None:
+        def on_progress(done: int, total: int) -> None:
             bar.update(task, completed=done, total=total)
 
         rows = []
         for name, (model, store) in zip(names, loaded, strict=True):
             bar.reset(task, description=name)
-            rows.append(reconstruct(model, store, split, limit, watch))
+            rows.append(reconstruct(model, store, split, limit, on_progress))
     if as_json:
         said = [{"checkpoint": name} | asdict(row) for name, row in zip(names, rows, strict=True)]
         console.document({"data": data, "split": split, "rows": said})

@@ -8,11 +8,12 @@ import json
 import os
 import re
 import sys
+import warnings
 from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any, TextIO
 
-from visketch.errors import UsageError, VisketchError
+from visketch.errors import RenamedWarning, UsageError, VisketchError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -70,6 +71,21 @@ class Problems:
 def note(line: str) -> None:
     """What is no result (what goes on, how to continue), on stderr."""
     stderr().print(line, markup=False, soft_wrap=True, style="dim")
+
+
+def show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: Any = None,
+    line: str | None = None,
+) -> None:
+    """Stands in for `warnings.showwarning`: an old name that was used is a note, without its place in the code."""
+    if issubclass(category, RenamedWarning):
+        note(str(message))
+    else:
+        stderr().print(warnings.formatwarning(message, category, filename, lineno, line), markup=False)
 
 
 def error(message: object) -> None:

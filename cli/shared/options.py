@@ -12,7 +12,8 @@ from visketch.errors import UsageError, VisketchError
 from . import console
 
 if TYPE_CHECKING:
-    from visketch.model import ViSketch
+    from visketch.model import SketchModel
+    from visketch.sampling import SamplingOptions
 
 
 def complete_checkpoint(incomplete: str) -> list[str]:
@@ -126,21 +127,25 @@ def check_classes(checkpoint: str | None, classes: list[str]) -> None:
         config.label_of(name)
 
 
-def load(checkpoint: str | None, device: str) -> "ViSketch":
+def load(checkpoint: str | None, device: str) -> "SketchModel":
     """The model that the options name. Raises UsageError, VisketchError."""
     with console.waiting("Loading the model ..."):
         device = resolve(device)
-        from visketch.model import ViSketch
+        from visketch.model import SketchModel
 
-        return ViSketch.load(checkpoint, device)
-
-
-def usual_tries(model: "ViSketch") -> int:
-    """How often each sketch is drawn unless --tries says so: once, where no classifier is there to choose."""
-    return 4 if model.folder and (model.folder / "classifier.safetensors").exists() else 1
+        return SketchModel.load(checkpoint, device)
 
 
-def load_parts(model: "ViSketch", *parts: str) -> None:
+def sampling(settings: dict[str, Any]) -> "SamplingOptions":
+    """Those of a verb's settings that are options of sampling."""
+    from dataclasses import fields
+
+    from visketch.sampling import SamplingOptions
+
+    return SamplingOptions(**{one.name: settings[one.name] for one in fields(SamplingOptions) if one.name in settings})
+
+
+def load_parts(model: "SketchModel", *parts: str) -> None:
     """Load now what will be needed, so that what is wrong with it is said before any work. Raises VisketchError."""
     with console.waiting("Loading the model ..."):
         for part in parts:

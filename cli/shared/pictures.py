@@ -1,19 +1,17 @@
 """Fields → sketches as PNG, SVG or ndjson, in files that appear whole or not at all."""
 
-import io
-import json
 import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from visketch.errors import UsageError, VisketchError
+from visketch.render.files import trace, write_png, write_svg
 from visketch.render.grey import grey
 
 if TYPE_CHECKING:
-    import numpy as np
     from torch import Tensor
 
     from visketch.geometry.trace import Trace
@@ -77,20 +75,6 @@ def columns_for(classes: int, n: int) -> int:
     return n if classes > 1 and n <= 16 else math.ceil(math.sqrt(classes * n))
 
 
-def write_png(path: Path, pixels: "np.ndarray", facts: dict) -> None:
-    """Write grey levels or colours; `facts` say inside the file how it was made. Raises VisketchError."""
-    from PIL import Image
-    from PIL.PngImagePlugin import PngInfo
-
-    from visketch.checkpoint import write_atomically
-
-    about, content = PngInfo(), io.BytesIO()
-    about.add_text("Software", "visketch")
-    about.add_text("Description", json.dumps(facts))
-    Image.fromarray(pixels).save(content, "PNG", pnginfo=about)
-    write_atomically(path, content.getvalue())
-
-
 def write_sketch(path: Path, canvas: "Tensor", clamp: float, side: int, facts: dict) -> None:
     """One field (h h) as what the suffix of `path` says: PNG or SVG `side` wide, or a line of ndjson.
 
@@ -103,23 +87,6 @@ def write_sketch(path: Path, canvas: "Tensor", clamp: float, side: int, facts: d
     else:
         with Lines(path) as lines:
             lines.add(trace(canvas, clamp, side), facts.get("class"))
-
-
-def trace(canvas: "Tensor", clamp: float, side: int) -> "Trace":
-    """A field (h h) → its strokes and the width of their pen on a page `side` wide."""
-    from visketch.geometry import trace as tracing
-
-    found = tracing.trace(tracing.from_field(canvas.float().cpu().numpy(), clamp))
-    return found.scaled(side / len(canvas))
-
-
-def write_svg(path: Path, drawings: Sequence["Trace"], width: int, height: int, facts: dict) -> None:
-    """A page of strokes, a group for each drawing. Raises VisketchError."""
-    from visketch.checkpoint import write_atomically
-    from visketch.data import write
-
-    page = write.svg([(drawing.strokes, drawing.pen) for drawing in drawings], width, height, facts)
-    write_atomically(path, page.encode())
 
 
 class Lines:

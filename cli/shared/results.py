@@ -128,7 +128,7 @@ def records(lines: Iterable[str], quotes: bool) -> Iterator[str]:
             record = ""
 
 
-class Progress:
+class ProgressBar:
     """How far it is, at what rate, and if the total is known how long it will take: a bar; or, with `tell`, a line now
     and then where stderr is no terminal.
     """
@@ -146,7 +146,7 @@ class Progress:
         self.start = self.told = time.monotonic()
         self.count = 0
 
-    def __enter__(self) -> "Progress":
+    def __enter__(self) -> "ProgressBar":
         self.bar.start()
         return self
 

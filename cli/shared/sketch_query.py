@@ -13,8 +13,9 @@ from . import console, options
 
 if TYPE_CHECKING:
     from visketch.language.answers import Answer
-    from visketch.language.attributes import Which
-    from visketch.language.model import Pair, Seen, SketchLanguage
+    from visketch.language.attributes import Filter
+    from visketch.language.model import Pair, SketchLanguage
+    from visketch.language.vision.features import EncodedPicture
 
 Row = dict[str, Any]
 
@@ -74,7 +75,7 @@ def load(checkpoint: str | None, device: str, detector: str | None = None) -> "S
         return model
 
 
-def query(model: "SketchLanguage", sketch: str) -> "Seen":
+def query(model: "SketchLanguage", sketch: str) -> "EncodedPicture":
     """The sketch to ask with; warns if it may be the picture. Raises VisketchError."""
     from visketch.language import image
 
@@ -87,14 +88,14 @@ def query(model: "SketchLanguage", sketch: str) -> "Seen":
         raise VisketchError(f"{error} (the sketch comes first, the picture second)") from None
 
 
-def which(words: str | None) -> "Which | None":
+def which(words: str | None) -> "Filter | None":
     """What --which says. Raises UsageError."""
-    from visketch.language.attributes import Which
+    from visketch.language.attributes import Filter
 
-    return None if words is None else Which.told(words)
+    return None if words is None else Filter.told(words)
 
 
-def found(model: "SketchLanguage", pair: "Pair", by: Who | None, which: "Which | None") -> "Answer":
+def found(model: "SketchLanguage", pair: "Pair", by: Who | None, which: "Filter | None") -> "Answer":
     """Where what the sketch shows is, and of it what is meant. Raises VisketchError."""
     from visketch.language.attributes import only
 

@@ -1,48 +1,67 @@
 """A drawing in any form that a program may have it in → a sketch."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from visketch.data import ink, quickdraw
+from visketch.data import in_memory, quickdraw
 from visketch.data.read import read
-from visketch.errors import UsageError, VisketchError
+from visketch.errors import UsageError
 from visketch.geometry.sketch import Sketch
 
-Drawing = Sketch | str | Path | np.ndarray | Sequence[Any]
+# A path, the bytes of a file or an open one, a PIL image, an array, a tensor, strokes, or a sketch.
+Drawing = Any
+KINDS = "a path, a PIL image, the bytes of a file or an open file, an array, a tensor, or strokes"
 
 
 def sketch(drawing: Drawing) -> Sketch:
-    """A path (of a file of many its first drawing), a picture, or strokes → a sketch.
+    """A path (of a file of many its first drawing), the bytes of a file, an open file, a picture or strokes → a sketch.
 
-    A picture is an array (rows, columns) or (rows, columns, channels): bool, True is ink; or uint8, of which the ink is
-    found as in a file. Strokes are arrays (points, 2) of x and y, or as *Quick, Draw!* has them, [[x...], [y...]] each.
+    A picture is a PIL image, or an array or tensor as in `in_memory.of_array`. Strokes are arrays (points, 2) of x and
+    y, or as *Quick, Draw!* has them, [[x...], [y...]] each.
     Raises VisketchError for a file that cannot be read or no ink, UsageError for what is none of these.
     """
     if isinstance(drawing, Sketch):
         return drawing
     if isinstance(drawing, str | Path):
         return next(read(drawing))
-    if isinstance(drawing, np.ndarray):
-        return _inked(drawing)
+    if isinstance(drawing, bytes | bytearray | memoryview):
+        return in_memory.of_bytes(bytes(drawing))
+    if isinstance(drawing, in_memory.Image.Image):
+        return in_memory.of_image(drawing)
+    if isinstance(drawing, np.ndarray) or in_memory.is_tensor(drawing):
+        return in_memory.of_array(drawing)
+    if hasattr(drawing, "read"):
+        content = drawing.read()
+        if not isinstance(content, bytes):
+            raise UsageError("a file that was opened as text; open it with mode 'rb'")
+        return in_memory.of_bytes(content)
+    return _strokes(drawing)
+
+
+def several(drawings: Drawing) -> list[Drawing] | None:
+    """The drawings of a list of them; None for a single drawing, which a list of strokes is too."""
+    if not isinstance(drawings, list | tuple) or isinstance(drawings, Sketch):
+        return None
+    return list(drawings) if all(in_memory.is_picture(one) or _depth(one) >= 3 for one in drawings) else None
+
+
+def _depth(value: object) -> int:
+    """How many lists lie in one another: 1 in a list of numbers, 3 in the strokes of a drawing."""
+    depth = 0
+    while True:
+        if isinstance(value, np.ndarray):
+            return depth + value.ndim
+        if not isinstance(value, list | tuple) or not value:
+            return depth
+        value, depth = value[0], depth + 1
+
+
+def _strokes(drawing: Any) -> Sketch:
     try:
         as_points = [isinstance(line, np.ndarray) and line.ndim == 2 and line.shape[1] == 2 for line in drawing]
         lines = quickdraw.strokes([line.T if points else line for line, points in zip(drawing, as_points, strict=True)])
     except (TypeError, ValueError) as error:
-        raise UsageError(f"no drawing: {error}; give a path, an array or strokes") from None
+        raise UsageError(f"no drawing: {error}; give {KINDS}") from None
     return Sketch(strokes=lines, source="strokes")
-
-
-def _inked(picture: np.ndarray) -> Sketch:
-    if picture.ndim == 2 and picture.dtype == bool:
-        return Sketch(pixels=picture, source="picture")
-    if picture.ndim not in (2, 3) or picture.dtype != np.uint8:
-        raise UsageError(
-            f"a picture is (rows, columns) or (rows, columns, channels), bool or uint8, not {picture.dtype}"
-        )
-    found = ink.find(picture.reshape(*picture.shape[:2], -1)[..., :3])
-    if not found.pixels.any():
-        raise VisketchError("picture: blank, there is no ink in it")
-    return Sketch(pixels=found.pixels, thin=found.thin, source="picture")

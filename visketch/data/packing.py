@@ -90,13 +90,13 @@ class _Row(NamedTuple):
     pixels: bytes | None
 
 
-File = tuple[Path, Path]  # and the source that it was found in
-Found = Iterable[_Row | VisketchError]  # what is in a file, or why it cannot be read
+RootedFile = tuple[Path, Path]  # and the source that it was found in
+FoundRows = Iterable[_Row | VisketchError]  # what is in a file, or why it cannot be read
 
 
 def _read_all(
-    files: list[File], limit: int | None, without: Collection[str], engine: engines.Engine
-) -> Iterator[Found]:
+    files: list[RootedFile], limit: int | None, without: Collection[str], engine: engines.Engine
+) -> Iterator[FoundRows]:
     """What is in each file, in their order."""
     if engine == "local":
         yield from map(_rows, files)
@@ -109,7 +109,7 @@ def _read_all(
 
 
 def _rows_on_ray(
-    limit: int | None, without: Collection[str], item: tuple[int, File]
+    limit: int | None, without: Collection[str], item: tuple[int, RootedFile]
 ) -> Iterator[tuple[int, _Row | VisketchError | None]]:
     """What can be wanted of a file, with its number; None first, so that a file has something in any case."""
     number, file = item
@@ -117,7 +117,9 @@ def _rows_on_ray(
     yield from ((number, row) for row in _wanted(file, _rows(file), limit, without, Counter()))
 
 
-def _wanted(file: File, found: Found, limit: int | None, without: Collection[str], counts: Counter[str]) -> Found:
+def _wanted(
+    file: RootedFile, found: FoundRows, limit: int | None, without: Collection[str], counts: Counter[str]
+) -> FoundRows:
     """What there is not yet enough of; of classes to be left out the first, so that they are known to be there.
 
     A file that is named for a class is of that class: once it has enough, the rest is not even read.
@@ -137,12 +139,12 @@ def _wanted(file: File, found: Found, limit: int | None, without: Collection[str
             return
 
 
-def _class(file: File) -> str:
+def _class(file: RootedFile) -> str:
     """The class that a file is named for, if any."""
     return "" if is_packed(file[0]) else folder.label(file[0])
 
 
-def _rows(file: File) -> Found:
+def _rows(file: RootedFile) -> FoundRows:
     named = _class(file)
     problems: list[VisketchError] = []
     for sketch, part in _drawings(*file, problems.append):

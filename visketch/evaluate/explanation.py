@@ -10,15 +10,15 @@ from torch import Tensor
 
 from visketch import quadtree
 from visketch.data.store import Store
-from visketch.evaluate.recognition import Watch, quiet, sample
+from visketch.evaluate.recognition import OnProgress, quiet, sample
 from visketch.metrics import interval
-from visketch.model import ViSketch
+from visketch.model import SketchModel
 from visketch.tasks.explain import Look, alone, chances, erase, looked_at, pooled, shares
 
 SHARES = np.linspace(0, 1, 11)  # of a drawing's leaves that are erased
 RANDOM = 3  # random orders of each drawing
 
-Order = Callable[[ViSketch, Look, int], Tensor]  # a number for every leaf (n), the largest is erased first
+LeafOrder = Callable[[SketchModel, Look, int], Tensor]  # a number for every leaf (n), the largest is erased first
 
 
 @dataclass(frozen=True)
@@ -39,20 +39,20 @@ class Deletion:
     curves: list[Curve]  # the vote of `classify --explain` first, random orders last
 
 
-def erased(model: ViSketch, look: Look, label: int) -> Float[Tensor, " n"]:
+def erased(model: SketchModel, look: Look, label: int) -> Float[Tensor, " n"]:
     """How little the class is likely if this leaf alone is erased."""
     each = torch.eye(len(look.leaves), dtype=torch.bool, device=look.canvas.device)
     return -chances(model, erase(look.canvas, look.leaves, each), label)
 
 
-def left_out(model: ViSketch, look: Look, label: int) -> Float[Tensor, " n"]:
+def left_out(model: SketchModel, look: Look, label: int) -> Float[Tensor, " n"]:
     """How little the class is likely if the leaf is not pooled, though its neighbours still see its ink."""
     sketch, leaf = (~torch.eye(len(look.leaves), dtype=torch.bool, device=look.cls.device)).nonzero(as_tuple=True)
     others = quadtree.Leaves(sketch, look.leaves.level[leaf], look.leaves.z[leaf])
     return -pooled(model, look.cls[leaf], others, len(look.leaves)).log_softmax(dim=1)[:, label]
 
 
-def gradient(model: ViSketch, look: Look, label: int) -> Float[Tensor, " n"]:
+def gradient(model: SketchModel, look: Look, label: int) -> Float[Tensor, " n"]:
     """Gradient times input: of the class's logit, by the leaf's vector."""
     with torch.inference_mode(False), torch.enable_grad():
         cls = look.cls.clone().requires_grad_()
@@ -62,13 +62,13 @@ def gradient(model: ViSketch, look: Look, label: int) -> Float[Tensor, " n"]:
         return (slope * cls).sum(dim=1).detach()
 
 
-def ink(model: ViSketch, look: Look, label: int) -> Float[Tensor, " n"]:
+def ink(model: SketchModel, look: Look, label: int) -> Float[Tensor, " n"]:
     """How much of the leaf is ink: no vote at all, and hard to beat."""
     depth = model.config.sketch.depth
     return quadtree.information(look.canvas, depth, near=0.0)[0, look.leaves.tile]
 
 
-ORDERS: dict[str, Order] = {
+ORDERS: dict[str, LeafOrder] = {
     "shares": shares,
     "erased": erased,
     "left out": left_out,
@@ -82,7 +82,7 @@ ROWS = (*ORDERS, "least shares", "random")
 
 @torch.inference_mode()
 def deletion(
-    model: ViSketch, store: Store, split: str = "test", limit: int | None = None, watch: Watch = quiet
+    model: SketchModel, store: Store, split: str = "test", limit: int | None = None, on_progress: OnProgress = quiet
 ) -> Deletion:
     """Curves of drawings that have more than two leaves."""
     rows, found = sample(store, split, limit), []
@@ -90,7 +90,7 @@ def deletion(
         look = Look.at(model, model.render([store[number]]))
         if len(look.leaves) > 2:
             found.append(curves(model, look, number))
-        watch(done, len(rows))
+        on_progress(done, len(rows))
     every = np.stack(found)  # drawings, orders, shares
     areas = every.mean(axis=2)
     rest = areas[:, -1]
@@ -107,7 +107,7 @@ def deletion(
     return Deletion(len(found), SHARES.tolist(), named)
 
 
-def curves(model: ViSketch, look: Look, seed: int) -> Float[np.ndarray, "orders shares"]:
+def curves(model: SketchModel, look: Look, seed: int) -> Float[np.ndarray, "orders shares"]:
     """One drawing's curves, the random ones averaged."""
     rng, n = np.random.default_rng(seed), len(look.leaves)
     orders = [torch.argsort(order(model, look, look.label), descending=True, stable=True) for order in ORDERS.values()]
@@ -116,7 +116,7 @@ def curves(model: ViSketch, look: Look, seed: int) -> Float[np.ndarray, "orders 
     return np.stack([*found[:-RANDOM], np.mean(found[-RANDOM:], axis=0)])
 
 
-def curve(model: ViSketch, look: Look, order: Int[Tensor, " n"]) -> Float[np.ndarray, " shares"]:
+def curve(model: SketchModel, look: Look, order: Int[Tensor, " n"]) -> Float[np.ndarray, " shares"]:
     """The probability of the drawing's class when the first leaves of the order are erased."""
     n = len(order)
     rank = torch.empty_like(order)

@@ -18,13 +18,13 @@ from torch import Tensor
 from visketch.data.read import read
 from visketch.data.store import Store
 from visketch.errors import UsageError
-from visketch.evaluate.generation_metrics import NOTHING, Cost, Reference, Row, Verdicts, measure
-from visketch.evaluate.judges import Judge, Seen, check, reread
+from visketch.evaluate.generation_metrics import NOTHING, Cost, GenerationRow, JudgeOutputs, Reference, measure
+from visketch.evaluate.judges import Judge, JudgedAs, check, reread
 from visketch.geometry.sketch import Sketch
 from visketch.metrics import seam
-from visketch.model import ViSketch
+from visketch.model import SketchModel
 from visketch.quadtree import Order
-from visketch.sampling import candidates
+from visketch.sampling import SamplingOptions, candidate_seeds
 
 BATCH = 64  # sketches drawn and looked at together
 REFERENCE = 1000  # training drawings of a class that are looked at, at most
@@ -32,8 +32,8 @@ REFERENCE = 1000  # training drawings of a class that are looked at, at most
 TRAINING, SAMPLES, COARSE = "training drawings", "sketch-rnn samples", "coarse only"
 REFINED: dict[str, Order] = {"refined one by one": "one-by-one", "refined in waves": "waves"}
 
-Watch = Callable[[str, int, int], None]  # what goes on, and how many sketches of all are looked at
-Show = Callable[[str, int, Tensor], None]  # the row, the number of the class, fields (b h h)
+OnProgress = Callable[[str, int, int], None]  # what goes on, and how many sketches of all are looked at
+OnSketches = Callable[[str, int, Tensor], None]  # the row, the number of the class, fields (b h h)
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Settings:
     n: int = 150
     seed: int = 0
     split: str = "test"  # of the real drawings
-    seen: Seen = "picture"
+    seen: JudgedAs = "picture"
     steps: int | None = None  # None: as the checkpoint says
     guidance: float | None = None
     temperature: float = 0.7
@@ -52,53 +52,62 @@ class Settings:
 
 
 @dataclass(frozen=True)
-class Table:
+class GenerationTable:
     settings: Settings
     classes: list[str]
     training: int  # training drawings among which the nearest is looked for
     reference: int  # of these, the same number of each class: FID and KID are distances to them
     fid_sketches: int  # as many as the smallest row has; of a larger one, the mean over sets of that many
-    rows: list[Row]
+    rows: list[GenerationRow]
 
 
-class Court:
+class Evaluator:
     """Shows sketches to the judge and keeps what it says, row by row. The sketches are not kept."""
 
-    def __init__(self, model: ViSketch, judge: Judge, seen: Seen, total: int, watch: Watch, show: Show) -> None:
-        self.model, self.judge, self.seen, self.total, self.watch, self.show = model, judge, seen, total, watch, show
-        self.said: dict[str, list[tuple[np.ndarray, ...]]] = defaultdict(list)
+    def __init__(
+        self, model: SketchModel, judge: Judge, seen: JudgedAs, total: int, on_progress: OnProgress, show: OnSketches
+    ) -> None:
+        self.model, self.judge, self.seen, self.total, self.on_progress, self.show = (
+            model,
+            judge,
+            seen,
+            total,
+            on_progress,
+            show,
+        )
+        self.outputs: dict[str, list[tuple[np.ndarray, ...]]] = defaultdict(list)
         self.done = 0
 
-    def call(self, what: str) -> None:
+    def begin(self, what: str) -> None:
         """Tell whoever watches what comes next."""
-        self.watch(what, self.done, self.total)
+        self.on_progress(what, self.done, self.total)
 
-    def hear(self, row: str, place: int, canvas: Float[Tensor, "b h h"]) -> None:
+    def add(self, row: str, place: int, canvas: Float[Tensor, "b h h"]) -> None:
         """Judge sketches of one class; their seams are measured as they were drawn."""
         self.show(row, place, canvas)
         shape = self.model.config.sketch
         seams = seam(canvas, shape.tile, shape.near) * shape.clamp / shape.pen
         field = reread(canvas, shape, self.judge.shape) if self.seen == "picture" else canvas
-        said = (*self.judge.look(field), seams)
-        self.said[row].append((*(part.cpu().numpy() for part in said), np.full(len(canvas), place)))
+        said = (*self.judge.logits_and_features(field), seams)
+        self.outputs[row].append((*(part.cpu().numpy() for part in said), np.full(len(canvas), place)))
         self.done += len(canvas)
-        self.call(row)
+        self.begin(row)
 
-    def verdicts(self, row: str) -> Verdicts:
-        return Verdicts(*(np.concatenate(column) for column in zip(*self.said[row], strict=True)))
+    def outputs_of(self, row: str) -> JudgeOutputs:
+        return JudgeOutputs(*(np.concatenate(column) for column in zip(*self.outputs[row], strict=True)))
 
 
 @torch.inference_mode()
 def table(
-    model: ViSketch,
+    model: SketchModel,
     judge: Judge,
     store: Store,
     labels: Sequence[str],
     settings: Settings = Settings(),
     samples: Path | None = None,
-    watch: Watch = lambda what, done, total: None,
-    show: Show = lambda row, place, canvas: None,
-) -> Table:
+    on_progress: OnProgress = lambda what, done, total: None,
+    show: OnSketches = lambda row, place, canvas: None,
+) -> GenerationTable:
     """Judge real drawings, `samples` (a folder of <class>.ndjson), and new sketches coarse and refined.
 
     `show` gets every sketch as it was drawn, the training drawings among them. Raises UsageError, VisketchError.
@@ -117,14 +126,14 @@ def table(
     if samples:
         given[SAMPLES] = _even([_samples(samples / f"{name}.ndjson", settings.n) for name in names])
     total = sum(len(sketches) for classes in given.values() for sketches in classes)
-    court = Court(model, judge, settings.seen, total + 3 * settings.n * len(names), watch, show)
+    evaluator = Evaluator(model, judge, settings.seen, total + 3 * settings.n * len(names), on_progress, show)
     for row, classes in given.items():
-        court.call(row)
+        evaluator.begin(row)
         for place, sketches in enumerate(classes):
             for first in range(0, len(sketches), BATCH):
-                court.hear(row, place, model.render(sketches[first : first + BATCH]))
-    costs = {row: NOTHING for row in given if row != TRAINING} | _draw(court, names, settings)
-    return _measure(court, names, settings, costs)
+                evaluator.add(row, place, model.render(sketches[first : first + BATCH]))
+    costs = {row: NOTHING for row in given if row != TRAINING} | _draw(evaluator, names, settings)
+    return _measure(evaluator, names, settings, costs)
 
 
 def _drawings(store: Store, split: str, names: list[str], most: int, seed: int) -> list[list[Sketch]]:
@@ -152,33 +161,32 @@ def _even(classes: list[list[Sketch]]) -> list[list[Sketch]]:
     return [sketches[:fewest] for sketches in classes]
 
 
-def _draw(court: Court, names: list[str], settings: Settings) -> dict[str, Cost]:
+def _draw(evaluator: Evaluator, names: list[str], settings: Settings) -> dict[str, Cost]:
     """Sketches as `ViSketch.generate` draws them; returns what one of each row costs.
 
     The coarse stage draws once: what is refined, both ways, is what it drew.
     """
-    model, spent, steps = court.model, dict.fromkeys([COARSE, *REFINED], 0.0), dict.fromkeys(REFINED, 0)
+    model, spent, steps = evaluator.model, dict.fromkeys([COARSE, *REFINED], 0.0), dict.fromkeys(REFINED, 0)
     tries, batch = settings.tries, max(1, BATCH // settings.tries)
+    options = SamplingOptions(temperature=settings.temperature, top_p=settings.top_p)
     for place, name in enumerate(names):
         for first in range(0, settings.n, batch):
             firsts = [settings.seed + number for number in range(first, min(first + batch, settings.n))]
-            seeds = candidates(firsts, tries)
+            seeds = candidate_seeds(firsts, tries)
             label = torch.full((len(seeds),), model.label_of(name), device=model.device)
-            court.call(COARSE)
+            evaluator.begin(COARSE)
             begin = time.perf_counter()
             coarse = model.coarse(label, seeds, settings.steps, settings.guidance)
             spent[COARSE] += _since(begin, coarse)
-            court.hear(COARSE, place, model.likeliest(coarse, label, tries))
+            evaluator.add(COARSE, place, model.best_of(coarse, label, tries).canvas)
             for row, order in REFINED.items():
-                court.call(row)
+                evaluator.begin(row)
                 begin, canvas = time.perf_counter(), coarse
-                for frame in model.refine(
-                    coarse, label, seeds=seeds, temperature=settings.temperature, top_p=settings.top_p, order=order
-                ):
+                for frame in model.decode(coarse, label, seeds=seeds, options=replace(options, order=order)):
                     canvas, steps[row] = frame.canvas, steps[row] + len(firsts)
-                canvas = model.likeliest(canvas, label, tries)
+                canvas = model.best_of(canvas, label, tries).canvas
                 spent[row] += _since(begin, canvas)
-                court.hear(row, place, canvas)
+                evaluator.add(row, place, canvas)
     drawn = settings.n * len(names)
     costs = {row: Cost((spent[COARSE] + spent[row]) / drawn, steps[row] / drawn) for row in REFINED}
     return {COARSE: Cost(spent[COARSE] / drawn, None)} | costs
@@ -189,12 +197,12 @@ def _since(begin: float, canvas: Tensor) -> float:
     return time.perf_counter() - begin
 
 
-def _measure(court: Court, names: list[str], settings: Settings, costs: dict[str, Cost]) -> Table:
-    training, verdicts = court.verdicts(TRAINING), {row: court.verdicts(row) for row in costs}
+def _measure(evaluator: Evaluator, names: list[str], settings: Settings, costs: dict[str, Cost]) -> GenerationTable:
+    training, verdicts = evaluator.outputs_of(TRAINING), {row: evaluator.outputs_of(row) for row in costs}
     reference = Reference(training, settings.seed)
-    classes = np.array([court.judge.labels.index(name) for name in names])
+    classes = np.array([evaluator.judge.labels.index(name) for name in names])
     each, rows = min(len(said.place) for said in verdicts.values()) // len(names), []
     for row, said in verdicts.items():
-        court.call(f"figures: {row}")
+        evaluator.begin(f"figures: {row}")
         rows.append(measure(row, said, classes, reference, each, costs[row], settings.seed))
-    return Table(settings, names, len(reference.all), len(reference.even), each * len(names), rows)
+    return GenerationTable(settings, names, len(reference.all), len(reference.even), each * len(names), rows)

@@ -1,4 +1,4 @@
-"""What a judge said of a row's sketches → the row's figures."""
+"""What a judge outputs of a row's sketches → the row's figures."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,17 +15,17 @@ HALVES = 50  # random halves that a standard error is taken from
 
 
 @dataclass(frozen=True)
-class Verdicts:
-    """What the judge said of some sketches (i), their classes numbered as they were asked for."""
+class JudgeOutputs:
+    """What the judge outputs of some sketches (i), their classes numbered as they were asked for."""
 
     logits: Float[np.ndarray, "i c"]
     features: Float[np.ndarray, "i e"]
-    seam: Float[np.ndarray, " i"]  # measured, not said: in shares of the pen's width
+    seam: Float[np.ndarray, " i"]  # measured, not outputs: in shares of the pen's width
     place: Int[np.ndarray, " i"]
 
 
 @dataclass(frozen=True)
-class Share:
+class Proportion:
     """Of the sketches, with its 95 % interval."""
 
     value: float
@@ -56,17 +56,17 @@ NOTHING = Cost(None, None)
 class OfClass:
     """The sketches of one class alone."""
 
-    top1_among: Share
-    top1: Share
+    top1_among: Proportion
+    top1: Proportion
 
 
 @dataclass(frozen=True)
-class Row:
+class GenerationRow:
     row: str
     sketches: int
-    top1_among: Share  # the right class is the judge's best of those asked for
-    top3_among: Share
-    top1: Share  # its best of all it knows
+    top1_among: Proportion  # the right class is the judge's best of those asked for
+    top3_among: Proportion
+    top1: Proportion  # its best of all it knows
     fid: Measure  # to the training drawings
     kid: Measure
     diversity: Measure
@@ -80,17 +80,17 @@ class Row:
 class Reference:
     """The training drawings that rows are compared with: all of them, and the same number of each class."""
 
-    def __init__(self, training: Verdicts, seed: int) -> None:
+    def __init__(self, training: JudgeOutputs, seed: int) -> None:
         self.all = training.features
         self.even = self.all[subset(training.place, int(np.bincount(training.place).min()), seed)]
         self.frechet = frechet_to(self.even)
 
 
 def measure(
-    row: str, said: Verdicts, classes: np.ndarray, reference: Reference, each: int, cost: Cost, seed: int
-) -> Row:
+    row: str, outputs: JudgeOutputs, classes: np.ndarray, reference: Reference, each: int, cost: Cost, seed: int
+) -> GenerationRow:
     """`classes`: the judge's numbers of those asked for. `each`: how many sketches of a class FID is taken of."""
-    features, place = said.features, said.place
+    features, place = outputs.features, outputs.place
     error: Callable[..., float | None] = partial(spread, labels=place, seed=seed, samples=HALVES)
 
     def fid(rows: np.ndarray) -> float:
@@ -107,20 +107,20 @@ def measure(
 
     every = np.arange(len(place))
     sets = SETS if len(place) > each * len(classes) else 1  # of the smallest row there is only one
-    return Row(
+    return GenerationRow(
         row,
         len(place),
-        share(said.logits[:, classes], place, 1, seed),
-        share(said.logits[:, classes], place, 3, seed),
-        share(said.logits, classes[place], 1, seed),
+        share(outputs.logits[:, classes], place, 1, seed),
+        share(outputs.logits[:, classes], place, 3, seed),
+        share(outputs.logits, classes[place], 1, seed),
         Measure(float(np.mean([fid(subset(place, each, seed + number)) for number in range(sets)])), error(fid)),
         Measure(kid(every, SETS), error(kid)),
         Measure(varied(every), error(varied)),
         mean(nearest(features, reference.all)),
-        mean(said.seam),
+        mean(outputs.seam),
         cost.seconds,
         cost.steps,
-        [of_class(said.logits[place == number], classes, number, seed) for number in range(len(classes))],
+        [of_class(outputs.logits[place == number], classes, number, seed) for number in range(len(classes))],
     )
 
 
@@ -130,10 +130,10 @@ def of_class(logits: Float[np.ndarray, "i c"], classes: Int[np.ndarray, " j"], n
     return OfClass(share(logits[:, classes], right, 1, seed), share(logits, classes[right], 1, seed))
 
 
-def share(logits: Float[np.ndarray, "i c"], right: Int[np.ndarray, " i"], first: int, seed: int) -> Share:
+def share(logits: Float[np.ndarray, "i c"], right: Int[np.ndarray, " i"], first: int, seed: int) -> Proportion:
     """How often the right class is among the `first` ones."""
     hits = (rank_of(torch.from_numpy(logits), torch.from_numpy(right)) < first).double().numpy()
-    return Share(float(hits.mean()), *interval(hits, seed))
+    return Proportion(float(hits.mean()), *interval(hits, seed))
 
 
 def subset(labels: Int[np.ndarray, " i"], each: int, seed: int) -> Int[np.ndarray, " j"]:

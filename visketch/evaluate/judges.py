@@ -14,9 +14,9 @@ from visketch.data import ink
 from visketch.errors import UsageError
 from visketch.geometry import sdf
 from visketch.geometry.sketch import Sketch
-from visketch.model import ViSketch
+from visketch.model import SketchModel
 
-Seen = Literal["picture", "field"]
+JudgedAs = Literal["picture", "field"]
 
 
 @runtime_checkable
@@ -28,7 +28,7 @@ class Judge(Protocol):
     labels: Sequence[str]
     shape: SketchConfig
 
-    def look(self, field: Float[Tensor, "b h h"]) -> tuple[Float[Tensor, "b c"], Float[Tensor, "b e"]]:
+    def logits_and_features(self, field: Float[Tensor, "b h h"]) -> tuple[Float[Tensor, "b c"], Float[Tensor, "b e"]]:
         """→ logits and features: one call, so that a judge whose logits come of its features looks once."""
         ...
 
@@ -38,37 +38,37 @@ class OwnJudge:
 
     independent = False
 
-    def __init__(self, model: ViSketch) -> None:
+    def __init__(self, model: SketchModel) -> None:
         self.model, self.name, self.shape = model, "own classifier", model.config.sketch
         self.labels: Sequence[str] = model.labels
 
-    def look(self, field: Float[Tensor, "b h h"]) -> tuple[Float[Tensor, "b c"], Float[Tensor, "b e"]]:
-        return self.model.look(field.to(self.model.device))
+    def logits_and_features(self, field: Float[Tensor, "b h h"]) -> tuple[Float[Tensor, "b c"], Float[Tensor, "b e"]]:
+        return self.model.logits_and_features(field.to(self.model.device))
 
 
-class PeerJudge:
+class BaselineJudge:
     """A network of another kind, trained on real drawings alone. Features: what it makes its logits of."""
 
     independent = True
 
-    def __init__(self, model: ViSketch) -> None:
-        """`model`: a checkpoint that holds a peer. Raises VisketchError if it does not."""
-        self.peer, self.device = model.part("peer"), model.device
-        self.name, self.shape = model.folder.name if model.folder else "peer", model.config.sketch
+    def __init__(self, model: SketchModel) -> None:
+        """`model`: a checkpoint that holds a baseline. Raises VisketchError if it does not."""
+        self.baseline, self.device = model.part("baseline"), model.device
+        self.name, self.shape = model.folder.name if model.folder else "baseline", model.config.sketch
         self.labels: Sequence[str] = model.labels
 
     @classmethod
-    def load(cls, folder: str | Path, device: str = "cpu") -> "PeerJudge":
+    def load(cls, folder: str | Path, device: str = "cpu") -> "BaselineJudge":
         """Raises VisketchError."""
-        return cls(ViSketch.load(folder, device))
+        return cls(SketchModel.load(folder, device))
 
     @torch.inference_mode()
-    def look(self, field: Float[Tensor, "b h h"]) -> tuple[Float[Tensor, "b c"], Float[Tensor, "b e"]]:
-        features = self.peer.features(field.to(self.device))
-        return self.peer.out(features).float(), features.float()
+    def logits_and_features(self, field: Float[Tensor, "b h h"]) -> tuple[Float[Tensor, "b c"], Float[Tensor, "b e"]]:
+        features = self.baseline.features(field.to(self.device))
+        return self.baseline.out(features).float(), features.float()
 
 
-def check(judge: Judge, labels: Sequence[str], drawn: SketchConfig, seen: Seen) -> None:
+def check(judge: Judge, labels: Sequence[str], drawn: SketchConfig, seen: JudgedAs) -> None:
     """Refuse a judge that cannot judge these classes, or these fields as they are. Raises UsageError."""
     unknown = [label for label in labels if label not in judge.labels]
     if unknown:

@@ -16,7 +16,7 @@ from jaxtyping import Bool, Float
 from scipy.optimize import linear_sum_assignment
 
 from visketch.language.boxes import overlaps
-from visketch.language.dataset.rows import Row
+from visketch.language.dataset.rows import InstructionRow
 
 Box = Sequence[float]
 Some = TypeVar("Some")
@@ -30,7 +30,7 @@ SIZES_COMPOSED = (0.04, 0.1)
 
 
 @dataclass(frozen=True)
-class Exact:
+class ExactMetrics:
     """Answers that are right or wrong. Shares of 1; `majority`: of the commonest answer; `chance`: of a random one."""
 
     rows: int
@@ -40,7 +40,7 @@ class Exact:
 
 
 @dataclass(frozen=True)
-class Detection:
+class DetectionMetrics:
     """Boxes. Shares of 1.
 
     `accuracy_50`: true boxes that are found (each by a box of its own) at an overlap of 0.5; `accuracy`: the mean over
@@ -63,7 +63,7 @@ class Detection:
 
 
 @dataclass(frozen=True)
-class Retrieval:
+class RetrievalMetrics:
     """Rankings of galleries. `precision`: at each of RANKS; `chance`: the share of a gallery that is wanted."""
 
     queries: int
@@ -77,12 +77,12 @@ class Retrieval:
 class Gallery:
     """A sketch, the scenes to find its class in, and which of them show it."""
 
-    row: Row  # one of those that ask with the sketch
+    row: InstructionRow  # one of those that ask with the sketch
     scenes: tuple[str, ...]
     wanted: Bool[np.ndarray, " n"] = field(compare=False)
 
 
-def exact(truth: Sequence[Hashable], answers: Sequence[Hashable], groups: Sequence[str] | None = None) -> Exact:
+def exact(truth: Sequence[Hashable], answers: Sequence[Hashable], groups: Sequence[str] | None = None) -> ExactMetrics:
     """Shares of equal pairs. `groups`: of different questions, each has a commonest answer and a chance of its own.
 
     Chance is how often an answer is right that is drawn as often as each is true. Raises ValueError if the lengths
@@ -95,15 +95,15 @@ def exact(truth: Sequence[Hashable], answers: Sequence[Hashable], groups: Sequen
     common = sum(max(counts.values()) for counts in by_group.values())
     chance = sum(sum(n * n for n in counts.values()) / counts.total() for counts in by_group.values())
     rows = len(truth)
-    return Exact(rows, *(value / rows if rows else 0.0 for value in (right, common, chance)))
+    return ExactMetrics(rows, *(value / rows if rows else 0.0 for value in (right, common, chance)))
 
 
-def counting(rows: Sequence[Row], counts: Sequence[int | None]) -> Exact:
+def counting(rows: Sequence[InstructionRow], counts: Sequence[int | None]) -> ExactMetrics:
     """Exact numbers; None is no answer."""
     return exact([len(row.boxes) for row in rows], counts)
 
 
-def questions(rows: Sequence[Row], texts: Sequence[str]) -> Exact:
+def questions(rows: Sequence[InstructionRow], texts: Sequence[str]) -> ExactMetrics:
     """Closed questions by their text, but for case, blanks and a full stop. Each kind has its commonest answer."""
     kinds = [row.question or row.task for row in rows]
     return exact([_plain(row.answer) for row in rows], [_plain(text) for text in texts], kinds)
@@ -113,7 +113,7 @@ def _plain(text: str) -> str:
     return " ".join(text.casefold().removesuffix(".").split())
 
 
-def detection(rows: Sequence[Row], boxes: Sequence[Sequence[Box]]) -> Detection:
+def detection(rows: Sequence[InstructionRow], boxes: Sequence[Sequence[Box]]) -> DetectionMetrics:
     """Boxes in shares of the scene's sides, as many as were answered."""
     truth = [row.boxes for row in rows]
     found = [_found(true, given) for true, given in zip(truth, boxes, strict=True)]
@@ -126,7 +126,7 @@ def detection(rows: Sequence[Row], boxes: Sequence[Sequence[Box]]) -> Detection:
     usual = [flat.mean(axis=0).tolist()] if total else []
     shown = [true for true in truth if true]
     further = shown[len(shown) // 2 :] + shown[: len(shown) // 2]  # rows beside one another may be of one scene
-    return Detection(
+    return DetectionMetrics(
         rows=len(rows),
         boxes=total,
         accuracy=_mean(hits) or 0.0,
@@ -165,7 +165,11 @@ def _found(true: Sequence[Box], given: Sequence[Box]) -> Bool[np.ndarray, "n o"]
 
 
 def galleries(
-    rows: Sequence[Row], size: int = 100, queries: int = 100, among: Sequence[Row] = (), seed: int = 0
+    rows: Sequence[InstructionRow],
+    size: int = 100,
+    queries: int = 100,
+    among: Sequence[InstructionRow] = (),
+    seed: int = 0,
 ) -> list[Gallery]:
     """Sketches with the scenes to find their class in: `size` scenes of the rows, or of those in `among`, the same for
     all.
@@ -176,7 +180,7 @@ def galleries(
     shows = {row.scene: {label for label, _ in row.objects} for row in among or rows}
     made_of = {row.scene: set(row.scene_of) for row in among or rows}
     scenes = [str(scene) for scene in rng.permutation(sorted(shows))[:size]]
-    sketches: dict[str, dict[str, Row]] = defaultdict(dict)
+    sketches: dict[str, dict[str, InstructionRow]] = defaultdict(dict)
     for row in rows:
         sketches[row.label].setdefault(row.sketch, row)
     turns = [[(turn, row) for turn, row in enumerate(_shuffled([*some.values()], rng))] for some in sketches.values()]
@@ -193,7 +197,7 @@ def _shuffled(some: list[Some], rng: np.random.Generator) -> list[Some]:
     return [some[int(place)] for place in rng.permutation(len(some))]
 
 
-def retrieval(galleries: Sequence[Gallery], scores: Sequence[Float[np.ndarray, " n"]]) -> Retrieval:
+def retrieval(galleries: Sequence[Gallery], scores: Sequence[Float[np.ndarray, " n"]]) -> RetrievalMetrics:
     """Scenes ranked by their scores, the highest first; equal ones as they stand, which is at random."""
     precision: dict[int, list[float]] = {rank: [] for rank in RANKS}
     averages = []
@@ -202,7 +206,7 @@ def retrieval(galleries: Sequence[Gallery], scores: Sequence[Float[np.ndarray, "
         averages.append(float((np.cumsum(ranked) / np.arange(1, len(ranked) + 1))[ranked].mean()))
         for rank in RANKS:
             precision[rank].append(float(ranked[:rank].mean()))
-    return Retrieval(
+    return RetrievalMetrics(
         queries=len(galleries),
         gallery=max((len(gallery.scenes) for gallery in galleries), default=0),
         precision={rank: _mean(values) or 0.0 for rank, values in precision.items()},
@@ -211,7 +215,7 @@ def retrieval(galleries: Sequence[Gallery], scores: Sequence[Float[np.ndarray, "
     )
 
 
-def split_up(rows: Sequence[Row]) -> dict[str, list[int]]:
+def split_up(rows: Sequence[InstructionRow]) -> dict[str, list[int]]:
     """The rows' places by kind of scene and by classes seen in training or not; and where there are several styles, by
     style as well."""
     parts: dict[str, list[int]] = defaultdict(list)
@@ -225,11 +229,11 @@ def split_up(rows: Sequence[Row]) -> dict[str, list[int]]:
     return dict(sorted(parts.items()))
 
 
-def _part(row: Row) -> str:
+def _part(row: InstructionRow) -> str:
     return f"{row.kind}, {'seen' if row.seen else 'unseen'} classes"
 
 
-def scenes_for(part: str, rows: Sequence[Row], size: int) -> list[Row]:
+def scenes_for(part: str, rows: Sequence[InstructionRow], size: int) -> list[InstructionRow]:
     """The rows whose scenes a part's sketches are searched in, whatever their style: of the same kind and classes,
     or where these are too few of the same kind."""
     kind, classes = part.split(", ")[:2]
@@ -237,7 +241,9 @@ def scenes_for(part: str, rows: Sequence[Row], size: int) -> list[Row]:
     return same if len({row.scene for row in same}) >= size else [row for row in rows if row.kind == kind]
 
 
-def by_part(rows: Sequence[Row], answers: Sequence[Some], measure: Callable[[list[Row], list[Some]], Any]) -> dict:
+def by_part(
+    rows: Sequence[InstructionRow], answers: Sequence[Some], measure: Callable[[list[InstructionRow], list[Some]], Any]
+) -> dict:
     """The measure of every part of the rows (`split_up`)."""
     return {
         name: measure([rows[place] for place in places], [answers[place] for place in places])

@@ -14,19 +14,20 @@ import numpy as np
 
 from visketch.errors import UsageError, VisketchError
 from visketch.evaluate import language_metrics
-from visketch.evaluate.language_metrics import Detection, Exact, Gallery, Retrieval, by_part
+from visketch.evaluate.language_metrics import DetectionMetrics, ExactMetrics, Gallery, RetrievalMetrics, by_part
 from visketch.language import answers
-from visketch.language.dataset.rows import Row, Rows
-from visketch.model import ViSketch
+from visketch.language.dataset.rows import InstructionRow, InstructionRows
+from visketch.model import SketchModel
 
 if TYPE_CHECKING:
-    from visketch.language.answers import Answer, By, Found, Said
-    from visketch.language.model import Seen, SketchLanguage
+    from visketch.language.answers import Answer, Detection, Output, Predictor
+    from visketch.language.model import SketchLanguage
+    from visketch.language.vision.features import EncodedPicture
 
 Some = TypeVar("Some")
 Pair = tuple[str, str]  # the pictures' names: sketch, scene
-Watch = Callable[[str, int, int], None]
-ASKED: "dict[str, By | None]" = {
+OnProgress = Callable[[str, int, int], None]
+ASKED: "dict[str, Predictor | None]" = {
     "description": "language",
     "language": "language",
     "matcher": "matcher",
@@ -38,35 +39,37 @@ AT_ONCE = 64  # pairs that are asked together
 
 
 @dataclass(frozen=True)
-class Table:
+class LanguageTable:
     """Every measure of everyone who answers, by part of the data set (kind of scene, classes seen or not, style).
 
     `duplicates`: boxes of BBOX that non-maximum suppression took out, and all before it.
     """
 
-    counting: dict[str, dict[str, Exact]]
-    detection: dict[str, dict[str, Detection]]
-    questions: dict[str, dict[str, Exact]]  # all closed questions
-    kinds_of_question: dict[str, dict[str, Exact]]
-    naming: dict[str, dict[str, Exact]]  # what a sketch shows; `classifier`: visketch's own, among the data's classes
-    retrieval: dict[str, dict[str, Retrieval]]
-    yes_no: dict[str, dict[str, Exact]]
+    counting: dict[str, dict[str, ExactMetrics]]
+    detection: dict[str, dict[str, DetectionMetrics]]
+    questions: dict[str, dict[str, ExactMetrics]]  # all closed questions
+    kinds_of_question: dict[str, dict[str, ExactMetrics]]
+    naming: dict[
+        str, dict[str, ExactMetrics]
+    ]  # what a sketch shows; `classifier`: visketch's own, among the data's classes
+    retrieval: dict[str, dict[str, RetrievalMetrics]]
+    yes_no: dict[str, dict[str, ExactMetrics]]
     duplicates: dict[str, tuple[int, int]]
 
 
 class Asker:
     """A model and a data set's pictures, each looked at once."""
 
-    def __init__(self, model: "SketchLanguage", rows: Rows, watch: Watch) -> None:
-        self.model, self.rows, self.watch = model, rows, watch
-        self.seen: dict[str, Seen] = {}
+    def __init__(self, model: "SketchLanguage", rows: InstructionRows, on_progress: OnProgress) -> None:
+        self.model, self.rows, self.on_progress = model, rows, on_progress
+        self.seen: dict[str, EncodedPicture] = {}
         self.found: dict[tuple[str, Pair], Answer | VisketchError] = {}
 
     def look(self, names: Iterable[str]) -> None:
         new = [name for name in dict.fromkeys(names) if name not in self.seen]
         for done, some in _cut(new):
             self.seen |= zip(some, self.model.look([self.rows.folder / name for name in some]), strict=True)
-            self.watch("pictures", done, len(new))
+            self.on_progress("pictures", done, len(new))
 
     def each(self, what: str, pairs: Sequence[Pair], ask: Callable[[list], Sequence[Some]]) -> list[Some]:
         """What `ask` answers about each pair of pictures."""
@@ -74,18 +77,18 @@ class Asker:
         found: list[Some] = []
         for done, some in _cut(pairs):
             found += ask([(self.seen[sketch], self.seen[scene]) for sketch, scene in some])
-            self.watch(what, done, len(pairs))
+            self.on_progress(what, done, len(pairs))
         return found
 
 
 def evaluate(
     model: "SketchLanguage",
-    rows: Rows,
+    rows: InstructionRows,
     limit: int | None = None,
     gallery: int = 100,
     queries: int = 100,
-    watch: Watch = lambda what, done, total: None,
-) -> Table:
+    on_progress: OnProgress = lambda what, done, total: None,
+) -> LanguageTable:
     """Ask all that the rows ask; at most `limit` of a task, and `queries` sketches a gallery, of each part.
 
     Raises UsageError if there is nothing to ask, VisketchError if a picture cannot be read.
@@ -93,7 +96,7 @@ def evaluate(
     asked = {task: _some([row for row in rows if row.task == task], limit) for task in ("COUNT", "BBOX", "VQA", "SBIR")}
     if not any(asked.values()):
         raise UsageError(f"{rows.folder}: no question in its {rows.split} split; choose another --split")
-    asker = Asker(model, rows, watch)
+    asker = Asker(model, rows, on_progress)
     counting, detection, naming, duplicates = {}, {}, {}, {}
     for who in _who(model):
         counts = _count(asker, asked["COUNT"], who)
@@ -111,7 +114,7 @@ def evaluate(
     for place, row in enumerate(asked["VQA"]):
         if row.seen:
             kinds.setdefault(f"{row.kind}, {row.question}", []).append(place)
-    return Table(
+    return LanguageTable(
         counting,
         detection,
         {who: by_part(asked["VQA"], told, language_metrics.questions) for who, told in said.items()},
@@ -131,58 +134,58 @@ def evaluate(
 
 
 def _who(model: "SketchLanguage") -> list[str]:
-    able = model.able()
+    able = model.available()
     spoken = ["description", "words"] if "language" in able else []
     return [*spoken, *(by for by in able if by != "language"), *_default(model)]
 
 
 def _default(model: "SketchLanguage") -> list[str]:
     """Where it is the language model that answers unasked, that is there already."""
-    spoken = "language" in model.able() and model.settings.answers == "language"
+    spoken = "language" in model.available() and model.settings.answers == "language"
     return [] if spoken else ["default"]
 
 
-def _pairs(rows: Sequence[Row]) -> list[Pair]:
+def _pairs(rows: Sequence[InstructionRow]) -> list[Pair]:
     return [(row.sketch, row.scene) for row in rows]
 
 
-def _find(asker: Asker, rows: Sequence[Row], who: str) -> "list[Answer | VisketchError]":
+def _find(asker: Asker, rows: Sequence[InstructionRow], who: str) -> "list[Answer | VisketchError]":
     """Counting and boxes often ask about the same pair: it is looked into once."""
-    by: By | None = ASKED[who]
+    by: Predictor | None = ASKED[who]
     new = [pair for pair in dict.fromkeys(_pairs(rows)) if (who, pair) not in asker.found]
     answered = asker.each(f"{who}, boxes", new, lambda pairs: asker.model.find(pairs, by))
     asker.found |= {(who, pair): answer for pair, answer in zip(new, answered, strict=True)}
     return [asker.found[who, pair] for pair in _pairs(rows)]
 
 
-def _names(asker: Asker, rows: Sequence[Row], who: str) -> list[str]:
+def _names(asker: Asker, rows: Sequence[InstructionRow], who: str) -> list[str]:
     return ["" if isinstance(found, VisketchError) else found.label for found in _find(asker, rows, who)]
 
 
-def _named(rows: list[Row], labels: list[str]) -> Exact:
+def _named(rows: list[InstructionRow], labels: list[str]) -> ExactMetrics:
     return language_metrics.exact([row.label for row in rows], labels)
 
 
-def _classified(asker: Asker, rows: Sequence[Row]) -> list[str]:
+def _classified(asker: Asker, rows: Sequence[InstructionRow]) -> list[str]:
     """What visketch's classifier takes the sketches for, of the classes that the data set asks about."""
-    model, classes = ViSketch.load(), {row.label for row in asker.rows}
+    model, classes = SketchModel.load(), {row.label for row in asker.rows}
     names, labels = list(dict.fromkeys(row.sketch for row in rows)), {}
     for done, some in _cut(names):
         guessed = model.classify_many([asker.rows.folder / name for name in some], len(model.labels))
         for name, guesses in zip(some, guessed, strict=True):
             labels[name] = next((guess.label for guess in guesses if guess.label in classes), "")
-        asker.watch("classifier", done, len(names))
+        asker.on_progress("classifier", done, len(names))
     return [labels[row.sketch] for row in rows]
 
 
-def _said(asker: Asker, rows: Sequence[Row]) -> "list[Said]":
+def _said(asker: Asker, rows: Sequence[InstructionRow]) -> "list[Output]":
     """The language model's own words; rows of the same question text are asked together."""
     texts = iter([row.text for row in rows])
     ask = partial(_say, asker.model, texts)
     return asker.each("words", _pairs(rows), ask)
 
 
-def _told(asker: Asker, rows: Sequence[Row], who: str) -> list[str]:
+def _told(asker: Asker, rows: Sequence[InstructionRow], who: str) -> list[str]:
     """Answers to closed questions: in words, or from what was found."""
     if who == "words":
         return [one.text for one in _said(asker, rows)]
@@ -193,27 +196,29 @@ def _told(asker: Asker, rows: Sequence[Row], who: str) -> list[str]:
     ]
 
 
-def _say(model: "SketchLanguage", texts: Iterable[str], pairs: list) -> "list[Said]":
+def _say(model: "SketchLanguage", texts: Iterable[str], pairs: list) -> "list[Output]":
     return model.say(pairs, [text for _, text in zip(pairs, texts, strict=False)])
 
 
-def _count(asker: Asker, rows: Sequence[Row], who: str) -> list[int | None]:
+def _count(asker: Asker, rows: Sequence[InstructionRow], who: str) -> list[int | None]:
     if who == "words":
         return [_read(answers.count, said) for said in _said(asker, rows)]
     return [None if isinstance(found, VisketchError) else found.count for found in _find(asker, rows, who)]
 
 
-def _locate(asker: Asker, rows: Sequence[Row], who: str) -> "tuple[list[Sequence[Found]], list[Sequence[Found]]]":
+def _locate(
+    asker: Asker, rows: Sequence[InstructionRow], who: str
+) -> "tuple[list[Sequence[Detection]], list[Sequence[Detection]]]":
     """The boxes without duplicates, and with them."""
     if who == "words":
-        raw: list[Sequence[Found]] = [_read(answers.boxes, said) or [] for said in _said(asker, rows)]
+        raw: list[Sequence[Detection]] = [_read(answers.boxes, said) or [] for said in _said(asker, rows)]
         return [answers.suppressed(some) for some in raw], raw
     found = _find(asker, rows, who)
-    kept: list[Sequence[Found]] = [() if isinstance(one, VisketchError) else one.found for one in found]
+    kept: list[Sequence[Detection]] = [() if isinstance(one, VisketchError) else one.found for one in found]
     return kept, [() if isinstance(one, VisketchError) else one.raw for one in found]
 
 
-def _read(reader: "Callable[[Said], Some]", said: "Said") -> Some | None:
+def _read(reader: "Callable[[Output], Some]", said: "Output") -> Some | None:
     """None for what does not parse: it is wrong, not a failure."""
     try:
         return reader(said)
@@ -222,12 +227,12 @@ def _read(reader: "Callable[[Said], Some]", said: "Said") -> Some | None:
 
 
 def _retrieve(
-    asker: Asker, rows: Sequence[Row], size: int, queries: int
-) -> tuple[dict[str, dict[str, Retrieval]], dict[str, dict[str, Exact]]]:
+    asker: Asker, rows: Sequence[InstructionRow], size: int, queries: int
+) -> tuple[dict[str, dict[str, RetrievalMetrics]], dict[str, dict[str, ExactMetrics]]]:
     """Galleries ranked, and yes or no by a half, of those who score: the language model's p(yes), and the others."""
-    everyone = [*asker.model.able(), *_default(asker.model)]
-    ranked: dict[str, dict[str, Retrieval]] = {who: {} for who in everyone}
-    decided: dict[str, dict[str, Exact]] = {}
+    everyone = [*asker.model.available(), *_default(asker.model)]
+    ranked: dict[str, dict[str, RetrievalMetrics]] = {who: {} for who in everyone}
+    decided: dict[str, dict[str, ExactMetrics]] = {}
     parts = language_metrics.split_up(rows)
     for who in everyone:
         for part, places in parts.items():
@@ -251,7 +256,7 @@ def _scores(asker: Asker, galleries: Sequence[Gallery], who: str, part: str) -> 
     return np.split(scores, np.cumsum([len(gallery.scenes) for gallery in galleries])[:-1])
 
 
-def _some(rows: list[Row], limit: int | None) -> list[Row]:
+def _some(rows: list[InstructionRow], limit: int | None) -> list[InstructionRow]:
     """At most so many of each part, an even sample, in order."""
     if limit is None:
         return rows

@@ -1,4 +1,4 @@
-"""How often drawings are recognised: by ViSketch, and by peers that are shown the same drawings."""
+"""How often drawings are recognised: by ViSketch, and by baselines that are shown the same drawings."""
 
 import statistics
 import time
@@ -17,12 +17,12 @@ from visketch.errors import UsageError
 from visketch.evaluate.styles import STYLES, Style, as_drawn
 from visketch.geometry.sketch import Sketch
 from visketch.metrics import interval, rank_of
-from visketch.model import ViSketch, size
+from visketch.model import SketchModel, size
 
 BATCH = 64  # sketches looked at or drawn together
 SUBSET = 100  # classes of the smaller task that others have measured
-Watch = Callable[[int, int], None]
-Drawings = Iterable[tuple[list[Sketch], Int[Tensor, " b"]]]  # and the numbers of their classes
+OnProgress = Callable[[int, int], None]
+LabelledBatches = Iterable[tuple[list[Sketch], Int[Tensor, " b"]]]  # and the numbers of their classes
 
 
 def quiet(done: int, total: int) -> None:
@@ -39,7 +39,7 @@ class Accuracy:
 
 
 @dataclass(frozen=True)
-class Row:
+class RecognitionRow:
     """One model. Its times are those of a sketch, from the field to the answer."""
 
     name: str
@@ -54,84 +54,86 @@ class Row:
 
 @dataclass(frozen=True)
 class Recognition:
-    rows: list[Row]  # ViSketch first
+    rows: list[RecognitionRow]  # ViSketch first
     drawing_ms: float  # to draw a sketch's field, which comes before any model
     threads: int
     subset: list[str]  # the classes of `Row.subset`
 
 
 @dataclass(frozen=True)
-class Recogniser:
+class RecognitionModel:
     """Whoever is measured: sketches, drawn by `model.render` as it is used to → fields → logits, on the CPU."""
 
     name: str
-    model: ViSketch
+    model: SketchModel
     parameters: int
     logits: Callable[[Float[Tensor, "b h h"]], Float[Tensor, "b c"]]
 
 
 def classify(
-    model: ViSketch,
+    model: SketchModel,
     store: Store,
     split: str = "test",
     limit: int | None = None,
-    peers: Sequence[ViSketch] = (),
+    baselines: Sequence[SketchModel] = (),
     styles: bool = False,
-    watch: Watch = quiet,
+    on_progress: OnProgress = quiet,
 ) -> Recognition:
-    """`peers`: checkpoints that hold a peer. `styles`: measure in other styles too.
+    """`baselines`: checkpoints that hold a baseline. `styles`: measure in other styles too.
 
-    Raises UsageError if a peer knows other classes, or a drawing has no strokes to style.
+    Raises UsageError if a baseline knows other classes, or a drawing has no strokes to style.
     """
-    rivals = [_visketch(model), *(_peer(peer, model) for peer in peers)]
+    contenders = [_visketch(model), *(_baseline(baseline, model) for baseline in baselines)]
     among = subset(len(model.labels))
     looks = {"as drawn": as_drawn} | (STYLES if styles else {})
     found: dict[str, tuple[Tensor, list[Tensor]]] = {}
     for look, style in looks.items():
 
         def step(done: int, total: int, before: int = len(found)) -> None:
-            watch(before * total + done, len(looks) * total)
+            on_progress(before * total + done, len(looks) * total)
 
-        found[look] = ranks(rivals, batches(model, store, split, limit, step, style), among)
+        found[look] = ranks(contenders, batches(model, store, split, limit, step, style), among)
     label, rank = found.pop("as drawn")
     inside = among[label]
     sketches = [store[int(row)] for row in sample(store, split, limit)[:BATCH]]
-    fields = [rival.model.render(sketches) for rival in rivals]
+    fields = [contender.model.render(sketches) for contender in contenders]
     rows = [
-        Row(
-            name=rival.name,
-            folder=rival.model.folder,
-            parameters=rival.parameters,
-            alone_ms=milliseconds(rival.logits, fields[i].split(1), len(sketches)),
-            together_ms=milliseconds(rival.logits, [fields[i]], len(sketches)),
+        RecognitionRow(
+            name=contender.name,
+            folder=contender.model.folder,
+            parameters=contender.parameters,
+            alone_ms=milliseconds(contender.logits, fields[i].split(1), len(sketches)),
+            together_ms=milliseconds(contender.logits, [fields[i]], len(sketches)),
             overall=accuracy(rank[i][0], label),
             subset=accuracy(rank[i][1, inside], label[inside]) if inside.any() else None,
             styles={look: accuracy(rank[i][0], label) for look, (label, rank) in found.items()},
         )
-        for i, rival in enumerate(rivals)
+        for i, contender in enumerate(contenders)
     ]
     drawing = milliseconds(model.render, [sketches], len(sketches))
     names = [name for name, chosen in zip(model.labels, among.tolist(), strict=True) if chosen]
     return Recognition(rows, drawing, torch.get_num_threads(), names)
 
 
-def _visketch(model: ViSketch) -> Recogniser:
+def _visketch(model: SketchModel) -> RecognitionModel:
     parameters = size(model.part("encoder"), model.part("classifier"))
-    return Recogniser("ViSketch", model, parameters, lambda field: model.logits(field).cpu())
+    return RecognitionModel("SketchModel", model, parameters, lambda field: model.logits(field).cpu())
 
 
-def _peer(peer: ViSketch, model: ViSketch) -> Recogniser:
+def _baseline(baseline: SketchModel, model: SketchModel) -> RecognitionModel:
     """Raises UsageError if it cannot be compared with the model. Its pictures may be larger or smaller ones."""
-    if peer.labels != model.labels:
-        raise UsageError(f"{peer.folder}: its peer knows other classes than {model.folder}; train it on the same data")
-    net = peer.part("peer")
+    if baseline.labels != model.labels:
+        raise UsageError(
+            f"{baseline.folder}: its baseline knows other classes than {model.folder}; train it on the same data"
+        )
+    net = baseline.part("baseline")
 
     @torch.inference_mode()
     def logits(field: Float[Tensor, "b h h"]) -> Float[Tensor, "b c"]:
-        with peer.precision():
+        with baseline.precision():
             return net(field).float().cpu()
 
-    return Recogniser(peer.config.peer.backbone, peer, size(net), logits)
+    return RecognitionModel(baseline.config.baseline.backbone, baseline, size(net), logits)
 
 
 def subset(classes: int) -> Bool[Tensor, " c"]:
@@ -151,7 +153,7 @@ def sample(store: Store, split: str, limit: int | None) -> np.ndarray:
 
 
 def batches(
-    model: ViSketch, store: Store, split: str, limit: int | None, watch: Watch, style: Style = as_drawn
+    model: SketchModel, store: Store, split: str, limit: int | None, on_progress: OnProgress, style: Style = as_drawn
 ) -> Iterator[tuple[list[Sketch], Int[Tensor, " b"]]]:
     """The drawings of a split, with the model's numbers of their classes. Chance is a row's own."""
     number = np.array([model.label_of(name) for name in store.labels])
@@ -160,23 +162,23 @@ def batches(
         chosen = rows[first : first + BATCH]
         sketches = [style(store[int(row)], np.random.default_rng((0, int(row)))) for row in chosen]
         yield sketches, torch.from_numpy(number[store.label[chosen]])
-        watch(first + len(chosen), len(rows))
+        on_progress(first + len(chosen), len(rows))
 
 
 def ranks(
-    rivals: Sequence[Recogniser], drawings: Drawings, among: Bool[Tensor, " c"]
+    contenders: Sequence[RecognitionModel], drawings: LabelledBatches, among: Bool[Tensor, " c"]
 ) -> tuple[Int[Tensor, " b"], list[Int[Tensor, "2 b"]]]:
-    """The classes of the drawings; and how many classes each rival puts before the right one, of all and of `among`."""
+    """The classes of the drawings; and how many classes each model puts before the right one, of all and of `among`."""
     labels: list[Tensor] = []
-    seen: list[list[Tensor]] = [[] for _ in rivals]
+    seen: list[list[Tensor]] = [[] for _ in contenders]
     for sketches, label in drawings:
         labels.append(label)
-        fields: dict[str, Tensor] = {}  # as each rival is used to, drawn once
-        for rival, kept in zip(rivals, seen, strict=True):
-            used_to = repr(rival.model.config.sketch)
+        fields: dict[str, Tensor] = {}  # as each contender is used to, drawn once
+        for contender, kept in zip(contenders, seen, strict=True):
+            used_to = repr(contender.model.config.sketch)
             if used_to not in fields:
-                fields[used_to] = rival.model.render(sketches)
-            logits = rival.logits(fields[used_to])
+                fields[used_to] = contender.model.render(sketches)
+            logits = contender.logits(fields[used_to])
             kept.append(torch.stack([rank_of(logits, label), rank_of(logits, label, among)]))
     return torch.cat(labels), [torch.cat(kept, dim=1) for kept in seen]
 

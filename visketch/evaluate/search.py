@@ -1,4 +1,4 @@
-"""How well drawings of the same class find one another: by what `visketch search` compares, and by peers' features.
+"""How well drawings of the same class find one another: by what `visketch search` compares, and by baselines' features.
 
 Every drawing is a query once, and all the others are the gallery; what is of its class is relevant.
 """
@@ -13,16 +13,16 @@ from torch import Tensor
 
 from visketch.data.store import Store
 from visketch.errors import UsageError
-from visketch.evaluate.judges import Judge, OwnJudge, PeerJudge
-from visketch.evaluate.recognition import BATCH, Watch, quiet
+from visketch.evaluate.judges import BaselineJudge, Judge, OwnJudge
+from visketch.evaluate.recognition import BATCH, OnProgress, quiet
 from visketch.geometry import sdf
 from visketch.metrics import interval, retrieval
-from visketch.model import ViSketch
+from visketch.model import SketchModel
 from visketch.search.features import side_by_side
 
 
 @dataclass(frozen=True)
-class Row:
+class SearchRow:
     """One kind of vector."""
 
     name: str
@@ -36,32 +36,33 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Retrieval:
+class SearchTable:
     drawings: int
     queries: int  # drawings with another one of their class
     classes: list[str]
-    rows: list[Row]  # ViSketch first
+    rows: list[SearchRow]  # ViSketch first
 
 
 def search(
-    model: ViSketch,
+    model: SketchModel,
     store: Store,
     split: str = "test",
     limit: int | None = None,
-    peers: Sequence[ViSketch] = (),
+    baselines: Sequence[SketchModel] = (),
     labels: Sequence[str] = (),
     unseen: bool = False,
-    watch: Watch = quiet,
-) -> Retrieval:
+    on_progress: OnProgress = quiet,
+) -> SearchTable:
     """`labels`: of these classes alone, by default of all. `unseen`: of those that the checkpoint was not trained on.
 
-    Peers may have another canvas. Raises UsageError where there is no such drawing, or a peer saw these in training.
+    Baselines may have another canvas. Raises UsageError where there is no such drawing, or a
+    baseline saw these in training.
     """
-    judges: list[Judge] = [OwnJudge(model), *map(PeerJudge, peers)]
+    judges: list[Judge] = [OwnJudge(model), *map(BaselineJudge, baselines)]
     names = chosen(model, store, labels, unseen)
     for judge in judges[1:]:
         if unseen and (cheats := [name for name in names if name in judge.labels]):
-            raise UsageError(f"the peer {judge.name} was trained on {', '.join(cheats[:3])}; train one without")
+            raise UsageError(f"the baseline {judge.name} was trained on {', '.join(cheats[:3])}; train one without")
     rows = store.rows(split)
     rows = rows[np.isin(store.label[rows], [store.labels.index(name) for name in names])]
     if limit and limit < len(rows):
@@ -70,17 +71,17 @@ def search(
     if (np.bincount(label, minlength=1) < 2).all():
         raise UsageError(f"{store.path}: has no two {split} drawings of one of these classes")
     found = []
-    for judge, (logits, features) in zip(judges, looks(judges, model, store, rows, watch), strict=True):
-        name = "ViSketch" if judge is judges[0] else judge.name
+    for judge, (logits, features) in zip(judges, looks(judges, model, store, rows, on_progress), strict=True):
+        name = "SketchModel" if judge is judges[0] else judge.name
         both = side_by_side(logits, features)
         found.append(row(name, "features and probabilities", both, label))
         found.append(row(name, "features alone", torch.nn.functional.normalize(features, dim=1), label))
     queries = int((np.bincount(label)[label] > 1).sum())
     present = [store.labels[number] for number in np.unique(label)]
-    return Retrieval(len(rows), queries, present, found)
+    return SearchTable(len(rows), queries, present, found)
 
 
-def chosen(model: ViSketch, store: Store, labels: Sequence[str], unseen: bool) -> list[str]:
+def chosen(model: SketchModel, store: Store, labels: Sequence[str], unseen: bool) -> list[str]:
     """The classes of the data set that are asked for. Raises UsageError if one is not there, or none is left."""
     if missing := [name for name in labels if name not in store.labels]:
         raise UsageError(f"{store.path}: has no class {missing[0]!r}")
@@ -94,7 +95,7 @@ def chosen(model: ViSketch, store: Store, labels: Sequence[str], unseen: bool) -
 
 @torch.inference_mode()
 def looks(
-    judges: Sequence[Judge], model: ViSketch, store: Store, rows: Int[np.ndarray, " i"], watch: Watch
+    judges: Sequence[Judge], model: SketchModel, store: Store, rows: Int[np.ndarray, " i"], on_progress: OnProgress
 ) -> list[tuple[Float[Tensor, "i c"], Float[Tensor, "i e"]]]:
     """What each judge sees in the drawings: logits and features."""
     seen: list[list[tuple[Tensor, Tensor]]] = [[] for _ in judges]
@@ -106,18 +107,18 @@ def looks(
         }
         for judge, kept in zip(judges, seen, strict=True):
             with model.precision():
-                logits, features = judge.look(fields[judge.shape])
+                logits, features = judge.logits_and_features(fields[judge.shape])
             kept.append((logits.cpu(), features.cpu()))
-        watch(min(first + BATCH, len(rows)), len(rows))
+        on_progress(min(first + BATCH, len(rows)), len(rows))
     return [(torch.cat([one for one, _ in kept]), torch.cat([two for _, two in kept])) for kept in seen]
 
 
-def row(name: str, vector: str, features: Float[Tensor, "i e"], label: Int[np.ndarray, " i"]) -> Row:
+def row(name: str, vector: str, features: Float[Tensor, "i e"], label: Int[np.ndarray, " i"]) -> SearchRow:
     average, at_10 = retrieval(features, torch.from_numpy(label))
     asked = ~np.isnan(average)
     average, at_10, label = average[asked], at_10[asked], label[asked]
     classes = [label == number for number in np.unique(label)]
-    return Row(
+    return SearchRow(
         name,
         vector,
         features.shape[1],

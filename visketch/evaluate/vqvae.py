@@ -7,9 +7,9 @@ import torch
 from visketch import quadtree
 from visketch.data.store import Store
 from visketch.decoding import inked_leaves
-from visketch.evaluate.recognition import Watch, batches, quiet
+from visketch.evaluate.recognition import OnProgress, batches, quiet
 from visketch.metrics import ink_f1
-from visketch.model import ViSketch
+from visketch.model import SketchModel
 
 
 @dataclass(frozen=True)
@@ -27,16 +27,16 @@ class Reconstruction:
 
 
 def reconstruct(
-    model: ViSketch,
+    model: SketchModel,
     store: Store,
     split: str = "test",
     limit: int | None = None,
-    watch: Watch = quiet,
+    on_progress: OnProgress = quiet,
 ) -> Reconstruction:
     config, net = model.config, model.part("vqvae")
     scores, errors, pixels = [], 0.0, 0
     counts = torch.zeros(config.vqvae.codebook_size, dtype=torch.double)
-    for sketches, _ in batches(model, store, split, limit, watch):
+    for sketches, _ in batches(model, store, split, limit, on_progress):
         canvas = model.render(sketches)
         with torch.inference_mode():
             leaves = inked_leaves(canvas, config.sketch, config.sketch.depth)

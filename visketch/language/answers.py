@@ -13,28 +13,28 @@ from visketch.language.boxes import Box, overlaps
 NUMBER = r"([01]\.\d+)"
 BOX = re.compile(rf"\[\s*{NUMBER}[,\s]+{NUMBER}[,\s]+{NUMBER}[,\s]+{NUMBER}\s*\]")
 THING = re.compile(rf"\s*(?:an?\s+)?(?P<name>[^\[\].,;]*?)\s*(?P<box>{BOX.pattern})")
-By = Literal["language", "matcher", "recogniser", "detector"]
+Predictor = Literal["language", "matcher", "recogniser", "detector"]
 OVERLAP = 0.5  # intersection over union from which two boxes show one object
 
 
 @dataclass(frozen=True)
-class Found:
+class Detection:
     """An object that was found: its class, its box in shares of the picture's sides, and how sure that is (0 to 1)."""
 
     label: str
     box: Box
-    sure: float
+    score: float
 
 
 @dataclass(frozen=True)
 class Answer:
     """What was found of the sketch's object in a scene, and by whom. Boxes in shares of the picture's sides."""
 
-    by: By
+    by: Predictor
     label: str  # what the sketch is taken for
-    found: tuple[Found, ...]  # where it is, from left to right
-    raw: tuple[Found, ...]  # the same before duplicates were taken out
-    others: tuple[Found, ...]  # what else is there
+    found: tuple[Detection, ...]  # where it is, from left to right
+    raw: tuple[Detection, ...]  # the same before duplicates were taken out
+    others: tuple[Detection, ...]  # what else is there
 
     @property
     def count(self) -> int:
@@ -42,7 +42,7 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class Said:
+class Output:
     """An answer: its text, and of each stretch of it (start, end) how likely it was."""
 
     text: str
@@ -62,14 +62,14 @@ class Description:
     """What a DESC answer says."""
 
     label: str  # what the sketch shows
-    things: tuple[Found, ...]
+    things: tuple[Detection, ...]
     times: int
 
-    def of_label(self) -> list[Found]:
+    def of_label(self) -> list[Detection]:
         return [thing for thing in self.things if thing.label == self.label]
 
 
-def description(said: Said) -> Description:
+def description(said: Output) -> Description:
     """Raises VisketchError for what is no description."""
     head = re.match(r"The sketch shows (?:an? )?(?P<name>[^.]+)\.\s*The picture shows ", said.text)
     if not head:
@@ -81,7 +81,7 @@ def description(said: Said) -> Description:
     return Description(label, things, int(times[1]) if times else here)
 
 
-def boxes(said: Said) -> list[Found]:
+def boxes(said: Output) -> list[Detection]:
     """The boxes of a BBOX answer; none for `none`. Raises VisketchError for what is neither."""
     some = list(found(said, BOX))
     if not some and "none" not in said.text.lower():
@@ -89,18 +89,18 @@ def boxes(said: Said) -> list[Found]:
     return some
 
 
-def found(said: Said, pattern: re.Pattern[str], start: int = 0) -> list[Found]:
+def found(said: Output, pattern: re.Pattern[str], start: int = 0) -> list[Detection]:
     """Every well-formed box of an answer, with the name before it if `pattern` has one."""
     some = []
     for match in pattern.finditer(said.text, start):
         x1, y1, x2, y2 = (float(number) for number in match.groups()[-4:])
         if x1 < x2 <= 1 and y1 < y2 <= 1:
             label = (match.groupdict().get("name") or "").strip()
-            some.append(Found(label, (x1, y1, x2, y2), said.sure(*match.span())))
+            some.append(Detection(label, (x1, y1, x2, y2), said.sure(*match.span())))
     return some
 
 
-def count(said: Said) -> int:
+def count(said: Output) -> int:
     """The number of a COUNT answer. Raises VisketchError if there is none."""
     number = re.search(r"\d+", said.text)
     if not number:
@@ -108,15 +108,15 @@ def count(said: Said) -> int:
     return int(number[0])
 
 
-def suppressed(things: Sequence[Found], overlap: float = OVERLAP) -> list[Found]:
+def suppressed(things: Sequence[Detection], overlap: float = OVERLAP) -> list[Detection]:
     """Without duplicates: of boxes that overlap, the surest (non-maximum suppression); from left to right."""
-    kept: list[Found] = []
-    for thing in sorted(things, key=lambda thing: -thing.sure):
+    kept: list[Detection] = []
+    for thing in sorted(things, key=lambda thing: -thing.score):
         others = np.array([other.box for other in kept]).reshape(-1, 4)
         if (overlaps(np.array([thing.box]), others) < overlap).all():
             kept.append(thing)
     return sorted(kept, key=lambda thing: thing.box)
 
 
-def relabelled(things: Sequence[Found], label: str) -> list[Found]:
+def relabelled(things: Sequence[Detection], label: str) -> list[Detection]:
     return [replace(thing, label=label) for thing in things]

@@ -13,7 +13,7 @@ from jaxtyping import Float, Int, UInt8
 
 from visketch.errors import UsageError
 from visketch.language import image
-from visketch.language.answers import Answer, Found
+from visketch.language.answers import Answer, Detection
 from visketch.language.boxes import area, middle
 from visketch.language.image import Picture
 
@@ -46,7 +46,7 @@ FULL = 0.7  # so far from the paper as most of the ink, at least: paler pixels a
 
 
 @dataclass(frozen=True)
-class Which:
+class Filter:
     """What is said of an object, each one of the words above."""
 
     colours: tuple[str, ...] = ()  # it may be of several: "red and white"
@@ -55,7 +55,7 @@ class Which:
     most: tuple[str, ...] = ()
 
     @classmethod
-    def told(cls, text: str) -> "Which":
+    def told(cls, text: str) -> "Filter":
         """Words → what they say. Raises UsageError for any other word, or if nothing can be so."""
         words = re.findall(r"[\w-]+", text.lower())
         known = {*COLOURS, *SIZES, *PLACES, *MOST, *SAME}
@@ -69,12 +69,12 @@ class Which:
         return told
 
     @classmethod
-    def among(cls, words: Sequence[str]) -> "Which":
+    def among(cls, words: Sequence[str]) -> "Filter":
         """What these words say, whatever else is among them."""
         words = [SAME.get(word, word) for word in words]
         return cls(*(tuple(word for word in words if word in some) for some in (COLOURS, SIZES, PLACES, MOST)))
 
-    def of(self, things: Sequence[Found], picture: Picture | None) -> list[Found]:
+    def of(self, things: Sequence[Detection], picture: Picture | None) -> list[Detection]:
         """The things that are meant; boxes in shares of the picture's sides. It is needed for colours. "Large" are
         those of the mean size at least, "small" those of it at most: a thing that is alone is both.
 
@@ -96,40 +96,40 @@ class Which:
             left = sorted(left, key=lambda one: float(_measures(one) @ np.array(MOST[most])))[-1:]
         return left
 
-    def split(self, things: Sequence[Found], picture: Picture | None) -> tuple[list[Found], list[Found]]:
+    def split(self, things: Sequence[Detection], picture: Picture | None) -> tuple[list[Detection], list[Detection]]:
         """The things that are meant, as `of`, and the rest."""
         meant = self.of(things, picture)
         return meant, [thing for thing in things if thing not in meant]
 
 
-def _measures(thing: Found) -> Float[np.ndarray, " 3"]:
+def _measures(thing: Detection) -> Float[np.ndarray, " 3"]:
     """Its middle, x and y, and the logarithm of its area."""
     return np.array([*middle(thing.box), np.log(max(area(thing.box), 1e-9))])
 
 
-def _is_at(thing: Found, place: str) -> bool:
+def _is_at(thing: Detection, place: str) -> bool:
     x, y = middle(thing.box)
     if place == "centre":
         return bool(max(abs(x - 0.5), abs(y - 0.5)) <= 1 / 6)
     return bool({"left": x < 0.5, "right": x > 0.5, "top": y < 0.5, "bottom": y > 0.5}[place])
 
 
-def only(answer: Answer, picture: Picture, which: Which) -> Answer:
+def only(answer: Answer, picture: Picture, which: Filter) -> Answer:
     """Of what was found, that which is meant; the rest is among the others."""
     meant, rest = which.split(answer.found, picture)
     return replace(answer, found=tuple(meant), raw=tuple(meant), others=(*answer.others, *rest))
 
 
-def colour(things: Sequence[Found], picture: Picture) -> str:
+def colour(things: Sequence[Detection], picture: Picture) -> str:
     """What colour most of the surest thing has. Raises VisketchError if the picture's file is gone."""
     if not things:
         return "none"
-    surest = max(things, key=lambda thing: thing.sure)
+    surest = max(things, key=lambda thing: thing.score)
     shares = colours(image.finer(picture, SIDE), [surest])[0]
     return COLOURS[int(shares.argmax())] if shares.any() else "none"
 
 
-def colours(picture: Picture, things: Sequence[Found]) -> Float[np.ndarray, "n 11"]:
+def colours(picture: Picture, things: Sequence[Detection]) -> Float[np.ndarray, "n 11"]:
     """How much of each thing has each colour: of its ink in a drawing, of the middle of its box in a photo."""
     pixels, drawing = image.inside(picture), image.is_drawing(picture)
     from_paper = image.from_paper(pixels)

@@ -11,8 +11,8 @@ from functools import lru_cache
 import numpy as np
 
 from visketch.errors import VisketchError
-from visketch.language.answers import Found, suppressed
-from visketch.language.attributes import Which, colour
+from visketch.language.answers import Detection, suppressed
+from visketch.language.attributes import Filter, colour
 from visketch.language.boxes import area, middle
 from visketch.language.dataset.instructions import whereabouts
 from visketch.language.image import Picture
@@ -60,8 +60,8 @@ def kind(question: str) -> str | None:
 def reason(
     question: str,
     label: str,
-    own: Sequence[Found],
-    others: Sequence[Found],
+    own: Sequence[Detection],
+    others: Sequence[Detection],
     known: Collection[str] = (),
     told: Collection[str] | None = None,
     picture: Picture | None = None,
@@ -87,7 +87,7 @@ def reason(
         own = suppressed([thing for thing in every if thing.label == meant])
         others = [thing for thing in every if thing.label != meant]
     which = _which(question, asked, words, meant, frozenset({label, *known}))
-    if which != Which() and (picture or not which.colours):  # "how many red cats?"
+    if which != Filter() and (picture or not which.colours):  # "how many red cats?"
         own, rest = which.split(own, picture)
         others = [*others, *rest]
     if asked == "colour":
@@ -107,7 +107,7 @@ def subject(question: str, asked: str, label: str, known: Collection[str]) -> tu
         noun, rest = _noun(re.findall(r"[\w-]+", behind["what"]))
         if noun:
             named = [one for place, one in _named(rest, frozenset(known)) if place < len(noun)]
-            if not named and not ANYTHING.fullmatch(noun[-1]) and Which.among(noun[-1:]) == Which():
+            if not named and not ANYTHING.fullmatch(noun[-1]) and Filter.among(noun[-1:]) == Filter():
                 mend = "which is no class it knows; ask about the object of the sketch"
                 raise VisketchError(f"the question names {noun[-1]!r}, {mend}")
             return named[-1] if named else label, noun
@@ -120,21 +120,21 @@ def subject(question: str, asked: str, label: str, known: Collection[str]) -> tu
     return label if label in named or not named else max(named, key=len), []
 
 
-def _which(question: str, asked: str, noun: Sequence[str], meant: str, known: frozenset[str]) -> Which:
+def _which(question: str, asked: str, noun: Sequence[str], meant: str, known: frozenset[str]) -> Filter:
     """Which of its class the question is about: "red cats", and where they are counted "cats that are red" as well.
 
     Raises VisketchError for what says more than that.
     """
     words = re.findall(r"[\w-]+", question.lower())
     own = set(re.findall(r"[\w-]+", meant.lower()))
-    before, every = (Which.among([word for word in some if word not in own]) for some in (noun, words))
+    before, every = (Filter.among([word for word in some if word not in own]) for some in (noun, words))
     if asked in ("where", "relation"):
         every = replace(every, places=before.places)  # "left or right?" is what is asked
     if asked == "largest":
         every = replace(every, most=())
     counted = asked in ("count", "there", "another")
     several = len({one for _, one in _named(words, known)}) > 1 or len(every.colours) > 1
-    if every != Which() and (
+    if every != Filter() and (
         several or any(NOT.fullmatch(word) for word in words) or (before != every and not counted)
     ):
         mend = "say it of one thing, before its name: how many red cats are there?"
@@ -170,12 +170,12 @@ def _forms(known: frozenset[str]) -> dict[str, str]:
     return forms | {label.lower().removeprefix("the "): label for label in known}
 
 
-def _answer(question: str, asked: str, own: Sequence[Found], others: Sequence[Found]) -> str | None:
+def _answer(question: str, asked: str, own: Sequence[Detection], others: Sequence[Detection]) -> str | None:
     if asked in ("count", "there", "another"):
         return {"count": str(len(own)), "there": _yes(len(own) > 0), "another": _yes(len(own) > 1)}[asked]
     if not own:
         return "none"
-    surest = max(own, key=lambda thing: thing.sure)
+    surest = max(own, key=lambda thing: thing.score)
     if asked == "where":
         return whereabouts(surest.box)
     if asked == "largest":
@@ -187,12 +187,12 @@ def _answer(question: str, asked: str, own: Sequence[Found], others: Sequence[Fo
     return _relation(question, surest, others)
 
 
-def _relation(question: str, surest: Found, others: Sequence[Found]) -> str | None:
+def _relation(question: str, surest: Detection, others: Sequence[Detection]) -> str | None:
     """Left or right of the object that the question names; None if nothing of that name was found."""
     named = [thing for thing in others if re.search(rf"\bof the {re.escape(thing.label)}\b", question.lower())]
     if not named:
         return None
-    other = max(named, key=lambda thing: thing.sure)
+    other = max(named, key=lambda thing: thing.score)
     return "left" if middle(surest.box)[0] < middle(other.box)[0] else "right"
 
 

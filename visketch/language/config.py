@@ -17,7 +17,7 @@ FILE = "language.toml"
 STAGES = ("tower", "align", "instruct")
 
 
-class TowerSettings(Section):
+class TowerConfig(Section):
     kind: Literal["pair", "leaf", "clip"] = "pair"
     canvas: Count = 128  # pixels of the square that a picture is letterboxed to
     widths: tuple[Count, Count, Count, Count] = Field((24, 48, 96, 160), strict=False)  # of a pair tower's stages
@@ -30,7 +30,7 @@ class TowerSettings(Section):
         return self.canvas // 16
 
 
-class WriterSettings(Section):
+class WriterConfig(Section):
     """The language model: a small Llama."""
 
     width: Count = 192
@@ -39,7 +39,7 @@ class WriterSettings(Section):
     inner: Count = 512
 
 
-class LoraSettings(Section):
+class LoraConfig(Section):
     rank: Count = 64
     alpha: Count = 128
     dropout: Share = 0.05
@@ -63,20 +63,20 @@ class LanguageTraining(Section):
     temperature: Length = 0.1  # of the tower's contrastive loss
 
 
-class LanguageSettings(Section):
+class LanguageConfig(Section):
     name: str = "tiny"
     base: str | None = None  # a LLaVA on the Hub or in a folder; else all is made here
     labels: tuple[str, ...] = Field((), strict=False)  # the classes of training, written by it
-    tower: TowerSettings = TowerSettings()
-    writer: WriterSettings = WriterSettings()
-    lora: LoraSettings | None = None  # None: the whole language model is trained
+    tower: TowerConfig = TowerConfig()
+    writer: WriterConfig = WriterConfig()
+    lora: LoraConfig | None = None  # None: the whole language model is trained
     threshold: float = Field(0.5, ge=0, le=1)  # of the matcher's sureness; set on validation scenes
     recognised: float = Field(0.28, ge=0, le=1)  # of the recogniser's, in drawn scenes; set there too
     answers: Literal["language", "matcher"] = "language"  # who answers by default; chosen on validation scenes
     train: LanguageTraining = LanguageTraining()
 
     @model_validator(mode="after")
-    def check(self) -> "LanguageSettings":
+    def check(self) -> "LanguageConfig":
         if self.writer.width % self.writer.heads:
             raise ValueError(f"writer.width = {self.writer.width} must be a multiple of {self.writer.heads} heads")
         if self.tower.canvas % 16:
@@ -100,7 +100,7 @@ PRESETS: dict[str, dict] = {
 }
 
 
-def load(preset: str | Path = "tiny", overrides: Sequence[str] = ()) -> LanguageSettings:
+def load(preset: str | Path = "tiny", overrides: Sequence[str] = ()) -> LanguageConfig:
     """A preset's name or a TOML file, with `section.key=value` overrides. Raises UsageError, VisketchError."""
     if str(preset) in PRESETS:
         tree = deepcopy(PRESETS[str(preset)])
@@ -114,7 +114,7 @@ def load(preset: str | Path = "tiny", overrides: Sequence[str] = ()) -> Language
     for one in overrides:
         override(tree, one)
     try:
-        return LanguageSettings.model_validate(tree)
+        return LanguageConfig.model_validate(tree)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
@@ -133,19 +133,19 @@ def find(folder: str | Path | None) -> Path:
     raise VisketchError(message)
 
 
-def read(folder: Path) -> LanguageSettings:
+def read(folder: Path) -> LanguageConfig:
     """A checkpoint's settings; how it was trained is left out. Raises VisketchError if the folder is no checkpoint."""
     path = folder / FILE
     try:
         tree = tomllib.loads(path.read_text())
         tree.pop("train", None)
-        return LanguageSettings.model_validate(tree)
+        return LanguageConfig.model_validate(tree)
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, ValidationError) as error:
         what = error.strerror if isinstance(error, OSError) else str(error).splitlines()[0]
         raise VisketchError(f"{folder}: no sketch-language model, {FILE} cannot be read: {what}") from None
 
 
-def write(folder: Path, settings: LanguageSettings) -> None:
+def write(folder: Path, settings: LanguageConfig) -> None:
     """Into a checkpoint's folder, atomically."""
     import tomli_w
 

@@ -1,22 +1,30 @@
 """Pictures → squares that a tower sees: letterboxed, never cropped; and boxes on the square → boxes on the picture."""
 
+import os
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Float, UInt8
 from PIL import Image, ImageOps
 
+from visketch.data import in_memory
 from visketch.data.image import FORMATS, eight_bits
 from visketch.errors import VisketchError
 from visketch.language.boxes import Box
+
+if TYPE_CHECKING:
+    from visketch.geometry.sketch import Sketch
 
 MOST = 400_000_000  # pixels: a panorama of 20,000 x 20,000 is read, a bomb is not
 # of the pictures that a folder is searched for
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff")
 PAPER = 0.75  # of a drawing, at least, has the colour of its paper; of 400 drawn scenes 0.83, of 1 in 100 photos
 TONES = 16  # levels that a colour may differ by and still be that of the paper
+DECODED = 1024  # pixels of the longer side, at most, that a picture is looked at with
 EVEN = 24  # levels of grey between the darkest and the lightest pixel that are still nothing
 
 
@@ -56,19 +64,46 @@ class Picture:
     square: UInt8[np.ndarray, "h h 3"]
     letterbox: Letterbox
     source: str = ""
+    original: Image.Image | None = field(default=None, compare=False, repr=False)  # if it has no file to go back to
+    sketch: "Sketch | None" = field(default=None, compare=False, repr=False)  # what a query was drawn from
 
 
 def read(path: str | Path, canvas: int) -> Picture:
     """A picture file, turned upright, letterboxed to a square of `canvas` pixels. Raises VisketchError."""
-    picture, size = upright(path, 8 * canvas)
+    picture, size = upright(path, DECODED)
     return square(picture, canvas, str(path), size)
+
+
+def of(picture: Any, canvas: int) -> Picture:
+    """A picture that a program has in memory, letterboxed: a PIL image, or an array or tensor of levels or colours.
+
+    Raises UsageError for what is none of these.
+    """
+    if not isinstance(picture, Image.Image):
+        picture = in_memory.to_image(picture)
+    whole = ImageOps.exif_transpose(shrunk(picture.copy(), DECODED))
+    return replace(square(whole, canvas, size=picture.size), original=whole)
 
 
 def upright(path: str | Path, most: int) -> tuple[Image.Image, tuple[int, int]]:
     """A picture file in colour, turned upright, at most so wide and high; and its width and height before.
 
-    A large JPEG is shrunk while it is decoded, so a panorama costs little memory. Raises VisketchError.
+    A large JPEG is shrunk while it is decoded, so a panorama costs little memory. The last few are kept, since
+    a scene is looked at on several squares; do not change what is returned. Raises VisketchError.
     """
+    try:
+        about = os.stat(path)
+    except OSError:
+        return _decoded(str(path), most)
+    return _kept(str(path), most, (about.st_mtime_ns, about.st_size))
+
+
+@lru_cache(maxsize=4)
+def _kept(path: str, most: int, changed: tuple[int, int]) -> tuple[Image.Image, tuple[int, int]]:
+    return _decoded(path, most)
+
+
+def _decoded(path: str, most: int) -> tuple[Image.Image, tuple[int, int]]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -148,6 +183,8 @@ def finer(picture: Picture, canvas: int) -> Picture:
     """The same on a square of `canvas` pixels, from its file if it has one. Raises VisketchError if that is gone."""
     if picture.source:
         return read(picture.source, canvas)
+    if picture.original is not None:
+        return square(picture.original, canvas, size=(picture.letterbox.width, picture.letterbox.height))
     size = picture.letterbox.width, picture.letterbox.height
     return square(Image.fromarray(inside(picture)), canvas, size=size)
 
@@ -167,7 +204,7 @@ def is_blank(picture: Picture) -> bool:
     return int(np.ptp(picture.square.astype(np.int16).mean(axis=2))) < EVEN
 
 
-def drawn(path: str | Path, canvas: int) -> Picture:
+def drawn(drawing: Any, canvas: int) -> Picture:
     """A sketch in any form that visketch reads, as training drew it: fitted to the canvas, dark lines of one pen.
 
     Raises VisketchError if it is blank or cannot be read.
@@ -177,6 +214,7 @@ def drawn(path: str | Path, canvas: int) -> Picture:
     from visketch.geometry import sdf
 
     shape = SketchConfig(canvas=canvas)
-    ink = sdf.ink(sdf.render(sketch(path), shape), shape.clamp)
+    read = sketch(drawing)
+    ink = sdf.ink(sdf.render(read, shape), shape.clamp)
     grey = (255 * (1 - ink)).round().astype(np.uint8)
-    return Picture(np.repeat(grey[..., None], 3, axis=2), Letterbox(canvas, canvas), str(path))
+    return Picture(np.repeat(grey[..., None], 3, axis=2), Letterbox(canvas, canvas), read.source, sketch=read)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -19,20 +19,21 @@ from torch import nn
 from visketch import checkpoint
 from visketch.errors import UsageError, VisketchError
 from visketch.language import answers, config, image
-from visketch.language.answers import Answer, By, Description, Found, Said, relabelled
-from visketch.language.attributes import Which, only
+from visketch.language.answers import Answer, Description, Detection, Output, Predictor, relabelled
+from visketch.language.attributes import Filter, only
 from visketch.language.closed_questions import kind, reason
-from visketch.language.config import LanguageSettings
+from visketch.language.config import LanguageConfig
 from visketch.language.dataset.instructions import WORDINGS, asked
 from visketch.language.detect.matcher import Matcher
 from visketch.language.detect.open_vocabulary import Recogniser, classes
 from visketch.language.detect.owlv2 import LEAST, Detector
 from visketch.language.llm import llava
-from visketch.language.llm.generate import Speaker, cut
+from visketch.language.llm.generate import LlavaGenerator, cut
 from visketch.language.vision.encoder import PairTower
-from visketch.language.vision.features import Seen, look
+from visketch.language.vision.features import EncodedPicture, look
+from visketch.model import SketchModel
 
-Pair = tuple[Seen, Seen]  # sketch, scene
+Pair = tuple[EncodedPicture, EncodedPicture]  # sketch, scene
 Some = TypeVar("Some")
 
 
@@ -41,28 +42,31 @@ class SketchLanguage:
 
     def __init__(
         self,
-        knobs: LanguageSettings,
+        knobs: LanguageConfig,
         tower: PairTower | None = None,
-        speaks: Callable[[], Speaker] | None = None,
+        speaks: Callable[[], LlavaGenerator] | None = None,
         device: str = "cpu",
+        classifier: SketchModel | None = None,
     ) -> None:
-        """`speaks` loads the language model, when it is first asked: a tower alone answers by the matcher. Without a
-        `tower` the language model brings its own.
+        """`speaks` loads the language model when it is first asked; without it the matcher answers. Without a `tower`
+        the language model brings its own. `classifier` names drawings for the recogniser, by default the shipped one.
         """
         self.settings, self.canvas = knobs, knobs.tower.canvas
         self.speaks = speaks
         self.sight: nn.Module
         if tower is None:
-            self.sight = llava.Sight(self.speaker.model).eval()
+            self.sight = llava.VisionTower(self.speaker.model).eval()
             tower = getattr(self.sight.tower, "tower", None)
         else:
             self.sight = tower.eval()
         self.matcher = Matcher(tower, list(knobs.labels)) if isinstance(tower, PairTower) else None
-        self.device = device
+        self.device, self.classifier = device, classifier
         self.detector: Detector | None = None  # for whoever has the weights of one
 
     @classmethod
-    def load(cls, folder: str | Path | None = None, device: str = "cpu") -> "SketchLanguage":
+    def load(
+        cls, folder: str | Path | None = None, device: str = "cpu", classifier: SketchModel | None = None
+    ) -> "SketchLanguage":
         """A checkpoint's folder, or a shipped one's name (by default the shipped `language`). Raises VisketchError.
 
         With a tower of pairs it counts, locates and retrieves without transformers.
@@ -75,40 +79,61 @@ class SketchLanguage:
             checkpoint.load_part(path, "tower", tower)
             tower.to(device)
         silent = tower is not None and not (path / "model.safetensors").exists()
-        return cls(knobs, tower, None if silent else partial(Speaker.load, knobs, path, device, tower), device)
+        return cls(
+            knobs,
+            tower,
+            None if silent else partial(LlavaGenerator.load, knobs, path, device, tower),
+            device,
+            classifier,
+        )
 
     @cached_property
-    def speaker(self) -> Speaker:
+    def speaker(self) -> LlavaGenerator:
         """The language model. Raises UsageError where there is none or no transformers, VisketchError if damaged."""
         if self.speaks is None:
             raise UsageError("there is no language model in this folder, only a matcher: leave out --by language")
         return self.speaks()
 
-    def look(self, pictured: Sequence[str | Path | image.Picture]) -> list[Seen]:
+    def look(self, pictured: Sequence[str | Path | image.Picture]) -> list[EncodedPicture]:
         """Pictures, or files of them, → what the tower sees, each once. Raises VisketchError for an unreadable file."""
         side = self.canvas
         read = [one if isinstance(one, image.Picture) else image.read(one, side) for one in pictured]
-        some: list[Seen] = []
+        some: list[EncodedPicture] = []
         for part in cut(read):
-            some += map(Seen, look(self.sight, [one.square for one in part]).unbind(0), part)
+            some += map(EncodedPicture, look(self.sight, [one.square for one in part]).unbind(0), part)
         return some
 
-    def sketch(self, path: str | Path) -> Seen:
-        """A sketch to ask with, fitted to its square whatever its size. Raises VisketchError if it is blank."""
-        return self.look([image.drawn(path, self.canvas)])[0]
+    def encode(self, scene: Any) -> "EncodedScene":
+        """A scene to ask many questions about: a path, a PIL image, an array or a tensor. It is looked at once.
 
-    def scene(self, path: str | Path) -> Seen:
+        Raises VisketchError if it cannot be read or is blank.
+        """
+        return EncodedScene(self, self.scene(scene))
+
+    def sketch(self, drawing: Any) -> EncodedPicture:
+        """A sketch to ask with, in any form that `ViSketch.classify` takes, fitted to its square whatever its size.
+
+        Raises VisketchError if it is blank.
+        """
+        return self.look([image.drawn(drawing, self.canvas)])[0]
+
+    def scene(self, scene: Any) -> EncodedPicture:
         """A picture to ask about. Raises VisketchError if there is nothing on it."""
-        picture = image.read(path, self.canvas)
+        is_path = isinstance(scene, str | Path)
+        picture = image.read(scene, self.canvas) if is_path else image.of(scene, self.canvas)
         if image.is_blank(picture):
-            raise VisketchError(f"{path}: blank, there is nothing in it to ask about; give another picture")
+            raise VisketchError(
+                f"{picture.source or 'picture'}: blank, there is nothing in it to ask about; give another picture"
+            )
         return self.look([picture])[0]
 
-    def kept(self, tokens: Float[np.ndarray, "t e"], path: Path) -> Seen:
+    def kept(self, tokens: Float[np.ndarray, "t e"], path: Path) -> EncodedPicture:
         """What was seen of a picture before, again. Raises VisketchError if its file is gone."""
-        return Seen(torch.from_numpy(np.array(tokens, np.float32)).to(self.device), image.read(path, self.canvas))
+        return EncodedPicture(
+            torch.from_numpy(np.array(tokens, np.float32)).to(self.device), image.read(path, self.canvas)
+        )
 
-    def say(self, pairs: Sequence[Pair], texts: Sequence[str]) -> list[Said]:
+    def say(self, pairs: Sequence[Pair], texts: Sequence[str]) -> list[Output]:
         """The language model's own words to a text about each pair. Raises UsageError where there is none."""
         return self.speaker.say([(sketch.tokens, scene.tokens) for sketch, scene in pairs], texts)
 
@@ -125,22 +150,22 @@ class SketchLanguage:
                     made.append(error)
         return made
 
-    def find(self, pairs: Sequence[Pair], by: By | None = None) -> list[Answer | VisketchError]:
+    def find(self, pairs: Sequence[Pair], by: Predictor | None = None) -> list[Answer | VisketchError]:
         """Where the sketch's object is in its scene, of each pair, by the one that is better or the one asked."""
         return self._each(pairs, by, self._found)
 
     def _each(
-        self, pairs: Sequence[Pair], by: By | None, answer: Callable[[list[Pair], By], Sequence[Some]]
+        self, pairs: Sequence[Pair], by: Predictor | None, answer: Callable[[list[Pair], Predictor], Sequence[Some]]
     ) -> list[Some]:
         """What those who answer about some of the pairs say, together, in the order of the pairs."""
-        who = [self.answering(scene, by) for _, scene in pairs]
+        who = [self.select(scene, by) for _, scene in pairs]
         told: dict[int, Some] = {}
         for one in dict.fromkeys(who):
             places = [place for place, other in enumerate(who) if other == one]
             told |= zip(places, answer([pairs[place] for place in places], one), strict=True)
         return [told[place] for place in range(len(pairs))]
 
-    def _found(self, pairs: list[Pair], by: By) -> list[Answer | VisketchError]:
+    def _found(self, pairs: list[Pair], by: Predictor) -> list[Answer | VisketchError]:
         if by == "language":
             return [
                 said if isinstance(said, VisketchError) else self._filtered(said, scene)
@@ -150,7 +175,7 @@ class SketchLanguage:
             return [_answer(by, label, found, ()) for label, found in self.match(pairs, by)]
         return [self._matched(by, scene, *told) for (_, scene), told in zip(pairs, self.match(pairs, by), strict=True)]
 
-    def match(self, pairs: list[Pair], by: By) -> list[tuple[str, list[Found]]]:
+    def match(self, pairs: list[Pair], by: Predictor) -> list[tuple[str, list[Detection]]]:
         """What each sketch shows, and each region of its scene; of the detector, what it found on the picture."""
         if by == "detector":
             assert self.detector is not None
@@ -165,16 +190,16 @@ class SketchLanguage:
     def recogniser(self) -> Recogniser:
         """The matcher with ViSketch's classes, loaded when it is first asked."""
         assert self.matcher is not None
-        return Recogniser(self.matcher, self.device)
+        return Recogniser(self.matcher, self.device, self.classifier)
 
-    def able(self, scene: Seen | None = None) -> list[By]:
+    def available(self, scene: EncodedPicture | None = None) -> list[Predictor]:
         """Who can answer here; about a scene that is no drawing, the recogniser should not."""
-        some: list[By] = ["language"] if self.speaks else []
+        some: list[Predictor] = ["language"] if self.speaks else []
         some += ["detector"] if self.detector and self.matcher else []
         some += ["matcher", "recogniser"] if self.matcher else []
         return [by for by in some if by != "recogniser" or scene is None or image.is_drawing(scene.picture)]
 
-    def answering(self, scene: Seen, by: By | None = None) -> By:
+    def select(self, scene: EncodedPicture, by: Predictor | None = None) -> Predictor:
         """Who answers about a scene: the one asked, or the language model if it was better on validation scenes, or who
         compares. Raises UsageError if it is not here.
         """
@@ -183,16 +208,16 @@ class SketchLanguage:
             return by
         if self.speaks and (self.settings.answers == "language" or not self.matcher):
             return "language"
-        return self.comparing(scene)
+        return self.fallback(scene)
 
-    def comparing(self, scene: Seen) -> By:
+    def fallback(self, scene: EncodedPicture) -> Predictor:
         """Who answers without a language model: the recogniser about drawn scenes if it knows all the tower's classes,
         or the matcher.
         """
         covered = classes().issuperset(self.settings.labels)
         return "recogniser" if covered and image.is_drawing(scene.picture) else "matcher"
 
-    def require(self, by: By | None) -> None:
+    def require(self, by: Predictor | None) -> None:
         """Raises UsageError if the one asked is not here."""
         if by == "language":
             _ = self.speaker
@@ -201,27 +226,27 @@ class SketchLanguage:
         elif by == "detector" and not self.detector:
             raise UsageError("no detector is here; name one for `count` or `locate`: --detector FOLDER|NAME")
 
-    def _filtered(self, said: Description, scene: Seen) -> Answer:
+    def _filtered(self, said: Description, scene: EncodedPicture) -> Answer:
         others = placed([thing for thing in said.things if thing.label != said.label], scene)
         return _answer("language", said.label, placed(said.of_label(), scene), others)
 
-    def _matched(self, by: By, scene: Seen, label: str, things: list[Found]) -> Answer:
-        least = self._least(by)
-        own = [thing for thing in things if thing.sure >= least]
-        others = [thing for thing in things if thing.sure < least]
+    def _matched(self, by: Predictor, scene: EncodedPicture, label: str, things: list[Detection]) -> Answer:
+        least = self._min_score(by)
+        own = [thing for thing in things if thing.score >= least]
+        others = [thing for thing in things if thing.score < least]
         return _answer(by, label, placed(relabelled(own, label), scene), placed(others, scene))
 
-    def _least(self, by: By) -> float:
+    def _min_score(self, by: Predictor) -> float:
         """How sure it must be that a region shows the sketch's object."""
         return {"recogniser": self.settings.recognised, "detector": LEAST}.get(by, self.settings.threshold)
 
-    def score(self, pairs: Sequence[Pair], by: By | None = None, which: Which | None = None) -> list[float]:
+    def score(self, pairs: Sequence[Pair], by: Predictor | None = None, which: Filter | None = None) -> list[float]:
         """How likely each scene shows the sketch's object: p(yes) of SBIR, or by the surest region, a half where that
         is just sure enough, so that whoever answers, scores compare. With `which`, one of which that is true.
         """
         return self._each(pairs, by, partial(self._scores, which=which))
 
-    def _scores(self, pairs: list[Pair], by: By, which: Which | None) -> list[float]:
+    def _scores(self, pairs: list[Pair], by: Predictor, which: Filter | None) -> list[float]:
         if by == "language":
             sure = self.speaker.yes([(sketch.tokens, scene.tokens) for sketch, scene in pairs], asked("SBIR"))
             if which is None:
@@ -235,12 +260,14 @@ class SketchLanguage:
         for (_, scene), (_, things) in zip(pairs, self.match(pairs, by), strict=True):
             meant = things
             if which is not None:  # "the largest" is the largest of those that are one, if there is any
-                own = [thing for thing in things if thing.sure >= self._least(by)] or things
+                own = [thing for thing in things if thing.score >= self._min_score(by)] or things
                 meant = which.of(own if by == "detector" else placed(own, scene), scene.picture)
-            surest.append(max((thing.sure for thing in meant), default=0.0))
-        return [sure / (sure + max(self._least(by), 1e-9)) for sure in surest]
+            surest.append(max((thing.score for thing in meant), default=0.0))
+        return [sure / (sure + max(self._min_score(by), 1e-9)) for sure in surest]
 
-    def ask(self, sketch: Seen, scene: Seen, question: str, by: By | None = None) -> tuple[str, str]:
+    def ask(
+        self, sketch: EncodedPicture, scene: EncodedPicture, question: str, by: Predictor | None = None
+    ) -> tuple[str, str]:
         """The answer to a question, and who gave it: from what was found, or in the language model's own words.
 
         A closed question is answered from what was found. Raises UsageError as `check`, and for a question that only a
@@ -259,7 +286,7 @@ class SketchLanguage:
         text = question if task in ("VQA", *WORDINGS) else f"VQA: {question}"
         return self.say([(sketch, scene)], [text])[0].text, "language"
 
-    def check(self, question: str, by: By | None = None) -> None:
+    def check(self, question: str, by: Predictor | None = None) -> None:
         """Raises UsageError for a question that is empty, or has a task and is for another than the language model."""
         if not question.strip():
             raise UsageError("the question is empty; ask something, such as 'what is it next to?'")
@@ -271,7 +298,7 @@ class SketchLanguage:
         """Whether a question is neither closed nor of a task: to the small language model it is a strange one."""
         return not self.settings.base and question.partition(":")[0] not in WORDINGS and kind(question) is None
 
-    def reason(self, question: str, answer: Answer, scene: Seen) -> str | None:
+    def reason(self, question: str, answer: Answer, scene: EncodedPicture) -> str | None:
         """The answer to a closed question, from what was found in a scene; None for any other question.
 
         Raises VisketchError if it is about something that is no class, or none that who answered can tell.
@@ -281,11 +308,44 @@ class SketchLanguage:
         return reason(question, answer.label, answer.found, answer.others, classes() | labels, told, scene.picture)
 
 
-def _answer(by: By, label: str, raw: Sequence[Found], others: Sequence[Found]) -> Answer:
+class EncodedScene:
+    """A picture that the tower has looked at, to be asked with sketches. Boxes are shares of the picture's sides.
+
+    A sketch is anything that `ViSketch.classify` takes; each is looked at once too. `which` are words for some of the
+    objects, such as "the red ones on the left" (`attributes.Filter`). `by` names a predictor, by default the best one.
+    """
+
+    def __init__(self, model: SketchLanguage, picture: EncodedPicture) -> None:
+        self.model, self.picture = model, picture
+
+    def find(self, sketch: Any, which: str | None = None, by: Predictor | None = None) -> Answer:
+        """What the sketch shows, where it is and what else is there. Raises VisketchError, UsageError."""
+        (answer,) = self.model.find([(self._query(sketch), self.picture)], by)
+        if isinstance(answer, VisketchError):
+            raise answer
+        return only(answer, self.picture.picture, Filter.told(which)) if which else answer
+
+    def count(self, sketch: Any, which: str | None = None, by: Predictor | None = None) -> int:
+        """How many of what the sketch shows are in the scene."""
+        return self.find(sketch, which, by).count
+
+    def locate(self, sketch: Any, which: str | None = None, by: Predictor | None = None) -> list[Detection]:
+        """Where what the sketch shows is, from left to right: each with `label`, `box` and `score`."""
+        return list(self.find(sketch, which, by).found)
+
+    def ask(self, sketch: Any, question: str, by: Predictor | None = None) -> str:
+        """The answer to a question about the scene and what the sketch shows. Raises as `SketchLanguage.ask`."""
+        return self.model.ask(self._query(sketch), self.picture, question, by)[0]
+
+    def _query(self, sketch: Any) -> EncodedPicture:
+        return sketch if isinstance(sketch, EncodedPicture) else self.model.sketch(sketch)
+
+
+def _answer(by: Predictor, label: str, raw: Sequence[Detection], others: Sequence[Detection]) -> Answer:
     return Answer(by, label, tuple(answers.suppressed(raw)), tuple(raw), tuple(others))
 
 
-def placed(things: Sequence[Found], scene: Seen) -> list[Found]:
+def placed(things: Sequence[Detection], scene: EncodedPicture) -> list[Detection]:
     """Boxes on the square → on the picture; what lies beside the picture is left out."""
     back = [replace(thing, box=scene.picture.letterbox.back(thing.box)) for thing in things]
     return [thing for thing in back if thing.box[0] < thing.box[2] and thing.box[1] < thing.box[3]]

@@ -11,16 +11,16 @@ from jaxtyping import Float
 
 from visketch.errors import VisketchError
 from visketch.language import image
-from visketch.language.answers import By
-from visketch.language.attributes import Which
-from visketch.language.model import Seen, SketchLanguage
-from visketch.language.vision.features import Features, features
+from visketch.language.answers import Predictor
+from visketch.language.attributes import Filter
+from visketch.language.model import SketchLanguage
+from visketch.language.vision.features import EncodedPicture, Features, features
 
 CANDIDATES = 100
 
 
 @dataclass(frozen=True)
-class Hit:
+class PhotoHit:
     """A photo, how likely it shows the sketch's object (0 to 1), who says so, and how near its nearest place is (-1 to
     1).
     """
@@ -28,10 +28,10 @@ class Hit:
     path: Path
     score: float
     similarity: float
-    by: By
+    by: Predictor
 
 
-class Photos:
+class PhotoIndex:
     """The photos in a folder and below it, as the model sees them."""
 
     def __init__(
@@ -40,7 +40,7 @@ class Photos:
         folder: Path,
         cache: Path,
         problem: Callable[[VisketchError], None],
-        watch: Callable[[int, int], None] = lambda done, total: None,
+        on_progress: Callable[[int, int], None] = lambda done, total: None,
     ) -> None:
         """`cache`: the file to keep what was seen in; what is new or changed is looked at, the rest is read from it.
 
@@ -57,12 +57,14 @@ class Photos:
                 problem(error)
                 return None
 
-        self.seen: Features = features(cache, list(names), model.sight, read, watch)
+        self.seen: Features = features(cache, list(names), model.sight, read, on_progress)
         self.files = {name: names[name] for name in names if name in self.seen.place}
         if not self.files:
             raise VisketchError(f"{folder}: no photo in it that could be read, give another folder")
 
-    def search(self, sketch: Seen, n: int, by: By | None = None, which: Which | None = None) -> list[Hit]:
+    def search(
+        self, sketch: EncodedPicture, n: int, by: Predictor | None = None, which: Filter | None = None
+    ) -> list[PhotoHit]:
         """The n photos that most likely show what the sketch shows, the likeliest first; with `which` one like that."""
         names = [*self.files]
         near = self._near(sketch, names)
@@ -70,10 +72,12 @@ class Photos:
         scenes = [self.model.kept(self.seen[names[place]], self.files[names[place]]) for place in first]
         scores = self.model.score([(sketch, scene) for scene in scenes], by, which)
         ranked = sorted(zip(scores, first.tolist(), strict=True), key=lambda pair: -pair[0])
-        who = {place: self.model.answering(scene, by) for place, scene in zip(first.tolist(), scenes, strict=True)}
-        return [Hit(self.files[names[place]], score, float(near[place]), who[place]) for score, place in ranked[:n]]
+        who = {place: self.model.select(scene, by) for place, scene in zip(first.tolist(), scenes, strict=True)}
+        return [
+            PhotoHit(self.files[names[place]], score, float(near[place]), who[place]) for score, place in ranked[:n]
+        ]
 
-    def _near(self, sketch: Seen, names: Sequence[str]) -> Float[np.ndarray, " n"]:
+    def _near(self, sketch: EncodedPicture, names: Sequence[str]) -> Float[np.ndarray, " n"]:
         """How near the nearest place of each photo is to the sketch. Without a matcher all are as near."""
         if self.model.matcher is None:
             return np.zeros(len(names), np.float32)

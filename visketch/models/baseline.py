@@ -1,4 +1,4 @@
-"""A classifier of whole pictures: ViSketch's rival, and the judge of what it draws. The only door to transformers."""
+"""A classifier of whole pictures, to compare with and to judge generated sketches. The only door to transformers."""
 
 from typing import Any
 
@@ -6,19 +6,19 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from visketch.config import PeerConfig
+from visketch.config import BaselineConfig
 from visketch.errors import UsageError
 from visketch.models.blocks import BatchNorm
 
 
-class Peer(nn.Module):
+class Baseline(nn.Module):
     """A textbook network with fresh weights, which sees the same field as ViSketch, whole and in one channel.
 
     `resnet34` (He et al., 2015) takes any side; `vit` (Dosovitskiy et al., 2020) any multiple of its patch, for it
     stretches the position embeddings of the canvas.
     """
 
-    def __init__(self, config: PeerConfig, canvas: int, classes: int) -> None:
+    def __init__(self, config: BaselineConfig, canvas: int, classes: int) -> None:
         """Raises UsageError if transformers is not installed."""
         super().__init__()
         self.backbone = config.backbone
@@ -37,7 +37,7 @@ class Peer(nn.Module):
         return self.out(self.features(field))
 
 
-def _resnet34(config: PeerConfig) -> tuple[nn.Module, int]:
+def _resnet34(config: BaselineConfig) -> tuple[nn.Module, int]:
     transformers = _transformers()
     widths = [config.channels << stage for stage in range(4)]
     shape = transformers.ResNetConfig(
@@ -51,7 +51,7 @@ def _resnet34(config: PeerConfig) -> tuple[nn.Module, int]:
     return net.to(memory_format=torch.channels_last), widths[-1]
 
 
-def _vit(config: PeerConfig, canvas: int) -> tuple[nn.Module, int]:
+def _vit(config: BaselineConfig, canvas: int) -> tuple[nn.Module, int]:
     transformers = _transformers()
     shape = transformers.ViTConfig(
         num_channels=1,
@@ -71,5 +71,5 @@ def _transformers() -> Any:
     try:
         import transformers
     except ImportError:
-        raise UsageError("a peer needs transformers: pip install 'visketch[evaluate]'") from None
+        raise UsageError("a baseline needs transformers: pip install 'visketch[evaluate]'") from None
     return transformers

@@ -54,7 +54,7 @@ class Diffusion(nn.Module):
         noise: Float[Tensor, "b p p"],
         steps: int | None = None,
         guidance: float | None = None,
-        watch: Callable[[int, int, Tensor], None] = lambda done, total, x: None,
+        on_progress: Callable[[int, int, Tensor], None] = lambda done, total, x: None,
         rough: Float[Tensor, "b p p"] | None = None,
         strength: float = 1.0,
     ) -> Float[Tensor, "b p p"]:
@@ -69,7 +69,7 @@ class Diffusion(nn.Module):
         for step, timestep in enumerate(scheduler.timesteps):
             flow = self.guided(x, (timestep / 1000).expand(len(x)).to(x.device), label, guidance)
             x = scheduler.step(flow, timestep, x, return_dict=False)[0]
-            watch(step + 1, len(scheduler.timesteps), x)
+            on_progress(step + 1, len(scheduler.timesteps), x)
         return x.clamp(-1, 1)
 
     def guided(

@@ -134,7 +134,7 @@ class StrokeDiffusion(nn.Module):
         noise: Float[Tensor, "b t d"],
         steps: int | None = None,
         guidance: float | None = None,
-        watch: Callable[[int, int, Tensor], None] = lambda done, total, x: None,
+        on_progress: Callable[[int, int, Tensor], None] = lambda done, total, x: None,
         start: Float[Tensor, "b t d"] | None = None,
         given: Bool[Tensor, "b t"] | None = None,
         strength: float = 1.0,
@@ -154,7 +154,7 @@ class StrokeDiffusion(nn.Module):
             clean = self.guided(x, time.expand(len(x)).to(x.device), label, count, given, guidance)
             x = scheduler.step((x - clean) / time, timestep, x, return_dict=False)[0]
             x = torch.where(given[..., None], start, x)
-            watch(step + 1, len(scheduler.timesteps), x)
+            on_progress(step + 1, len(scheduler.timesteps), x)
         return x
 
     @torch.no_grad()
@@ -164,10 +164,10 @@ class StrokeDiffusion(nn.Module):
         noise: Sequence[Float[Tensor, "_ d"]],
         steps: int | None = None,
         guidance: float | None = None,
-        watch: Callable[[int, int, Callable[[], Drawn]], None] = lambda done, total, drawn: None,
+        on_progress: Callable[[int, int, Callable[[], Drawn]], None] = lambda done, total, drawn: None,
     ) -> Drawn:
         """The strokes of a sketch for each label and noise, which has a row for each of its pieces. Coordinates fill
-        [-1, 1]. `watch` is told the steps done, of all, and may ask what is drawn so far.
+        [-1, 1]. `on_progress` is told the steps done, of all, and may ask what is drawn so far.
 
         Sketches of like length are drawn together, since a batch is as long as its longest.
         """
@@ -185,7 +185,7 @@ class StrokeDiffusion(nn.Module):
                 return drawn
 
             def seen(done: int, total: int, x: Tensor, number: int = number, put: Any = put) -> None:
-                watch(number * total + done, len(groups) * total, partial(put, x))
+                on_progress(number * total + done, len(groups) * total, partial(put, x))
 
             rows = nn.utils.rnn.pad_sequence([noise[place] for place in places], batch_first=True).to(label.device)
             put(self.sample(label[here], count[group].to(label.device), rows, steps, guidance, seen))

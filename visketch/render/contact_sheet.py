@@ -12,7 +12,7 @@ INK, GREY, LINE, RED = (20, 20, 20), (110, 110, 110), (220, 220, 220), (200, 30,
 LONGEST = 220  # letters of an answer
 
 
-class Contact:
+class ContactSheet:
     """Keeps the first test rows of every kind and task, and draws them: sketch, scene with its boxes, words."""
 
     def __init__(self) -> None:

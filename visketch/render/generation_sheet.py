@@ -16,7 +16,7 @@ ACROSS = 2  # sketches to a row of a cell, and rows
 SIDE, GAP, LEFT, TOP = 96, 20, 190, 40  # pixels: a sketch, between cells, for the captions
 
 
-class Sheet:
+class GenerationSheet:
     """Keeps the first sketches of every row and class, as pictures."""
 
     def __init__(self, clamp: float) -> None:

@@ -46,7 +46,7 @@ def grow(old: Path | None, new: Path, more: Iterable[tuple[Int[np.ndarray, " i"]
     return len(graph)
 
 
-class Graph:
+class NeighbourGraph:
     """A graph on disk, to be asked. Raises VisketchError if it is none."""
 
     def __init__(self, path: Path) -> None:
@@ -54,6 +54,9 @@ class Graph:
         if index is None:
             raise VisketchError(f"{path}: no graph; make the index anew with --renew")
         self.index = index
+
+    def __len__(self) -> int:
+        return len(self.index)
 
     def nearest(self, vector: Float[np.ndarray, " e"], n: int) -> Int[np.ndarray, " i"]:
         """The keys of about the n nearest vectors, in no order that can be relied on: bytes are coarse."""

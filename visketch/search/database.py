@@ -70,7 +70,7 @@ class GraphRow:
     last: int  # the id of its last vector
 
 
-class Catalogue:
+class Database:
     def __init__(self, path: Path, about: dict[str, str] | None = None) -> None:
         """Open the catalogue at `path`; `about` makes a new one where there is none. Raises VisketchError."""
         self.path = path

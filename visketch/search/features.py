@@ -6,14 +6,14 @@ from jaxtyping import Float
 from torch import Tensor
 
 from visketch import checkpoint
-from visketch.model import ViSketch
+from visketch.model import SketchModel
 
 FEATURE = "pooled leaves and probabilities, 1"  # another one, another number: old indexes are then refused
 
 
-def features(model: ViSketch, canvas: Float[Tensor, "b h h"]) -> Float[Tensor, "b e"]:
+def features(model: SketchModel, canvas: Float[Tensor, "b h h"]) -> Float[Tensor, "b e"]:
     """Fields → vectors of length 1, whose products say how similar drawings are (1: alike)."""
-    return side_by_side(*model.look(canvas))
+    return side_by_side(*model.logits_and_features(canvas))
 
 
 def side_by_side(logits: Float[Tensor, "b c"], pooled: Float[Tensor, "b w"]) -> Float[Tensor, "b e"]:
@@ -26,7 +26,7 @@ def side_by_side(logits: Float[Tensor, "b c"], pooled: Float[Tensor, "b w"]) -> 
     return F.normalize(torch.cat(both, dim=1), dim=1)
 
 
-def mark(model: ViSketch) -> dict[str, str]:
+def mark(model: SketchModel) -> dict[str, str]:
     """What vectors must have in common to be compared: the weights that they come from, and how."""
     parts = {part: checkpoint.fingerprint(checkpoint.stored(model.part(part))) for part in ("encoder", "classifier")}
     return {"feature": FEATURE, **parts}

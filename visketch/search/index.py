@@ -8,26 +8,30 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
+from importlib.util import find_spec
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from filelock import FileLock, Timeout
 from jaxtyping import Float
 
-from visketch import parallel as engines
+from visketch import parallel
 from visketch.data.read import Problem, expand
 from visketch.errors import VisketchError
 from visketch.geometry.sketch import Sketch
-from visketch.model import ViSketch
-from visketch.search import ann as engine
-from visketch.search.database import Catalogue, GraphRow, Hit
+from visketch.model import SketchModel
+from visketch.search import matrix
+from visketch.search.database import Database, GraphRow, Hit
 from visketch.search.features import features, mark
-from visketch.search.indexer import BATCH, Clerk, Watch, embedder
-from visketch.search.scan import File, Seen, listed, look, look_and_draw
+from visketch.search.indexer import BATCH, Indexer, OnProgress, embedder
+from visketch.search.scan import ScannedDrawing, ScannedFile, listed, look, look_and_draw
 
-SPAN = 1 << 17  # ids of vectors in one graph: what is held in memory to build one
-CANDIDATES = 64  # come from a graph at least, and four times as many as are asked for, to be ranked by their vectors
+SPAN = 1 << 17  # ids of vectors in one neighbour file, which is held in memory while it is built
+EXACT = 500_000  # vectors up to which a query is compared with all; above, with usearch installed, graphs are built
+SUFFIXES = {"exact": ".vectors", "graph": ".usearch"}
+CANDIDATES = 64  # come from a neighbour file at least, and four times as many as are asked for, to be ranked
 CATALOGUE = "catalogue.sqlite"
 BUSY = "is being written by another process; wait for it"
 
@@ -61,32 +65,35 @@ def is_index(path: Path) -> bool:
     return (path / CATALOGUE).is_file()
 
 
-class Gallery:
-    """An index, open. It is a folder: a catalogue, and graphs that are made of its vectors."""
+class Index:
+    """An index, open. It is a folder: an SQLite database, and neighbour files made of its vectors, a span of ids each.
 
-    def __init__(self, folder: Path, model: ViSketch, create: bool = False) -> None:
+    A neighbour file is a matrix that is compared with as a whole (`matrix.py`), or in a large index a graph (`ann.py`).
+    """
+
+    def __init__(self, folder: Path, model: SketchModel, create: bool = False) -> None:
         """`create`: make an empty one if there is none. Raises VisketchError, also where other weights made it."""
         self.folder, self.model = folder, model
         wanted = mark(model)
         if create and not is_index(folder):
             check_place(folder)
             folder.mkdir(parents=True, exist_ok=True)
-        self.catalogue = Catalogue(folder / CATALOGUE, wanted if create else None)
-        for part, made in self.catalogue.about.items():
+        self.database = Database(folder / CATALOGUE, wanted if create else None)
+        for part, made in self.database.about.items():
             if wanted.get(part) != made:
                 raise VisketchError(
                     f"{folder}: was made with other weights ({part} {made}, here {wanted.get(part)}); make it anew "
                     "with `visketch index --renew`, or name their --checkpoint"
                 )
         self.lock = FileLock(folder / "lock", timeout=0)
-        self.graphs: list[engine.Graph] = []
+        self.neighbours: list[Any] = []
 
     def update(
         self,
         source: Path,
         problem: Problem,
-        watch: Watch = lambda done, total: None,
-        engine: engines.Engine = "local",
+        on_progress: OnProgress = lambda done, total: None,
+        engine: parallel.Engine = "local",
         device: str = "auto",
     ) -> Update:
         """Embed what is new or changed in `source` (a folder, a file of drawings, a data set), and forget what is gone.
@@ -96,9 +103,9 @@ class Gallery:
         `device` is what it does so on. Raises VisketchError.
         """
         with self._writing():
-            clerk = Clerk(self.catalogue, self.model, problem)
+            clerk = Indexer(self.database, self.model, problem)
             files = list(dict.fromkeys(str(file.resolve()) for file in expand([source])))
-            known = self.catalogue.done()
+            known = self.database.done()
             there = filter(None, map(listed, files))
             changed = [file for file in there if known.get(file.path) != (file.size, file.changed)]
             done = len(files) - len(changed)
@@ -106,21 +113,21 @@ class Gallery:
                 clerk(seen)
                 done += seen.is_end
                 if len(files) > 1:
-                    watch(done, len(files))
+                    on_progress(done, len(files))
                 elif seen.entry:
-                    watch(seen.entry.place + 1, seen.total)
+                    on_progress(seen.entry.place + 1, seen.total)
             clerk.flush()
-            removed = self.catalogue.keep(files) if clerk.files or len(known) != len(files) else 0
+            removed = self.database.keep(files) if clerk.files or len(known) != len(files) else 0
             self._build()
-        self.graphs = []
+        self.neighbours = []
         return Update(clerk.embedded, clerk.files, removed, clerk.unread.total())
 
-    def _look(self, files: list[File], engine: engines.Engine, device: str) -> Iterator[Seen]:
+    def _look(self, files: list[ScannedFile], engine: parallel.Engine, device: str) -> Iterator[ScannedDrawing]:
         if engine == "local":
             return chain.from_iterable(map(look, files))
-        prepare = partial(look_and_draw, self.model.config.sketch, frozenset(self.catalogue.keys()))
+        prepare = partial(look_and_draw, self.model.config.sketch, frozenset(self.database.keys()))
         make_worker = partial(embedder, self.model.folder, mark(self.model))
-        return engines.on_ray(files, prepare, make_worker, BATCH, device=device)
+        return parallel.on_ray(files, prepare, make_worker, BATCH, device=device)
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
@@ -130,46 +137,80 @@ class Gallery:
         except Timeout:
             raise VisketchError(f"{self.folder}: {BUSY}") from None
 
+    @property
+    def kind(self) -> str:
+        """Which neighbour files an index of this size has."""
+        large = self.database.counts()["different"] > EXACT
+        return "graph" if large and find_spec("usearch") else "exact"
+
     def _build(self) -> None:
-        """Bring the graphs up to the catalogue's vectors."""
-        rows = self.catalogue.graphs()
-        for number in sorted({*rows, *range(self.catalogue.last() // SPAN + 1)}):
+        """Bring the neighbour files up to the database's vectors."""
+        rows = self.database.graphs()
+        for number in sorted({*rows, *range(self.database.last() // SPAN + 1)}):
             self._build_one(number, rows.get(number))
-        kept = {row.name for row in self.catalogue.graphs().values()}
-        for file in self.folder.glob("*.usearch"):
-            if file.name not in kept:
+        kept = {row.name for row in self.database.graphs().values()}
+        for file in self.folder.iterdir():
+            if file.suffix in SUFFIXES.values() and file.name not in kept:
                 file.unlink(missing_ok=True)
 
     def _build_one(self, number: int, row: GraphRow | None) -> None:
-        """A graph gets the vectors that it lacks; what is gone it keeps, until that is more than a fifth of it."""
+        """A matrix is written anew when a vector is new or gone. A graph gets the vectors that it lacks; it keeps those
+        that are gone until they are more than a fifth of it.
+        """
         first, end = number * SPAN, (number + 1) * SPAN
-        vectors, last = self.catalogue.span(first, end)
-        if row and _whole(self.folder, row):
-            new, _ = self.catalogue.span(row.last + 1, end)
-            if 4 * (row.vectors + new) <= 5 * vectors:
-                if new:
-                    self._grow(row, number, row.last + 1, last)
-                return
-        if vectors:
+        vectors, last = self.database.span(first, end)
+        whole = row is not None and _whole(self.folder, row)
+        if not vectors:
+            if row:
+                self.database.drop_graph(number)
+        elif self.kind == "exact":
+            if row is None or not whole or not self._is_current(row, vectors, last):
+                file = self.folder / f"{number:04}-{last}-{vectors}{SUFFIXES['exact']}"
+                count = matrix.write(file, self.database.vectors(first, end))
+                self.database.put_graph(GraphRow(number, file.name, file.stat().st_size, count, last))
+        elif row and whole and row.name.endswith(SUFFIXES["graph"]):
+            new, _ = self.database.span(row.last + 1, end)
+            if 4 * (row.vectors + new) > 5 * vectors:
+                self._grow(None, number, first, last)
+            elif new:
+                self._grow(row, number, row.last + 1, last)
+        else:
             self._grow(None, number, first, last)
-        elif row:
-            self.catalogue.drop_graph(number)
+
+    def _is_current(self, row: GraphRow, vectors: int, last: int) -> bool:
+        return row.name.endswith(SUFFIXES["exact"]) and (row.vectors, row.last) == (vectors, last)
 
     def _grow(self, row: GraphRow | None, number: int, first: int, last: int) -> None:
-        new = self.folder / f"{number:04}-{last}-{first}.usearch"
+        from visketch.search import ann
+
+        new = self.folder / f"{number:04}-{last}-{first}{SUFFIXES['graph']}"
         old = self.folder / row.name if row else None
-        count = engine.grow(old, new, self.catalogue.vectors(first, last + 1))
-        self.catalogue.put_graph(GraphRow(number, new.name, new.stat().st_size, count, last))
+        count = ann.grow(old, new, self.database.vectors(first, last + 1))
+        self.database.put_graph(GraphRow(number, new.name, new.stat().st_size, count, last))
 
     def open(self) -> None:
-        """Map the graphs; those that are behind, since a run was killed, are built first, unless a run goes on."""
-        rows = self.catalogue.graphs().values()
+        """Map the neighbour files; those that are behind after a run was killed are built first, unless a run goes on.
+
+        Graphs that another installation built are built again as matrices where usearch is not installed.
+        """
+        rows = self.database.graphs().values()
         last = max((row.last for row in rows), default=0)
-        if last < self.catalogue.last() or not all(_whole(self.folder, row) for row in rows):
+        if last < self.database.last() or not all(map(self._readable, rows)):
             with suppress(Timeout), self.lock:
                 self._build()
-            rows = self.catalogue.graphs().values()
-        self.graphs = [engine.Graph(self.folder / row.name) for row in rows if _whole(self.folder, row)]
+            rows = self.database.graphs().values()
+        self.neighbours = [self._mapped(self.folder / row.name) for row in rows if self._readable(row)]
+
+    def _readable(self, row: GraphRow) -> bool:
+        return _whole(self.folder, row) and (row.name.endswith(SUFFIXES["exact"]) or self.kind == "graph")
+
+    @staticmethod
+    def _mapped(file: Path) -> Any:
+        if file.suffix == SUFFIXES["exact"]:
+            return matrix.VectorMatrix(file)
+        from visketch.search import ann
+
+        return ann.NeighbourGraph(file)
 
     def bytes(self) -> int:
         """What the index takes on disk."""
@@ -181,12 +222,12 @@ class Gallery:
 
     def nearest(self, vector: Float[np.ndarray, " e"], n: int) -> list[Hit]:
         """The n drawings whose vectors are nearest to one of length 1."""
-        if not self.graphs:
+        if not self.neighbours:
             self.open()
-        wanted, most = max(CANDIDATES, 4 * n), sum(len(graph.index) for graph in self.graphs)
+        wanted, most = max(CANDIDATES, 4 * n), sum(map(len, self.neighbours))
         while True:
-            ids = [graph.nearest(vector, wanted) for graph in self.graphs]
-            hits = self.catalogue.rank(vector, np.concatenate([np.empty(0, np.int64), *ids]), n)
+            ids = [some.nearest(vector, wanted) for some in self.neighbours]
+            hits = self.database.rank(vector, np.concatenate([np.empty(0, np.int64), *ids]), n)
             if len(hits) == n or wanted >= most:
                 return hits
             wanted *= 2  # many of them are gone since

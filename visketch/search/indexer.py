@@ -10,23 +10,25 @@ import torch
 
 from visketch.data.read import Problem
 from visketch.errors import VisketchError
-from visketch.model import ViSketch
-from visketch.search.database import Catalogue, Done
+from visketch.model import SketchModel
+from visketch.search.database import Database, Done
 from visketch.search.features import features, mark
-from visketch.search.scan import File, Seen, drawn
+from visketch.search.scan import ScannedDrawing, ScannedFile, drawn
 
 BATCH = 64  # drawings embedded together, and written down together
 
-Watch = Callable[[int, int | None], None]  # how many of the files (of a single file: drawings) are done, of how many
+OnProgress = Callable[
+    [int, int | None], None
+]  # how many of the files (of a single file: drawings) are done, of how many
 
 
 class Embedder:
     """Fields → vectors."""
 
-    def __init__(self, model: ViSketch) -> None:
+    def __init__(self, model: SketchModel) -> None:
         self.model = model
 
-    def __call__(self, some: list[Seen]) -> list[Seen]:
+    def __call__(self, some: list[ScannedDrawing]) -> list[ScannedDrawing]:
         fields = [seen.field for seen in some if seen.field is not None]
         if not fields:
             return some
@@ -36,26 +38,26 @@ class Embedder:
 
 def embedder(checkpoint: Path | None, wanted: dict[str, str], device: str) -> Embedder:
     """One made where it works, on any machine of a cluster. Raises VisketchError if the weights there are others."""
-    model = ViSketch.load(checkpoint, device)
+    model = SketchModel.load(checkpoint, device)
     if mark(model) != wanted:
         raise VisketchError(f"{checkpoint}: other weights on another machine of the cluster; make them the same")
     return Embedder(model)
 
 
-class Clerk:
+class Indexer:
     """Writes down what is seen; `flush` at the end. What has no vector gets it here, unless the catalogue has it."""
 
-    def __init__(self, catalogue: Catalogue, model: ViSketch, problem: Problem) -> None:
-        self.catalogue, self.problem = catalogue, problem
+    def __init__(self, catalogue: Database, model: SketchModel, problem: Problem) -> None:
+        self.database, self.problem = catalogue, problem
         self.shape, self.embed = model.config.sketch, Embedder(model)
         self.embedded = self.files = 0
         self.unread: Counter[str] = Counter()
         self.current = ""
         self.begun: list[str] = []
-        self.waiting: list[Seen] = []
-        self.finished: list[File] = []
+        self.waiting: list[ScannedDrawing] = []
+        self.finished: list[ScannedFile] = []
 
-    def __call__(self, seen: Seen) -> None:
+    def __call__(self, seen: ScannedDrawing) -> None:
         """One after another, of one file after another."""
         if seen.file.path != self.current:
             self.current = seen.file.path
@@ -78,7 +80,7 @@ class Clerk:
     def flush(self) -> None:
         """Embed what waits and is drawn for the first time, and write all of it down in one step."""
         entries = [(seen.entry, seen) for seen in self.waiting if seen.entry]
-        known = self.catalogue.known([entry.key for entry, _ in entries])
+        known = self.database.known([entry.key for entry, _ in entries])
         fresh = {entry.key: seen for entry, seen in entries if entry.key not in known}
         vectors: dict[str, np.ndarray] = {}
         for key, seen in zip(fresh, self.embed([drawn(self.shape, seen) for seen in fresh.values()]), strict=True):
@@ -88,6 +90,6 @@ class Clerk:
                 self._note(seen.file.path, seen.problem)
         done = [Done(file.path, file.size, file.changed, self.unread[file.path]) for file in self.finished]
         written = [entry for entry, _ in entries if entry.key in known or entry.key in vectors]
-        self.catalogue.write(self.begun, vectors, written, done)
+        self.database.write(self.begun, vectors, written, done)
         self.embedded += len(vectors)
         self.begun, self.waiting, self.finished = [], [], []

@@ -23,7 +23,7 @@ from visketch.search.database import Entry
 
 
 @dataclass(frozen=True)
-class File:
+class ScannedFile:
     """A file as it was when it was listed."""
 
     path: str
@@ -31,20 +31,20 @@ class File:
     changed: int  # nanoseconds, of its content or its entry, whichever is later: a copy may keep the former
 
 
-def listed(path: str) -> File | None:
+def listed(path: str) -> ScannedFile | None:
     """None if it is gone since."""
     try:
         facts = os.stat(path)
     except OSError:
         return None
-    return File(path, facts.st_size, max(facts.st_mtime_ns, facts.st_ctime_ns))
+    return ScannedFile(path, facts.st_size, max(facts.st_mtime_ns, facts.st_ctime_ns))
 
 
 @dataclass(frozen=True)
-class Seen:
+class ScannedDrawing:
     """Of a file: a drawing and what is made of it so far, or what cannot be read, or (neither) its end."""
 
-    file: File
+    file: ScannedFile
     entry: Entry | None = None
     sketch: Sketch | None = None
     field: np.ndarray | None = None  # (h h)
@@ -57,25 +57,25 @@ class Seen:
         return self.entry is None and self.problem is None
 
 
-def look(file: File) -> Iterator[Seen]:
+def look(file: ScannedFile) -> Iterator[ScannedDrawing]:
     """All there is to say of a file."""
     problems: list[VisketchError] = []
     for place, (name, sketch, total) in enumerate(drawings(Path(file.path), problems.append)):
-        yield from (Seen(file, problem=problem) for problem in problems)
+        yield from (ScannedDrawing(file, problem=problem) for problem in problems)
         problems.clear()
-        yield Seen(file, Entry(file.path, place, name, sketch.label, store.key(sketch)), sketch, total=total)
-    yield from (Seen(file, problem=problem) for problem in problems)
-    yield Seen(file)
+        yield ScannedDrawing(file, Entry(file.path, place, name, sketch.label, store.key(sketch)), sketch, total=total)
+    yield from (ScannedDrawing(file, problem=problem) for problem in problems)
+    yield ScannedDrawing(file)
 
 
-def look_and_draw(shape: SketchConfig, known: Container[str], file: File) -> Iterator[Seen]:
+def look_and_draw(shape: SketchConfig, known: Container[str], file: ScannedFile) -> Iterator[ScannedDrawing]:
     """The same without the drawings, but with the fields of those whose key is not known."""
     for seen in look(file):
         new = seen.entry is not None and seen.entry.key not in known
         yield replace(drawn(shape, seen) if new else seen, sketch=None)
 
 
-def drawn(shape: SketchConfig, seen: Seen) -> Seen:
+def drawn(shape: SketchConfig, seen: ScannedDrawing) -> ScannedDrawing:
     """With the field of the drawing, if there is one, or why it has none."""
     if seen.sketch is None:
         return seen

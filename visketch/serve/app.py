@@ -21,10 +21,10 @@ from starlette.staticfiles import StaticFiles
 from visketch.errors import VisketchError
 from visketch.geometry.sketch import POINTS
 from visketch.serve import requests, schemas
-from visketch.serve.metrics import Gauges
-from visketch.serve.middleware import Guard, problem
-from visketch.serve.sandbox import PIXELS, Reader
-from visketch.serve.service import Studio
+from visketch.serve.metrics import Metrics
+from visketch.serve.middleware import Middleware, problem
+from visketch.serve.sandbox import PIXELS, SandboxedReader
+from visketch.serve.service import Service
 from visketch.serve.worker import BATCH, Full, Job, Stopped, Worker
 
 VERSION = version("visketch")  # read once: looking it up takes as long as all the rest of a small answer
@@ -33,20 +33,24 @@ logger = logging.getLogger("visketch.serve")
 
 
 class Verb(NamedTuple):
-    form: type[schemas.Asked]
+    form: type[schemas.ApiRequest]
     answer: type[BaseModel]
     summary: str
     streams: bool = False
 
 
 VERBS = {
-    "classify": Verb(schemas.Classify, schemas.Classified, "What a drawing shows."),
-    "refine": Verb(schemas.Refine, schemas.Sketches, "A rough sketch drawn again.", True),
-    "complete": Verb(schemas.Complete, schemas.Completed, "A half-drawn sketch finished.", True),
-    "generate": Verb(schemas.Generate, schemas.Sketches, "New sketches of a class.", True),
-    "search": Verb(schemas.Search, schemas.Found, "The most similar drawings of the index."),
-    "vectorize": Verb(schemas.Vectorize, schemas.Vectorized, "Any file of a drawing as strokes, as SVG and as ndjson."),
-    "explain": Verb(schemas.Explain, schemas.Explained, "Which leaves of the quadtree decide what it is taken for."),
+    "classify": Verb(schemas.ClassifyRequest, schemas.ClassifyResponse, "What a drawing shows."),
+    "refine": Verb(schemas.RefineRequest, schemas.SketchesResponse, "A rough sketch drawn again.", True),
+    "complete": Verb(schemas.CompleteRequest, schemas.CompleteResponse, "A half-drawn sketch finished.", True),
+    "generate": Verb(schemas.GenerateRequest, schemas.SketchesResponse, "New sketches of a class.", True),
+    "search": Verb(schemas.SearchRequest, schemas.SearchResponse, "The most similar drawings of the index."),
+    "vectorize": Verb(
+        schemas.VectorizeRequest, schemas.VectorizeResponse, "Any file of a drawing as strokes, as SVG and as ndjson."
+    ),
+    "explain": Verb(
+        schemas.ExplainRequest, schemas.ExplainResponse, "Which leaves of the quadtree decide what it is taken for."
+    ),
 }
 PROBLEMS = {
     400: "Cut short.",
@@ -64,11 +68,11 @@ PROBLEMS = {
 
 
 def build(
-    studio: Studio, *, names: frozenset[str] = frozenset(), token: str | None = None, batch: int = BATCH
-) -> Guard:
-    """The application behind its guard, and with it a worker and a reader. `names`, `token`: as in `Guard`."""
-    gauges = Gauges()
-    worker, reader = Worker(studio.recognise, gauges, batch=batch), Reader()
+    studio: Service, *, names: frozenset[str] = frozenset(), token: str | None = None, batch: int = BATCH
+) -> Middleware:
+    """The application behind its guard, and with it a worker and a reader. `names`, `token`: as in `Middleware`."""
+    gauges = Metrics()
+    worker, reader = Worker(studio.recognise, gauges, batch=batch), SandboxedReader()
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -94,7 +98,7 @@ def build(
     add_facts(app, studio, gauges)
     add_problems(app)
     add_page(app)
-    return Guard(app, names, token, requests.UPLOAD, gauges)
+    return Middleware(app, names, token, requests.UPLOAD, gauges)
 
 
 def loaded(app: FastAPI, loading: asyncio.Future[Any]) -> None:
@@ -105,8 +109,8 @@ def loaded(app: FastAPI, loading: asyncio.Future[Any]) -> None:
             logger.error("%s", loading.exception())
 
 
-def add_verb(app: FastAPI, name: str, verb: Verb, studio: Studio, worker: Worker, reader: Reader) -> None:
-    draws = verb.form is not schemas.Generate  # all others take a drawing
+def add_verb(app: FastAPI, name: str, verb: Verb, studio: Service, worker: Worker, reader: SandboxedReader) -> None:
+    draws = verb.form is not schemas.GenerateRequest  # all others take a drawing
 
     async def answer(request: Request) -> Response:
         if name not in studio.verbs:
@@ -138,7 +142,7 @@ def add_verb(app: FastAPI, name: str, verb: Verb, studio: Studio, worker: Worker
     )
 
 
-def add_facts(app: FastAPI, studio: Studio, gauges: Gauges) -> None:
+def add_facts(app: FastAPI, studio: Service, gauges: Metrics) -> None:
     @app.get(
         "/v1/about", response_model=schemas.About, responses=problems(401, 403), summary="What this server can do."
     )
@@ -185,9 +189,9 @@ def add_page(app: FastAPI) -> None:
 def add_problems(app: FastAPI) -> None:
     """What becomes of exceptions: (status, what to say, more headers)."""
 
-    def answers(kind: type[Exception], tell: Callable[[Any], tuple[int, str, dict[str, str]]]) -> None:
+    def answers(kind: type[Exception], emit: Callable[[Any], tuple[int, str, dict[str, str]]]) -> None:
         async def handle(request: Request, error: Exception) -> Response:
-            status, detail, headers = tell(error)
+            status, detail, headers = emit(error)
             return problem(status, detail, request.state.request_id, headers)
 
         app.add_exception_handler(kind, handle)
@@ -209,7 +213,7 @@ def after(seconds: float) -> str:
 
 def problems(*which: int) -> dict[int | str, Any]:
     """Their part of the OpenAPI page."""
-    schema = schemas.Problem.model_json_schema()
+    schema = schemas.ProblemDetails.model_json_schema()
     return {
         status: {"description": words, "content": {"application/problem+json": {"schema": schema}}}
         for status, words in PROBLEMS.items()
@@ -221,7 +225,7 @@ def said(answer: BaseModel, headers: dict[str, str]) -> Response:
     return Response(answer.model_dump_json(by_alias=True), headers=headers, media_type="application/json")
 
 
-def tag(request: Request, studio: Studio) -> dict[str, str]:
+def tag(request: Request, studio: Service) -> dict[str, str]:
     """An ETag, the same for the same request to the same weights. Weak: what is computed together rounds together."""
     body = getattr(request, "_body", b"")
     about = f"{VERSION} {studio.name} {request.url.path} ".encode()
@@ -290,4 +294,4 @@ def trouble(error: BaseException, number: str) -> dict[str, Any]:
         logger.error("%s: %r", number, error, exc_info=error)
     status = 422 if isinstance(error, VisketchError) else 503 if known else 500
     detail = str(error) if known else "something went wrong here; the server's log says what"
-    return schemas.Problem(title="Problem", status=status, detail=detail, request_id=number).model_dump()
+    return schemas.ProblemDetails(title="Problem", status=status, detail=detail, request_id=number).model_dump()

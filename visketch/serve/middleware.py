@@ -16,8 +16,8 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from visketch.serve.metrics import Gauges
-from visketch.serve.schemas import Problem
+from visketch.serve.metrics import Metrics
+from visketch.serve.schemas import ProblemDetails
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; "
@@ -35,8 +35,8 @@ KEPT = ("/v1/", "/metrics", "/openapi.json")  # for those who have the token; th
 REQUEST_ID = re.compile(r"[\w.-]{1,64}")
 
 
-class Guard:
-    def __init__(self, app: ASGIApp, names: frozenset[str], token: str | None, most: int, gauges: Gauges) -> None:
+class Middleware:
+    def __init__(self, app: ASGIApp, names: frozenset[str], token: str | None, most: int, gauges: Metrics) -> None:
         """`names`: those that the server may be asked by, besides addresses of numbers and localhost. `most`: bytes of
         a request.
         """
@@ -116,6 +116,6 @@ def problem(status: int, detail: str, number: str, headers: dict[str, str] | Non
     """An answer that says what went wrong (RFC 9457)."""
     from http import HTTPStatus
 
-    body = Problem(title=HTTPStatus(status).phrase, status=status, detail=detail, request_id=number)
+    body = ProblemDetails(title=HTTPStatus(status).phrase, status=status, detail=detail, request_id=number)
     extra = {"www-authenticate": "Bearer"} if status == 401 else {}
     return Response(body.model_dump_json(), status, {**extra, **(headers or {})}, "application/problem+json")

@@ -11,24 +11,24 @@ from starlette.requests import ClientDisconnect
 from visketch.data import quickdraw
 from visketch.errors import VisketchError
 from visketch.geometry.sketch import Sketch
-from visketch.serve.sandbox import Reader
-from visketch.serve.schemas import Asked, with_drawing
+from visketch.serve.sandbox import SandboxedReader
+from visketch.serve.schemas import ApiRequest, with_drawing
 
 UPLOAD = 16 << 20  # bytes of a request
 FIELD = 1 << 12  # bytes of a field beside the file
 SECONDS = 20.0  # for a request to come in
 
-Form = TypeVar("Form", bound=Asked)
+Form = TypeVar("Form", bound=ApiRequest)
 
 
-class Question(NamedTuple):
+class Query(NamedTuple):
     """What is asked, and of which drawing."""
 
     asked: Any
     sketch: Sketch | None
 
 
-async def question(request: Request, form: type[Asked], reader: Reader | None) -> Question:
+async def question(request: Request, form: type[ApiRequest], reader: SandboxedReader | None) -> Query:
     """`reader`: for files; without one the request has no drawing.
 
     Raises HTTPException, ValidationError, VisketchError.
@@ -48,14 +48,14 @@ async def question(request: Request, form: type[Asked], reader: Reader | None) -
     except ClientDisconnect:
         raise HTTPException(400, "the request was cut short") from None
     asked = form.model_validate(fields)
-    return Question(asked, await asyncio.to_thread(reader.read, content, name))
+    return Query(asked, await asyncio.to_thread(reader.read, content, name))
 
 
-def of_json(body: bytes, form: type[Asked], drawing: bool) -> Question:
+def of_json(body: bytes, form: type[ApiRequest], drawing: bool) -> Query:
     if not drawing:
-        return Question(form.model_validate_json(body, strict=True), None)
+        return Query(form.model_validate_json(body, strict=True), None)
     asked = with_drawing(form).model_validate_json(body, strict=True)
-    return Question(asked, sketch(asked.drawing))  # type: ignore[attr-defined]
+    return Query(asked, sketch(asked.drawing))  # type: ignore[attr-defined]
 
 
 def sketch(drawing: list) -> Sketch:
@@ -78,7 +78,7 @@ async def uploaded(request: Request) -> tuple[bytes, str, dict[str, str]]:
         return await file.read(), file.filename or "", said
 
 
-def described(form: type[Asked], drawing: bool) -> dict[str, Any]:
+def described(form: type[ApiRequest], drawing: bool) -> dict[str, Any]:
     """The request's body for OpenAPI."""
     whole = with_drawing(form) if drawing else form
     content = {"application/json": {"schema": whole.model_json_schema()}}

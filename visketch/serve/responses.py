@@ -18,32 +18,30 @@ from visketch import quadtree
 from visketch.config import SketchConfig
 from visketch.decoding import inked_leaves
 from visketch.geometry import trace
-from visketch.model import Frame, ViSketch
-from visketch.serve.worker import Tell
+from visketch.model import Frame, SketchModel
+from visketch.serve.worker import Emit
 from visketch.tasks.complete import STROKE, Completion
 
 DECIMALS = 2  # of a coordinate
 
 
-class Show:
+class ProgressFrames:
     """Frames → events. `coarse` has pictures of the noise that becomes a sketch, `leaves` the quadtree over it (for
     each sketch left, top and side of each leaf in shares, and its turn), `refine` the canvases after each turn.
     All tries are shown, those of one sketch in a row. Of what nobody hears no picture is made.
     """
 
-    def __init__(self, model: ViSketch, tell: Tell) -> None:
-        self.model, self.tell = model, tell
+    def __init__(self, model: SketchModel, emit: Emit) -> None:
+        self.model, self.emit = model, emit
         self.coarse: Tensor | None = None
-        self.last: Tensor | None = None
 
     def __call__(self, frame: Frame) -> None:
-        self.last = frame.canvas
         if frame.stage == "coarse":
             self.coarse = frame.canvas
         elif self.coarse is not None:
             shape, coarse, self.coarse = self.model.config.sketch, self.coarse.clamp(-1, 1), None
-            self.tell("leaves", lambda: {"leaves": leaves(coarse, shape)})
-        self.tell(frame.stage, partial(self._shown, frame))
+            self.emit("leaves", lambda: {"leaves": leaves(coarse, shape)})
+        self.emit(frame.stage, partial(self._shown, frame))
 
     def _shown(self, frame: Frame) -> dict[str, Any]:
         if frame.stage == "coarse":
@@ -53,13 +51,6 @@ class Show:
             ink = self.model.ink(frame.canvas)
         pictures = [picture(each) for each in ink.cpu().numpy()]
         return {"stage": frame.stage, "done": frame.done, "total": frame.total, "pictures": pictures}
-
-    def became(self, kept: Float[Tensor, "b h h"]) -> list[int]:
-        """The number of the picture that each of these canvases was shown in last, of those of its tries."""
-        assert self.last is not None
-        shown = self.last.view(len(kept), -1, *kept.shape[1:])
-        nearest = (shown - kept[:, None]).abs().flatten(2).sum(dim=2).argmin(dim=1).tolist()
-        return [i * shown.shape[1] + j for i, j in enumerate(nearest)]
 
 
 def leaves(canvas: Float[Tensor, "b h h"], shape: SketchConfig) -> list[list[tuple[float, float, float, int]]]:

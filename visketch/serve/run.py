@@ -12,7 +12,7 @@ from typing import Any
 import uvicorn
 
 from visketch.errors import UsageError, VisketchError
-from visketch.serve.middleware import Guard
+from visketch.serve.middleware import Middleware
 
 KEPT = 65  # seconds that a connection may be idle: longer than anybody is told to wait
 GRACE = 5  # seconds for answers on their way when the server ends
@@ -49,7 +49,7 @@ def listen(host: str, port: int) -> socket.socket:
 class Server(uvicorn.Server):
     """On Ctrl-C or SIGTERM what waits is told so, answers on their way go out, and `run` returns."""
 
-    def __init__(self, app: Guard) -> None:
+    def __init__(self, app: Middleware) -> None:
         ends: dict[str, Any] = {"timeout_graceful_shutdown": GRACE, "timeout_keep_alive": KEPT}
         super().__init__(uvicorn.Config(app, log_level="warning", access_log=False, lifespan="on", **ends))
         self.worker = app.app.state.worker  # type: ignore[attr-defined]
@@ -69,7 +69,7 @@ class Server(uvicorn.Server):
                 signal.signal(number, handler)
 
 
-def run(app: Guard, port: socket.socket, started: Callable[[], None] = lambda: None) -> None:
+def run(app: Middleware, port: socket.socket, started: Callable[[], None] = lambda: None) -> None:
     """Serve until a signal ends it."""
     server = Server(app)
     before = server.startup

@@ -32,36 +32,36 @@ Seed = Annotated[int, Field(ge=0, lt=SEEDS, description="The same seed gives the
 Label = Annotated[str, Field(min_length=1, max_length=64, description="A class, as GET /v1/about lists them.")]
 
 
-class Asked(BaseModel):
+class ApiRequest(BaseModel):
     """What may be said beside a drawing."""
 
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
 
 
-class Classify(Asked):
+class ClassifyRequest(ApiRequest):
     top: Annotated[int, Field(ge=1, le=345, description="How many classes to name.")] = 5
 
 
-class Vectorize(Asked):
+class VectorizeRequest(ApiRequest):
     pass
 
 
-class Explain(Asked):
+class ExplainRequest(ApiRequest):
     pass
 
 
-class Search(Asked):
+class SearchRequest(ApiRequest):
     n: Annotated[int, Field(ge=1, le=48, description="How many drawings to find.")] = 12
 
 
-class Refine(Asked):
+class RefineRequest(ApiRequest):
     label: Annotated[Label | None, Field(alias="class", description="By default what it is taken for.")] = None
     strength: Annotated[float, Field(ge=0, le=1, description="How much may change; 0: only the lines; 1: all.")] = 0.0
     temperature: Annotated[float, Field(ge=0, le=10)] = 0.7
     seed: Seed = 0
 
 
-class Complete(Asked):
+class CompleteRequest(ApiRequest):
     label: Annotated[Label | None, Field(alias="class", description="By default the four likeliest share them.")] = None
     n: Annotated[int, Field(ge=1, le=16, description="How many completions.")] = 8
     tries: Annotated[int, Field(ge=1, le=4, description="Places tried for each.")] = 4
@@ -69,7 +69,7 @@ class Complete(Asked):
     seed: Seed = 0
 
 
-class Generate(Asked):
+class GenerateRequest(ApiRequest):
     label: Annotated[Label, Field(alias="class")]
     n: Annotated[int, Field(ge=1, le=16, description="How many sketches.")] = 4
     tries: Annotated[int, Field(ge=1, le=4, description="Of so many for each the classifier keeps one.")] = 1
@@ -80,26 +80,26 @@ class Generate(Asked):
 
 
 @cache
-def with_drawing(form: type[Asked]) -> type[Asked]:
+def with_drawing(form: type[ApiRequest]) -> type[ApiRequest]:
     """The same with a drawing in it, for a request that is JSON; in a form with a file, the file is the drawing."""
     return create_model(f"{form.__name__}Drawing", __base__=form, drawing=(Strokes, ...))
 
 
-class Prediction(BaseModel):
+class PredictionItem(BaseModel):
     label: str
     probability: Probability
 
 
-class Answer(BaseModel):
+class ApiResponse(BaseModel):
     checkpoint: str
     seconds: Annotated[float, Field(ge=0, description="That the model worked, those for other requests included.")] = 0
 
 
-class Classified(Answer):
-    predictions: Annotated[list[Prediction], Field(description="The likeliest first.")]
+class ClassifyResponse(ApiResponse):
+    predictions: Annotated[list[PredictionItem], Field(description="The likeliest first.")]
 
 
-class Drawn(BaseModel):
+class SketchItem(BaseModel):
     """A sketch that was drawn: strokes in a square of `size`, by a pen as wide as `pen`."""
 
     model_config = ConfigDict(populate_by_name=True)
@@ -113,20 +113,20 @@ class Drawn(BaseModel):
     drawing: list[list[list[float]]]
 
 
-class Sketches(Answer):
-    sketches: list[Drawn]
+class SketchesResponse(ApiResponse):
+    sketches: list[SketchItem]
 
 
-class Completion(Drawn):
+class CompletionItem(SketchItem):
     given: Annotated[int, Field(description="So many of the strokes, the first, are those that were sent.")]
     added: Annotated[Probability, Field(description="The share of the ink that is new.")]
 
 
-class Completed(Answer):
-    sketches: Annotated[list[Completion], Field(description="The likeliest first; what adds nothing last.")]
+class CompleteResponse(ApiResponse):
+    sketches: Annotated[list[CompletionItem], Field(description="The likeliest first; what adds nothing last.")]
 
 
-class Vectorized(Answer):
+class VectorizeResponse(ApiResponse):
     drawing: list[list[list[float]]]
     width: float
     height: float
@@ -135,7 +135,7 @@ class Vectorized(Answer):
     ndjson: Annotated[str, Field(description="The same as a line of Quick, Draw!'s files.")]
 
 
-class Hit(BaseModel):
+class HitItem(BaseModel):
     rank: int
     name: Annotated[str, Field(description="The file's, and #3 where it has several drawings.")]
     label: str | None
@@ -145,12 +145,12 @@ class Hit(BaseModel):
     drawing: Annotated[list[list[list[float]]], Field(description="Empty if the file is not there any more.")]
 
 
-class Found(Answer):
+class SearchResponse(ApiResponse):
     drawings: Annotated[int, Field(description="In the index.")]
-    found: Annotated[list[Hit], Field(description="The most similar first.")]
+    found: Annotated[list[HitItem], Field(description="The most similar first.")]
 
 
-class Vote(BaseModel):
+class VoteItem(BaseModel):
     """What one leaf of the quadtree adds, as `visketch classify --explain --json` has it."""
 
     box: Annotated[list[float], Field(description="Left, top, right, bottom in the square the drawing is fitted to.")]
@@ -166,12 +166,12 @@ class Vote(BaseModel):
         return list(value)
 
 
-class Explained(Answer):
+class ExplainResponse(ApiResponse):
     label: str
     probability: Probability
     words: str
     without: Annotated[Probability, Field(description="The probability if the leaves that decide are erased.")]
-    leaves: Annotated[list[Vote], Field(description="The strongest first.")]
+    leaves: Annotated[list[VoteItem], Field(description="The strongest first.")]
 
 
 class About(BaseModel):
@@ -186,7 +186,7 @@ class About(BaseModel):
     limits: dict[str, int]
 
 
-class Problem(BaseModel):
+class ProblemDetails(BaseModel):
     """What went wrong (RFC 9457)."""
 
     title: str

@@ -19,13 +19,14 @@ from visketch.errors import UsageError, VisketchError
 from visketch.geometry import sdf
 from visketch.geometry import trace as tracing
 from visketch.geometry.sketch import Sketch
-from visketch.model import ViSketch
+from visketch.model import SketchModel
+from visketch.sampling import SamplingOptions
 from visketch.serve import schemas
-from visketch.serve.responses import DECIMALS, Show, added, listed, unit
-from visketch.serve.worker import Tell
+from visketch.serve.responses import DECIMALS, ProgressFrames, added, listed, unit
+from visketch.serve.worker import Emit
 from visketch.tasks import complete as completing
 from visketch.tasks.explain import explain
-from visketch.tasks.refine import redraw
+from visketch.tasks.refine import refine
 
 NEEDED = {  # the parts of a checkpoint that a verb takes
     "classify": {"encoder", "classifier"},
@@ -51,8 +52,8 @@ def threads(count: int) -> Iterator[None]:
         torch.set_num_threads(usual)
 
 
-class Studio:
-    def __init__(self, model: ViSketch, index: Path | None = None, searched: str = "") -> None:
+class Service:
+    def __init__(self, model: SketchModel, index: Path | None = None, searched: str = "") -> None:
         """`index`: where it is; `searched`: what it is of, for people."""
         self.model, self.index, self.searched = model, index, searched
         self.name = model.config.name
@@ -63,7 +64,7 @@ class Studio:
         self.verbs = [verb for verb, parts in NEEDED.items() if parts <= there and (verb != "search" or index)]
         self.cores = torch.get_num_threads() if model.device.type == "cpu" else 1
 
-    def load(self, tell: Tell) -> None:
+    def load(self, emit: Emit) -> None:
         """What the verbs need, before anybody waits for it. Raises VisketchError."""
         for part in self.needed:
             self.model.part(part)
@@ -78,19 +79,19 @@ class Studio:
     @cached_property
     def gallery(self) -> Any:
         """Opened on the thread that searches it: SQLite wants that."""
-        from visketch.search.index import Gallery
+        from visketch.search.index import Index
 
         assert self.index
-        return Gallery(self.index, self.model)
+        return Index(self.index, self.model)
 
     @torch.inference_mode()
-    def answer(self, verb: str, sketch: Sketch | None, asked: schemas.Asked, tell: Tell) -> schemas.Answer:
+    def answer(self, verb: str, sketch: Sketch | None, asked: schemas.ApiRequest, emit: Emit) -> schemas.ApiResponse:
         """Of any verb but classify. Raises VisketchError."""
         start = time.perf_counter()
-        answer = getattr(self, verb)(sketch, asked, tell)
+        answer = getattr(self, verb)(sketch, asked, emit)
         return answer.model_copy(update={"seconds": round(time.perf_counter() - start, 4)})
 
-    def recognise(self, asked: Sequence[tuple[Sketch, int]]) -> list[schemas.Classified | VisketchError]:
+    def recognise(self, asked: Sequence[tuple[Sketch, int]]) -> list[schemas.ClassifyResponse | VisketchError]:
         """(drawing, how many classes to name) → answers, all at once; what is wrong with one costs no other.
 
         Many are shared out: every core draws and recognises some of them by itself, and then some more. That leaves
@@ -110,9 +111,9 @@ class Studio:
         """A thread for each core, in which torch takes no others; nor does it in threads that start after these."""
         return ThreadPoolExecutor(self.cores, "share", torch.set_num_threads, (1,))
 
-    def _recognised(self, asked: Sequence[tuple[Sketch, int]]) -> list[schemas.Classified | VisketchError]:
+    def _recognised(self, asked: Sequence[tuple[Sketch, int]]) -> list[schemas.ClassifyResponse | VisketchError]:
         start = time.perf_counter()
-        fields, found = [], dict[int, VisketchError | schemas.Classified]()
+        fields, found = [], dict[int, VisketchError | schemas.ClassifyResponse]()
         for number, (sketch, _) in enumerate(asked):
             try:
                 fields.append((number, sdf.render(sketch, self.model.config.sketch)))
@@ -120,21 +121,21 @@ class Studio:
                 found[number] = error
         if fields:
             most = max(top for _, top in asked)
-            rows = self.model.recognise(np.stack([field for _, field in fields]), most)
+            rows = self.model.classify_fields(np.stack([field for _, field in fields]), most)
             seconds = round(time.perf_counter() - start, 4)
             for (number, _), row in zip(fields, rows, strict=True):
-                some = [schemas.Prediction(label=p.label, probability=round(p.probability, 6)) for p in row]
-                found[number] = schemas.Classified(
+                some = [schemas.PredictionItem(label=p.label, probability=round(p.probability, 6)) for p in row]
+                found[number] = schemas.ClassifyResponse(
                     checkpoint=self.name, seconds=seconds, predictions=some[: asked[number][1]]
                 )
         return [found[number] for number in range(len(asked))]
 
-    def vectorize(self, sketch: Sketch, asked: schemas.Vectorize, tell: Tell) -> schemas.Vectorized:
+    def vectorize(self, sketch: Sketch, asked: schemas.VectorizeRequest, emit: Emit) -> schemas.VectorizeResponse:
         trace, wide, high = tracing.strokes_of(sketch)
         if not trace.strokes:
             raise VisketchError(f"{sketch.source}: no line in it that could be followed")
         facts = {"class": sketch.label} if sketch.label else {}
-        return schemas.Vectorized(
+        return schemas.VectorizeResponse(
             checkpoint=self.name,
             drawing=listed(trace.strokes),
             width=wide,
@@ -144,32 +145,32 @@ class Studio:
             ndjson=write.ndjson(trace.strokes, sketch.label),
         )
 
-    def explain(self, sketch: Sketch, asked: schemas.Explain, tell: Tell) -> schemas.Explained:
+    def explain(self, sketch: Sketch, asked: schemas.ExplainRequest, emit: Emit) -> schemas.ExplainResponse:
         why = explain(self.model, sketch)
-        return schemas.Explained(
+        return schemas.ExplainResponse(
             checkpoint=self.name,
             label=why.label,
             probability=unit(why.probability),
-            words=why.words(),
+            words=why.words,
             without=unit(why.without),
-            leaves=[schemas.Vote(**vars(vote)) for vote in why.votes],
+            leaves=[schemas.VoteItem(**vars(vote)) for vote in why.votes],
         )
 
-    def search(self, sketch: Sketch, asked: schemas.Search, tell: Tell) -> schemas.Found:
+    def search(self, sketch: Sketch, asked: schemas.SearchRequest, emit: Emit) -> schemas.SearchResponse:
         from visketch.search.index import alike
 
         hits = alike(self.gallery.search(sketch, asked.n))
         found = []
         for rank, hit in enumerate(hits, 1):
-            tell("progress", partial(dict, stage="read", done=rank, total=len(hits)))
+            emit("progress", partial(dict, stage="read", done=rank, total=len(hits)))
             name = f"{Path(hit.file).name}{hit.name}"
             found.append(
-                schemas.Hit(
+                schemas.HitItem(
                     rank=rank, name=name, label=hit.label, similarity=round(hit.similarity, 4), **self._seen(hit)
                 )
             )
-        drawings = self.gallery.catalogue.counts()["drawings"]
-        return schemas.Found(checkpoint=self.name, drawings=drawings, found=found)
+        drawings = self.gallery.database.counts()["drawings"]
+        return schemas.SearchResponse(checkpoint=self.name, drawings=drawings, found=found)
 
     def _seen(self, hit: Any) -> dict[str, Any]:
         from visketch.search.scan import drawing
@@ -180,40 +181,47 @@ class Studio:
             return {"size": tracing.PAGE, "pen": tracing.PEN, "drawing": []}
         return {"size": float(max(wide, high)), "pen": round(trace.pen, DECIMALS), "drawing": listed(trace.strokes)}
 
-    def refine(self, sketch: Sketch, asked: schemas.Refine, tell: Tell) -> schemas.Sketches:
+    def refine(self, sketch: Sketch, asked: schemas.RefineRequest, emit: Emit) -> schemas.SketchesResponse:
         label = asked.label or self.model.classify(sketch, top=1)[0].label
-        show = Show(self.model, tell)
-        settings: dict[str, Any] = {"strength": asked.strength, "seed": asked.seed, "temperature": asked.temperature}
-        canvas = redraw(self.model, [sketch], [label], **settings, watch=show)
+        show = ProgressFrames(self.model, emit)
+        options = SamplingOptions(temperature=asked.temperature)
+        settings: dict[str, Any] = {"strength": asked.strength, "seed": asked.seed, "options": options}
+        canvas = refine(self.model, [sketch], [label], **settings, on_progress=show)
         drawn = self._drawn(canvas, label, [asked.seed], [0])
         if not drawn[0].drawing:
             raise VisketchError(f"{sketch.source}: too little ink, nothing of it is left; draw more")
-        return schemas.Sketches(checkpoint=self.name, sketches=drawn)
+        return schemas.SketchesResponse(checkpoint=self.name, sketches=drawn)
 
-    def generate(self, sketch: None, asked: schemas.Generate, tell: Tell) -> schemas.Sketches:
+    def generate(self, sketch: None, asked: schemas.GenerateRequest, emit: Emit) -> schemas.SketchesResponse:
         if asked.n * asked.tries > schemas.SKETCHES:
             raise UsageError(f"n = {asked.n}, tries = {asked.tries}: {schemas.SKETCHES} sketches at once are the most")
         label = self.model.labels[self.model.label_of(asked.label)]
-        settings: dict[str, Any] = {
-            "guidance": asked.guidance,
-            "temperature": asked.temperature,
-            "coarse_only": asked.coarse_only,
-        }
-        show = Show(self.model, tell)
-        canvas = self.model.generate(label, asked.n, seed=asked.seed, tries=asked.tries, **settings, watch=show)
+        options = SamplingOptions(guidance=asked.guidance, temperature=asked.temperature, tries=asked.tries)
+        show = ProgressFrames(self.model, emit)
+        drawn = self.model.generate_fields(
+            label, asked.n, seed=asked.seed, options=options, coarse_only=asked.coarse_only, on_progress=show
+        )
         seeds = [asked.seed + i for i in range(asked.n)]
-        return schemas.Sketches(checkpoint=self.name, sketches=self._drawn(canvas, label, seeds, show.became(canvas)))
+        sketches = self._drawn(drawn.canvas, label, seeds, drawn.chosen.tolist(), drawn.probability)
+        return schemas.SketchesResponse(checkpoint=self.name, sketches=sketches)
 
     def _drawn(
-        self, canvas: Float[Tensor, "b h h"], label: str, seeds: list[int], pictures: list[int]
-    ) -> list[schemas.Drawn]:
+        self,
+        canvas: Float[Tensor, "b h h"],
+        label: str,
+        seeds: list[int],
+        pictures: list[int],
+        probability: Float[Tensor, " b"] | None = None,
+    ) -> list[schemas.SketchItem]:
+        """`pictures`: which of those that the events showed each is. `probability` of the class, where it is known."""
         number = self.model.label_of(label)
-        chance = self.model.logits(canvas).softmax(dim=1)[:, number].tolist()
+        if probability is None:
+            probability = self.model.logits(canvas).softmax(dim=1)[:, number]
         sketches = []
-        for field, probability, seed, shown in zip(canvas, chance, seeds, pictures, strict=True):
-            facts = {"class": self.model.labels[number], "probability": unit(probability), "seed": seed}
+        for field, chance, seed, shown in zip(canvas, probability.tolist(), seeds, pictures, strict=True):
+            facts = {"class": self.model.labels[number], "probability": unit(chance), "seed": seed}
             facts["picture"] = shown
-            sketches.append(schemas.Drawn(**facts, **self._strokes(field)))
+            sketches.append(schemas.SketchItem(**facts, **self._strokes(field)))
         return sketches
 
     def _strokes(self, field: Float[Tensor, "h h"]) -> dict[str, Any]:
@@ -221,25 +229,27 @@ class Studio:
         trace = tracing.trace(distance)
         return {"size": float(len(field)), "pen": round(trace.pen, DECIMALS), "drawing": listed(trace.strokes)}
 
-    def complete(self, sketch: Sketch, asked: schemas.Complete, tell: Tell) -> schemas.Completed:
+    def complete(self, sketch: Sketch, asked: schemas.CompleteRequest, emit: Emit) -> schemas.CompleteResponse:
         if asked.label:
             labels = [self.model.labels[self.model.label_of(asked.label)]] * asked.n
         else:
             labels = completing.spread(self.model.classify(sketch, top=completing.PROPOSED), asked.n)
-        show = Show(self.model, tell)
-        settings: dict[str, Any] = {"tries": asked.tries, "seed": asked.seed, "temperature": asked.temperature}
-        found = completing.complete(self.model, sketch, labels, **settings, watch=show)
+        show = ProgressFrames(self.model, emit)
+        options = SamplingOptions(temperature=asked.temperature, tries=asked.tries)
+        found = completing.complete(self.model, sketch, labels, seed=asked.seed, options=options, on_progress=show)
         found.sort(key=lambda each: (each.added == 0, -each.probability))
-        return schemas.Completed(
+        return schemas.CompleteResponse(
             checkpoint=self.name, sketches=[self._completion(sketch, asked, each) for each in found]
         )
 
-    def _completion(self, part: Sketch, asked: schemas.Complete, found: completing.Completion) -> schemas.Completion:
+    def _completion(
+        self, part: Sketch, asked: schemas.CompleteRequest, found: completing.Completion
+    ) -> schemas.CompletionItem:
         """The given strokes as they are, moved to their place, and after them what was added, traced."""
         shape = self.model.config.sketch
         lines = part.lines() if part.pixels is None else tracing.strokes_of(part)[0].strokes
         given = [line * shape.canvas for line in found.place.lines(lines)]
-        return schemas.Completion(
+        return schemas.CompletionItem(
             **{"class": found.label},
             probability=unit(found.probability),
             seed=found.seed,

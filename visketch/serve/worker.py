@@ -14,12 +14,12 @@ from threading import Condition, Thread
 from typing import Any
 
 from visketch.errors import VisketchError
-from visketch.serve.metrics import Gauges
+from visketch.serve.metrics import Metrics
 
-Tell = Callable[[str, Callable[[], dict[str, Any]]], None]  # the name of an event; what to say, made if anybody listens
+Emit = Callable[[str, Callable[[], dict[str, Any]]], None]  # the name of an event; what to say, made if anybody listens
 Listen = Callable[[str, dict[str, Any]], None]
 Recognise = Callable[[Sequence[Any]], Sequence[Any]]  # of each an answer or a VisketchError
-Work = Callable[[Tell], Any]
+Work = Callable[[Emit], Any]
 
 BATCH = 64  # drawings recognised together at most
 QUICK, LONG = 256, 8  # that may wait
@@ -75,7 +75,7 @@ class Job:
 
 class Worker:
     def __init__(
-        self, recognise: Recognise, gauges: Gauges, *, batch: int = BATCH, quick: int = QUICK, long: int = LONG
+        self, recognise: Recognise, gauges: Metrics, *, batch: int = BATCH, quick: int = QUICK, long: int = LONG
     ) -> None:
         self.recognise, self.gauges, self.batch = recognise, gauges, batch
         self.most = {"quick": quick, "long": long}

@@ -16,13 +16,13 @@ from visketch.errors import VisketchError
 from visketch.geometry import sdf
 
 if TYPE_CHECKING:
-    from visketch.model import ViSketch
+    from visketch.model import SketchModel
 
 Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Drawn:
+class RenderedDrawing:
     """A drawing by the name to show, as a field (h h), or why there is none."""
 
     name: str
@@ -30,18 +30,18 @@ class Drawn:
     problem: str = ""
 
 
-def draw(shape: SketchConfig, item: Item, done: Container[str] = ()) -> Iterator[Drawn]:
+def draw(shape: SketchConfig, item: Item, done: Container[str] = ()) -> Iterator[RenderedDrawing]:
     """Every drawing of an item, but for those done, as its field."""
     for name, sketch in drawings(item):
         if name in done:
             continue
         if isinstance(sketch, str):
-            yield Drawn(name, None, sketch)
+            yield RenderedDrawing(name, None, sketch)
             continue
         try:
-            yield Drawn(name, sdf.render(sketch, shape))
+            yield RenderedDrawing(name, sdf.render(sketch, shape))
         except VisketchError as error:
-            yield Drawn(name, None, about(error, sketch.source))
+            yield RenderedDrawing(name, None, about(error, sketch.source))
 
 
 def undone(items: Iterable[Item], done: Container[str]) -> Iterator[Item]:
@@ -54,15 +54,15 @@ def undone_drawings(items: Iterable[Item], done: Container[str]) -> Iterator[Ite
     return undone(opened(items), done)
 
 
-class Recogniser:
+class BatchClassifier:
     """Batches of drawings → rows: {"path", "predictions"}, the likeliest first, or {"path", "error"}."""
 
-    def __init__(self, model: "ViSketch", top: int) -> None:
+    def __init__(self, model: "SketchModel", top: int) -> None:
         self.model, self.top = model, top
 
-    def __call__(self, some: list[Drawn]) -> list[Row]:
+    def __call__(self, some: list[RenderedDrawing]) -> list[Row]:
         fields = [drawn.field for drawn in some if drawn.field is not None]
-        answers = iter(self.model.recognise(np.stack(fields), self.top) if fields else [])
+        answers = iter(self.model.classify_fields(np.stack(fields), self.top) if fields else [])
         return [
             {"path": drawn.name, "error": drawn.problem}
             if drawn.field is None
@@ -71,11 +71,11 @@ class Recogniser:
         ]
 
 
-def recogniser(checkpoint: str | Path | None, top: int, device: str) -> Recogniser:
+def batch_classifier(checkpoint: str | Path | None, top: int, device: str) -> BatchClassifier:
     """One made where it works, on any machine of a cluster. Raises VisketchError."""
-    from visketch.model import ViSketch
+    from visketch.model import SketchModel
 
-    return Recogniser(ViSketch.load(checkpoint, device), top)
+    return BatchClassifier(SketchModel.load(checkpoint, device), top)
 
 
 def _rounded(guess: Any) -> Row:

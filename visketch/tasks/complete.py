@@ -5,7 +5,8 @@ classifier keeps the one that it takes most for its class.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,17 +18,14 @@ from torch import Tensor
 
 from visketch.config import SketchConfig
 from visketch.decoding import enlarge
-from visketch.errors import UsageError
 from visketch.geometry import sdf
 from visketch.geometry.sketch import Sketch
-from visketch.model import Frame, Prediction, ViSketch
+from visketch.model import DEFAULTS, Frame, Prediction, SketchModel
 from visketch.models.diffusion import Diffusion
-from visketch.quadtree import Order
-from visketch.sampling import generator
+from visketch.sampling import TRIES, SamplingOptions, generator
 
-Watch = Callable[[Frame], None]
+OnFrame = Callable[[Frame], None]
 
-TRIES = 4  # places tried for each completion
 SHARES = (1.0, 1.0, 0.85, 0.7)  # its longer side in that of the whole: of first halves the median is 0.96
 KNOWN = 0.6  # so close to what is given (in units of the field) nothing new is drawn, or lines would be doubled
 ROUNDS = 2  # how often a step is taken
@@ -65,26 +63,23 @@ class Completion:
 
 @torch.inference_mode()
 def complete(
-    model: ViSketch,
+    model: SketchModel,
     part: Sketch,
     labels: Sequence[str],
     *,
-    tries: int = TRIES,
     seed: int = 0,
-    steps: int | None = None,
-    guidance: float | None = None,
-    temperature: float = 0.7,
-    top_p: float = 0.95,
-    order: Order = "waves",
-    watch: Watch = lambda frame: None,
+    options: SamplingOptions = DEFAULTS,
+    on_progress: OnFrame = lambda frame: None,
+    **changes: Any,
 ) -> list[Completion]:
-    """One completion for each of the labels, in their order; number i, of seed + i, does not depend on the others.
+    """One completion for each of the labels, in their order, the best of `options.tries` places. Number i has the seed
+    `seed` + i and does not depend on the others.
 
     The part is moved and scaled as a whole, to a `place` of its own in each of them, and otherwise left as it is.
     Raises VisketchError for a blank part, UsageError for an unknown class.
     """
-    if tries < 1:
-        raise UsageError(f"tries = {tries}: one is the least")
+    options = replace(options, **changes)
+    tries = options.tries or TRIES
     lines, found = part.lines(), []
     numbers = [model.label_of(label) for label in labels]
     for first in range(0, len(labels), max(1, BATCH // tries)):
@@ -93,11 +88,11 @@ def complete(
         spots = [place for s in seeds for place in places(lines, model.config.sketch.margin, s, tries)]
         label = torch.tensor([numbers[i] for i in some for _ in range(tries)], device=model.device)
         given = _fields(model, [place.lines(lines) for place in spots])
-        canvas = _around(model, given, label, seeds, steps, guidance, watch)
+        canvas = _around(model, given, label, seeds, options, on_progress)
         again = [s for s in seeds for _ in range(tries)]
-        for frame in model.refine(canvas, label, seeds=again, temperature=temperature, top_p=top_p, order=order):
+        for frame in model.decode(canvas, label, seeds=again, options=options):
             canvas = frame.canvas
-            watch(frame)
+            on_progress(frame)
         canvas = with_strokes(given, canvas, model.config.sketch)
         chance = model.logits(canvas).softmax(dim=1).gather(1, label[:, None])[:, 0]
         added = ((canvas > 0) & (given <= 0)).flatten(1).sum(dim=1) / (canvas > 0).flatten(1).sum(dim=1).clamp(min=1)
@@ -134,19 +129,18 @@ def places(lines: Sequence[np.ndarray], margin: float, seed: int, tries: int) ->
     return found
 
 
-def _fields(model: ViSketch, drawings: Sequence[tuple[np.ndarray, ...]]) -> Float[Tensor, "b h h"]:
+def _fields(model: SketchModel, drawings: Sequence[tuple[np.ndarray, ...]]) -> Float[Tensor, "b h h"]:
     shape = model.config.sketch
     return torch.from_numpy(np.stack([sdf.field(lines, shape, shape.canvas) for lines in drawings])).to(model.device)
 
 
 def _around(
-    model: ViSketch,
+    model: SketchModel,
     given: Float[Tensor, "b h h"],
     label: Int[Tensor, " b"],
     seeds: Sequence[int],
-    steps: int | None,
-    guidance: float | None,
-    watch: Watch,
+    options: SamplingOptions,
+    on_progress: OnFrame,
 ) -> Float[Tensor, "b h h"]:
     """Coarse canvases on which what is given is as sharp as it was. Each seed is of as many sketches as the others."""
     config, tries = model.config, len(given) // len(seeds)
@@ -157,12 +151,12 @@ def _around(
         return torch.cat([torch.randn(tries, tile, tile, generator=each) for each in chances]).to(model.device)
 
     def show(done: int, total: int, x: Tensor) -> None:
-        watch(Frame("coarse", done, total, lambda: enlarge(x, side)))
+        on_progress(Frame("coarse", done, total, lambda: enlarge(x, side)))
 
     root = F.avg_pool2d(given, side // tile)
-    guidance = config.diffusion.guidance if guidance is None else guidance
+    guidance = config.diffusion.guidance if options.guidance is None else options.guidance
     with model.precision():
-        coarse = draw_around(diffusion, root, label, fresh, steps or config.diffusion.steps, guidance, show)
+        coarse = draw_around(diffusion, root, label, fresh, options.steps or config.diffusion.steps, guidance, show)
     return torch.maximum(enlarge(coarse, side), given)
 
 
@@ -193,7 +187,7 @@ def draw_around(
     fresh: Callable[[], Float[Tensor, "b p p"]],
     steps: int,
     guidance: float,
-    watch: Callable[[int, int, Tensor], None] = lambda done, total, x: None,
+    on_progress: Callable[[int, int, Tensor], None] = lambda done, total, x: None,
 ) -> Float[Tensor, "b p p"]:
     """Fields in [-1, 1] that are `given` near its ink, and elsewhere what the diffusion makes of that.
 
@@ -212,5 +206,5 @@ def draw_around(
             if left:  # of a sketch at `after` back to one at `time`: its share shrinks, noise makes up for the rest
                 share = (1 - time) / (1 - after)
                 x = share * x + (time**2 - (share * after) ** 2) ** 0.5 * fresh()
-        watch(step + 1, steps, x)
+        on_progress(step + 1, steps, x)
     return x.clamp(-1, 1)

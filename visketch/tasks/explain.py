@@ -8,7 +8,7 @@ why this and not another vote: erase the leaves that vote most, and the class mu
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -19,7 +19,7 @@ from torch import Tensor
 from visketch import quadtree
 from visketch.errors import VisketchError
 from visketch.geometry.sketch import Sketch, fit
-from visketch.model import ViSketch
+from visketch.model import Prediction, SketchModel
 
 BATCH = 64  # canvases looked at together
 ORDERS = 4  # random orders, each taken backwards too
@@ -48,7 +48,10 @@ class Explanation:
     probability: float
     votes: list[Vote]  # the strongest first
     without: float  # the probability if the leaves that decide are erased
+    guesses: tuple[Prediction, ...] = ()  # the most probable classes, best first
+    canvas: Float[Tensor, "1 h h"] | None = field(default=None, compare=False, repr=False)  # the drawing as a field
 
+    @property
     def words(self) -> str:
         """In a few sentences, a line each, which parts decided."""
         first = self.votes[: deciding([vote.weight for vote in self.votes])]
@@ -156,7 +159,7 @@ class Look:
     logits: Float[Tensor, "1 c"]
 
     @classmethod
-    def at(cls, model: ViSketch, canvas: Float[Tensor, "1 h h"]) -> "Look":
+    def at(cls, model: SketchModel, canvas: Float[Tensor, "1 h h"]) -> "Look":
         vectors, leaves = model.embed(canvas)
         return cls(canvas, vectors, leaves, pooled(model, vectors, leaves, 1))
 
@@ -166,8 +169,11 @@ class Look:
         return int(self.logits[0].argmax())
 
 
-def explain(model: ViSketch, sketch: Sketch) -> Explanation:
-    """Which leaves decide for the likeliest class. Raises VisketchError for a sketch that is blank, or next to it."""
+def explain(model: SketchModel, sketch: Sketch, top: int = 5) -> Explanation:
+    """Which leaves decide for the most probable class, and the `top` classes.
+
+    Raises VisketchError for a sketch that is blank or has next to no ink.
+    """
     look = Look.at(model, model.render([sketch]))
     if not len(look.leaves):
         raise VisketchError(f"{sketch.source or 'sketch'}: too little ink, no leaf holds any; nothing to explain")
@@ -182,18 +188,20 @@ def explain(model: ViSketch, sketch: Sketch) -> Explanation:
     boxes = [
         (x - side / 2, y - side / 2, x + side / 2, y + side / 2) for y, x, side in quadtree.place(look.leaves).tolist()
     ]
-    on_input = Frame.of(sketch, model.config.sketch.margin)
+    on_input = Viewport.of(sketch, model.config.sketch.margin)
     columns = zip(*(column.tolist() for column in (weight, attention, said, own)), strict=True)
     votes = [
         Vote(box, on_input(box), share, seen, model.labels[name], certain)
         for box, (share, seen, certain, name) in zip(boxes, columns, strict=True)
     ]
-    chance = float(look.logits.softmax(dim=1)[0, label])
-    return Explanation(model.labels[label], chance, [votes[i] for i in order.tolist()], float(without))
+    probability, ranked = look.logits.softmax(dim=1)[0].topk(min(top, len(model.labels)))
+    guesses = tuple(Prediction(model.labels[i], p) for i, p in zip(ranked.tolist(), probability.tolist(), strict=True))
+    best, ordered = guesses[0], [votes[i] for i in order.tolist()]
+    return Explanation(best.label, best.probability, ordered, float(without), guesses, look.canvas)
 
 
 @dataclass(frozen=True)
-class Frame:
+class Viewport:
     """How a drawing lies on the canvas: the way back to the input, see `strokes.fit`."""
 
     centre: np.ndarray
@@ -201,7 +209,7 @@ class Frame:
     size: np.ndarray  # of a picture; 1 for strokes
 
     @classmethod
-    def of(cls, sketch: Sketch, margin: float) -> "Frame":
+    def of(cls, sketch: Sketch, margin: float) -> "Viewport":
         points = np.concatenate(sketch.lines())
         low, high = points.min(axis=0), points.max(axis=0)
         fitted = np.concatenate(fit((np.stack([low, high]),), margin))
@@ -216,7 +224,9 @@ class Frame:
 
 
 @torch.inference_mode()
-def pooled(model: ViSketch, cls: Float[Tensor, "n e"], leaves: quadtree.Leaves, sketches: int) -> Float[Tensor, "b c"]:
+def pooled(
+    model: SketchModel, cls: Float[Tensor, "n e"], leaves: quadtree.Leaves, sketches: int
+) -> Float[Tensor, "b c"]:
     """Leaves → logits."""
     classifier = model.part("classifier")
     with model.precision():
@@ -224,20 +234,20 @@ def pooled(model: ViSketch, cls: Float[Tensor, "n e"], leaves: quadtree.Leaves, 
 
 
 @torch.inference_mode()
-def alone(model: ViSketch, look: Look) -> Float[Tensor, "n c"]:
+def alone(model: SketchModel, look: Look) -> Float[Tensor, "n c"]:
     """What each leaf, with what it sees around it, would say by itself: probabilities."""
     with model.precision():
         return model.part("classifier")(look.cls, look.leaves, 1)[1].float().softmax(dim=1)
 
 
 @torch.inference_mode()
-def looked_at(model: ViSketch, look: Look) -> Float[Tensor, " n"]:
+def looked_at(model: SketchModel, look: Look) -> Float[Tensor, " n"]:
     """How much the pooling looks at each leaf, in the last block; the same for all classes."""
     with model.precision():
         return model.part("classifier").attention(look.cls, look.leaves, 1)
 
 
-def shares(model: ViSketch, look: Look, label: int, orders: int = ORDERS) -> Float[Tensor, " n"]:
+def shares(model: SketchModel, look: Look, label: int, orders: int = ORDERS) -> Float[Tensor, " n"]:
     """The votes: what each leaf adds to the probability, mean over the orders. They add up to the probability of the
     whole less that of a blank canvas.
     """
@@ -263,7 +273,7 @@ def erase(
     return copies
 
 
-def chances(model: ViSketch, canvases: Float[Tensor, "b h h"], label: int) -> Float[Tensor, " b"]:
+def chances(model: SketchModel, canvases: Float[Tensor, "b h h"], label: int) -> Float[Tensor, " b"]:
     """The log-probability of a class on each of the canvases."""
     logits = torch.cat([model.logits(some) for some in canvases.split(BATCH)])
     return logits.log_softmax(dim=1)[:, label]

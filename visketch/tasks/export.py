@@ -23,7 +23,7 @@ from visketch.config import SketchConfig
 from visketch.errors import VisketchError
 from visketch.geometry import sdf
 from visketch.geometry.sketch import Sketch
-from visketch.model import ViSketch
+from visketch.model import SketchModel
 from visketch.models.classifier import Classifier
 from visketch.models.encoder import LeafEncoder
 
@@ -31,7 +31,7 @@ OPSET = 18  # of 2022: what phones and browsers run as well
 CLOSE = 1e-3  # logits may differ by so much from torch's
 
 
-class Graph(nn.Module):
+class ClassifierGraph(nn.Module):
     """Fields → logits, as `ViSketch.logits` has it, in operations whose sizes may all be unknown."""
 
     blank: Tensor
@@ -61,7 +61,7 @@ class Graph(nn.Module):
         return nn.functional.embedding(number, self.encoder.stem(seen))
 
 
-def export_classifier(model: ViSketch, path: Path) -> dict[str, Any]:
+def export_classifier(model: SketchModel, path: Path) -> dict[str, Any]:
     """Write the ONNX file; returns what is to be said of it. Raises VisketchError if it does not compute the same.
 
     Input `field` (b h h) float32, output `logits` (b c) float32. The file's metadata: `labels` and `sketch` (what
@@ -70,7 +70,7 @@ def export_classifier(model: ViSketch, path: Path) -> dict[str, Any]:
     onnx = _import("onnx")
     _import("onnxscript")  # what torch.onnx writes with
     shape = model.config.sketch
-    graph = Graph(model.part("encoder"), model.part("classifier"), shape).to("cpu").eval()
+    graph = ClassifierGraph(model.part("encoder"), model.part("classifier"), shape).to("cpu").eval()
     with _quietly():
         # Captured here, for torch.onnx would try other ways if this failed, of which one fixes the size of the batch.
         sample, free = torch.zeros(3, shape.canvas, shape.canvas), {"field": {0: torch.export.Dim("b")}}
@@ -90,7 +90,7 @@ def export_classifier(model: ViSketch, path: Path) -> dict[str, Any]:
     return {"path": path, "bytes": len(content), "classes": len(model.labels), "difference": difference}
 
 
-def metadata(model: ViSketch) -> dict[str, str]:
+def metadata(model: SketchModel) -> dict[str, str]:
     """What an app must know to use the graph, and where it comes from."""
     assert model.folder is not None
     marks = {part: checkpoint.read_metadata(model.folder, part)["fingerprint"] for part in ("encoder", "classifier")}
@@ -98,7 +98,7 @@ def metadata(model: ViSketch) -> dict[str, str]:
     return {**about, **marks, "name": model.config.name, "visketch": version("visketch")}
 
 
-def compare(model: ViSketch, content: bytes) -> float:
+def compare(model: SketchModel, content: bytes) -> float:
     """The greatest difference between the logits of the two, in single precision, for scribbles of 1 to 24 lines."""
     runtime = _import("onnxruntime")
     session = runtime.InferenceSession(content, providers=["CPUExecutionProvider"])
@@ -108,11 +108,11 @@ def compare(model: ViSketch, content: bytes) -> float:
         for count in (1, 2, 4, 8, 16, 24)
     ]
     fields = np.stack([sdf.render(sketch, model.config.sketch) for sketch in scribbles])
-    brief, model.brief = model.brief, False
+    brief, model.use_bf16 = model.use_bf16, False
     try:
         expected = model.logits(torch.from_numpy(fields).to(model.device)).cpu().numpy()
     finally:
-        model.brief = brief
+        model.use_bf16 = brief
     (found,) = session.run(None, {"field": fields})
     return float(np.abs(found - expected).max())
 

@@ -8,7 +8,7 @@ from visketch.errors import UsageError, VisketchError
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from visketch.model import ViSketch
+    from visketch.model import SketchModel
     from visketch.quadtree import Leaves
 
 
@@ -33,7 +33,7 @@ class View:
         return self.inked.nonzero()[:, 0].tolist()
 
 
-def look(model: "ViSketch", field: "Tensor", leaf: int | None) -> View:
+def look(model: "SketchModel", field: "Tensor", leaf: int | None) -> View:
     """Everything about one field; what the checkpoint has no part for is left out.
 
     Raises UsageError for a leaf that is not there.
@@ -56,7 +56,8 @@ def look(model: "ViSketch", field: "Tensor", leaf: int | None) -> View:
     chosen = int(numbers[leaf])
     context = quadtree.context(shape.depth)[int(leaves.tile[chosen])].tolist()
     more: dict[str, Any] = {}
-    has = {part for part in checkpoint.PARTS if model.folder and (model.folder / f"{part}.safetensors").exists()}
+    folder = model.folder
+    has = {part for part in checkpoint.PARTS if folder and checkpoint.part_file(folder, part).exists()}
     if "vqvae" in has:
         with torch.inference_mode():
             vqvae = model.part("vqvae")

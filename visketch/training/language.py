@@ -13,8 +13,8 @@ import torch
 from visketch import checkpoint
 from visketch.errors import UsageError
 from visketch.language import config as knobs
-from visketch.language.config import LanguageSettings
-from visketch.language.dataset.rows import Rows
+from visketch.language.config import LanguageConfig
+from visketch.language.dataset.rows import InstructionRows
 from visketch.language.vision.encoder import PairTower
 from visketch.training import state
 from visketch.training.loop import Loop, Outcome, Report, accelerated, fit, refuse_to_begin_anew, state_of
@@ -23,22 +23,22 @@ from visketch.training.objectives.tower import TowerBatches, TowerObjective
 
 def train(
     stage: str,
-    rows: Rows,
+    rows: InstructionRows,
     folder: Path,
-    settings: LanguageSettings,
+    settings: LanguageConfig,
     *,
     start: Path | None = None,
     resume: bool = False,
     workers: int = 0,
     tensorboard: bool = False,
     report: Report = lambda step, steps, metrics: None,
-    watch: Callable[[int, int], None] = lambda done, total: None,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Outcome:
     """Train one stage into a checkpoint folder, on a data set's training split; resumable, as `training.sketch`.
 
     `start`: another folder, whose weights it goes on from: a tower from its tower; `align` from its tower alone;
     `instruct` from its language model. By default from what is in `folder`; where there is a tower alone, `instruct`
-    begins without alignment. `watch` hears how many pictures the frozen tower has looked at.
+    begins without alignment. `on_progress` hears how many pictures the frozen tower has looked at.
     Raises UsageError, VisketchError.
     """
     if stage not in knobs.STAGES:
@@ -51,11 +51,11 @@ def train(
     if stage == "tower":
         objective, batches, write = tower_stage(rows, folder, settings, start)
     else:
-        objective, batches, write = speech_stage(stage, rows, folder, settings, start, accelerator.device, watch)
+        objective, batches, write = speech_stage(stage, rows, folder, settings, start, accelerator.device, on_progress)
     loop = Loop(stage, folder, training, settings.train.seed, settings.train.save_minutes, tensorboard, workers)
     outcome = fit(accelerator, loop, objective, batches, write, resume=resume, report=report)
     if outcome.finished and stage != "align" and (rows.folder / "validation.jsonl").exists() and not settings.base:
-        tune(stage, folder, Rows(rows.folder, "validation"), settings)
+        tune(stage, folder, InstructionRows(rows.folder, "validation"), settings)
     return outcome
 
 
@@ -72,7 +72,7 @@ def known(folder: Path) -> dict[str, Any]:
     }
 
 
-def tune(stage: str, folder: Path, rows: Rows, settings: LanguageSettings) -> None:
+def tune(stage: str, folder: Path, rows: InstructionRows, settings: LanguageConfig) -> None:
     """Choose on validation scenes: after the tower how sure the matcher must be, then who answers by default."""
     from visketch.language.model import SketchLanguage
     from visketch.training import calibration
@@ -94,7 +94,7 @@ def tune(stage: str, folder: Path, rows: Rows, settings: LanguageSettings) -> No
 Stage = tuple[Any, Any, Callable[[state.Average, int], None]]
 
 
-def tower_stage(rows: Rows, folder: Path, settings: LanguageSettings, start: Path | None) -> Stage:
+def tower_stage(rows: InstructionRows, folder: Path, settings: LanguageConfig, start: Path | None) -> Stage:
     """A pair tower's objective, batches, and how it is written."""
     training, labels = settings.train.tower, list(settings.labels)
     if settings.tower.kind != "pair":
@@ -117,39 +117,39 @@ def tower_stage(rows: Rows, folder: Path, settings: LanguageSettings, start: Pat
 
 def speech_stage(
     stage: str,
-    rows: Rows,
+    rows: InstructionRows,
     folder: Path,
-    settings: LanguageSettings,
+    settings: LanguageConfig,
     start: Path | None,
     device: torch.device,
-    watch: Callable[[int, int], None],
+    on_progress: Callable[[int, int], None],
 ) -> Stage:
     """The language model's objective over the tower's cached tokens, its batches, and how it is written."""
     from visketch.language import image
     from visketch.language.llm import llava
-    from visketch.language.llm.tokenizer import Speech
+    from visketch.language.llm.tokenizer import Prompts
     from visketch.language.vision.features import features
-    from visketch.training.objectives.llava import SpeechBatches, SpeechObjective
+    from visketch.training.objectives.llava import LlavaBatches, LlavaObjective
 
     training = getattr(settings.train, stage)
     model, tokenizer = language_model(stage, rows, start or folder, settings)
-    sight = llava.Sight(model).eval().to(device)
+    sight = llava.VisionTower(model).eval().to(device)
     names = [*rows.scenes, *rows.sketches]
     file = folder / "training" / "features.npy"
-    seen = features(file, names, sight, lambda name: image.read(rows.folder / name, sight.canvas), watch)
+    seen = features(file, names, sight, lambda name: image.read(rows.folder / name, sight.canvas), on_progress)
     model = llava.prepare(model, settings.lora, training.freeze_projector)
-    speech = Speech(tokenizer, llava.tokens_of(model.config))
-    batches = SpeechBatches(rows, speech, seen, training, stage, settings.train.seed)
+    speech = Prompts(tokenizer, llava.tokens_of(model.config))
+    batches = LlavaBatches(rows, speech, seen, training, stage, settings.train.seed)
 
     def write(average: state.Average, step: int) -> None:
         knobs.write(folder, settings)
         with average.in_place():
             llava.save(model, tokenizer, folder)
 
-    return SpeechObjective(model), batches, write
+    return LlavaObjective(model), batches, write
 
 
-def language_model(stage: str, rows: Rows, begun: Path, settings: LanguageSettings) -> tuple[Any, Any]:
+def language_model(stage: str, rows: InstructionRows, begun: Path, settings: LanguageConfig) -> tuple[Any, Any]:
     """What a stage of the language model starts from: the model and its tokenizer."""
     from visketch.language.llm import llava
     from visketch.language.llm import tokenizer as words

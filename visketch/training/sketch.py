@@ -24,12 +24,12 @@ from visketch.training import transfer
 from visketch.training.loop import Loop, Outcome, Report, accelerated, fit, refuse_to_begin_anew, state_of
 from visketch.training.objectives.diffusion import DiffusionObjective, StrokesObjective
 from visketch.training.objectives.objective import Batch, Objective
-from visketch.training.objectives.recognition import ClassifierObjective, PeerObjective
+from visketch.training.objectives.recognition import BaselineObjective, ClassifierObjective
 from visketch.training.objectives.refiner import RefinerObjective
 from visketch.training.objectives.vqvae import VQVAEObjective
 
 POOL = 16  # batches whose drawings are sorted by length together
-TRAINABLE = ("vqvae", "diffusion", "field", "classifier", "refiner", "peer")
+TRAINABLE = ("vqvae", "diffusion", "field", "classifier", "refiner", "baseline")
 
 
 class Batches(Dataset):
@@ -136,7 +136,7 @@ def train(
     begin(objective)
     for name, module in objective.frozen.items():
         if start:
-            transfer.lend(name, start, folder)
+            transfer.copy_part(name, start, folder)
         module.to(accelerator.device).eval().requires_grad_(False)
 
     begun = {"from": start.name, "before": steps_of(start, part)} if start else {}
@@ -186,7 +186,7 @@ def make_objective(
         if not resuming and shared and (folder / f"{name}.safetensors").exists():
             checkpoint.load_part(folder, name, module)
         elif not resuming and start:
-            transfer.adopt(name, module, config, start)
+            transfer.init_from(name, module, config, start)
         return module
 
     if part == "vqvae":
@@ -201,8 +201,8 @@ def make_objective(
     if part == "classifier":
         both = trained("encoder", shared=True), trained("classifier")
         return ClassifierObjective(config, *both, labels), marks
-    if part == "peer":
-        return PeerObjective(config, trained("peer"), labels), marks
+    if part == "baseline":
+        return BaselineObjective(config, trained("baseline"), labels), marks
     joint = config.train.refiner.joint
     vqvae = frozen("vqvae")
     encoder = trained("encoder", shared=True) if joint else frozen("encoder")
@@ -219,7 +219,7 @@ def _check_folder(folder: Path, config: Config) -> None:
     for section in (
         "labels",
         "sketch",
-        *(part for part in checkpoint.PARTS if (folder / f"{part}.safetensors").exists()),
+        *(part for part in checkpoint.PARTS if checkpoint.part_file(folder, part).exists()),
     ):
         if getattr(there, section) != getattr(config, section):
             raise UsageError(f"{folder}: holds a checkpoint with another [{section}]; choose another folder with --out")

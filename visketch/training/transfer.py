@@ -12,7 +12,7 @@ from visketch.model import build
 
 
 @torch.no_grad()
-def adopt(part: str, module: nn.Module, config: Config, folder: Path) -> None:
+def init_from(part: str, module: nn.Module, config: Config, folder: Path) -> None:
     """Fill a fresh part with that of another checkpoint.
 
     What belongs to a class (its row of an embedding or of the last layer) goes with its label; classes that the other
@@ -46,7 +46,7 @@ def class_tensors(config: Config, part: str) -> set[str]:
     return {name for name in two if two[name].shape != three[name].shape}
 
 
-def lend(part: str, folder: Path, to: Path) -> None:
+def copy_part(part: str, folder: Path, to: Path) -> None:
     """Copy a part that is leant on and not trained, if there is none yet. Raises VisketchError."""
     if not (to / f"{part}.safetensors").exists():
         checkpoint.write_atomically(to / f"{part}.safetensors", (folder / f"{part}.safetensors").read_bytes())

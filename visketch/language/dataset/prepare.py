@@ -23,7 +23,7 @@ from visketch.language.dataset import instructions
 from visketch.language.dataset.instructions import Row
 from visketch.language.dataset.photo_scenes import Annotated
 from visketch.language.dataset.scenes import Query, Scene, Scenery, Styles, choose, counted
-from visketch.render.contact_sheet import Contact
+from visketch.render.contact_sheet import ContactSheet
 
 # Classes with many drawings, with photos that are easy to come by, or both.
 # fmt: off
@@ -39,7 +39,7 @@ FORMATS = ("jsonl", "llava")
 
 
 @dataclass(frozen=True)
-class Plan:
+class DatasetPlan:
     """What is made: the classes, how many scenes of each kind and split, and of how many objects."""
 
     seen: tuple[str, ...] = SEEN
@@ -69,7 +69,7 @@ def prepare(
     scenery: dict[str, Scenery | Annotated],
     styles: Styles,
     out: Path,
-    plan: Plan,
+    plan: DatasetPlan,
     sources: dict | None = None,
     formats: Sequence[str] = ("jsonl",),
     progress: Callable[[int], None] | None = None,
@@ -114,7 +114,9 @@ def prepare(
     return facts
 
 
-def compose(kind: str, source: Scenery, styles: Styles, split: str, plan: Plan) -> Iterator[tuple[Scene, list[Row]]]:
+def compose(
+    kind: str, source: Scenery, styles: Styles, split: str, plan: DatasetPlan
+) -> Iterator[tuple[Scene, list[Row]]]:
     """Scenes with the rows that are asked about them; every scene has its own chance."""
     here = styles.labels(split, source.labels(split))
     seen = [label for label in plan.seen if label in here]
@@ -138,7 +140,7 @@ def compose(kind: str, source: Scenery, styles: Styles, split: str, plan: Plan) 
 
 
 def annotated(
-    kind: str, source: Annotated, styles: Styles, split: str, plan: Plan
+    kind: str, source: Annotated, styles: Styles, split: str, plan: DatasetPlan
 ) -> Iterator[tuple[Scene, list[Row]]]:
     """Photos as they are, asked about every class of theirs that there are sketches of."""
     known = styles.labels(split, {item.label for photo in source.photos for item in photo.objects})
@@ -167,7 +169,7 @@ class Writer:
         self.folder, self.formats = folder, formats
         self.sketches: set[str] = set()
         self.counts: dict[str, Counter[str]] = {split: Counter() for split in SPLITS}
-        self.contact = Contact()
+        self.contact = ContactSheet()
         for name in ("sketch", "scene"):
             (folder / "pictures" / name).mkdir(parents=True)
 

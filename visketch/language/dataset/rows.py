@@ -11,7 +11,7 @@ from visketch.language.boxes import Box
 
 
 @dataclass(frozen=True)
-class Row:
+class InstructionRow:
     """One question with its answer. `text` begins with the task: `COUNT: ...`."""
 
     id: str
@@ -31,13 +31,13 @@ class Row:
     scene_of: tuple[str, ...] = ()  # those that the scene is of
 
 
-class Rows:
+class InstructionRows:
     """One split of a data set, in memory."""
 
     def __init__(self, folder: Path, split: str) -> None:
         """Raises VisketchError if it is not there or a row is damaged."""
         self.folder, self.split, path = folder, split, folder / f"{split}.jsonl"
-        self.rows: list[Row] = []
+        self.rows: list[InstructionRow] = []
         scenes: dict[str, tuple[tuple[str, Box], ...]] = {}
         try:
             with path.open() as lines:
@@ -57,7 +57,7 @@ class Rows:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def __iter__(self) -> Iterator[Row]:
+    def __iter__(self) -> Iterator[InstructionRow]:
         return iter(self.rows)
 
     @cached_property
@@ -76,19 +76,19 @@ class Rows:
         return {row.scene: row.objects for row in self.rows}
 
     @cached_property
-    def pairs(self) -> list[list[Row]]:
+    def pairs(self) -> list[list[InstructionRow]]:
         """The rows that ask about the same two pictures, together."""
-        groups: dict[tuple[str, str], list[Row]] = {}
+        groups: dict[tuple[str, str], list[InstructionRow]] = {}
         for row in self.rows:
             groups.setdefault((row.sketch, row.scene), []).append(row)
         return list(groups.values())
 
 
-def _row(given: dict, scenes: dict[str, tuple[tuple[str, Box], ...]]) -> Row:
+def _row(given: dict, scenes: dict[str, tuple[tuple[str, Box], ...]]) -> InstructionRow:
     sketch, scene = given["images"]
     if scene not in scenes:  # written once, shared by all its rows
         scenes[scene] = tuple((thing["label"], tuple(thing["box"])) for thing in given["objects"])
-    return Row(
+    return InstructionRow(
         id=given["id"],
         sketch=sketch,
         scene=scene,

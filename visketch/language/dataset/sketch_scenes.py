@@ -18,7 +18,7 @@ FINER = 4  # times the canvas, to draw on
 VARIANTS = 3  # of a training drawing as a query: as it was drawn, and turned and stretched in two ways
 
 
-class Drawings:
+class SketchScenes:
     """Drawings of a packed data set: scenes of them, as lines of one thin pen, and sketches to ask with."""
 
     def __init__(self, store: Store, classes: Iterable[str], canvas: int = 128, style: str = "human") -> None:

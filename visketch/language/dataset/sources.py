@@ -11,14 +11,14 @@ from visketch.errors import UsageError, VisketchError
 from visketch.language.dataset.photo_scenes import Annotated, Objects, Outlines, style_of
 from visketch.language.dataset.photo_to_sketch import LEVELS
 from visketch.language.dataset.scenes import Scenery, Style, Styles
-from visketch.language.dataset.sketch_scenes import Drawings
+from visketch.language.dataset.sketch_scenes import SketchScenes
 
 KINDS = ("drawings", "photos", "coco")
 HELD_OUT = style_of(3)  # the style that is for tests alone, unless others are named
 
 
 @dataclass(frozen=True)
-class Named:
+class SourcePaths:
     """What was named: packed data sets of drawings, folders of photos."""
 
     drawings: Path | None = None  # people's drawings: to compose scenes of, and to ask with
@@ -37,7 +37,7 @@ class Named:
 
 
 def open_all(
-    named: Named,
+    named: SourcePaths,
     classes: Sequence[str],
     canvas: int = 128,
     problem: Callable[[VisketchError], None] = lambda _: None,
@@ -58,9 +58,9 @@ def open_all(
     styles: dict[str, Style] = {}
     everything = {*classes, *(item.label for photo in real for item in photo.objects)}
     if named.drawings:
-        scenery["drawings"] = styles["human"] = Drawings(Store.open(named.drawings), everything, canvas)
+        scenery["drawings"] = styles["human"] = SketchScenes(Store.open(named.drawings), everything, canvas)
     for name, path in named.styles.items():
-        styles[name] = Drawings(Store.open(path), everything, canvas, name)
+        styles[name] = SketchScenes(Store.open(path), everything, canvas, name)
     if shots or real:
         objects = Objects([*shots, *real], classes, canvas, problem, progress)
         scenery["photos"] = objects

@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from visketch.language.answers import Found
+from visketch.language.answers import Detection
 from visketch.language.boxes import overlaps
 from visketch.language.vision.encoder import PairTower
 
@@ -25,7 +25,7 @@ class Region:
     """A part of a scene that shows something: its box, how sure that is, and what it may be."""
 
     box: tuple[float, float, float, float]
-    sure: float
+    score: float
     chances: Float[Tensor, " c"]
 
 
@@ -71,14 +71,14 @@ class Matcher:
             regions.append(Region((x1, y1, x2, y2), float(there[first]), voted / voted.sum()))
         return regions
 
-    def match(self, sketch: Float[Tensor, "t e"], scene: Float[Tensor, "t e"]) -> tuple[str, list[Found]]:
+    def match(self, sketch: Float[Tensor, "t e"], scene: Float[Tensor, "t e"]) -> tuple[str, list[Detection]]:
         """What the sketch shows; and every region with what it shows, and how sure it is that both are the same."""
         chances = self.name(sketch)
         things = [
-            Found(
+            Detection(
                 self.labels[int(region.chances.argmax())],
                 region.box,
-                region.sure * float((region.chances * chances).sum()),
+                region.score * float((region.chances * chances).sum()),
             )
             for region in self.regions(scene)
         ]

@@ -19,10 +19,10 @@ from visketch.config import find, read_config
 from visketch.data import ink
 from visketch.geometry.sketch import Sketch
 from visketch.language import image
-from visketch.language.answers import Found
+from visketch.language.answers import Detection
 from visketch.language.detect.matcher import Matcher, Region
-from visketch.language.vision.features import Seen
-from visketch.model import ViSketch
+from visketch.language.vision.features import EncodedPicture
+from visketch.model import SketchModel
 
 SIDE = 384  # pixels at which a scene's drawings are read: from 128 they are named less often
 MARGIN = 0.05  # of a region's longer side, around it
@@ -39,11 +39,11 @@ def classes() -> frozenset[str]:
 class Recogniser:
     """Reads each picture once, however often it is asked about. ViSketch's weights are loaded when they are needed."""
 
-    def __init__(self, matcher: Matcher, device: str = "cpu", model: ViSketch | None = None) -> None:
-        """`model`: the shipped one unless another is given."""
-        self.matcher, self.model = matcher, model or ViSketch.load(device=device)
-        self.sketches: WeakKeyDictionary[Seen, Float[Tensor, " c"]] = WeakKeyDictionary()
-        self.scenes: WeakKeyDictionary[Seen, list[Region]] = WeakKeyDictionary()
+    def __init__(self, matcher: Matcher, device: str = "cpu", model: SketchModel | None = None) -> None:
+        """`model` names the drawings; by default the shipped checkpoint."""
+        self.matcher, self.model = matcher, model or SketchModel.load(device=device)
+        self.sketches: WeakKeyDictionary[EncodedPicture, Float[Tensor, " c"]] = WeakKeyDictionary()
+        self.scenes: WeakKeyDictionary[EncodedPicture, list[Region]] = WeakKeyDictionary()
 
     @cached_property
     def shared(self) -> tuple[list[int], list[int]]:
@@ -52,7 +52,7 @@ class Recogniser:
         both = [label for label in there if label in here]
         return [here.index(label) for label in both], [there.index(label) for label in both]
 
-    def match(self, pairs: Sequence[tuple[Seen, Seen]]) -> list[tuple[str, list[Found]]]:
+    def match(self, pairs: Sequence[tuple[EncodedPicture, EncodedPicture]]) -> list[tuple[str, list[Detection]]]:
         """As `Matcher.match`, of pairs of sketch and scene: a region is as sure as the two say the same of it, the
         cosine of their chances. Raises VisketchError for a scene whose file is gone.
         """
@@ -62,33 +62,35 @@ class Recogniser:
             own, there = self.sketches[sketch], self.scenes[scene]
             alike = [float(torch.nn.functional.cosine_similarity(own, one.chances, dim=0)) for one in there]
             things = [
-                Found(self._name(one.chances), one.box, one.sure * same) for one, same in zip(there, alike, strict=True)
+                Detection(self._name(one.chances), one.box, one.score * same)
+                for one, same in zip(there, alike, strict=True)
             ]
             matched.append((self._name(own), things))
         return matched
 
-    def name(self, sketch: Seen) -> str:
+    def name(self, sketch: EncodedPicture) -> str:
         """What a sketch shows."""
         self.read([sketch], [])
         return self._name(self.sketches[sketch])
 
-    def read(self, sketches: Sequence[Seen], scenes: Sequence[Seen]) -> None:
+    def read(self, sketches: Sequence[EncodedPicture], scenes: Sequence[EncodedPicture]) -> None:
         """What is on pictures not read before, all drawings together."""
         new = {sketch: self.matcher.name(sketch.tokens) for sketch in sketches if sketch not in self.sketches}
-        named = self._agreed([ink.find(sketch.picture.square).pixels for sketch in new], [*new.values()])
+        named = self._agreed([_query(sketch) for sketch in new], [*new.values()])
         found = {
             scene: drawn(_inked(scene), self.matcher.regions(scene.tokens))
             for scene in dict.fromkeys(scenes)
             if scene not in self.scenes
         }
         every = [one for some in found.values() for one in some]
-        agreed = iter(self._agreed([pixels for pixels, _ in every], [region.chances for _, region in every]))
+        masks = [_mask(pixels) for pixels, _ in every]
+        agreed = iter(self._agreed(masks, [region.chances for _, region in every]))
         self.sketches.update(zip(new, named, strict=True))
         for scene, some in found.items():
             self.scenes[scene] = [replace(region, chances=next(agreed)) for _, region in some]
 
     def _agreed(
-        self, drawings: Sequence[Bool[np.ndarray, "_ _"]], told: Sequence[Float[Tensor, " k"]]
+        self, drawings: Sequence[Sketch | None], told: Sequence[Float[Tensor, " k"]]
     ) -> list[Float[Tensor, " c"]]:
         """The chances of ViSketch's classes for drawings, given what the tower was told by the same.
 
@@ -97,10 +99,10 @@ class Recogniser:
         """
         classes = len(self.model.labels)
         agreed = [torch.full((classes,), 1 / classes) for _ in drawings]
-        inked = [place for place, pixels in enumerate(drawings) if pixels.any()]
+        inked = [place for place, drawing in enumerate(drawings) if drawing is not None]
         for first in range(0, len(inked), AT_ONCE):
             some = inked[first : first + AT_ONCE]
-            fields = self.model.render([Sketch(pixels=drawings[place], source="picture") for place in some])
+            fields = self.model.render([drawing for place in some if (drawing := drawings[place])])
             chances = (self.model.logits(fields) / TEMPERATURE).softmax(dim=1).cpu()
             for place, one in zip(some, chances, strict=True):
                 agreed[place] = one
@@ -114,7 +116,17 @@ class Recogniser:
         return self.model.labels[int(chances.argmax())]
 
 
-def _inked(scene: Seen) -> Bool[np.ndarray, "h h"]:
+def _query(sketch: EncodedPicture) -> Sketch | None:
+    """What a query was drawn from, or else the ink on its square."""
+    return sketch.picture.sketch or _mask(ink.find(sketch.picture.square).pixels)
+
+
+def _mask(pixels: Bool[np.ndarray, "_ _"]) -> Sketch | None:
+    """Ink as a sketch; None if it is blank."""
+    return Sketch(pixels=pixels, source="picture") if pixels.any() else None
+
+
+def _inked(scene: EncodedPicture) -> Bool[np.ndarray, "h h"]:
     return ink.find(image.finer(scene.picture, SIDE).square).pixels
 
 

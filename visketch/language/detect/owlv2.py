@@ -10,7 +10,7 @@ import torch
 from visketch.checkpoint import unloadable
 from visketch.errors import VisketchError
 from visketch.language import image
-from visketch.language.answers import Found
+from visketch.language.answers import Detection
 from visketch.language.llm.llava import transformers
 
 LEAST = 0.1  # how sure it must be: transformers' own, chosen on nothing here
@@ -38,7 +38,7 @@ class Detector:
             raise VisketchError(f"{base}: no OWLv2 that can be loaded ({first}); {mend}") from None
 
     @torch.inference_mode()
-    def find(self, label: str, picture: image.Picture) -> list[Found]:
+    def find(self, label: str, picture: image.Picture) -> list[Detection]:
         """Every box that may show a thing of this name, in shares of the upright picture, duplicates among them.
 
         Raises VisketchError if the picture's file is gone.
@@ -50,9 +50,9 @@ class Detector:
         told = self.model(**asked.to(self.model.device))
         (found,) = self.processor.post_process_grounded_object_detection(told, LEAST, [(high, wide)])
         boxes = (found["boxes"].cpu().numpy() / (wide, high, wide, high)).clip(0, 1).tolist()
-        some = [Found(label, tuple(box), sure) for box, sure in zip(boxes, found["scores"].tolist(), strict=True)]
+        some = [Detection(label, tuple(box), sure) for box, sure in zip(boxes, found["scores"].tolist(), strict=True)]
         return [one for one in some if _span(one, 0) * wide >= 1 and _span(one, 1) * high >= 1]
 
 
-def _span(one: Found, axis: int) -> float:
+def _span(one: Detection, axis: int) -> float:
     return one.box[axis + 2] - one.box[axis]

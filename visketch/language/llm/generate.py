@@ -11,11 +11,11 @@ from torch import Tensor, nn
 
 from visketch.checkpoint import stored
 from visketch.errors import VisketchError
-from visketch.language.answers import Said
-from visketch.language.config import LanguageSettings
+from visketch.language.answers import Output
+from visketch.language.config import LanguageConfig
 from visketch.language.llm import llava
 from visketch.language.llm.llava import embedded, unwrapped
-from visketch.language.llm.tokenizer import Speech
+from visketch.language.llm.tokenizer import Prompts
 
 BATCH = 32  # pairs answered together
 LONGEST = 160  # words of an answer
@@ -24,17 +24,17 @@ Tokens = Float[Tensor, "t e"]
 Pairs = Sequence[tuple[Tokens, Tokens]]  # sketch, scene
 
 
-class Speaker:
+class LlavaGenerator:
     """A LLaVA of two pictures, without its tower."""
 
     def __init__(self, model: Any, tokenizer: Any) -> None:
         self.model = unwrapped(model).eval()
-        self.speech = Speech(tokenizer, llava.tokens_of(self.model.config))
+        self.speech = Prompts(tokenizer, llava.tokens_of(self.model.config))
 
     @classmethod
     def load(
-        cls, settings: LanguageSettings, folder: Path, device: str = "cpu", tower: nn.Module | None = None
-    ) -> "Speaker":
+        cls, settings: LanguageConfig, folder: Path, device: str = "cpu", tower: nn.Module | None = None
+    ) -> "LlavaGenerator":
         """The language model of a checkpoint's folder. Raises UsageError without transformers; VisketchError, also if
         it was trained with another tower than `tower`.
         """
@@ -44,15 +44,15 @@ class Speaker:
             raise VisketchError(f"{folder}: its language model was trained with another tower than its own; {mend}")
         return cls(model.to(device), tokenizer)
 
-    def say(self, pairs: Pairs, texts: Sequence[str], longest: int = LONGEST) -> list[Said]:
+    def say(self, pairs: Pairs, texts: Sequence[str], longest: int = LONGEST) -> list[Output]:
         """The likeliest answer, word by word, to a text about each pair."""
-        said: list[Said] = []
+        said: list[Output] = []
         for part in cut(list(zip(pairs, texts, strict=True))):
             said += self._say([pair for pair, _ in part], [text for _, text in part], longest)
         return said
 
     @torch.inference_mode()
-    def _say(self, pairs: Pairs, texts: Sequence[str], longest: int) -> list[Said]:
+    def _say(self, pairs: Pairs, texts: Sequence[str], longest: int) -> list[Output]:
         words, mask = self._heard(pairs, texts)
         made = self.model.generate(
             inputs_embeds=words,
@@ -89,13 +89,13 @@ class Speaker:
         words = embedded(self.model.model, torch.from_numpy(ids).to(device), seen, self.model.config.image_token_id)
         return words, torch.from_numpy(mask).to(device)
 
-    def _read(self, numbers: list[int], chances: list[float]) -> Said:
+    def _read(self, numbers: list[int], chances: list[float]) -> Output:
         """Numbers → text, with the chance of each stretch: by how much each number makes the text longer."""
         if self.speech.end in numbers:
             numbers = numbers[: numbers.index(self.speech.end)]
         ends = [len(self.speech.text(numbers[: place + 1])) for place in range(len(numbers))]
         spans = zip([0, *ends], ends, chances, strict=False)
-        return Said(self.speech.text(numbers), tuple(span for span in spans if span[1] > span[0]))
+        return Output(self.speech.text(numbers), tuple(span for span in spans if span[1] > span[0]))
 
 
 def cut(some: Sequence[Some]) -> Iterator[Sequence[Some]]:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from visketch.checkpoint import unloadable
 from visketch.errors import UsageError, VisketchError
-from visketch.language.config import LanguageSettings, LoraSettings, TowerSettings
+from visketch.language.config import LanguageConfig, LoraConfig, TowerConfig
 from visketch.language.vision.encoder import PairTower, Tokens
 from visketch.language.vision.leaf_encoder import LeafTower
 
@@ -41,7 +41,7 @@ def transformers() -> Any:
 def _register(library: Any) -> None:
     from transformers.modeling_outputs import BaseModelOutputWithPooling
 
-    class TowerConfig(library.PreTrainedConfig):
+    class RegisteredTowerConfig(library.PreTrainedConfig):
         model_type = "visketch-tower"
 
         def __init__(self, tower: dict | None = None, classes: int = 1, hidden_size: int = 1, **more: Any) -> None:
@@ -49,12 +49,12 @@ def _register(library: Any) -> None:
             super().__init__(**more)
 
     class TowerModel(library.PreTrainedModel):
-        config_class = TowerConfig
+        config_class = RegisteredTowerConfig
         main_input_name = "pixel_values"
 
-        def __init__(self, config: TowerConfig) -> None:
+        def __init__(self, config: RegisteredTowerConfig) -> None:
             super().__init__(config)
-            self.tower = make_tower(TowerSettings.model_validate(config.tower), config.classes)
+            self.tower = make_tower(TowerConfig.model_validate(config.tower), config.classes)
             self.post_init()
 
         def _init_weights(self, module: nn.Module) -> None:
@@ -67,8 +67,8 @@ def _register(library: Any) -> None:
 
     library.AttentionInterface.register("visketch", attend)
     library.AttentionMaskInterface.register("visketch", library.masking_utils.eager_mask)
-    library.AutoConfig.register("visketch-tower", TowerConfig)
-    library.AutoModel.register(TowerConfig, TowerModel)
+    library.AutoConfig.register("visketch-tower", RegisteredTowerConfig)
+    library.AutoModel.register(RegisteredTowerConfig, TowerModel)
 
 
 def attend(
@@ -89,7 +89,7 @@ def attend(
     return (weights.softmax(dim=-1) @ value).transpose(1, 2).contiguous(), None
 
 
-def make_tower(settings: TowerSettings, classes: int) -> PairTower | LeafTower:
+def make_tower(settings: TowerConfig, classes: int) -> PairTower | LeafTower:
     """A tower with fresh weights, or with its own. Raises UsageError for one that only comes with a LLaVA."""
     if settings.kind == "pair":
         return PairTower(settings, classes)
@@ -98,7 +98,7 @@ def make_tower(settings: TowerSettings, classes: int) -> PairTower | LeafTower:
     raise UsageError(f"a {settings.kind} tower comes with a large model: name it as the base")
 
 
-def build(settings: LanguageSettings, tokenizer: Any = None, tower: nn.Module | None = None, **loading: Any) -> Any:
+def build(settings: LanguageConfig, tokenizer: Any = None, tower: nn.Module | None = None, **loading: Any) -> Any:
     """A LlavaForConditionalGeneration: from `settings.base` (with `loading` for its `from_pretrained`), or made here.
 
     `tower`: one with weights, for the model that is made here. Raises VisketchError where there are no weights.
@@ -158,7 +158,7 @@ def squeezed() -> Any:
     )
 
 
-def prepare(model: Any, lora: LoraSettings | None, freeze_projector: bool = False) -> Any:
+def prepare(model: Any, lora: LoraConfig | None, freeze_projector: bool = False) -> Any:
     """What is trained: never the tower; the projector in full, unless frozen; the language model whole or by LoRA.
 
     Returns the model, wrapped by peft if there is LoRA.
@@ -203,7 +203,7 @@ def save(model: Any, tokenizer: Any, folder: Path) -> None:
         shutil.rmtree(part, ignore_errors=True)
 
 
-def load(settings: LanguageSettings, folder: Path, **loading: Any) -> tuple[Any, Any]:
+def load(settings: LanguageConfig, folder: Path, **loading: Any) -> tuple[Any, Any]:
     """The model and the tokenizer of a checkpoint's folder. Raises VisketchError where something is missing."""
     library = transformers()
     if settings.base:
@@ -226,7 +226,7 @@ def merged(base: Any, folder: Path) -> Any:
     return peft.PeftModel.from_pretrained(base, str(folder)).merge_and_unload()
 
 
-class Sight(nn.Module):
+class VisionTower(nn.Module):
     """A LLaVA's tower as the others are asked: pixels in [0, 1] → tokens and mask."""
 
     mean: Tensor
@@ -268,7 +268,7 @@ def unwrapped(model: Any) -> Any:
     return model.get_base_model() if hasattr(model, "get_base_model") else model
 
 
-def hear(
+def hidden_states(
     model: Any,
     ids: Int[Tensor, "b n"],
     seen: Float[Tensor, "s t e"],

@@ -69,7 +69,7 @@ class Turn:
     answer: Int[np.ndarray, " a"]
 
 
-class Speech:
+class Prompts:
     """What turns text into numbers and back, for two pictures of `tokens` tokens each."""
 
     def __init__(self, tokenizer: Any, tokens: int) -> None:

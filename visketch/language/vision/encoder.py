@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from visketch.language.config import TowerSettings
+from visketch.language.config import TowerConfig
 
 Tokens = tuple[Float[Tensor, "b t e"], Bool[Tensor, "b t"]]
 
@@ -28,7 +28,7 @@ class Tower(Protocol):
     def __call__(self, pixels: Float[Tensor, "b 3 h h"]) -> Tokens: ...
 
 
-class Block(nn.Module):
+class TowerBlock(nn.Module):
     """Two convolutions and a way around them (He et al., 2015)."""
 
     def __init__(self, inner: int, outer: int, stride: int) -> None:
@@ -51,17 +51,17 @@ class PairTower(nn.Module):
     A token is what the network sees at its place, the vector that sketches and objects have in common, and the place.
     """
 
-    def __init__(self, settings: TowerSettings, classes: int) -> None:
+    def __init__(self, settings: TowerConfig, classes: int) -> None:
         super().__init__()
         one, two, three, four = settings.widths
         self.settings = settings
         self.stem = nn.Sequential(nn.Conv2d(3, one, 3, 2, 1, bias=False), nn.BatchNorm2d(one), nn.ReLU())
         self.stages = nn.Sequential(
-            Block(one, two, 2),
-            Block(two, three, 2),
-            Block(three, three, 1),
-            Block(three, four, 2),
-            Block(four, four, 1),
+            TowerBlock(one, two, 2),
+            TowerBlock(two, three, 2),
+            TowerBlock(three, three, 1),
+            TowerBlock(three, four, 2),
+            TowerBlock(four, four, 1),
         )
         self.norm = nn.LayerNorm(four)
         self.embed = nn.Linear(four, settings.embedding, bias=False)

@@ -18,7 +18,7 @@ BATCH = 64
 
 
 @dataclass(frozen=True, eq=False)
-class Seen:
+class EncodedPicture:
     """A picture as the tower saw it, and how to find from its square back to it."""
 
     tokens: Float[Tensor, "t e"]
@@ -44,7 +44,7 @@ def features(
     names: Sequence[str],
     tower: nn.Module,
     read: Callable[[str], Picture | None],
-    watch: Callable[[int, int], None] = lambda done, total: None,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Features:
     """The tokens of the pictures `names`, as this tower sees them: those that `file` has of it are taken from there.
 
@@ -70,7 +70,7 @@ def features(
                 array = np.lib.format.open_memmap(part, "w+", np.float16, (len(kept) + len(new), *seen.shape[1:]))
             array[len(written) : len(written) + len(seen)] = seen
             written += [name for name, _ in some]
-        watch(min(first + BATCH, len(new)), len(new))
+        on_progress(min(first + BATCH, len(new)), len(new))
     if array is None and known is None:
         return Features(None, mark)
     if array is None:

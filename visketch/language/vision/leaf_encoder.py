@@ -13,19 +13,19 @@ from visketch.data import ink
 from visketch.errors import VisketchError
 from visketch.geometry import sdf
 from visketch.geometry.sketch import Sketch
-from visketch.language.config import TowerSettings
+from visketch.language.config import TowerConfig
 from visketch.language.image import is_photo
 from visketch.language.vision.encoder import Tokens, places
-from visketch.model import ViSketch
+from visketch.model import SketchModel
 
 
 class LeafTower(nn.Module):
     """Every smallest place of the canvas has the vector of the leaf it is in; blank ones are masked."""
 
-    def __init__(self, settings: TowerSettings, checkpoint: str | None = None) -> None:
+    def __init__(self, settings: TowerConfig, checkpoint: str | None = None) -> None:
         """`checkpoint`: a folder or a shipped name, as for `ViSketch.load`. Raises VisketchError."""
         super().__init__()
-        self.model = ViSketch.load(checkpoint)  # no module: its weights are neither trained nor written here
+        self.model = SketchModel.load(checkpoint)  # no module: its weights are neither trained nor written here
         shape = self.model.config.sketch
         self.depth, grid = shape.depth, 1 << shape.depth
         self.tokens, self.width = grid**2, self.model.config.encoder.width + settings.places

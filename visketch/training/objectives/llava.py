@@ -15,9 +15,9 @@ from jaxtyping import Bool, Int
 from torch import Tensor, nn
 
 from visketch.language.config import StageTraining
-from visketch.language.dataset.rows import Row, Rows
-from visketch.language.llm.llava import hear, unwrapped
-from visketch.language.llm.tokenizer import IGNORED, Speech, Turn
+from visketch.language.dataset.rows import InstructionRow, InstructionRows
+from visketch.language.llm.llava import hidden_states, unwrapped
+from visketch.language.llm.tokenizer import IGNORED, Prompts, Turn
 from visketch.language.vision.features import Features
 
 Batch = dict[str, Tensor]
@@ -74,10 +74,12 @@ def visible(pair: Int[Tensor, "b n"], turn: Int[Tensor, "b n"]) -> Bool[Tensor, 
     return (same & (pair[:, :, None] == pair[:, None]) & before)[:, None]
 
 
-class SpeechBatches:
+class LlavaBatches:
     """Step → batch of pairs. A row's sketch is exchanged for another of the same class: the answers stay right."""
 
-    def __init__(self, rows: Rows, speech: Speech, features: Features, settings: StageTraining, stage: str, seed: int):
+    def __init__(
+        self, rows: InstructionRows, speech: Prompts, features: Features, settings: StageTraining, stage: str, seed: int
+    ):
         self.features, self.settings, self.seed, self.speech = features, settings, seed, speech
         pairs = [[row for row in pair if stage != "align" or row.task == "DESC"] for pair in rows.pairs]
         self.pairs = [pair for pair in pairs if pair]
@@ -109,13 +111,13 @@ class SpeechBatches:
             self._order = epoch, np.random.default_rng((self.seed, epoch)).permutation(len(self.pairs))
         return int(self._order[1][place])
 
-    def _turn(self, row: Row) -> Turn:
+    def _turn(self, row: InstructionRow) -> Turn:
         if row.id not in self._turns:
             self._turns[row.id] = self.speech.turn(row.text, row.answer)
         return self._turns[row.id]
 
 
-class SpeechObjective(nn.Module):
+class LlavaObjective(nn.Module):
     """The loss of answers, given pictures as the tower saw them."""
 
     def __init__(self, model: Any) -> None:
@@ -124,7 +126,9 @@ class SpeechObjective(nn.Module):
         self.parts = {"language": model}
 
     def forward(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        hidden = hear(self.model, batch["ids"], batch["seen"], batch["place"], visible(batch["pair"], batch["turn"]))
+        hidden = hidden_states(
+            self.model, batch["ids"], batch["seen"], batch["place"], visible(batch["pair"], batch["turn"])
+        )
         wanted = batch["labels"][:, 1:]
         spoken = wanted != IGNORED
         whole = unwrapped(self.model)

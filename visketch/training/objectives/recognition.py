@@ -1,4 +1,4 @@
-"""What the classifier and its peers are trained on: the same pictures, in the same order."""
+"""What the classifier and its baselines are trained on: the same pictures, in the same order."""
 
 import numpy as np
 import torch
@@ -61,18 +61,18 @@ class ClassifierObjective(RecognitionObjective):
         return classify_loss(self.encoder, self.classifier, self.config.sketch, batch, settings, settings.leaves)
 
 
-class PeerObjective(RecognitionObjective):
+class BaselineObjective(RecognitionObjective):
     """Class from the whole picture."""
 
-    def __init__(self, config: Config, peer: nn.Module, labels: list[str]) -> None:
-        super().__init__(config, config.train.peer, labels)
-        self.peer = peer
-        self.parts = {"peer": peer}
+    def __init__(self, config: Config, baseline: nn.Module, labels: list[str]) -> None:
+        super().__init__(config, config.train.baseline, labels)
+        self.baseline = baseline
+        self.parts = {"baseline": baseline}
 
     def forward(self, batch: Batch) -> Result:
         label = batch["label"]
-        logits = self.peer(batch["canvas"])
-        loss = F.cross_entropy(logits.float(), label, label_smoothing=self.config.train.peer.smoothing)
+        logits = self.baseline(batch["canvas"])
+        loss = F.cross_entropy(logits.float(), label, label_smoothing=self.config.train.baseline.smoothing)
         return loss, {"accuracy": (logits.argmax(dim=1) == label).float().mean()}
 
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from visketch.language import image
 from visketch.language.boxes import Box
-from visketch.language.dataset.rows import Rows
+from visketch.language.dataset.rows import InstructionRows
 from visketch.language.vision.encoder import PairTower, centres
 
 Batch = dict[str, Tensor]
@@ -25,7 +25,9 @@ SMOOTHING = 0.1
 class TowerBatches:
     """Step → batch: as many sketches, of all classes alike, as scenes, each moved and mirrored."""
 
-    def __init__(self, rows: Rows, labels: list[str], canvas: int, batch: int, steps: int, seed: int) -> None:
+    def __init__(
+        self, rows: InstructionRows, labels: list[str], canvas: int, batch: int, steps: int, seed: int
+    ) -> None:
         self.folder, self.canvas, self.batch, self.steps, self.seed = rows.folder, canvas, batch, steps, seed
         self.number = {label: i for i, label in enumerate(labels)}
         self.scenes = list(rows.scenes.items())

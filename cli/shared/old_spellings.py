@@ -1,0 +1,24 @@
+"""Spellings of earlier versions: they still work, and a note says today's."""
+
+from collections.abc import Sequence
+
+from . import console
+
+VERBS = {("train", "peer"): ("train", "baseline")}
+OPTIONS = {"--peer": "--baseline"}  # of `visketch evaluate`
+
+
+def renewed(words: Sequence[str]) -> list[str]:
+    """The words of a command as today's version spells them, with a note on stderr for each that was old."""
+    words = list(words)
+    for old, new in VERBS.items():
+        if tuple(words[: len(old)]) == old:
+            words[: len(old)] = new
+            console.note(f"`visketch {' '.join(old)}` is now `visketch {' '.join(new)}`")
+    if words[:1] == ["evaluate"]:
+        for place, word in enumerate(words):
+            name, equals, value = word.partition("=")
+            if name in OPTIONS:
+                words[place] = OPTIONS[name] + equals + value
+                console.note(f"{name} is now {OPTIONS[name]}")
+    return words

@@ -1,0 +1,117 @@
+"""ViSketch: what `from visketch import ViSketch` gives. Drawings in, predictions and sketches out."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from visketch.data.drawing import Drawing, sketch
+from visketch.model import DEFAULTS, Frame, SketchModel
+from visketch.results import DrawnSketch, SavedExplanation
+from visketch.sampling import SamplingOptions
+from visketch.tasks import complete, explain, refine
+
+OnProgress = Callable[[Frame], None]
+
+
+def quiet(frame: Frame) -> None:
+    """The default `on_progress`."""
+
+
+class ViSketch(SketchModel):
+    """A checkpoint to ask: `classify`, `generate`, `refine`, `complete`, `explain`.
+
+    A drawing is a path, a PIL image, the bytes of a file or an open file, an array, a tensor or strokes: see
+    `visketch.data.drawing.sketch`. Keywords such as `tries=8` or `temperature=0.5` replace one of the
+    `SamplingOptions`. Errors are `VisketchError`; of those, a wrong request is a `UsageError`.
+    """
+
+    def generate(
+        self,
+        label: str,
+        n: int = 1,
+        *,
+        seed: int = 0,
+        options: SamplingOptions = DEFAULTS,
+        coarse_only: bool = False,
+        on_progress: OnProgress = quiet,
+        **changes: Any,
+    ) -> list[DrawnSketch]:
+        """`n` new sketches of a class. Sketch i has the seed `seed` + i, and is the same whatever `n` is."""
+        drawn = self.generate_fields(
+            label, n, seed=seed, options=options, coarse_only=coarse_only, on_progress=on_progress, **changes
+        )
+        scores = drawn.probability.tolist() if drawn.probability is not None else [None] * n
+        facts = {"coarse_only": coarse_only}
+        strokes = drawn.strokes or [None] * n
+        return [
+            self._drawn(canvas, label, score, seed + i, facts, lines)
+            for i, (canvas, score, lines) in enumerate(zip(drawn.canvas, scores, strokes, strict=True))
+        ]
+
+    def refine(
+        self,
+        drawing: Drawing,
+        label: str | None = None,
+        *,
+        strength: float = 0.0,
+        canvas: int | None = None,
+        seed: int = 0,
+        options: SamplingOptions = DEFAULTS,
+        on_progress: OnProgress = quiet,
+        **changes: Any,
+    ) -> DrawnSketch:
+        """A rough sketch drawn again, clean. `label` is what it shows, by default the classifier's guess.
+
+        `strength` in [0, 1] says how much may change; `canvas` in pixels: see `tasks.refine.refine`.
+        """
+        rough = sketch(drawing)
+        guess = None if label else self.classify_many([rough], top=1)[0][0]
+        label = label or (guess.label if guess else "")
+        fields = refine.refine(
+            self,
+            [rough],
+            [label],
+            strength=strength,
+            canvas=canvas,
+            seed=seed,
+            options=options,
+            on_progress=on_progress,
+            **changes,
+        )
+        return self._drawn(fields[0], label, guess.probability if guess else None, seed, {"strength": strength})
+
+    def complete(
+        self,
+        drawing: Drawing,
+        label: str | None = None,
+        n: int = 4,
+        *,
+        seed: int = 0,
+        options: SamplingOptions = DEFAULTS,
+        on_progress: OnProgress = quiet,
+        **changes: Any,
+    ) -> list[DrawnSketch]:
+        """A half-drawn sketch finished in `n` ways, the most probable first. What was drawn stays as it is.
+
+        Without a `label` the completions are spread over the classes that the classifier finds likely.
+        """
+        part = sketch(drawing)
+        guesses = [] if label else self.classify_many([part], top=complete.PROPOSED)[0]
+        labels = [label] * n if label else complete.spread(guesses, n)
+        found = complete.complete(self, part, labels, seed=seed, options=options, on_progress=on_progress, **changes)
+        found.sort(key=lambda one: (one.added == 0, -one.probability))
+        return [self._drawn(one.canvas, one.label, one.probability, one.seed, {"added": one.added}) for one in found]
+
+    def explain(self, drawing: Drawing, top: int = 5) -> SavedExplanation:
+        """Which parts of a drawing decide what it is taken for: `.words`, `.votes`, and `.save("why.png")`."""
+        why = explain.explain(self, sketch(drawing), top)
+        name = Path(drawing).name if isinstance(drawing, str | Path) else ""
+        return SavedExplanation(**vars(why), clamp=self.config.sketch.clamp, name=name)
+
+    def _drawn(
+        self, canvas: Any, label: str, score: float | None, seed: int, facts: dict[str, Any], strokes: Any = None
+    ) -> DrawnSketch:
+        label = self.labels[self.label_of(label)]
+        clamp = self.config.sketch.at(canvas.shape[-1]).clamp
+        facts = {"checkpoint": self.config.name, **facts}
+        return DrawnSketch.of(canvas, clamp, strokes, label=label, score=score, seed=seed, facts=facts)

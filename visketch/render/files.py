@@ -1,0 +1,49 @@
+"""Pictures and strokes in files that appear whole or not at all, with what made them written inside."""
+
+import io
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import Tensor
+
+    from visketch.geometry.trace import Trace
+
+
+def png(pixels: "np.ndarray", facts: dict) -> bytes:
+    """Grey levels or colours as a PNG file; `facts` say inside it how it was made."""
+    from PIL import Image
+    from PIL.PngImagePlugin import PngInfo
+
+    about, content = PngInfo(), io.BytesIO()
+    about.add_text("Software", "visketch")
+    about.add_text("Description", json.dumps(facts))
+    Image.fromarray(pixels).save(content, "PNG", pnginfo=about)
+    return content.getvalue()
+
+
+def write_png(path: Path, pixels: "np.ndarray", facts: dict) -> None:
+    """`png` in a file. Raises VisketchError."""
+    from visketch.checkpoint import write_atomically
+
+    write_atomically(path, png(pixels, facts))
+
+
+def trace(canvas: "Tensor", clamp: float, side: int) -> "Trace":
+    """A field (h h) → its strokes and the width of their pen on a page `side` wide."""
+    from visketch.geometry import trace as tracing
+
+    found = tracing.trace(tracing.from_field(canvas.float().cpu().numpy(), clamp))
+    return found.scaled(side / len(canvas))
+
+
+def write_svg(path: Path, drawings: Sequence["Trace"], width: int, height: int, facts: dict) -> None:
+    """A page of strokes, a group for each drawing. Raises VisketchError."""
+    from visketch.checkpoint import write_atomically
+    from visketch.data import write
+
+    page = write.svg([(drawing.strokes, drawing.pen) for drawing in drawings], width, height, facts)
+    write_atomically(path, page.encode())
