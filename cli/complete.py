@@ -76,8 +76,8 @@ def complete(
     if isinstance(part, str):
         raise VisketchError(f"{name}: {part}")
     model = options.load(checkpoint, device)
-    options.load_parts(model, "diffusion", "encoder", "refiner", "vqvae", "classifier")
-    drawing, start = model.config.diffusion, time.perf_counter()
+    options.load_parts(model, model.config.coarse_part("field"), "encoder", "refiner", "vqvae", "classifier")
+    drawing, start = model.config.stage("field"), time.perf_counter()
     settings = {"seed": seed, "tries": tries, "temperature": temperature, "steps": steps or drawing.steps}
     settings |= {"guidance": drawing.guidance if guidance is None else guidance}
     from visketch.tasks.complete import PROPOSED, spread

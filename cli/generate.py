@@ -29,6 +29,7 @@ from .shared.pictures import (
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from visketch.geometry.trace import Trace
     from visketch.model import Frame, SketchModel
 
 BATCH = 64  # sketches drawn at once: memory does not grow with -n
@@ -69,6 +70,10 @@ def generate(
     order: Annotated[
         Literal["waves", "one-by-one"], typer.Option(help="Refine many tiles at once, or one after another.")
     ] = "waves",
+    coarse: Annotated[
+        Literal["strokes", "field"] | None,
+        typer.Option(help="What the coarse stage draws; by default what the checkpoint is made for."),
+    ] = None,
     coarse_only: Annotated[bool, typer.Option("--coarse-only", help="Leave out the refining.")] = False,
     checkpoint: options.Checkpoint = None,
     device: options.Device = "auto",
@@ -77,8 +82,9 @@ def generate(
     """Draw new sketches of a class.
 
     Without --out a sheet of them goes to ./<class>.png, or to the next free name. Sketch number i of a seed is the
-    same however many you ask for. SVG has the centre lines, as a pen would draw them, with round ends; ndjson has the
-    same strokes as Quick, Draw!'s files have them, a line a sketch, those of a class in one file.
+    same however many you ask for. SVG has the centre lines, as a pen would draw them, with round ends: those that the
+    coarse stage drew, where it draws strokes, else those traced in the picture. ndjson has the same strokes as Quick,
+    Draw!'s files have them, a line a sketch, those of a class in one file.
 
     \b
     Examples:
@@ -98,17 +104,19 @@ def generate(
 
     model = options.load(checkpoint, device)
     tries = model.tries_of(SamplingOptions(tries=tries))
-    needed = {"diffusion"} | (set() if coarse_only else {"encoder", "refiner", "vqvae"})
+    stage = model.config.stage(coarse)
+    needed = {model.config.coarse_part(coarse)} | (set() if coarse_only else {"encoder", "refiner", "vqvae"})
     options.load_parts(model, *sorted(needed | ({"encoder", "classifier"} if tries > 1 else set())))
     settings = {
         "tries": tries,
-        "steps": steps or model.config.diffusion.steps,
+        "coarse": coarse or model.config.coarse,
+        "steps": steps or stage.steps,
         "temperature": temperature,
         "top_p": top_p,
         "order": order,
     }
     settings |= {
-        "guidance": model.config.diffusion.guidance if guidance is None else guidance,
+        "guidance": stage.guidance if guidance is None else guidance,
         "coarse_only": coarse_only,
     }
     with place(out, usual) as chosen:
@@ -141,17 +149,17 @@ def write(
         sheet = (SheetOfStrokes if is_picture(out) and suffix == ".svg" else Sheet)(n * len(classes), columns, side)
     with telling(sketches, n * len(classes), suffix), ExitStack() as files:
         lines: dict[Path, Lines] = {}
-        for label, number, canvas in draw(model, classes, n, seed, settings):
+        for label, number, canvas, drawn in draw(model, classes, n, seed, settings):
             about = facts | {"class": label, "seed": seed + number}
             path = place_of(out, suffix, stems[label], number, alone=sheet is None)
             if sheet:
-                sheet.add(classes.index(label) * n + number, canvas, clamp)
+                sheet.add(classes.index(label) * n + number, canvas, clamp, drawn)
             if suffix == ".ndjson" and path:
                 if path not in lines:
                     lines[path] = files.enter_context(Lines(path))
-                lines[path].add(trace(canvas, clamp, side), label)
+                lines[path].add(trace(canvas, clamp, side, drawn), label)
             elif path:
-                write_sketch(path, canvas, clamp, side, about)
+                write_sketch(path, canvas, clamp, side, about, drawn)
             sketches.append({"class": label, "seed": seed + number, "path": path})
     on_sheet = out if is_picture(out) else out / "sheet.png"
     if sheet:
@@ -186,8 +194,13 @@ def place_of(out: Path, suffix: str, name: str, number: int, alone: bool) -> Pat
 
 def draw(
     model: "SketchModel", classes: list[str], n: int, seed: int, settings: dict[str, Any]
-) -> Iterator[tuple[str, int, "Tensor"]]:
-    """Every sketch as its class, its number and its field (h h), in batches, with a bar."""
+) -> Iterator[tuple[str, int, "Tensor", "Trace | None"]]:
+    """Every sketch as its class, its number, its field (h h) and the strokes that the coarse stage drew, if it did; in
+    batches, with a bar.
+    """
+    from visketch.geometry.trace import Trace
+
+    pen = model.config.sketch.pen * model.config.sketch.canvas
     with console.progress() as bar:
         coarse, refine = bar.add_task("coarse"), bar.add_task("refine", visible=not settings["coarse_only"])
         tasks = {"coarse": coarse, "refine": refine}
@@ -200,17 +213,18 @@ def draw(
             many = f" [dim]{done + 1}-{done + len(labels) * count} of {total}[/]" if total > 1 else ""
             bar.reset(coarse, description=f"coarse{many}")
             bar.reset(refine, description=f"refine{many}")
-            canvas = model.generate_fields(
+            made = model.generate_fields(
                 labels,
                 count,
                 seed=seed + first,
                 options=options.sampling(settings),
                 coarse_only=settings["coarse_only"],
                 on_progress=on_progress,
-            ).canvas
-            done += len(canvas)
-            for place, field in enumerate(canvas):
-                yield labels[place // count], first + place % count, field
+            )
+            done += len(made.canvas)
+            for place, field in enumerate(made.canvas):
+                drawn = Trace(made.strokes[place], pen) if made.strokes else None
+                yield labels[place // count], first + place % count, field, drawn
 
 
 def batches(classes: list[str], n: int, most: int = BATCH) -> Iterator[tuple[list[str], int, int]]:

@@ -99,10 +99,10 @@ def refine(
         raise UsageError(f"{out}: a comparison or a sheet is a .png; for several name a folder and a --format")
     model = options.load(checkpoint, device)
     shape = model.config.sketch.at(canvas or model.config.sketch.canvas)
-    needed = ("encoder", "refiner", "vqvae", *(("diffusion",) if strength else ()), *(() if label else ("classifier",)))
-    options.load_parts(model, *needed)
+    redrawn = (model.config.coarse_part("field"),) if strength else ()
+    options.load_parts(model, "encoder", "refiner", "vqvae", *redrawn, *(() if label else ("classifier",)))
     settings = {"strength": strength, "canvas": shape.canvas, "seed": seed, "temperature": temperature}
-    drawing = model.config.diffusion
+    drawing = model.config.stage("field")
     settings |= {"steps": steps or drawing.steps, "guidance": drawing.guidance if guidance is None else guidance}
     usual = Path(f"{stem_of(first[0][0])}-refined{'.png' if compare else suffix}" if alone else "refined")
     start = time.perf_counter()

@@ -14,7 +14,7 @@ from PIL import Image
 
 from visketch.cli.evaluate.generate import measure, percent
 from visketch.data.store import Store
-from visketch.evaluate.generation import REFINED
+from visketch.evaluate.generation import ROWS
 from visketch.evaluate.generation_metrics import Measure
 from visketch.evaluate.judges import BaselineJudge, OwnJudge
 from visketch.evaluate.search import looks
@@ -50,9 +50,9 @@ class TestGenerate:
         assert result.exit_code == 0, result.output
         said = json.loads(result.stdout)
         assert said["classes"] == list(tiny_model.LABELS)
-        names = ["real drawings (test)", "sketch-rnn samples", "coarse only", *REFINED]
+        names = ["real drawings (test)", "sketch-rnn samples", *ROWS["field"]]
         assert [row["row"] for row in said["rows"]] == names
-        assert [row["sketches"] for row in said["rows"]] == [6, 12, 12, 12, 12]
+        assert [row["sketches"] for row in said["rows"]] == [6, 12, 12, 12]
         assert said["judge"] == {"name": "own classifier", "independent": False, "classes": 3}
         settings = {"n": 4, "seed": 3, "split": "test", "seen": "picture", "guidance": 2.0, "temperature": 0.7}
         assert settings.items() <= said.items()
@@ -83,7 +83,7 @@ class TestGenerate:
         assert "sketches seen as pictures" in result.stdout
         first, second = result.stdout.split("FID")
         for table in (first, second):
-            assert all(row in table for row in ("real drawings (test)", "coarse only", *REFINED))
+            assert all(row in table for row in ("real drawings (test)", *ROWS["field"]))
         assert max(map(len, result.stdout.splitlines())) <= 120
         assert "--samples" in result.stderr
         assert "only 2 real drawings" in result.stderr

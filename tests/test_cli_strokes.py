@@ -12,6 +12,7 @@ from PIL import Image
 
 from visketch.data.read import read
 from visketch.evaluate import styles
+from visketch.geometry.sketch import fit
 
 
 @pytest.fixture(scope="module")
@@ -106,6 +107,25 @@ class TestTrace:
         assert names == ["cat-2.svg", "cat.svg", "star-1.svg", "star-2.svg"]
         visketch("trace", tmp_path / "in", "--out", tmp_path / "all.ndjson")
         assert len(list(read(tmp_path / "all.ndjson"))) == 4
+
+    def test_what_the_coarse_stage_draws_is_written_as_it_is(self, tmp_path: Path) -> None:
+        settings = tiny_model.small("diffusion.backbone=strokes", "diffusion.width=32", "diffusion.layers=2")
+        folder = tiny_model.write_checkpoint(tmp_path / "strokes", settings)
+        from visketch.model import SketchModel
+
+        model = SketchModel.load(folder)
+        drawn = model.generate_fields("cat", 2, seed=5, steps=3, tries=1).strokes
+        words = ("generate", "--class", "cat", "--checkpoint", folder, "--seed", 5, "--steps", 3, "--tries", 1)
+        result = visketch(*words, "-n", 2, "--out", tmp_path / "two.ndjson", "--json")
+        assert result.exit_code == 0, result.output
+        assert json.loads(result.stdout)["coarse"] == "strokes"
+        for lines, written in zip(drawn or (), read(tmp_path / "two.ndjson"), strict=True):
+            assert len(written.strokes or ()) == len(lines)
+            for line, stroke in zip(fit(lines, 0.0), fit(written.strokes or (), 0.0), strict=True):
+                np.testing.assert_allclose(line[[0, -1]], stroke[[0, -1]], atol=2 / 255)
+        result = visketch(*words, "-n", 1, "--coarse", "field", "--out", tmp_path / "field.svg", "--json")
+        assert result.exit_code == 0, result.output
+        assert json.loads(result.stdout)["coarse"] == "field"
 
     def test_strokes_stay_as_they_are(self, tmp_path: Path) -> None:
         sketch = drawings.draw("house")

@@ -216,6 +216,11 @@ class Config(Section):
             )
         return "field" if coarse == "field" and self.coarse == "strokes" else "diffusion"
 
+    def stage(self, coarse: Coarse | None = None) -> DiffusionConfig:
+        """The settings of `coarse_part`. Raises UsageError as it does."""
+        settings: DiffusionConfig = getattr(self, self.coarse_part(coarse))
+        return settings
+
     def label_of(self, name: str) -> int:
         """The number of a class, in any case and with `-` or `_` for a space. Raises UsageError naming the nearest."""
         plain = [_plain(label) for label in self.labels]

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from visketch.evaluate.judges import Judge
 
 # Ours: animals mostly, so that they are not too easily told apart.
+NAMED = 20  # classes that are named one by one
 USUAL = ["bus", "cat", "elephant", "flamingo", "owl", "pig", "sheep"]
 
 
@@ -64,6 +65,10 @@ def generate(
     ] = 1,
     data: arguments.Data = arguments.DATA,
     split: Annotated[Literal["validation", "test"], typer.Option(help="Which real drawings.")] = "test",
+    every: Annotated[bool, typer.Option("--all", help="All classes that the checkpoint and the data know.")] = False,
+    order: Annotated[
+        Literal["waves", "one-by-one"], typer.Option(help="Refine many tiles at once, or one after another.")
+    ] = "waves",
     seed: options.Seed = 0,
     checkpoint: options.Checkpoint = None,
     device: options.Device = "auto",
@@ -78,7 +83,10 @@ def generate(
     Examples:
       visketch evaluate generate --data quickdraw.arrow --judge runs/judge --sheet table.png
       visketch evaluate generate --class cat --class owl -n 20
+      visketch evaluate generate --all -n 4 --data quickdraw.arrow --judge runs/judge
     """
+    if every and classes:
+        raise UsageError("--all takes every class: leave out --class")
     for out in (sheet, plot):
         if out and not is_picture(check_out(out, PNG)):
             raise UsageError(f"{out}: it is one picture; name a .png file")
@@ -95,13 +103,15 @@ def generate(
     else:
         options.load_parts(model, "classifier")
         asked = judges.OwnJudge(model)
+    if every:
+        classes = [label for label in model.labels if label in asked.labels and store.has(split, [label])]
     classes = classes or (USUAL if {*USUAL} <= {*model.labels} & {*store.labels} else store.labels[: len(USUAL)])
     from visketch.render.generation_sheet import GenerationSheet
 
     if tries > 1:
         options.load_parts(model, "classifier")
     kept = GenerationSheet(model.config.sketch.clamp)
-    settings = generation.Settings(n, seed, split, seen, guidance=guidance, tries=tries)
+    settings = generation.Settings(n, seed, split, seen, order, guidance=guidance, tries=tries)
     with console.progress() as bar:
         task = bar.add_task("")
 
@@ -144,9 +154,10 @@ def ratio(value: float, real: float) -> float | None:
 def show(found: "GenerationTable", judge: "Judge", samples: Path | None, written: list[Path]) -> None:
     """The same for people: two tables, and what their columns mean."""
     settings, asked, known = found.settings, len(found.classes), len(judge.labels)
+    named = ", ".join(found.classes) if asked <= NAMED else f"{asked} classes"
     who = judge.name if judge.independent else "the checkpoint's own classifier, no independent judge (--judge)"
     console.say(
-        f"{settings.n} each of {', '.join(found.classes)}; seeds from {settings.seed}",
+        f"{settings.n} each of {named}; seeds from {settings.seed}",
         f"judged by {who}; sketches seen as {settings.seen}s",
         "",
     )
@@ -169,6 +180,15 @@ def show(found: "GenerationTable", judge: "Judge", samples: Path | None, written
             for row in found.rows
         ],
     )
+    console.say("")
+    console.table(
+        ["± spread over sets", "C2ST", "precision", "recall"],
+        [
+            [row.row, *(["-"] * 3 if like is None else map(percent, (like.c2st, like.precision, like.recall)))]
+            for row in found.rows
+            for like in [row.likeness]
+        ],
+    )
     real = found.rows[0]
     rows = [
         [
@@ -184,18 +204,28 @@ def show(found: "GenerationTable", judge: "Judge", samples: Path | None, written
     console.say("")
     console.table(["± standard error", "FID", "KID", "diversity", "nearest", "seam, %"], rows)
     console.say("")
-    console.note(
-        f"In the judge's features: FID and KID, to {found.reference:,} training drawings, FID of "
-        f"{found.fid_sketches:,} sketches of every row, so that rows compare; diversity, and distance to the nearest "
-        f"of {found.training:,} training drawings, where real ones have 1 and copies nearly 0. Seam: "
-        "how far the field jumps where leaves meet, in % of the pen's width; if nothing knows of leaves, 0."
-    )
+    explain(found)
     if real.sketches < settings.n * asked:
         console.note(f"There are only {real.sketches // asked} real drawings of the rarest class.")
     if not samples:
         console.note("No row of other people's sketches: --samples names a folder of them.")
     for path in written:
         console.say(f"written: {path}")
+
+
+def explain(found: "GenerationTable") -> None:
+    """What the columns of the tables mean."""
+    console.note(
+        f"In the judge's features: FID and KID, to {found.reference:,} training drawings, FID of "
+        f"{found.fid_sketches:,} sketches of every row, so that rows compare; diversity, and distance to the nearest "
+        f"of {found.training:,} training drawings, where real ones have 1 and copies nearly 0. Seam: "
+        "how far the field jumps where leaves meet, in % of the pen's width; if nothing knows of leaves, 0."
+    )
+    console.note(
+        f"Beside {found.held_out:,} real drawings that no training saw, as many sketches of every row: C2ST, how often "
+        "a linear classifier tells them apart (50 % at best); precision, the share of the sketches that lie among the "
+        "real ones; recall, the share of the real ones that lie among the sketches."
+    )
 
 
 def share(found: "Proportion") -> str:

@@ -36,8 +36,8 @@ class Sheet:
         cell = self.side + self.gap
         self.pixels = np.full((rows * cell + self.gap, columns * cell + self.gap), 255, np.uint8)
 
-    def add(self, number: int, canvas: "Tensor", clamp: float) -> None:
-        """A field (h h), in its place."""
+    def add(self, number: int, canvas: "Tensor", clamp: float, drawn: "Trace | None" = None) -> None:
+        """A field (h h), in its place; the strokes it was rendered from are not looked at."""
         picture = grey(canvas[None], clamp, self.full)[0]
         if len(picture) > self.side:
             import numpy as np
@@ -60,10 +60,10 @@ class SheetOfStrokes:
         self.gap = max(1, side // 16)
         self.drawings: list[Trace] = []
 
-    def add(self, number: int, canvas: "Tensor", clamp: float) -> None:
+    def add(self, number: int, canvas: "Tensor", clamp: float, drawn: "Trace | None" = None) -> None:
         row, column = divmod(number, self.columns)
         x, y = (float(place * (self.side + self.gap) + self.gap) for place in (column, row))
-        self.drawings.append(trace(canvas, clamp, self.side).moved(x, y))
+        self.drawings.append(trace(canvas, clamp, self.side, drawn).moved(x, y))
 
     def write(self, path: Path, facts: dict) -> None:
         wide, high = (count * (self.side + self.gap) + self.gap for count in (self.columns, self.rows))
@@ -75,18 +75,21 @@ def columns_for(classes: int, n: int) -> int:
     return n if classes > 1 and n <= 16 else math.ceil(math.sqrt(classes * n))
 
 
-def write_sketch(path: Path, canvas: "Tensor", clamp: float, side: int, facts: dict) -> None:
+def write_sketch(
+    path: Path, canvas: "Tensor", clamp: float, side: int, facts: dict, drawn: "Trace | None" = None
+) -> None:
     """One field (h h) as what the suffix of `path` says: PNG or SVG `side` wide, or a line of ndjson.
 
-    `facts` say inside the file how it was made; "class", if there, names what it shows. Raises VisketchError.
+    `facts` say inside the file how it was made; "class", if there, names what it shows. `drawn`: as in `trace`.
+    Raises VisketchError.
     """
     if path.suffix.lower() == ".png":
         write_png(path, grey(canvas[None], clamp, side)[0], facts)
     elif path.suffix.lower() == ".svg":
-        write_svg(path, [trace(canvas, clamp, side)], side, side, facts)
+        write_svg(path, [trace(canvas, clamp, side, drawn)], side, side, facts)
     else:
         with Lines(path) as lines:
-            lines.add(trace(canvas, clamp, side), facts.get("class"))
+            lines.add(trace(canvas, clamp, side, drawn), facts.get("class"))
 
 
 class Lines:

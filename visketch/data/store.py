@@ -14,7 +14,7 @@ column of a batch is a numpy view of the mapped file: reading a drawing makes no
 import hashlib
 import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -101,6 +101,11 @@ class Store:
             total = np.concatenate([[0], np.cumsum(measure(lengths))])
             sums.append(total[offsets[1:]] - total[offsets[:-1]])
         return np.concatenate(sums).astype(np.int64)
+
+    def has(self, split: str, labels: Sequence[str], least: int = 2) -> bool:
+        """Whether a split has at least so many drawings of each of the classes."""
+        counts = dict(zip(*np.unique(self.label[self.rows(split)], return_counts=True), strict=True))
+        return all(name in self.labels and counts.get(self.labels.index(name), 0) >= least for name in labels)
 
     def rows(self, split: str) -> np.ndarray:
         """The row numbers (drawings,) of a split: "train", "validation" or "test"."""

@@ -1,4 +1,4 @@
-"""The generation table: what a judge makes of real, other people's, coarse and refined sketches of the same classes.
+"""The generation table: what a judge makes of real drawings, other people's sketches and ours, coarse and refined.
 
 Every row has as many sketches of each class as of any other, so that every class weighs the same in every figure.
 """
@@ -12,13 +12,22 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
+from visketch.config import Coarse
 from visketch.data.read import read
 from visketch.data.store import Store
 from visketch.errors import UsageError
-from visketch.evaluate.generation_metrics import NOTHING, Cost, GenerationRow, JudgeOutputs, Reference, measure
+from visketch.evaluate.generation_metrics import (
+    NOTHING,
+    Cost,
+    GenerationRow,
+    JudgeOutputs,
+    Likeness,
+    Reference,
+    measure,
+)
 from visketch.evaluate.judges import Judge, JudgedAs, check, reread
 from visketch.geometry.sketch import Sketch
 from visketch.metrics import seam
@@ -29,8 +38,13 @@ from visketch.sampling import SamplingOptions, candidate_seeds
 BATCH = 64  # sketches drawn and looked at together
 REFERENCE = 1000  # training drawings of a class that are looked at, at most
 
-TRAINING, SAMPLES, COARSE = "training drawings", "sketch-rnn samples", "coarse only"
-REFINED: dict[str, Order] = {"refined one by one": "one-by-one", "refined in waves": "waves"}
+TRAINING, SAMPLES = "training drawings", "sketch-rnn samples"
+ROWS: dict[Coarse, tuple[str, str]] = {  # of each coarse stage: what it draws, and that refined
+    "field": ("coarse field", "refined field"),
+    "strokes": ("strokes", "strokes refined"),
+}
+
+OTHER = {"test": "validation", "validation": "test"}  # real drawings that real ones are compared with
 
 OnProgress = Callable[[str, int, int], None]  # what goes on, and how many sketches of all are looked at
 OnSketches = Callable[[str, int, Tensor], None]  # the row, the number of the class, fields (b h h)
@@ -44,6 +58,7 @@ class Settings:
     seed: int = 0
     split: str = "test"  # of the real drawings
     seen: JudgedAs = "picture"
+    order: Order = "waves"  # of refining
     steps: int | None = None  # None: as the checkpoint says
     guidance: float | None = None
     temperature: float = 0.7
@@ -58,6 +73,7 @@ class GenerationTable:
     training: int  # training drawings among which the nearest is looked for
     reference: int  # of these, the same number of each class: FID and KID are distances to them
     fid_sketches: int  # as many as the smallest row has; of a larger one, the mean over sets of that many
+    held_out: int  # real drawings that precision, recall and the two-sample test compare with as many of a row
     rows: list[GenerationRow]
 
 
@@ -119,21 +135,35 @@ def table(
     drawing = model.config.diffusion
     guidance = drawing.guidance if settings.guidance is None else settings.guidance
     settings = replace(settings, steps=settings.steps or drawing.steps, guidance=guidance)
+    real = f"real drawings ({settings.split})"
+    others = f"real drawings ({OTHER[settings.split]})"
     given = {
         TRAINING: _drawings(store, "train", names, REFERENCE, settings.seed),
-        f"real drawings ({settings.split})": _even(_drawings(store, settings.split, names, settings.n, settings.seed)),
+        real: _even(_drawings(store, settings.split, names, settings.n, settings.seed)),
     }
+    if store.has(OTHER[settings.split], names):
+        given[others] = _even(_drawings(store, OTHER[settings.split], names, settings.n, settings.seed))
     if samples:
         given[SAMPLES] = _even([_samples(samples / f"{name}.ndjson", settings.n) for name in names])
+    stages = coarse_stages(model)
     total = sum(len(sketches) for classes in given.values() for sketches in classes)
-    evaluator = Evaluator(model, judge, settings.seen, total + 3 * settings.n * len(names), on_progress, show)
+    total += 2 * len(stages) * settings.n * len(names)
+    evaluator = Evaluator(model, judge, settings.seen, total, on_progress, show)
     for row, classes in given.items():
         evaluator.begin(row)
         for place, sketches in enumerate(classes):
             for first in range(0, len(sketches), BATCH):
                 evaluator.add(row, place, model.render(sketches[first : first + BATCH]))
-    costs = {row: NOTHING for row in given if row != TRAINING} | _draw(evaluator, names, settings)
-    return _measure(evaluator, names, settings, costs)
+    costs = {row: NOTHING for row in given if row not in (TRAINING, others)}
+    for stage in stages:
+        costs |= _draw(evaluator, names, settings, stage)
+    return _measure(evaluator, names, settings, costs, real, others)
+
+
+def coarse_stages(model: SketchModel) -> list[Coarse]:
+    """What the checkpoint's coarse stages draw: fields, strokes or both."""
+    beside: list[Coarse] = ["field"] if model.config.coarse == "strokes" and model.has("field") else []
+    return [*beside, model.config.coarse]
 
 
 def _drawings(store: Store, split: str, names: list[str], most: int, seed: int) -> list[list[Sketch]]:
@@ -161,35 +191,42 @@ def _even(classes: list[list[Sketch]]) -> list[list[Sketch]]:
     return [sketches[:fewest] for sketches in classes]
 
 
-def _draw(evaluator: Evaluator, names: list[str], settings: Settings) -> dict[str, Cost]:
-    """Sketches as `ViSketch.generate` draws them; returns what one of each row costs.
+def _draw(evaluator: Evaluator, names: list[str], settings: Settings, stage: Coarse) -> dict[str, Cost]:
+    """Sketches as `ViSketch.generate` draws them, coarse and refined; returns what one of each row costs.
 
-    The coarse stage draws once: what is refined, both ways, is what it drew.
+    The coarse stage draws once: what is refined is what it drew.
     """
-    model, spent, steps = evaluator.model, dict.fromkeys([COARSE, *REFINED], 0.0), dict.fromkeys(REFINED, 0)
+    model, (drawn, refined) = evaluator.model, ROWS[stage]
+    spent, steps = {drawn: 0.0, refined: 0.0}, 0
     tries, batch = settings.tries, max(1, BATCH // settings.tries)
-    options = SamplingOptions(temperature=settings.temperature, top_p=settings.top_p)
+    options = SamplingOptions(temperature=settings.temperature, top_p=settings.top_p, order=settings.order)
     for place, name in enumerate(names):
         for first in range(0, settings.n, batch):
             firsts = [settings.seed + number for number in range(first, min(first + batch, settings.n))]
             seeds = candidate_seeds(firsts, tries)
             label = torch.full((len(seeds),), model.label_of(name), device=model.device)
-            evaluator.begin(COARSE)
+            evaluator.begin(drawn)
             begin = time.perf_counter()
-            coarse = model.coarse(label, seeds, settings.steps, settings.guidance)
-            spent[COARSE] += _since(begin, coarse)
-            evaluator.add(COARSE, place, model.best_of(coarse, label, tries).canvas)
-            for row, order in REFINED.items():
-                evaluator.begin(row)
-                begin, canvas = time.perf_counter(), coarse
-                for frame in model.decode(coarse, label, seeds=seeds, options=replace(options, order=order)):
-                    canvas, steps[row] = frame.canvas, steps[row] + len(firsts)
-                canvas = model.best_of(canvas, label, tries).canvas
-                spent[row] += _since(begin, canvas)
-                evaluator.add(row, place, canvas)
-    drawn = settings.n * len(names)
-    costs = {row: Cost((spent[COARSE] + spent[row]) / drawn, steps[row] / drawn) for row in REFINED}
-    return {COARSE: Cost(spent[COARSE] / drawn, None)} | costs
+            coarse = _coarse(model, label, seeds, settings, stage)
+            spent[drawn] += _since(begin, coarse)
+            evaluator.add(drawn, place, model.best_of(coarse, label, tries).canvas)
+            evaluator.begin(refined)
+            begin, canvas = time.perf_counter(), coarse
+            for frame in model.decode(coarse, label, seeds=seeds, options=options):
+                canvas, steps = frame.canvas, steps + len(firsts)
+            canvas = model.best_of(canvas, label, tries).canvas
+            spent[refined] += _since(begin, canvas)
+            evaluator.add(refined, place, canvas)
+    count = settings.n * len(names)
+    return {drawn: Cost(spent[drawn] / count, None), refined: Cost(sum(spent.values()) / count, steps / count)}
+
+
+def _coarse(
+    model: SketchModel, label: Int[Tensor, " b"], seeds: list[int], settings: Settings, stage: Coarse
+) -> Float[Tensor, "b h h"]:
+    if stage == "strokes":
+        return model.render(model.strokes(label, seeds, settings.steps, settings.guidance))
+    return model.coarse(label, seeds, settings.steps, settings.guidance)
 
 
 def _since(begin: float, canvas: Tensor) -> float:
@@ -197,12 +234,20 @@ def _since(begin: float, canvas: Tensor) -> float:
     return time.perf_counter() - begin
 
 
-def _measure(evaluator: Evaluator, names: list[str], settings: Settings, costs: dict[str, Cost]) -> GenerationTable:
-    training, verdicts = evaluator.outputs_of(TRAINING), {row: evaluator.outputs_of(row) for row in costs}
+def _measure(
+    evaluator: Evaluator, names: list[str], settings: Settings, costs: dict[str, Cost], real: str, others: str
+) -> GenerationTable:
+    training, outputs = evaluator.outputs_of(TRAINING), {row: evaluator.outputs_of(row) for row in costs}
     reference = Reference(training, settings.seed)
     classes = np.array([evaluator.judge.labels.index(name) for name in names])
-    each, rows = min(len(said.place) for said in verdicts.values()) // len(names), []
-    for row, said in verdicts.items():
+    each, rows = min(len(said.place) for said in outputs.values()) // len(names), []
+    held_out = dict.fromkeys(outputs, outputs[real])
+    held_out[real] = evaluator.outputs_of(others) if others in evaluator.outputs else outputs[real]
+    compared = min(len(said.place) for said in (*outputs.values(), *held_out.values())) // len(names)
+    for row, said in outputs.items():
         evaluator.begin(f"figures: {row}")
-        rows.append(measure(row, said, classes, reference, each, costs[row], settings.seed))
-    return GenerationTable(settings, names, len(reference.all), len(reference.even), each * len(names), rows)
+        alike = row != real or others in evaluator.outputs  # else there is nothing to compare the real ones with
+        likeness = Likeness.between(held_out[row], said, compared, settings.seed) if alike else None
+        rows.append(measure(row, said, classes, reference, likeness, each, costs[row], settings.seed))
+    counts = len(reference.all), len(reference.even), each * len(names), compared * len(names)
+    return GenerationTable(settings, names, *counts, rows)

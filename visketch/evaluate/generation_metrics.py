@@ -8,9 +8,21 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 
-from visketch.metrics import diversity, frechet_to, interval, kernel_distance, nearest, rank_of, spread
+from visketch.metrics import (
+    coverage,
+    diversity,
+    frechet_to,
+    interval,
+    kernel_distance,
+    nearest,
+    rank_of,
+    spread,
+    two_sample,
+)
 
 SETS = 20  # random sets of sketches that a distance is averaged over
+FEWEST = 20  # sketches that a likeness is taken of
+LIKENESS_SETS = 5  # the same, and seeds of the two-sample test's folds
 HALVES = 50  # random halves that a standard error is taken from
 
 
@@ -71,10 +83,35 @@ class GenerationRow:
     kid: Measure
     diversity: Measure
     nearest: Measure  # mean distance to the nearest training drawing
+    likeness: "Likeness | None"  # to real drawings that no training saw; None where there are too few
     seam: Measure  # how far the field jumps where leaves meet, in shares of the pen's width: of a drawing 0
     seconds: float | None  # these two as in Cost
     steps: float | None
     by_class: list[OfClass]  # in the order in which they were asked for
+
+
+@dataclass(frozen=True)
+class Likeness:
+    """How alike a row's sketches and held-out real drawings are, as many of each; means over random sets."""
+
+    precision: Measure  # the share of the sketches that lie among the real drawings
+    recall: Measure  # the share of the real drawings that lie among the sketches
+    c2st: Measure  # how often a linear classifier tells one from the other: 0.5 at best
+
+    @classmethod
+    def between(cls, real: JudgeOutputs, made: JudgeOutputs, each: int, seed: int) -> "Likeness | None":
+        """`each`: how many of a class are compared. The errors are the spread over sets of sketches.
+
+        None for fewer than FEWEST sketches: of these the figures would say nothing.
+        """
+        if each * len(np.unique(real.place)) < FEWEST:
+            return None
+        found = []
+        for number in range(LIKENESS_SETS):
+            ours, theirs = (said.features[subset(said.place, each, seed + number)] for said in (made, real))
+            precision, recall = coverage(theirs, ours)
+            found.append((precision.mean(), recall.mean(), two_sample(theirs, ours, seed + number).mean()))
+        return cls(*(Measure(float(np.mean(values)), float(np.std(values))) for values in zip(*found, strict=True)))
 
 
 class Reference:
@@ -87,7 +124,14 @@ class Reference:
 
 
 def measure(
-    row: str, outputs: JudgeOutputs, classes: np.ndarray, reference: Reference, each: int, cost: Cost, seed: int
+    row: str,
+    outputs: JudgeOutputs,
+    classes: np.ndarray,
+    reference: Reference,
+    likeness: Likeness | None,
+    each: int,
+    cost: Cost,
+    seed: int,
 ) -> GenerationRow:
     """`classes`: the judge's numbers of those asked for. `each`: how many sketches of a class FID is taken of."""
     features, place = outputs.features, outputs.place
@@ -117,6 +161,7 @@ def measure(
         Measure(kid(every, SETS), error(kid)),
         Measure(varied(every), error(varied)),
         mean(nearest(features, reference.all)),
+        likeness,
         mean(outputs.seam),
         cost.seconds,
         cost.steps,

@@ -32,11 +32,14 @@ def write_png(path: Path, pixels: "np.ndarray", facts: dict) -> None:
     write_atomically(path, png(pixels, facts))
 
 
-def trace(canvas: "Tensor", clamp: float, side: int) -> "Trace":
-    """A field (h h) → its strokes and the width of their pen on a page `side` wide."""
+def trace(canvas: "Tensor", clamp: float, side: int, drawn: "Trace | None" = None) -> "Trace":
+    """A field (h h) → its strokes and the width of their pen on a page `side` wide.
+
+    `drawn`: the strokes that the field was rendered from, in its pixels, where they are known.
+    """
     from visketch.geometry import trace as tracing
 
-    found = tracing.trace(tracing.from_field(canvas.float().cpu().numpy(), clamp))
+    found = drawn or tracing.trace(tracing.from_field(canvas.float().cpu().numpy(), clamp))
     return found.scaled(side / len(canvas))
 
 

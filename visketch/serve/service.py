@@ -28,13 +28,13 @@ from visketch.tasks import complete as completing
 from visketch.tasks.explain import explain
 from visketch.tasks.refine import refine
 
-NEEDED = {  # the parts of a checkpoint that a verb takes
+NEEDED = {  # the parts of a checkpoint that a verb takes; "field": its coarse stage of fields, whatever part that is
     "classify": {"encoder", "classifier"},
     "explain": {"encoder", "classifier"},
     "search": {"encoder", "classifier"},
     "vectorize": set(),
     "refine": {"encoder", "classifier", "refiner", "vqvae"},
-    "complete": {"encoder", "classifier", "refiner", "vqvae", "diffusion"},
+    "complete": {"encoder", "classifier", "refiner", "vqvae", "field"},
     "generate": {"encoder", "classifier", "refiner", "vqvae", "diffusion"},
 }
 SHARE = 4  # drawings that are worth a core of their own
@@ -57,11 +57,11 @@ class Service:
         """`index`: where it is; `searched`: what it is of, for people."""
         self.model, self.index, self.searched = model, index, searched
         self.name = model.config.name
-        folder = model.folder
-        there = set(model._parts) | {
-            part for part in NEEDED["generate"] if folder and (folder / f"{part}.safetensors").exists()
-        }
-        self.verbs = [verb for verb, parts in NEEDED.items() if parts <= there and (verb != "search" or index)]
+        stage = {"field": model.config.coarse_part("field")}
+        parts = {verb: {stage.get(part, part) for part in needed} for verb, needed in NEEDED.items()}
+        there = {part for part in set().union(*parts.values()) if model.has(part)}
+        self.parts = {verb: needed for verb, needed in parts.items() if needed <= there}
+        self.verbs = [verb for verb in self.parts if verb != "search" or index]
         self.cores = torch.get_num_threads() if model.device.type == "cpu" else 1
 
     def load(self, emit: Emit) -> None:
@@ -74,7 +74,7 @@ class Service:
 
     @property
     def needed(self) -> list[str]:
-        return sorted(set().union(*(NEEDED[verb] for verb in self.verbs)))
+        return sorted(set().union(*(self.parts[verb] for verb in self.verbs)))
 
     @cached_property
     def gallery(self) -> Any:
@@ -202,7 +202,7 @@ class Service:
             label, asked.n, seed=asked.seed, options=options, coarse_only=asked.coarse_only, on_progress=show
         )
         seeds = [asked.seed + i for i in range(asked.n)]
-        sketches = self._drawn(drawn.canvas, label, seeds, drawn.chosen.tolist(), drawn.probability)
+        sketches = self._drawn(drawn.canvas, label, seeds, drawn.chosen.tolist(), drawn.probability, drawn.strokes)
         return schemas.SketchesResponse(checkpoint=self.name, sketches=sketches)
 
     def _drawn(
@@ -212,19 +212,27 @@ class Service:
         seeds: list[int],
         pictures: list[int],
         probability: Float[Tensor, " b"] | None = None,
+        strokes: Sequence[Sequence[np.ndarray]] | None = None,
     ) -> list[schemas.SketchItem]:
-        """`pictures`: which of those that the events showed each is. `probability` of the class, where it is known."""
+        """`pictures`: which of those that the events showed each is. `probability` of the class, and the `strokes` that
+        the model drew, in pixels, where they are known.
+        """
         number = self.model.label_of(label)
         if probability is None:
             probability = self.model.logits(canvas).softmax(dim=1)[:, number]
         sketches = []
-        for field, chance, seed, shown in zip(canvas, probability.tolist(), seeds, pictures, strict=True):
+        own = [None] * len(canvas) if strokes is None else strokes
+        rows = zip(canvas, probability.tolist(), seeds, pictures, own, strict=True)
+        for field, chance, seed, shown, lines in rows:
             facts = {"class": self.model.labels[number], "probability": unit(chance), "seed": seed}
             facts["picture"] = shown
-            sketches.append(schemas.SketchItem(**facts, **self._strokes(field)))
+            sketches.append(schemas.SketchItem(**facts, **self._strokes(field, lines)))
         return sketches
 
-    def _strokes(self, field: Float[Tensor, "h h"]) -> dict[str, Any]:
+    def _strokes(self, field: Float[Tensor, "h h"], drawn: Sequence[np.ndarray] | None = None) -> dict[str, Any]:
+        if drawn is not None:
+            pen = round(self.model.config.sketch.pen * len(field), DECIMALS)
+            return {"size": float(len(field)), "pen": pen, "drawing": listed(drawn)}
         distance = tracing.from_field(field.cpu().numpy(), self.model.config.sketch.clamp)
         trace = tracing.trace(distance)
         return {"size": float(len(field)), "pen": round(trace.pen, DECIMALS), "drawing": listed(trace.strokes)}

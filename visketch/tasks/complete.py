@@ -145,7 +145,7 @@ def _around(
     """Coarse canvases on which what is given is as sharp as it was. Each seed is of as many sketches as the others."""
     config, tries = model.config, len(given) // len(seeds)
     chances, tile, side = [generator(s, stage=2) for s in seeds], config.sketch.tile, config.sketch.canvas
-    diffusion = model.part("diffusion")
+    diffusion, stage = model.part(config.coarse_part("field")), config.stage("field")
 
     def fresh() -> Tensor:
         return torch.cat([torch.randn(tries, tile, tile, generator=each) for each in chances]).to(model.device)
@@ -154,9 +154,9 @@ def _around(
         on_progress(Frame("coarse", done, total, lambda: enlarge(x, side)))
 
     root = F.avg_pool2d(given, side // tile)
-    guidance = config.diffusion.guidance if options.guidance is None else options.guidance
+    guidance = stage.guidance if options.guidance is None else options.guidance
     with model.precision():
-        coarse = draw_around(diffusion, root, label, fresh, options.steps or config.diffusion.steps, guidance, show)
+        coarse = draw_around(diffusion, root, label, fresh, options.steps or stage.steps, guidance, show)
     return torch.maximum(enlarge(coarse, side), given)
 
 
