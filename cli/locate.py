@@ -33,6 +33,12 @@ def locate(
             "--out", "-o", parser=parse_out, metavar="PATH", help="A PNG with the boxes drawn, or a folder for several."
         ),
     ] = None,
+    min_score: Annotated[
+        float | None,
+        typer.Option(
+            min=0, max=1, help="Boxes from so sure on, instead of those that count: lower finds more, and more wrong."
+        ),
+    ] = None,
     which: sketch_query.Words = None,
     by: sketch_query.By = None,
     checkpoint: sketch_query.Checkpoint = None,
@@ -48,7 +54,7 @@ def locate(
     \b
     Examples:
       visketch locate cat.png photo.jpg --out boxes.png
-      visketch locate cat.png photos/ --json
+      visketch locate cat.png photos/ --json --min-score 0.1
       visketch locate cat.png scene.png --which "the small red one on the left"
     """
     if out:
@@ -59,7 +65,7 @@ def locate(
     model = sketch_query.load(checkpoint, device, detector)
     model.require(by)
     asked = sketch_query.query(model, sketch)
-    rows = list(sketch_query.each(pictures, partial(located, model, asked, by, meant, out, set())))
+    rows = list(sketch_query.each(pictures, partial(located, model, asked, by, meant, min_score, out, set())))
     sketch_query.conclude(rows, as_json, sketch, show)
 
 
@@ -68,13 +74,14 @@ def located(
     sketch: "EncodedPicture",
     by: "sketch_query.Who | None",
     which: "Filter | None",
+    min_score: float | None,
     out: Path | None,
     taken: set[str],
     path: str,
 ) -> sketch_query.Row:
-    """{"class", "by", "boxes", "duplicates", "picture"}; boxes in pixels of the upright picture. `taken`: files."""
+    """{"class", "by", "note", "boxes", "duplicates", "picture"}; boxes in pixels, upright. `taken`: names of files."""
     scene = model.scene(path)
-    answer = sketch_query.found(model, (sketch, scene), by, which)
+    answer = sketch_query.found(model, (sketch, scene), by, which, min_score)
     wide, high = scene.picture.letterbox.width, scene.picture.letterbox.height
     boxes = [{"box": pixels(thing, wide, high), "sure": round(thing.score, 3)} for thing in answer.found]
     duplicates = [pixels(thing, wide, high) for thing in answer.raw if thing not in answer.found]
@@ -83,7 +90,8 @@ def located(
         file = out if is_picture(out) else out / f"{free(stem_of(path), taken)}.png"
         facts = {"sketch": sketch.picture.source, "picture": path, "class": answer.label}
         write_png(file, drawn(path, boxes, duplicates, answer.label), facts)
-    return {"class": answer.label, "by": answer.by, "boxes": boxes, "duplicates": duplicates, "picture": file}
+    facts = {"class": answer.label, "by": answer.by, "note": answer.note}
+    return facts | {"boxes": boxes, "duplicates": duplicates, "picture": file}
 
 
 def pixels(thing: "Detection", wide: int, high: int) -> list[int]:
@@ -120,10 +128,10 @@ def drawn(path: str, boxes: list[dict], duplicates: list[list[int]], label: str)
 
 def show(row: sketch_query.Row) -> None:
     if not row["boxes"]:
-        console.say(f"{row['path']}: none found ({row['class']})  (by {row['by']})")
+        console.say(f"{row['path']}: none found ({row['class']})  {sketch_query.beside(row)}")
     else:
-        beside = f"; {len(row['duplicates'])} more were duplicates" if row["duplicates"] else ""
-        console.say(f"{row['path']}: {len(row['boxes'])} × {row['class']}  (by {row['by']}{beside})")
+        more = f"; {len(row['duplicates'])} more were duplicates" if row["duplicates"] else ""
+        console.say(f"{row['path']}: {len(row['boxes'])} × {row['class']}  {sketch_query.beside(row, more)}")
         table = [[*(str(place) for place in one["box"]), f"{one['sure']:.2f}"] for one in row["boxes"]]
         console.table(["x1", "y1", "x2", "y2", "sure"], table)
     if row["picture"]:

@@ -39,6 +39,7 @@ def search(
         bool, typer.Option("--photos", help="GALLERY is a folder of photos: find those that show what is sketched.")
     ] = False,
     which: sketch_query.Words = None,
+    by: sketch_query.By = None,
     checkpoint: options.Checkpoint = None,
     device: options.Device = "auto",
     as_json: options.Json = False,
@@ -47,8 +48,8 @@ def search(
 
     A gallery that is no index is indexed first, as `visketch index` does it: at the first search all of it, later what
     is new or changed. An index is searched as it is. Similarity is 1 for the same drawing; what is unlike it, 0 or
-    below, is left out, unless there is nothing else. Photos are found by the sketch-language model (`visketch count`),
-    whose --checkpoint may be given (or VISKETCH_LANGUAGE).
+    below, is left out, unless there is nothing else. Photos that hardly show it are left out; drawn scenes among them
+    are told apart and searched as well. --checkpoint is then that of `visketch count` (or VISKETCH_LANGUAGE).
 
     \b
     Examples:
@@ -64,10 +65,12 @@ def search(
             raise UsageError(f"{out}: search writes one picture; name a .png file")
         if checkpoint == os.environ.get("VISKETCH_CHECKPOINT"):  # not given: that one names a model of another kind
             checkpoint = os.environ.get("VISKETCH_LANGUAGE") or None
-        search_photos(sketch, gallery, n, out, which, checkpoint, device, as_json)
+        search_photos(sketch, gallery, n, out, which, by, checkpoint, device, as_json)
         return
-    if which is not None:
-        raise UsageError("--which tells things in photos apart; give it with --photos")
+    if which is not None or by is not None:
+        raise UsageError(
+            f"{'--which' if which is not None else '--by'} is about things in photos; give it with --photos"
+        )
     from visketch.search.index import Index, alike, is_index, usual
 
     from .index import bring_up_to_date, load

@@ -21,7 +21,7 @@ from visketch.language.boxes import overlaps
 from visketch.language.dataset.rows import InstructionRows
 from visketch.language.image import Picture
 from visketch.language.model import SketchLanguage
-from visketch.language.retrieval import PhotoIndex
+from visketch.language.retrieval import PictureSearch
 from visketch.language.vision.encoder import PairTower
 from visketch.language.vision.features import features
 from visketch.training.language import train
@@ -205,8 +205,8 @@ class TestAsking:
             language_dataset.page((label, (0.2, 0.2, 0.6, 0.6))).save(tmp_path / f"{name}.png")
         (tmp_path / "broken.png").write_bytes(b"no")
         problems: list[VisketchError] = []
-        photos = PhotoIndex(model, tmp_path, tmp_path / "kept.npy", problems.append)
-        found = photos.search(model.look([data / "pictures/sketch/ring-0.png"])[0], 3, "matcher")
+        pictures = PictureSearch(model, tmp_path, tmp_path / "kept.index", problems.append, by="matcher")
+        found = pictures.search(model.look([data / "pictures/sketch/ring-0.png"])[0], 3)
         assert [hit.path.stem for hit in found][-1] == "b"
         assert len(problems) == 1
         assert "broken.png" in str(problems[0])

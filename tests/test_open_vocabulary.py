@@ -85,32 +85,30 @@ class TestDrawnScenes:
         assert first[0] == pytest.approx(first[1])
         assert first[0] > 0.5
 
-    def test_photos_are_left_to_the_matcher(self, folder: Path, model: SketchLanguage) -> None:
-        sketch, photo = model.sketch(folder / "house.png"), model.scene(folder / "photo.png")
-        assert model.select(photo) == "matcher"
-        assert "recogniser" not in model.available(photo)
+    def test_photos_are_left_to_the_detector(self, folder: Path, model: SketchLanguage) -> None:
+        photo = model.scene(folder / "photo.png")
+        assert model.select(photo) == "detector"
+        assert model.available(photo)[-2:] == ["detector", "matcher"]
         assert model.select(photo, "recogniser") == "recogniser", "who is asked answers"
-        (answer,) = model.find([(sketch, photo)])
-        assert not isinstance(answer, VisketchError)
-        assert answer.by == "matcher"
 
-    def test_visketch_is_loaded_when_something_drawn_is_asked_about(self, folder: Path) -> None:
+    def test_who_is_not_asked_is_not_loaded(self, folder: Path) -> None:
         model = SketchLanguage.load()
         sketch, photo, scene = (model.look([folder / f"{name}.png"])[0] for name in ("house", "photo", "scene"))
-        model.find([(sketch, photo)])
-        assert "recogniser" not in vars(model)
+        model.find([(sketch, photo)], "matcher")
+        assert not {"recogniser", "coco"} & vars(model).keys()
         model.find([(sketch, scene)])
         assert "recogniser" in vars(model)
+        assert "coco" not in vars(model)
 
     def test_the_verbs_say_who_answered(self, folder: Path) -> None:
         told = visketch(
             "count", folder / "house.png", folder / "scene.png", folder / "photo.png", "--json", "--compare"
         )
-        assert told.exit_code == 0, told.output
+        assert told.exit_code == 1, told.output
         scene, photo = json.loads(told.stdout)["answers"]
         assert (scene["by"], scene["class"], scene["count"]) == ("recogniser", "house", 2)
         assert set(scene["others"]) == {"matcher"}
-        assert (photo["by"], photo["others"]) == ("matcher", {})
+        assert "'house', which the detector does not know; --by matcher" in photo["error"]
 
 
 class TestRegions:
@@ -250,4 +248,3 @@ class TestDetector:
         monkeypatch.setenv("HF_HUB_OFFLINE", "1")
         asked = "locate", folder / "house.png", folder / "scene.png", "--by", "detector"
         one_line(visketch(*asked, "--detector", tmp_path), 1, "hf download google/owlv2-base-patch16-ensemble")
-        one_line(visketch(*asked), 2, "--detector")

@@ -28,9 +28,9 @@ Who = Literal["language", "matcher", "recogniser", "detector"]
 By = Annotated[
     Who | None,
     typer.Option(
-        help="Who answers: the language model; the matcher, which compares regions with the sketch; or the recogniser, "
-        "the same by `visketch classify`, for drawn scenes; or --detector. By default the recogniser "
-        "in drawn scenes, else who was best in validation.",
+        help="Who answers: the detector, which knows 93 classes in photos; the recogniser, which knows all classes "
+        "of `visketch classify` in drawn scenes; the matcher, which compares regions with the sketch; or the language "
+        "model. By default the detector in photos and the recogniser in drawn scenes.",
     ),
 ]
 Words = Annotated[
@@ -56,7 +56,8 @@ Detector = Annotated[
     typer.Option(
         "--detector",
         metavar="FOLDER|NAME",
-        help="An OWLv2 in a folder or the Hub's cache, asked for what the sketch is named: a baseline for --by.",
+        help="An OWLv2 in a folder or the Hub's cache, asked for what the sketch is named: it takes the place of the "
+        "shipped detector.",
     ),
 ]
 
@@ -95,11 +96,13 @@ def which(words: str | None) -> "Filter | None":
     return None if words is None else Filter.told(words)
 
 
-def found(model: "SketchLanguage", pair: "Pair", by: Who | None, which: "Filter | None") -> "Answer":
+def found(
+    model: "SketchLanguage", pair: "Pair", by: Who | None, which: "Filter | None", min_score: float | None = None
+) -> "Answer":
     """Where what the sketch shows is, and of it what is meant. Raises VisketchError."""
     from visketch.language.attributes import only
 
-    (answer,) = model.find([pair], by)
+    (answer,) = model.find([pair], by, min_score)
     if isinstance(answer, VisketchError):
         raise answer
     return only(answer, pair[1].picture, which) if which else answer
@@ -129,6 +132,12 @@ def spread(paths: list[str]) -> list[str]:
     if not found:
         raise VisketchError(f"{paths[0]}: no picture in it, give another")
     return found
+
+
+def beside(row: Row, more: str = "") -> str:
+    """Who answered, what else is to be said of it, and what that one cannot tell."""
+    note = f"; {row['note']}" if row.get("note") else ""
+    return f"(by {row['by']}{more}{note})"
 
 
 def conclude(rows: list[Row], as_json: bool, sketch: str, show: Callable[[Row], None]) -> None:

@@ -35,6 +35,7 @@ class Answer:
     found: tuple[Detection, ...]  # where it is, from left to right
     raw: tuple[Detection, ...]  # the same before duplicates were taken out
     others: tuple[Detection, ...]  # what else is there
+    note: str = ""  # what the one who answered cannot tell, in a few words
 
     @property
     def count(self) -> int:

@@ -24,6 +24,7 @@ from visketch.language.attributes import Filter, only
 from visketch.language.closed_questions import kind, reason
 from visketch.language.config import LanguageConfig
 from visketch.language.dataset.instructions import WORDINGS, asked
+from visketch.language.detect.coco import NAMES, CocoDetector
 from visketch.language.detect.matcher import Matcher
 from visketch.language.detect.open_vocabulary import Recogniser, classes
 from visketch.language.detect.owlv2 import LEAST, Detector
@@ -61,7 +62,7 @@ class SketchLanguage:
             self.sight = tower.eval()
         self.matcher = Matcher(tower, list(knobs.labels)) if isinstance(tower, PairTower) else None
         self.device, self.classifier = device, classifier
-        self.detector: Detector | None = None  # for whoever has the weights of one
+        self.detector: Detector | None = None  # another one in place of the shipped, for whoever has its weights
 
     @classmethod
     def load(
@@ -150,9 +151,14 @@ class SketchLanguage:
                     made.append(error)
         return made
 
-    def find(self, pairs: Sequence[Pair], by: Predictor | None = None) -> list[Answer | VisketchError]:
-        """Where the sketch's object is in its scene, of each pair, by the one that is better or the one asked."""
-        return self._each(pairs, by, self._found)
+    def find(
+        self, pairs: Sequence[Pair], by: Predictor | None = None, min_score: float | None = None
+    ) -> list[Answer | VisketchError]:
+        """Where the sketch's object is in its scene, of each pair, by the one that is better or the one asked.
+
+        `min_score`: how sure a box must be, instead of what was best in validation.
+        """
+        return self._each(pairs, by, partial(self._found, min_score=min_score))
 
     def _each(
         self, pairs: Sequence[Pair], by: Predictor | None, answer: Callable[[list[Pair], Predictor], Sequence[Some]]
@@ -165,15 +171,27 @@ class SketchLanguage:
             told |= zip(places, answer([pairs[place] for place in places], one), strict=True)
         return [told[place] for place in range(len(pairs))]
 
-    def _found(self, pairs: list[Pair], by: Predictor) -> list[Answer | VisketchError]:
+    def _found(self, pairs: list[Pair], by: Predictor, min_score: float | None = None) -> list[Answer | VisketchError]:
+        least = self._min_score(by) if min_score is None else min_score
         if by == "language":
             return [
-                said if isinstance(said, VisketchError) else self._filtered(said, scene)
+                said if isinstance(said, VisketchError) else self._filtered(said, scene, min_score or 0.0)
                 for said, (_, scene) in zip(self.describe(pairs), pairs, strict=True)
             ]
+        if by == "detector" and not self.detector:
+            return [self._detected(*pair, min_score) for pair in pairs]
+        told = self.match(pairs, by)
         if by == "detector":
-            return [_answer(by, label, found, ()) for label, found in self.match(pairs, by)]
-        return [self._matched(by, scene, *told) for (_, scene), told in zip(pairs, self.match(pairs, by), strict=True)]
+            return [_answer(by, label, [one for one in found if one.score >= least], ()) for label, found in told]
+        return [self._matched(by, scene, *one, least) for (_, scene), one in zip(pairs, told, strict=True)]
+
+    def _detected(
+        self, sketch: EncodedPicture, scene: EncodedPicture, min_score: float | None
+    ) -> Answer | VisketchError:
+        try:
+            return self.coco.answer(sketch, scene, min_score)
+        except VisketchError as error:  # a word that it does not know, or a file that is gone
+            return error
 
     def match(self, pairs: list[Pair], by: Predictor) -> list[tuple[str, list[Detection]]]:
         """What each sketch shows, and each region of its scene; of the detector, what it found on the picture."""
@@ -187,17 +205,23 @@ class SketchLanguage:
         return [self.matcher.match(sketch.tokens, scene.tokens) for sketch, scene in pairs]
 
     @cached_property
+    def coco(self) -> CocoDetector:
+        """The shipped detector, loaded when it is first asked. Raises VisketchError if it cannot be."""
+        return CocoDetector(self.recogniser.chances)
+
+    @cached_property
     def recogniser(self) -> Recogniser:
         """The matcher with ViSketch's classes, loaded when it is first asked."""
         assert self.matcher is not None
         return Recogniser(self.matcher, self.device, self.classifier)
 
     def available(self, scene: EncodedPicture | None = None) -> list[Predictor]:
-        """Who can answer here; about a scene that is no drawing, the recogniser should not."""
+        """Who can answer here; about a photo the recogniser should not, about anything else the shipped detector."""
         some: list[Predictor] = ["language"] if self.speaks else []
-        some += ["detector"] if self.detector and self.matcher else []
+        photo = scene is not None and not image.is_drawing(scene.picture)
+        some += ["detector"] if self.matcher and (photo or self.detector) else []
         some += ["matcher", "recogniser"] if self.matcher else []
-        return [by for by in some if by != "recogniser" or scene is None or image.is_drawing(scene.picture)]
+        return [by for by in some if by != "recogniser" or not photo]
 
     def select(self, scene: EncodedPicture, by: Predictor | None = None) -> Predictor:
         """Who answers about a scene: the one asked, or the language model if it was better on validation scenes, or who
@@ -206,16 +230,20 @@ class SketchLanguage:
         self.require(by)
         if by:
             return by
-        if self.speaks and (self.settings.answers == "language" or not self.matcher):
-            return "language"
-        return self.fallback(scene)
+        return "language" if self.speaks_first else self.fallback(scene)
+
+    @property
+    def speaks_first(self) -> bool:
+        """Whether the language model answers if nobody is asked by name."""
+        return self.speaks is not None and (self.settings.answers == "language" or not self.matcher)
 
     def fallback(self, scene: EncodedPicture) -> Predictor:
-        """Who answers without a language model: the recogniser about drawn scenes if it knows all the tower's classes,
-        or the matcher.
+        """Who answers without a language model: the detector about photos; about drawn scenes the recogniser if it
+        knows all the tower's classes, or the matcher.
         """
-        covered = classes().issuperset(self.settings.labels)
-        return "recogniser" if covered and image.is_drawing(scene.picture) else "matcher"
+        if not image.is_drawing(scene.picture):
+            return "detector"
+        return "recogniser" if classes().issuperset(self.settings.labels) else "matcher"
 
     def require(self, by: Predictor | None) -> None:
         """Raises UsageError if the one asked is not here."""
@@ -224,25 +252,30 @@ class SketchLanguage:
         elif by and not self.matcher:
             raise UsageError("this model has no matcher (its tower was not trained on pairs); take --by language")
         elif by == "detector" and not self.detector:
-            raise UsageError("no detector is here; name one for `count` or `locate`: --detector FOLDER|NAME")
+            _ = self.coco
 
-    def _filtered(self, said: Description, scene: EncodedPicture) -> Answer:
+    def _filtered(self, said: Description, scene: EncodedPicture, least: float) -> Answer:
         others = placed([thing for thing in said.things if thing.label != said.label], scene)
-        return _answer("language", said.label, placed(said.of_label(), scene), others)
+        own = [thing for thing in said.of_label() if thing.score >= least]
+        return _answer("language", said.label, placed(own, scene), others)
 
-    def _matched(self, by: Predictor, scene: EncodedPicture, label: str, things: list[Detection]) -> Answer:
-        least = self._min_score(by)
+    def _matched(
+        self, by: Predictor, scene: EncodedPicture, label: str, things: list[Detection], least: float
+    ) -> Answer:
         own = [thing for thing in things if thing.score >= least]
         others = [thing for thing in things if thing.score < least]
         return _answer(by, label, placed(relabelled(own, label), scene), placed(others, scene))
 
     def _min_score(self, by: Predictor) -> float:
         """How sure it must be that a region shows the sketch's object."""
-        return {"recogniser": self.settings.recognised, "detector": LEAST}.get(by, self.settings.threshold)
+        if by == "detector":
+            return LEAST if self.detector else self.coco.present_from
+        return self.settings.recognised if by == "recogniser" else self.settings.threshold
 
     def score(self, pairs: Sequence[Pair], by: Predictor | None = None, which: Filter | None = None) -> list[float]:
         """How likely each scene shows the sketch's object: p(yes) of SBIR, or by the surest region, a half where that
-        is just sure enough, so that whoever answers, scores compare. With `which`, one of which that is true.
+        is just sure enough, so that whoever answers, scores compare; by the detector the chance itself, 0 of what it
+        does not know. With `which`, one of which that is true.
         """
         return self._each(pairs, by, partial(self._scores, which=which))
 
@@ -256,6 +289,8 @@ class SketchLanguage:
                 one if not isinstance(answer, VisketchError) and only(answer, scene.picture, which).found else 0.0
                 for answer, (_, scene), one in found
             ]
+        if by == "detector" and not self.detector:
+            return [self.coco.score(*pair, which) for pair in pairs]
         surest = []
         for (_, scene), (_, things) in zip(pairs, self.match(pairs, by), strict=True):
             meant = things
@@ -304,8 +339,11 @@ class SketchLanguage:
         Raises VisketchError if it is about something that is no class, or none that who answered can tell.
         """
         labels = frozenset(self.settings.labels)
+        known = classes() | labels
         told = {"recogniser": classes(), "detector": frozenset([answer.label])}.get(answer.by, labels or None)
-        return reason(question, answer.label, answer.found, answer.others, classes() | labels, told, scene.picture)
+        if answer.by == "detector" and not self.detector:
+            known, told = known | NAMES, NAMES
+        return reason(question, answer.label, answer.found, answer.others, known, told, scene.picture)
 
 
 class EncodedScene:
@@ -318,9 +356,11 @@ class EncodedScene:
     def __init__(self, model: SketchLanguage, picture: EncodedPicture) -> None:
         self.model, self.picture = model, picture
 
-    def find(self, sketch: Any, which: str | None = None, by: Predictor | None = None) -> Answer:
+    def find(
+        self, sketch: Any, which: str | None = None, by: Predictor | None = None, min_score: float | None = None
+    ) -> Answer:
         """What the sketch shows, where it is and what else is there. Raises VisketchError, UsageError."""
-        (answer,) = self.model.find([(self._query(sketch), self.picture)], by)
+        (answer,) = self.model.find([(self._query(sketch), self.picture)], by, min_score)
         if isinstance(answer, VisketchError):
             raise answer
         return only(answer, self.picture.picture, Filter.told(which)) if which else answer
@@ -329,9 +369,13 @@ class EncodedScene:
         """How many of what the sketch shows are in the scene."""
         return self.find(sketch, which, by).count
 
-    def locate(self, sketch: Any, which: str | None = None, by: Predictor | None = None) -> list[Detection]:
-        """Where what the sketch shows is, from left to right: each with `label`, `box` and `score`."""
-        return list(self.find(sketch, which, by).found)
+    def locate(
+        self, sketch: Any, which: str | None = None, by: Predictor | None = None, min_score: float | None = None
+    ) -> list[Detection]:
+        """Where what the sketch shows is, from left to right: each with `label`, `box` and `score`. `min_score`: boxes
+        from that score on, instead of those that count.
+        """
+        return list(self.find(sketch, which, by, min_score).found)
 
     def ask(self, sketch: Any, question: str, by: Predictor | None = None) -> str:
         """The answer to a question about the scene and what the sketch shows. Raises as `SketchLanguage.ask`."""

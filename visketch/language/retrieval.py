@@ -1,5 +1,5 @@
-"""Photos that show what a sketch shows: looked at once and kept, a hundred candidates by their nearest place, ranked by
-how likely each answers "is it there?" with yes.
+"""Pictures that show what a sketch shows. Of photos the detector's boxes are kept in an index. Drawings are looked at
+by the tower, once; a hundred candidates by their nearest place are ranked by how likely each shows it.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,26 +13,32 @@ from visketch.errors import VisketchError
 from visketch.language import image
 from visketch.language.answers import Predictor
 from visketch.language.attributes import Filter
+from visketch.language.boxes import Box
+from visketch.language.detect.coco import SIDE, meant, rows, there
+from visketch.language.detect.index import PhotoIndex
+from visketch.language.detect.photo import Detections
 from visketch.language.model import SketchLanguage
 from visketch.language.vision.features import EncodedPicture, Features, features
 
 CANDIDATES = 100
+SURE_ENOUGH = 0.5  # of a drawing: from there on its surest region counts as one (`SketchLanguage.score`)
 
 
 @dataclass(frozen=True)
 class PhotoHit:
-    """A photo, how likely it shows the sketch's object (0 to 1), who says so, and how near its nearest place is (-1 to
-    1).
+    """A picture, how likely it shows the sketch's object (0 to 1), and who says so. Of a photo where, with how sure
+    that is; of a drawing how near its nearest place is to the sketch (-1 to 1).
     """
 
     path: Path
     score: float
-    similarity: float
     by: Predictor
+    boxes: tuple[tuple[Box, float], ...] = ()
+    similarity: float | None = None
 
 
-class PhotoIndex:
-    """The photos in a folder and below it, as the model sees them."""
+class PictureSearch:
+    """The pictures in a folder and below it: photos as the detector sees them, drawings as the tower does."""
 
     def __init__(
         self,
@@ -41,14 +47,82 @@ class PhotoIndex:
         cache: Path,
         problem: Callable[[VisketchError], None],
         on_progress: Callable[[int, int], None] = lambda done, total: None,
+        by: Predictor | None = None,
     ) -> None:
-        """`cache`: the file to keep what was seen in; what is new or changed is looked at, the rest is read from it.
+        """`cache`: what was seen is kept in files that begin like it; what is new or changed is looked at, the rest is
+        read from them. `by`: another than the detector, for photos too.
 
-        `problem` hears of each photo that cannot be read. Raises VisketchError if none can.
+        `problem` hears of each picture that cannot be read. Raises VisketchError if none can.
         """
-        self.model = model
+        self.model, self.by, self.problem = model, by, problem
         files = sorted(file for file in folder.rglob("*") if file.suffix.lower() in image.SUFFIXES and file.is_file())
-        names = {f"{file.relative_to(folder)}|{file.stat().st_size}|{file.stat().st_mtime_ns}": file for file in files}
+        self.index: PhotoIndex | None = None
+        if (by == "detector" or (by is None and not model.speaks_first)) and not model.detector:
+            self.index = PhotoIndex(cache.with_suffix(".photos.sqlite"), model.coco.detector.mark)
+            self.index.update(files, self._look, problem, on_progress)
+            files = self.index.drawings()
+        self.drawings = (
+            Scenes(model, folder, files, cache.with_suffix(".photos.npy"), problem, on_progress) if files else None
+        )
+        self.count = (self.index.counts()[0] if self.index else 0) + (len(self.drawings.files) if self.drawings else 0)
+        if not self.count:
+            raise VisketchError(f"{folder}: no picture in it that could be read, give another folder")
+
+    def _look(self, path: Path) -> Detections | None:
+        picture, size = image.upright(path, SIDE)
+        square = image.square(picture, self.model.canvas, str(path), size)
+        return None if image.is_drawing(square) else self.model.coco.detector(np.asarray(picture))
+
+    def search(self, sketch: EncodedPicture, n: int, which: Filter | None = None) -> list[PhotoHit]:
+        """The n pictures that most likely show what the sketch shows, the likeliest first; with `which` one like that.
+        Those that do not show it are left out. Raises VisketchError if the sketch is of something that the detector
+        does not know, and there are photos alone.
+        """
+        found = self.drawings.search(sketch, n, self.by, which) if self.drawings else []
+        if self.by is None:
+            found = [hit for hit in found if hit.score >= SURE_ENOUGH]
+        if self.index and self.index.counts()[0]:
+            try:
+                found += self._photos(self.index, sketch, n, which)
+            except VisketchError as error:
+                if not self.drawings:
+                    raise
+                self.problem(error)
+        return sorted(found, key=lambda hit: -hit.score)[:n]
+
+    def _photos(self, index: PhotoIndex, sketch: EncodedPicture, n: int, which: Filter | None) -> list[PhotoHit]:
+        asked, least = self.model.coco.word(sketch), self.model.coco.shown_from
+        if which is None:
+            return [PhotoHit(one.path, one.score, "detector", one.boxes) for one in index.search(asked, n, least)]
+        hits = []
+        for one in index.search(asked, max(CANDIDATES, n), least):
+            seen = index.seen(one.path)
+            try:
+                left = meant(seen, asked.weights(), which, image.read(one.path, self.model.canvas))
+            except VisketchError as error:  # gone since
+                self.problem(error)
+                continue
+            boxes = tuple((box, sure) for category, box, sure in rows(left) if category == one.category)
+            hits.append(PhotoHit(one.path, float(asked.weights() @ there(left)), "detector", boxes))
+        return sorted((hit for hit in hits if hit.score >= least), key=lambda hit: -hit.score)[:n]
+
+
+class Scenes:
+    """Pictures as the tower sees them, looked at once: the hundred with the nearest places are ranked."""
+
+    def __init__(
+        self,
+        model: SketchLanguage,
+        folder: Path,
+        files: Sequence[Path],
+        cache: Path,
+        problem: Callable[[VisketchError], None],
+        on_progress: Callable[[int, int], None] = lambda done, total: None,
+    ) -> None:
+        """`cache`: the file to keep what was seen in."""
+        self.model = model
+        facts = {file: file.stat() for file in files if file.is_file()}
+        names = {f"{file.relative_to(folder)}|{fact.st_size}|{fact.st_mtime_ns}": file for file, fact in facts.items()}
 
         def read(name: str) -> image.Picture | None:
             try:
@@ -59,13 +133,13 @@ class PhotoIndex:
 
         self.seen: Features = features(cache, list(names), model.sight, read, on_progress)
         self.files = {name: names[name] for name in names if name in self.seen.place}
-        if not self.files:
-            raise VisketchError(f"{folder}: no photo in it that could be read, give another folder")
 
     def search(
         self, sketch: EncodedPicture, n: int, by: Predictor | None = None, which: Filter | None = None
     ) -> list[PhotoHit]:
-        """The n photos that most likely show what the sketch shows, the likeliest first; with `which` one like that."""
+        """The n that most likely show what the sketch shows, the likeliest first; with `which` one like that."""
+        if not self.files:
+            return []
         names = [*self.files]
         near = self._near(sketch, names)
         first = np.argsort(-near, kind="stable")[: max(CANDIDATES, n)]
@@ -74,7 +148,8 @@ class PhotoIndex:
         ranked = sorted(zip(scores, first.tolist(), strict=True), key=lambda pair: -pair[0])
         who = {place: self.model.select(scene, by) for place, scene in zip(first.tolist(), scenes, strict=True)}
         return [
-            PhotoHit(self.files[names[place]], score, float(near[place]), who[place]) for score, place in ranked[:n]
+            PhotoHit(self.files[names[place]], score, who[place], similarity=float(near[place]))
+            for score, place in ranked[:n]
         ]
 
     def _near(self, sketch: EncodedPicture, names: Sequence[str]) -> Float[np.ndarray, " n"]:

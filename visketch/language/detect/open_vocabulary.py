@@ -73,6 +73,14 @@ class Recogniser:
         self.read([sketch], [])
         return self._name(self.sketches[sketch])
 
+    def chances(self, sketch: EncodedPicture) -> dict[str, float]:
+        """What a sketch may show: ViSketch's own chance of each class, unasked of the tower."""
+        drawing = _query(sketch)
+        if drawing is None:
+            return dict.fromkeys(self.model.labels, 1 / len(self.model.labels))
+        own = self.model.logits(self.model.render([drawing])).softmax(dim=1)[0]
+        return dict(zip(self.model.labels, own.tolist(), strict=True))
+
     def read(self, sketches: Sequence[EncodedPicture], scenes: Sequence[EncodedPicture]) -> None:
         """What is on pictures not read before, all drawings together."""
         new = {sketch: self.matcher.name(sketch.tokens) for sketch in sketches if sketch not in self.sketches}

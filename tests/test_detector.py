@@ -1,0 +1,368 @@
+"""What the shipped detector finds in a photo whose things are known, and what a sketch asks of it."""
+
+import json
+import shutil
+import sys
+import time
+from importlib import resources
+from pathlib import Path
+
+import drawings
+import numpy as np
+import pytest
+import street
+import torch
+from command_line import one_line, visketch
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from visketch.errors import VisketchError
+from visketch.language import image
+from visketch.language.boxes import overlaps
+from visketch.language.detect import photo, ssd
+from visketch.language.detect.categories import COCO, NARROWER, NUMBERS, RENAMED, category
+from visketch.language.detect.coco import CocoDetector
+from visketch.language.detect.index import PhotoIndex
+from visketch.language.detect.photo import Detections, PhotoDetector
+from visketch.language.detect.sketch_word import SIZE, SketchWord, UnknownWord
+from visketch.language.image import Letterbox, Picture
+from visketch.language.model import SketchLanguage
+from visketch.language.vision.features import EncodedPicture
+
+WORDS = resources.files("visketch.data").joinpath("classes.txt").read_text().split("\n")[:345]
+
+
+@pytest.fixture(scope="module")
+def detector() -> PhotoDetector:
+    return PhotoDetector()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Sketches, and a photo of a street."""
+    home = tmp_path_factory.mktemp("photos")
+    for name, strokes in {"stop": street.stop_sign(), "clock": street.clock(), "house": drawings.house()}.items():
+        street.picture_of(strokes).save(home / f"{name}.png")
+    street.street().save(home / "street.jpg", quality=92)
+    return home
+
+
+def seen(box: list[list[float]], names: list[str], chance: list[float]) -> Detections:
+    numbers = np.array([NUMBERS[name] for name in names], int)
+    return Detections(np.array(box, float).reshape(-1, 4), numbers, np.array(chance, float))
+
+
+def matches(found: Detections, turned: Image.Image) -> None:
+    """That the stop signs are where they are drawn."""
+    signs = found.of(NUMBERS["stop sign"])
+    signs = signs[signs.chance > 0.5]
+    boxes = np.array(street.BOXES["stop sign"]) / (street.WIDE, street.HIGH, street.WIDE, street.HIGH)
+    assert turned.size == (street.WIDE, street.HIGH)
+    assert len(signs) == len(boxes)
+    assert overlaps(signs.box, boxes).max(axis=0).min() > 0.8
+
+
+class TestCategories:
+    def test_every_word_is_one_of_quick_draw(self) -> None:
+        assert len(COCO) == 80
+        assert {*NARROWER, *RENAMED} <= {*WORDS}
+        assert {*NARROWER.values(), *RENAMED.values()} <= {*NUMBERS}
+        known = [found for word in WORDS if (found := category(word))]
+        assert len(known) == 93
+        assert sum(one.narrower for one in known) == 29
+
+    def test_a_narrower_word_says_so(self) -> None:
+        owl, angel, mouse = category("owl"), category("angel"), category("mouse")
+        assert owl is not None
+        assert (owl.name, owl.narrower, owl.note) == (
+            "bird",
+            True,
+            "any bird counts: the detector does not know kinds of it",
+        )
+        assert mouse is not None
+        assert "the animal" in mouse.note
+        assert angel is None
+
+
+class TestSketchWord:
+    def test_a_word_of_no_class_is_refused(self) -> None:
+        with pytest.raises(UnknownWord, match=r"'angel', which .* --by matcher .* known are airplane, alarm clock"):
+            SketchWord.of({word: 0.9 if word == "angel" else 0.1 / 344 for word in WORDS})
+
+    def test_kinds_of_a_class_add_up(self) -> None:
+        word = SketchWord.of({"owl": 0.3, "duck": 0.2, "cat": 0.4, "angel": 0.1})
+        assert word.chance[NUMBERS["bird"]] == pytest.approx(0.5)
+        assert word.words[NUMBERS["bird"]] == "owl"
+        assert word.weights().sum() == pytest.approx(1)
+
+    def test_what_is_in_the_photo_decides_between_two(self) -> None:
+        word = SketchWord.of({"couch": 0.5, "bench": 0.4})
+        none, bench = np.zeros(SIZE), np.zeros(SIZE)
+        bench[NUMBERS["bench"]] = 0.9
+        assert word.asks_for(none)[0] == "couch"
+        assert word.asks_for(bench)[0] == "bench"
+        sure = SketchWord.of({"couch": 0.95, "bench": 0.01})
+        assert sure.asks_for(bench)[0] == "couch", "a sure sketch is not overruled"
+
+
+class TestPhotoDetector:
+    def test_things_are_where_they_are_drawn(self, detector: PhotoDetector) -> None:
+        picture = street.street()
+        found = detector(np.asarray(picture))
+        matches(found, picture)
+        assert (np.diff(found.chance) <= 0).all()
+        clock = found.of(NUMBERS["clock"])
+        assert clock.chance[0] > 0.9
+        assert (found.of(NUMBERS["bus"]).chance < 0.1).all()
+
+    def test_a_tile_is_mapped_back(self) -> None:
+        scores = np.zeros((1, 91))
+        scores[0, 5] = 0.9
+        box = np.array([[0.1, 0.2, 0.3, 0.6]])
+        (corners,), (kind,), (score,) = photo.back(box, scores, (0.375, 0.0, 1.0, 0.625), mirrored=True)
+        assert corners.tolist() == pytest.approx([0.375 + 0.7 * 0.625, 0.125, 0.375 + 0.9 * 0.625, 0.375])
+        assert (kind, score) == (5, 0.9)
+
+    def test_what_an_inner_edge_cuts_is_left_out(self) -> None:
+        scores = np.full((1, 91), 0.9)
+        scores[0, 2:] = 0
+        box = np.array([[0.0, 0.2, 0.3, 0.6]])
+        assert len(photo.back(box, scores, (0.375, 0.0, 1.0, 0.625), mirrored=False)[0]) == 0
+        assert len(photo.back(box, scores, (0.0, 0.0, 0.625, 0.625), mirrored=False)[0]) == 1
+
+    @given(st.integers(0, 2**32 - 1))
+    def test_suppressing_is_what_its_definition_says(self, seed: int) -> None:
+        rng = np.random.default_rng(seed)
+        corner, kind = rng.random((12, 2)), rng.integers(1, 3, 12)
+        box = np.concatenate([corner, corner + rng.uniform(0.2, 0.6, (12, 2))], axis=1)
+        kept: list[int] = []
+        for place in range(12):
+            same = [one for one in kept if kind[one] == kind[place]]
+            if not any(overlaps(box[[one]], box[[place]])[0, 0] > photo.SAME for one in same):
+                kept.append(place)
+        assert photo.suppress(box, kind).tolist() == kept
+
+    def test_looks_that_agree_become_one_box(self) -> None:
+        one = np.array([[0.1, 0.1, 0.3, 0.3]]), np.array([5]), np.array([0.6])
+        two = np.array([[0.12, 0.1, 0.32, 0.3]]), np.array([5]), np.array([0.9])
+        nothing = np.zeros((0, 4)), np.zeros(0, int), np.zeros(0)
+        fused = photo.fuse([one, two, nothing, nothing, nothing])
+        assert fused.score.tolist() == [[0.6, 0.9, 0, 0, 0]]
+        assert fused.covered.tolist() == [[True, True, False, False, False]]
+        assert 0.1 < fused.box[0, 0] < 0.12
+        assert len(photo.fuse([nothing] * 5).box) == 0
+
+    @pytest.mark.parametrize("mode", ["L", "CMYK", "RGBA", "P"])
+    def test_any_colours_are_read(self, detector: PhotoDetector, tmp_path: Path, mode: str) -> None:
+        file = tmp_path / ("photo.jpg" if mode in ("L", "CMYK") else "photo.png")
+        street.street().convert(mode).save(file)
+        picture, _ = image.upright(file, 1024)
+        matches(detector(np.asarray(picture)), picture)
+
+    @pytest.mark.parametrize(("orientation", "turn"), [(6, Image.Transpose.ROTATE_90), (3, Image.Transpose.ROTATE_180)])
+    def test_a_turned_photo_is_turned_upright(
+        self, detector: PhotoDetector, tmp_path: Path, orientation: int, turn: Image.Transpose
+    ) -> None:
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        street.street().transpose(turn).save(tmp_path / "photo.jpg", exif=exif, quality=92)
+        picture, _ = image.upright(tmp_path / "photo.jpg", 1024)
+        matches(detector(np.asarray(picture)), picture)
+
+
+class TestBrokenDetector:
+    def test_one_byte_is_noticed(self, tmp_path: Path) -> None:
+        shutil.copytree(ssd.folder(), tmp_path / "detector")
+        file = tmp_path / "detector/detector.onnx"
+        content = bytearray(file.read_bytes())
+        content[len(content) // 2] ^= 1
+        file.write_bytes(content)
+        with pytest.raises(VisketchError, match=r"detector\.onnx: damaged .* install visketch again"):
+            PhotoDetector(tmp_path / "detector")
+
+    @pytest.mark.parametrize("name", ["detector.onnx", "anchors.npy", "detector.toml"])
+    def test_a_missing_file_is_named(self, tmp_path: Path, name: str) -> None:
+        shutil.copytree(ssd.folder(), tmp_path / "detector")
+        (tmp_path / "detector" / name).unlink()
+        with pytest.raises(VisketchError, match=name):
+            PhotoDetector(tmp_path / "detector")
+
+    def test_no_onnxruntime(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setitem(sys.modules, "onnxruntime", None)
+        one_line(visketch("count", folder / "stop.png", folder / "street.jpg"), 1, "pip install onnxruntime")
+        told = visketch("count", folder / "stop.png", folder / "street.jpg", "--by", "matcher")
+        assert told.exit_code == 0, told.output
+
+
+class TestCocoDetector:
+    def asker(
+        self, chances: dict[str, float], found: Detections
+    ) -> tuple[CocoDetector, EncodedPicture, EncodedPicture]:
+        blank = Picture(np.zeros((8, 8, 3), np.uint8), Letterbox(8, 8))
+        asker = CocoDetector(lambda sketch: chances, PhotoDetector())
+        sketch, scene = (EncodedPicture(torch.zeros(1, 1), blank) for _ in "ab")
+        asker.scenes[scene] = found
+        return asker, sketch, scene
+
+    def test_boxes_count_from_a_half_on_or_the_best_alone(self) -> None:
+        boxes = [[0, 0, 0.2, 0.2], [0.5, 0, 0.7, 0.2], [0.5, 0.5, 0.7, 0.7]]
+        asker, *pair = self.asker({"dog": 1.0}, seen(boxes, ["dog"] * 3, [0.9, 0.6, 0.3]))
+        assert asker.answer(*pair).count == 2
+        assert asker.answer(*pair, min_score=0.2).count == 3
+        asker, *pair = self.asker({"dog": 1.0}, seen(boxes, ["dog"] * 3, [0.2, 0.1, 0.05]))
+        assert asker.answer(*pair).count == 1
+        assert asker.answer(*pair, min_score=0.5).count == 0
+        asker, *pair = self.asker({"dog": 1.0}, seen(boxes[:1], ["dog"], [0.015]))
+        assert asker.answer(*pair).count == 0
+
+    def test_a_kind_is_found_by_its_class_and_the_answer_says_so(self) -> None:
+        asker, *pair = self.asker({"owl": 0.9}, seen([[0, 0, 0.2, 0.2], [0, 0, 1, 1]], ["bird", "tv"], [0.9, 0.8]))
+        answer = asker.answer(*pair)
+        assert (answer.label, answer.count, answer.by) == ("owl", 1, "detector")
+        assert answer.note == "any bird counts: the detector does not know kinds of it"
+        assert [one.label for one in answer.others] == ["television"]
+
+    def test_a_doubtful_sketch_says_so(self) -> None:
+        asker, *pair = self.asker({"angel": 0.5, "bird": 0.3}, seen([], [], []))
+        assert asker.answer(*pair).note == "the sketch may be of 'angel', which it does not know"
+
+    def test_what_is_unknown_scores_nothing(self) -> None:
+        asker, *pair = self.asker({"angel": 0.9, "bird": 0.01}, seen([[0, 0, 1, 1]], ["bird"], [0.9]))
+        assert asker.score(*pair) == 0
+
+
+class TestIndex:
+    def test_each_photo_is_looked_at_once(self, tmp_path: Path) -> None:
+        files = [tmp_path / f"{name}.jpg" for name in "abc"]
+        for file in files:
+            file.write_bytes(b"1")
+        looked: list[str] = []
+
+        def look(path: Path) -> Detections | None:
+            looked.append(path.name)
+            if path.name == "c.jpg":
+                return None
+            return seen([[0, 0, 0.5, 0.5]], ["dog" if path.name == "a.jpg" else "cat"], [0.8])
+
+        index = PhotoIndex(tmp_path / "photos.sqlite", "one")
+        index.update(files, look, pytest.fail)
+        index.update(files, look, pytest.fail)
+        assert looked == ["a.jpg", "b.jpg", "c.jpg"]
+        assert index.counts() == (2, 1)
+        assert index.drawings() == [files[2]]
+        files[0].write_bytes(b"12")
+        index.update(files[:1], look, pytest.fail)
+        assert looked[3:] == ["a.jpg"]
+        assert index.counts() == (1, 0)
+        (hit,) = index.search(SketchWord.of({"dog": 0.9, "cat": 0.1}), 5)
+        assert (hit.path, hit.boxes) == (files[0], (((0.0, 0.0, 0.5, 0.5), 0.8),))
+        index.close()
+        assert PhotoIndex(tmp_path / "photos.sqlite", "another").counts() == (0, 0), "of another detector"
+
+    def test_a_damaged_index_is_made_anew(self, tmp_path: Path) -> None:
+        (tmp_path / "photos.sqlite").write_bytes(b"no database at all" * 100)
+        assert PhotoIndex(tmp_path / "photos.sqlite", "one").counts() == (0, 0)
+
+    def test_ten_thousand_photos_are_searched_in_a_tenth_of_a_second(self, tmp_path: Path) -> None:
+        rng, index = np.random.default_rng(0), PhotoIndex(tmp_path / "photos.sqlite", "one")
+        numbers = np.array([*COCO])
+        with index.db:
+            for number in range(10_000):
+                some = Detections(rng.random((20, 4)), rng.choice(numbers, 20), rng.random(20))
+                index._write(tmp_path / f"{number}.jpg", (1, 1), some)
+        asked = SketchWord.of(dict(zip(WORDS, np.linspace(0, 1, 345).tolist(), strict=True)))
+        spent = []
+        for _ in range(5):
+            start = time.process_time()
+            assert len(index.search(asked, 12)) == 12
+            spent.append(time.process_time() - start)
+        doubtful = min(spent)
+        start = time.process_time()
+        index.search(SketchWord.of({"dog": 0.8, "cat": 0.1, "horse": 0.1}), 12)
+        assert time.process_time() - start < 0.1
+        assert doubtful < 1.0, "a sketch that may be of any class"
+
+    def test_scores_are_what_one_by_one_gives(self, tmp_path: Path) -> None:
+        rng, index = np.random.default_rng(0), PhotoIndex(tmp_path / "photos.sqlite", "one")
+        asked = SketchWord.of({"dog": 0.6, "cat": 0.3, "owl": 0.1})
+        want = {}
+        for number in range(20):
+            some = Detections(rng.random((6, 4)), rng.choice([16, 17, 18, 1], 6), rng.random(6))
+            with index.db:
+                index._write(tmp_path / f"{number}.jpg", (1, 1), some)
+            there = [1 - np.prod(1 - some.of(kind).chance) for kind in range(SIZE)]
+            want[number + 1] = float(asked.weights() @ there)
+        got = index.scores(asked.weights())
+        assert got == pytest.approx({number: score for number, score in want.items() if score > 0})
+
+
+class TestVerbs:
+    def test_count_locate_and_ask(self, folder: Path) -> None:
+        (row,) = json.loads(visketch("count", folder / "stop.png", folder / "street.jpg", "--json").stdout)["answers"]
+        assert (row["count"], row["class"], row["by"], row["note"]) == (2, "stop sign", "detector", "")
+        out = folder / "boxes.png"
+        told = visketch("locate", folder / "stop.png", folder / "street.jpg", "--out", out, "--json")
+        (row,) = json.loads(told.stdout)["answers"]
+        boxes = np.array([one["box"] for one in row["boxes"]], float)
+        assert overlaps(boxes, np.array(street.BOXES["stop sign"], float)).diagonal().min() > 0.8
+        assert Image.open(out).size == (street.WIDE, street.HIGH)
+        asked = "how many are there?", "what is it next to?", "are there clocks?", "is there a person?"
+        told = visketch("ask", folder / "stop.png", folder / "street.jpg", *asked, "--json")
+        answers = [row.get("answer") for row in json.loads(told.stdout)["answers"]]
+        assert answers == ["2", "clock", "yes", "no"], told.stderr
+
+    def test_which(self, folder: Path) -> None:
+        words = "count", folder / "stop.png", folder / "street.jpg", "--json", "--which"
+        for which, count in (("red", 2), ("blue", 0), ("the largest", 1), ("on the right", 1)):
+            assert json.loads(visketch(*words, which).stdout)["answers"][0]["count"] == count, which
+
+    def test_a_word_it_does_not_know(self, folder: Path) -> None:
+        one_line(visketch("count", folder / "house.png", folder / "street.jpg"), 1, "--by matcher")
+
+    def test_sketch_and_photo_in_the_wrong_order(self, folder: Path) -> None:
+        told = visketch("count", folder / "street.jpg", folder / "stop.png")
+        assert "the sketch comes first" in told.output
+
+    def test_a_very_long_photo(self, folder: Path, tmp_path: Path) -> None:
+        page = Image.new("RGB", (20_000, 6_000), (120, 150, 180))
+        page.paste(street.street().resize((8_000, 6_000)), (12_000, 0))
+        page.save(tmp_path / "long.jpg")
+        told = visketch("locate", folder / "stop.png", tmp_path / "long.jpg", "--json")
+        assert told.exit_code == 0, told.output
+        boxes = [one["box"] for one in json.loads(told.stdout)["answers"][0]["boxes"]]
+        large = np.array(street.BOXES["stop sign"][0]) * 12.5 + [12_000, 0, 12_000, 0]
+        assert overlaps(np.array(boxes, float), large[None]).max() > 0.7
+
+    def test_search(self, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("VISKETCH_CACHE", str(tmp_path / "cache"))
+        photos = tmp_path / "photos"
+        photos.mkdir()
+        shutil.copy(folder / "street.jpg", photos / "street.jpg")
+        Image.effect_noise((320, 240), 90).convert("RGB").save(photos / "noise.jpg")
+        (photos / "broken.jpg").write_bytes(b"not a photo")
+        words = "search", folder / "stop.png", photos, "--photos"
+        told = visketch(*words, "--out", tmp_path / "found.png", "--json")
+        assert told.exit_code == 0, told.output
+        found = json.loads(told.stdout)
+        assert found["photos"] == 2
+        (hit,) = found["found"]
+        assert (Path(hit["path"]).name, hit["by"], len(hit["boxes"])) == ("street.jpg", "detector", 2)
+        assert hit["score"] > 0.9
+        assert Image.open(tmp_path / "found.png").size[0] > 176
+        monkeypatch.setattr(PhotoDetector, "__call__", lambda *_: pytest.fail("is looked at again"))
+        (again,) = json.loads(visketch(*words, "--json", "--which", "red").stdout)["found"]
+        assert again["path"] == hit["path"]
+        assert json.loads(visketch(*words, "--json", "--which", "blue").stdout)["found"] == []
+        (photos / "broken.jpg").unlink()
+        one_line(visketch("search", folder / "house.png", photos, "--photos"), 1, "--by matcher")
+        told = visketch("search", folder / "house.png", photos, "--photos", "--by", "matcher", "--json")
+        assert {hit["by"] for hit in json.loads(told.stdout)["found"]} == {"matcher"}
+
+    def test_from_python(self, folder: Path) -> None:
+        model = SketchLanguage.load()
+        pair = model.sketch(folder / "clock.png"), model.scene(folder / "street.jpg")
+        (answer,) = model.find([pair])
+        assert not isinstance(answer, VisketchError)
+        assert (answer.label, answer.count) == ("clock", 1)
+        assert model.score([pair])[0] > 0.9

@@ -1,0 +1,58 @@
+"""How well things are found in photos, by COCO's own measures (cocodataset.org, "Detection evaluation").
+
+The only door to pycocotools, COCO's reference implementation.
+"""
+
+import contextlib
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from visketch.errors import UsageError
+
+CROWDED = 8  # objects of a class in a photo from which it is a crowd
+SAME = 0.5  # intersection over union of a box and its object
+
+
+@dataclass(frozen=True)
+class Precision:
+    """Average precision of boxes, mean over classes, shares of 1: over overlaps of 0.5 to 0.95, at 0.5, and by the size
+    of objects (below 32², up to 96², and more pixels); None where there is no such object.
+    """
+
+    ap: float
+    ap50: float
+    small: float | None
+    medium: float | None
+    large: float | None
+
+
+def precision(instances: Mapping[str, Any], found: Sequence[Mapping[str, Any]], categories: Iterable[int]) -> Precision:
+    """`instances`: COCO's annotations; `found`: results in COCO's format ("image_id", "category_id", "bbox", "score").
+
+    Raises UsageError without pycocotools.
+    """
+    try:
+        from pycocotools.coco import COCO
+        from pycocotools.cocoeval import COCOeval
+    except ImportError:
+        raise UsageError("measuring boxes needs pycocotools: pip install 'visketch[evaluate]'") from None
+    objects = [
+        {"id": number, "iscrowd": 0, "area": one["bbox"][2] * one["bbox"][3]} | dict(one, id=number)
+        for number, one in enumerate(instances["annotations"], 1)
+    ]
+    with contextlib.redirect_stdout(io.StringIO()):
+        truth = COCO()
+        truth.dataset = {"info": {}} | dict(instances, annotations=objects)
+        truth.createIndex()
+        if not found:
+            return Precision(0.0, 0.0, None, None, None)
+        judged = COCOeval(truth, truth.loadRes([dict(one) for one in found]), "bbox")
+        judged.params.catIds = sorted(categories)
+        judged.evaluate()
+        judged.accumulate()
+        judged.summarize()
+    ap, ap50, _, *sizes = (float(value) for value in judged.stats[:6])
+    small, medium, large = (value if value >= 0 else None for value in sizes)
+    return Precision(max(ap, 0.0), max(ap50, 0.0), small, medium, large)

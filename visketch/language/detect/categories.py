@@ -1,0 +1,106 @@
+"""Words of *Quick, Draw!* → the 80 classes of COCO, which is what the detector knows.
+
+Most words are a class by the same name. Some are a narrower kind of one: an owl is a bird, and the detector finds
+birds. Every other word has no class, and nothing is guessed for it.
+"""
+
+from dataclasses import dataclass
+
+# COCO's official category ids (cocodataset.org, "Data format"); the missing numbers were never used.
+COCO = {
+    number: name
+    for number, name in enumerate(
+        """person|bicycle|car|motorcycle|airplane|bus|train|truck|boat|traffic light|fire hydrant||stop sign
+        |parking meter|bench|bird|cat|dog|horse|sheep|cow|elephant|bear|zebra|giraffe||backpack|umbrella|||handbag|tie
+        |suitcase|frisbee|skis|snowboard|sports ball|kite|baseball bat|baseball glove|skateboard|surfboard
+        |tennis racket|bottle||wine glass|cup|fork|knife|spoon|bowl|banana|apple|sandwich|orange|broccoli|carrot
+        |hot dog|pizza|donut|cake|chair|couch|potted plant|bed||dining table|||toilet||tv|laptop|mouse|remote|keyboard
+        |cell phone|microwave|oven|toaster|sink|refrigerator||book|clock|vase|scissors|teddy bear|hair drier
+        |toothbrush""".replace("\n", "")
+        .replace("  ", "")
+        .split("|"),
+        1,
+    )
+    if name
+}
+
+# Words that COCO spells or names otherwise.
+RENAMED = {
+    "house plant": "potted plant",
+    "motorbike": "motorcycle",
+    "purse": "handbag",
+    "remote control": "remote",
+    "table": "dining table",
+    "teddy-bear": "teddy bear",
+    "television": "tv",
+    "tennis racquet": "tennis racket",
+}
+
+# Words that are a narrower kind of a COCO class.
+NARROWER = {
+    "alarm clock": "clock",
+    "ambulance": "truck",  # COCO has no van: its annotators call large ones trucks
+    "baseball": "sports ball",
+    "basketball": "sports ball",
+    "birthday cake": "cake",
+    "bowtie": "tie",  # COCO's ties include bow ties
+    "canoe": "boat",
+    "coffee cup": "cup",
+    "computer": "tv",  # as drawn, a monitor; COCO's "tv" includes monitors
+    "cruise ship": "boat",
+    "duck": "bird",
+    "firetruck": "truck",
+    "flamingo": "bird",
+    "hamburger": "sandwich",  # COCO's sandwiches include burgers
+    "mug": "cup",
+    "owl": "bird",
+    "panda": "bear",  # COCO's bears include pandas
+    "parrot": "bird",
+    "penguin": "bird",
+    "pickup truck": "truck",
+    "police car": "car",
+    "sailboat": "boat",
+    "school bus": "bus",
+    "soccer ball": "sports ball",
+    "speedboat": "boat",
+    "stove": "oven",  # COCO's ovens include the hob above them
+    "swan": "bird",
+    "van": "car",
+    "wine bottle": "bottle",
+}
+
+# Words that mean more than COCO's class of the same name, and what to know about the answer.
+NOTES = {
+    "mouse": "computer mice only: the detector does not know the animal",
+    "bear": "teddy bears are another class",
+    "keyboard": "of computers; pianos are none",
+    "cell phone": "not telephones with a cord",
+}
+
+# What looks like a class and is none, so nobody adds it: a "wristwatch" is a clock in few of COCO's photos; "bread",
+# "cookie" and "steak" are food that COCO leaves out; a "telephone" has a cord, a "kettle" is no "teapot"; "flying
+# saucer" is no frisbee; "bat" flies; a "face" or a "hand" is part of a person, and no word means a whole one.
+
+
+@dataclass(frozen=True)
+class Category:
+    """A COCO class as the answer to a word. `note` says what the detector cannot tell, in a few words, or is empty."""
+
+    name: str
+    number: int  # COCO's id
+    narrower: bool
+    note: str
+
+
+def category(word: str) -> Category | None:
+    """The COCO class that a word of *Quick, Draw!* is, or is a kind of; None if there is none."""
+    name = NARROWER.get(word) or RENAMED.get(word, word)
+    if name not in NUMBERS:
+        return None
+    narrower = word in NARROWER
+    note = f"any {name} counts: the detector does not know kinds of it" if narrower else NOTES.get(word, "")
+    return Category(name, NUMBERS[name], narrower, note)
+
+
+NUMBERS = {name: number for number, name in COCO.items()}
+WORDS = {name: word for word, name in RENAMED.items()}  # COCO's name → the word of *Quick, Draw!*

@@ -1,0 +1,121 @@
+"""The detector as a predictor: it answers what is asked with a sketch about a photo.
+
+The sketch is named by ViSketch; the word stands for a COCO class, or for a narrower kind of one; boxes of that class
+are the answer. Each photo is looked at once, however much is asked about it.
+"""
+
+from collections.abc import Callable
+from weakref import WeakKeyDictionary
+
+import numpy as np
+from jaxtyping import Float, UInt8
+
+from visketch.language import image
+from visketch.language.answers import Answer, Detection
+from visketch.language.attributes import Filter
+from visketch.language.boxes import Box
+from visketch.language.detect.categories import COCO, WORDS
+from visketch.language.detect.photo import Detections, PhotoDetector
+from visketch.language.detect.sketch_word import SIZE, SketchWord, UnknownWord
+from visketch.language.vision.features import EncodedPicture
+
+NAMES = frozenset(WORDS.get(name, name) for name in COCO.values())  # what can be told apart, in our words
+FAINTEST = 0.02  # weight times chance of boxes that words may choose among
+SIDE = 1024  # pixels of a photo's longer side at most: a tile then has more than the network takes
+
+
+class CocoDetector:
+    """Finds the 80 classes of COCO in photos."""
+
+    def __init__(
+        self, named: Callable[[EncodedPicture], dict[str, float]], detector: PhotoDetector | None = None
+    ) -> None:
+        """`named`: a sketch → the chance of each word. Raises VisketchError if the detector cannot be loaded."""
+        self.detector, self.named = detector or PhotoDetector(), named
+        self.count_from = float(self.detector.settings["count_from"])
+        self.present_from = float(self.detector.settings["present_from"])
+        self.shown_from = float(self.detector.settings["shown_from"])
+        self.sketches: WeakKeyDictionary[EncodedPicture, SketchWord] = WeakKeyDictionary()
+        self.scenes: WeakKeyDictionary[EncodedPicture, Detections] = WeakKeyDictionary()
+
+    def word(self, sketch: EncodedPicture) -> SketchWord:
+        """What a sketch asks for. Raises VisketchError for a word that no class covers."""
+        if sketch not in self.sketches:
+            self.sketches[sketch] = SketchWord.of(self.named(sketch))
+        return self.sketches[sketch]
+
+    def look(self, scene: EncodedPicture) -> Detections:
+        """What is in a photo. Raises VisketchError if its file is gone."""
+        if scene not in self.scenes:
+            self.scenes[scene] = self.detector(pixels(scene.picture))
+        return self.scenes[scene]
+
+    def answer(self, sketch: EncodedPicture, scene: EncodedPicture, min_score: float | None = None) -> Answer:
+        """Where in a photo is what the sketch shows, and what else is there.
+
+        Boxes count from a chance of `count_from` on; if there is none, the best one does from `present_from`, a far
+        lower one: of what people ask about, half is there. `min_score`: another chance for both. Raises VisketchError.
+        """
+        asked, seen = self.word(sketch), self.look(scene)
+        word, category = asked.asks_for(there(seen))
+        own, rest = seen.of(category.number), seen[seen.category != category.number]
+        kept = own[own.chance >= (self.count_from if min_score is None else min_score)]
+        if not len(kept) and min_score is None:
+            kept = own[own.chance >= self.present_from][np.arange(min(1, int((own.chance >= self.present_from).sum())))]
+        found = [Detection(word, box, sure) for _, box, sure in rows(kept)]
+        others = [
+            Detection(label(number), box, sure) for number, box, sure in rows(rest[rest.chance >= self.count_from])
+        ]
+        ordered = tuple(sorted(found, key=lambda one: one.box))
+        note = category.note
+        if asked.unknown_chance > asked.chance[category.number]:
+            note = "; ".join(filter(None, [f"the sketch may be of {asked.unknown!r}, which it does not know", note]))
+        return Answer("detector", word, ordered, ordered, tuple(others), note)
+
+    def score(self, sketch: EncodedPicture, scene: EncodedPicture, which: Filter | None = None) -> float:
+        """How likely the photo shows what the sketch shows: the chance of each class, weighted by the sketch's. With
+        `which`, only boxes of which that is true count. 0 for a word that no class covers.
+        """
+        try:
+            weights, seen = self.word(sketch).weights(), self.look(scene)
+        except UnknownWord:
+            return 0.0
+        if which is not None:
+            seen = meant(seen, weights, which, scene.picture)
+        return float(weights @ there(seen))
+
+
+def pixels(picture: image.Picture) -> UInt8[np.ndarray, "y x 3"]:
+    """The upright picture, at most SIDE wide and high. Raises VisketchError if its file is gone."""
+    if picture.original is None:
+        return np.asarray(image.upright(picture.source, SIDE)[0]) if picture.source else image.inside(picture)
+    smaller = picture.original.convert("RGB")
+    smaller.thumbnail((SIDE, SIDE), reducing_gap=2)
+    return np.asarray(smaller)
+
+
+def there(seen: Detections) -> Float[np.ndarray, " k"]:
+    """How likely there is anything of each class: not none of its boxes is right."""
+    missing = np.ones(SIZE)
+    np.multiply.at(missing, seen.category, 1 - seen.chance)
+    return 1 - missing
+
+
+def meant(seen: Detections, weights: Float[np.ndarray, " k"], which: Filter, picture: image.Picture) -> Detections:
+    """The boxes that the words are true of; "the largest" is the largest of the likeliest class, if it is there."""
+    own = np.flatnonzero(weights[seen.category] * seen.chance >= FAINTEST)
+    found = {
+        Detection(str(place), box, sure): place for place, (_, box, sure) in zip(own, rows(seen[own]), strict=True)
+    }
+    return seen[np.array([found[one] for one in which.of([*found], picture)], int)]
+
+
+def label(number: int) -> str:
+    """A COCO class in the words of *Quick, Draw!* if it has one, else in COCO's."""
+    return WORDS.get(COCO[number], COCO[number])
+
+
+def rows(seen: Detections) -> list[tuple[int, Box, float]]:
+    """COCO's id, the box and its chance, of each."""
+    boxes: list[Box] = [(x1, y1, x2, y2) for x1, y1, x2, y2 in seen.box.tolist()]
+    return list(zip(seen.category.tolist(), boxes, seen.chance.tolist(), strict=True))

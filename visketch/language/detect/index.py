@@ -1,0 +1,174 @@
+"""What is in the photos of a folder, in SQLite: each photo is looked at once, then every search reads the boxes.
+
+Written in steps, each whole or not at all: a process may be killed at any moment, and the next one goes on.
+"""
+
+import sqlite3
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
+
+from visketch.errors import VisketchError
+from visketch.language.boxes import Box
+from visketch.language.detect.photo import Detections
+from visketch.language.detect.sketch_word import SIZE, SketchWord
+
+SCHEMA = """
+create table about (mark text);
+create table photos (id integer primary key, path text unique, size integer, changed integer, drawing integer);
+create table boxes (photo integer, category integer, x1 real, y1 real, x2 real, y2 real, chance real);
+create index boxes_of_a_category on boxes (category, photo, chance);
+create index boxes_of_a_photo on boxes (photo);
+"""
+AT_ONCE = 32  # photos that are written together
+FAINT = 1e-3  # classes of a sketch with less weight than that are not looked up
+Facts = tuple[int, int]  # a file's size, and when it was changed, in nanoseconds
+
+
+@dataclass(frozen=True)
+class Hit:
+    """A photo, how likely it shows what the sketch shows (0 to 1), and the boxes of the likeliest class."""
+
+    path: Path
+    score: float
+    category: int
+    boxes: tuple[tuple[Box, float], ...]
+
+
+class PhotoIndex:
+    """Open index of one folder. `drawings`: pictures in it that are no photos, for others to look at."""
+
+    def __init__(self, file: Path, mark: str) -> None:
+        """`mark` stands for the detector: what another one saw is thrown away. Raises VisketchError."""
+        self.file = file
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            self.db = sqlite3.connect(file, timeout=30)
+            if not self._is_of(mark):
+                self.db.close()
+                file.unlink()
+                self.db = sqlite3.connect(file, timeout=30)
+                with self.db:
+                    for statement in SCHEMA.split(";\n")[:-1]:
+                        self.db.execute(statement)
+                    self.db.execute("insert into about values (?)", (mark,))
+        except (OSError, sqlite3.Error) as error:
+            raise VisketchError(f"{file}: cannot be written, {error}; set VISKETCH_CACHE to another folder") from None
+
+    def _is_of(self, mark: str) -> bool:
+        """False also for a file that is empty, damaged or of another kind."""
+        try:
+            return self.db.execute("select mark from about").fetchall() == [(mark,)]
+        except sqlite3.DatabaseError:
+            return False
+
+    def update(
+        self,
+        files: Sequence[Path],
+        look: Callable[[Path], Detections | None],
+        problem: Callable[[VisketchError], None],
+        on_progress: Callable[[int, int], None] = lambda done, total: None,
+    ) -> None:
+        """Look at what is new or changed among `files`, and forget all others.
+
+        `look` returns None for a drawing. `problem` gets the error of each file that cannot be read, which is tried
+        again next time.
+        """
+        facts = {path: fact for path in files if (fact := _facts(path))}
+        known = {
+            path: (size, changed) for path, size, changed in self.db.execute("select path, size, changed from photos")
+        }
+        new = [path for path, fact in facts.items() if known.get(str(path)) != fact]
+        with self.db:
+            self._forget(set(known) - {str(path) for path in facts})
+        for first in range(0, len(new), AT_ONCE):
+            seen: list[tuple[Path, Detections | None]] = []
+            for path in new[first : first + AT_ONCE]:
+                try:
+                    seen.append((path, look(path)))
+                except VisketchError as error:
+                    problem(error)
+                on_progress(first + len(seen), len(new))
+            with self.db:
+                self._forget({str(path) for path in new[first : first + AT_ONCE]})
+                for path, found in seen:
+                    self._write(path, facts[path], found)
+        on_progress(len(new), len(new))
+
+    def _forget(self, paths: Iterable[str]) -> None:
+        for path in paths:
+            self.db.execute("delete from boxes where photo = (select id from photos where path = ?)", (path,))
+            self.db.execute("delete from photos where path = ?", (path,))
+
+    def _write(self, path: Path, facts: Facts, found: Detections | None) -> None:
+        row = self.db.execute(
+            "insert into photos (path, size, changed, drawing) values (?, ?, ?, ?)", (str(path), *facts, found is None)
+        )
+        if found is not None:
+            values = np.column_stack([found.box, found.chance]).tolist()
+            self.db.executemany(
+                "insert into boxes (photo, category, x1, y1, x2, y2, chance) values (?, ?, ?, ?, ?, ?, ?)",
+                [(row.lastrowid, int(kind), *one) for kind, one in zip(found.category, values, strict=True)],
+            )
+
+    def counts(self) -> tuple[int, int]:
+        """How many photos there are, and how many drawings."""
+        photos, drawings = self.db.execute(
+            "select ifnull(sum(not drawing), 0), ifnull(sum(drawing), 0) from photos"
+        ).fetchone()
+        return photos, drawings
+
+    def drawings(self) -> list[Path]:
+        return [Path(path) for (path,) in self.db.execute("select path from photos where drawing order by path")]
+
+    def search(self, asked: SketchWord, n: int, min_score: float = 0.0) -> list[Hit]:
+        """The n photos that most likely show what a sketch shows, the likeliest first; those below `min_score` are
+        left out.
+        """
+        weights = asked.weights()
+        ranked = sorted(self.scores(weights).items(), key=lambda pair: (-pair[1], pair[0]))[:n]
+        return [self._hit(photo, score, weights) for photo, score in ranked if score >= min_score]
+
+    def scores(self, weights: Float[np.ndarray, " k"]) -> dict[int, float]:
+        """Of each photo with any box of a class that has a weight: the chance that there is one, weighted."""
+        some = np.flatnonzero(weights >= FAINT).tolist()
+        marks = ",".join("?" * len(some))
+        sql = f"select photo, category, chance from boxes where category in ({marks}) order by photo, category"
+        rows = np.array(self.db.execute(sql, some).fetchall(), float).reshape(-1, 3)
+        if not len(rows):
+            return {}
+        groups, starts = np.unique(rows[:, 0] * SIZE + rows[:, 1], return_index=True)
+        there = 1 - np.multiply.reduceat(1 - rows[:, 2], starts)
+        photos, places = np.unique(groups // SIZE, return_inverse=True)
+        sums = np.bincount(places, there * weights[(groups % SIZE).astype(int)])
+        return dict(zip(photos.astype(int).tolist(), sums.tolist(), strict=True))
+
+    def seen(self, path: Path) -> Detections:
+        """All boxes of a photo, the likeliest first."""
+        sql = """select category, x1, y1, x2, y2, chance from boxes join photos on photos.id = photo where path = ?
+                 order by chance desc"""
+        found = np.array(self.db.execute(sql, (str(path),)).fetchall(), float).reshape(-1, 6)
+        return Detections(found[:, 1:5], found[:, 0].astype(int), found[:, 5])
+
+    def _hit(self, photo: int, score: float, weights: Float[np.ndarray, " k"]) -> Hit:
+        (path,) = self.db.execute("select path from photos where id = ?", (photo,)).fetchone()
+        sql = "select category, x1, y1, x2, y2, chance from boxes where photo = ? order by chance desc"
+        rows = self.db.execute(sql, (photo,)).fetchall()
+        category = max(rows, key=lambda row: weights[row[0]] * row[5])[0]
+        boxes = tuple(((x1, y1, x2, y2), chance) for kind, x1, y1, x2, y2, chance in rows if kind == category)
+        return Hit(Path(path), score, category, boxes)
+
+    def close(self) -> None:
+        self.db.close()
+
+
+def _facts(path: Path) -> Facts | None:
+    """None if the file is gone."""
+    with suppress(OSError):
+        found = path.stat()
+        return found.st_size, found.st_mtime_ns
+    return None

@@ -1,0 +1,190 @@
+"""A photo → every object of COCO's 80 classes in it, each with how likely it is to be right.
+
+The network sees a square of 300 pixels, in which small things vanish. So the photo is looked at five times: as a
+whole, and as four tiles that overlap, mirrored, since a mirrored look errs elsewhere. What several looks agree on is
+fused (after weighted boxes fusion, Solovyev et al. 2021, arXiv 1910.13302), and a logistic regression turns the scores
+of the looks and the box's size into the chance that there is such an object, at an overlap of at least 0.5. Its
+coefficients stand in `detector.toml`; `bench/detector.py` fits them.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Bool, Float, Int, UInt8
+
+from visketch.language.boxes import overlaps
+from visketch.language.detect import ssd
+
+VERSION = 1  # another one where the same network would see something else: old indexes are then made anew
+WHOLE = (0.0, 0.0, 1.0, 1.0)
+TILE = 0.625  # of each side of the photo: tiles share a quarter of it, so most things lie whole in one
+TILES = [(x, y, x + TILE, y + TILE) for y in (0.0, 1 - TILE) for x in (0.0, 1 - TILE)]
+WEIGHTS = np.array([1.0] + 4 * [0.6])  # of the looks, in fused boxes and scores
+CUT = 0.015  # of a tile: a box that comes so near to an inner edge may be of a thing that goes on behind it
+SLACK = 0.02  # of the photo: a tile should have seen a box that sticks out of it by less
+SAME = 0.5  # intersection over union from which boxes of one class show one object
+FAINTEST, MOST = 0.04, 300  # scores of boxes that are fused, and how many of a look
+LEAST = 0.01  # chances that are kept
+LOWEST = 0.02  # a look that missed what others saw counts as a score of this
+
+
+@dataclass(frozen=True)
+class Detections:
+    """What is in a photo, the likeliest first. Boxes in shares of its sides; `category` is COCO's id."""
+
+    box: Float[np.ndarray, "n 4"]
+    category: Int[np.ndarray, " n"]
+    chance: Float[np.ndarray, " n"]
+
+    def of(self, category: int) -> "Detections":
+        return self[self.category == category]
+
+    def __getitem__(self, which: Bool[np.ndarray, " n"] | Int[np.ndarray, " m"]) -> "Detections":
+        return Detections(self.box[which], self.category[which], self.chance[which])
+
+    def __len__(self) -> int:
+        return len(self.chance)
+
+
+@dataclass(frozen=True)
+class Fused:
+    """Boxes that several looks agree on: the score that each look gave (0 where it saw none), and whether the box lies
+    in what it looked at.
+    """
+
+    box: Float[np.ndarray, "n 4"]
+    category: Int[np.ndarray, " n"]
+    score: Float[np.ndarray, "n looks"]
+    covered: Bool[np.ndarray, "n looks"]
+
+    def mean(self) -> Float[np.ndarray, " n"]:
+        """The weighted mean score of the looks that cover a box."""
+        return (self.score * WEIGHTS).sum(axis=1) / (self.covered * WEIGHTS).sum(axis=1)
+
+
+class PhotoDetector:
+    """The shipped detector. It is loaded in about 0.1 s, and then looks at a photo in the time of five passes."""
+
+    def __init__(self, home: Path | None = None) -> None:
+        """`home`: another folder with the same files. Raises VisketchError if they are damaged or no onnxruntime."""
+        self.network, self.settings = ssd.load(home or ssd.folder())
+        self.mark = hashlib.sha256(json.dumps([VERSION, self.settings]).encode()).hexdigest()[:16]  # of what it sees
+        self.pool = ThreadPoolExecutor(min(len(WEIGHTS), os.cpu_count() or 1))
+
+    def __call__(self, pixels: UInt8[np.ndarray, "y x 3"]) -> Detections:
+        """All that is in a photo of any size, upright, in colour."""
+        fused = fuse(self.looks(pixels))
+        chance = 1 / (1 + np.exp(-features(fused) @ np.array(self.settings["coefficients"])))
+        order = np.argsort(-chance, kind="stable")
+        order = order[chance[order] >= LEAST]
+        return Detections(fused.box[order].clip(0, 1), fused.category[order], chance[order])
+
+    def looks(self, pixels: UInt8[np.ndarray, "y x 3"]) -> "list[Look]":
+        """What each look saw, the whole first, before it is fused and judged."""
+        windows = [WHOLE, *TILES]
+        looks = [part(pixels, window) for window in windows]
+        looks = [looks[0], *(np.ascontiguousarray(tile[:, ::-1]) for tile in looks[1:])]
+        seen = list(self.pool.map(self.network, looks))
+        return [back(*one, window, mirrored=window != WHOLE) for one, window in zip(seen, windows, strict=True)]
+
+
+Look = tuple[Float[np.ndarray, "_ 4"], Int[np.ndarray, " _"], Float[np.ndarray, " _"]]  # boxes, COCO ids, scores
+
+
+def part(pixels: UInt8[np.ndarray, "y x 3"], window: Sequence[float]) -> UInt8[np.ndarray, "v u 3"]:
+    """The pixels of a window, one each way at least."""
+    high, wide = pixels.shape[:2]
+    x1, y1, x2, y2 = (round(share * side) for share, side in zip(window, (wide, high, wide, high), strict=True))
+    return pixels[y1 : max(y2, y1 + 1), x1 : max(x2, x1 + 1)]
+
+
+def back(
+    box: Float[np.ndarray, "a 4"], scores: Float[np.ndarray, "a k"], window: Sequence[float], mirrored: bool
+) -> Look:
+    """Of what the network saw in a window, the boxes that may be something, without duplicates, in shares of the
+    photo. Boxes that an inner edge of the window may cut are left out.
+    """
+    anchor, category = np.nonzero(scores[:, 1:] > FAINTEST)
+    category = category + 1
+    score, box = scores[anchor, category].astype(float), box[anchor].astype(float)
+    first = np.argsort(-score, kind="stable")[: 4 * MOST]
+    kept = first[suppress(box[first], category[first])][:MOST]
+    box, category, score = box[kept], category[kept], score[kept]
+    if mirrored:
+        box = np.stack([1 - box[:, 2], box[:, 1], 1 - box[:, 0], box[:, 3]], axis=1)
+    low, high = np.array(window[:2]), np.array(window[2:])
+    inner = np.concatenate([np.where(low > 0, CUT, -np.inf), np.where(high < 1, 1 - CUT, np.inf)])
+    whole = np.all(box[:, :2] >= inner[:2], axis=1) & np.all(box[:, 2:] <= inner[2:], axis=1)
+    corners = box[whole] * np.tile(high - low, 2) + np.tile(low, 2)
+    return corners, category[whole], score[whole]
+
+
+def suppress(box: Float[np.ndarray, "n 4"], category: Int[np.ndarray, " n"]) -> Int[np.ndarray, " m"]:
+    """Non-maximum suppression: of boxes (the best first) that show one object of one class, the places of the first."""
+    apart = box + 10 * category[:, None]  # classes lie beside one another, so that none overlaps another
+    same = overlaps(apart, apart) > SAME
+    left = np.ones(len(box), bool)
+    for place in range(len(box)):
+        if left[place]:
+            left[place + 1 :] &= ~same[place, place + 1 :]
+    return np.flatnonzero(left)
+
+
+def fuse(looks: Sequence[Look]) -> Fused:
+    """Boxes of one class in several looks that show one object → one box, their mean by weight and score.
+
+    The best box gathers those of other looks that overlap it, at most one of each.
+    """
+    box, category, score = (np.concatenate(values) for values in zip(*looks, strict=True))
+    look = np.repeat(np.arange(len(looks)), [len(values) for _, _, values in looks])
+    strength = score * WEIGHTS[look]
+    order = np.argsort(-strength, kind="stable")
+    box, category, score, look, strength = (values[order] for values in (box, category, score, look, strength))
+    apart = box + 10 * category[:, None]
+    same = overlaps(apart, apart) > SAME
+    left = np.ones(len(box), bool)
+    groups: list[np.ndarray] = []
+    for place in range(len(box)):
+        if left[place]:
+            gathered = np.flatnonzero(left & same[place])
+            left[gathered] = False
+            _, one = np.unique(look[gathered], return_index=True)
+            groups.append(gathered[one])
+    mean = np.array([np.average(box[group], axis=0, weights=strength[group]) for group in groups]).reshape(-1, 4)
+    scores = np.zeros((len(groups), len(looks)))
+    for row, group in zip(scores, groups, strict=True):
+        row[look[group]] = score[group]
+    kind = category[np.array([group[0] for group in groups], int)]
+    covered = np.stack([_inside(mean, window) for window in (WHOLE, *TILES)], axis=1) | (scores > 0)
+    found = Fused(mean, kind, scores, covered)
+    order = np.argsort(-found.mean(), kind="stable")
+    order = order[suppress(mean[order], kind[order])]
+    return Fused(mean[order], kind[order], scores[order], covered[order])
+
+
+def _inside(box: Float[np.ndarray, "n 4"], window: Sequence[float]) -> Bool[np.ndarray, " n"]:
+    low, high = np.array(window[:2]) - SLACK, np.array(window[2:]) + SLACK
+    return np.all(box[:, :2] >= low, axis=1) & np.all(box[:, 2:] <= high, axis=1)
+
+
+def features(fused: Fused) -> Float[np.ndarray, "n f"]:
+    """What the chance is computed from: log-odds of the whole's score, of the tiles' (their mean and the best), and the
+    logarithm of the box's share of the photo.
+    """
+    odds = fused.score.clip(LOWEST, 0.99)
+    odds = np.log(odds / (1 - odds))
+    whole, tiles, covered = odds[:, 0], odds[:, 1:], fused.covered[:, 1:]
+    tiled = covered.any(axis=1)
+    mean = np.where(tiled, (tiles * covered).sum(axis=1) / covered.sum(axis=1).clip(1), 0)
+    best = np.where(tiled, tiles.max(axis=1), 0)
+    area = (fused.box[:, 2] - fused.box[:, 0]) * (fused.box[:, 3] - fused.box[:, 1])
+    size = (np.log(area.clip(1e-5)) + 3) / 2
+    one = np.ones(len(size))
+    columns = [one, whole, mean, best, tiled, size, size**2, whole * size, best * size, whole * tiled]
+    return np.stack([np.asarray(column, float) for column in columns], axis=1)
