@@ -1,7 +1,9 @@
 """`visketch data`: fetch drawings, pack them into a data set, and say what is in one."""
 
+from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -77,6 +79,13 @@ def pack(
     sources: Annotated[
         list[str], typer.Argument(metavar="SOURCE...", help="Files, folders or globs of drawings, or packed data sets.")
     ],
+    train: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="SOURCE",
+            help="More drawings, for training alone (QuickDraw's bitmaps, say, which are traced); may be repeated.",
+        ),
+    ] = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="The data set to write.")] = Path("quickdraw.arrow"),
     limit: Annotated[int | None, typer.Option(min=1, help="Drawings of each class at most.")] = None,
     without: Annotated[
@@ -99,6 +108,7 @@ def pack(
     \b
     Examples:
       visketch data pack data/quickdraw --out quickdraw.arrow --limit 1000
+      visketch data pack quickdraw quickdraw-more --train quickdraw-bitmaps --out all.arrow
       visketch data pack my-drawings/ --out mine.arrow
       visketch data pack quickdraw.arrow --without cat --without bus --out seen.arrow
       RAY_ADDRESS=head:6379 visketch data pack /shared/quickdraw --engine ray
@@ -107,26 +117,48 @@ def pack(
     from visketch.data.statistics import statistics
     from visketch.data.store import Store
 
-    problems = console.Problems()
+    problems, tally = console.Problems(), Counter[tuple[str, str]]()
     with console.progress() as bar:
         task = bar.add_task("files")
 
         def report(done: int, files: int, drawings: int) -> None:
             bar.update(task, completed=done, total=files, description=f"{drawings:,} drawings, files")
 
-        drawings = library([*sources], out, limit, report, problems, without or (), engine)
+        drawings = library([*sources], out, limit, report, problems, without or (), engine, train or (), tally)
     for part, purpose in (("train", "learn from"), ("test", "measure")):
         if missing := [label for label, counts in statistics(Store.open(out)).classes.items() if not counts[part]]:
             some = f"{', '.join(missing[:3])}{' ...' if len(missing) > 3 else ''}"
             what = f"no {part} drawing of {len(missing)} class{'es' if len(missing) > 1 else ''} ({some})"
             console.warn(f"{what}: nothing to {purpose} there; add drawings, or sort them into folders named {part}")
+    came = {source: {label: n for (of, label), n in tally.items() if of == source} for source, _ in tally}
     if as_json:
-        console.document({"path": out, "drawings": drawings, "left_out": problems.count, "bytes": out.stat().st_size})
+        size = out.stat().st_size
+        console.document(
+            {"path": out, "drawings": drawings, "left_out": problems.count, "bytes": size, "sources": came}
+        )
     else:
+        if len(came) > 1:
+            show_sources(came)
         console.say(f"{drawings:,} drawings, {out.stat().st_size / 1e6:,.1f} MB: {out}")
     if problems.count:
         console.note(f"{problems.count} could not be read and were left out{problems.unnamed}")
         raise typer.Exit(console.FAILED)
+
+
+def show_sources(came: dict[str, dict[str, int]]) -> None:
+    """`came`: source → class → drawings."""
+    rows = [
+        [
+            source,
+            sum(counts.values()),
+            len(counts),
+            min(counts.values()),
+            int(median(counts.values())),
+            max(counts.values()),
+        ]
+        for source, counts in came.items()
+    ]
+    console.table(["source", "drawings", "classes", "fewest", "median", "most"], rows)
 
 
 @app.command()

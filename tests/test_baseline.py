@@ -19,7 +19,7 @@ from visketch.models.blocks import BatchNorm
 from visketch.training.objectives.recognition import BaselineObjective, ClassifierObjective
 from visketch.training.sketch import train
 
-BACKBONES = ["resnet34", "vit"]
+BACKBONES = ["resnet34", "vit", "cnn"]
 
 
 @pytest.fixture(scope="module", params=BACKBONES)
@@ -38,7 +38,7 @@ def field() -> torch.Tensor:
 def test_a_picture_of_any_side_gets_an_answer(baseline: nn.Module, side: int) -> None:
     picture = torch.rand(2, side, side) * 2 - 1
     features = baseline.features(picture)
-    assert features.shape == (2, {"resnet34": 64, "vit": 32}[baseline.backbone])
+    assert features.shape == (2, {"resnet34": 64, "vit": 32, "cnn": 320}[baseline.backbone])
     assert baseline(picture).shape == (2, 3)
     torch.testing.assert_close(baseline.out(features), baseline(picture))
 
@@ -121,7 +121,8 @@ def test_it_learns_cats_from_stars(backbone: str, tmp_path: Path) -> None:
 
 def test_without_transformers_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "transformers", None)
-    for backbone in BACKBONES:
+    build(tiny_model.small("baseline.backbone=cnn"), "baseline")  # which needs none
+    for backbone in ("resnet34", "vit"):
         with pytest.raises(UsageError, match=r"pip install 'visketch\[evaluate\]'") as caught:
             build(tiny_model.small(f"baseline.backbone={backbone}"), "baseline")
         assert "\n" not in str(caught.value)

@@ -13,7 +13,7 @@ from visketch import config
 from visketch.data.store import Store
 from visketch.errors import UsageError
 from visketch.training.loop import schedule
-from visketch.training.sketch import Batches, balanced, make_objective
+from visketch.training.sketch import Batches, balanced, capped, make_objective
 
 STEPS = 20
 
@@ -67,14 +67,14 @@ def test_every_drawing_is_seen_once_an_epoch(store: Store, tmp_path: Path) -> No
 
 @pytest.mark.parametrize("per_class", [1, 8, 100])
 def test_classes_are_balanced(store: Store, per_class: int) -> None:
-    rows = balanced(store, per_class, seed=0)
+    rows = capped(store, per_class, seed=0)
     counts = Counter(store.labels[label] for label in store.label[rows])
     assert counts == {"cat": min(6, per_class), "house": min(12, per_class), "star": min(18, per_class)}
     assert set(rows) <= set(store.rows("train"))
     assert len(set(rows)) == len(rows)
-    assert np.array_equal(rows, balanced(store, per_class, seed=0))
+    assert np.array_equal(rows, capped(store, per_class, seed=0))
     if per_class == 8:
-        assert not np.array_equal(rows, balanced(store, per_class, seed=1))
+        assert not np.array_equal(rows, capped(store, per_class, seed=1))
 
 
 def test_the_learning_rate_rises_then_falls() -> None:
@@ -86,3 +86,10 @@ def test_the_learning_rate_rises_then_falls() -> None:
     assert rates[55] == pytest.approx(0.505, abs=0.01)
     assert rates[99] == pytest.approx(0.01, abs=0.002)
     assert schedule(0, config.PartTraining(steps=5, warmup=0)) == 1
+
+
+@pytest.mark.parametrize(("balance", "power"), [(0.0, 1.0), (0.7, 0.3), (1.0, 0.0)])
+def test_a_class_is_drawn_as_often_as_its_drawings_to_a_power(balance: float, power: float) -> None:
+    label = np.repeat([0, 1, 2], [6, 12, 18])
+    of_class = np.bincount(label, weights=balanced(label, balance))
+    np.testing.assert_allclose(of_class, np.array([6, 12, 18]) ** power / (np.array([6, 12, 18]) ** power).sum())

@@ -93,7 +93,7 @@ def test_overrides_replace_one_knob() -> None:
             "baseline={backbone='vit', width=33, patch=8}",
             "baseline.width = 33 must be a multiple of baseline.heads = 6",
         ),
-        ("baseline.backbone=resnet50", "baseline.backbone: .*'resnet34' or 'vit', it is 'resnet50'"),
+        ("baseline.backbone=resnet50", "baseline.backbone: .*'resnet34', 'vit' or 'cnn', it is 'resnet50'"),
         ("train.baseline.leaves=3", "unknown key 'train.baseline.leaves': known: batch"),
         ("encoder=3", "encoder: .*EncoderConfig, it is 3"),
         ("encoder.width", "write it as section.key=value"),

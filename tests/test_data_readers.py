@@ -73,8 +73,9 @@ def test_bitmaps(tmp_path):
     np.save(tmp_path / "cat.npy", rows)
     problems = []
     first, last = read(tmp_path / "cat.npy", problems.append)
-    assert (first.pixels.shape, np.argwhere(first.pixels).tolist()) == ((28, 28), [[4, 9]])
-    assert np.argwhere(last.pixels).tolist() == [[0, 5]]
+    for sketch, place in ((first, (4, 9)), (last, (0, 5))):  # four times as large: a pixel's middle is at 4 n + 1.5
+        assert sketch.pixels.shape == (112, 112)
+        assert np.argwhere(sketch.pixels).mean(axis=0) == pytest.approx(4 * np.array(place) + 1.5, abs=0.6)
     assert "cat.npy:2: blank" in str(problems[0])
     np.save(tmp_path / "bad.npy", rows.astype(np.float32))
     refused(tmp_path / "bad.npy", "float32 3x784")

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import pickle
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -182,3 +183,40 @@ def test_statistics(tmp_path):
     assert found.points == {"mean": 3.0, "median": 3.0}
     assert {label: sum(row.values()) for label, row in found.classes.items()} == {"cat": 2, "dog": 1}
     assert sum(found.splits.values()) == 3
+
+
+class TestBitmaps:
+    """28 x 28 grey levels, as Google and others have them: traced, so that one pen draws all that is trained on."""
+
+    @staticmethod
+    def levels() -> np.ndarray:
+        """A cross whose lines are as wide as Google's."""
+        rows = np.zeros((3, 28, 28), np.uint8)
+        rows[:, 13:15, 4:24] = 255
+        rows[1:, 4:24, 13:15] = 255
+        return rows
+
+    def test_are_packed_as_the_strokes_that_drew_them(self, tmp_path):
+        np.savez(tmp_path / "line.npz", x=self.levels(), source=np.zeros(3), key_id=np.zeros(3, np.uint64))
+        np.save(tmp_path / "cross.npy", self.levels().reshape(3, 784))
+        assert pack([tmp_path / "line.npz", tmp_path / "cross.npy"], tmp_path / "out.arrow") == 6
+        data = Store.open(tmp_path / "out.arrow")
+        line, cross = data[0], data[1]
+        assert line.pixels is None
+        assert len(line.strokes) == 1
+        assert len(line.strokes[0]) <= 4, "few points say a straight line"
+        assert np.ptp(line.strokes[0], axis=0) == pytest.approx([76, 0], abs=6)
+        assert len(cross.strokes) == 2
+        assert as_drawing(data[3]) == as_drawing(data[0]), "an archive and an array are read alike"
+
+    def test_a_source_for_training_alone_has_no_other_split(self, tmp_path):
+        drawings = list(scribbles(100))
+        write(tmp_path / "plain/cat.ndjson", drawings[:50])
+        write(tmp_path / "more/test/cat.ndjson", drawings[50:])
+        tally = Counter()
+        pack([tmp_path / "plain"], tmp_path / "out.arrow", training=[tmp_path / "more"], tally=tally)
+        data = Store.open(tmp_path / "out.arrow")
+        assert len(data) == 100
+        assert set(data.split[50:].tolist()) == {0}
+        assert len(set(data.split[:50].tolist())) == 3
+        assert tally == {(str(tmp_path / "plain"), "cat"): 50, (str(tmp_path / "more"), "cat"): 50}

@@ -27,14 +27,15 @@ EXAMPLES = sorted((Path(__file__).parents[1] / "docs/examples").glob("*.svg"))
 CONSUME = Path(__file__).parents[1] / "docs/examples/consume.py"
 
 
-@pytest.fixture(scope="module", params=["shipped", "random"])
+@pytest.fixture(scope="module", params=["shipped", "random", "pyramid"])
 def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[SketchModel, Path]:
-    """A model and its file: the shipped weights, and random ones with a deeper tree."""
+    """A model and its file: the shipped weights, random ones with a deeper tree, and such with a pyramid stem."""
     home = tmp_path_factory.mktemp("export")
     folder = find()
-    if request.param == "random":
-        deeper = tiny_model.small("name=random", "sketch.canvas=128", "sketch.depth=3")
-        folder = tiny_model.write_checkpoint(home / "random", deeper)
+    if request.param != "shipped":
+        more = [] if request.param == "random" else ["encoder.pyramid=true"]
+        deeper = tiny_model.small(f"name={request.param}", "sketch.canvas=128", "sketch.depth=3", *more)
+        folder = tiny_model.write_checkpoint(home / request.param, deeper)
     # By a process of its own: what checks every shape here would make the size of the batch a fixed one.
     words = [sys.executable, "-m", "visketch.cli.main", "export", "classifier", home / "model.onnx"]
     words += ["--checkpoint", folder, "--json"]

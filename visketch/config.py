@@ -51,9 +51,9 @@ class SketchConfig(Section):
         known = [self.canvas << more for more in range(DEEPEST + 1 - self.depth)]
         if canvas not in known:
             raise UsageError(f"a canvas of {canvas} pixels: take one of {', '.join(map(str, known))}")
-        share = self.canvas / canvas
-        deeper = {"canvas": canvas, "depth": self.depth + known.index(canvas)}
-        return self.model_copy(update=deeper | {"pen": self.pen * share, "clamp": self.clamp * share})
+        deeper, share = self.depth + known.index(canvas), self.canvas / canvas
+        finer = {"pen": self.pen * share, "clamp": self.clamp * share}
+        return self.model_copy(update={"canvas": canvas, "depth": deeper} | finer)
 
     @property
     def codes(self) -> int:
@@ -91,7 +91,8 @@ class EncoderConfig(Section):
     width: Count = 192
     layers: Count = 3
     heads: Count = 6
-    stem: Count = 24  # channels of the tile stem's first stage, doubled at each of the next two
+    stem: Count = 24  # channels of the stem's first stage, doubled at each of the next
+    pyramid: bool = False  # the stem reads the whole picture of a level, so that a tile sees beyond its border
     dropout: Share = 0.0
 
 
@@ -111,7 +112,7 @@ class ClassifierConfig(Section):
 class BaselineConfig(Section):
     """A classifier of whole pictures: recognition is compared with it, and it can judge generated sketches."""
 
-    backbone: Literal["resnet34", "vit"] = "resnet34"
+    backbone: Literal["resnet34", "vit", "cnn"] = "resnet34"
     channels: Count = 64  # of a resnet's first stage, doubled at each of the next three
     width: Count = 384  # of a vit; with the layers and heads below it is a ViT-S, of as many parameters as a ResNet34
     layers: Count = 12
@@ -136,6 +137,8 @@ class RecognitionTraining(PartTraining):
 
     grow: tuple[float, ...] = Field((), strict=False)  # shares of the steps spent on trees of depth 0, 1, ...
     smoothing: Share = 0.1
+    restyle: Share = 0.0  # of the drawings, by another hand
+    fill: Share = 0.0  # of the drawings, as filled areas where they enclose any
 
 
 class ClassifierTraining(RecognitionTraining):
@@ -145,9 +148,7 @@ class ClassifierTraining(RecognitionTraining):
 
 class RefinerTraining(PartTraining):
     leaves: Count = 16
-    joint: bool = (
-        False  # train the shared encoder too, with the classifier's loss beside; a step costs four times as much
-    )
+    joint: bool = False  # train the shared encoder too, with the classifier's loss beside; four times the cost
     classify: float = 0.5  # weight of the classifier's loss when joint: it keeps the encoder good for both
     blur: float = 1.0  # the corruption that imitates the diffusion's errors: greatest share of a 3 x 3 blur
     noise: float = 0.15  # greatest sigma of the noise added to the coarse field
@@ -288,9 +289,8 @@ def read_config(folder: Path) -> Config:
 
 
 def presets() -> list[str]:
-    return sorted(
-        entry.name[:-5] for entry in resources.files("visketch.configs").iterdir() if entry.name.endswith(".toml")
-    )
+    files = resources.files("visketch.configs").iterdir()
+    return sorted(file.name[:-5] for file in files if file.name.endswith(".toml"))
 
 
 def shipped() -> dict[str, Path]:

@@ -72,7 +72,7 @@ def shown(
     encoder: LeafEncoder, plan: Plan, refined: Float[Tensor, "b h h"], which: Bool[Tensor, " n"]
 ) -> Float[Tensor, "i j e"]:
     """The memory of the chosen leaves when the finished canvas is known: one pass for all of them."""
-    both = encoder.embed(torch.cat([plan.coarse, refined]), plan.depth)  # at once: training normalises over all
+    both = encoder.embed_tiles(torch.cat([plan.coarse, refined]), plan.depth)  # at once: training normalises over all
     leaves = plan.leaves[which]
     index, is_refined = mixed_index(leaves, plan.rank[which], plan.finished, plan.depth, encoder.levels)
     return encoder(rearrange(both, "(two b) m e -> b (two m) e", two=2), leaves, index, is_refined, plan.kept)
@@ -88,7 +88,7 @@ def draw(
     in the leaf → codes (i). A tile is embedded again only when the last leaf that touches it has been painted.
     """
     canvas, m = plan.coarse.clone(), plan.finished.shape[1]
-    embedded = encoder.embed(canvas, plan.depth).repeat(1, 2, 1)  # the coarse tiles, and in their place the refined
+    embedded = encoder.embed_tiles(canvas, plan.depth).repeat(1, 2, 1)  # coarse tiles, then the refined
     codes = torch.full((len(plan.leaves), len(refiner.position)), -1, device=canvas.device)
     index, is_refined = mixed_index(plan.leaves, plan.rank, plan.finished, plan.depth, encoder.levels)
     ranks = plan.rank.unique().tolist()
@@ -101,7 +101,7 @@ def draw(
             quadtree.paint_over(canvas, leaves, vqvae.decode(codes[turn]))
         if rank < ranks[-1]:  # after the last nobody looks
             done = encoder.shown(plan.finished == rank, plan.depth)
-            embedded[:, m:][done] = encoder.see(canvas, plan.depth, done)[1:].to(embedded.dtype)
+            embedded[:, m:][done] = encoder.see(canvas, plan.depth, done)[encoder.blanks :].to(embedded.dtype)
         yield canvas, codes
 
 

@@ -57,7 +57,7 @@ def build(config: Config, part: str) -> Any:
     if part == "classifier":
         from visketch.models.classifier import Classifier
 
-        return Classifier(config.classifier, width, classes)
+        return Classifier(config.classifier, width, classes, mean=config.encoder.pyramid)
     if part == "baseline":
         from visketch.models.baseline import Baseline
 

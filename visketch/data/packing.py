@@ -4,7 +4,7 @@ import io
 import json
 import os
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
 from itertools import groupby
@@ -18,10 +18,13 @@ import pyarrow as pa
 from visketch import parallel as engines
 from visketch.data import folder, store
 from visketch.data.folder import SPLITS
+from visketch.data.quickdraw import BITMAP
 from visketch.data.read import Problem, expand, read, stop
 from visketch.data.store import Store, is_packed, key, split
 from visketch.errors import UsageError, VisketchError
 from visketch.geometry.sketch import Sketch
+
+COARSE = 0.7  # pixels of an enlarged bitmap by which a traced stroke's points may be aside
 
 
 def pack(
@@ -32,18 +35,24 @@ def pack(
     problem: Problem = stop,
     without: Collection[str] = (),
     engine: engines.Engine = "local",
+    training: Sequence[str | Path] = (),
+    tally: Counter[tuple[str, str]] | None = None,
 ) -> int:
     """Write the drawings of `sources` (files, folders, globs, packed data sets) to a packed data set; returns how many.
 
     `limit`: drawings per class at most. `without`: classes that are left out. `engine`: "ray" has a cluster read.
-    `progress`: called with files done, files, drawings so far.
+    `progress`: called with files done, files, drawings so far. `training`: further sources, all for training, whatever
+    their keys or folders say. `tally`: is told how many came in, by source and class.
+    QuickDraw's bitmaps are traced, so that all drawings have strokes, which one pen draws.
     `problem`: gets the error of each drawing that cannot be read, which is then left out; by default the first one ends
     the packing. Nothing is at `path` before everything is written.
     Raises VisketchError if a source cannot be read or holds no drawing, or `path` cannot be written; UsageError if a
     class to leave out is not there.
     """
     path = Path(path)
+    sources = [*sources, *training]
     files = [(file, Path(source)) for source in sources for file in expand([source])]
+    for_training = {Path(source) for source in training}
     # Names, not paths: this travels into the weights, and nobody's folders are anybody's business.
     names = [Path(source).resolve().name for source in sources]
     provenance: dict[str, object] = {"sources": names, "limit": limit}
@@ -61,6 +70,10 @@ def pack(
                         problem(row)
                     elif row.label not in without:
                         drawings += 1
+                        if tally is not None:
+                            tally[str(files[done][1]), row.label] += 1
+                        if files[done][1] in for_training:
+                            row = row._replace(split=0)
                         writer.add(row)
                         if progress and len(writer.rows) == 0:
                             progress(done, len(files), drawings)
@@ -151,6 +164,8 @@ def _rows(file: RootedFile) -> FoundRows:
         yield from problems
         problems.clear()
         name = key(sketch)
+        if sketch.about.get("kind") == BITMAP:
+            sketch = _traced(sketch)
         strokes = sketch.strokes or ()
         points = np.concatenate([np.empty((0, 2), np.float32), *strokes]).astype(np.float32).ravel()
         pixels = None if sketch.pixels is None else _encode(sketch.pixels)
@@ -158,6 +173,17 @@ def _rows(file: RootedFile) -> FoundRows:
         place = SPLITS.index(part or split(name))  # what the data set says, else what the key does
         yield _Row(sketch.label or named, place, name, points, lengths, pixels)
     yield from problems
+
+
+def _traced(sketch: Sketch) -> Sketch:
+    """A small picture as the strokes that drew it, with few points: a bitmap says them no more exactly."""
+    from skimage.measure import approximate_polygon
+
+    from visketch.geometry.trace import from_pixels, trace
+
+    assert sketch.pixels is not None
+    lines = (approximate_polygon(stroke, COARSE) for stroke in trace(from_pixels(sketch.pixels)).strokes)
+    return Sketch(strokes=tuple(line.astype(np.float32) for line in lines), label=sketch.label, source=sketch.source)
 
 
 def _drawings(file: Path, root: Path, problem: Problem) -> Iterator[tuple[Sketch, str | None]]:

@@ -18,6 +18,8 @@ from visketch.geometry.sketch import Sketch
 HEAD = struct.Struct("<Q2sbIH")  # key id, country, recognised or not, time stamp, strokes
 COUNT = struct.Struct("<H")
 SIDE = 28
+ENLARGED = 4  # times, a bitmap when it is read
+BITMAP = "QuickDraw bitmap"
 
 
 def ndjson(path: Path) -> Iterator[Sketch | VisketchError]:
@@ -57,22 +59,35 @@ def binary(path: Path) -> Iterator[Sketch | VisketchError]:
 
 
 def bitmaps(path: Path) -> Iterator[Sketch | VisketchError]:
-    """numpy bitmaps (drawings, 784) uint8, white ink on black. Raises VisketchError if the array is another one."""
+    """numpy bitmaps, white ink on black: an array (drawings, 784) uint8, or an archive with (drawings, 28, 28) as `x`.
+
+    Raises VisketchError if the array is another one.
+    """
     try:
         rows = np.load(path, mmap_mode="r", allow_pickle=False)
+        rows = rows if isinstance(rows, np.ndarray) else rows["x"]
     except Exception as error:  # numpy raises whatever a broken header leads it to
         raise VisketchError(f"{path}: not a whole numpy file, fetch it again") from error
-    if not isinstance(rows, np.ndarray):
-        raise VisketchError(f"{path}: an archive of arrays, QuickDraw bitmaps are one array")
-    if rows.ndim != 2 or rows.shape[1] != SIDE * SIDE or rows.dtype != np.uint8:
+    if rows.shape[1:] not in ((SIDE * SIDE,), (SIDE, SIDE)) or rows.dtype != np.uint8:
         shape = f"{rows.dtype} {'x'.join(map(str, rows.shape))}"
         raise VisketchError(f"{path}: its array is {shape}, QuickDraw bitmaps are uint8 n x {SIDE * SIDE}")
     for number, row in enumerate(rows, 1):
-        pixels = np.asarray(row).reshape(SIDE, SIDE) > 127
+        pixels = _enlarged(np.asarray(row).reshape(SIDE, SIDE))
         if pixels.any():
-            yield Sketch(pixels=pixels, source=f"{path}:{number}", about={"kind": "QuickDraw bitmap"})
+            yield Sketch(pixels=pixels, source=f"{path}:{number}", about={"kind": BITMAP})
         else:
             yield VisketchError(f"{path}:{number}: blank, there is no ink in it")
+
+
+def _enlarged(levels: np.ndarray) -> np.ndarray:
+    """Grey levels, white ink on black → the ink, four times as large: between the pixels the levels say where it ends.
+
+    Thinned at 28 pixels, neighbouring lines would run together.
+    """
+    from PIL import Image
+
+    side = ENLARGED * SIDE
+    return np.asarray(Image.fromarray(levels).resize((side, side), Image.Resampling.BICUBIC)) > 100
 
 
 def strokes(drawing: list) -> tuple[np.ndarray, ...]:

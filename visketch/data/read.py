@@ -86,9 +86,9 @@ def _drawings(path: Path) -> Iterator[Sketch | VisketchError]:
 
         yield from quickdraw.bitmaps(path)
     elif head.startswith(b"PK\x03\x04") or suffix == ".npz":
-        from visketch.data import sketchrnn
+        from visketch.data import quickdraw, sketchrnn
 
-        yield from sketchrnn.stroke3(path)
+        yield from quickdraw.bitmaps(path) if sketchrnn.holds(path, "x") else sketchrnn.stroke3(path)
     elif start.startswith(b"{") or suffix == ".ndjson":
         from visketch.data import quickdraw
 

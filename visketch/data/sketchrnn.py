@@ -26,6 +26,15 @@ ALLOWED = {
 }
 
 
+def holds(path: Path, array: str) -> bool:
+    """Whether the archive has an array of that name."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return f"{array}.npy" in archive.namelist()
+    except zipfile.BadZipFile:
+        return False
+
+
 def stroke3(path: Path) -> Iterator[Sketch | VisketchError]:
     """The drawings of all parts; in the place of one that is none, its error. Raises VisketchError for another file."""
     seen = False

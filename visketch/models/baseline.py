@@ -1,8 +1,10 @@
 """A classifier of whole pictures, to compare with and to judge generated sketches. The only door to transformers."""
 
+from itertools import pairwise
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -10,31 +12,72 @@ from visketch.config import BaselineConfig
 from visketch.errors import UsageError
 from visketch.models.blocks import BatchNorm
 
+CNN = (40, 80, 80, 160, 160, 320)  # channels of the plain network's blocks; where they grow, the side is halved
+
 
 class Baseline(nn.Module):
     """A textbook network with fresh weights, which sees the same field as ViSketch, whole and in one channel.
 
-    `resnet34` (He et al., 2015) takes any side; `vit` (Dosovitskiy et al., 2020) any multiple of its patch, for it
-    stretches the position embeddings of the canvas.
+    `resnet34` (He et al., 2015) takes any side, and so does `cnn`, the residual network that anyone writes in an
+    afternoon; `vit` (Dosovitskiy et al., 2020) takes any multiple of its patch, for it stretches the position
+    embeddings of the canvas.
     """
 
     def __init__(self, config: BaselineConfig, canvas: int, classes: int) -> None:
-        """Raises UsageError if transformers is not installed."""
+        """Raises UsageError if transformers is not installed and `cnn`, which needs none, is not asked for."""
         super().__init__()
         self.backbone = config.backbone
-        self.net, width = _resnet34(config) if config.backbone == "resnet34" else _vit(config, canvas)
+        self.net, width = _net(config, canvas)
         self.out = nn.Linear(width, classes)
 
     def features(self, field: Float[Tensor, "b h h"]) -> Float[Tensor, "b e"]:
         """What the last linear layer sees: the mean over the picture, or the CLS token."""
         # Blank is 0, as beyond the border: with -1 nearly everywhere a vit learned nothing (lab book, 2026-11-21).
         picture = (field[:, None] + 1).contiguous(memory_format=torch.channels_last)
+        if self.backbone == "cnn":
+            return self.net(picture)
         if self.backbone == "resnet34":
             return self.net(picture).pooler_output.flatten(1)
         return self.net(picture, interpolate_pos_encoding=True).last_hidden_state[:, 0]
 
     def forward(self, field: Float[Tensor, "b h h"]) -> Float[Tensor, "b c"]:
         return self.out(self.features(field))
+
+
+def _net(config: BaselineConfig, canvas: int) -> tuple[nn.Module, int]:
+    """The network, and how wide its features are."""
+    if config.backbone == "cnn":
+        return PlainCNN(), CNN[-1]
+    return _resnet34(config) if config.backbone == "resnet34" else _vit(config, canvas)
+
+
+class PlainCNN(nn.Module):
+    """2.6 million parameters with the last layer: a strided convolution, six residual blocks, the mean."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(nn.Conv2d(1, CNN[0], 3, stride=2, padding=1, bias=False), BatchNorm(CNN[0]))
+        self.blocks = nn.Sequential(*(PlainBlock(before, after) for before, after in pairwise((CNN[0], *CNN))))
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's stubs
+
+    def forward(self, picture: Float[Tensor, "b 1 h h"]) -> Float[Tensor, "b e"]:
+        return self.blocks(F.relu(self.stem(picture), inplace=True)).mean(dim=(2, 3))
+
+
+class PlainBlock(nn.Module):
+    """Two 3 x 3 convolutions around a residual, as in a ResNet (He et al., 2015): where channels grow, sides halve."""
+
+    def __init__(self, before: int, after: int) -> None:
+        super().__init__()
+        stride = 1 if before == after else 2
+        self.first = nn.Sequential(nn.Conv2d(before, after, 3, stride, 1, bias=False), BatchNorm(after))
+        self.second = nn.Sequential(nn.Conv2d(after, after, 3, padding=1, bias=False), BatchNorm(after))
+        short = nn.Sequential(nn.Conv2d(before, after, 1, stride, bias=False), BatchNorm(after))
+        self.short = short if stride > 1 else nn.Identity()
+
+    def forward(self, x: Float[Tensor, "b c y x"]) -> Float[Tensor, "b d v u"]:
+        hidden = F.relu(self.first(x), inplace=True)
+        return F.relu(self.second(hidden) + self.short(x), inplace=True)
 
 
 def _resnet34(config: BaselineConfig) -> tuple[nn.Module, int]:

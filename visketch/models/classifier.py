@@ -11,9 +11,11 @@ from visketch.models.blocks import Block
 
 
 class Classifier(nn.Module):
-    def __init__(self, config: ClassifierConfig, width: int, classes: int) -> None:
+    def __init__(self, config: ClassifierConfig, width: int, classes: int, mean: bool = False) -> None:
+        """`mean`: the pooling starts from the mean of the leaves; else from a learned vector alone."""
         super().__init__()
         self.query = nn.Parameter(torch.randn(1, width) * 0.02)
+        self.mean = mean
         self.blocks = nn.ModuleList(Block(width, config.heads, config.dropout) for _ in range(config.layers))
         self.norm = nn.LayerNorm(width)
         self.dropout = nn.Dropout(config.dropout)
@@ -50,7 +52,10 @@ class Classifier(nn.Module):
         self, tokens: Float[Tensor, "b l e"], present: Bool[Tensor, "b l"]
     ) -> tuple[Float[Tensor, "b 1+l e"], Bool[Tensor, "b 1 1 1+l"]]:
         """The query and the leaves as the last block gets them, and which of these are there."""
-        x = torch.cat([self.query.to(tokens.dtype).expand(tokens.shape[0], 1, -1), tokens], dim=1)
+        query = self.query.to(tokens.dtype).expand(tokens.shape[0], 1, -1)
+        if self.mean:
+            query = query + (tokens.sum(dim=1) / present.sum(dim=1, keepdim=True).clamp(min=1))[:, None]
+        x = torch.cat([query, tokens], dim=1)
         mask = torch.cat([torch.ones_like(present[:, :1]), present], dim=1)[:, None, None]
         for block in self.blocks[:-1]:
             x, _ = block(x, mask)

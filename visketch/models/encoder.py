@@ -1,17 +1,18 @@
 """The leaf encoder: what the refiner and the classifier share. It never sees the label."""
 
-from functools import partial
-
 import torch
+import torch.nn.functional as F
 from einops import rearrange, repeat
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from visketch import quadtree
 from visketch.config import EncoderConfig, SketchConfig
-from visketch.models.blocks import BatchNorm, Block, ResidualConv, channels_last
+from visketch.models.blocks import Block
+from visketch.models.stem import PyramidStem, TileStem
 
 CHUNK = 512  # tiles or leaves that go through a network at once, when it is used: memory stays that of so many
+PIXELS = 2**20  # of pictures that go through a pyramid stem at once, when it is used
 CACHED = 128  # the same on a CPU, whose caches hold what becomes of so many: up to a fifth faster than with 512
 
 
@@ -28,30 +29,6 @@ def portions(count: int, device: torch.device) -> tuple[Int[Tensor, " i"], ...]:
     return torch.where(number < count, number, 0).split(most)
 
 
-class TileStem(nn.Module):
-    """A small residual convolution network: one p x p tile → one token.
-
-    The last 4 x 4 map is flattened, not averaged: where a line runs within its tile matters.
-    """
-
-    def __init__(self, tile: int, channels: int, width: int) -> None:
-        super().__init__()
-        c = channels
-        self.layers = channels_last(nn.Sequential(*_halve(1, c, kernel=5), *_halve(c, 2 * c), *_halve(2 * c, 4 * c)))
-        self.out = nn.Linear(4 * c * (tile // 8) ** 2, width)
-
-    def forward(self, tiles: Float[Tensor, "n p p"]) -> Float[Tensor, "n e"]:
-        maps = self.layers(tiles[:, None].contiguous(memory_format=torch.channels_last))
-        return self.out(rearrange(maps, "n c p q -> n (p q c)"))
-
-
-def _halve(before: int, after: int, kernel: int = 3) -> list[nn.Module]:
-    """Half the side, and one residual block."""
-    conv = nn.Conv2d(before, after, kernel, stride=2, padding=kernel // 2, bias=False)
-    norm = partial(BatchNorm, shared=1)  # every process puts one and the same blank tile first (`LeafEncoder.embed`)
-    return [conv, norm(after), nn.ReLU(inplace=True), ResidualConv(after, norm)]
-
-
 class LeafEncoder(nn.Module):
     """Context tiles of every leaf → CLS and memory (ViSketch-GPT 3.2 and 3.4)."""
 
@@ -59,7 +36,12 @@ class LeafEncoder(nn.Module):
         super().__init__()
         e = config.width
         self.levels = sketch.depth
-        self.stem = TileStem(sketch.tile, config.stem, e)
+        self.stem: TileStem | PyramidStem
+        if config.pyramid:
+            self.stem = PyramidStem(sketch.tile, config.stem, e, sketch.depth + 1)
+        else:
+            self.stem = TileStem(sketch.tile, config.stem, e)
+        self.blanks = sketch.depth + 1 if config.pyramid else 1  # how many blank tiles differ: one a level, or one
         self.none = nn.Parameter(torch.randn(1, e) * 0.02)
         self.slot = nn.Parameter(torch.randn(9 * sketch.depth + 1, e) * 0.02)
         self.refined = nn.Parameter(torch.randn(e) * 0.02)
@@ -69,11 +51,36 @@ class LeafEncoder(nn.Module):
         self.blocks = nn.ModuleList(Block(e, config.heads, config.dropout) for _ in range(config.layers))
 
     def embed(self, canvas: Float[Tensor, "b h h"], depth: int) -> Float[Tensor, "b m e"]:
-        """One token a tile. Blank tiles share one pass through the stem, and so do those too coarse to be shown."""
+        """One token a tile, for classifying: with a pyramid stem it knows what lies around the tile."""
+        if not isinstance(self.stem, PyramidStem):
+            return self.embed_tiles(canvas, depth)
+        at_once = len(canvas) if self.training else max(1, PIXELS // canvas[0].numel())
+        return torch.cat([self.embed_levels(some, depth) for some in canvas.split(at_once)])
+
+    def embed_levels(self, canvas: Float[Tensor, "b h h"], depth: int) -> Float[Tensor, "b m e"]:
+        """What a pyramid stem makes of the whole picture of every level that leaves are shown."""
+        assert isinstance(self.stem, PyramidStem)
+        top, tokens = max(depth - self.levels, 0), []
+        for level in range(top, depth + 1):
+            picture = F.avg_pool2d(canvas[:, None], 2 ** (depth - level))[:, 0] if level < depth else canvas
+            tokens.append(_along_z(self.stem.pictures(picture, level - top), level))
+        coarser = tokens[0].new_zeros(1, 1, 1).expand(canvas.shape[0], quadtree.first_tile(top), tokens[0].shape[2])
+        return torch.cat([coarser, *tokens], dim=1) if top else torch.cat(tokens, dim=1)
+
+    def embed_tiles(self, canvas: Float[Tensor, "b h h"], depth: int) -> Float[Tensor, "b m e"]:
+        """One token a tile that knows nothing of what lies beyond its border, for refining: what is drawn later cannot
+        change it. Blank tiles share one pass through the stem, and so do those too coarse to be shown.
+        """
         inked = self.shown(quadtree.inked(canvas, depth), depth)
-        which = torch.zeros(inked.shape, dtype=torch.long, device=canvas.device)
-        which[inked] = torch.arange(1, int(inked.sum()) + 1, device=canvas.device)
-        return nn.functional.embedding(which, self.see(canvas, depth, inked))
+        which = self.level_of(depth, canvas.device).clamp(max=self.blanks - 1).expand(len(canvas), -1).clone()
+        which[inked] = torch.arange(self.blanks, self.blanks + int(inked.sum()), device=canvas.device)
+        return F.embedding(which, self.see(canvas, depth, inked))
+
+    def level_of(self, depth: int, device: torch.device) -> Int[Tensor, " m"]:
+        """Each tile's level in its window, 0 for the window itself and what is coarser."""
+        above = max(depth - self.levels, 0)
+        counts = torch.tensor([4**level for level in range(depth + 1)], device=device)
+        return torch.repeat_interleave((torch.arange(depth + 1, device=device) - above).clamp(min=0), counts)
 
     def shown(self, tiles: Bool[Tensor, "b m"], depth: int) -> Bool[Tensor, "b m"]:
         """Those of the tiles that a leaf of the finest level may be shown: its window, and what is finer."""
@@ -81,15 +88,17 @@ class LeafEncoder(nn.Module):
         return tiles & finer
 
     def see(self, canvas: Float[Tensor, "b h h"], depth: int, which: Bool[Tensor, "b m"]) -> Float[Tensor, "i e"]:
-        """A blank tile, and then the chosen ones of all sketches, as tokens."""
+        """The blank tiles, and then the chosen ones of all sketches, as tokens."""
         sketch, tile = which.nonzero(as_tuple=True)
+        level, blank_level = self.level_of(depth, canvas.device)[tile], torch.arange(self.blanks, device=canvas.device)
         at_once = torch.arange(len(tile), device=canvas.device)  # in training, which normalises over all
         side = canvas.shape[-1] >> depth
-        blank, tokens = canvas.new_full((1, side, side), -1), []
+        blank, tokens = canvas.new_full((self.blanks, side, side), -1), []
         for some in (at_once,) if self.training else portions(len(tile), canvas.device):
-            tokens.append(self.stem(torch.cat([blank, quadtree.look(canvas, depth, sketch[some], tile[some])])))
-            blank = blank[:0]  # it comes first, once
-        return torch.cat(tokens)[: 1 + len(tile)]
+            tiles = torch.cat([blank, quadtree.look(canvas, depth, sketch[some], tile[some])])
+            tokens.append(self.stem(tiles, torch.cat([blank_level, level[some]])))
+            blank, blank_level = blank[:0], blank_level[:0]  # they come first, once
+        return torch.cat(tokens)[: self.blanks + len(tile)]
 
     def forward(
         self,
@@ -111,17 +120,33 @@ class LeafEncoder(nn.Module):
         table = torch.cat([rearrange(embedded, "b m e -> (b m) e"), self.none.to(embedded.dtype)])
         flat = torch.where(index < 0, b * m, index + m * leaves.sketch[:, None])
         # F.embedding, because advanced indexing has a slow backward on CPU.
-        slots = nn.functional.embedding(flat, table) + self.slot[: index.shape[1]]
+        slots = F.embedding(flat, table) + self.slot[: index.shape[1]]
         slots = slots + (self.refined if refined is None else refined[..., None] * self.refined)
         # CLS starts as the leaf's own tile: without this short way to the stem, learning took several times longer.
         inside = quadtree.within_window(leaves, index.shape[1] // 9)
-        own = slots[torch.arange(index.shape[0], device=slots.device), (9 * inside.level - 4).clamp(min=0)]
+        own = self.path(slots, inside.level, kept.start or 0)
         cls = self.cls + own + self.place(_waves(quadtree.place(inside, index.shape[1] // 9)))
         x = self.norm_in(torch.cat([cls[:, None], slots[:, kept]], dim=1))
         for block in self.blocks[:-1]:
             x, _ = block(x)
         x, _ = self.blocks[-1](x, first=first)
         return self.norm_out(x)
+
+    def path(self, slots: Float[Tensor, "n k e"], level: Int[Tensor, " n"], outermost: int) -> Float[Tensor, "n e"]:
+        """A leaf's own token; with a pyramid stem, its mean with those of its ancestors, from slot `outermost` on."""
+        if not isinstance(self.stem, PyramidStem):
+            each = torch.arange(level.shape[0], device=level.device)
+            return slots[each, (9 * level - 4).clamp(min=0)]
+        middles = [max(9 * above - 4, 0) for above in range(slots.shape[1] // 9 + 1)]  # of the levels: root, 1, ...
+        shown = torch.tensor([middle >= outermost for middle in middles], device=level.device)
+        weight = shown & (torch.arange(len(middles), device=level.device) <= level[:, None])
+        return (slots[:, middles] * weight[:, :, None]).sum(dim=1) / weight.sum(dim=1, keepdim=True).clamp(min=1)
+
+
+def _along_z(places: Float[Tensor, "b y x e"], level: int) -> Float[Tensor, "b z e"]:
+    """A vector for each tile of a level, by row and column → along the Z-curve."""
+    cut = quadtree.cut(rearrange(places, "b y x e -> (b e) y x"), level)
+    return rearrange(cut, "(b e) z 1 1 -> b z e", e=places.shape[3])
 
 
 def _waves(place: Float[Tensor, "n 3"]) -> Float[Tensor, "n 9"]:

@@ -26,6 +26,7 @@ from visketch.geometry.sketch import Sketch
 from visketch.model import SketchModel
 from visketch.models.classifier import Classifier
 from visketch.models.encoder import LeafEncoder
+from visketch.models.stem import PyramidStem
 
 OPSET = 18  # of 2022: what phones and browsers run as well
 CLOSE = 1e-3  # logits may differ by so much from torch's
@@ -54,7 +55,9 @@ class ClassifierGraph(nn.Module):
         return self.classifier.out(self.classifier.pool_padded(padded, finest))
 
     def embed(self, field: Float[Tensor, "b h h"]) -> Float[Tensor, "b m e"]:
-        """`LeafEncoder.embed`: blank tiles share the first token."""
+        """`LeafEncoder.embed`: blank tiles share the first token, or whole levels are read at once."""
+        if isinstance(self.encoder.stem, PyramidStem):
+            return self.encoder.embed_levels(field, self.shape.depth)
         inked = quadtree.inked(field, self.shape.depth)
         seen = torch.cat([self.blank, quadtree.tiles(field, self.shape.depth)[inked.nonzero(as_tuple=True)]])
         number = inked.flatten().long().cumsum(0).view(inked.shape) * inked

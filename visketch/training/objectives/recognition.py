@@ -1,5 +1,7 @@
 """What the classifier and its baselines are trained on: the same pictures, in the same order."""
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -12,6 +14,7 @@ from visketch.decoding import inked_leaves
 from visketch.geometry.sketch import Sketch
 from visketch.models.classifier import Classifier
 from visketch.models.encoder import LeafEncoder, context_index
+from visketch.training import restyling
 from visketch.training.objectives.objective import Batch, Example, Objective, Result, draw
 
 
@@ -24,7 +27,7 @@ class RecognitionObjective(Objective):
 
     def __init__(self, config: Config, settings: RecognitionTraining, labels: list[str]) -> None:
         super().__init__()
-        self.config, self.grow = config, settings.grow
+        self.config, self.settings, self.grow = config, settings, settings.grow
         self.label = {name: i for i, name in enumerate(labels)}
 
     def depth(self, progress: float) -> int:
@@ -37,10 +40,20 @@ class RecognitionObjective(Objective):
 
     def example(self, sketch: Sketch, rng: np.random.Generator, progress: float) -> Example:
         shape = self.config.sketch
-        canvas = draw(sketch, rng, shape, 1.0, shape.tile << max(self.depth(progress), 1))
+        canvas = draw(self.restyled(sketch, rng), rng, shape, 1.0, shape.tile << max(self.depth(progress), 1))
         if self.depth(progress) == 0:
             canvas = canvas.reshape(shape.tile, 2, shape.tile, 2).mean(axis=(1, 3))
         return {"canvas": canvas, "label": np.int64(self.label[str(sketch.label)])}
+
+    def restyled(self, sketch: Sketch, rng: np.random.Generator) -> Sketch:
+        """Some drawings of strokes by another hand, and some as filled areas."""
+        if sketch.strokes is None or not (self.settings.restyle or self.settings.fill):
+            return sketch
+        if rng.random() < self.settings.fill and (ink := restyling.filled(sketch.lines(), rng)) is not None:
+            return Sketch(pixels=ink, label=sketch.label)
+        if rng.random() < self.settings.restyle:
+            return replace(sketch, strokes=restyling.restyle(sketch.lines(), rng))
+        return sketch
 
 
 class ClassifierObjective(RecognitionObjective):

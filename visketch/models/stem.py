@@ -1,0 +1,102 @@
+"""What makes tokens of pixels: a residual convolution network that all levels of the quadtree share."""
+
+from collections.abc import Callable
+from functools import partial
+from itertools import pairwise
+
+import torch
+import torch.nn.functional as F
+from einops import rearrange
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from visketch.models.blocks import BatchNorm, ResidualConv, channels_last
+
+WIDEST = 16  # times the channels of a pyramid stem's first stage: what its last stages have
+
+
+class TileStem(nn.Module):
+    """A small residual convolution network: one p x p tile → one token.
+
+    The last 4 x 4 map is flattened, not averaged: where a line runs within its tile matters.
+    """
+
+    def __init__(self, tile: int, channels: int, width: int) -> None:
+        super().__init__()
+        c = channels
+        self.layers = channels_last(nn.Sequential(*_halve(1, c, kernel=5), *_halve(c, 2 * c), *_halve(2 * c, 4 * c)))
+        self.out = nn.Linear(4 * c * (tile // 8) ** 2, width)
+
+    def forward(self, tiles: Float[Tensor, "n p p"], level: Int[Tensor, " n"] | None = None) -> Float[Tensor, "n e"]:
+        """`level` is not asked: to this stem all tiles are alike."""
+        maps = self.layers(tiles[:, None].contiguous(memory_format=torch.channels_last))
+        return self.out(rearrange(maps, "n c p q -> n (p q c)"))
+
+
+def _halve(before: int, after: int, kernel: int = 3) -> list[nn.Module]:
+    """Half the side, and one residual block."""
+    conv = nn.Conv2d(before, after, kernel, stride=2, padding=kernel // 2, bias=False)
+    norm = partial(BatchNorm, shared=1)  # every process puts one and the same blank tile first (`LeafEncoder.embed`)
+    return [conv, norm(after), nn.ReLU(inplace=True), ResidualConv(after, norm)]
+
+
+class PyramidStem(nn.Module):
+    """A residual convolution network that halves a picture until every p x p tile of it is one place, its token.
+
+    Run over the whole picture of a level, it lets a tile see what lies beyond its border. The weights are shared by all
+    levels; the normalisations are not, because the finer a level, the sparser its lines and the wider the pen.
+    """
+
+    def __init__(self, tile: int, channels: int, width: int, levels: int) -> None:
+        """`levels`: how many there are, the root among them. A tile of an odd side is halved as often as it can be."""
+        super().__init__()
+        self.halvings = (tile & -tile).bit_length() - 1
+        widths = [channels * min(2**stage, WIDEST) for stage in range(self.halvings)]
+        norm = partial(LevelNorm, levels=levels)
+        self.first, self.norm = nn.Conv2d(1, channels, 3, stride=2, padding=1, bias=False), norm(channels)
+        self.stages = nn.ModuleList(HalvingConv(before, after, norm) for before, after in pairwise(widths))
+        self.out = nn.Linear(widths[-1], width)
+        self.tile = tile
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's stubs
+
+    def pictures(self, pictures: Float[Tensor, "n h w"], level: int) -> Float[Tensor, "n y x e"]:
+        """Whole pictures of one level → a token for each of their tiles."""
+        x = pictures[:, None].contiguous(memory_format=torch.channels_last)
+        x = F.relu(self.norm(self.first(x), level), inplace=True)
+        for stage in self.stages:
+            x = stage(x, level)
+        odd = self.tile >> self.halvings
+        return self.out(rearrange(F.avg_pool2d(x, odd) if odd > 1 else x, "n c y x -> n y x c"))
+
+    def forward(self, tiles: Float[Tensor, "n p p"], level: Int[Tensor, " n"]) -> Float[Tensor, "n e"]:
+        """Tiles of any levels, each a picture of its own: what lies beyond its border counts as blank."""
+        levels, number = level.unique(return_inverse=True)
+        tokens = [self.pictures(tiles[number == i], here)[:, 0, 0] for i, here in enumerate(levels.tolist())]
+        return torch.cat(tokens)[number.argsort(stable=True).argsort()]
+
+
+class LevelNorm(nn.Module):
+    """Batch normalisation with statistics, scale and shift for each level."""
+
+    def __init__(self, width: int, levels: int) -> None:
+        super().__init__()
+        self.norms = nn.ModuleList(BatchNorm(width) for _ in range(levels))
+
+    def forward(self, x: Float[Tensor, "n c y x"], level: int) -> Float[Tensor, "n c y x"]:
+        return self.norms[level](x)
+
+
+class HalvingConv(nn.Module):
+    """Half the side: two 3 x 3 convolutions around a residual, which is averaged and projected."""
+
+    def __init__(self, before: int, after: int, norm: Callable[[int], nn.Module]) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(before, after, 3, stride=2, padding=1, bias=False)
+        self.second = nn.Conv2d(after, after, 3, padding=1, bias=False)
+        self.short = nn.Conv2d(before, after, 1, bias=False)
+        self.first_norm, self.second_norm, self.short_norm = norm(after), norm(after), norm(after)
+
+    def forward(self, x: Float[Tensor, "n c y x"], level: int) -> Float[Tensor, "n d v u"]:
+        hidden = F.relu(self.first_norm(self.first(x), level), inplace=True)
+        short = self.short_norm(self.short(F.avg_pool2d(x, 2)), level)
+        return F.relu(self.second_norm(self.second(hidden), level) + short, inplace=True)
