@@ -129,6 +129,7 @@ def write(
     """The files, and what to say about them. Raises VisketchError."""
     from visketch.metrics import kept
     from visketch.render.compare import MOST, sheet, tinted, told_apart
+    from visketch.tasks.complete import strokes
 
     clamp, picture = model.config.sketch.clamp, is_picture(out)
     facts = {"of": Path(name).name, **settings, "size": side, "checkpoint": model.config.name}
@@ -141,7 +142,8 @@ def write(
         row |= {"added": round(completion.added, 4), "seed": completion.seed, "place": vars(completion.place)}
         row["kept"] = round(float(kept(completion.given[None] > 0, completion.canvas[None] > 0)), 4)
         if path:
-            write_sketch(path, completion.canvas, clamp, side, facts | {**row, "path": None})
+            lines = strokes(completion, part, model.config.sketch)
+            write_sketch(path, completion.canvas, clamp, side, facts | {**row, "path": None}, lines)
         rows.append(row)
     on_sheet = None
     if len(found) > 1 or not picture:

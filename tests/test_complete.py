@@ -17,7 +17,7 @@ from visketch.geometry.sketch import Sketch
 from visketch.metrics import kept
 from visketch.model import Frame, SketchModel
 from visketch.models.diffusion import Diffusion
-from visketch.tasks.complete import KNOWN, SHARES, complete, draw_around, places, with_strokes
+from visketch.tasks.complete import KNOWN, SHARES, complete, draw_around, places, strokes, with_strokes
 
 CONFIG = tiny_model.small()
 WHOLE = drawings.draw("cat")
@@ -169,3 +169,49 @@ class TestComplete:
             complete(model, PART, ["catt"])
         with pytest.raises(UsageError, match="tries"):
             complete(model, PART, ["cat"], tries=0)
+
+
+class TestByStrokes:
+    """A checkpoint whose coarse stage draws strokes adds strokes, and leaves those that are there."""
+
+    @pytest.fixture(scope="class")
+    def model(self) -> SketchModel:
+        settings = tiny_model.small("diffusion.backbone=strokes", "diffusion.width=32", "diffusion.layers=2")
+        return SketchModel(settings, **{name: tiny_model.awake(settings, name) for name in checkpoint.PARTS})
+
+    def test_what_is_given_is_kept_and_strokes_are_added(self, model: SketchModel) -> None:
+        whole = drawings.draw("house")
+        part = Sketch(strokes=(whole.strokes or ())[:2])
+        found = complete(model, part, ["house", "cat"], seed=3, tries=2, steps=3)
+        assert [one.label for one in found] == ["house", "cat"]
+        for one in found:
+            assert torch.equal(torch.maximum(one.canvas, one.given), one.canvas), "no given ink is lost"
+            assert one.added_strokes
+            lines = strokes(one, part, model.config.sketch)
+            assert lines is not None
+            assert len(lines.strokes) == 2 + len(one.added_strokes)
+            for line, given in zip(lines.strokes, part.lines(), strict=False):
+                np.testing.assert_allclose(line / 64, one.place.lines([given])[0], atol=1e-5)
+            points = np.concatenate(lines.strokes) / 64
+            margin = model.config.sketch.margin
+            assert points.min() == pytest.approx(margin, abs=1e-3)
+            assert points.max() == pytest.approx(1 - margin, abs=1e-3)
+
+    def test_one_completion_does_not_depend_on_the_others(self, model: SketchModel) -> None:
+        part = Sketch(strokes=(drawings.draw("cat").strokes or ())[:3])
+        both = complete(model, part, ["cat", "cat"], seed=3, tries=2, steps=3)
+        alone = complete(model, part, ["cat"], seed=4, tries=2, steps=3)
+        torch.testing.assert_close(both[1].canvas, alone[0].canvas, atol=1e-3, rtol=0)
+        assert not torch.allclose(both[0].canvas, both[1].canvas, atol=0.1)
+
+    def test_a_picture_is_traced_and_its_ink_stays(self, model: SketchModel) -> None:
+        pixels = np.zeros((60, 80), bool)
+        pixels[10:50, 20:23] = pixels[48:51, 20:60] = True
+        (one,) = complete(model, Sketch(pixels=pixels), ["house"], tries=1, steps=3)
+        assert torch.equal(torch.maximum(one.canvas, one.given), one.canvas)
+        assert one.added > 0
+
+    def test_a_drawing_with_more_strokes_than_there_are_places_is_refused(self, model: SketchModel) -> None:
+        dots = tuple(np.array([[x, x]], np.float32) for x in range(40))
+        with pytest.raises(UsageError, match="at most 23"):
+            complete(model, Sketch(strokes=dots), ["cat"], tries=1, steps=3)

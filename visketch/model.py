@@ -20,6 +20,7 @@ from visketch import checkpoint, quadtree
 from visketch.config import Config, find, read_config
 from visketch.errors import UsageError, nearest
 from visketch.geometry import sdf
+from visketch.geometry.pieces import Pieces
 from visketch.geometry.sketch import Sketch, fit
 from visketch.parallel import refuse_after_fork
 from visketch.sampling import TRIES, SamplingOptions, candidate_seeds, generator, sample_top_p
@@ -329,18 +330,15 @@ class SketchModel:
         steps: int | None = None,
         guidance: float | None = None,
         on_progress: Callable[[Frame], None] = lambda frame: None,
+        given: Sequence[Pieces] | None = None,
     ) -> list[Sketch]:
         """The coarse stage as strokes: a sketch of each class, strokes in drawing order. Each has a seed of its own.
 
+        `given`: for each, pieces of strokes in [-1, 1] that are there already; what is returned is drawn beside them.
         Raises UsageError if the checkpoint's diffusion draws no strokes.
         """
         diffusion = self.part(self.config.coarse_part("strokes"))
-        chances = [generator(s, stage=0) for s in seeds]
-        likely = diffusion.histogram[label].cpu()
-        count = torch.cat([torch.multinomial(row, 1, generator=g) for row, g in zip(likely, chances, strict=True)])
-        noise = [
-            torch.randn(number, diffusion.size, generator=g) for number, g in zip(count.tolist(), chances, strict=True)
-        ]
+        noise = diffusion.noise(label, [generator(s, stage=0) for s in seeds], given)
 
         def sketches(drawn: list[list[np.ndarray]]) -> list[Sketch]:
             return [
@@ -351,7 +349,7 @@ class SketchModel:
         def show(done: int, total: int, drawn: Callable[[], list[list[np.ndarray]]]) -> None:
             on_progress(Frame("coarse", done, total, lambda: self.render(sketches(drawn()))))
 
-        return sketches(diffusion.draw(label, noise, steps, guidance, show))
+        return sketches(diffusion.draw(label, noise, steps, guidance, show, given))
 
     @torch.inference_mode()
     def best_of(self, canvas: Float[Tensor, "b_tries h h"], label: Int[Tensor, " b_tries"], tries: int) -> Generated:

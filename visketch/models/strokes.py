@@ -157,6 +157,24 @@ class StrokeDiffusion(nn.Module):
             on_progress(step + 1, len(scheduler.timesteps), x)
         return x
 
+    def noise(
+        self,
+        label: Int[Tensor, " b"],
+        generators: Sequence[torch.Generator],
+        given: Sequence[Pieces] | None = None,
+    ) -> list[Float[Tensor, "_ d"]]:
+        """What a sketch of each label is drawn from: noise for as many pieces as drawings of its class have, by chance.
+
+        `given`: pieces that are there already; there will be more than these.
+        """
+        noise = []
+        for row, generator in enumerate(generators):
+            likely, least = self.histogram[label[row]].cpu(), len(given[row]) if given else 0
+            likely = torch.where(torch.arange(len(likely)) > least, likely, 0)
+            count = int(torch.multinomial(likely, 1, generator=generator)) if likely.any() else least + 1
+            noise.append(torch.randn(count, self.size, generator=generator))
+        return noise
+
     @torch.no_grad()
     def draw(
         self,
@@ -165,6 +183,7 @@ class StrokeDiffusion(nn.Module):
         steps: int | None = None,
         guidance: float | None = None,
         on_progress: Callable[[int, int, Callable[[], Drawn]], None] = lambda done, total, drawn: None,
+        given: Sequence[Pieces] | None = None,
     ) -> Drawn:
         """The strokes of a sketch for each label and noise, which has a row for each of its pieces. Coordinates fill
         [-1, 1]. `on_progress` is told the steps done, of all, and may ask what is drawn so far.
@@ -180,16 +199,30 @@ class StrokeDiffusion(nn.Module):
             def put(tokens: Tensor, places: list[int] = places) -> Drawn:
                 points, joined = (part.cpu().numpy() for part in self.pieces(tokens))
                 for row, place in enumerate(places):
-                    n = len(noise[place])
-                    drawn[place] = join(Pieces(points[row, :n], joined[row, :n]))
+                    new = slice(len(given[place]) if given else 0, len(noise[place]))
+                    if given and joined[row, new.start]:  # what goes on with a given stroke begins where that ends
+                        points[row, new.start, 0] = given[place].points[-1, -1]
+                    drawn[place] = join(Pieces(points[row, new], joined[row, new]))
                 return drawn
 
             def seen(done: int, total: int, x: Tensor, number: int = number, put: Any = put) -> None:
                 on_progress(number * total + done, len(groups) * total, partial(put, x))
 
             rows = nn.utils.rnn.pad_sequence([noise[place] for place in places], batch_first=True).to(label.device)
-            put(self.sample(label[here], count[group].to(label.device), rows, steps, guidance, seen))
+            kept = self.kept([given[place] for place in places], rows) if given else (None, None)
+            put(self.sample(label[here], count[group].to(label.device), rows, steps, guidance, seen, *kept))
         return drawn
+
+    def kept(
+        self, given: Sequence[Pieces], noise: Float[Tensor, "b t d"]
+    ) -> tuple[Float[Tensor, "b t d"], Bool[Tensor, "b t"]]:
+        """Given pieces as the first tokens of each sketch, and which tokens these are."""
+        start, which = torch.zeros_like(noise), torch.zeros(noise.shape[:2], dtype=torch.bool, device=noise.device)
+        for row, pieces in enumerate(given):
+            points, joined = torch.from_numpy(pieces.points), torch.from_numpy(pieces.joined)
+            start[row, : len(pieces)] = self.tokens(points[None], joined[None])[0].to(noise.device)
+            which[row, : len(pieces)] = True
+        return start, which
 
     def guided(
         self,

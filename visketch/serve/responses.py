@@ -75,6 +75,8 @@ def picture(ink: np.ndarray) -> str:
 
 def added(found: Completion, shape: SketchConfig) -> list[np.ndarray]:
     """The strokes of what is new in a completion, without specks, in pixels of its canvas."""
+    if found.added_strokes is not None:
+        return [stroke * shape.canvas for stroke in found.added_strokes]
     new = ((found.canvas > 0) & (found.given <= 0)).cpu().numpy()
     pieces, count = ndimage.label(new, np.ones((3, 3)))
     size = np.bincount(pieces.ravel(), minlength=count + 1)

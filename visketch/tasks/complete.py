@@ -19,7 +19,9 @@ from torch import Tensor
 from visketch.config import SketchConfig
 from visketch.decoding import enlarge
 from visketch.geometry import sdf
+from visketch.geometry.place import Place
 from visketch.geometry.sketch import Sketch
+from visketch.geometry.trace import Trace, strokes_of
 from visketch.model import DEFAULTS, Frame, Prediction, SketchModel
 from visketch.models.diffusion import Diffusion
 from visketch.sampling import TRIES, SamplingOptions, generator
@@ -36,20 +38,6 @@ PROPOSED = 4  # classes that completions spread over where none is named
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where a drawing lies: a point of it is at `scale` * point + (x, y), in shares of the canvas's side."""
-
-    scale: float
-    x: float
-    y: float
-
-    def lines(self, lines: Sequence[np.ndarray]) -> tuple[np.ndarray, ...]:
-        """The drawing there, each line (points, 2) in the unit square."""
-        spot = np.array([self.x, self.y])
-        return tuple((line.astype(np.float64) * self.scale + spot).astype(np.float32) for line in lines)
-
-
-@dataclass(frozen=True)
 class Completion:
     label: str
     probability: float  # the classifier's, of that class
@@ -59,6 +47,7 @@ class Completion:
     canvas: Float[Tensor, "h h"]
     given: Float[Tensor, "h h"]  # what was drawn already: no part of the canvas is below it
     place: Place
+    added_strokes: tuple[np.ndarray, ...] | None = None  # in shares of the side, where the coarse stage draws strokes
 
 
 @torch.inference_mode()
@@ -82,27 +71,77 @@ def complete(
     tries = options.tries or TRIES
     lines, found = part.lines(), []
     numbers = [model.label_of(label) for label in labels]
+    by_strokes = (options.coarse or model.config.coarse) == "strokes"
+    drawing, margin = (_with_strokes, 0.0) if by_strokes else (_with_fields, model.config.sketch.margin)
     for first in range(0, len(labels), max(1, BATCH // tries)):
         some = range(first, min(first + max(1, BATCH // tries), len(labels)))
         seeds = [seed + i for i in some]
-        spots = [place for s in seeds for place in places(lines, model.config.sketch.margin, s, tries)]
+        spots = [place for s in seeds for place in places(lines, margin, s, tries)]
         label = torch.tensor([numbers[i] for i in some for _ in range(tries)], device=model.device)
-        given = _fields(model, [place.lines(lines) for place in spots])
-        canvas = _around(model, given, label, seeds, options, on_progress)
-        again = [s for s in seeds for _ in range(tries)]
-        for frame in model.decode(canvas, label, seeds=again, options=options):
-            canvas = frame.canvas
-            on_progress(frame)
-        canvas = with_strokes(given, canvas, model.config.sketch)
+        spots, new, given, canvas = drawing(model, part, spots, label, seeds, options, on_progress)
         chance = model.logits(canvas).softmax(dim=1).gather(1, label[:, None])[:, 0]
         added = ((canvas > 0) & (given <= 0)).flatten(1).sum(dim=1) / (canvas > 0).flatten(1).sum(dim=1).clamp(min=1)
         likely = chance - (added == 0).float()  # what adds nothing comes last, however well it is known already
         best = rearrange(likely, "(b j) -> b j", j=tries).argmax(dim=1).tolist()
         for i, j in zip(some, best, strict=True):
             at = (i - first) * tries + j
-            kept = (canvas[at].clone(), given[at].clone(), spots[at])  # or the whole batch would stay in memory
+            kept = (
+                canvas[at].clone(),
+                given[at].clone(),
+                spots[at],
+                new[at],
+            )  # or the whole batch would stay in memory
             found.append(Completion(model.labels[numbers[i]], float(chance[at]), float(added[at]), seed + i, j, *kept))
     return found
+
+
+Drawn = tuple[list[Place], list[tuple[np.ndarray, ...] | None], Tensor, Tensor]  # places, strokes, given, canvas
+
+
+def _with_fields(
+    model: SketchModel,
+    part: Sketch,
+    spots: list[Place],
+    label: Int[Tensor, " b"],
+    seeds: Sequence[int],
+    options: SamplingOptions,
+    on_progress: OnFrame,
+) -> Drawn:
+    """Draw around the part on the coarse tile, and refine."""
+    given = _fields(model, [place.lines(part.lines()) for place in spots])
+    canvas = _around(model, given, label, seeds, options, on_progress)
+    again = [s for s in seeds for _ in range(len(spots) // len(seeds))]
+    for frame in model.decode(canvas, label, seeds=again, options=options):
+        canvas = frame.canvas
+        on_progress(frame)
+    return spots, [None] * len(spots), given, with_strokes(given, canvas, model.config.sketch)
+
+
+def _with_strokes(
+    model: SketchModel,
+    part: Sketch,
+    spots: list[Place],
+    label: Int[Tensor, " b"],
+    seeds: Sequence[int],
+    options: SamplingOptions,
+    on_progress: OnFrame,
+) -> Drawn:
+    """Add strokes to those of the part. Nothing is refined: what is given stays as it is."""
+    from visketch.tasks.complete_strokes import strokes_around
+
+    found = strokes_around(model, part, spots, label, seeds, options, on_progress)
+    spots, new = [place for place, _ in found], [added for _, added in found]
+    given = [place.lines(part.lines()) for place in spots]
+    wholes = [(*lines, *added) for lines, added in zip(given, new, strict=True)]
+    return spots, list(new), _fields(model, given), _fields(model, wholes)
+
+
+def strokes(found: Completion, part: Sketch, shape: SketchConfig) -> Trace | None:
+    """A completion's strokes in pixels of its canvas, those of the part first; None where its field must be traced."""
+    if found.added_strokes is None:
+        return None
+    given = found.place.lines(strokes_of(part)[0].strokes if part.pixels is not None else part.lines())
+    return Trace((*given, *found.added_strokes), shape.pen).scaled(float(shape.canvas))
 
 
 def spread(proposed: Sequence[Prediction], n: int) -> list[str]:

@@ -1,0 +1,70 @@
+"""A half-drawn sketch → whole ones, where the coarse stage draws strokes: the given ones are tokens that stay fixed.
+
+The network was trained with a beginning or some strokes of a drawing given (`train.diffusion.given`), so nothing has to
+be blended: the strokes that it adds join those that are there.
+"""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from jaxtyping import Int
+from torch import Tensor
+
+from visketch.errors import UsageError
+from visketch.geometry.pieces import TOLERANCE, Pieces, cut, simplified
+from visketch.geometry.place import Place
+from visketch.geometry.sketch import Sketch
+from visketch.geometry.trace import strokes_of
+from visketch.model import Frame, SketchModel
+from visketch.sampling import SamplingOptions, candidate_seeds
+
+Lines = tuple[np.ndarray, ...]
+
+
+def strokes_around(
+    model: SketchModel,
+    part: Sketch,
+    places: Sequence[Place],
+    label: Int[Tensor, " b"],
+    seeds: Sequence[int],
+    options: SamplingOptions,
+    on_progress: Callable[[Frame], None],
+) -> list[tuple[Place, Lines]]:
+    """For each of the places (b) where a part may lie in the whole: its place on the canvas, which has room for what
+    was added, and the strokes added, in shares of the canvas's side. Each seed has as many places as the others.
+
+    Raises UsageError for a part of more strokes than the network has places for.
+    """
+    strokes = strokes_of(part)[0].strokes if part.pixels is not None else part.lines()
+    given = [_pieces(place.lines(strokes)) for place in places]
+    most = model.config.diffusion.pieces
+    if len(given[0]) >= most:
+        raise UsageError(
+            f"{part.source or 'the part'}: {len(given[0])} pieces of strokes, at most {most - 1} are completed"
+        )
+    drawn = model.strokes(
+        label,
+        candidate_seeds(seeds, len(places) // len(seeds)),
+        options.steps,
+        options.guidance,
+        on_progress,
+        given,
+    )
+    margin = model.config.sketch.margin
+    return [_fitted(place, place.lines(part.lines()), new, margin) for place, new in zip(places, drawn, strict=True)]
+
+
+def _pieces(lines: Lines) -> Pieces:
+    """Lines in the unit square → pieces in [-1, 1]."""
+    return cut([2 * line - 1 for line in simplified(lines, TOLERANCE)])
+
+
+def _fitted(place: Place, given: Lines, added: Sketch, margin: float) -> tuple[Place, Lines]:
+    """The whole, fitted to the canvas: the place of what was given, and the strokes that were added."""
+    new = [(line + 1) / 2 for line in added.strokes or ()]
+    points = np.concatenate([*given, *new]).astype(np.float64)
+    low, size = points.min(axis=0), np.ptp(points, axis=0)
+    times = (1 - 2 * margin) / max(float(size.max()), 1e-6)
+    x, y = 0.5 - (low + size / 2) * times
+    moved = Place(place.scale * times, place.x * times + x, place.y * times + y)
+    return moved, Place(times, float(x), float(y)).lines(new)
