@@ -31,7 +31,7 @@ lint: $(INSTALLED) ## ruff and mypy
 	$(BIN)/mypy visketch cli
 
 .PHONY: bench
-bench: $(INSTALLED) ## measure speed and memory; bench/ has studies too (docs/questions/)
+bench: $(INSTALLED) ## measure speed and memory (studies/ has the experiments of docs/questions/)
 	for script in quadtree classify generate whole canvas; do $(BIN)/python bench/$$script.py || exit 1; done
 
 .PHONY: clean

@@ -1,4 +1,4 @@
-"""`visketch language`: data sets to learn to talk about sketches from."""
+"""`visketch language`: data sets to learn to talk about sketches from, and training on them."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -8,9 +8,10 @@ import typer
 from visketch.errors import UsageError
 
 from .data import complete_class
+from .language_train import train
 from .shared import console, options
 
-app = typer.Typer(no_args_is_help=True, help="Make a data set of sketches, scenes and instructions.")
+app = typer.Typer(no_args_is_help=True, help="Make a data set of sketches, scenes and instructions, and train on it.")
 
 
 @app.command()
@@ -128,3 +129,6 @@ def show(out: Path, facts: dict) -> None:
     console.table(["", *splits], [[what, *(splits[split].get(what, 0) for split in splits)] for what in splits["test"]])
     console.say(f"{facts['sketches']:,} sketches to ask with: {out}")
     console.note(f"look at {out / 'contact.png'}")
+
+
+app.command()(train)

@@ -26,11 +26,11 @@ if TYPE_CHECKING:
 
 def train(
     part: Annotated[
-        Literal["vqvae", "diffusion", "field", "classifier", "refiner", "baseline", "language"],
+        Literal["vqvae", "diffusion", "field", "classifier", "refiner", "baseline"],
         typer.Argument(
-            metavar="vqvae|diffusion|classifier|refiner|baseline|language",
+            metavar="vqvae|diffusion|classifier|refiner|baseline",
             help="vqvae: the code book; diffusion: the coarse stage; refiner needs vqvae and classifier; "
-            "baseline: a textbook classifier, to compare with; language: see --stage.",
+            "baseline: a textbook classifier, to compare with. (`visketch language train` trains the language half.)",
         ),
     ],
     data: Annotated[
@@ -38,7 +38,7 @@ def train(
         typer.Option(
             "--data",
             envvar="VISKETCH_DATA",
-            help="A data set written by `visketch data pack`; for language the folder of `visketch language prepare`.",
+            help="A data set written by `visketch data pack`.",
         ),
     ] = Path("quickdraw.arrow"),
     out: Annotated[
@@ -49,7 +49,7 @@ def train(
         typer.Option(
             "--config",
             metavar="PRESET|FILE",
-            help="tiny, small (by default), base; of language tiny or llava-7b; or a TOML file.",
+            help="tiny, small (by default), base; or a TOML file.",
         ),
     ] = None,
     start: Annotated[
@@ -67,10 +67,6 @@ def train(
     seed: Annotated[int | None, typer.Option("--seed", min=0, help="Short for --set train.seed=...")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where the run in --out ended.")] = False,
     workers: Annotated[int, typer.Option(min=0, max=256, help="Processes that prepare the batches.")] = 0,
-    stage: Annotated[
-        Literal["tower", "align", "instruct"] | None,
-        typer.Option(help="Of language, in this order: the tower, describing pictures, answering questions."),
-    ] = None,
     tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Write metrics for TensorBoard too.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be trained, and stop.")] = False,
     device: options.Device = "auto",
@@ -89,13 +85,8 @@ def train(
       visketch train classifier --from small --data mine.arrow --out runs/mine --set train.classifier.steps=300
       visketch train classifier --config base --dry-run
       visketch train baseline --out runs/vit --set baseline.backbone=vit
-      visketch train language --stage tower --data language/ --out runs/language
     """
     choose(device)
-    if part == "language" or stage:
-        knobs = [*(overrides or []), *([f"train.seed={seed}"] if seed is not None else [])]
-        language(part, stage, data, out, config, start, knobs, resume, workers, tensorboard, dry_run, as_json)
-        return
     with console.waiting("Loading ..."):
         from visketch import config as configs
         from visketch.data.store import Store
@@ -132,18 +123,6 @@ def train(
         conclude(part, asdict(outcome) | {"seconds": round(time.perf_counter() - began, 1)}, as_json)
     if not outcome.finished:
         raise typer.Exit(console.INTERRUPTED)
-
-
-def language(part: str, stage: str | None, *how: Any) -> None:
-    """A stage of the sketch-language model. Raises UsageError where --stage and the part do not go together."""
-    from .train_language import train_language
-
-    if part != "language" or stage is None:
-        raise UsageError("--stage belongs to language, and language needs one: tower, align or instruct")
-    began = time.perf_counter()
-    done = train_language(stage, *how)
-    if MAIN and done:
-        conclude(f"language {stage}", asdict(done) | {"seconds": round(time.perf_counter() - began, 1)}, how[-1])
 
 
 def choose(device: str) -> None:

@@ -326,7 +326,7 @@ class TestVerbs:
                 )
         pictures = data / "pictures/sketch/ring-1.png", data / "pictures/scene/test-1.png"
         told = visketch("count", *pictures, "--checkpoint", tmp_path, "--by", "language")
-        one_line(told, 1, str(tmp_path), "visketch train language")
+        one_line(told, 1, str(tmp_path), "visketch language train")
 
     def test_photos_are_searched_with_the_language_models_checkpoint(
         self, data: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -347,16 +347,16 @@ class TestVerbs:
 
     def test_no_such_model(self, data: Path) -> None:
         sketch = data / "pictures/sketch/ring-1.png"
-        one_line(visketch("count", sketch, sketch, "--checkpoint", "nowhere"), 1, "nowhere", "visketch train language")
+        one_line(visketch("count", sketch, sketch, "--checkpoint", "nowhere"), 1, "nowhere", "visketch language train")
 
     def test_train_needs_a_stage_and_a_data_set(self, tmp_path: Path) -> None:
-        one_line(visketch("train", "language", "--data", tmp_path), 2, "--stage")
-        told = visketch("train", "language", "--stage", "align", "--data", tmp_path, "--out", tmp_path / "out")
+        one_line(visketch("language", "train", "--data", tmp_path), 2, "--stage")
+        told = visketch("language", "train", "--stage", "align", "--data", tmp_path, "--out", tmp_path / "out")
         one_line(told, 1, "visketch language prepare")
 
     def test_train_says_what_it_would_do(self, data: Path, tmp_path: Path) -> None:
         told = visketch(
-            "train", "language", "--stage", "tower", "--data", data, "--out", tmp_path, "--dry-run", "--json"
+            "language", "train", "--stage", "tower", "--data", data, "--out", tmp_path, "--dry-run", "--json"
         )
         facts = json.loads(told.stdout)
         assert facts["rows"] == 200

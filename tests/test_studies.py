@@ -1,4 +1,4 @@
-"""The studies of bench/: what they measure is what they say."""
+"""The scripts of studies/ measure what they say."""
 
 import sys
 from pathlib import Path
@@ -12,6 +12,7 @@ from PIL import Image
 from scipy.spatial.distance import pdist
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "bench"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "studies"))
 
 import channels
 import context

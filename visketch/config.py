@@ -259,6 +259,12 @@ def parse(tree: dict, origin: str) -> Config:
         raise UsageError(f"{origin}: {_explain(first['loc'], first)}") from None
 
 
+def _renamed_word(word: str, origin: str) -> str:
+    if word in RENAMED:
+        warnings.warn(f"{origin}: {word} is now called {RENAMED[word]}", RenamedWarning, stacklevel=3)
+    return RENAMED.get(word, word)
+
+
 def _renamed(tree: dict, origin: str, above: str) -> dict:
     """The same sections under today's names, with a `RenamedWarning` for each that has an old one."""
     if isinstance(tree.get("train"), dict):
@@ -328,7 +334,7 @@ def override(tree: dict, knob: str) -> None:
     path, equals, value = knob.partition("=")
     if not equals:
         raise UsageError(f"--set {knob}: write it as section.key=value")
-    *sections, key = path.strip().split(".")
+    *sections, key = (_renamed_word(word, f"--set {knob}") for word in path.strip().split("."))
     for section in sections:
         tree = tree.setdefault(section, {})
         if not isinstance(tree, dict):

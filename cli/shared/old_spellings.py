@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from . import console
 
-VERBS = {("train", "peer"): ("train", "baseline")}
+VERBS = {("train", "peer"): ("train", "baseline"), ("train", "language"): ("language", "train")}
 OPTIONS = {"--peer": "--baseline"}  # of `visketch evaluate`
 
 

@@ -47,7 +47,7 @@ Checkpoint = Annotated[
         "--checkpoint",
         metavar="FOLDER|NAME",
         envvar="VISKETCH_LANGUAGE",
-        help="A folder that `visketch train language` wrote, or a shipped one's name; by default 'language'.",
+        help="A folder that `visketch language train` wrote, or a shipped one's name; by default 'language'.",
     ),
 ]
 

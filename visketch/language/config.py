@@ -129,7 +129,7 @@ def find(folder: str | Path | None) -> Path:
     home = Path(str(resources.files("visketch.checkpoints"))) / name
     if (home / FILE).exists():
         return home
-    message = f"{name}: no sketch-language model there (no {FILE}); `visketch train language` makes one"
+    message = f"{name}: no sketch-language model there (no {FILE}); `visketch language train` makes one"
     raise VisketchError(message)
 
 

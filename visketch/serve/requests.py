@@ -21,14 +21,14 @@ SECONDS = 20.0  # for a request to come in
 Form = TypeVar("Form", bound=ApiRequest)
 
 
-class Query(NamedTuple):
+class DrawingRequest(NamedTuple):
     """What is asked, and of which drawing."""
 
     asked: Any
     sketch: Sketch | None
 
 
-async def question(request: Request, form: type[ApiRequest], reader: SandboxedReader | None) -> Query:
+async def question(request: Request, form: type[ApiRequest], reader: SandboxedReader | None) -> DrawingRequest:
     """`reader`: for files; without one the request has no drawing.
 
     Raises HTTPException, ValidationError, VisketchError.
@@ -48,14 +48,14 @@ async def question(request: Request, form: type[ApiRequest], reader: SandboxedRe
     except ClientDisconnect:
         raise HTTPException(400, "the request was cut short") from None
     asked = form.model_validate(fields)
-    return Query(asked, await asyncio.to_thread(reader.read, content, name))
+    return DrawingRequest(asked, await asyncio.to_thread(reader.read, content, name))
 
 
-def of_json(body: bytes, form: type[ApiRequest], drawing: bool) -> Query:
+def of_json(body: bytes, form: type[ApiRequest], drawing: bool) -> DrawingRequest:
     if not drawing:
-        return Query(form.model_validate_json(body, strict=True), None)
+        return DrawingRequest(form.model_validate_json(body, strict=True), None)
     asked = with_drawing(form).model_validate_json(body, strict=True)
-    return Query(asked, sketch(asked.drawing))  # type: ignore[attr-defined]
+    return DrawingRequest(asked, sketch(asked.drawing))  # type: ignore[attr-defined]
 
 
 def sketch(drawing: list) -> Sketch:

@@ -214,7 +214,7 @@ def load(settings: LanguageConfig, folder: Path, **loading: Any) -> tuple[Any, A
         model = library.LlavaForConditionalGeneration.from_pretrained(str(folder), dtype=torch.float32)
     except unloadable() as error:
         first = (str(error).splitlines() or [type(error).__name__])[0]
-        message = f"{folder}: no trained sketch-language model ({first}); `visketch train language` makes one"
+        message = f"{folder}: no trained sketch-language model ({first}); `visketch language train` makes one"
         raise VisketchError(message) from None
     return model.eval(), tokenizer
 

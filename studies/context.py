@@ -1,6 +1,6 @@
 """What levels of context are worth to the refiner: the same held-out drawings, refined by refiners shown more or less.
 
-    python bench/context.py [runs/context-0 runs/context-1 ...] [--data quickdraw.arrow] [--plot context.png] [--json]
+    python studies/context.py [runs/context-0 runs/context-1 ...] [--data quickdraw.arrow] [--plot context.png] [--json]
 
 A coarse sketch is here a test drawing shrunk to its root tile, so that the truth is known. Beside the refiners (by
 default the shipped one) stand the coarse sketches enlarged, and what the VQ-VAE reads back of the drawings' own codes:
@@ -60,7 +60,9 @@ def code_loss(folder: Path, sketches: list[Sketch]) -> dict[str, float]:
 def worth(model: SketchModel, drawn: Tensor, truth: Tensor, label: Tensor) -> Row:
     """What sketches are worth: seams in shares of the pen, ink near the truth, recognised of all classes."""
     shape = model.config.sketch
-    said = torch.cat([OwnJudge(model).look(reread(some, shape, shape))[0] for some in drawn.split(BATCH)])
+    said = torch.cat(
+        [OwnJudge(model).logits_and_features(reread(some, shape, shape))[0] for some in drawn.split(BATCH)]
+    )
     seams = seam(drawn, shape.tile, shape.near) * shape.clamp / shape.pen
     return {
         "seam": float(seams.mean()),

@@ -1,7 +1,7 @@
 """What hatching and stippling leave of themselves in a field, and what another channel would keep.
 
-    python bench/textures.py [--drawings 3] [--json]
-    python bench/textures.py --steps 350 --data quickdraw.arrow --plot curves.png --pictures pictures.png
+    python studies/textures.py [--drawings 3] [--json]
+    python studies/textures.py --steps 350 --data quickdraw.arrow --plot curves.png --pictures pictures.png
 
 Every drawing is written down in five ways on the small preset's canvas, and its lines are found again: in the canvas
 itself, in its root tile, and in what the shipped VQ-VAE reads back. `--steps` trains a VQ-VAE of the same size for each

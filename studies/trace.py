@@ -1,6 +1,6 @@
 """How well, and how fast, ink becomes strokes: on test drawings, beside their human strokes and another tracer.
 
-    python bench/trace.py --data packed.arrow [--limit 300] [--json]
+    python studies/trace.py --data packed.arrow [--limit 300] [--json]
 
 Each drawing is traced from the model's field (128 px, pen 4) and from PNG-like masks (256 px, pens 3 and 8). The SVG
 that comes of it is drawn by resvg and compared with the raster of the human strokes, both at 256 px. The last rows are

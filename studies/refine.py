@@ -1,6 +1,6 @@
 """What `visketch refine` is worth: real drawings made rough, and drawn again with more and less strength.
 
-    python bench/refine.py --data packed.arrow --judge runs/resnet34 [--limit 200] [--strengths 0 0.2 0.4 0.6]
+    python studies/refine.py --data packed.arrow --judge runs/resnet34 [--limit 200] [--strengths 0 0.2 0.4 0.6]
                            [--split test] [--checkpoint FOLDER] [--json] [--sheet redrawn.png]
 
 Three ways to be rough: a bitmap of 28 pixels, lines that shake, lines that are broken. For each: how often the judge
@@ -126,7 +126,11 @@ def measured(
 ) -> dict[str, object]:
     right = torch.tensor([judge.labels.index(str(sketch.label)) for sketch in drawings])
     seen = reread(canvas, model.config.sketch, judge.shape)
-    hits = (torch.cat([judge.look(some)[0].argmax(dim=1) for some in seen.split(BATCH)]) == right).double().numpy()
+    hits = (
+        (torch.cat([judge.logits_and_features(some)[0].argmax(dim=1) for some in seen.split(BATCH)]) == right)
+        .double()
+        .numpy()
+    )
     f1 = float(ink_f1(canvas > 0, clean > 0).mean())
     best = torch.cat([model.logits(some).argmax(dim=1) for some in canvas.split(BATCH)])
     named = [model.labels[number] for number in best.tolist()]

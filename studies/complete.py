@@ -1,6 +1,6 @@
 """What `visketch complete` is worth: real drawings cut to the first half of their strokes, and finished again.
 
-    python bench/complete.py --data packed.arrow --judge runs/resnet34 [--each 6] [-n 4] [--tries 4] [--seed 0]
+    python studies/complete.py --data packed.arrow --judge runs/resnet34 [--each 6] [-n 4] [--tries 4] [--seed 0]
                              [--classes cat owl ...] [--split test] [--checkpoint FOLDER] [--json] [--sheet drawn.png]
 
 How often the judge names the right class, in 345: of the whole drawing, of its first half, of all completions, and of
@@ -47,7 +47,11 @@ def named(model: SketchModel, judge: Judge, canvas: torch.Tensor, labels: list[s
     """Which fields the judge names rightly."""
     right = torch.tensor([judge.labels.index(label) for label in labels])
     seen = reread(canvas, model.config.sketch, judge.shape)
-    return (torch.cat([judge.look(some)[0].argmax(dim=1) for some in seen.split(32)]) == right).double().numpy()
+    return (
+        (torch.cat([judge.logits_and_features(some)[0].argmax(dim=1) for some in seen.split(32)]) == right)
+        .double()
+        .numpy()
+    )
 
 
 def main() -> None:

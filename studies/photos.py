@@ -1,6 +1,6 @@
 """What is lost when a drawing comes as a photo: recognition of test drawings as drawn, and read from made-up pictures.
 
-    python bench/photos.py --data packed.arrow [--limit 200] [--checkpoint FOLDER] [--only NAME ...] [--save FOLDER]
+    python studies/photos.py --data packed.arrow [--limit 200] [--checkpoint FOLDER] [--only NAME ...] [--save FOLDER]
                            [--json]
 
 The pictures are drawn with Pillow, one thing wrong with each, and go through files as a user's do. "ink" is the F1 of

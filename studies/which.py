@@ -1,6 +1,6 @@
 """Sketch and words, "the red one like this": scenes of test drawings in coloured pens, a sketch and a colour asked.
 
-    python bench/which.py --data packed.arrow [--scenes 200] [--save PICTURE] [--json]
+    python studies/which.py --data packed.arrow [--scenes 200] [--save PICTURE] [--json]
 
 Each scene has two to five drawings, at least two of the class that is asked for, each in a colour of its own. Right is
 who finds the one that is meant and no other (intersection over union at least 0.5). "boxes given" measures the words
