@@ -29,6 +29,7 @@ from .index import index
 from .info import info
 from .language import app as language
 from .locate import locate
+from .photos import app as photos
 from .push import push
 from .refine import refine
 from .search import search
@@ -40,8 +41,9 @@ from .trace import trace
 from .train import train
 
 # In the order of --help: what is done with drawings, then with data and weights.
-DRAWINGS = ("generate", "classify", "refine", "complete", "trace", "show", "index", "search", "count", "locate", "ask")
-ORDER = (*DRAWINGS, "serve", "data", "language", "train", "evaluate", "export", "push", "info")
+DRAWINGS = ("generate", "classify", "refine", "complete", "trace", "show", "index", "search")
+SCENES = ("count", "locate", "ask", "photos")
+ORDER = (*DRAWINGS, *SCENES, "serve", "data", "language", "train", "evaluate", "export", "push", "info")
 
 
 class Verbs(TyperGroup):
@@ -89,6 +91,7 @@ app.command()(serve)
 app.command()(train)
 app.command()(push)
 app.command()(info)
+app.add_typer(photos, name="photos")
 app.add_typer(data, name="data")
 app.add_typer(language, name="language")
 app.add_typer(evaluate, name="evaluate")

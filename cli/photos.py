@@ -1,57 +1,64 @@
-"""`visketch search --photos`: the photos of a folder that show what a sketch shows."""
+"""`visketch photos`: the photos of a folder that show what a sketch shows."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from visketch.errors import UsageError, VisketchError
 
 from .locate import FOUND
-from .shared import console, sketch_query
-from .shared.pictures import write_png
+from .shared import console, options, sketch_query
+from .shared.pictures import check_out, is_picture, parse_out, write_png
 
 if TYPE_CHECKING:
     import numpy as np
     from PIL import Image
 
-    from visketch.language.retrieval import PhotoHit
+    from visketch.language.model import SketchLanguage
+    from visketch.language.retrieval import PhotoHit, PictureSearch
 
 SURE = 0.5  # of a box that is drawn
 
 
-def search_photos(
-    sketch: str,
-    folder: Path,
-    n: int,
-    out: Path | None,
-    which: str | None,
-    by: "sketch_query.Who | None",
-    checkpoint: str | None,
-    device: str,
-    as_json: bool,
-) -> None:
-    """Look at what is new in the folder, rank, and tell."""
-    from visketch.search.index import usual
+app = typer.Typer(no_args_is_help=True, help="Find photos that show what a sketch shows.")
 
-    if not folder.is_dir():
-        raise VisketchError(f"{folder}: not a folder of photos, name one")
-    if by == "recogniser":
-        raise UsageError("--by recogniser is for drawn scenes; they are told from photos without it")
+Folder = Annotated[Path, typer.Argument(metavar="FOLDER", help="Photos, and drawn scenes, in it and below.")]
+
+
+@app.command()
+def search(
+    sketch: sketch_query.Asked,
+    folder: Folder,
+    n: Annotated[int, typer.Option("-n", min=1, max=1000, help="How many photos to find.")] = 12,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", parser=parse_out, metavar="PATH", help="A picture of them, the sketch first."),
+    ] = None,
+    which: sketch_query.Words = None,
+    by: sketch_query.By = None,
+    checkpoint: sketch_query.Checkpoint = None,
+    device: options.Device = "auto",
+    as_json: options.Json = False,
+) -> None:
+    """Find the photos in a folder that show what a sketch shows.
+
+    The folder is indexed first, as `visketch photos index` does it. Photos that hardly show it are left out; drawn
+    scenes among them are told apart and searched as well.
+
+    \b
+    Examples:
+      visketch photos search cat.svg photos/ --out found.png
+      visketch photos search cat.svg photos/ --which red --json
+    """
+    if out and not is_picture(check_out(out)):
+        raise UsageError(f"{out}: search writes one picture; name a .png file")
+    check(folder, by)
     meant = sketch_query.which(which)
     model = sketch_query.load(checkpoint, device)
     model.require(by)
     asked = sketch_query.query(model, sketch)
-    from visketch.language.retrieval import PictureSearch
-
-    problems = console.Problems()
-    with console.progress() as bar:
-        task = bar.add_task("photos", total=None)
-
-        def on_progress(done: int, total: int) -> None:
-            bar.update(task, completed=done, total=total)
-
-        pictures = PictureSearch(model, folder, usual(folder), problems, on_progress, by)
-    if problems.unnamed:
-        console.note(f"{problems.count} could not be read{problems.unnamed}")
+    pictures = opened(model, folder, by)
     found = pictures.search(asked, n, meant)
     if out:
         write_png(out, sheet(asked.picture.square, found), {"sketch": sketch, "photos": str(folder)})
@@ -66,6 +73,56 @@ def search_photos(
         console.table(["", "photo", "shows it", "boxes", "by"], table)
     if out:
         console.say(f"picture: {out}")
+
+
+@app.command()
+def index(
+    folder: Folder,
+    checkpoint: sketch_query.Checkpoint = None,
+    device: options.Device = "auto",
+    as_json: options.Json = False,
+) -> None:
+    """Look at the photos of a folder before they are searched.
+
+    What was seen is kept in the user's cache (VISKETCH_CACHE names another place). Run again, it looks only at what is
+    new or changed.
+
+    \b
+    Example:
+      visketch photos index photos/
+    """
+    check(folder, None)
+    pictures = opened(sketch_query.load(checkpoint, device), folder, None)
+    if as_json:
+        console.document({"folder": folder, "photos": pictures.count})
+    else:
+        console.say(f"{pictures.count:,} pictures in {folder}")
+
+
+def check(folder: Path, by: "sketch_query.Who | None") -> None:
+    """Refuse what cannot be searched, before any work. Raises VisketchError, UsageError."""
+    if not folder.is_dir():
+        raise VisketchError(f"{folder}: not a folder of photos, name one")
+    if by == "recogniser":
+        raise UsageError("--by recogniser is for drawn scenes; they are told from photos without it")
+
+
+def opened(model: "SketchLanguage", folder: Path, by: "sketch_query.Who | None") -> "PictureSearch":
+    """The folder's pictures, what is new among them looked at, with a bar."""
+    from visketch.language.retrieval import PictureSearch
+    from visketch.search.index import usual
+
+    problems = console.Problems()
+    with console.progress() as bar:
+        task = bar.add_task("photos", total=None)
+
+        def on_progress(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total)
+
+        pictures = PictureSearch(model, folder, usual(folder), problems, on_progress, by)
+    if problems.unnamed:
+        console.note(f"{problems.count} could not be read{problems.unnamed}")
+    return pictures
 
 
 def row(rank: int, hit: "PhotoHit") -> dict:

@@ -1,6 +1,5 @@
 """`visketch search`: the drawings of a gallery that are most like a sketch."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,7 +9,7 @@ import typer
 from visketch.errors import UsageError, VisketchError
 from visketch.render.grey import grey
 
-from .shared import console, inputs, options, sketch_query
+from .shared import console, inputs, options
 from .shared.pictures import check_out, is_picture, parse_out, write_png
 
 if TYPE_CHECKING:
@@ -35,42 +34,21 @@ def search(
         Path | None,
         typer.Option("--out", "-o", parser=parse_out, metavar="PATH", help="A picture of them, the sketch first."),
     ] = None,
-    photos: Annotated[
-        bool, typer.Option("--photos", help="GALLERY is a folder of photos: find those that show what is sketched.")
-    ] = False,
-    which: sketch_query.Words = None,
-    by: sketch_query.By = None,
     checkpoint: options.Checkpoint = None,
     device: options.Device = "auto",
     as_json: options.Json = False,
 ) -> None:
-    """Find the drawings that are most like a sketch, or with --photos the photos that show what it shows.
+    """Find the drawings that are most like a sketch. (`visketch photos search` finds photos that show what it shows.)
 
     A gallery that is no index is indexed first, as `visketch index` does it: at the first search all of it, later what
     is new or changed. An index is searched as it is. Similarity is 1 for the same drawing; what is unlike it, 0 or
-    below, is left out, unless there is nothing else. Photos that hardly show it are left out; drawn scenes among them
-    are told apart and searched as well. --checkpoint is then that of `visketch count` (or VISKETCH_LANGUAGE).
+    below, is left out, unless there is nothing else.
 
     \b
     Examples:
       visketch search sketch.png gallery/ -n 12 --out found.png
       visketch search cat.svg quickdraw.index --json
-      visketch search cat.svg photos/ --photos --out found.png
-      visketch search cat.svg photos/ --photos --which red
     """
-    if photos:
-        from .photos import search_photos
-
-        if out and not is_picture(check_out(out)):
-            raise UsageError(f"{out}: search writes one picture; name a .png file")
-        if checkpoint == os.environ.get("VISKETCH_CHECKPOINT"):  # not given: that one names a model of another kind
-            checkpoint = os.environ.get("VISKETCH_LANGUAGE") or None
-        search_photos(sketch, gallery, n, out, which, by, checkpoint, device, as_json)
-        return
-    if which is not None or by is not None:
-        raise UsageError(
-            f"{'--which' if which is not None else '--by'} is about things in photos; give it with --photos"
-        )
     from visketch.search.index import Index, alike, is_index, usual
 
     from .index import bring_up_to_date, load

@@ -200,7 +200,7 @@ class TestVerbs:
 
     def test_pictures_that_show_none_are_left_out(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
-        words = "search", folder / "house.png", folder / "scenes", "--photos", "--which", "red", "--json"
+        words = "photos", "search", folder / "house.png", folder / "scenes", "--which", "red", "--json"
         found = json.loads(visketch(*words).stdout)["found"]
         assert [Path(hit["path"]).stem for hit in found] == ["coloured"]
         assert found[0]["score"] > 0.5
@@ -217,4 +217,4 @@ class TestVerbs:
         scene = folder / "scenes" / "coloured.png"
         one_line(visketch("count", folder / "house.png", scene, "--which", "fluffy"), 2, "'fluffy' does not say which")
         one_line(visketch("count", folder / "house.png", scene, "--which", ""), 2, "'' does not say which")
-        one_line(visketch("search", folder / "house.png", folder / "scenes", "--which", "red"), 2, "with --photos")
+        one_line(visketch("search", folder / "house.png", folder / "scenes", "--which", "red"), 2, "--which")

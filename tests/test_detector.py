@@ -341,7 +341,7 @@ class TestVerbs:
         shutil.copy(folder / "street.jpg", photos / "street.jpg")
         Image.effect_noise((320, 240), 90).convert("RGB").save(photos / "noise.jpg")
         (photos / "broken.jpg").write_bytes(b"not a photo")
-        words = "search", folder / "stop.png", photos, "--photos"
+        words = "photos", "search", folder / "stop.png", photos
         told = visketch(*words, "--out", tmp_path / "found.png", "--json")
         assert told.exit_code == 0, told.output
         found = json.loads(told.stdout)
@@ -355,8 +355,8 @@ class TestVerbs:
         assert again["path"] == hit["path"]
         assert json.loads(visketch(*words, "--json", "--which", "blue").stdout)["found"] == []
         (photos / "broken.jpg").unlink()
-        one_line(visketch("search", folder / "house.png", photos, "--photos"), 1, "--by matcher")
-        told = visketch("search", folder / "house.png", photos, "--photos", "--by", "matcher", "--json")
+        one_line(visketch("photos", "search", folder / "house.png", photos), 1, "--by matcher")
+        told = visketch("photos", "search", folder / "house.png", photos, "--by", "matcher", "--json")
         assert {hit["by"] for hit in json.loads(told.stdout)["found"]} == {"matcher"}
 
     def test_from_python(self, folder: Path) -> None:

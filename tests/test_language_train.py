@@ -335,7 +335,7 @@ class TestVerbs:
         monkeypatch.setenv("VISKETCH_CACHE", str(tmp_path / "cache"))
         monkeypatch.setenv("VISKETCH_CHECKPOINT", "nowhere")
         monkeypatch.setenv("VISKETCH_LANGUAGE", str(folder))
-        asked = "search", data / "pictures/sketch/ring-1.png", tmp_path, "--photos"
+        asked = "photos", "search", data / "pictures/sketch/ring-1.png", tmp_path
         told = visketch(*asked, "--out", tmp_path / "found.png", "--json")
         assert told.exit_code == 0, told.output
         one_line(visketch(*asked, "--checkpoint", "nosuch"), 1, "nosuch")

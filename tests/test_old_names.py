@@ -19,6 +19,7 @@ from visketch.model import SketchModel
     [
         ("train peer --out runs/vit", "train baseline --out runs/vit"),
         ("train language --stage tower", "language train --stage tower"),
+        ("search cat.svg photos/ --photos -n 3", "photos search cat.svg photos/ -n 3"),
         ("evaluate classify --peer a --peer=b", "evaluate classify --baseline a --baseline=b"),
     ],
 )

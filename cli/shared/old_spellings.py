@@ -15,6 +15,9 @@ def renewed(words: Sequence[str]) -> list[str]:
         if tuple(words[: len(old)]) == old:
             words[: len(old)] = new
             console.note(f"`visketch {' '.join(old)}` is now `visketch {' '.join(new)}`")
+    if words[:1] == ["search"] and "--photos" in words:
+        words = ["photos", *(word for word in words if word != "--photos")]
+        console.note("`visketch photos search` is now `visketch photos search`")
     if words[:1] == ["evaluate"]:
         for place, word in enumerate(words):
             name, equals, value = word.partition("=")

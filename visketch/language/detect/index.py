@@ -30,7 +30,7 @@ Facts = tuple[int, int]  # a file's size, and when it was changed, in nanosecond
 
 
 @dataclass(frozen=True)
-class Hit:
+class IndexedPhoto:
     """A photo, how likely it shows what the sketch shows (0 to 1), and the boxes of the likeliest class."""
 
     path: Path
@@ -125,7 +125,7 @@ class PhotoIndex:
     def drawings(self) -> list[Path]:
         return [Path(path) for (path,) in self.db.execute("select path from photos where drawing order by path")]
 
-    def search(self, asked: SketchWord, n: int, min_score: float = 0.0) -> list[Hit]:
+    def search(self, asked: SketchWord, n: int, min_score: float = 0.0) -> list[IndexedPhoto]:
         """The n photos that most likely show what a sketch shows, the likeliest first; those below `min_score` are
         left out.
         """
@@ -154,13 +154,13 @@ class PhotoIndex:
         found = np.array(self.db.execute(sql, (str(path),)).fetchall(), float).reshape(-1, 6)
         return Detections(found[:, 1:5], found[:, 0].astype(int), found[:, 5])
 
-    def _hit(self, photo: int, score: float, weights: Float[np.ndarray, " k"]) -> Hit:
+    def _hit(self, photo: int, score: float, weights: Float[np.ndarray, " k"]) -> IndexedPhoto:
         (path,) = self.db.execute("select path from photos where id = ?", (photo,)).fetchone()
         sql = "select category, x1, y1, x2, y2, chance from boxes where photo = ? order by chance desc"
         rows = self.db.execute(sql, (photo,)).fetchall()
         category = max(rows, key=lambda row: weights[row[0]] * row[5])[0]
         boxes = tuple(((x1, y1, x2, y2), chance) for kind, x1, y1, x2, y2, chance in rows if kind == category)
-        return Hit(Path(path), score, category, boxes)
+        return IndexedPhoto(Path(path), score, category, boxes)
 
     def close(self) -> None:
         self.db.close()
