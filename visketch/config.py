@@ -152,6 +152,8 @@ class RefinerTraining(PartTraining):
     classify: float = 0.5  # weight of the classifier's loss when joint: it keeps the encoder good for both
     blur: float = 1.0  # the corruption that imitates the diffusion's errors: greatest share of a 3 x 3 blur
     noise: float = 0.15  # greatest sigma of the noise added to the coarse field
+    strokes: float = Field(0.0, ge=0, le=1)  # share of the examples whose coarse canvas is of shaken strokes
+    shake: Length = 0.01  # greatest sigma of their points' places, a share of the side
     order: Literal["one-by-one", "waves", "both"] = "both"
 
 

@@ -12,20 +12,22 @@ from torch import Tensor, nn
 from visketch import quadtree
 from visketch.config import Config
 from visketch.decoding import Plan, enlarge, shown
-from visketch.geometry.sketch import Sketch
+from visketch.geometry import sdf
+from visketch.geometry.sketch import Sketch, augment, fit
 from visketch.models.classifier import Classifier
 from visketch.models.encoder import LeafEncoder
 from visketch.models.refiner import Refiner
 from visketch.models.vqvae import VQVAE
-from visketch.training.objectives.objective import Batch, Example, Objective, Result, draw
+from visketch.training.objectives.objective import Batch, Example, Objective, Result
 from visketch.training.objectives.recognition import choose, classify_loss, per_sketch
 
 
 class RefinerObjective(Objective):
     """Codes of sampled leaves, each shown exactly what refining will show it, in one parallel pass.
 
-    The coarse sketch is the truth, blurred and noised. To let the diffusion redraw it, so that the errors are its own,
-    was no better (lab book, 2026-11-21).
+    The coarse sketch is the truth, blurred and noised; or, as where the coarse stage draws strokes, the truth with a
+    shaking hand (`train.refiner.strokes`). To let the diffusion redraw it, so that the errors are its own, was no
+    better (lab book, 2026-11-21).
 
     By default the shared encoder is frozen as the classifier's training left it. `joint` trains it here too, and the
     classifier (if there is one) beside it, so that it goes on serving both.
@@ -65,9 +67,19 @@ class RefinerObjective(Objective):
         noise = rng.standard_normal((shape.tile, shape.tile), dtype=np.float32)
         blobs = rng.standard_normal((shape.tile // 4, shape.tile // 4), dtype=np.float32)
         noise = (noise + np.kron(blobs, np.ones((4, 4), np.float32))) * np.float32(0.5**0.5)
+        lines = fit(augment(sketch.lines(), rng, 0.5, drop=sketch.strokes is not None), shape.margin)
+        canvas = sdf.field(lines, shape, shape.canvas).astype(np.float32)
+        by_strokes = rng.random() < settings.strokes
+        drawn = canvas
+        if by_strokes:
+            sigma = rng.random() * settings.shake
+            shaken = tuple((line + sigma * rng.standard_normal(line.shape)).astype(np.float32) for line in lines)
+            drawn = sdf.field(shaken, shape, shape.canvas).astype(np.float32)
         waves = {"one-by-one": 0.0, "waves": 1.0, "both": 0.5}[settings.order]
         return {
-            "canvas": draw(sketch, rng, shape, 0.5, shape.canvas),
+            "canvas": canvas,
+            "drawn": drawn,
+            "by strokes": np.bool_(by_strokes),
             "score": rng.random(tiles, dtype=np.float32),
             "label": np.int64(self.label[str(sketch.label)]),
             "noise": noise * np.float32(rng.random() * settings.noise),
@@ -79,6 +91,7 @@ class RefinerObjective(Objective):
         shape, settings = self.config.sketch, self.config.train.refiner
         truth = quadtree.tiles(batch["canvas"], shape.depth)
         coarse = enlarge(corrupt(truth[:, 0], batch["noise"], batch["sharp"]), shape.canvas)
+        coarse = torch.where(batch["by strokes"][:, None, None], batch["drawn"], coarse)
         plan = Plan.make(coarse, shape, batch["waves"], self.config.refiner.context)
         chosen = choose(plan.leaves, batch["score"], settings.leaves)
         leaves = plan.leaves[chosen]
