@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from visketch.errors import UsageError
+
 from ..shared import console, options, sketch_query
-from . import arguments
+from . import arguments, language_photos
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
@@ -20,9 +22,24 @@ def language(
         Path, typer.Option("--data", metavar="FOLDER", help="A data set written by `visketch language prepare`.")
     ] = Path("runs/language"),
     split: arguments.Split = "test",
-    limit: Annotated[int | None, typer.Option(min=1, help="At most so many questions of a task and part.")] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="At most so many questions of a task and part, or photos.")
+    ] = None,
     gallery: Annotated[int, typer.Option(min=2, help="Scenes that a sketch is searched in.")] = 100,
     queries: Annotated[int, typer.Option(min=1, help="Sketches that are searched with, at most, of each part.")] = 100,
+    photos: Annotated[
+        Path | None,
+        typer.Option(
+            "--photos",
+            metavar="FOLDER",
+            help="Photos annotated in COCO's format, instead of --data: instances.json and images/, or COCO's archives.",
+        ),
+    ] = None,
+    sketches: Annotated[
+        Path | None,
+        typer.Option("--sketches", metavar="FILE", help="With --photos: a packed data set, whose test drawings ask."),
+    ] = None,
+    each: Annotated[int, typer.Option("--each", min=1, help="With --photos: drawings of each class.")] = 2,
     checkpoint: sketch_query.Checkpoint = None,
     detector: sketch_query.Detector = None,
     device: options.Device = "auto",
@@ -38,7 +55,13 @@ def language(
     Examples:
       visketch evaluate language --data runs/language
       visketch evaluate language --data runs/language --split validation --limit 200 --json
+      visketch evaluate language --photos coco/ --sketches quickdraw.arrow
     """
+    if (photos is None) != (sketches is None):
+        raise UsageError("--photos and --sketches belong together: give both, or neither")
+    if photos is not None and sketches is not None:
+        language_photos.evaluate(photos, sketches, each, limit, checkpoint, device, as_json)
+        return
     model = sketch_query.load(checkpoint, device, detector)
     from visketch.evaluate.language_table import evaluate
     from visketch.language.dataset.rows import InstructionRows

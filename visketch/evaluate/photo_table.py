@@ -1,0 +1,281 @@
+"""The table of `visketch evaluate language --photos`: hand-drawn sketches ask about photos annotated in COCO's format.
+
+Only classes are asked about that are words of *Quick, Draw!* one to one, and only those that some photo shows. Who
+answers: `detector`; `detector, told the word`, the same without having to read the sketch; `matcher`; `language`, the
+language model by its description. Beside them: the commonest answer, and chance.
+"""
+
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from visketch.data.store import Store
+from visketch.errors import UsageError, VisketchError
+from visketch.evaluate import language_metrics
+from visketch.evaluate.language_metrics import ExactMetrics, Gallery, RetrievalMetrics
+from visketch.evaluate.photo_metrics import Precision, precision
+from visketch.language.boxes import Box
+from visketch.language.dataset.instructions import ask
+from visketch.language.dataset.rows import InstructionRow
+from visketch.language.dataset.scenes import Thing
+from visketch.language.detect.categories import category
+from visketch.language.detect.coco import label
+from visketch.language.detect.sketch_word import SketchWord
+from visketch.language.vision.features import EncodedPicture
+
+if TYPE_CHECKING:
+    from visketch.language.answers import Answer, Predictor
+    from visketch.language.model import SketchLanguage
+
+TOLD = "detector, told the word"
+WHO: "dict[str, Predictor]" = {"detector": "detector", TOLD: "detector", "matcher": "matcher", "language": "language"}
+FAINTEST = 0.01  # boxes that average precision takes into account
+OnProgress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class PhotoTable:
+    """Every measure of everyone who answers. `seconds`: to look at a photo for the detector, after start."""
+
+    photos: int
+    words: int
+    sketches: int
+    seconds: float
+    boxes: dict[str, Precision]
+    counting: dict[str, ExactMetrics]  # of as many pairs that are there as pairs that are not
+    present: dict[str, ExactMetrics]  # of those, the pairs that are there
+    absent: dict[str, ExactMetrics]
+    questions: dict[str, ExactMetrics]
+    retrieval: dict[str, RetrievalMetrics]
+    refused: float  # of sketches: taken for a word that the detector does not know
+
+
+@dataclass(frozen=True)
+class Photo:
+    """An annotated photo: its COCO id, sides in pixels, and what is in it, in words, with boxes in shares; and words of
+    which it shows a crowd that nobody counted.
+    """
+
+    id: int
+    path: Path
+    sides: tuple[int, int]
+    things: tuple[Thing, ...]
+    crowds: frozenset[str]
+
+    def count(self, word: str) -> int:
+        return sum(thing.label == word for thing in self.things)
+
+
+def annotated(folder: Path) -> tuple[dict[str, Any], list[Photo]]:
+    """COCO's annotations and the photos in a folder: `instances.json` beside `images/`, or as COCO's own archives
+    unpack, `annotations/instances_val2017.json` beside `val2017/`. Raises VisketchError.
+    """
+    files = [*folder.glob("instances*.json"), *folder.glob("annotations/instances*.json")]
+    for file in sorted(files):
+        images = folder / (file.stem.partition("_")[2] or "images")
+        if images.is_dir():
+            break
+    else:
+        raise VisketchError(f"{folder}: no instances.json with images/, nor annotations/instances_*.json with photos")
+    try:
+        content = json.loads(file.read_bytes())
+        objects: dict[int, list[dict]] = {one["id"]: [] for one in content["images"]}
+        for one in content["annotations"]:
+            objects[one["image_id"]].append(one)
+        photos = [_photo(one, images, objects[one["id"]]) for one in content["images"]]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise VisketchError(f"{file}: not in COCO's format (instances), {error}") from None
+    missing = next((photo.path for photo in photos if not photo.path.is_file()), None)
+    if missing:
+        raise VisketchError(f"{missing}: no such photo, though {file.name} names it")
+    return content, photos
+
+
+def _photo(facts: Mapping[str, Any], images: Path, objects: Sequence[Mapping[str, Any]]) -> Photo:
+    wide, high = int(facts["width"]), int(facts["height"])
+    things, crowds = [], set()
+    for one in objects:
+        word = label(one["category_id"])
+        if one.get("iscrowd"):
+            crowds.add(word)
+        else:
+            x, y, across, down = one["bbox"]
+            things.append(Thing(word, (x / wide, y / high, (x + across) / wide, (y + down) / high)))
+    return Photo(facts["id"], images / facts["file_name"], (wide, high), tuple(things), frozenset(crowds))
+
+
+class Asker:
+    """A model, photos that it has looked at once, and sketches to ask with."""
+
+    def __init__(self, model: "SketchLanguage", photos: Sequence[Photo], drawings: Store, each: int, seed: int) -> None:
+        """`each`: test drawings of a word. Raises UsageError if there is nothing to ask with."""
+        self.model, self.photos, self.rng = model, photos, np.random.default_rng(seed)
+        shown = {thing.label for photo in photos for thing in photo.things}
+        test, labels = drawings.rows("test"), np.array(drawings.labels)
+        self.sketches: dict[str, list[EncodedPicture]] = {}
+        for word in sorted(shown):
+            found = category(word)
+            own = test[labels[drawings.label[test]] == word]
+            if found and not found.narrower and len(own):
+                some = self.rng.permutation(own)[:each]
+                self.sketches[word] = [model.sketch(drawings[row]) for row in some]
+        if not self.sketches:
+            raise UsageError("no test drawing of anything that these photos show; give other --sketches")
+        self.told = {word: EncodedPicture(some[0].tokens, some[0].picture) for word, some in self.sketches.items()}
+        self.scenes = [model.look([photo.path])[0] for photo in photos]
+        start = time.perf_counter()
+        for number, scene in enumerate(self.scenes):
+            if number == 1:  # the first one pays for loading
+                start = time.perf_counter()
+            model.coco.look(scene)
+        self.seconds = (time.perf_counter() - start) / max(len(photos) - 1, 1)
+        for word, sketch in self.told.items():
+            model.coco.sketches[sketch] = SketchWord.of({word: 1.0})
+
+    def sketch(self, who: str, word: str, number: int = 0) -> EncodedPicture:
+        return self.told[word] if who == TOLD else self.sketches[word][number % len(self.sketches[word])]
+
+    def find(self, who: str, pairs: Sequence[tuple], least: float | None = None) -> "list[Answer | VisketchError]":
+        return self.model.find([*pairs], WHO[who], least)
+
+
+def evaluate(
+    model: "SketchLanguage",
+    folder: Path,
+    drawings: Store,
+    each: int = 2,
+    limit: int | None = None,
+    seed: int = 0,
+    on_progress: OnProgress = lambda what, done, total: None,
+) -> PhotoTable:
+    """`each`: test drawings of a word; `limit`: at most so many photos. Raises UsageError, VisketchError."""
+    content, photos = annotated(folder)
+    photos = photos[:limit]
+    ids = {photo.id for photo in photos}
+    content |= {
+        key: [one for one in content[key] if one[name] in ids]
+        for key, name in (("images", "id"), ("annotations", "image_id"))
+    }
+    asker = Asker(model, photos, drawings, each, seed)
+    everyone = ["detector", TOLD, "matcher", *(["language"] if "language" in model.available() else [])]
+    fast = [who for who in everyone if who != "language"]
+    table: dict[str, dict[str, Any]] = {
+        name: {} for name in ("boxes", "present", "absent", "counting", "questions", "retrieval")
+    }
+    pairs = _pairs(asker)
+    asked = _questions(asker)
+    for done, who in enumerate(everyone):
+        on_progress("who answers", done, len(everyone))
+        if who in fast:
+            table["boxes"][who] = _boxes(asker, who, content)
+            table["retrieval"][who] = _retrieval(asker, who)
+        told = [
+            _count(one)
+            for one in asker.find(
+                who, [(asker.sketch(who, word, turn), asker.scenes[place]) for place, word, _, turn in pairs]
+            )
+        ]
+        truth = [count for *_, count, _ in pairs]
+        for name, some in (
+            ("counting", range(len(pairs))),
+            ("present", [i for i, t in enumerate(truth) if t]),
+            ("absent", [i for i, t in enumerate(truth) if not t]),
+        ):
+            table[name][who] = language_metrics.exact([truth[i] for i in some], [told[i] for i in some])
+        table["questions"][who] = _answered(asker, who, asked)
+    refused = [_is_refused(model, sketch) for some in asker.sketches.values() for sketch in some]
+    return PhotoTable(
+        len(photos), len(asker.sketches), len(refused), asker.seconds, refused=float(np.mean(refused)), **table
+    )
+
+
+def _count(answer: "Answer | VisketchError") -> int | None:
+    """None for no answer, which is never right."""
+    return None if isinstance(answer, VisketchError) else answer.count
+
+
+def _is_refused(model: "SketchLanguage", sketch: EncodedPicture) -> bool:
+    try:
+        model.coco.word(sketch)
+    except VisketchError:
+        return True
+    return False
+
+
+def _pairs(asker: Asker) -> list[tuple[int, str, int, int]]:
+    """Photo, word, count and drawing of every pair that is there, and of as many that are not, drawn at random."""
+    there, absent = [], []
+    for place, photo in enumerate(asker.photos):
+        for word in asker.sketches:
+            if word not in photo.crowds:
+                count, turn = photo.count(word), int(asker.rng.integers(1 << 16))
+                (there if count else absent).append((place, word, count, turn))
+    some = asker.rng.permutation(len(absent))[: len(there)]
+    return there + [absent[place] for place in some]
+
+
+def _boxes(asker: Asker, who: str, content: Mapping[str, Any]) -> Precision:
+    """Every word asked about every photo; the mean over the drawings of a word."""
+    every = []
+    for turn in range(1 if who == TOLD else max(map(len, asker.sketches.values()))):
+        rows = []
+        for word in asker.sketches:
+            found, sketch = category(word), asker.sketch(who, word, turn)
+            assert found is not None
+            answers = asker.find(who, [(sketch, scene) for scene in asker.scenes], FAINTEST)
+            for photo, answer in zip(asker.photos, answers, strict=True):
+                if not isinstance(answer, VisketchError):
+                    rows += [_result(photo, found.number, one.box, one.score) for one in answer.found]
+        numbers = [found.number for word in asker.sketches if (found := category(word))]
+        every.append(precision(content, rows, numbers))
+    means = [np.mean([one or 0.0 for one in some]) for some in zip(*(vars(one).values() for one in every), strict=True)]
+    return Precision(*map(float, means))
+
+
+def _result(photo: Photo, number: int, box: Box, score: float) -> dict[str, Any]:
+    wide, high = photo.sides
+    x1, y1, x2, y2 = box
+    corner = [x1 * wide, y1 * high, (x2 - x1) * wide, (y2 - y1) * high]
+    return {"image_id": photo.id, "category_id": number, "bbox": corner, "score": score}
+
+
+def _questions(asker: Asker) -> list[tuple[int, str, str, str, str, int]]:
+    """Two closed questions about each word in each photo: where it is (or, of several, whether there is another), and
+    whether it is the largest thing. Photo, word, kind, text, answer and drawing of each.
+    """
+    asked = []
+    for place, photo in enumerate(asker.photos):
+        for word in asker.sketches:
+            if photo.count(word):
+                for kind in ("where" if photo.count(word) == 1 else "another", "largest"):
+                    text, answer = ask(kind, photo.things, word, asker.rng)
+                    asked.append((place, word, kind, text, answer, int(asker.rng.integers(1 << 16))))
+    return asked
+
+
+def _answered(asker: Asker, who: str, asked: Sequence[tuple[int, str, str, str, str, int]]) -> ExactMetrics:
+    pairs = [(asker.sketch(who, word, turn), asker.scenes[place]) for place, word, *_, turn in asked]
+    told = []
+    for answer, (place, _, _, text, _, _) in zip(asker.find(who, pairs), asked, strict=True):
+        ok = not isinstance(answer, VisketchError)
+        told.append(asker.model.reason(text, answer, asker.scenes[place]) if ok else None)  # type: ignore[arg-type]
+    return language_metrics.exact([one[4] for one in asked], told, [one[2] for one in asked])
+
+
+def _retrieval(asker: Asker, who: str) -> RetrievalMetrics:
+    """Every sketch ranks all photos."""
+    galleries, scores = [], []
+    names = tuple(str(photo.path) for photo in asker.photos)
+    for word, some in asker.sketches.items():
+        wanted = np.array([photo.count(word) > 0 for photo in asker.photos])
+        row = InstructionRow("", "", "", "SBIR", "", "", "yes", word, "quickdraw", "coco", True, (), ())
+        for turn in range(1 if who == TOLD else len(some)):
+            sketch = asker.sketch(who, word, turn)
+            galleries.append(Gallery(row, names, wanted))
+            scores.append(np.array(asker.model.score([(sketch, scene) for scene in asker.scenes], WHO[who])))
+    return language_metrics.retrieval(galleries, scores)
