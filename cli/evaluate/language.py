@@ -32,7 +32,7 @@ def language(
         typer.Option(
             "--photos",
             metavar="FOLDER",
-            help="Photos annotated in COCO's format, instead of --data: instances.json and images/, or COCO's archives.",
+            help="Annotated photos instead of --data: instances.json and images/, or COCO's archives.",
         ),
     ] = None,
     sketches: Annotated[

@@ -52,13 +52,13 @@ def show(table: "PhotoTable") -> None:
         ("Closed questions", table.questions),
     ):
         lines = [
-            [who, one.rows, percent(one.right), percent(one.majority), percent(one.chance)]
+            [who, str(one.rows), percent(one.right), percent(one.majority), percent(one.chance)]
             for who, one in found.items()
         ]
         console.table(["by", "rows", "right", "commonest answer", "chance"], lines, title)
         console.say("")
     lines = [
-        [who, one.queries, *map(percent, (*one.precision.values(), one.mean_average_precision, one.chance))]
+        [who, str(one.queries), *map(percent, (*one.precision.values(), one.mean_average_precision, one.chance))]
         for who, one in table.retrieval.items()
     ]
     console.table(["by", "sketches", "P@1", "P@5", "P@10", "mAP", "chance"], lines, "Retrieval")

@@ -156,42 +156,57 @@ def evaluate(
     """`each`: test drawings of a word; `limit`: at most so many photos. Raises UsageError, VisketchError."""
     content, photos = annotated(folder)
     photos = photos[:limit]
-    ids = {photo.id for photo in photos}
-    content |= {
-        key: [one for one in content[key] if one[name] in ids]
-        for key, name in (("images", "id"), ("annotations", "image_id"))
-    }
+    content = _only(content, {photo.id for photo in photos})
     asker = Asker(model, photos, drawings, each, seed)
     everyone = ["detector", TOLD, "matcher", *(["language"] if "language" in model.available() else [])]
-    fast = [who for who in everyone if who != "language"]
-    table: dict[str, dict[str, Any]] = {
-        name: {} for name in ("boxes", "present", "absent", "counting", "questions", "retrieval")
-    }
-    pairs = _pairs(asker)
-    asked = _questions(asker)
+    pairs, asked = _pairs(asker), _questions(asker)
+    boxes, counts, questions, retrieval = {}, {}, {}, {}
     for done, who in enumerate(everyone):
         on_progress("who answers", done, len(everyone))
-        if who in fast:
-            table["boxes"][who] = _boxes(asker, who, content)
-            table["retrieval"][who] = _retrieval(asker, who)
-        told = [
-            _count(one)
-            for one in asker.find(
-                who, [(asker.sketch(who, word, turn), asker.scenes[place]) for place, word, _, turn in pairs]
-            )
-        ]
-        truth = [count for *_, count, _ in pairs]
-        for name, some in (
-            ("counting", range(len(pairs))),
-            ("present", [i for i, t in enumerate(truth) if t]),
-            ("absent", [i for i, t in enumerate(truth) if not t]),
-        ):
-            table[name][who] = language_metrics.exact([truth[i] for i in some], [told[i] for i in some])
-        table["questions"][who] = _answered(asker, who, asked)
+        if who != "language":  # it would have to describe every photo for every sketch
+            boxes[who] = _boxes(asker, who, content)
+            retrieval[who] = _retrieval(asker, who)
+        counts[who] = _counts(asker, who, pairs)
+        questions[who] = _answered(asker, who, asked)
+    on_progress("who answers", len(everyone), len(everyone))
     refused = [_is_refused(model, sketch) for some in asker.sketches.values() for sketch in some]
     return PhotoTable(
-        len(photos), len(asker.sketches), len(refused), asker.seconds, refused=float(np.mean(refused)), **table
+        photos=len(photos),
+        words=len(asker.sketches),
+        sketches=len(refused),
+        seconds=asker.seconds,
+        boxes=boxes,
+        counting=_exact(pairs, counts, (True, False)),
+        present=_exact(pairs, counts, (True,)),
+        absent=_exact(pairs, counts, (False,)),
+        questions=questions,
+        retrieval=retrieval,
+        refused=float(np.mean(refused)),
     )
+
+
+def _only(content: Mapping[str, Any], ids: set[int]) -> dict[str, Any]:
+    """COCO's annotations of some photos."""
+    images = [one for one in content["images"] if one["id"] in ids]
+    return dict(content) | {
+        "images": images,
+        "annotations": [one for one in content["annotations"] if one["image_id"] in ids],
+    }
+
+
+Pair = tuple[int, str, int, int]  # photo, word, how many there are, and which drawing asks
+
+
+def _exact(pairs: Sequence[Pair], counts: Mapping[str, Sequence[int | None]], there: Sequence[bool]) -> dict:
+    """Counted right by everyone, of the pairs that are there, that are not, or both."""
+    some = [place for place, (_, _, count, _) in enumerate(pairs) if (count > 0) in there]
+    truth = [pairs[place][2] for place in some]
+    return {who: language_metrics.exact(truth, [told[place] for place in some]) for who, told in counts.items()}
+
+
+def _counts(asker: Asker, who: str, pairs: Sequence[Pair]) -> list[int | None]:
+    asked = [(asker.sketch(who, word, turn), asker.scenes[place]) for place, word, _, turn in pairs]
+    return [_count(answer) for answer in asker.find(who, asked)]
 
 
 def _count(answer: "Answer | VisketchError") -> int | None:
@@ -207,9 +222,10 @@ def _is_refused(model: "SketchLanguage", sketch: EncodedPicture) -> bool:
     return False
 
 
-def _pairs(asker: Asker) -> list[tuple[int, str, int, int]]:
-    """Photo, word, count and drawing of every pair that is there, and of as many that are not, drawn at random."""
-    there, absent = [], []
+def _pairs(asker: Asker) -> list[Pair]:
+    """Every pair of photo and word that is there, and as many that are not, drawn at random."""
+    there: list[Pair] = []
+    absent: list[Pair] = []
     for place, photo in enumerate(asker.photos):
         for word in asker.sketches:
             if word not in photo.crowds:
