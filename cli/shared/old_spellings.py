@@ -17,7 +17,7 @@ def renewed(words: Sequence[str]) -> list[str]:
             console.note(f"`visketch {' '.join(old)}` is now `visketch {' '.join(new)}`")
     if words[:1] == ["search"] and "--photos" in words:
         words = ["photos", *(word for word in words if word != "--photos")]
-        console.note("`visketch photos search` is now `visketch photos search`")
+        console.note("`visketch search --photos` is now `visketch photos search`")
     if words[:1] == ["evaluate"]:
         for place, word in enumerate(words):
             name, equals, value = word.partition("=")

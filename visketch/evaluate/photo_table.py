@@ -56,7 +56,7 @@ class PhotoTable:
 
 
 @dataclass(frozen=True)
-class Photo:
+class AnnotatedPhoto:
     """An annotated photo: its COCO id, sides in pixels, and what is in it, in words, with boxes in shares; and words of
     which it shows a crowd that nobody counted.
     """
@@ -71,7 +71,7 @@ class Photo:
         return sum(thing.label == word for thing in self.things)
 
 
-def annotated(folder: Path) -> tuple[dict[str, Any], list[Photo]]:
+def annotated(folder: Path) -> tuple[dict[str, Any], list[AnnotatedPhoto]]:
     """COCO's annotations and the photos in a folder: `instances.json` beside `images/`, or as COCO's own archives
     unpack, `annotations/instances_val2017.json` beside `val2017/`. Raises VisketchError.
     """
@@ -96,7 +96,7 @@ def annotated(folder: Path) -> tuple[dict[str, Any], list[Photo]]:
     return content, photos
 
 
-def _photo(facts: Mapping[str, Any], images: Path, objects: Sequence[Mapping[str, Any]]) -> Photo:
+def _photo(facts: Mapping[str, Any], images: Path, objects: Sequence[Mapping[str, Any]]) -> AnnotatedPhoto:
     wide, high = int(facts["width"]), int(facts["height"])
     things, crowds = [], set()
     for one in objects:
@@ -106,13 +106,15 @@ def _photo(facts: Mapping[str, Any], images: Path, objects: Sequence[Mapping[str
         else:
             x, y, across, down = one["bbox"]
             things.append(Thing(word, (x / wide, y / high, (x + across) / wide, (y + down) / high)))
-    return Photo(facts["id"], images / facts["file_name"], (wide, high), tuple(things), frozenset(crowds))
+    return AnnotatedPhoto(facts["id"], images / facts["file_name"], (wide, high), tuple(things), frozenset(crowds))
 
 
 class Asker:
     """A model, photos that it has looked at once, and sketches to ask with."""
 
-    def __init__(self, model: "SketchLanguage", photos: Sequence[Photo], drawings: Store, each: int, seed: int) -> None:
+    def __init__(
+        self, model: "SketchLanguage", photos: Sequence[AnnotatedPhoto], drawings: Store, each: int, seed: int
+    ) -> None:
         """`each`: test drawings of a word. Raises UsageError if there is nothing to ask with."""
         self.model, self.photos, self.rng = model, photos, np.random.default_rng(seed)
         shown = {thing.label for photo in photos for thing in photo.things}
@@ -253,7 +255,7 @@ def _boxes(asker: Asker, who: str, content: Mapping[str, Any]) -> Precision:
     return Precision(*map(float, means))
 
 
-def _result(photo: Photo, number: int, box: Box, score: float) -> dict[str, Any]:
+def _result(photo: AnnotatedPhoto, number: int, box: Box, score: float) -> dict[str, Any]:
     wide, high = photo.sides
     x1, y1, x2, y2 = box
     corner = [x1 * wide, y1 * high, (x2 - x1) * wide, (y2 - y1) * high]
