@@ -109,7 +109,7 @@ def _photo(facts: Mapping[str, Any], images: Path, objects: Sequence[Mapping[str
     return AnnotatedPhoto(facts["id"], images / facts["file_name"], (wide, high), tuple(things), frozenset(crowds))
 
 
-class Asker:
+class PhotoAsker:
     """A model, photos that it has looked at once, and sketches to ask with."""
 
     def __init__(
@@ -159,7 +159,7 @@ def evaluate(
     content, photos = annotated(folder)
     photos = photos[:limit]
     content = _only(content, {photo.id for photo in photos})
-    asker = Asker(model, photos, drawings, each, seed)
+    asker = PhotoAsker(model, photos, drawings, each, seed)
     everyone = ["detector", TOLD, "matcher", *(["language"] if "language" in model.available() else [])]
     pairs, asked = _pairs(asker), _questions(asker)
     boxes, counts, questions, retrieval = {}, {}, {}, {}
@@ -206,7 +206,7 @@ def _exact(pairs: Sequence[Pair], counts: Mapping[str, Sequence[int | None]], th
     return {who: language_metrics.exact(truth, [told[place] for place in some]) for who, told in counts.items()}
 
 
-def _counts(asker: Asker, who: str, pairs: Sequence[Pair]) -> list[int | None]:
+def _counts(asker: PhotoAsker, who: str, pairs: Sequence[Pair]) -> list[int | None]:
     asked = [(asker.sketch(who, word, turn), asker.scenes[place]) for place, word, _, turn in pairs]
     return [_count(answer) for answer in asker.find(who, asked)]
 
@@ -224,7 +224,7 @@ def _is_refused(model: "SketchLanguage", sketch: EncodedPicture) -> bool:
     return False
 
 
-def _pairs(asker: Asker) -> list[Pair]:
+def _pairs(asker: PhotoAsker) -> list[Pair]:
     """Every pair of photo and word that is there, and as many that are not, drawn at random."""
     there: list[Pair] = []
     absent: list[Pair] = []
@@ -237,7 +237,7 @@ def _pairs(asker: Asker) -> list[Pair]:
     return there + [absent[place] for place in some]
 
 
-def _boxes(asker: Asker, who: str, content: Mapping[str, Any]) -> Precision:
+def _boxes(asker: PhotoAsker, who: str, content: Mapping[str, Any]) -> Precision:
     """Every word asked about every photo; the mean over the drawings of a word."""
     every = []
     for turn in range(1 if who == TOLD else max(map(len, asker.sketches.values()))):
@@ -262,7 +262,7 @@ def _result(photo: AnnotatedPhoto, number: int, box: Box, score: float) -> dict[
     return {"image_id": photo.id, "category_id": number, "bbox": corner, "score": score}
 
 
-def _questions(asker: Asker) -> list[tuple[int, str, str, str, str, int]]:
+def _questions(asker: PhotoAsker) -> list[tuple[int, str, str, str, str, int]]:
     """Two closed questions about each word in each photo: where it is (or, of several, whether there is another), and
     whether it is the largest thing. Photo, word, kind, text, answer and drawing of each.
     """
@@ -276,7 +276,7 @@ def _questions(asker: Asker) -> list[tuple[int, str, str, str, str, int]]:
     return asked
 
 
-def _answered(asker: Asker, who: str, asked: Sequence[tuple[int, str, str, str, str, int]]) -> ExactMetrics:
+def _answered(asker: PhotoAsker, who: str, asked: Sequence[tuple[int, str, str, str, str, int]]) -> ExactMetrics:
     pairs = [(asker.sketch(who, word, turn), asker.scenes[place]) for place, word, *_, turn in asked]
     told = []
     for answer, (place, _, _, text, _, _) in zip(asker.find(who, pairs), asked, strict=True):
@@ -285,7 +285,7 @@ def _answered(asker: Asker, who: str, asked: Sequence[tuple[int, str, str, str, 
     return language_metrics.exact([one[4] for one in asked], told, [one[2] for one in asked])
 
 
-def _retrieval(asker: Asker, who: str) -> RetrievalMetrics:
+def _retrieval(asker: PhotoAsker, who: str) -> RetrievalMetrics:
     """Every sketch ranks all photos."""
     galleries, scores = [], []
     names = tuple(str(photo.path) for photo in asker.photos)
