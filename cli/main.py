@@ -1,6 +1,6 @@
-"""The command `visketch`: its verbs, and what becomes of their failures.
+"""The command `visketch`: its verbs, and how their failures are reported.
 
-Imports nothing heavy, so that --help is there at once; a verb imports what it needs when it runs.
+Imports nothing heavy, so that --help is fast; a verb imports what it needs when it runs.
 """
 
 import atexit

@@ -1,6 +1,6 @@
-"""Every knob, as strict frozen models over TOML. Lengths on the canvas are shares of its side.
+"""The configuration: strict, frozen models over TOML. Lengths on the canvas are shares of its side.
 
-A preset is a name (`tiny`, `small`, `base`) or a path; `section.key=value` overrides one knob.
+A preset is a name (`tiny`, `small`, `base`) or a path; `section.key=value` overrides one setting.
 """
 
 import tomllib

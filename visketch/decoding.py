@@ -99,7 +99,7 @@ def draw(
             latents = vqvae.latents(plan.own_tiles(turn))
             codes[turn] = refiner.write(memory, label[leaves.sketch], latents, partial(choose, turn))
             quadtree.paint_over(canvas, leaves, vqvae.decode(codes[turn]))
-        if rank < ranks[-1]:  # after the last nobody looks
+        if rank < ranks[-1]:  # after the last rank no leaf needs it
             done = encoder.shown(plan.finished == rank, plan.depth)
             embedded[:, m:][done] = encoder.see(canvas, plan.depth, done)[encoder.blanks :].to(embedded.dtype)
         yield canvas, codes

@@ -1,8 +1,8 @@
-"""The errors a user can mend. The command line prints them as one line; nothing else is caught."""
+"""Errors that a user can fix. The command line prints them as one line; nothing else is caught."""
 
 
 class VisketchError(Exception):
-    """Something in the world is wrong: a file, a disk, a checkpoint. Exit code 1."""
+    """Something outside the program is wrong: a file, a disk, a checkpoint. Exit code 1."""
 
 
 class UsageError(VisketchError):

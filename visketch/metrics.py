@@ -1,4 +1,4 @@
-"""The measures that tables are made of: functions of features, verdicts and ink, that know no model.
+"""The metrics of the tables: functions of features, logits and ink that know no model.
 
 Features are rows (i e) of what a judge sees in sketches. Sums are taken in double precision.
 """

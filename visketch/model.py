@@ -94,7 +94,7 @@ class Frame:
     stage: str  # "coarse" or "refine"
     done: int
     total: int
-    draw: Callable[[], Float[Tensor, "b h h"]]  # only called by whoever looks: strokes are not rendered for nobody
+    draw: Callable[[], Float[Tensor, "b h h"]]  # called when `canvas` is read: strokes are rendered only then
 
     @property
     def canvas(self) -> Float[Tensor, "b h h"]:
@@ -119,7 +119,7 @@ class SketchModel:
     """
 
     def __init__(self, config: Config, folder: Path | None = None, device: str = "cpu", **parts: nn.Module) -> None:
-        """`parts` are handed in by whoever has them (training, tests); the others are read from `folder`."""
+        """`parts` are given by callers that have them (training, tests); the others are read from `folder`."""
         self.config, self.folder, self.device = config, folder, torch.device(device)
         self.labels = list(config.labels)
         self._parts = {name: part.to(self.device).eval() for name, part in parts.items()}

@@ -1,7 +1,7 @@
-"""Much work, in the order in which it was given: items → what `prepare` makes of each → what a worker makes of batches.
+"""Map many items in parallel, in order. `prepare` turns an item into any number of things; a worker takes batches.
 
-`local` has other processes of this machine `prepare`; `on_ray` has a cluster do everything. Memory is that of what is
-under way, however many items there are.
+`local` runs `prepare` in other processes of this machine; `on_ray` runs everything on a cluster. Memory does not grow
+with the number of items.
 """
 
 import logging
@@ -29,7 +29,7 @@ Worker = Callable[[list[Made]], Iterable[Row]]  # a batch of them → its rows
 Engine = Literal["local", "ray"]
 
 CHUNK = 16  # items that go to another process at once
-MOST = 8  # processes, if nobody says how many: of more the model cannot take what they make
+MOST = 8  # processes by default; the model cannot keep up with more
 # Cores that a process of Ray's asks for. Together they fit on a machine of one core. They differ, else Ray would have
 # one process do both, and a file of many drawings would go through one model, however many there are.
 READING, WORKING = 0.25, 0.5
@@ -63,7 +63,7 @@ def refuse_after_fork() -> None:
 
 
 def usual_workers() -> int:
-    """One a core: whoever takes what they make waits for it more than it works."""
+    """One process for each core: the consumer mostly waits for them."""
     return min(MOST, os.cpu_count() or 1)
 
 
@@ -81,9 +81,9 @@ def local(
 
 
 def ahead(prepare: Prepare[Item, Made], items: Iterable[Item], workers: int) -> Iterator[Made]:
-    """What `prepare` makes of the items, in their order, made by other processes while the last is being used.
+    """What `prepare` makes of the items, in order, computed ahead by other processes.
 
-    The first are made here: for so few, starting a process takes longer, and its start need not be waited for.
+    The first items are prepared here, while the processes start: for a few items that is faster.
     """
     items = iter(items)
     if not workers:
@@ -95,7 +95,7 @@ def ahead(prepare: Prepare[Item, Made], items: Iterable[Item], workers: int) -> 
     pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _end_with_parent)
     try:
         first = list(islice(chunks, 2 * workers + 4))
-        with _interrupts_put_off():  # a process starts deaf to Ctrl-C: it is for this one to end them
+        with _interrupts_put_off():  # SIGINT is blocked in worker processes: this process ends them
             waiting: deque[Future] = deque(pool.submit(_prepare_all, prepare, chunk) for chunk in first)
         for item in here:
             yield from prepare(item)
@@ -246,7 +246,7 @@ def connect(**local: Any) -> Any:
 
 
 def _knock(address: str) -> None:
-    """Raises OSError if nobody listens at `host:port`, which Ray would try for minutes."""
+    """Raises OSError if no server listens at `host:port`. Ray itself would try for minutes."""
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if port.isdigit():
         socket.create_connection((host, int(port)), timeout=10).close()

@@ -12,7 +12,7 @@ from visketch.config import Coarse
 from visketch.errors import UsageError
 from visketch.quadtree import Order
 
-TRIES = 4  # candidates of which the classifier keeps one, where nothing else is asked
+TRIES = 4  # candidates by default, of which the classifier keeps one
 
 
 @dataclass(frozen=True)
@@ -45,12 +45,12 @@ class SamplingOptions:
 
 
 def candidate_seeds(seeds: Sequence[int], tries: int) -> list[int]:
-    """For each seed so many, itself first; the others are nobody's."""
+    """`tries` seeds for each seed: first the seed itself, then seeds that no user can give."""
     return [seed + (other << 34) for seed in seeds for other in range(tries)]
 
 
 def generator(seed: int, stage: int) -> torch.Generator:
-    """Random numbers of one stage of one sketch: of all, so that no stage decides by what another has seen."""
+    """The random numbers of one stage of one sketch. Each stage has its own, so that none depends on another."""
     mixed = np.random.SeedSequence([seed, stage]).generate_state(1)  # torch looks at 32 bits of a seed and no more
     return torch.Generator().manual_seed(int(mixed[0]))
 

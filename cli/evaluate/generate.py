@@ -1,4 +1,4 @@
-"""`visketch evaluate generate`: what a judge makes of real, coarse and refined sketches of the same classes."""
+"""`visketch evaluate generate`: a judge classifies real, coarse and refined sketches of the same classes."""
 
 import math
 from dataclasses import asdict
@@ -122,7 +122,7 @@ def generate(
     if sheet:
         from ..shared.pictures import write_png
 
-        # Without paths: nobody's folders are anybody's business.
+        # Without paths: they would give away the user's folders.
         made = {"checkpoint": model.config.name, "classes": found.classes, **asdict(found.settings)}
         captions = [(row.row, f"{100 * row.top1_among.value:.1f} % recognised") for row in found.rows]
         write_png(sheet, kept.pixels(found.classes, captions), made)

@@ -1,4 +1,4 @@
-"""What a verb is given to read: paths of the command line or of a list → drawings."""
+"""Drawings from the paths of the command line, of a list, or from standard input."""
 
 import sys
 import tempfile

@@ -1,4 +1,4 @@
-"""What several verbs ask for in the same words, and what becomes of the answers."""
+"""Options that several verbs share, and how their values are used."""
 
 import re
 import tomllib

@@ -177,7 +177,7 @@ def suffix_of(out: Path, kind: str | None) -> str:
 
 @contextmanager
 def place(out: Path | None, usual: Path) -> Iterator[Path]:
-    """`out`; or if nobody named it `usual`, or the first of usual-2, usual-3 ... that is not there.
+    """`out`; or without one `usual`, or the first of usual-2, usual-3 ... that is not there.
 
     An empty file (or, where `usual` has no suffix, an empty folder) takes that name at once, so that of two commands
     neither overwrites the other's; it goes again if nothing comes of it.

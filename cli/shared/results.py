@@ -1,4 +1,4 @@
-"""Answers in a file, `.ndjson` or `.csv`, row by row as they come: at any moment what is there is whole, and can be
+"""Writes answers to an `.ndjson` or `.csv` file, row by row: at any moment the file is whole, and the run can be
 gone on with.
 """
 

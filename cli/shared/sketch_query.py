@@ -1,4 +1,4 @@
-"""What the verbs that ask with a sketch share: their arguments, the model, and answers one after another."""
+"""What the verbs that ask with a sketch share: arguments, loading the model, and a row for each picture."""
 
 import contextlib
 from collections.abc import Callable, Iterator

@@ -1,4 +1,4 @@
-"""What the names of files and folders say about the drawings in them.
+"""Labels, splits and names of drawings, from the names of files and folders.
 
 <class>/<picture>                a picture's class is its folder
 <class>.ndjson .bin .npy .npz    a file of many drawings is its class

@@ -1,4 +1,4 @@
-"""Paths as people give them → every drawing in them with the name to show, or why there is none.
+"""All drawings of the paths that a user gives, each with a name to show or the reason why there is none.
 
 A picture goes by its path, the third drawing of a file of many by `cat.ndjson#3`.
 """

@@ -1,4 +1,4 @@
-"""What is in a packed data set, in numbers."""
+"""Statistics of a packed data set."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Which vote of a leaf is true: erase the leaves in the order of their votes, and see how fast the class goes."""
+"""Checks explanations by deletion: erase leaves in the order of their votes, and see how fast the class goes."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

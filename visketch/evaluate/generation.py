@@ -78,7 +78,7 @@ class GenerationTable:
 
 
 class Evaluator:
-    """Shows sketches to the judge and keeps what it says, row by row. The sketches are not kept."""
+    """Gives sketches to the judge and keeps its outputs for each row of the table. The sketches are not kept."""
 
     def __init__(
         self, model: SketchModel, judge: Judge, seen: JudgedAs, total: int, on_progress: OnProgress, show: OnSketches
@@ -95,7 +95,7 @@ class Evaluator:
         self.done = 0
 
     def begin(self, what: str) -> None:
-        """Tell whoever watches what comes next."""
+        """Report what is measured next."""
         self.on_progress(what, self.done, self.total)
 
     def add(self, row: str, place: int, canvas: Float[Tensor, "b h h"]) -> None:

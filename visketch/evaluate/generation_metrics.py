@@ -1,4 +1,4 @@
-"""What a judge outputs of a row's sketches → the row's figures."""
+"""The metrics of a row of the generation table, from the judge's outputs."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Who judges generated sketches: anything that names classes and sees features. And what is shown to it."""
+"""Judges of generated sketches: classifiers with features, and what is shown to them."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -2,7 +2,7 @@
 
 Who answers: `description`, the language model, whose own list of what is where is filtered by what the sketch shows;
 `words`, the language model by its direct answer; `matcher`, the tower's sketch classifier and region matcher beside it;
-`recogniser`, the same with ViSketch's classes; `default`, whoever answers if nobody is asked by name.
+`recogniser`, the same with ViSketch's classes; `default`, the predictor that answers without `--by`.
 """
 
 from collections.abc import Callable, Iterable, Sequence

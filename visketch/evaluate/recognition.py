@@ -62,7 +62,7 @@ class Recognition:
 
 @dataclass(frozen=True)
 class RecognitionModel:
-    """Whoever is measured: sketches, drawn by `model.render` as it is used to → fields → logits, on the CPU."""
+    """A model to measure: `model.render` turns sketches into the fields it was trained on, `logits` classifies them."""
 
     name: str
     model: SketchModel

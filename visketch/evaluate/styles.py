@@ -1,4 +1,4 @@
-"""The same drawings in other styles, one thing changed at a time: turned, strokes missing, other pens, photographed.
+"""Drawings in other styles, one change at a time: turned, strokes missing, other pens, photographed.
 
 A style is a pure function of a drawing and a random generator. Since the project draws all centre lines with its own
 pen, a pen only shows in a picture: these are drawn with Pillow and read as a user's pictures are.

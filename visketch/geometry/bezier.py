@@ -1,4 +1,4 @@
-"""Strokes → few smooth curves, as drawing programs want them, or few straight lines, as *Quick, Draw!* has them."""
+"""Fit strokes with few cubic Bézier curves, for drawing programs, or with few straight lines, as *Quick, Draw!* has."""
 
 from itertools import pairwise
 

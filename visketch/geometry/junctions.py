@@ -1,4 +1,4 @@
-"""Pieces of lines between ends and junctions → strokes: which go on as which where they meet."""
+"""Join the pieces of a skeleton into strokes: at a junction, which piece continues which."""
 
 import math
 from dataclasses import dataclass

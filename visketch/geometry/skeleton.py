@@ -1,4 +1,4 @@
-"""Ink → its ridge, one pixel wide. One piece stays one piece, and holes stay open (simple points: Yokoi 1973)."""
+"""The skeleton of ink, one pixel wide, on the ridge of its distance. Topology is kept (Yokoi 1973)."""
 
 import math
 

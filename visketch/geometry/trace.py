@@ -1,4 +1,4 @@
-"""Ink → strokes: the way a pen would have taken, found on the ridge of the ink's distance field.
+"""Trace ink into strokes, in the way a pen would have taken, on the ridge of its distance field.
 
 What is traced is a signed distance in pixels to the ink's edge, positive inside: a model's field as it is, or that of
 a mask. Ink is thinned from its edge inward until one pixel is left, which stands on the ridge; the field says where

@@ -1,4 +1,4 @@
-"""What was said → what is meant: boxes and counts read from text, and duplicates taken out."""
+"""Detections and answers: boxes and counts parsed from text, and duplicate boxes removed."""
 
 import re
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Words beside a sketch, "the red one like this": which of the objects that were found are meant.
+"""Filter detections by words beside the sketch, such as "the red one like this".
 
 The sketch says what, the words say which: by colour, size or place. All three are measured on the picture, so it does
 not matter who found the objects. (Our choice: the paper lets its 7B read such words; no small model learns them.)

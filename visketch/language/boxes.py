@@ -1,4 +1,4 @@
-"""Boxes in pictures, and how far two of them are the same."""
+"""Boxes in pictures: area, centre, and overlap (intersection over union)."""
 
 import numpy as np
 from jaxtyping import Float

@@ -1,4 +1,4 @@
-"""Closed questions answered from what was found: "describe, then filter" for more than numbers and boxes.
+"""Answer closed questions from detections: "describe, then filter" for more than numbers and boxes.
 
 A question is known by its words. What is not known here is for the language model to answer in its own words.
 """

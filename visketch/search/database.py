@@ -1,4 +1,4 @@
-"""What an index knows, in SQLite: files, the drawings in them, and a vector for each different drawing.
+"""The database of an index, in SQLite: files, the drawings in them, and a vector for each different drawing.
 
 A vector goes by what is drawn (`store.key`), not by where: a file that is touched, moved, renamed or prolonged has
 nothing embedded twice. Whatever is written is written whole, so a process may be killed at any moment: a file is done
@@ -44,7 +44,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Done:
-    """A file of which every drawing is written down."""
+    """A file whose drawings are all in the database."""
 
     file: str
     size: int
@@ -72,7 +72,7 @@ class GraphRow:
 
 class Database:
     def __init__(self, path: Path, about: dict[str, str] | None = None) -> None:
-        """Open the catalogue at `path`; `about` makes a new one where there is none. Raises VisketchError."""
+        """Open the database at `path`; `about` makes a new one where there is none. Raises VisketchError."""
         self.path = path
         if not path.exists() and about is None:
             raise VisketchError(f"{path.parent}: not an index; make one with `visketch index`")

@@ -1,4 +1,4 @@
-"""What is seen in files → vectors → catalogue, some at a time."""
+"""Writes scanned drawings and their vectors into the database, a batch at a time."""
 
 from collections import Counter
 from collections.abc import Callable

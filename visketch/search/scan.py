@@ -1,4 +1,4 @@
-"""What there is in files to be indexed, and the fields of the drawings.
+"""Scans files for the drawings to index, and renders their fields.
 
 Imports no torch: the processes of a cluster that read files start without it.
 """

@@ -1,4 +1,4 @@
-"""The HTTP API and the page: what is asked goes to the worker, what it answers comes back."""
+"""The HTTP API and the page: requests go to the worker, its answers become responses."""
 
 import asyncio
 import contextlib
@@ -233,7 +233,7 @@ def tag(request: Request, studio: Service) -> dict[str, str]:
 
 
 async def waited(request: Request, worker: Worker, job: Job) -> Any:
-    """The job's answer, unless the client hangs up first: then nobody does it."""
+    """The job's answer. If the client hangs up first, the job is cancelled."""
     left = asyncio.ensure_future(hung_up(request))
     try:
         await asyncio.wait({job.answer, left}, return_when=asyncio.FIRST_COMPLETED)

@@ -1,7 +1,7 @@
-"""What stands before the application: who may ask, by which name, and what every answer says.
+"""Middleware before the application: allowed hosts and origins, the token, and the headers of every response.
 
-A page elsewhere must not reach a server on somebody's own machine. By its Host, a request that came through a name made
-to point here (DNS rebinding) is told apart; by its Origin, one that another page's script sent.
+A web page must not reach a server on the user's machine. The Host header gives away a request that came through a name
+that was made to point here (DNS rebinding), the Origin header one that a script of another page sent.
 """
 
 import ipaddress

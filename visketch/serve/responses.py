@@ -28,7 +28,7 @@ DECIMALS = 2  # of a coordinate
 class ProgressFrames:
     """Frames → events. `coarse` has pictures of the noise that becomes a sketch, `leaves` the quadtree over it (for
     each sketch left, top and side of each leaf in shares, and its turn), `refine` the canvases after each turn.
-    All tries are shown, those of one sketch in a row. Of what nobody hears no picture is made.
+    All candidates are shown, those of one sketch in a row. A picture is only made if a client listens.
     """
 
     def __init__(self, model: SketchModel, emit: Emit) -> None:

@@ -1,7 +1,7 @@
-"""Files that strangers send → sketches, read in a process of its own.
+"""Reads uploaded files in a separate process.
 
-A file that takes too long, too much memory, or the reader down with it, costs its sender an error and nobody else
-anything: the process is killed and another one started. Imports no torch, since that process starts anew each time.
+If a file takes too long or too much memory, or crashes the reader, only its sender gets an error: the process is killed
+and a new one started. It imports no torch, so that it starts quickly.
 """
 
 import multiprocessing

@@ -1,8 +1,8 @@
-"""The model's one thread, and what waits for it.
+"""The thread on which the model runs, and the queue in front of it.
 
-Drawings to be recognised are taken together, as many as wait: nothing waits for company. What takes longer (drawing,
-say) is done one after another and takes a breath at every step, when it ends if nobody waits for it any more, and
-those to be recognised go in between. So a page that draws still recognises. More than may wait is refused at once.
+Waiting drawings are recognised in one batch, without waiting for a batch to fill. Longer jobs, such as drawing, run one
+after another. Between the steps of a long job the thread checks for cancellation and recognises what has come in, so a
+page that draws still recognises. When the queue is full, a job is refused at once.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ Work = Callable[[Emit], Any]
 BATCH = 64  # drawings recognised together at most
 QUICK, LONG = 256, 8  # that may wait
 WAIT = 0.6  # seconds until its turn that a drawing to be recognised waits at most, if it is not for the next batch
-SECONDS = 180.0  # for one piece of work, breaths included
+SECONDS = 180.0  # for one job, what is recognised between its steps included
 
 
 class Full(Exception):
@@ -102,7 +102,7 @@ class Worker:
         return job
 
     def drop(self, job: Job) -> None:
-        """From the job's event loop: nobody waits for it any more, if it is not done yet, and it is in nobody's way."""
+        """Cancel a job whose client has gone; it leaves the queue. Called from the job's event loop."""
         job.gone = True
         job.answer.cancel()
         with self.changed:
@@ -124,12 +124,12 @@ class Worker:
             raise Full(seconds)
 
     def stop(self) -> None:
-        """What waits is refused, what is being done ends at its next breath. May be called from anywhere, and again."""
+        """Refuse what waits, and end the running job at its next step. From any thread, more than once."""
         self.stopping = True  # no lock: a signal handler may interrupt the very code that holds it
         Thread(target=self._wake, daemon=True).start()
 
     def _wake(self) -> None:
-        """All are told at once: what is being done may take a while to its next breath."""
+        """Tell all clients at once: the running job may take a while to its next step."""
         with self.changed:
             for job in [*self.lanes["quick"], *self.lanes["long"], *self.doing]:
                 job.settle(Stopped("the server is being stopped"))
@@ -172,7 +172,7 @@ class Worker:
     def _do(self, job: Job) -> None:
         start = time.perf_counter()
 
-        def breathe(name: str, data: Callable[[], dict[str, Any]]) -> None:
+        def between_steps(name: str, data: Callable[[], dict[str, Any]]) -> None:
             if job.gone:
                 raise Gone
             if self.stopping:
@@ -185,7 +185,7 @@ class Worker:
         try:
             if job.gone:
                 raise Gone
-            answer = job.work(breathe)
+            answer = job.work(between_steps)
         except Gone:
             self.gauges.dropped.inc()
         except (VisketchError, Stopped) as error:

@@ -1,6 +1,6 @@
-"""Many drawings recognised: what is done to each beside the model, and what the model does to a batch of them.
+"""Recognise many drawings: reading and rendering, which other processes do, and classifying batches.
 
-Imports no torch: the processes that read files and draw fields start without it.
+Imports no torch, so that the processes that read files start quickly.
 """
 
 from collections.abc import Container, Iterable, Iterator

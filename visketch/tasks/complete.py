@@ -1,6 +1,6 @@
-"""A half-drawn sketch → whole ones that keep what was drawn: the coarse stage draws around it, refining joins lines.
+"""Complete a half-drawn sketch in several ways: the coarse stage draws around what is given, which stays.
 
-Where the part lies in the whole, and how large, nobody knows: each completion is tried with several places, and the
+Where the part lies in the whole, and at what size, is not known: each completion is tried at several places, and the
 classifier keeps the one that it takes most for its class.
 """
 

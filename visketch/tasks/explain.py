@@ -1,4 +1,4 @@
-"""Why a drawing is taken for what it is: which leaves decide.
+"""Explain a classification: which leaves of the quadtree decide it.
 
 A leaf's *vote* is what it adds to the probability of the class when the leaves are drawn one after another, each time
 looked at anew, on average over some random orders (Shapley values, sampled as in Castro et al., 2009). So the votes of

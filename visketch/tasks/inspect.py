@@ -1,4 +1,4 @@
-"""What the model makes of one drawing: its tree, what a leaf is shown, its codes and the guess."""
+"""Inspect how the model sees one drawing: its quadtree, a leaf's context, its codes and the classification."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any

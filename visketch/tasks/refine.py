@@ -1,4 +1,4 @@
-"""A user's own rough sketch → a clean one: the coarse stage may change it, refining draws its lines again."""
+"""Refine a user's rough sketch: the coarse stage may change it, and the refiner draws its lines again."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""What is chosen on validation scenes, never on tests: how sure the matcher and the recogniser must be, and who answers
+"""Calibration on validation scenes, never on tests: the least scores of the matcher and the recogniser, and who answers
 by default.
 """
 

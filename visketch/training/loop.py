@@ -1,4 +1,4 @@
-"""The loop that every part is trained by, on accelerate (its only door): one CPU, one GPU, or many machines.
+"""The training loop of every part, on accelerate: one CPU, one GPU, or many machines.
 
 A batch is a pure function of the step, and so is everything random in the loss: resuming needs only weights, averages
 and the optimiser's moments.

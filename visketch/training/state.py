@@ -1,4 +1,4 @@
-"""What training writes: a snapshot to resume from, the parts as a checkpoint that can be used at once, and metrics."""
+"""What training saves: the state to resume from, the parts as a usable checkpoint, and the metrics."""
 
 import json
 import time

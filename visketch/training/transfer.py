@@ -1,4 +1,4 @@
-"""Starting from another checkpoint, whose classes may be others: what it learned of lines serves new drawings too."""
+"""Start training from another checkpoint, which may have other classes."""
 
 from pathlib import Path
 
@@ -47,6 +47,6 @@ def class_tensors(config: Config, part: str) -> set[str]:
 
 
 def copy_part(part: str, folder: Path, to: Path) -> None:
-    """Copy a part that is leant on and not trained, if there is none yet. Raises VisketchError."""
+    """Copy a frozen dependency, if the folder does not have it yet. Raises VisketchError."""
     if not (to / f"{part}.safetensors").exists():
         checkpoint.write_atomically(to / f"{part}.safetensors", (folder / f"{part}.safetensors").read_bytes())

@@ -1,4 +1,4 @@
-"""Instructions: what is asked about a sketch and a scene, and the right answers, as rows of a chat-format data set.
+"""Instructions: questions about a sketch and a scene with their answers, as rows of a chat-format data set.
 
 Five tasks, after O3SLM (arXiv 2511.14368): DESC describes the whole scene with its boxes, COUNT, BBOX, VQA and SBIR
 ask for one thing of it. The first wording of each is the paper's own, where it prints one; the others keep a model from

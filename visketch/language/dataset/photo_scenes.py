@@ -1,7 +1,7 @@
-"""Scenes of photos: real objects, cut out and put on a background, with exact boxes; and photos as they are.
+"""Scenes from photos: objects cut out and pasted on a background, with exact boxes; and photos as they are.
 
-An object's own outline (`outlines.py`) is a sketch to ask about another of its class with: a style for each level of
-abstraction.
+An object's own outline (`photo_to_sketch.py`) is a sketch with which another of its class can be asked for: a style for
+each level of abstraction.
 """
 
 from collections import defaultdict

@@ -1,4 +1,4 @@
-"""Where scenes and sketches come from: files that people name → what data sets are made of."""
+"""The sources of scenes and sketches: opens the files that the user names."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""The matcher: sketch → class → the regions of a scene that show it, by the tower alone. No language model.
+"""The matcher finds the regions of a scene that show what a sketch shows, from the tower alone.
 
 Beside every answer of the language model stands this one; it answers where validation scenes found it better. In drawn
 scenes the recogniser (`recogniser.py`) names what its regions show.

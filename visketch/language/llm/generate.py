@@ -1,4 +1,4 @@
-"""The language model as it is asked: two pictures' tokens and a text → an answer, or how likely it is yes."""
+"""Generate answers with the language model: tokens of two pictures and a text in, an answer or p(yes) out."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path

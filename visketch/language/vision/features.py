@@ -1,4 +1,4 @@
-"""What a frozen tower says of every picture of a data set: looked at once, then mapped from disk."""
+"""The tokens of a frozen tower for every picture of a data set, computed once and memory-mapped."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""What the language model is trained on: questions about two pictures and their answers, over a frozen tower's tokens.
+"""The language model's objective: questions about two pictures and their answers, over a frozen tower's tokens.
 
 All questions about a pair of pictures stand behind one opening: the pictures once, then turns that see the pictures and
 themselves alone, each counted on from the pictures. Short ones share a row. The loss is that of separate sequences, for

@@ -1,4 +1,4 @@
-"""What a pair tower is trained on: drawings by name, scenes place by place, and both in one space.
+"""The pair tower's objective: sketches by class, scenes place by place, and both in one space.
 
 Three losses. A sketch's class. For every place of a scene what stands there, or nothing, and its box: a language model
 can only say what a token tells. And the supervised contrastive loss (Khosla et al., 2020) between sketches and the
