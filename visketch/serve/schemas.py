@@ -9,8 +9,10 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, create_model, field_validator
 
 from visketch.geometry.sketch import POINTS
+from visketch.sampling import TRIES, SamplingOptions
 
 STROKES = 2_000  # of a drawing
+DEFAULTS = SamplingOptions()
 SKETCHES = 64  # drawn together at most, those counted that are tried and not kept
 SEEDS = 2**32
 
@@ -57,24 +59,24 @@ class SearchRequest(ApiRequest):
 class RefineRequest(ApiRequest):
     label: Annotated[Label | None, Field(alias="class", description="By default what it is taken for.")] = None
     strength: Annotated[float, Field(ge=0, le=1, description="How much may change; 0: only the lines; 1: all.")] = 0.0
-    temperature: Annotated[float, Field(ge=0, le=10)] = 0.7
+    temperature: Annotated[float, Field(ge=0, le=10)] = DEFAULTS.temperature
     seed: Seed = 0
 
 
 class CompleteRequest(ApiRequest):
     label: Annotated[Label | None, Field(alias="class", description="By default the four likeliest share them.")] = None
     n: Annotated[int, Field(ge=1, le=16, description="How many completions.")] = 8
-    tries: Annotated[int, Field(ge=1, le=4, description="Places tried for each.")] = 4
-    temperature: Annotated[float, Field(ge=0, le=10)] = 0.7
+    tries: Annotated[int, Field(ge=1, le=4, description="Places tried for each.")] = TRIES
+    temperature: Annotated[float, Field(ge=0, le=10)] = DEFAULTS.temperature
     seed: Seed = 0
 
 
 class GenerateRequest(ApiRequest):
     label: Annotated[Label, Field(alias="class")]
     n: Annotated[int, Field(ge=1, le=16, description="How many sketches.")] = 4
-    tries: Annotated[int, Field(ge=1, le=4, description="Of so many for each the classifier keeps one.")] = 1
+    tries: Annotated[int, Field(ge=1, le=4, description="Of so many for each the classifier keeps one.")] = TRIES
     guidance: Annotated[float | None, Field(ge=0, le=20, description="How much the class counts.")] = None
-    temperature: Annotated[float, Field(ge=0, le=10)] = 0.7
+    temperature: Annotated[float, Field(ge=0, le=10)] = DEFAULTS.temperature
     coarse_only: Annotated[bool, Field(description="Leave out the refining.")] = False
     seed: Seed = 0
 

@@ -255,7 +255,7 @@ function generate(label) {
   want({
     title: `${name}: twelve tries`,
     verb: "generate",
-    body: { class: label, n: DRAWN, seed: seed() },
+    body: { class: label, n: DRAWN, tries: 1, seed: seed() },
     count: DRAWN,
     again: () => generate(label),
     show: ({ sketches }) => {
