@@ -174,5 +174,7 @@ def show(row: Row) -> None:
         share = guess["probability"]
         grid.add_row(Text(guess["label"]), Bar(1, 0, share, color="cyan"), f"{100 * share:.1f} %")
     console.stdout().print(grid)
+    if not row.get("sure", True):
+        console.say(" not sure: of ten such answers, fewer than nine are right")
     if "explanation" in row:
         tell(row)

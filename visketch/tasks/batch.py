@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from visketch import checkpoint
 from visketch.config import SketchConfig
 from visketch.data.named import Item, about, drawings, opened
 from visketch.errors import VisketchError
@@ -55,10 +56,13 @@ def undone_drawings(items: Iterable[Item], done: Container[str]) -> Iterator[Ite
 
 
 class BatchClassifier:
-    """Batches of drawings → rows: {"path", "predictions"}, the likeliest first, or {"path", "error"}."""
+    """Batches of drawings → rows: {"path", "predictions"}, the likeliest first, or {"path", "error"}.
+
+    "sure" is in it too if the classifier is calibrated: whether nine of ten such answers are right.
+    """
 
     def __init__(self, model: "SketchModel", top: int) -> None:
-        self.model, self.top = model, top
+        self.model, self.top, self.sure = model, top, sure(model)
 
     def __call__(self, some: list[RenderedDrawing]) -> list[Row]:
         fields = [drawn.field for drawn in some if drawn.field is not None]
@@ -66,9 +70,19 @@ class BatchClassifier:
         return [
             {"path": drawn.name, "error": drawn.problem}
             if drawn.field is None
-            else {"path": drawn.name, "predictions": [_rounded(guess) for guess in next(answers)]}
+            else {"path": drawn.name, **self.answer(next(answers))}
             for drawn in some
         ]
+
+    def answer(self, guesses: list[Any]) -> Row:
+        said: Row = {"predictions": [_rounded(guess) for guess in guesses]}
+        return said if self.sure is None else said | {"sure": guesses[0].probability >= self.sure}
+
+
+def sure(model: "SketchModel") -> float | None:
+    """The probability from which on nine of ten answers are right; None if it was never measured."""
+    facts = checkpoint.read_metadata(model.folder, "classifier")["facts"] if model.folder else {}
+    return facts.get("confidence", {}).get("sure")
 
 
 def batch_classifier(checkpoint: str | Path | None, top: int, device: str) -> BatchClassifier:

@@ -19,8 +19,8 @@ from visketch.config import Config, PartTraining, read_config
 from visketch.data.store import Store
 from visketch.errors import UsageError, VisketchError, nearest
 from visketch.model import build
+from visketch.training import confidence, transfer
 from visketch.training import state as snapshot
-from visketch.training import transfer
 from visketch.training.loop import Loop, Outcome, Report, accelerated, fit, refuse_to_begin_anew, state_of
 from visketch.training.objectives.diffusion import DiffusionObjective, StrokesObjective
 from visketch.training.objectives.objective import Batch, Objective
@@ -122,7 +122,8 @@ def train(
 
     `start`: another checkpoint, from whose weights it goes on and which lends the parts that are leant on. `begin` is
     told what is trained. Progress is kept in `folder/training/<part>.safetensors` (to resume from) and `<part>.jsonl`.
-    SIGINT and SIGTERM end it after the current step, with everything saved. Raises UsageError, VisketchError.
+    SIGINT and SIGTERM end it after the current step, with everything saved. A classifier that is finished is calibrated
+    on the validation drawings (`confidence`). Raises UsageError, VisketchError.
     """
     if part not in TRAINABLE:
         raise UsageError(f"no part {part!r} to train: {nearest(part, list(TRAINABLE))}")
@@ -150,7 +151,10 @@ def train(
     objective.study(store)
     batches = Batches(objective, store, config, part, accelerator.process_index, accelerator.num_processes)
     loop = Loop(part, folder, settings, config.train.seed, config.train.save_minutes, tensorboard, workers)
-    return fit(accelerator, loop, objective, batches, write, resume=resume, trained_on=trained_on, report=report)
+    outcome = fit(accelerator, loop, objective, batches, write, resume=resume, trained_on=trained_on, report=report)
+    if part == "classifier" and outcome.finished and accelerator.is_main_process:
+        confidence.calibrate(folder, store)
+    return outcome
 
 
 def steps_of(folder: Path, part: str) -> int:
