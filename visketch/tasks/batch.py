@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from visketch import checkpoint
 from visketch.config import SketchConfig
 from visketch.data.named import Item, about, drawings, opened
 from visketch.errors import VisketchError
@@ -81,6 +80,8 @@ class BatchClassifier:
 
 def sure(model: "SketchModel") -> float | None:
     """The probability from which on nine of ten answers are right; None if it was never measured."""
+    from visketch import checkpoint  # which imports torch: processes that only draw start without it
+
     facts = checkpoint.read_metadata(model.folder, "classifier")["facts"] if model.folder else {}
     return facts.get("confidence", {}).get("sure")
 
