@@ -71,12 +71,12 @@ class VQVAEConfig(Section):
     width: Count = 64
     codebook_size: Count = 512
     codebook_dim: Count = 16
-    plain: bool = False  # EMA alone: no k-means start, no cosine, no dead-code replacement (for comparison)
-    binary: bool = False  # tiles of hard ink instead of signed distance (for comparison)
+    plain: bool = False  # experimental: no k-means start, cosine or dead-code replacement; measured worse
+    binary: bool = False  # experimental: tiles of hard ink instead of signed distance; measured worse
 
 
 class DiffusionConfig(Section):
-    backbone: Literal["unet", "dit", "strokes"] = "unet"  # pixels of a field (unet, dit), or pieces of strokes
+    backbone: Literal["unet", "dit", "strokes"] = "unet"  # pixels of a field, or pieces of strokes; dit: experimental
     width: Count = 64  # of a unet's first level
     levels: Count = 2  # of a unet
     layers: Count = 1  # of a unet: residual blocks a level

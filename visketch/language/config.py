@@ -18,7 +18,7 @@ STAGES = ("tower", "align", "instruct")
 
 
 class TowerConfig(Section):
-    kind: Literal["pair", "leaf", "clip"] = "pair"
+    kind: Literal["pair", "leaf", "clip"] = "pair"  # leaf: experimental, measured worse than pair (LABBOOK)
     canvas: Count = 128  # pixels of the square that a picture is letterboxed to
     widths: tuple[Count, Count, Count, Count] = Field((24, 48, 96, 160), strict=False)  # of a pair tower's stages
     embedding: Count = 64  # of the vector that sketches and what they show have in common

@@ -1,6 +1,7 @@
-"""An open-vocabulary detector (OWLv2, Minderer et al., arXiv 2306.09683) as a baseline, where somebody has its weights.
+"""Experimental: OWLv2 (Minderer et al., arXiv 2306.09683), an open-vocabulary detector, for users who have its weights.
 
-The sketch is named by the recogniser; the detector is asked for "a photo of a NAME".
+Its weights were not at hand, so there is no figure for it. The sketch is named by the recogniser;
+the detector is asked for "a photo of a NAME".
 """
 
 from typing import Any
