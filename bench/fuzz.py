@@ -10,6 +10,8 @@ Exit code 1 if there is one; `--keep` writes the inputs that failed.
 """
 
 import argparse
+import base64
+import gzip
 import io
 import json
 import multiprocessing
@@ -62,6 +64,7 @@ def seeds() -> dict[str, bytes]:
     found["raw.ndjson"] = (json.dumps(raw) + "\n").encode() * 2
     stroke = struct.pack("<H", 3) + bytes([1, 2, 3, 4, 5, 6])
     found["cat.bin"] = (struct.pack("<Q2sbIH", 7, b"GB", 1, 0, 2) + stroke * 2) * 3
+    found |= documents(lines)
     bitmaps = np.random.default_rng(0).integers(0, 256, (3, 784), np.uint8)
     drawings = np.array([np.ones((4, 3), np.int16), np.ones((2, 3), np.int16)], object)
     file = io.BytesIO()
@@ -94,8 +97,89 @@ def seeds() -> dict[str, bytes]:
     return found
 
 
+def documents(lines: list[np.ndarray]) -> dict[str, bytes]:
+    """Small files of other programs."""
+    pairs = [line.tolist() for line in lines]
+    named = [{"points": [{"x": x, "y": y, "t": 0} for x, y in line]} for line in pairs]
+    rows = [[x, y, 0] for x, y in pairs[0]] + [[-5, 3, 1]]
+    free = {"type": "freedraw", "x": 1, "y": 2, "points": pairs[0], "angle": 0.5, "isDeleted": False}
+    more = [{"type": kind, "x": 1, "y": 2, "width": 9, "height": 5} for kind in ("rectangle", "ellipse", "diamond")]
+    arrow = {"type": "arrow", "x": 1, "y": 2, "points": pairs[1], "roundness": {"type": 2}, "endArrowhead": "dot"}
+    scene = {"type": "excalidraw", "version": 2, "elements": [free, *more, arrow], "appState": {}}
+    place = {"typeName": "shape", "x": 3, "y": 4, "rotation": 1, "parentId": "page:a", "opacity": 1, "index": "a1"}
+    packed = base64.b64encode(struct.pack("<3f6e", 1, 2, 0.5, 3, 4, 0, -5, 6, 0)).decode()
+    segments = [{"type": "free", "points": [{"x": 1, "y": 2}, {"x": 3, "y": 4}]}, {"type": "free", "path": packed}]
+    ends = {"start": {"x": 0, "y": 0}, "end": {"x": 9, "y": 9}, "bend": 3, "arrowheadEnd": "arrow"}
+    shapes = [("draw", {"segments": segments}), ("geo", {"geo": "star", "w": 9, "h": 5}), ("arrow", ends)]
+    records = [place | {"id": f"shape:{kind}", "type": kind, "props": props} for kind, props in shapes]
+    drawing = json.dumps([line.T.tolist() for line in lines])
+    ink = (
+        "<ink><traceFormat><channel name='X'/><channel name='Y'/></traceFormat><trace>1 2,'3'4,*-1,!5!#F</trace></ink>"
+    )
+    table = f'countrycode,drawing,key_id,word\nGB,"{drawing}",1,cat\nGB,"{drawing}",2,cat\n'
+    found = {
+        "pairs.json": json.dumps(pairs * 2),
+        "named.json": json.dumps(named),
+        "rows.json": json.dumps(rows),
+        "many.json": json.dumps([{"word": "cat", "drawing": pairs}] * 2, indent=1),
+        "a.excalidraw": json.dumps(scene),
+        "a.tldr": json.dumps({"tldrawFileFormatVersion": 1, "schema": {}, "records": records}),
+        "a.inkml": ink,
+        "a.csv": table,
+    }
+    content = {name: text.encode() for name, text in found.items()}
+    content["a.ndjson.gz"] = gzip.compress(f'{{"drawing": {drawing}}}\n'.encode() * 3)
+    for name, array in (("stroke3.npy", np.array(rows, np.float32)), ("floats.npy", np.eye(28)[None].repeat(2, 0))):
+        file = io.BytesIO()
+        np.save(file, array)
+        content[name] = file.getvalue()
+    return content
+
+
+VALUES = [
+    None,
+    True,
+    -1,
+    0,
+    1e308,
+    10**400,
+    0.5,
+    "",
+    "x",
+    "#fff",
+    [],
+    {},
+    [[]],
+    [1, 2],
+    [[1, 2], [3, 4]],
+    {"x": 1, "y": 2},
+]
+
+
+def rearranged(document: object, rng: np.random.Generator) -> object:
+    """A JSON document with one of its values, or the list or field that holds it, replaced, doubled or left out."""
+    if not isinstance(document, dict | list) or not document or rng.random() < 0.1:
+        return VALUES[rng.integers(len(VALUES))]
+    if isinstance(document, list):
+        at = int(rng.integers(len(document)))
+        middle = [[], [document[at]] * 3, [rearranged(document[at], rng)]][rng.choice(3, p=[0.1, 0.1, 0.8])]
+        return document[:at] + middle + document[at + 1 :]
+    name = list(document)[rng.integers(len(document))]
+    rest = {key: value for key, value in document.items() if key != name}
+    return rest if rng.random() < 0.1 else {**rest, name: rearranged(document[name], rng)}
+
+
 def mutant(all: list[bytes], content: bytes, rng: np.random.Generator) -> bytes:
-    """One to eight changes."""
+    """One to eight changes; of half of the JSON documents in what they say."""
+    if content[:1] in b"{[" and rng.random() < 0.5:
+        try:
+            document = json.loads(content)
+        except ValueError:
+            document = None
+        for _ in range(rng.integers(1, 4) if document else 0):
+            document = rearranged(document, rng)
+        if document:
+            return json.dumps(document).encode()
     text = bytearray(content)
     for _ in range(rng.integers(1, 9)):
         at, end = sorted(rng.integers(0, len(text) + 1, 2).tolist())

@@ -12,7 +12,7 @@ from visketch.errors import UsageError
 
 from .explain import explained, tell
 from .shared import console, inputs, options
-from .shared.pictures import parse_out
+from .shared.outputs import Outputs, Overwrite, parse_out
 from .shared.results import ProgressBar, Results, Row
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from visketch.parallel import Engine
 
 BATCH = 64  # drawings looked at together
+BAR, SHORTEST = 32, 4  # columns of a bar; where there is less room there is none
 Answering = Callable[[Iterator[Any], Container[str]], Iterator[Row]]  # files, and the names of drawings to leave out
 
 
@@ -29,7 +30,14 @@ def classify(
     source: options.From = None,
     top: Annotated[int, typer.Option(min=1, help="How many classes to name, the likeliest first.")] = 5,
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="Write the answers to this .ndjson or .csv file, as they come.")
+        Path | None,
+        typer.Option(
+            "--out",
+            "-o",
+            parser=parse_out,
+            metavar="FILE",
+            help="Write the answers to this .ndjson or .csv file, as they come.",
+        ),
     ] = None,
     skip_done: Annotated[
         bool, typer.Option("--skip-done", help="Go on with --out: leave out the drawings that have a row in it.")
@@ -42,13 +50,16 @@ def classify(
     ] = None,
     checkpoint: options.Checkpoint = None,
     device: options.Device = "auto",
+    overwrite: Overwrite = False,
     as_json: options.Json = False,
 ) -> None:
     """Say what drawings show.
 
-    Takes PNG, JPEG, WebP, TIFF and GIF (photos of paper or of a board too), SVG, QuickDraw's ndjson, bin and npy, and
-    sketch-rnn's npz. A file of many drawings gets one answer for each. What cannot be read is named and the rest is
-    answered; then the exit code is 1.
+    Takes PNG, JPEG, WebP, TIFF and GIF (photos of paper or of a board too), SVG, QuickDraw's ndjson, bin and npy,
+    Kaggle's CSV, sketch-rnn's npz, Excalidraw, tldraw, InkML and strokes in JSON (docs/formats.md). A file of many
+    drawings gets one answer for each. What cannot be read is named and the rest is answered; then the exit code is 1.
+    What is read is never written; answers that are there are only replaced with --overwrite, or gone on with
+    --skip-done.
 
     \b
     Examples:
@@ -66,6 +77,12 @@ def classify(
         raise UsageError("--explain: goes with --engine local only")
     if skip_done and out is None:
         raise UsageError("--skip-done: name the file to go on with by --out")
+    if skip_done and overwrite:
+        raise UsageError("--skip-done goes on with a file, --overwrite replaces it; give one of them")
+    outputs = Outputs([*(paths or ()), *([source] if source else [])], overwrite)
+    if out:  # a folder that is read may hold the answers: they are no drawings
+        files = [path for path in paths or () if Path(path).is_file()]
+        Outputs([*files, *([source] if source else [])]).check(out, go_on=True)
     wanted = inputs.listed(paths, source)
     model = options.load(checkpoint, device if engine == "local" else "cpu")
     options.load_parts(model, "encoder", "classifier")
@@ -75,11 +92,11 @@ def classify(
         engines.connect()  # before --out is made
     answering: Answering = partial(rows, model, top=top, workers=workers, engine=engine, device=device)
     if explain:
-        answering = partial(explained, model, top=top, out=explain)
+        answering = partial(explained, model, top=top, out=explain, outputs=outputs)
     if out is None:
         failed, seen = print_answers(answering, wanted, as_json)
     else:
-        failed, seen = write_answers(answering, wanted, min(top, len(model.labels)), out, skip_done, as_json)
+        failed, seen = write_answers(answering, wanted, min(top, len(model.labels)), out, skip_done, overwrite, as_json)
     if failed:
         if seen > 1:
             console.note(f"{failed:,} of {seen:,} could not be read")
@@ -104,10 +121,10 @@ def print_answers(answering: Answering, paths: Iterable[str], as_json: bool) -> 
 
 
 def write_answers(
-    answering: Answering, paths: Iterable[str], guesses: int, out: Path, skip_done: bool, as_json: bool
+    answering: Answering, paths: Iterable[str], guesses: int, out: Path, skip_done: bool, overwrite: bool, as_json: bool
 ) -> tuple[int, int]:
     """Answers in a file as they come; returns how many drawings in it failed, and of how many."""
-    with Results(out, guesses, skip_done) as results:
+    with Results(out, guesses, skip_done, overwrite) as results:
         items, total = inputs.files(paths, out)
         before, failed_before = len(results.done), results.failed
         with ProgressBar(total, before, tell=True) as bar:
@@ -161,19 +178,17 @@ def rows(
 
 def show(row: Row) -> None:
     """One drawing's answer for people: a bar for each class."""
-    from rich.bar import Bar
-    from rich.table import Table
     from rich.text import Text
 
     console.say(row["path"])
-    grid = Table.grid(padding=(0, 1), pad_edge=True)
-    grid.add_column(min_width=18, style="bold")
-    grid.add_column(width=32)
-    grid.add_column(justify="right")
+    names = max((len(guess["label"]) for guess in row["predictions"]), default=0)
+    width = max(names, min(18, console.stdout().width - 12))
+    room = min(BAR, console.stdout().width - width - len("   100.0 %"))
     for guess in row["predictions"]:
         share = guess["probability"]
-        grid.add_row(Text(guess["label"]), Bar(1, 0, share, color="cyan"), f"{100 * share:.1f} %")
-    console.stdout().print(grid)
+        bar = [(f" {console.bar(share, room)}", "cyan")] if room >= SHORTEST else []
+        line = Text.assemble((f" {guess['label']:<{width}}", "bold"), *bar, f" {100 * share:5.1f} %")
+        console.stdout().print(line, soft_wrap=True)
     if not row.get("sure", True):
         console.say(" not sure: of ten such answers, fewer than nine are right")
     if "explanation" in row:

@@ -10,7 +10,8 @@ from visketch.errors import UsageError, VisketchError
 
 from .shared import console, inputs, options
 from .shared.filenames import stem, stem_of
-from .shared.pictures import check_out, is_picture, parse_out, place, suffix_of, write_png, write_sketch
+from .shared.outputs import Outputs, Overwrite, parse_out
+from .shared.pictures import check_out, is_picture, suffix_of, write_png, write_sketch
 
 if TYPE_CHECKING:
     from visketch.geometry.sketch import Sketch
@@ -52,13 +53,15 @@ def complete(
     temperature: options.Temperature = 0.7,
     checkpoint: options.Checkpoint = None,
     device: options.Device = "auto",
+    overwrite: Overwrite = False,
     as_json: options.Json = False,
 ) -> None:
     """Finish a half-drawn sketch, keeping what is drawn.
 
     Where the part lies in the whole and how large it is is found by trying. The sheet shows the part first, then the
     completions, the likeliest first; what was added is blue. Everything goes to the folder ./<name>-completed/, or one
-    completion (-n 1) to ./<name>-completed.png.
+    completion (-n 1) to ./<name>-completed.png. The part is read and never written; what is there is only replaced with
+    --overwrite.
 
     \b
     Examples:
@@ -71,7 +74,10 @@ def complete(
     usual = Path(f"{stem_of(path)}-completed{suffix if n == 1 else ''}")
     if out and is_picture(out) and suffix != ".png" and n > 1:
         raise UsageError(f"{out}: a sheet is a .png; for several name a folder and a --format")
-    options.check_classes(checkpoint, classes or [])
+    outputs = Outputs([path], overwrite)
+    if out and is_picture(out):
+        outputs.check(out)
+    classes = options.check_classes(checkpoint, classes or [])
     name, part = next(inputs.drawings([path]))
     if isinstance(part, str):
         raise VisketchError(f"{name}: {part}")
@@ -85,9 +91,10 @@ def complete(
     proposed = [] if classes else model.classify_many([part], top=PROPOSED)[0]
     labels = [str(label) for label in classes or []] * n
     labels = labels[:n] if classes else spread(proposed, n)
-    with place(out, usual) as chosen:
+    with outputs.place(out, usual) as chosen:
         found = finish(model, part, labels, settings)
-        result = write(model, name, part, found, chosen, suffix, size or model.config.sketch.canvas, settings)
+        side = size or model.config.sketch.canvas
+        result = write(model, name, part, found, chosen, suffix, side, settings, outputs)
     result["seconds"] = round(time.perf_counter() - start, 3)
     result["proposed"] = [{"label": guess.label, "probability": round(guess.probability, 6)} for guess in proposed]
     if as_json:
@@ -125,6 +132,7 @@ def write(
     suffix: str,
     side: int,
     settings: dict[str, Any],
+    outputs: Outputs,
 ) -> dict[str, Any]:
     """The files, and what to say about them. Raises VisketchError."""
     from visketch.metrics import kept
@@ -143,13 +151,13 @@ def write(
         row["kept"] = round(float(kept(completion.given[None] > 0, completion.canvas[None] > 0)), 4)
         if path:
             lines = strokes(completion, part, model.config.sketch)
-            write_sketch(path, completion.canvas, clamp, side, facts | {**row, "path": None}, lines)
+            write_sketch(outputs.take(path), completion.canvas, clamp, side, facts | {**row, "path": None}, lines)
         rows.append(row)
     on_sheet = None
     if len(found) > 1 or not picture:
         on_sheet = out if picture else out / "sheet.png"
         shown = [told_apart(each.canvas, each.given, clamp) for each in found[:MOST]]
-        write_png(on_sheet, sheet([tinted(model.render([part])[0], clamp), *shown]), facts)
+        write_png(outputs.take(on_sheet), sheet([tinted(model.render([part])[0], clamp), *shown]), facts)
     return {"part": name, "sheet": on_sheet, **facts, "device": str(model.device), "completions": rows}
 
 

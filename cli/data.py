@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .shared import console, options
+from .shared.outputs import Outputs, Overwrite, parse_out
 
 if TYPE_CHECKING:
     from visketch.data.statistics import Statistics
@@ -29,7 +30,9 @@ def fetch(
         list[str],
         typer.Argument(metavar="CLASS...", help="QuickDraw classes, or all (345).", autocompletion=complete_class),
     ],
-    out: Annotated[Path, typer.Option("--out", "-o", help="The folder to fetch to.")] = Path("data/quickdraw"),
+    out: Annotated[
+        Path, typer.Option("--out", "-o", parser=parse_out, metavar="FOLDER", help="The folder to fetch to.")
+    ] = Path("data/quickdraw"),
     limit: Annotated[
         int | None, typer.Option(min=1, help="Drawings of each class at most; the rest stays there.")
     ] = None,
@@ -86,7 +89,9 @@ def pack(
             help="More drawings, for training alone (QuickDraw's bitmaps, say, which are traced); may be repeated.",
         ),
     ] = None,
-    out: Annotated[Path, typer.Option("--out", "-o", help="The data set to write.")] = Path("quickdraw.arrow"),
+    out: Annotated[
+        Path, typer.Option("--out", "-o", parser=parse_out, metavar="FILE", help="The data set to write.")
+    ] = Path("quickdraw.arrow"),
     limit: Annotated[int | None, typer.Option(min=1, help="Drawings of each class at most.")] = None,
     without: Annotated[
         list[str] | None,
@@ -97,13 +102,15 @@ def pack(
         ),
     ] = None,
     engine: options.Engine = "local",
+    overwrite: Overwrite = False,
     as_json: options.Json = False,
 ) -> None:
     """Pack drawings into one data set.
 
     It is what `train` and `evaluate` read. A drawing's class is what its file says, else the file's name (cat.ndjson)
     or its folder's (cat/3.png); folders named train, validation and test are the splits. What cannot be read is named
-    and left out; then the exit code is 1.
+    and left out; then the exit code is 1. The sources are never written, and a data set that is there is only replaced
+    with --overwrite.
 
     \b
     Examples:
@@ -117,6 +124,7 @@ def pack(
     from visketch.data.statistics import statistics
     from visketch.data.store import Store
 
+    Outputs([*sources, *(train or ())], overwrite).check(out)
     problems, tally = console.Problems(), Counter[tuple[str, str]]()
     with console.progress() as bar:
         task = bar.add_task("files")

@@ -9,6 +9,7 @@ from visketch.errors import UsageError, VisketchError
 
 from .shared import console
 from .shared.filenames import free, stem_of
+from .shared.outputs import Outputs
 from .shared.pictures import check_out, is_picture, write_png
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def explained(
-    model: "SketchModel", items: Iterator["Item"], done: Container[str], top: int, out: Path
+    model: "SketchModel", items: Iterator["Item"], done: Container[str], top: int, out: Path, outputs: Outputs
 ) -> Iterator[dict[str, Any]]:
     """A row for every drawing, as `classify.rows`, with "explanation". Raises UsageError before any work is done."""
     from visketch.data.named import drawings
@@ -28,6 +29,7 @@ def explained(
     found: Iterator[Named] = (drawing for item in undone_drawings(items, done) for drawing in drawings(item))
     alone = is_picture(check_out(out))
     if alone:
+        outputs.check(out)
         first, second = next(found), next(found, None)
         if second is not None:
             raise UsageError(f"{out}: there is more than one drawing; name a folder for the pictures")
@@ -40,7 +42,9 @@ def explained(
                 raise VisketchError(sketch)
             why = explain(model, sketch, top)
             path = out if alone else out / f"{free(stem_of(name), taken)}.png"
-            write_png(path, picture(why, clamp, Path(name).name), {"of": name, "checkpoint": model.config.name})
+            write_png(
+                outputs.take(path), picture(why, clamp, Path(name).name), {"of": name, "checkpoint": model.config.name}
+            )
         except VisketchError as error:
             yield {"path": name, "error": str(error).removeprefix(f"{name.partition('#')[0]}: ")}
             continue

@@ -8,6 +8,7 @@ import typer
 from visketch.errors import UsageError
 
 from .shared import console, options
+from .shared.outputs import Outputs, Overwrite, parse_out
 
 app = typer.Typer(no_args_is_help=True, help="Write a part as a file for apps without torch.")
 
@@ -19,15 +20,16 @@ def export() -> None:
 
 @app.command()
 def classifier(
-    out: Annotated[Path, typer.Argument(metavar="MODEL.onnx", help="The ONNX file to write.")],
+    out: Annotated[Path, typer.Argument(parser=parse_out, metavar="MODEL.onnx", help="The ONNX file to write.")],
     checkpoint: options.Checkpoint = None,
+    overwrite: Overwrite = False,
     as_json: options.Json = False,
 ) -> None:
     """Write what recognises drawings as one ONNX file.
 
     It takes fields (signed distances) and gives logits; the quadtree is inside, the labels are in its metadata.
     docs/export.md shows how an app uses it. Needs the extra `onnx`. The file is checked before it is written: its
-    logits are those of torch.
+    logits are those of torch. A file that is there is only replaced with --overwrite.
 
     \b
     Examples:
@@ -36,6 +38,7 @@ def classifier(
     """
     if out.suffix.lower() != ".onnx" or out.is_dir():
         raise UsageError(f"{out}: name a .onnx file")
+    Outputs((), overwrite).check(out)
     model = options.load(checkpoint, "cpu")
     options.load_parts(model, "encoder", "classifier")
     with console.waiting("Exporting ..."):

@@ -12,6 +12,7 @@ from visketch.errors import UsageError
 
 from .shared import console, options
 from .shared.filenames import stem
+from .shared.outputs import Outputs, Overwrite, parse_out
 from .shared.pictures import (
     Lines,
     Sheet,
@@ -19,8 +20,6 @@ from .shared.pictures import (
     check_out,
     columns_for,
     is_picture,
-    parse_out,
-    place,
     suffix_of,
     trace,
     write_sketch,
@@ -77,6 +76,7 @@ def generate(
     coarse_only: Annotated[bool, typer.Option("--coarse-only", help="Leave out the refining.")] = False,
     checkpoint: options.Checkpoint = None,
     device: options.Device = "auto",
+    overwrite: Overwrite = False,
     as_json: options.Json = False,
 ) -> None:
     """Draw new sketches of a class.
@@ -85,6 +85,7 @@ def generate(
     same however many you ask for. SVG has the centre lines, as a pen would draw them, with round ends: those that the
     coarse stage drew, where it draws strokes, else those traced in the picture. ndjson has the same strokes as Quick,
     Draw!'s files have them, a line a sketch, those of a class in one file.
+    What is there is only replaced with --overwrite.
 
     \b
     Examples:
@@ -94,12 +95,14 @@ def generate(
       visketch generate --class cat -n 1 --out cat.svg
       visketch generate --class cat --class dog -n 100 --out pets/ --format ndjson
     """
-    classes = list(dict.fromkeys(classes))
+    classes = list(dict.fromkeys(options.check_classes(checkpoint, classes)))
     name = stem(classes[0]) if len(classes) == 1 else "sketches"
     usual = Path(f"{name}.{kind or 'png'}")
     check_out(out or usual)
     suffix = suffix_of(out or usual, kind)
-    options.check_classes(checkpoint, classes)
+    outputs = Outputs((), overwrite)
+    if out:
+        check_all(outputs, out, suffix, classes, n)
     from visketch.sampling import SamplingOptions
 
     model = options.load(checkpoint, device)
@@ -119,12 +122,25 @@ def generate(
         "guidance": stage.guidance if guidance is None else guidance,
         "coarse_only": coarse_only,
     }
-    with place(out, usual) as chosen:
-        result = write(model, classes, n, seed, chosen, size or model.config.sketch.canvas, settings, suffix)
+    with outputs.place(out, usual) as chosen:
+        side = size or model.config.sketch.canvas
+        result = write(model, classes, n, seed, chosen, side, settings, suffix, outputs)
     if as_json:
         console.document(result)
     else:
         show(result, classes, n)
+
+
+def check_all(outputs: Outputs, out: Path, suffix: str, classes: list[str], n: int) -> None:
+    """Refuse, before any work, what would replace a file. Raises UsageError."""
+    if is_picture(out):
+        outputs.check(out)
+        return
+    there = {path.name.casefold() for path in out.iterdir()} if out.is_dir() else set()
+    wanted = (place_of(out, suffix, stem(label), number, alone=True) for label in classes for number in range(n))
+    for path in (out / "sheet.png", *wanted) if there else ():
+        if path and path.name.casefold() in there:
+            outputs.check(path)
 
 
 def write(
@@ -136,6 +152,7 @@ def write(
     side: int,
     settings: dict[str, Any],
     suffix: str,
+    outputs: Outputs,
 ) -> dict[str, Any]:
     """Draw, and write what is drawn as it comes; returns what to say about it. Raises VisketchError."""
     stems = {label: stem(label) for label in classes}
@@ -156,14 +173,14 @@ def write(
                 sheet.add(classes.index(label) * n + number, canvas, clamp, drawn)
             if suffix == ".ndjson" and path:
                 if path not in lines:
-                    lines[path] = files.enter_context(Lines(path))
+                    lines[path] = files.enter_context(Lines(outputs.take(path)))
                 lines[path].add(trace(canvas, clamp, side, drawn), label)
             elif path:
-                write_sketch(path, canvas, clamp, side, about, drawn)
+                write_sketch(outputs.take(path), canvas, clamp, side, about, drawn)
             sketches.append({"class": label, "seed": seed + number, "path": path})
     on_sheet = out if is_picture(out) else out / "sheet.png"
     if sheet:
-        sheet.write(on_sheet, facts | {"classes": classes, "n": n})
+        sheet.write(outputs.take(on_sheet), facts | {"classes": classes, "n": n})
     return {
         "paths": list(dict.fromkeys(sketch["path"] for sketch in sketches if sketch["path"])) or [on_sheet],
         "sheet": on_sheet,

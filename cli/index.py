@@ -9,6 +9,7 @@ import typer
 from visketch.errors import VisketchError
 
 from .shared import console, options
+from .shared.outputs import parse_out
 
 if TYPE_CHECKING:
     from visketch.model import SketchModel
@@ -25,7 +26,13 @@ def index(
     gallery: Source,
     out: Annotated[
         Path | None,
-        typer.Option("--out", "-o", metavar="FOLDER", help="Where to write the index; by default the user's cache."),
+        typer.Option(
+            "--out",
+            "-o",
+            parser=parse_out,
+            metavar="FOLDER",
+            help="Where the index goes; by default the user's cache.",
+        ),
     ] = None,
     renew: Annotated[bool, typer.Option("--renew", help="Throw the index away first; for other weights.")] = False,
     engine: options.Engine = "local",
@@ -38,7 +45,8 @@ def index(
     Run again, it embeds only what is new or changed, and forgets what is gone. It may be stopped at any moment, and
     goes on where it was. Without --out nothing is written beside the drawings: the index lies in the user's cache
     (VISKETCH_CACHE names another place), where `visketch search` finds it. What cannot be read is named and left out;
-    then the exit code is 1.
+    then the exit code is 1. The drawings are never written; a folder that is there and no
+    index is refused.
 
     \b
     Examples:

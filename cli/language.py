@@ -10,6 +10,7 @@ from visketch.errors import UsageError
 from .data import complete_class
 from .language_train import train
 from .shared import console, options
+from .shared.outputs import parse_out
 
 app = typer.Typer(no_args_is_help=True, help="Make a data set of sketches, scenes and instructions, and train on it.")
 
@@ -58,7 +59,9 @@ def prepare(
             metavar="CLASS", help="A class for the test split alone; by default 8.", autocompletion=complete_class
         ),
     ] = None,
-    out: Annotated[Path, typer.Option("--out", "-o", help="The folder to write.")] = Path("runs/language"),
+    out: Annotated[
+        Path, typer.Option("--out", "-o", parser=parse_out, metavar="FOLDER", help="The folder to write; a new one.")
+    ] = Path("runs/language"),
     scenes: Annotated[int, typer.Option(min=1, help="Training scenes of each kind.")] = 12_000,
     validation: Annotated[int, typer.Option(min=1, help="Validation scenes of each kind.")] = 600,
     test: Annotated[int, typer.Option(min=1, help="Test scenes; half as many again are of unseen classes.")] = 600,

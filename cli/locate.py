@@ -10,7 +10,8 @@ from visketch.errors import UsageError
 
 from .shared import console, options, sketch_query
 from .shared.filenames import free, stem_of
-from .shared.pictures import check_out, is_picture, parse_out, write_png
+from .shared.outputs import Outputs, Overwrite, parse_out
+from .shared.pictures import check_out, is_picture, write_png
 
 if TYPE_CHECKING:
     import numpy as np
@@ -44,12 +45,14 @@ def locate(
     checkpoint: sketch_query.Checkpoint = None,
     detector: sketch_query.Detector = None,
     device: options.Device = "auto",
+    overwrite: Overwrite = False,
     as_json: options.Json = False,
 ) -> None:
     """Find what a sketch shows in pictures, as boxes in pixels (x1, y1, x2, y2 from the top left).
 
     Each box says how sure it is. Of boxes that overlap by half only the surest is kept; --out draws the others in grey,
-    on a picture of 4096 pixels at most.
+    on a picture of 4096 pixels at most. Sketch and pictures are never written, and what is there is only replaced with
+    --overwrite.
 
     \b
     Examples:
@@ -61,11 +64,14 @@ def locate(
         check_out(out)
         if is_picture(out) and len(sketch_query.spread(pictures)) > 1:
             raise UsageError(f"{out}: one picture for several; name a folder")
+    outputs = Outputs([sketch, *pictures], overwrite)
+    if out and is_picture(out):
+        outputs.check(out)
     meant = sketch_query.which(which)
     model = sketch_query.load(checkpoint, device, detector)
     model.require(by)
     asked = sketch_query.query(model, sketch)
-    rows = list(sketch_query.each(pictures, partial(located, model, asked, by, meant, min_score, out, set())))
+    rows = list(sketch_query.each(pictures, partial(located, model, asked, by, meant, min_score, out, outputs, set())))
     sketch_query.conclude(rows, as_json, sketch, show)
 
 
@@ -76,6 +82,7 @@ def located(
     which: "Filter | None",
     min_score: float | None,
     out: Path | None,
+    outputs: Outputs,
     taken: set[str],
     path: str,
 ) -> sketch_query.Row:
@@ -89,7 +96,7 @@ def located(
     if out:
         file = out if is_picture(out) else out / f"{free(stem_of(path), taken)}.png"
         facts = {"sketch": sketch.picture.source, "picture": path, "class": answer.label}
-        write_png(file, drawn(path, boxes, duplicates, answer.label), facts)
+        write_png(outputs.take(file), drawn(path, boxes, duplicates, answer.label), facts)
     facts = {"class": answer.label, "by": answer.by, "note": answer.note}
     return facts | {"boxes": boxes, "duplicates": duplicates, "picture": file}
 

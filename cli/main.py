@@ -4,6 +4,7 @@ Imports nothing heavy, so that --help is fast; a verb imports what it needs when
 """
 
 import atexit
+import codecs
 import gc
 import io
 import os
@@ -131,9 +132,10 @@ def run() -> None:
     # At the end Python looks through all objects for garbage, several times: 1.2 s of CPU for the half million that
     # torch and diffusers make, with nothing to be found. What is frozen it leaves alone.
     atexit.register(gc.freeze)
+    codecs.register_error("plainly", console.plainly)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # a file name may be no valid text
+            stream.reconfigure(errors="plainly")  # a file name may be no valid text, a terminal know few characters
     app(prog_name="visketch")
 
 

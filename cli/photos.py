@@ -9,7 +9,8 @@ from visketch.errors import UsageError, VisketchError
 
 from .locate import FOUND
 from .shared import console, options, sketch_query
-from .shared.pictures import check_out, is_picture, parse_out, write_png
+from .shared.outputs import Outputs, Overwrite, parse_out
+from .shared.pictures import check_out, is_picture, write_png
 
 if TYPE_CHECKING:
     import numpy as np
@@ -39,12 +40,14 @@ def search(
     by: sketch_query.By = None,
     checkpoint: sketch_query.Checkpoint = None,
     device: options.Device = "auto",
+    overwrite: Overwrite = False,
     as_json: options.Json = False,
 ) -> None:
     """Find the photos in a folder that show what a sketch shows.
 
     The folder is indexed first, as `visketch photos index` does it. Photos that hardly show it are left out; drawn
-    scenes among them are told apart and searched as well.
+    scenes among them are told apart and searched as well. Sketch and photos are never written, and a picture that is
+    there is only replaced with --overwrite.
 
     \b
     Examples:
@@ -53,6 +56,8 @@ def search(
     """
     if out and not is_picture(check_out(out)):
         raise UsageError(f"{out}: search writes one picture; name a .png file")
+    if out:
+        Outputs([sketch, folder], overwrite).check(out)
     check(folder, by)
     meant = sketch_query.which(which)
     model = sketch_query.load(checkpoint, device)

@@ -12,7 +12,8 @@ from visketch.errors import UsageError, VisketchError
 
 from .shared import console, inputs, options
 from .shared.filenames import free, stem_of
-from .shared.pictures import check_out, is_picture, parse_out, place, suffix_of, write_png, write_sketch
+from .shared.outputs import Outputs, Overwrite, parse_out
+from .shared.pictures import check_out, is_picture, suffix_of, write_png, write_sketch
 
 if TYPE_CHECKING:
     import numpy as np
@@ -71,6 +72,7 @@ def refine(
     temperature: options.Temperature = 0.7,
     checkpoint: options.Checkpoint = None,
     device: options.Device = "auto",
+    overwrite: Overwrite = False,
     as_json: options.Json = False,
 ) -> None:
     """Draw rough sketches again, clean.
@@ -78,6 +80,8 @@ def refine(
     By default the lines alone are drawn again: they become solid and smooth. --strength lets the coarse stage change
     the drawing towards its class: 0.2 closes gaps of small bitmaps, 0.6 draws what such a thing looks like. One sketch
     goes to ./<name>-refined.png, several go to the folder ./refined/ with a sheet of before and after.
+    What is drawn again may lose what the classifier does not understand: look at the sheet. What is read is never
+    written, and what is there is only replaced with --overwrite.
 
     \b
     Examples:
@@ -89,10 +93,15 @@ def refine(
     check_out(out or Path("refined.png"))
     suffix = suffix_of(out or Path("refined"), kind)
     if label:
-        options.check_classes(checkpoint, [label])
+        (label,) = options.check_classes(checkpoint, [label])
+    outputs = Outputs(paths, overwrite)
+    if out:
+        outputs.check(out if is_picture(out) else out / "sheet.png")
     found = inputs.drawings(paths)
     first = list(islice(found, 2))
     alone = len(first) == 1
+    if out and alone and not is_picture(out):
+        outputs.check(out / f"{stem_of(first[0][0])}-refined{suffix}")
     if compare and not alone:
         raise UsageError("--compare is for one sketch; several are compared on their sheet")
     if out and is_picture(out) and suffix != ".png" and (compare or not alone):
@@ -106,8 +115,8 @@ def refine(
     settings |= {"steps": steps or drawing.steps, "guidance": drawing.guidance if guidance is None else guidance}
     usual = Path(f"{stem_of(first[0][0])}-refined{'.png' if compare else suffix}" if alone else "refined")
     start = time.perf_counter()
-    with place(out, usual) as chosen, console.progress() as bar:
-        work = Refinement(model, chosen, suffix, size or shape.canvas, settings, label, alone, compare)
+    with outputs.place(out, usual) as chosen, console.progress() as bar:
+        work = Refinement(model, chosen, suffix, size or shape.canvas, settings, label, alone, compare, outputs)
         rows = list(work.run(chain(first, found), bar))
         on_sheet = work.write_sheet()
     seconds = round(time.perf_counter() - start, 3)
@@ -136,6 +145,7 @@ class Refinement:
         label: str | None,
         alone: bool,
         compare: bool,
+        outputs: Outputs,
     ) -> None:
         self.model, self.out, self.suffix, self.side, self.settings, self.label = (
             model,
@@ -147,7 +157,7 @@ class Refinement:
         )
         self.pairs: list[np.ndarray] | None = [] if compare or not (alone and is_picture(out)) else None
         self.taken: set[str] = set()
-        self.alone, self.compare = alone, compare
+        self.alone, self.compare, self.outputs = alone, compare, outputs
 
     def run(self, found: Iterator[tuple[str, "Sketch | str"]], bar: Any) -> Iterator[Row]:
         """A row for every drawing: {"path", "class", "probability", "out"} or {"path", "error"}."""
@@ -165,8 +175,12 @@ class Refinement:
                 if isinstance(answer, str):
                     console.error(f"{path}: {answer}")
                     yield {"path": path, "error": answer}
-                else:
+                    continue
+                try:
                     yield {"path": path, **self.write(path, *answer)}
+                except VisketchError as error:
+                    console.error(f"{path}: {error}")
+                    yield {"path": path, "error": str(error)}
 
     def redrawn(self, sketches: list["Sketch"], on_progress: Any) -> list[Any]:
         """For each sketch the field before, after, its class and how likely that is; or why there is none."""
@@ -204,13 +218,16 @@ class Refinement:
         """The file of one sketch, and its pair for the sheet."""
         clamp = self.model.config.sketch.at(len(after)).clamp
         out = self.file(path)
+        if out and not self.compare:
+            self.outputs.take(out)
         if self.pairs is not None:
             from visketch.render.compare import MOST, beside
 
             if len(self.pairs) < MOST:
                 self.pairs.append(beside(before, after, clamp))
         if out and not self.compare:
-            write_sketch(out, after, clamp, self.side, {"of": Path(path).name, "class": label, **self.settings})
+            facts = {"of": Path(path).name, "class": label, **self.settings}
+            write_sketch(out, after, clamp, self.side, facts)
         return {"class": label, "probability": probability, "out": out}
 
     def file(self, path: str) -> Path | None:
@@ -225,7 +242,7 @@ class Refinement:
         from visketch.render.compare import sheet
 
         path = self.out if is_picture(self.out) else self.out / "sheet.png"
-        write_png(path, sheet(self.pairs), {"shows": "before and after", **self.settings})
+        write_png(self.outputs.take(path), sheet(self.pairs), {"shows": "before and after", **self.settings})
         return path
 
 

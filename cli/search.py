@@ -10,7 +10,8 @@ from visketch.errors import UsageError, VisketchError
 from visketch.render.grey import grey
 
 from .shared import console, inputs, options
-from .shared.pictures import check_out, is_picture, parse_out, write_png
+from .shared.outputs import Outputs, Overwrite, parse_out
+from .shared.pictures import check_out, is_picture, write_png
 
 if TYPE_CHECKING:
     import numpy as np
@@ -36,25 +37,29 @@ def search(
     ] = None,
     checkpoint: options.Checkpoint = None,
     device: options.Device = "auto",
+    overwrite: Overwrite = False,
     as_json: options.Json = False,
 ) -> None:
     """Find the drawings that are most like a sketch. (`visketch photos search` finds photos that show what it shows.)
 
     A gallery that is no index is indexed first, as `visketch index` does it: at the first search all of it, later what
     is new or changed. An index is searched as it is. Similarity is 1 for the same drawing; what is unlike it, 0 or
-    below, is left out, unless there is nothing else.
+    below, is left out, unless there is nothing else. Sketch and gallery are never
+    written, and a picture that is there is only replaced with --overwrite.
 
     \b
     Examples:
       visketch search sketch.png gallery/ -n 12 --out found.png
       visketch search cat.svg quickdraw.index --json
     """
+    if out and not is_picture(check_out(out)):
+        raise UsageError(f"{out}: search writes one picture; name a .png file")
+    if out:
+        Outputs([sketch, gallery], overwrite).check(out)
     from visketch.search.index import Index, alike, is_index, usual
 
     from .index import bring_up_to_date, load
 
-    if out and not is_picture(check_out(out)):
-        raise UsageError(f"{out}: search writes one picture; name a .png file")
     if not gallery.exists():
         raise VisketchError(f"{gallery}: no such file or folder, check the name")
     name, query = next(inputs.drawings([sketch]))

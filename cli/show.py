@@ -8,7 +8,8 @@ import typer
 from visketch.errors import UsageError
 
 from .shared import console, options
-from .shared.pictures import PNG, check_out, is_picture, parse_out, place, write_png
+from .shared.outputs import Outputs, Overwrite, parse_out
+from .shared.pictures import PNG, check_out, is_picture, write_png
 
 if TYPE_CHECKING:
     from visketch.geometry.sketch import Sketch
@@ -25,12 +26,14 @@ def show(
     leaf: Annotated[int | None, typer.Option(min=0, help="Which inked leaf to look at, counted from 0.")] = None,
     checkpoint: options.Checkpoint = None,
     device: options.Device = "auto",
+    overwrite: Overwrite = False,
     as_json: options.Json = False,
 ) -> None:
     """Show how the model sees a drawing.
 
     Says what was understood of the file, and writes a picture: the drawing with its quadtree, what one leaf is shown of
-    its surroundings, and the codes that the drawing becomes.
+    its surroundings, and the codes that the drawing becomes. The drawing is never written, and what is there is only
+    replaced with --overwrite.
 
     \b
     Examples:
@@ -43,6 +46,9 @@ def show(
     usual = Path(f"{path.stem}-seen.png")
     if not is_picture(check_out(out or usual, PNG)):
         raise UsageError(f"{out}: show writes one picture; name a .png file")
+    outputs = Outputs([path], overwrite)
+    if out:
+        outputs.check(out)
     sketch = next(read(path))
     model = options.load(checkpoint, device)
     with console.waiting("Looking ..."):
@@ -50,8 +56,8 @@ def show(
         from visketch.render.poster import poster
 
         drawn = poster(seen, model.config.sketch, path.name)
-        with place(out, usual) as chosen:
-            write_png(chosen, drawn, {"of": path.name, "checkpoint": model.config.name})
+        with outputs.place(out, usual) as chosen:
+            write_png(outputs.take(chosen), drawn, {"of": path.name, "checkpoint": model.config.name})
     facts = {"picture": chosen, "read": understood(sketch), **summary(seen)}
     if as_json:
         console.document(facts)

@@ -12,7 +12,8 @@ from visketch.errors import UsageError, VisketchError
 
 from .shared import console, inputs, options
 from .shared.filenames import free, stem_of
-from .shared.pictures import STROKES, Lines, check_out, is_picture, parse_out, place, write_svg
+from .shared.outputs import Outputs, Overwrite, parse_out
+from .shared.pictures import STROKES, Lines, check_out, is_picture, write_svg
 
 Row = dict[str, Any]
 
@@ -26,12 +27,15 @@ def trace(
             "--out", "-o", parser=parse_out, metavar="PATH", help="A .svg file, or for many a folder or a .ndjson file."
         ),
     ] = None,
+    overwrite: Overwrite = False,
     as_json: options.Json = False,
 ) -> None:
     """Turn pictures into strokes.
 
     A photo or scan of a drawing becomes an SVG of its centre lines, as large as the picture and with its pen, or a
-    line of Quick, Draw!'s ndjson. What has strokes already (SVG, ndjson, npz) keeps them. By default ./<name>.svg.
+    line of Quick, Draw!'s ndjson. What has strokes already (SVG, ndjson, npz) keeps them. By default ./<name>.svg,
+    or the next free name. Colours and the widths of single strokes are lost. What is read is never written, and what
+    is there is only replaced with --overwrite.
 
     \b
     Examples:
@@ -40,16 +44,21 @@ def trace(
       visketch trace scans/ --out strokes/
       visketch trace 'cats/*.png' --out cats.ndjson
     """
-    wanted = iter(inputs.listed(paths, source))
+    listed = inputs.listed(paths, source)
+    wanted = iter(listed)
     first = next(wanted, "")
     if out is None and (source or len(paths or ()) > 1 or Path(first).is_dir()):
         raise UsageError("many drawings: name a folder or a .ndjson file with --out")
     usual = Path(f"{stem_of(first)}.svg")
     check_out(out or usual, STROKES)
-    with place(out, usual) as chosen, console.progress(beside_results=True) as bar:
+    outputs = Outputs([*(paths or ()), *([source] if source else [])], overwrite)
+    if out and is_picture(out):
+        outputs.check(out)
+    with outputs.place(out, usual) as chosen, console.progress(beside_results=True) as bar:
         task = bar.add_task("drawings", total=None)
         rows = []
-        for row in write(itertools.chain([first], wanted), chosen):
+        names = paths if source is None and paths else itertools.chain([first], wanted)
+        for row in write(names, chosen, outputs):
             rows.append(row)
             bar.advance(task)
             if "error" in row:
@@ -65,13 +74,13 @@ def trace(
         raise typer.Exit(console.FAILED)
 
 
-def write(paths: Iterable[str], out: Path) -> Iterator[Row]:
+def write(paths: Iterable[str], out: Path, outputs: Outputs) -> Iterator[Row]:
     """Trace every drawing and write it; yields {"path", "out", "strokes", "points", "pen"} or {"path", "error"}."""
     from visketch.data import named
     from visketch.geometry.trace import strokes_of
 
     taken: set[str] = set()
-    with Lines(out) if out.suffix.lower() == ".ndjson" else nullcontext() as lines:
+    with Lines(outputs.take(out)) if out.suffix.lower() == ".ndjson" else nullcontext() as lines:
         for name, found in inputs.drawings(paths):
             try:
                 if isinstance(found, str):
@@ -85,7 +94,7 @@ def write(paths: Iterable[str], out: Path) -> Iterator[Row]:
                         raise UsageError(f"{out}: only the first drawing went there; name a folder or a .ndjson file")
                     own = free(stem_of(name), taken)
                     file = out if is_picture(out) else out / f"{own}.svg"
-                    write_svg(file, [drawing], wide, high, {"class": found.label or Path(name).stem})
+                    write_svg(outputs.take(file), [drawing], wide, high, {"class": found.label or Path(name).stem})
             except UsageError:
                 raise
             except VisketchError as error:

@@ -15,6 +15,7 @@ from visketch.errors import UsageError
 
 from .shared import console, options
 from .shared.console import EVERY, MAIN
+from .shared.outputs import parse_out
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -42,7 +43,10 @@ def train(
         ),
     ] = Path("quickdraw.arrow"),
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="The checkpoint's folder; by default runs/<config>.")
+        Path | None,
+        typer.Option(
+            "--out", "-o", parser=parse_out, metavar="FOLDER", help="The checkpoint's folder; by default runs/<config>."
+        ),
     ] = None,
     config: Annotated[
         str | None,

@@ -87,8 +87,6 @@ def test_a_mask_is_taken_as_it_is() -> None:
 def test_pairs_of_points_in_arrays_are_points_and_not_coordinates() -> None:
     (line,) = sketch([np.array([[0, 60], [50, 0]])]).lines()
     assert line.tolist() == [[0, 60], [50, 0]]
-    (line,) = sketch([[[0, 60], [50, 0]]]).lines()
-    assert line.tolist() == [[0, 50], [60, 0]]
 
 
 WRONG = {

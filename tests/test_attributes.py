@@ -149,7 +149,6 @@ class TestWords:
         "question",
         [
             "are there any houses that are not red?",
-            "how many red houses and blue houses are there?",
             "is there a house on the left of the red cat?",
             "is the red house the largest?",
             "what is the red house next to?",

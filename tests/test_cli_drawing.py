@@ -20,7 +20,7 @@ from visketch import checkpoint
 from visketch.cli import generate as drawing
 from visketch.cli.main import app
 from visketch.cli.shared import filenames as names
-from visketch.cli.shared.pictures import parse_out, place
+from visketch.cli.shared.outputs import Outputs, parse_out
 
 CONFIG = tiny_model.small("name=random")
 WHOLE = "interrupted; files that were written are whole"
@@ -104,7 +104,11 @@ class TestGenerate:
 
     def test_two_at_once_take_different_names(self, tmp_path: Path) -> None:
         usual = tmp_path / "cat.png"
-        with place(None, usual) as one, place(None, usual) as other, place(None, usual) as third:
+        with (
+            Outputs().place(None, usual) as one,
+            Outputs().place(None, usual) as other,
+            Outputs().place(None, usual) as third,
+        ):
             assert [path.name for path in (one, other, third)] == ["cat.png", "cat-2.png", "cat-3.png"]
             other.write_text("drawn")
         assert list(tmp_path.iterdir()) == [tmp_path / "cat-2.png"]
@@ -391,7 +395,7 @@ class TestShow:
         assert len(said["codes"]["of_the_leaf"]) == 4
         assert {guess["label"] for guess in said["guess"]} == set(tiny_model.LABELS)
         assert pixels(out).shape[2] == 3
-        people = visketch("show", cats["png"], "--out", out, "--checkpoint", folder)
+        people = visketch("show", cats["png"], "--out", out, "--overwrite", "--checkpoint", folder)
         assert str(out) in people.stdout
 
     def test_with_only_a_configuration_it_shows_the_tree(self, cats: dict[str, Path], tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 # A module's floor is that of its longest prefix here. Imports go down, or stay within one of these units.
 ORDER = (
     ("errors", "configs"),
-    ("hub",),
+    ("hub", "labels"),
     ("config",),
     ("geometry", "quadtree", "metrics", "parallel"),
     ("sampling",),

@@ -92,6 +92,33 @@ class TestAnswers:
         for one, other in zip(rows, answer["predictions"], strict=True):
             assert one.probability == pytest.approx(other["probability"], abs=1e-4)
 
+    def test_strokes_in_every_form_are_the_same_drawing(self, server: TestClient) -> None:
+        pairs = [list(map(list, zip(*stroke, strict=True))) for stroke in CAT]
+        forms = [
+            pairs,
+            [[{"x": x, "y": y, "t": 0} for x, y in stroke] for stroke in pairs],
+            [{"x": x, "y": y} for x, y in CAT],
+        ]
+        said = server.post("/v1/classify", json={"drawing": CAT}).json()["predictions"]
+        for drawing in forms:
+            assert server.post("/v1/classify", json={"drawing": drawing}).json()["predictions"] == said
+
+    def test_a_line_of_quickdraw_may_be_sent_as_it_is(self, server: TestClient) -> None:
+        line = {"word": "cat", "countrycode": "VE", "timestamp": "2017-03-02 23:25:10.07453 UTC", "recognized": True}
+        line |= {"key_id": "5201136883597312", "drawing": CAT}
+        said = server.post("/v1/classify", json={"drawing": CAT, "top": 2}).json()["predictions"]
+        assert server.post("/v1/classify", json=line | {"top": 2}).json()["predictions"] == said
+        two = {"key_id": "1", "drawing": [[[0, 60], [50, 0]]]}  # of two points: the line says that these are rows
+        assert server.post("/v1/classify", json=two).status_code == 200
+        problem(server.post("/v1/classify", json=line | {"words": 1}), 422, "words: Extra")
+
+    @pytest.mark.parametrize("path", ["/", "/v1/about", "/healthz", "/readyz", "/metrics", "/openapi.json", "/nowhere"])
+    def test_head_answers_where_get_does(self, server: TestClient, path: str) -> None:
+        answer, head = server.get(path), server.head(path)
+        assert (head.status_code, head.content) == (answer.status_code, b"")
+        assert head.headers["content-type"] == answer.headers["content-type"]
+        assert server.head("/v1/classify").status_code == 405
+
     def test_strokes_and_files_of_them_are_the_same_drawing(self, server: TestClient) -> None:
         lines = [np.array(stroke).T for stroke in CAT]
         files = {"a.ndjson": json.dumps({"drawing": CAT}), "b.svg": write.svg([(lines, 3.0)], 255, 255, {})}
@@ -237,8 +264,9 @@ class TestRefusals:
             ({}, "drawing: Field required"),
             ({"drawing": []}, "at least 1"),
             ({"drawing": [[[1, 2], [3]]]}, "as many"),
-            ({"drawing": [[["1"], [2]]]}, "valid number"),
-            ({"drawing": [[[1e9], [2]]]}, "less than or equal"),
+            ({"drawing": [[["1"], [2]]]}, "numbers"),
+            ({"drawing": [[[1e9], [2]]]}, "beyond 1,000,000"),
+            ({"drawing": [[[0, 60], [50, 0]]]}, "[[x...], [y...]] or [[x, y], ...]"),
             ({"drawing": STAR, "topp": 3}, "topp: Extra"),
             ({"drawing": STAR, "top": 0}, "top"),
             ({"drawing": [[[1.0] * 20_000, [1.0] * 20_000]] * 2}, "20,000 points"),
@@ -248,7 +276,7 @@ class TestRefusals:
         problem(server.post("/v1/classify", json=asked), 422, saying)
 
     def test_wrong_words(self, server: TestClient) -> None:
-        problem(server.post("/v1/generate", json={"class": "cats"}), 422, "did you mean 'cat'")
+        problem(server.post("/v1/generate", json={"class": "catz"}), 422, "did you mean 'cat'")
         problem(server.post("/v1/generate", json={"class": "cat", "n": 17}), 422, "n: ")
         problem(server.post("/v1/classify", content=b"{", headers={"content-type": "application/json"}), 422)
         problem(server.post("/v1/classify", content=b"x", headers={"content-type": "text/plain"}), 415, "JSON")

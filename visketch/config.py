@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from visketch import hub
+from visketch import hub, labels
 from visketch.errors import RenamedWarning, UsageError, VisketchError, nearest
 
 Count = Annotated[int, Field(gt=0)]
@@ -225,15 +225,8 @@ class Config(Section):
         return settings
 
     def label_of(self, name: str) -> int:
-        """The number of a class, in any case and with `-` or `_` for a space. Raises UsageError naming the nearest."""
-        plain = [_plain(label) for label in self.labels]
-        if name not in self.labels and _plain(name) not in plain:
-            raise UsageError(f"unknown class {name!r}: {nearest(name, list(self.labels))}")
-        return self.labels.index(name) if name in self.labels else plain.index(_plain(name))
-
-
-def _plain(label: str) -> str:
-    return label.casefold().replace("-", " ").replace("_", " ")
+        """The number of a class, as people write its name (`labels.py`). Raises UsageError naming the nearest."""
+        return self.labels.index(labels.find(name, self.labels))
 
 
 def load(preset: str | Path, overrides: tuple[str, ...] | list[str] = ()) -> Config:

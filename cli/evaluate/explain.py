@@ -9,7 +9,8 @@ import typer
 from visketch.errors import UsageError
 
 from ..shared import console, options
-from ..shared.pictures import check_out, is_picture, parse_out
+from ..shared.outputs import Outputs, Overwrite, parse_out
+from ..shared.pictures import check_out, is_picture
 from . import arguments
 
 
@@ -22,6 +23,7 @@ def explain(
     limit: arguments.Limit = 200,
     checkpoint: options.Checkpoint = None,
     device: options.Device = "auto",
+    overwrite: Overwrite = False,
     as_json: options.Json = False,
 ) -> None:
     """Whether the leaves that `classify --explain` names do decide.
@@ -37,6 +39,7 @@ def explain(
     if plot and not is_picture(check_out(plot)):
         raise UsageError(f"{plot}: --plot is one picture; name a .png file")
     if plot:
+        Outputs((), overwrite).check(plot)
         from . import chart
     model, store = arguments.load(checkpoint, device, data, split, "encoder", "classifier")
     from visketch.evaluate.explanation import deletion

@@ -10,7 +10,8 @@ import typer
 from visketch.errors import UsageError
 
 from ..shared import console, options
-from ..shared.pictures import PNG, check_out, is_picture, parse_out
+from ..shared.outputs import Overwrite, parse_out
+from ..shared.pictures import PNG, check_out, is_picture
 from . import arguments
 
 if TYPE_CHECKING:
@@ -72,6 +73,7 @@ def generate(
     seed: options.Seed = 0,
     checkpoint: options.Checkpoint = None,
     device: options.Device = "auto",
+    overwrite: Overwrite = False,
     as_json: options.Json = False,
 ) -> None:
     """How good generated sketches are: beside real ones and other people's, coarse and refined, to one judge.

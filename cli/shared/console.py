@@ -51,6 +51,29 @@ def say(*lines: object) -> None:
         stdout().print(line, markup=False, soft_wrap=True)
 
 
+PARTS = " ▏▎▍▌▋▊▉"  # of a column, in eighths
+# What stands for a character that stdout cannot write.
+PLAIN = {"█": "#", "×": "x", "→": "->", "…": "...", "·": "-", "±": "+-", "–": "-", "—": "-", "−": "-", "’": "'"}
+PLAIN |= {part: "#" if place >= 4 else " " for place, part in enumerate(PARTS)}
+PLAIN |= dict.fromkeys("─━╸╺", "-")
+
+
+def bar(share: float, width: int) -> str:
+    """A bar as long as a share of `width` columns."""
+    eighths = round(share * width * 8)
+    full = "█" * (eighths // 8) + PARTS[eighths % 8].strip()
+    return full + " " * (width - len(full))
+
+
+def plainly(error: UnicodeError) -> tuple[str, int]:
+    """What to write for characters that an encoding has not: others where they say the same, else their numbers."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    text = error.object[error.start : error.end]
+    plain = (PLAIN.get(one) or one.encode("ascii", "backslashreplace").decode() for one in text)
+    return "".join(plain), error.end
+
+
 class Problems:
     """Hears of what could not be read: names the first, counts all."""
 

@@ -1,6 +1,7 @@
 """Names for the files that are written: no folder in them, and nothing that file systems dislike."""
 
 import re
+import unicodedata
 from itertools import chain, count
 from pathlib import Path
 
@@ -20,7 +21,15 @@ def stem_of(drawing: str) -> str:
 
 
 def free(name: str, taken: set[str]) -> str:
-    """The name, or with `-2`, `-3`, ... if it is taken; it is from now on."""
-    chosen = next(name for name in chain([name], (f"{name}-{number}" for number in count(2))) if name not in taken)
-    taken.add(chosen)
+    """The name, or with `-2`, `-3`, ... if it is taken; it is from now on.
+
+    Names that differ in case alone, or in how accents are written, are one: on many disks they are one file.
+    """
+    tried = chain([name], (f"{name}-{number}" for number in count(2)))
+    chosen = next(name for name in tried if _folded(name) not in taken)
+    taken.add(_folded(chosen))
     return chosen
+
+
+def _folded(name: str) -> str:
+    return unicodedata.normalize("NFC", name).casefold()

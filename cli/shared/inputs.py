@@ -51,7 +51,12 @@ def files(paths: Iterable[str], out: Path | None = None) -> tuple[Iterator["Item
     from visketch.data import named
 
     def look(path: str) -> "list[Item] | None":
-        return None if path == "-" else [item for item in named.found(path) if item != out]
+        return None if path == "-" else [item for item in named.found(path) if not is_out(item)]
+
+    def is_out(item: "Item") -> bool:
+        if out is None or not isinstance(item, Path):
+            return False
+        return item == out or (item.exists() and out.exists() and item.samefile(out))
 
     found: Iterable[list[Item] | None] = map(look, paths)
     total = None

@@ -118,13 +118,12 @@ def resolve(device: str) -> str:
     return device
 
 
-def check_classes(checkpoint: str | None, classes: list[str]) -> None:
-    """Refuse an unknown class at once, before torch is imported. Raises UsageError, VisketchError."""
+def check_classes(checkpoint: str | None, classes: list[str]) -> list[str]:
+    """The labels that are meant (`cats`: cat), known before torch is imported. Raises UsageError, VisketchError."""
     from visketch.config import find, read_config
 
     config = read_config(find(checkpoint))
-    for name in classes:
-        config.label_of(name)
+    return [config.labels[config.label_of(name)] for name in classes]
 
 
 def load(checkpoint: str | None, device: str) -> "SketchModel":

@@ -134,14 +134,6 @@ class Lines:
             raise VisketchError(f"{self.path}: cannot be written, {error.strerror}") from error
 
 
-def parse_out(out: str) -> Path:
-    """A place as it was typed. Raises UsageError for the slash of a folder after the name of a picture."""
-    if out.endswith(("/", os.sep)) and is_picture(Path(out)):
-        suffix = Path(out).suffix
-        raise UsageError(f"{out}: leave out the {out[-1]} for a file of that name, or name a folder without {suffix}")
-    return Path(out)
-
-
 def check_out(out: Path, kinds: tuple[str, ...] = KINDS) -> Path:
     """Refuse, before any work, a place where one of these kinds or a folder of them cannot be written.
 
@@ -173,29 +165,3 @@ def suffix_of(out: Path, kind: str | None) -> str:
     if kind and out.suffix.lower() != f".{kind}":
         raise UsageError(f"{out}: --format {kind} is for a folder, the name of a file says its own; leave one out")
     return out.suffix.lower()
-
-
-@contextmanager
-def place(out: Path | None, usual: Path) -> Iterator[Path]:
-    """`out`; or without one `usual`, or the first of usual-2, usual-3 ... that is not there.
-
-    An empty file (or, where `usual` has no suffix, an empty folder) takes that name at once, so that of two commands
-    neither overwrites the other's; it goes again if nothing comes of it.
-    """
-    if out:
-        yield out
-        return
-    tried, number = usual, 2
-    while True:
-        try:
-            tried.open("x").close() if usual.suffix else tried.mkdir()
-            break
-        except FileExistsError:
-            tried, number = usual.with_stem(f"{usual.stem}-{number}"), number + 1
-    try:
-        yield tried
-    finally:
-        if tried.is_dir() and not any(tried.iterdir()):
-            tried.rmdir()
-        elif tried.is_file() and not tried.stat().st_size:
-            tried.unlink()

@@ -31,8 +31,10 @@ GUESS = ("label", "probability")
 class Results:
     """The file, open for writing at its end. `done`: the names of the drawings that have a row in it."""
 
-    def __init__(self, path: Path, top: int, go_on: bool) -> None:
-        """Raises UsageError, with nothing written, for a file that is there (unless `go_on`) or of another kind."""
+    def __init__(self, path: Path, top: int, go_on: bool, overwrite: bool = False) -> None:
+        """Raises UsageError, with nothing written, for a file that is there (unless it is gone on with or overwritten)
+        or of another kind.
+        """
         self.path, self.columns = path, columns(top)
         if path.suffix.lower() not in KINDS:
             raise UsageError(f"{path}: results are written as .ndjson or .csv; give it one of these endings")
@@ -40,9 +42,10 @@ class Results:
             raise UsageError(f"{path}: is a folder; name a file")
         self.done: set[str] = set()
         self.failed = self.answered = whole = 0
-        if path.exists():
+        if path.exists() and not overwrite:
             if not go_on:
-                raise UsageError(f"{path}: is there already; go on with --skip-done, or choose another --out")
+                mend = "go on with --skip-done, replace it by --overwrite, or choose another --out"
+                raise UsageError(f"{path}: is there already; {mend}")
             whole = self._read()
         path.parent.mkdir(parents=True, exist_ok=True)
         # Bytes that are no text, in the name of a file, are written as they are.

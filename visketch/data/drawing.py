@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from visketch.data import in_memory, quickdraw
+from visketch.data import in_memory, points
 from visketch.data.read import read
 from visketch.errors import UsageError
 from visketch.geometry.sketch import Sketch
@@ -19,8 +19,9 @@ def sketch(drawing: Drawing) -> Sketch:
     """A path (of a file of many its first drawing), the bytes of a file, an open file, a picture or strokes → a sketch.
 
     A picture is a PIL image, or an array or tensor as in `in_memory.of_array`. Strokes are arrays (points, 2) of x and
-    y, or as *Quick, Draw!* has them, [[x...], [y...]] each.
-    Raises VisketchError for a file that cannot be read or no ink, UsageError for what is none of these.
+    y; or lists, as *Quick, Draw!* has them, [[x...], [y...]] each, or as pairs, [[x, y], ...] (`visketch.data.points`).
+    Raises VisketchError for a file that cannot be read or no ink; UsageError for what is none of these, or for lists
+    that may be read in both ways.
     """
     if isinstance(drawing, Sketch):
         return drawing
@@ -60,8 +61,9 @@ def _depth(value: object) -> int:
 
 def _strokes(drawing: Any) -> Sketch:
     try:
-        as_points = [isinstance(line, np.ndarray) and line.ndim == 2 and line.shape[1] == 2 for line in drawing]
-        lines = quickdraw.strokes([line.T if points else line for line, points in zip(drawing, as_points, strict=True)])
+        lines = points.strokes(drawing if isinstance(drawing, tuple) else list(drawing))
+    except points.Undecided as error:
+        raise UsageError(f"no drawing: {error}, or give arrays (points, 2)") from None
     except (TypeError, ValueError) as error:
         raise UsageError(f"no drawing: {error}; give {KINDS}") from None
     return Sketch(strokes=lines, source="strokes")

@@ -18,7 +18,8 @@ from http.client import HTTPException
 from importlib import resources
 from pathlib import Path
 
-from visketch.errors import UsageError, VisketchError, nearest
+from visketch import labels as names
+from visketch.errors import UsageError, VisketchError
 
 ROOT = "https://storage.googleapis.com/quickdraw_dataset"
 LAYOUT = Path("full", "simplified")
@@ -52,9 +53,7 @@ def fetch(
     Raises UsageError for an unknown class, VisketchError if the root or the folder fails.
     """
     known = classes()
-    for label in labels:
-        if label not in known:
-            raise UsageError(f"no class {label!r} in QuickDraw, {nearest(label, known)}")
+    labels = [names.find(label, known) for label in labels]
     if limit is not None and limit < 1:
         raise UsageError(f"limit is {limit}, it must be at least 1")
     source = root or os.environ.get("VISKETCH_QUICKDRAW") or ROOT

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from visketch.data.folder import PICTURES
+from visketch.data import folder
 from visketch.data.read import expand, read
 from visketch.errors import VisketchError
 from visketch.geometry.sketch import Sketch
@@ -26,7 +26,7 @@ def found(path: str) -> list[Item]:
 
 def is_single(item: Item) -> bool:
     """Whether an item is one drawing, to go by its name: pictures are, an ndjson is not."""
-    return isinstance(item, tuple) or item.suffix.lower() in PICTURES
+    return isinstance(item, tuple) or folder.is_single(item)
 
 
 def opened(items: Iterable[Item]) -> Iterator[Item]:

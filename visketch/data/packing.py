@@ -17,8 +17,8 @@ import pyarrow as pa
 
 from visketch import parallel as engines
 from visketch.data import folder, store
+from visketch.data.arrays import BITMAP
 from visketch.data.folder import SPLITS
-from visketch.data.quickdraw import BITMAP
 from visketch.data.read import Problem, expand, read, stop
 from visketch.data.store import Store, is_packed, key, split
 from visketch.errors import UsageError, VisketchError
@@ -171,7 +171,8 @@ def _rows(file: RootedFile) -> FoundRows:
         pixels = None if sketch.pixels is None else _encode(sketch.pixels)
         lengths = [len(stroke) for stroke in strokes]
         place = SPLITS.index(part or split(name))  # what the data set says, else what the key does
-        yield _Row(sketch.label or named, place, name, points, lengths, pixels)
+        label = sketch.label or (folder.label(file[0], alone=True) if sketch.source == str(file[0]) else named)
+        yield _Row(label, place, name, points, lengths, pixels)
     yield from problems
 
 

@@ -5,10 +5,11 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from visketch.data import folder
+from visketch.data import files, folder, foreign, inkml, kaggle
 from visketch.errors import VisketchError
 from visketch.geometry.sketch import Sketch
 
+HEAD = 4096  # bytes that say what a file is
 Problem = Callable[[VisketchError], None]
 
 
@@ -18,7 +19,7 @@ def stop(error: VisketchError) -> None:
 
 
 def read(path: str | Path, problem: Problem = stop) -> Iterator[Sketch]:
-    """The drawings in a file: one of a picture or SVG, many of an ndjson, bin, npy or npz.
+    """The drawings in a file: one of a picture or SVG, many of an ndjson, npy or npz (docs/formats.md has them all).
 
     What the file is, its first bytes say. `problem` gets the error of each drawing, or of the file, that cannot be
     read; it may raise it (the default) or note it, and the reading goes on with what can be read.
@@ -50,7 +51,7 @@ def expand(paths: list[str | Path]) -> list[Path]:
 
     Raises VisketchError for a path that leads to nothing.
     """
-    files: list[Path] = []
+    found_files: list[Path] = []
     for path in map(Path, paths):
         try:
             if path.is_dir():
@@ -66,8 +67,8 @@ def expand(paths: list[str | Path]) -> list[Path]:
         if not found:
             problem = "no file of drawings in it, give another" if path.is_dir() else "no such file, check the name"
             raise VisketchError(f"{path}: {problem}")
-        files += found
-    return files
+        found_files += found
+    return found_files
 
 
 def _drawings(path: Path) -> Iterator[Sketch | VisketchError]:
@@ -76,27 +77,32 @@ def _drawings(path: Path) -> Iterator[Sketch | VisketchError]:
         raise VisketchError(f"{path}: a folder, give a file in it")
     if path.exists() and not path.is_file():
         raise VisketchError(f"{path}: not a plain file, save it as one")
-    with path.open("rb") as file:
-        head = file.read(1024)
+    head = files.head(path, HEAD)
     if not head:
         raise VisketchError(f"{path}: empty, save or fetch it again")
-    suffix, start = path.suffix.lower(), head.removeprefix(b"\xef\xbb\xbf").lstrip()
+    if known := foreign.start(head):
+        raise VisketchError(f"{path}: {known}")
+    suffix, start = folder.suffix(path), head.removeprefix(b"\xef\xbb\xbf").lstrip()
     if head.startswith(b"\x93NUMPY") or suffix == ".npy":
-        from visketch.data import quickdraw
+        from visketch.data import arrays
 
-        yield from quickdraw.bitmaps(path)
+        yield from arrays.drawings(path)
     elif head.startswith(b"PK\x03\x04") or suffix == ".npz":
-        from visketch.data import quickdraw, sketchrnn
+        from visketch.data import arrays, sketchrnn
 
-        yield from quickdraw.bitmaps(path) if sketchrnn.holds(path, "x") else sketchrnn.stroke3(path)
-    elif start.startswith(b"{") or suffix == ".ndjson":
-        from visketch.data import quickdraw
+        yield from arrays.drawings(path) if sketchrnn.holds(path, "x") else sketchrnn.drawings(path)
+    elif start[:1] in (b"{", b"[") or suffix == ".ndjson":
+        from visketch.data import json_documents
 
-        yield from quickdraw.ndjson(path)
+        yield from json_documents.drawings(path)
+    elif suffix == ".csv" or kaggle.is_it(head):
+        yield from kaggle.drawings(path)
     elif suffix == ".bin":
         from visketch.data import quickdraw
 
         yield from quickdraw.binary(path)
+    elif inkml.is_it(head) or suffix == ".inkml":
+        yield inkml.strokes(path)
     elif start.startswith(b"<") or suffix == ".svg":
         from visketch.data import svg
 

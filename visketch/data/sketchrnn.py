@@ -1,7 +1,7 @@
-"""sketch-rnn's .npz files: arrays `train`, `valid` and `test` of drawings in stroke-3 form.
+"""sketch-rnn's .npz files: arrays `train`, `valid` and `test` of drawings in stroke-3 or stroke-5 form (`stroke3.py`).
 
-Stroke-3 is one row a point: dx, dy, and 1 if the pen is lifted after it. The arrays hold objects, which numpy keeps as
-pickles; a pickle can run anything, so ours may name only what numpy arrays are made of.
+The arrays hold objects, which numpy keeps as pickles; a pickle can run anything, so ours may name only what numpy
+arrays are made of.
 """
 
 import pickle
@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from visketch.data import foreign, stroke3
 from visketch.errors import VisketchError
 from visketch.geometry.sketch import Sketch
 
@@ -35,16 +36,37 @@ def holds(path: Path, array: str) -> bool:
         return False
 
 
-def stroke3(path: Path) -> Iterator[Sketch | VisketchError]:
+def drawings(path: Path) -> Iterator[Sketch | VisketchError]:
     """The drawings of all parts; in the place of one that is none, its error. Raises VisketchError for another file."""
     seen = False
     for part in PARTS:
-        drawings = _part(path, part)
-        seen = seen or drawings is not None
-        for number, points in enumerate(() if drawings is None else drawings, 1):
+        found = _part(path, part)
+        seen = seen or found is not None
+        for number, points in enumerate(() if found is None else found, 1):
             yield _sketch(points, f"{path}:{part}:{number}")
     if not seen:
+        if known := foreign.zip(_names(path)):
+            raise VisketchError(f"{path}: {known}")
         raise VisketchError(f"{path}: no train, valid or test array in it, give a sketch-rnn .npz")
+
+
+def objects(path: Path) -> np.ndarray:
+    """The array of objects in a .npy file. Raises VisketchError as `drawings`."""
+    try:
+        if path.stat().st_size > LARGEST:
+            raise VisketchError(f"{path}: larger than {LARGEST >> 30} GiB, split the file")
+        return _array(BytesIO(path.read_bytes()))
+    except (VisketchError, PermissionError):
+        raise
+    except Refused as error:
+        raise VisketchError(f"{path}: it would run {error}, take a file that holds arrays only") from None
+    except Exception as error:  # pickle and numpy raise whatever a broken file leads them to
+        raise VisketchError(f"{path}: not a whole numpy file, fetch it again") from error
+
+
+def _names(path: Path) -> list[str]:
+    with zipfile.ZipFile(path) as archive:
+        return archive.namelist()
 
 
 def _part(path: Path, part: str) -> np.ndarray | None:
@@ -64,15 +86,11 @@ def _part(path: Path, part: str) -> np.ndarray | None:
         raise VisketchError(f"{path}: not a whole sketch-rnn file, fetch it again") from error
 
 
-def _sketch(points: np.ndarray, source: str) -> Sketch | VisketchError:
-    points = np.asarray(points)
-    if points.ndim != 2 or points.shape[1] != 3 or not len(points) or points.dtype.kind not in "iuf":
-        return VisketchError(f"{source}: not a drawing of rows dx, dy, pen, remove it")
-    if not np.isfinite(points).all():
-        return VisketchError(f"{source}: a coordinate is not a number, remove that drawing")
-    line = np.cumsum(points[:, :2], axis=0, dtype=np.float64).astype(np.float32)
-    lifts = np.flatnonzero(points[:-1, 2] > 0.5) + 1
-    return Sketch(strokes=tuple(np.split(line, lifts)), source=source, about={"kind": "sketch-rnn npz"})
+def _sketch(rows: np.ndarray, source: str) -> Sketch | VisketchError:
+    try:
+        return Sketch(strokes=stroke3.strokes(np.asarray(rows)), source=source, about={"kind": "sketch-rnn npz"})
+    except ValueError as error:
+        return VisketchError(f"{source}: {error}, remove that drawing")
 
 
 def _array(file: BytesIO) -> np.ndarray:

@@ -1,6 +1,6 @@
 """Strokes → the text of files: SVG that drawing programs open as centre lines, and lines of *Quick, Draw!*'s ndjson.
 
-What is written here is read again by `svg.py` and `quickdraw.py`.
+What is written here is read again by `svg.py` and `json_documents.py`.
 """
 
 import json

@@ -8,13 +8,14 @@ from typing import Literal
 import numpy as np
 
 from visketch.errors import VisketchError
-from visketch.language.boxes import Box, overlaps
+from visketch.language.boxes import Box, overlaps, shares
 
 NUMBER = r"([01]\.\d+)"
 BOX = re.compile(rf"\[\s*{NUMBER}[,\s]+{NUMBER}[,\s]+{NUMBER}[,\s]+{NUMBER}\s*\]")
 THING = re.compile(rf"\s*(?:an?\s+)?(?P<name>[^\[\].,;]*?)\s*(?P<box>{BOX.pattern})")
 Predictor = Literal["language", "matcher", "recogniser", "detector"]
 OVERLAP = 0.5  # intersection over union from which two boxes show one object
+WITHIN = 0.8  # of the smaller box in the larger, from which it is a part of the same drawing
 
 
 @dataclass(frozen=True)
@@ -109,12 +110,18 @@ def count(said: Output) -> int:
     return int(number[0])
 
 
-def suppressed(things: Sequence[Detection], overlap: float = OVERLAP) -> list[Detection]:
-    """Without duplicates: of boxes that overlap, the surest (non-maximum suppression); from left to right."""
+def suppressed(things: Sequence[Detection], drawn: bool = False, overlap: float = OVERLAP) -> list[Detection]:
+    """Without duplicates: of boxes that overlap, the surest (non-maximum suppression); from left to right.
+
+    `drawn`: in a drawing a thing is not found again inside a thing of the same class: its head is no second cat. In
+    photos one may well stand before another.
+    """
     kept: list[Detection] = []
     for thing in sorted(things, key=lambda thing: -thing.score):
-        others = np.array([other.box for other in kept]).reshape(-1, 4)
-        if (overlaps(np.array([thing.box]), others) < overlap).all():
+        others, box = np.array([other.box for other in kept]).reshape(-1, 4), np.array([thing.box])
+        same = np.array([other.label == thing.label for other in kept], bool)
+        part = drawn & same & (shares(box, others)[0] >= WITHIN)
+        if not (part | (overlaps(box, others)[0] >= overlap)).any():
             kept.append(thing)
     return sorted(kept, key=lambda thing: thing.box)
 

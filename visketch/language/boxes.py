@@ -18,9 +18,21 @@ def area(box: Box) -> float:
 
 def overlaps(some: Float[np.ndarray, "n 4"], others: Float[np.ndarray, "m 4"]) -> Float[np.ndarray, "n m"]:
     """Intersection over union of each with each."""
+    common, areas, other_areas = _common(some, others)
+    return common / np.maximum(areas + other_areas - common, 1e-12)
+
+
+def shares(some: Float[np.ndarray, "n 4"], others: Float[np.ndarray, "m 4"]) -> Float[np.ndarray, "n m"]:
+    """How much of the smaller of two boxes lies in the other, of each with each."""
+    common, areas, other_areas = _common(some, others)
+    return common / np.maximum(np.minimum(areas, other_areas), 1e-12)
+
+
+def _common(
+    some: Float[np.ndarray, "n 4"], others: Float[np.ndarray, "m 4"]
+) -> tuple[Float[np.ndarray, "n m"], Float[np.ndarray, "n 1"], Float[np.ndarray, " m"]]:
+    """The areas of the intersections, and of the boxes."""
     low = np.maximum(some[:, None, :2], others[None, :, :2])
     high = np.minimum(some[:, None, 2:], others[None, :, 2:])
-    common = (high - low).clip(0).prod(axis=2)
-    areas = (some[:, 2:] - some[:, :2]).clip(0).prod(axis=1)[:, None]
-    total = areas + (others[:, 2:] - others[:, :2]).clip(0).prod(axis=1) - common
-    return common / np.maximum(total, 1e-12)
+    areas, other_areas = ((boxes[:, 2:] - boxes[:, :2]).clip(0).prod(axis=1) for boxes in (some, others))
+    return (high - low).clip(0).prod(axis=2), areas[:, None], other_areas

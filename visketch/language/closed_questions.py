@@ -4,18 +4,20 @@ A question is known by its words. What is not known here is for the language mod
 """
 
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
-from functools import lru_cache
 
 import numpy as np
 
+from visketch import labels
 from visketch.errors import VisketchError
+from visketch.language import comparisons
 from visketch.language.answers import Detection, suppressed
 from visketch.language.attributes import Filter, colour
 from visketch.language.boxes import area, middle
+from visketch.language.comparisons import SceneQuestion
 from visketch.language.dataset.instructions import whereabouts
-from visketch.language.image import Picture
+from visketch.language.image import Picture, is_drawing
 
 # In this order: "where is it: left, right ...?" asks where, "left or right of the cat?" for a relation.
 KINDS = {
@@ -48,7 +50,6 @@ ANYTHING = re.compile(
     r"anything|copy|copies|items?|match|matches|nothing|objects?|ones?|sketch|sketches|something|things?|times?"
 )
 NOT = re.compile(r"not|no|non|isn|aren|without|except|but|neither|nor|or|than|non-\w+")
-LONGEST = 4  # words of a class: Great Wall of China
 
 
 def kind(question: str) -> str | None:
@@ -73,6 +74,11 @@ def reason(
     they are not understood. None if the question is not closed, "none" if what it is about is not there. Raises
     VisketchError for a noun that is no such class, or for words that say which of them in a way not understood.
     """
+    drawn = picture is not None and is_drawing(picture)
+    things = [*own, *suppressed(others, drawn)]
+    compared = SceneQuestion(question, label, things, frozenset({label, *known}), told, picture)
+    if (answer := comparisons.answer(compared)) is not None:
+        return answer
     asked = kind(question)
     if asked is None:
         return None
@@ -84,7 +90,7 @@ def reason(
             mend = f"which is none of the {len(told)} classes that can be told apart here"
             raise VisketchError(f"the question names {meant!r}, {mend}; ask about the object of the sketch")
         every = [*own, *others]
-        own = suppressed([thing for thing in every if thing.label == meant])
+        own = suppressed([thing for thing in every if thing.label == meant], drawn)
         others = [thing for thing in every if thing.label != meant]
     which = _which(question, asked, words, meant, frozenset({label, *known}))
     if which != Filter() and (picture or not which.colours):  # "how many red cats?"
@@ -106,7 +112,7 @@ def subject(question: str, asked: str, label: str, known: Collection[str]) -> tu
     if asked in ("count", "there", "another", "where", "colour") and behind:
         noun, rest = _noun(re.findall(r"[\w-]+", behind["what"]))
         if noun:
-            named = [one for place, one in _named(rest, frozenset(known)) if place < len(noun)]
+            named = [one for place, one in labels.named(rest, frozenset(known)) if place < len(noun)]
             if not named and not ANYTHING.fullmatch(noun[-1]) and Filter.among(noun[-1:]) == Filter():
                 mend = "which is no class it knows; ask about the object of the sketch"
                 raise VisketchError(f"the question names {noun[-1]!r}, {mend}")
@@ -114,9 +120,9 @@ def subject(question: str, asked: str, label: str, known: Collection[str]) -> tu
     elif {"it", "sketch"} & set(words):
         return label, []
     if asked == "relation":  # "of the bus" says where, not what
-        named = [one for place, one in _named(words, frozenset(known)) if words[:place][-2:] != ["of", "the"]]
+        named = [one for place, one in labels.named(words, frozenset(known)) if words[:place][-2:] != ["of", "the"]]
         return named[0] if named else label, []
-    named = [one for _, one in _named(words, frozenset(known))]
+    named = [one for _, one in labels.named(words, frozenset(known))]
     return label if label in named or not named else max(named, key=len), []
 
 
@@ -133,7 +139,7 @@ def _which(question: str, asked: str, noun: Sequence[str], meant: str, known: fr
     if asked == "largest":
         every = replace(every, most=())
     counted = asked in ("count", "there", "another")
-    several = len({one for _, one in _named(words, known)}) > 1 or len(every.colours) > 1
+    several = len({one for _, one in labels.named(words, known)}) > 1 or len(every.colours) > 1
     if every != Filter() and (
         several or any(NOT.fullmatch(word) for word in words) or (before != every and not counted)
     ):
@@ -149,29 +155,10 @@ def _noun(words: Sequence[str]) -> tuple[list[str], list[str]]:
     return [*words[first:last]], [*words[first:]]
 
 
-def _named(words: Sequence[str], known: frozenset[str]) -> Iterator[tuple[int, str]]:
-    """The classes that words name, each with the place of its first word; of two at a place the longer."""
-    forms, place = _forms(known), 0
-    while place < len(words):
-        sizes = range(min(LONGEST, len(words) - place), 0, -1)
-        size = next((size for size in sizes if " ".join(words[place : place + size]) in forms), 0)
-        if size:
-            yield place, forms[" ".join(words[place : place + size])]
-        place += size or 1
-
-
-@lru_cache(16)
-def _forms(known: frozenset[str]) -> dict[str, str]:
-    """How classes are written, one of them and several → the class."""
-    forms: dict[str, str] = {}
-    for label in sorted(known):
-        one = label.lower().removeprefix("the ")
-        forms |= dict.fromkeys([f"{one}s", f"{one}es", *([f"{one[:-1]}ies"] if one.endswith("y") else [])], label)
-    return forms | {label.lower().removeprefix("the "): label for label in known}
-
-
 def _answer(question: str, asked: str, own: Sequence[Detection], others: Sequence[Detection]) -> str | None:
     if asked in ("count", "there", "another"):
+        if re.search(r"only one|just one", question.lower()):
+            return _yes(len(own) == 1)
         return {"count": str(len(own)), "there": _yes(len(own) > 0), "another": _yes(len(own) > 1)}[asked]
     if not own:
         return "none"

@@ -257,14 +257,14 @@ class SketchLanguage:
     def _filtered(self, said: Description, scene: EncodedPicture, least: float) -> Answer:
         others = placed([thing for thing in said.things if thing.label != said.label], scene)
         own = [thing for thing in said.of_label() if thing.score >= least]
-        return _answer("language", said.label, placed(own, scene), others)
+        return _answer("language", said.label, placed(own, scene), others, image.is_drawing(scene.picture))
 
     def _matched(
         self, by: Predictor, scene: EncodedPicture, label: str, things: list[Detection], least: float
     ) -> Answer:
-        own = [thing for thing in things if thing.score >= least]
+        own, drawn = [thing for thing in things if thing.score >= least], image.is_drawing(scene.picture)
         others = [thing for thing in things if thing.score < least]
-        return _answer(by, label, placed(relabelled(own, label), scene), placed(others, scene))
+        return _answer(by, label, placed(relabelled(own, label), scene), placed(others, scene), drawn)
 
     def _min_score(self, by: Predictor) -> float:
         """How sure it must be that a region shows the sketch's object."""
@@ -385,8 +385,11 @@ class EncodedScene:
         return sketch if isinstance(sketch, EncodedPicture) else self.model.sketch(sketch)
 
 
-def _answer(by: Predictor, label: str, raw: Sequence[Detection], others: Sequence[Detection]) -> Answer:
-    return Answer(by, label, tuple(answers.suppressed(raw)), tuple(raw), tuple(others))
+def _answer(
+    by: Predictor, label: str, raw: Sequence[Detection], others: Sequence[Detection], drawn: bool = False
+) -> Answer:
+    """`drawn`: the scene is a drawing, in which no thing is found again inside itself."""
+    return Answer(by, label, tuple(answers.suppressed(raw, drawn)), tuple(raw), tuple(others))
 
 
 def placed(things: Sequence[Detection], scene: EncodedPicture) -> list[Detection]:

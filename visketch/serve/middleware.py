@@ -47,6 +47,9 @@ class Middleware:
             await self.app(scope, receive, send)
             return
         headers, start = Headers(scope=scope), time.perf_counter()
+        asked = scope["method"]
+        if asked == "HEAD":  # answered as GET, without its content
+            scope = {**scope, "method": "GET"}
         given = headers.get("x-request-id", "")
         number = given if REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
         scope.setdefault("state", {})["request_id"] = number
@@ -61,6 +64,8 @@ class Middleware:
                 for name, value in SAID.items():
                     answer[name] = value
                 answer.setdefault("cache-control", "no-store" if scope["path"].startswith(KEPT) else "no-cache")
+            elif asked == "HEAD":
+                message = {**message, "body": b""}
             await send(message)
 
         came = 0

@@ -8,11 +8,11 @@ from pydantic import ValidationError
 from starlette.datastructures import UploadFile
 from starlette.requests import ClientDisconnect
 
-from visketch.data import quickdraw
+from visketch.data import points
 from visketch.errors import VisketchError
 from visketch.geometry.sketch import Sketch
 from visketch.serve.sandbox import SandboxedReader
-from visketch.serve.schemas import ApiRequest, with_drawing
+from visketch.serve.schemas import LARGEST, ApiRequest, with_drawing
 
 UPLOAD = 16 << 20  # bytes of a request
 FIELD = 1 << 12  # bytes of a field beside the file
@@ -55,15 +55,17 @@ def of_json(body: bytes, form: type[ApiRequest], drawing: bool) -> DrawingReques
     if not drawing:
         return DrawingRequest(form.model_validate_json(body, strict=True), None)
     asked = with_drawing(form).model_validate_json(body, strict=True)
-    return DrawingRequest(asked, sketch(asked.drawing))  # type: ignore[attr-defined]
+    return DrawingRequest(asked, sketch(asked.drawing, asked.key_id is not None))  # type: ignore[attr-defined]
 
 
-def sketch(drawing: list) -> Sketch:
-    """Raises VisketchError for strokes that are none, or too many."""
+def sketch(drawing: list, published: bool = False) -> Sketch:
+    """Raises VisketchError for strokes that are none, too many, or too large. `published`: QuickDraw's own, in rows."""
     try:
-        found = Sketch(strokes=quickdraw.strokes(drawing), source="drawing")
+        found = Sketch(strokes=points.strokes(drawing, "rows" if published else None), source="drawing")
     except ValueError as error:
         raise VisketchError(f"drawing: {error}") from None
+    if any((abs(stroke) > LARGEST).any() for stroke in found.strokes or ()):
+        raise VisketchError(f"drawing: a coordinate is beyond {LARGEST:,.0f}, scale the drawing down")
     found.lines()
     return found
 

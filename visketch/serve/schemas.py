@@ -6,7 +6,7 @@ Where a verb of the command line prints the same with --json, the names are the 
 from functools import cache
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, create_model, field_validator
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, create_model, field_validator
 
 from visketch.geometry.sketch import POINTS
 from visketch.sampling import TRIES, SamplingOptions
@@ -17,15 +17,21 @@ SKETCHES = 64  # drawn together at most, those counted that are tried and not ke
 SEEDS = 2**32
 
 Number = Annotated[float, Field(ge=-1e6, le=1e6, allow_inf_nan=False)]
-Axis = Annotated[list[Number], Field(min_length=1, max_length=POINTS)]
-Stroke = Annotated[list[Axis], Field(min_length=2, max_length=3)]
+LARGEST = 1e6  # of a coordinate
+AXIS = {"type": "array", "items": {"type": "number", "minimum": -LARGEST, "maximum": LARGEST}, "maxItems": POINTS}
+POINT = {"type": "object", "properties": {"x": {"type": "number"}, "y": {"type": "number"}}, "required": ["x", "y"]}
+NAMED = {"type": "object", "properties": {"x": AXIS, "y": AXIS}, "required": ["x", "y"]}
+STROKE = {"anyOf": [{"type": "array", "items": AXIS}, {"type": "array", "items": POINT}, NAMED], "minItems": 1}
 Strokes = Annotated[
-    list[Stroke],
+    list[Any],  # read by `visketch.data.points`, which says what is wrong with a stroke
+    WithJsonSchema({"type": "array", "items": STROKE, "minItems": 1, "maxItems": STROKES}),
     Field(
         min_length=1,
         max_length=STROKES,
         description="As *Quick, Draw!* has them: for each stroke the x and the y of its points, [[x...], [y...]]. "
-        "x goes to the right, y down, in any unit. A third list, times, is taken and not used.",
+        "x goes to the right, y down, in any unit. A third list, times, is taken and not used. Pairs, [[x, y], ...], "
+        'and points with names, [{"x": 1, "y": 2}, ...] or {"x": [...], "y": [...]}, are taken too. Where every stroke '
+        "has two or three points, rows and pairs look alike, and are refused unless `key_id` says it is QuickDraw's.",
         examples=[[[[0, 50, 100, 0], [60, 0, 60, 60]], [[20, 80], [60, 60]]]],
     ),
 ]
@@ -81,10 +87,20 @@ class GenerateRequest(ApiRequest):
     seed: Seed = 0
 
 
+class Line(ApiRequest):
+    """What a line of QuickDraw's files says beside the drawing, so that it may be sent as it is; it is not used."""
+
+    word: str | None = None
+    countrycode: str | None = None
+    timestamp: str | None = None
+    recognized: bool | None = None
+    key_id: str | int | None = None
+
+
 @cache
 def with_drawing(form: type[ApiRequest]) -> type[ApiRequest]:
     """The same with a drawing in it, for a request that is JSON; in a form with a file, the file is the drawing."""
-    return create_model(f"{form.__name__}Drawing", __base__=form, drawing=(Strokes, ...))
+    return create_model(f"{form.__name__}Drawing", __base__=(form, Line), drawing=(Strokes, ...))
 
 
 class PredictionItem(BaseModel):

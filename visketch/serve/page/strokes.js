@@ -4,7 +4,10 @@ export const SIDE = 512;
 
 /** As Quick, Draw! has them, for the server. */
 export const sent = (strokes) =>
-  strokes.map(({ points }) => [0, 1].map((axis) => points.map((point) => Math.round(point[axis] * 10) / 10)));
+  strokes.map(({ points }) => {
+    const [x, y] = [0, 1].map((axis) => points.map((point) => Math.round(point[axis] * 10) / 10));
+    return { x, y };
+  });
 
 /** What the server draws → strokes in the middle of the sheet. */
 export function fitted(drawing, width, share = 0.8) {

@@ -1,0 +1,112 @@
+"""Strokes as rows, as pairs and with names: told apart where they can be, refused where they cannot."""
+
+import json
+
+import drawings
+import numpy as np
+import pytest
+
+from visketch.data import points
+from visketch.data.drawing import sketch
+from visketch.data.read import read
+from visketch.errors import UsageError, VisketchError
+
+HOUSE = drawings.house()
+AMBIGUOUS = [[[0, 60], [50, 0]], [[20, 80], [60, 65]]]  # two lines of two points, in one way or the other
+
+
+def rows(strokes):
+    return [stroke.T.tolist() for stroke in strokes]
+
+
+def pairs(strokes):
+    return [stroke.tolist() for stroke in strokes]
+
+
+def named(strokes):
+    return [[{"x": x, "y": y, "t": t} for t, (x, y) in enumerate(stroke.tolist())] for stroke in strokes]
+
+
+FORMS = {
+    "rows": rows(HOUSE),
+    "rows and times": [[*stroke, [9 * n for n in range(len(stroke[0]))]] for stroke in rows(HOUSE)],
+    "pairs": pairs(HOUSE),
+    "pairs and times": [[[*point, 9 * n] for n, point in enumerate(stroke)] for stroke in pairs(HOUSE)],
+    "pairs, times and pressure": [[[*point, n, 0.5] for n, point in enumerate(stroke * 2)] for stroke in pairs(HOUSE)],
+    "names": named(HOUSE),
+    "rows with names": [{"x": x, "y": y} for x, y in rows(HOUSE)],
+    "a signature pad": [{"penColor": "black", "points": stroke} for stroke in named(HOUSE)],
+    "a canvas for React": [{"paths": stroke, "strokeWidth": 4, "drawMode": True} for stroke in named(HOUSE)],
+    "x, y, x, y": [{"points": stroke.ravel().tolist()} for stroke in HOUSE],
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_every_form_is_the_same_drawing(form, tmp_path):
+    times = 2 if "pressure" in form else 1
+    for name, content in (
+        ("a.json", FORMS[form]),
+        ("b.json", {"word": "house", "drawing": FORMS[form]}),
+        ("c.ndjson", {"word": "house", "drawing": FORMS[form]}),
+    ):
+        (tmp_path / name).write_text(json.dumps(content))
+        (found,) = read(tmp_path / name)
+        for stroke, right in zip(found.strokes, HOUSE, strict=True):
+            assert stroke == pytest.approx(np.tile(right, (times, 1)), abs=1e-3)
+    assert sketch(FORMS[form]).strokes[0] == pytest.approx(np.tile(HOUSE[0], (times, 1)), abs=1e-3)
+
+
+def test_what_may_be_both_is_refused_in_one_line(tmp_path):
+    (tmp_path / "a.json").write_text(json.dumps(AMBIGUOUS))
+    with pytest.raises(VisketchError, match=r"\[\[x...\], \[y...\]\] or \[\[x, y\], ...\]"):
+        next(read(tmp_path / "a.json"))
+    with pytest.raises(UsageError, match="arrays"):
+        sketch(AMBIGUOUS)
+    assert sketch([np.array(stroke) for stroke in AMBIGUOUS]).strokes[0].tolist() == AMBIGUOUS[0]
+    assert points.strokes(AMBIGUOUS, "rows")[0].tolist() == [[0, 50], [60, 0]]
+    assert points.strokes([[[1, 4], [4, 9]]])[0].tolist() == [[1, 4], [4, 9]]  # the same in both
+
+
+@pytest.mark.parametrize("form", [rows, pairs])
+@pytest.mark.parametrize("where", ["a.ndjson", "a.json"])
+def test_the_other_drawings_of_a_file_tell(form, where, tmp_path):
+    lines = [AMBIGUOUS, form(HOUSE), AMBIGUOUS]
+    records = [json.dumps({"word": "house", "drawing": line}) for line in lines]
+    (tmp_path / where).write_text("\n".join(records) if where == "a.ndjson" else f"[{','.join(records)}]")
+    first, _, last = read(tmp_path / where)
+    wanted = np.array(AMBIGUOUS[0]).T if form is rows else np.array(AMBIGUOUS[0])
+    assert first.strokes[0].tolist() == last.strokes[0].tolist() == wanted.tolist()
+
+
+def test_quickdraws_own_files_have_rows(tmp_path):
+    record = {"word": "line", "countrycode": "GB", "key_id": "1", "recognized": True, "drawing": AMBIGUOUS}
+    (tmp_path / "line.ndjson").write_text(json.dumps(record))
+    (found,) = read(tmp_path / "line.ndjson")
+    assert found.strokes[0].tolist() == [[0, 50], [60, 0]]
+
+
+def test_a_reading_that_makes_nonsense_is_left_out():
+    assert points.strokes([[[0, 10], [0, 10]]])[0].tolist() == [[0, 0], [10, 10]]  # else twice the same place
+    assert len(points.strokes([[[9, 1, 5], [4, 8, 2]]])[0]) == 3  # times do not go back
+
+
+@pytest.mark.parametrize(
+    ("wrong", "reason"),
+    [
+        ([[[1, 2], [3]]], "as many"),
+        ([[[1, 2, 3, 4], [1, 2, 3, 4, 5]]], "as many"),
+        ([[[1] * 6] * 6], "neither"),
+        ([{"x": [1, 2], "y": [1]}], "as many"),
+        ([[{"x": 1}]], 'no number "y"'),
+        ([[{"x": 1, "y": True}]], 'no number "y"'),
+        ([{"points": [1, 2, 3]}], "odd"),
+        ([{"paths": [{"x": 1, "y": 2}], "drawMode": False}], "rubber"),
+        ([{"colour": "red"}], 'no "x"'),
+        ([[]], "empty stroke"),
+        ([], "no stroke"),
+        ([[[1, 2], [3, float("inf")], [4, 5], [6, 7]]], "not a number"),
+    ],
+)
+def test_what_is_no_stroke_is_refused(wrong, reason):
+    with pytest.raises(ValueError, match=reason):
+        points.strokes(wrong)

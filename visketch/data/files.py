@@ -1,0 +1,58 @@
+"""Files, plain or gzipped, as bytes and lines, with a limit: a small archive may unpack to a huge file."""
+
+import gzip
+import zlib
+from collections.abc import Iterator
+from io import BufferedIOBase
+from pathlib import Path
+
+from visketch.errors import VisketchError
+
+LONGEST = 1 << 24  # bytes of a line: the longest raw drawing of *Quick, Draw!* has a tenth of that
+LARGEST = 1 << 26  # bytes of a document that is read as a whole
+BROKEN = (gzip.BadGzipFile, zlib.error, EOFError)
+
+
+def opened(path: Path) -> BufferedIOBase:
+    """The file for reading, unpacked if its first bytes are those of gzip. Raises OSError."""
+    file = path.open("rb")
+    if file.peek(2)[:2] != b"\x1f\x8b":
+        return file
+    file.close()
+    return gzip.GzipFile(path)
+
+
+def head(path: Path, count: int) -> bytes:
+    """The first `count` bytes, unpacked. Raises VisketchError if it is gzip and broken, OSError."""
+    with opened(path) as file:
+        try:
+            return file.read(count)
+        except BROKEN:
+            raise _broken(path) from None
+
+
+def whole(path: Path, most: int = LARGEST) -> bytes:
+    """All bytes, unpacked. Raises VisketchError if there are more than `most` or the archive is broken, OSError."""
+    content = head(path, most + 1)
+    if len(content) > most:
+        raise VisketchError(f"{path}: larger than {most >> 20} MB, split or simplify it")
+    return content
+
+
+def lines(path: Path) -> Iterator[bytes]:
+    """The lines, unpacked, each with its end; blank ones too.
+
+    Raises VisketchError for a line of more than LONGEST bytes or a broken archive, OSError.
+    """
+    with opened(path) as file:
+        try:
+            while line := file.readline(LONGEST):
+                if len(line) == LONGEST:
+                    raise VisketchError(f"{path}: a line is longer than {LONGEST >> 20} MB, split the file")
+                yield line
+        except BROKEN:
+            raise _broken(path) from None
+
+
+def _broken(path: Path) -> VisketchError:
+    return VisketchError(f"{path}: the gzip archive is broken or cut short, fetch it again")

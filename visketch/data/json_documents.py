@@ -1,0 +1,198 @@
+"""JSON files: a drawing a line (ndjson), or one document with one drawing or many.
+
+Drawings are QuickDraw's records, lists of strokes in the forms of `points`, rows of stroke-3 and stroke-5, and the
+documents of Excalidraw and tldraw. A JSON document of another kind is named, with what to export instead.
+"""
+
+import json
+from collections.abc import Callable, Iterator
+from functools import cache
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from visketch.data import excalidraw, files, foreign, points, stroke3, tldraw
+from visketch.errors import VisketchError
+from visketch.geometry.sketch import Sketch
+
+INSIDE = ("drawing", "strokes", "lines", "paths")  # where a record keeps its drawing
+PUBLISHED = ("key_id", "countrycode")  # fields of QuickDraw's own files, whose strokes are rows
+PARTS = ("train", "valid", "validation", "test")  # of a data set in stroke-3
+AHEAD = 1000  # lines that may tell how the strokes of a file are laid out
+Found = Iterator[Sketch | VisketchError]
+
+
+def drawings(path: Path) -> Found:
+    """Every drawing; in the place of one that is none, its error. Raises VisketchError for a file that has none."""
+    first = next((line for line in files.lines(path) if not line.isspace()), b"")
+    alone = _parsed(first.removeprefix(b"\xef\xbb\xbf"))
+    if (isinstance(alone, dict) and _inside(alone)) or (_is_lines(path) and alone is not None):
+        yield from ndjson(path)
+        return
+    try:
+        content = files.whole(path)
+    except VisketchError:
+        if alone is None:
+            raise
+        yield from ndjson(path)
+        return
+    document = _parsed(content.removeprefix(b"\xef\xbb\xbf"))
+    if document is None and (alone is not None or _is_lines(path) or _has_lines(path)):
+        yield from ndjson(path)
+    elif document is None:
+        raise VisketchError(f"{path}: not whole JSON (cut short?), save it again")
+    else:
+        yield from _document(document, path)
+
+
+def ndjson(path: Path) -> Found:
+    """A drawing a line: a QuickDraw record, whose `word` is its class, or a list of strokes."""
+
+    @cache
+    def told() -> points.Layout | None:
+        """How the strokes are laid out in those of the first lines whose shapes tell it."""
+        some = (_parsed(line) for line in islice(files.lines(path), AHEAD))
+        return points.agreed(_drawing(record) for record in some)
+
+    for number, line in enumerate(files.lines(path), 1):
+        if line.isspace():
+            continue
+        source = f"{path}:{number}"
+        record = _parsed(line.removeprefix(b"\xef\xbb\xbf"))
+        if record is None:
+            yield VisketchError(f"{source}: the line is not JSON (cut short?), mend or remove that line")
+        else:
+            yield _record(record, source, "line", told)
+
+
+def _is_lines(path: Path) -> bool:
+    return any(suffix.lower() == ".ndjson" for suffix in path.suffixes[-2:])
+
+
+def _has_lines(path: Path) -> bool:
+    """Whether one of the first lines is a record: then others may be broken."""
+    return any(isinstance(one, dict) and _inside(one) for one in map(_parsed, islice(files.lines(path), AHEAD)))
+
+
+def _published(record: Any) -> points.Layout | None:
+    return "rows" if isinstance(record, dict) and all(name in record for name in PUBLISHED) else None
+
+
+def _drawing(record: Any) -> Any:
+    return record.get(_inside(record)) if isinstance(record, dict) else record
+
+
+def _inside(record: dict[str, Any]) -> str:
+    """The field of a record that holds its drawing, or ""."""
+    return next((name for name in INSIDE if isinstance(record.get(name), list)), "")
+
+
+def _record(
+    record: Any, source: str, what: str, told: Callable[[], points.Layout | None] = lambda: None
+) -> Sketch | VisketchError:
+    """A record's drawing. `what`: line or drawing, as an error names it. `told`: the layout of those beside it."""
+    mend = f"mend or remove that {what}"
+    if not (_inside(record) if isinstance(record, dict) else _is_list_of_strokes(record)):
+        return VisketchError(f'{source}: the {what} has no "drawing", {mend}')
+    word = record.get("word") if isinstance(record, dict) else None
+    if not isinstance(word, str | None):
+        return VisketchError(f'{source}: "word" is not a string, {mend}')
+    drawing = _drawing(record)
+    try:
+        rows = _rows(drawing)
+        if rows is not None:
+            stroke3.check(rows)
+            kind = {"kind": f"stroke-{rows.shape[1]}"}
+            return Sketch(strokes=stroke3.strokes(rows), label=word or None, source=source, about=kind)
+        open_question = len(points.layouts(drawing)) > 1
+        strokes = points.strokes(drawing, (told() or _published(record)) if open_question else None)
+    except points.Undecided as error:
+        return VisketchError(f"{source}: {error}")
+    except ValueError as error:
+        return VisketchError(f"{source}: {error}, {mend}")
+    timed = all(isinstance(stroke, list) and len(stroke) == 3 and len(stroke[0]) != 2 for stroke in drawing)
+    about = {"kind": "QuickDraw ndjson" if what == "line" else "JSON", "timed": timed}
+    return Sketch(strokes=strokes, label=word or None, source=source, about=about)
+
+
+def _is_list_of_strokes(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(stroke, list | dict) for stroke in value[:1])
+
+
+def _rows(value: Any) -> np.ndarray | None:
+    """An array of stroke-3 or stroke-5, if a list is one."""
+    if not isinstance(value, list) or not value or not isinstance(value[0], list) or len(value[0]) not in (3, 5):
+        return None
+    try:
+        rows = np.array(value, np.float64)
+    except (ValueError, TypeError, OverflowError):
+        return None
+    return rows if rows.ndim == 2 and stroke3.is_it(rows) else None
+
+
+def _document(document: Any, path: Path) -> Found:
+    if isinstance(document, dict):
+        if excalidraw.is_it(document):
+            yield from excalidraw.drawings(document, path)
+        elif tldraw.is_it(document):
+            yield from tldraw.drawings(document, path)
+        elif parts := [part for part in PARTS if isinstance(document.get(part), list)]:
+            for part in parts:
+                yield from _many(document[part], path, f"{part}:")
+        elif _inside(document):
+            yield _record(document, str(path), "drawing")
+        elif isinstance(document.get("drawings"), list):
+            yield from _many(document["drawings"], path)
+        else:
+            raise VisketchError(f"{path}: {foreign.json(document)}")
+        return
+    if not isinstance(document, list):
+        raise VisketchError(f"{path}: JSON, but no drawing; give a list of strokes, [[[x...], [y...]], ...]")
+    depth = _depth(document)
+    if depth == 1 and document and isinstance(document[0], dict) and not _is_point(document[0]):
+        if any(_inside(one) in ("drawing", "strokes") for one in document if isinstance(one, dict)):
+            yield from _many(document, path)
+        else:  # strokes as records, of a signature pad or another canvas
+            yield _record(document, str(path), "drawing")
+    elif depth == 2:
+        rows = _rows(document)  # else it is one stroke
+        yield _record([document] if rows is None else document, str(path), "drawing")
+    elif depth == 3 and all(_rows(one) is not None for one in document):
+        yield from _many(document, path)
+    elif depth == 3:
+        yield _record(document, str(path), "drawing")
+    elif depth == 4:
+        yield from _many(document, path)
+    else:
+        raise VisketchError(f"{path}: JSON, but no drawing; give a list of strokes, [[[x...], [y...]], ...]")
+
+
+def _many(records: list, path: Path, part: str = "") -> Found:
+    @cache
+    def told() -> points.Layout | None:
+        return points.agreed(map(_drawing, records[:AHEAD]))
+
+    for number, record in enumerate(records, 1):
+        yield _record(record, f"{path}:{part}{number}", "drawing", told)
+
+
+def _is_point(value: Any) -> bool:
+    return isinstance(value, dict) and isinstance(value.get("x"), int | float)
+
+
+def _depth(value: Any) -> int:
+    """How many lists are around the first number; a point with names counts for the list [x, y]."""
+    depth = 0
+    while isinstance(value, list):
+        depth, value = depth + 1, next(iter(value), None)
+    return depth + _is_point(value)
+
+
+def _parsed(text: bytes) -> Any:
+    """What a text says in JSON, or None."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None

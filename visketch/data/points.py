@@ -1,0 +1,164 @@
+"""The strokes of a drawing, in the forms that programs have them in → arrays (points, 2).
+
+A stroke is one of
+
+    [[x, x, ...], [y, y, ...]]      rows, as *Quick, Draw!* has them
+    [[x, y], [x, y], ...]           pairs
+    [{"x": 1, "y": 2}, ...]         points with names
+    {"x": [...], "y": [...]}        rows with names
+    {"points": any of these}        with what its program says beside, or "path", "paths", "stroke"
+
+A third and a fourth row, or number of a point (time, pressure), is not used. Rows and pairs look alike where every
+stroke has two or three points: then all strokes of the drawing, and the drawings beside it, have to tell.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Literal
+
+import numpy as np
+
+Layout = Literal["rows", "pairs"]
+Strokes = tuple[np.ndarray, ...]
+
+INSIDE = ("points", "path", "paths", "stroke", "strokes", "drawing")  # where a program keeps the points of a stroke
+SURE = (True, True)
+WRONG = "a stroke is neither [[x...], [y...]] nor [[x, y], ...], numbers and as many of each"
+
+
+class Undecided(ValueError):
+    """A drawing may be read in both layouts, and they differ."""
+
+
+def strokes(drawing: Any, layout: Layout | None = None) -> Strokes:
+    """The strokes of a drawing, each (points, 2) float32. `layout`: what it is if its shape does not tell.
+
+    Raises ValueError if there is no stroke, an empty one, one of another form, or a coordinate that is not a finite
+    number; Undecided if it could be rows as well as pairs, they differ, and nothing else tells.
+    """
+    each = _read_all(drawing)
+    possible = _possible(each)
+    if layout in possible:
+        possible = [layout]
+    for level in range(len(SURE)):  # whatever makes one of the two more likely, the surest first
+        likely = [one for one in possible if all(read[one][1][level] for read in each[: 1 if level else None])]
+        possible = likely or possible
+    first, *more = [tuple(_checked(read[one][0]) for read in each) for one in possible]
+    if more and not all(np.array_equal(one, other) for one, other in zip(first, more[0], strict=True)):
+        raise Undecided(
+            "its strokes have two or three points each and may be [[x...], [y...]] or [[x, y], ...]; "
+            'write the points as {"x": 1, "y": 2}'
+        )
+    return first
+
+
+def layouts(drawing: Any) -> list[Layout]:
+    """The layouts that a drawing can have by the shapes of its strokes alone; none of what is no drawing."""
+    try:
+        return _possible(_read_all(drawing))
+    except ValueError:
+        return []
+
+
+def agreed(drawings: Iterable[Any]) -> Layout | None:
+    """The layout of those of some drawings whose shapes tell it, if it is one."""
+    told = {found[0] for drawing in drawings if len(found := layouts(drawing)) == 1}
+    return told.pop() if len(told) == 1 else None
+
+
+def _read_all(drawing: Any) -> list[dict[Layout, tuple[np.ndarray, tuple[bool, ...]]]]:
+    if not isinstance(drawing, list | tuple):
+        raise ValueError("the drawing is no list of strokes")
+    if not len(drawing):
+        raise ValueError("the drawing has no stroke")
+    return [_stroke(stroke) for stroke in drawing]
+
+
+def _possible(each: Sequence[dict[Layout, Any]]) -> list[Layout]:
+    """The layouts that all strokes can have. Raises ValueError if there is none."""
+    known: tuple[Layout, ...] = ("rows", "pairs")
+    possible = [layout for layout in known if all(layout in one for one in each)]
+    if not possible:
+        raise ValueError(WRONG)
+    return possible
+
+
+def _stroke(stroke: Any) -> dict[Layout, tuple[np.ndarray, tuple[bool, ...]]]:
+    """A stroke in each layout that it can have, (points, 2); and what speaks for that: see `_read`."""
+    if isinstance(stroke, dict):
+        stroke = _unwrapped(stroke)
+    if isinstance(stroke, list | tuple) and len(stroke) and all(isinstance(point, dict) for point in stroke):
+        stroke = np.array([[_named(point, "x"), _named(point, "y")] for point in stroke], np.float64)
+        return {"rows": (stroke, SURE), "pairs": (stroke, SURE)}
+    if isinstance(stroke, np.ndarray) and stroke.ndim == 2 and stroke.shape[1] == 2:  # pairs, by convention
+        stroke = stroke.astype(np.float64)
+        return {"rows": (stroke, SURE), "pairs": (stroke, SURE)}
+    try:
+        values = np.array(stroke)
+        if values.dtype.kind in "US":  # numpy would read the numbers in them
+            raise ValueError(WRONG)
+        values = values.astype(np.float64)
+    except (ValueError, TypeError, OverflowError, RecursionError):
+        raise ValueError(WRONG) from None
+    if not values.size:
+        raise ValueError("the drawing has an empty stroke")
+    if values.ndim != 2:
+        raise ValueError(WRONG)
+    return {layout: _read(values, layout) for layout in ("rows", "pairs") if _fits(values.shape, layout)}
+
+
+def _fits(shape: Sequence[int], layout: Layout) -> bool:
+    """Whether an array of numbers can have a layout. A fourth of each only beside many: with time and pressure."""
+    points, each = shape if layout == "pairs" else shape[::-1]
+    return each in (2, 3) or (each == 4 and points > 4)
+
+
+def _read(values: np.ndarray, layout: Layout) -> tuple[np.ndarray, tuple[bool, ...]]:
+    """The points, and what speaks for the layout: they are not all at one place, and what there is beside x and y may
+    be times or pressures; and, of a drawing's first stroke, times that begin at 0.
+    """
+    points = values if layout == "pairs" else values.T
+    moves = len(points) == 1 or bool((points[:, :2] != points[:1, :2]).any())
+    beside = points[:, 2:3]
+    times = bool((beside >= 0).all() and (np.diff(beside, axis=0) >= 0).all())
+    pressures = layout == "pairs" and bool(((beside >= 0) & (beside <= 1)).all())
+    return points[:, :2], (moves and (times or pressures), bool(beside.size and times and beside[0, 0] == 0))
+
+
+def _unwrapped(stroke: dict[str, Any]) -> Any:
+    """What the names of a stroke say is its points."""
+    if stroke.get("drawMode") is False:
+        raise ValueError("a stroke is that of a rubber: export the drawing as SVG or PNG")
+    if isinstance(stroke.get("x"), list | tuple):
+        return _pairs(stroke["x"], stroke.get("y"))
+    inside = next((stroke[name] for name in INSIDE if isinstance(stroke.get(name), list | tuple)), None)
+    if inside is None:
+        raise ValueError(f'a stroke has no "x" and "y", nor "{INSIDE[0]}"')
+    if inside and all(isinstance(value, int | float) for value in inside):  # x, y, x, y ...
+        if len(inside) % 2:
+            raise ValueError("a stroke of x, y, x, y ... has an odd number of them")
+        return _pairs(inside[::2], inside[1::2])
+    return inside
+
+
+def _pairs(x: Any, y: Any) -> list[dict[str, Any]]:
+    if not isinstance(y, list | tuple) or len(x) != len(y):
+        raise ValueError(WRONG)
+    return [{"x": one, "y": other} for one, other in zip(x, y, strict=True)]
+
+
+def _named(point: dict[str, Any], axis: str) -> float:
+    value = point.get(axis)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError(f'a point has no number "{axis}"')
+    try:
+        return float(value)
+    except OverflowError:
+        raise ValueError("a stroke has a coordinate that is not a number") from None
+
+
+def _checked(points: np.ndarray) -> np.ndarray:
+    with np.errstate(over="ignore"):  # too large for float32: infinite, which is refused
+        line = points.astype(np.float32)
+    if not np.isfinite(line).all():
+        raise ValueError("a stroke has a coordinate that is not a number")
+    return line

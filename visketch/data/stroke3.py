@@ -1,0 +1,53 @@
+"""Drawings as sketch-rnn has them: a row a point, with how far it is from the one before and what the pen does.
+
+    stroke-3    dx, dy, p              p is 1 if the pen is lifted after the point
+    stroke-5    dx, dy, p1, p2, p3     p1: the pen stays down, p2: it is lifted, p3: the drawing ends before this row
+
+As in Ha and Eck, "A Neural Representation of Sketch Drawings" (arXiv 1704.03477), 3.1. Padded with rows of p3, drawings
+of different lengths make one array.
+"""
+
+import numpy as np
+
+PLACES = (
+    "no point of it goes back, left or up: are these places x, y, not the way dx, dy? Write places as [[x, y], ...]"
+)
+
+
+def is_it(rows: np.ndarray) -> bool:
+    """Whether an array (points, columns) can only be that: what the pen does is 0 or 1, and both are there."""
+    if rows.ndim != 2 or rows.shape[1] not in (3, 5) or len(rows) < 2:
+        return False
+    pen = rows[:, 2:]
+    if not ((pen == 0) | (pen == 1)).all():
+        return False
+    return bool((pen.sum(axis=1) == 1).all()) if rows.shape[1] == 5 else bool(pen.any() and not pen.all())
+
+
+def strokes(rows: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Rows (points, 3 or 5) → strokes, each (points, 2) float32.
+
+    Raises ValueError for another array, one without a point, or a coordinate that is not a finite number.
+    """
+    if rows.ndim != 2 or rows.shape[1] not in (3, 5) or rows.dtype.kind not in "biuf":
+        raise ValueError("not a drawing of rows dx, dy, pen")
+    if rows.shape[1] == 5:
+        ends = np.flatnonzero(rows[:, 4] > 0.5)
+        rows = rows[: ends[0]] if len(ends) else rows
+        rows = np.concatenate([rows[:, :2], rows[:, 3:4]], axis=1)
+    if not len(rows):
+        raise ValueError("blank, there is no point in it")
+    if not np.isfinite(rows).all():
+        raise ValueError("a coordinate is not a number")
+    with np.errstate(over="ignore"):
+        line = np.cumsum(rows[:, :2], axis=0, dtype=np.float64).astype(np.float32)
+    if not np.isfinite(line).all():
+        raise ValueError("a coordinate is not a number")
+    return tuple(np.split(line, np.flatnonzero(rows[:-1, 2] > 0.5) + 1))
+
+
+def check(rows: np.ndarray) -> None:
+    """Raises ValueError for rows that are more likely places than ways: none of them leads back."""
+    ways = rows[1:, :2]
+    if len(ways) > 1 and (ways >= 0).all():
+        raise ValueError(PLACES)

@@ -1,0 +1,104 @@
+"""Closed questions of how many: of several classes, of everything, more or fewer than.
+
+"How many fish and cats are there?", "How many objects?", "Are there more cats than fish?", "Are there at least two?"
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+
+from visketch.language.asked import KINDS, OWN, YES_OR_NO, SceneQuestion, generic, yes
+from visketch.language.attributes import Filter
+
+NUMBERS = {"no": 0, "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "ten": 10}
+NUMBER = re.compile(r"\b(more|fewer|less) than (\w+)\b|\b(at least|at most|exactly) (\w+)\b")
+MORE = re.compile(r"\b(more|fewer|less)\b(?: [\w-]+){1,6} than\b")
+
+
+def more(scene: SceneQuestion, how: str) -> str:
+    """More cats than fish?"""
+    split = scene.words.index("than")
+    first, second = scene.named(scene.words[:split]), scene.named(scene.words[split + 1 :])
+    if len(first) != 1 or len(second) != 1 or scene.words[0] not in YES_OR_NO:
+        raise scene.refuse()
+    some, others = scene.of(first[0], scene.words[:split]), scene.of(second[0], scene.words[split + 1 :])
+    return yes(len(some) > len(others) if how == "more" else len(some) < len(others))
+
+
+def quantity(scene: SceneQuestion, how: str, than: str) -> str:
+    """At least two cats?"""
+    names, limit = scene.named(scene.words), number(than) or 0
+    if len(names) > 1 or scene.words[0] not in YES_OR_NO:
+        raise scene.refuse()
+    if not names and not {*OWN} & {*scene.words} - {"one", "ones"} and generic(scene.words):
+        found = len(scene.things)
+    else:
+        found = len(scene.of(names[0] if names else scene.label, scene.words))
+    tests = {"more": found > limit, "fewer": found < limit, "less": found < limit}
+    tests |= {"at least": found >= limit, "at most": found <= limit, "exactly": found == limit}
+    return yes(tests[how])
+
+
+def number(word: str) -> int | None:
+    return int(word) if word.isdigit() else NUMBERS.get(word)
+
+
+def count(scene: SceneQuestion) -> str | None:
+    """Of several classes together, of everything, or of different classes; None for one class, or the sketch's."""
+    words = scene.words
+    start = next((place for place, word in enumerate(words) if word in ("many", "of", "count")), 0) + 1
+    behind = words[start:]
+    listed = re.findall(r"[\w-]+", scene.text.replace(",", " and "))
+    parts = [
+        part
+        for part in _parts(listed[listed.index(words[start - 1]) + 1 :])
+        if scene.named(part) or scene.strange(part)
+    ]
+    names = [scene.named(part) for part in parts]
+    if any(names) and generic(behind) and scene.says_not():
+        raise scene.refuse("it says not")
+    if sum(map(len, names)) > 1 or (any(names) and len(parts) > 1):
+        if scene.says_not() or not all(len(some) == 1 for some in names):
+            raise scene.refuse("it names several, in a way that is not understood")
+        if scene.strange(behind):
+            raise scene.refuse(f"{scene.strange(behind)[0]!r} is no class it knows")
+        each = {id(thing): thing for some, part in zip(names, parts, strict=True) for thing in scene.of(some[0], part)}
+        return str(len(each))
+    if any(names) or (not generic(behind) and not {*behind} & KINDS):
+        return None
+    if {*OWN, "same", "like", "similar"} & {*behind}:
+        return None
+    if scene.says_not():
+        raise scene.refuse("it says not")
+    strange = [word for word in scene.strange(behind) if not generic([word]) and word not in KINDS]
+    if strange:
+        raise scene.refuse(f"{strange[0]!r} is not understood")
+    which = Filter.among(behind)
+    if which.colours and scene.picture is None:
+        raise scene.refuse("no colours are known here")
+    things = which.of(scene.things, scene.picture) if which != Filter() else scene.things
+    return str(len({thing.label for thing in things}) if {*behind} & KINDS else len(things))
+
+
+def there(scene: SceneQuestion) -> str | None:
+    """Is there a cat and a fish? None if one class is named at most."""
+    names = scene.named(scene.words)
+    if len(set(names)) < 2 or not {"and", "or"} & {*scene.words}:
+        return None
+    if scene.says_not() or {"and", "or"} <= {*scene.words} or scene.strange(scene.words):
+        raise scene.refuse("it names several, in a way that is not understood")
+    parts = [*_parts(scene.words)]
+    if not all(len(scene.named(part)) == 1 for part in parts):
+        raise scene.refuse("it names several, in a way that is not understood")
+    found = [bool(scene.of(scene.named(part)[0], part)) for part in parts]
+    return yes(all(found) if "and" in scene.words else any(found))
+
+
+def _parts(words: Sequence[str]) -> Iterator[list[str]]:
+    """A list of things: what stands between `and`, `or` and `plus`."""
+    part: list[str] = []
+    for word in [*words, "and"]:
+        if word in ("and", "or", "plus"):
+            yield part
+            part = []
+        else:
+            part.append(word)
