@@ -61,12 +61,12 @@ def _opened(path: Path) -> np.ndarray:
     """Raises VisketchError for a file that is broken or holds more than arrays and numbers."""
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
+        if not isinstance(array, np.ndarray) and "x" in array.files:  # bitmaps with what is known about them
+            array = array["x"]
     except Exception as error:  # numpy raises whatever a broken header leads it to
         if "pickle" not in str(error).lower() and "object" not in str(error).lower():
             raise VisketchError(f"{path}: not a whole numpy file, fetch it again") from error
         array = sketchrnn.objects(path)
-    if not isinstance(array, np.ndarray) and "x" in array.files:  # bitmaps with what is known about them
-        array = array["x"]
     if not isinstance(array, np.ndarray):
         raise VisketchError(f"{path}: an archive of arrays, give it the ending .npz")
     return array

@@ -29,11 +29,7 @@ ALLOWED = {
 
 def holds(path: Path, array: str) -> bool:
     """Whether the archive has an array of that name."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return f"{array}.npy" in archive.namelist()
-    except zipfile.BadZipFile:
-        return False
+    return f"{array}.npy" in _names(path)
 
 
 def drawings(path: Path) -> Iterator[Sketch | VisketchError]:
@@ -65,8 +61,14 @@ def objects(path: Path) -> np.ndarray:
 
 
 def _names(path: Path) -> list[str]:
-    with zipfile.ZipFile(path) as archive:
-        return archive.namelist()
+    """The files in an archive; none of a broken one, of which its reader tells."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.namelist()
+    except OSError:
+        raise
+    except Exception:  # zipfile raises whatever a broken directory leads it to
+        return []
 
 
 def _part(path: Path, part: str) -> np.ndarray | None:
