@@ -48,6 +48,12 @@ def classify(
         Path | None,
         typer.Option(parser=parse_out, metavar="PATH", help="Say why, and draw it: a PNG, or a folder for several."),
     ] = None,
+    split: Annotated[
+        bool, typer.Option("--split", help="Answer for each of several drawings on one page: page.png#1, #2 ...")
+    ] = False,
+    any_way_up: Annotated[
+        bool, typer.Option("--any-way-up", help="Look at each in four ways, a quarter turn apart; the surest counts.")
+    ] = False,
     checkpoint: options.Checkpoint = None,
     device: options.Device = "auto",
     overwrite: Overwrite = False,
@@ -58,8 +64,9 @@ def classify(
     Takes PNG, JPEG, WebP, TIFF and GIF (photos of paper or of a board too), SVG, QuickDraw's ndjson, bin and npy,
     Kaggle's CSV, sketch-rnn's npz, Excalidraw, tldraw, InkML and strokes in JSON (docs/formats.md). A file of many
     drawings gets one answer for each. What cannot be read is named and the rest is answered; then the exit code is 1.
-    What is read is never written; answers that are there are only replaced with --overwrite, or gone on with
-    --skip-done.
+    Only lines are read: of what is coloured in or solid the outline, without its colour; ruled paper, frames and specks
+    are left out. What is read is never written; answers that are there are only replaced with --overwrite, or gone on
+    with --skip-done.
 
     \b
     Examples:
@@ -75,6 +82,8 @@ def classify(
     """
     if explain and engine != "local":
         raise UsageError("--explain: goes with --engine local only")
+    if explain and (split or any_way_up):
+        raise UsageError("--explain: goes without --split and --any-way-up")
     if skip_done and out is None:
         raise UsageError("--skip-done: name the file to go on with by --out")
     if skip_done and overwrite:
@@ -91,6 +100,7 @@ def classify(
 
         engines.connect()  # before --out is made
     answering: Answering = partial(rows, model, top=top, workers=workers, engine=engine, device=device)
+    answering = partial(answering, split=split, any_way_up=any_way_up)
     if explain:
         answering = partial(explained, model, top=top, out=explain, outputs=outputs)
     if out is None:
@@ -158,6 +168,8 @@ def rows(
     workers: int | None,
     engine: "Engine" = "local",
     device: str = "auto",
+    split: bool = False,
+    any_way_up: bool = False,
 ) -> Iterator[Row]:
     """A row for every drawing, in the order of the items: {"path", "predictions"} or {"path", "error"}.
 
@@ -168,19 +180,19 @@ def rows(
 
     shape = model.config.sketch
     if engine == "local":
-        open_items, draw = batch.undone_drawings(items, done), partial(batch.draw, shape)
-        return engines.local(open_items, draw, batch.BatchClassifier(model, top), BATCH, workers)
-    make_worker = partial(batch.batch_classifier, model.folder, top)
-    return engines.on_ray(
-        batch.undone(items, done), partial(batch.draw, shape, done=done), make_worker, BATCH, workers, device
-    )
+        open_items, draw = batch.undone_drawings(items, done), partial(batch.draw, shape, split=split)
+        return engines.local(open_items, draw, batch.BatchClassifier(model, top, any_way_up), BATCH, workers)
+    make_worker = partial(batch.batch_classifier, model.folder, top, any_way_up=any_way_up)
+    draw = partial(batch.draw, shape, done=done, split=split)
+    return engines.on_ray(batch.undone(items, done), draw, make_worker, BATCH, workers, device)
 
 
 def show(row: Row) -> None:
     """One drawing's answer for people: a bar for each class."""
     from rich.text import Text
 
-    console.say(row["path"])
+    turned = f"  (turned by {row['turned']} degrees)" if row.get("turned") else ""
+    console.say(f"{row['path']}{turned}")
     names = max((len(guess["label"]) for guess in row["predictions"]), default=0)
     width = max(names, min(18, console.stdout().width - 12))
     room = min(BAR, console.stdout().width - width - len("   100.0 %"))
@@ -191,5 +203,7 @@ def show(row: Row) -> None:
         console.stdout().print(line, soft_wrap=True)
     if not row.get("sure", True):
         console.say(" not sure: of ten such answers, fewer than nine are right")
+    if "separate" in row:
+        console.note(f"{row['path']}: {row['separate']} separate drawings: use count, or --split")
     if "explanation" in row:
         tell(row)

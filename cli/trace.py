@@ -32,9 +32,10 @@ def trace(
 ) -> None:
     """Turn pictures into strokes.
 
-    A photo or scan of a drawing becomes an SVG of its centre lines, as large as the picture and with its pen, or a
-    line of Quick, Draw!'s ndjson. What has strokes already (SVG, ndjson, npz) keeps them. By default ./<name>.svg,
-    or the next free name. Colours and the widths of single strokes are lost. What is read is never written, and what
+    A photo or scan of a drawing becomes an SVG of its centre lines, which lies over the picture and has its pen, or a
+    line of Quick, Draw!'s ndjson. What has strokes already (SVG, ndjson, npz) keeps them, and an SVG its page and unit.
+    By default ./<name>.svg, or the next free name. Lost are colours, fills (their outline is kept), the widths of
+    single strokes, and what cannot be seen. What is read is never written, and what
     is there is only replaced with --overwrite.
 
     \b
@@ -77,7 +78,7 @@ def trace(
 def write(paths: Iterable[str], out: Path, outputs: Outputs) -> Iterator[Row]:
     """Trace every drawing and write it; yields {"path", "out", "strokes", "points", "pen"} or {"path", "error"}."""
     from visketch.data import named
-    from visketch.geometry.trace import strokes_of
+    from visketch.geometry.trace import on_page
 
     taken: set[str] = set()
     with Lines(outputs.take(out)) if out.suffix.lower() == ".ndjson" else nullcontext() as lines:
@@ -85,7 +86,7 @@ def write(paths: Iterable[str], out: Path, outputs: Outputs) -> Iterator[Row]:
             try:
                 if isinstance(found, str):
                     raise VisketchError(found)
-                drawing, wide, high = strokes_of(found)
+                drawing, page = on_page(found)
                 if lines:
                     lines.add(drawing, found.label)
                     file = out
@@ -94,7 +95,8 @@ def write(paths: Iterable[str], out: Path, outputs: Outputs) -> Iterator[Row]:
                         raise UsageError(f"{out}: only the first drawing went there; name a folder or a .ndjson file")
                     own = free(stem_of(name), taken)
                     file = out if is_picture(out) else out / f"{own}.svg"
-                    write_svg(outputs.take(file), [drawing], wide, high, {"class": found.label or Path(name).stem})
+                    shown = {"class": found.label or Path(name).stem}
+                    write_svg(outputs.take(file), [drawing], *page.box[2:], shown, page)
             except UsageError:
                 raise
             except VisketchError as error:

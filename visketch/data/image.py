@@ -6,6 +6,7 @@ What ink is, `ink.py` says; here files become colours. Of a file of many picture
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -13,10 +14,13 @@ from PIL import Image, ImageOps
 
 from visketch.data import ink
 from visketch.errors import VisketchError
-from visketch.geometry.sketch import Sketch
+from visketch.geometry.sketch import Page, Sketch
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")  # Pillow's others call programs or are no drawings
 SIDE = 1024  # pixels of the longer side at most: more only costs time, the models see 256
+PIXELS = 89_000_000  # of a picture; a progressive JPEG is decoded whole too
+JPEG_PIXELS = 210_000_000  # of any other JPEG: the largest phones have 200 million
+LOCK = Lock()  # Pillow's limit is the whole process's
 TURNS = {3: 180, 6: 90, 8: 270}  # EXIF's orientations that are turns, in degrees clockwise; the others mirror too
 
 
@@ -28,11 +32,8 @@ def masks(path: Path) -> Iterator[Sketch | VisketchError]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what a file may have wrong and still be read
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path, formats=(*FORMATS, *_heic(path))) as picture:
+            with opened(path) as picture:
                 yield from _frames(picture, path)
-    except (Image.DecompressionBombWarning, Image.DecompressionBombError):
-        raise VisketchError(f"{path}: more than 89 million pixels, shrink the picture") from None
     except Image.UnidentifiedImageError:
         raise VisketchError(f"{path}: not a picture nor a drawing, give PNG, JPEG, WebP, SVG, ndjson or npz") from None
     except (VisketchError, PermissionError, FileNotFoundError):
@@ -41,21 +42,56 @@ def masks(path: Path) -> Iterator[Sketch | VisketchError]:
         raise VisketchError(f"{path}: the picture is broken or cut short, save it again") from error
 
 
+def opened(path: Path) -> Image.Image:
+    """The picture, not decoded yet, whatever its size: that is looked at next. Pillow raises what is wrong."""
+    formats = (*FORMATS, *_heic(path))
+    with LOCK:
+        usual, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        try:
+            return Image.open(path, formats=formats)
+        finally:
+            Image.MAX_IMAGE_PIXELS = usual
+
+
+def _check_size(picture: Image.Image, path: Path) -> None:
+    """Raises VisketchError for too many pixels: a JPEG, shrunk while it is decoded, may have more than others."""
+    shrinks = picture.format == "JPEG" and not picture.info.get("progressive")
+    most = JPEG_PIXELS if shrinks else PIXELS
+    if picture.width * picture.height > most:
+        raise VisketchError(f"{path}: more than {most // 1_000_000} million pixels, shrink the picture")
+
+
 def _frames(picture: Image.Image, path: Path) -> Iterator[Sketch | VisketchError]:
     kind, number, more = picture.format, 0, True
     many = bool(getattr(picture, "is_animated", False))
     while more:
         number += 1
         source = f"{path}:{number}" if many else str(path)
+        _check_size(picture, path)
+        upright = _page(picture)
         found, about = understand(picture)
         if found.pixels.any():
-            yield Sketch(pixels=found.pixels, thin=found.thin, source=source, about={"kind": kind, **about})
+            facts = {"kind": kind, **about}
+            yield Sketch(pixels=found.pixels, thin=found.thin, source=source, about=facts, page=upright)
         else:
-            yield VisketchError(f"{source}: blank, there is no ink in it")
+            even = found.contrast < 2 * ink.CONTRAST
+            yield VisketchError(
+                f"{source}: blank, there is no ink in it"
+                if even
+                else f"{source}: no drawing could be told from what is around it, cut it out or photograph it again"
+            )
         try:
             picture.seek(number)
         except EOFError:
             more = False
+
+
+def _page(picture: Image.Image) -> Page:
+    """As large as the picture is upright, before it is shrunk."""
+    wide, high = picture.size
+    if picture.getexif().get(0x0112, 1) >= 5:
+        wide, high = high, wide
+    return Page((0.0, 0.0, float(wide), float(high)))
 
 
 def _heic(path: Path) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float, Shaped, UInt8
 from PIL import Image
 from scipy import ndimage
 
-from visketch.data import clutter
+from visketch.data import clutter, solid
 
 SMALL = 160  # pixels of the longer side: enough to tell the paper, its light and what it lies on
 FINE = 16  # parts of a level of contrast that a threshold tells apart
@@ -19,6 +19,10 @@ CONTRAST = 24  # levels of 255 between ink and paper, below which there is only 
 WINDOW = 1 / 9  # of the side: no pen is so wide
 DARKEST = 0.3  # of the brightest paper: darker is no shadow but ink
 SHEET = 0.15  # of the picture, at least, is a sheet of paper that lies on something darker
+GRAINY = 9.0  # levels of 255 that neighbours on the paper differ by: from here on it is smoothed
+LIGHT, CHECKS = 150, 12  # so light, and so many along the border, are the squares behind what is transparent
+EVEN = 8  # levels that paper of one colour differs by
+COLOURED = 0.25  # of its light has a fill less than the paper in one colour, compared with another
 EDGE = 0.75  # so dark is at most what is just outside of it
 
 
@@ -28,21 +32,24 @@ class Ink:
 
     pixels: Bool[np.ndarray, "y x"]
     thin: Bool[np.ndarray, "y x"]  # its skeleton, which the pen's width asks for
+    solid: Bool[np.ndarray, "y x"]  # areas that are filled, of which the outline is ink
     inverted: bool = False  # light ink on dark paper
     sheet: bool = False  # the paper is a part of the picture
     ruled: int = 0  # lines of the paper that were left out
     specks: int = 0  # spots of dust that were left out
     pen: float = 0.0  # the width of the pen in pixels
+    contrast: int = 0  # levels between the darkest and the lightest, in the colour in which they are most
 
 
 def find(colours: UInt8[np.ndarray, "y x c"]) -> Ink:
     """Colours (or grey, c = 1) → ink. Without contrast there is none."""
-    levels = np.ascontiguousarray(np.moveaxis(colours, 2, 0))
+    levels = _without_checks(np.ascontiguousarray(np.moveaxis(colours, 2, 0)))
     if (levels == levels[:1]).all():
         levels = levels[:1]
-    if max(int(channel.max()) - int(channel.min()) for channel in levels) < CONTRAST:
+    extremes = max(int(channel.max()) - int(channel.min()) for channel in levels)
+    if extremes < CONTRAST:
         blank = np.zeros(levels.shape[1:], bool)
-        return Ink(blank, blank)
+        return Ink(blank, blank, blank)
     scale = min(1.0, SMALL / max(levels.shape))
     size = tuple(max(1, round(scale * length)) for length in levels.shape[1:])
     small = np.stack([_resized(channel, size) for channel in levels])
@@ -53,14 +60,42 @@ def find(colours: UInt8[np.ndarray, "y x c"]) -> Ink:
         paper = np.median(small[:, sheet], axis=1).astype(np.uint8)[:, None, None]
         small, levels = np.where(sheet, small, paper), np.where(whole, levels, paper)
     inverted = sheet is None and _is_inverted(grey)
-    contrast = _contrast(255 - levels, 255 - small) if inverted else _contrast(levels, small)
+    if inverted:
+        levels, small = 255 - levels, 255 - small
+    flat = _flat_paper(levels) if sheet is None else None
+    contrast = _contrast(levels, small) if flat is None else _from_paper(levels, flat)
     pixels = _threshold(contrast)
     if sheet is not None:
         pixels &= whole
+    before = pixels
     pixels = clutter.without_surroundings(clutter.without_frame(pixels))
     pixels, ruled = clutter.without_rules(pixels, contrast)
+    paper = _bare(small) if flat is None else flat
+    areas = _coloured(small, paper, pixels.shape) if flat is None else _opened(contrast > CONTRAST)
+    if sheet is not None:
+        areas = areas & whole
+    gone = before & ~pixels
+    if gone.any():
+        areas = areas & ~ndimage.binary_dilation(gone, iterations=3)
+    light = _light(levels, paper)
+    pixels, filled = solid.outlined(pixels, areas, light)
     pixels, thin, specks, pen = clutter.without_dust(pixels)
-    return Ink(pixels, thin, inverted, sheet is not None, ruled, specks, pen)
+    return Ink(pixels, thin, filled, inverted, sheet is not None, ruled, specks, pen, extremes)
+
+
+def _without_checks(levels: UInt8[np.ndarray, "c y x"]) -> UInt8[np.ndarray, "c y x"]:
+    """Light squares in turn, by which programs show what is transparent, become paper."""
+    grey = levels.mean(axis=0).astype(np.uint8)
+    counts = ndimage.uniform_filter1d(np.bincount(grey.ravel(), minlength=256).astype(float), 5, mode="constant") * 5
+    one = int(counts.argmax())
+    other = int(np.where(np.abs(np.arange(256) - one) > 8, counts, 0).argmax())
+    low, high = sorted((one, other))
+    if low < LIGHT or counts[[one, other]].min() < 0.25 * grey.size or counts[[one, other]].sum() < 0.7 * grey.size:
+        return levels
+    border = np.concatenate([grey[0], grey[:, -1], grey[-1, ::-1], grey[::-1, 0]]) > (low + high) / 2
+    if np.count_nonzero(np.diff(border)) < CHECKS or not 0.3 < border.mean() < 0.7:
+        return levels
+    return np.where(grey > low - 12, np.uint8(255), levels)
 
 
 def _resized(
@@ -78,7 +113,8 @@ def _sheet(grey: UInt8[np.ndarray, "y x"]) -> Bool[np.ndarray, "y x"] | None:
     threshold = threshold_otsu(paper)
     bright = paper > threshold
     border = np.concatenate([bright[0], bright[-1], bright[:, 0], bright[:, -1]])
-    if border.mean() > 0.2 or bright.mean() < SHEET / 2:
+    beside = border.mean() > 0.2  # it reaches the picture's border
+    if bright.mean() < SHEET / 2 or (beside and not _is_empty(grey, bright)):
         return None
     parts, _ = ndimage.label(bright)
     largest = parts == 1 + int(np.argmax(np.bincount(parts.ravel())[1:]))
@@ -86,15 +122,26 @@ def _sheet(grey: UInt8[np.ndarray, "y x"]) -> Bool[np.ndarray, "y x"] | None:
     rows, columns = np.flatnonzero(whole.any(axis=1)), np.flatnonzero(whole.any(axis=0))
     box = (rows[-1] - rows[0] + 1) * (columns[-1] - columns[0] + 1)
     # Chalk on a board is bright too, but little of what it surrounds is.
-    if whole.mean() < SHEET or largest.sum() < 0.7 * whole.sum() or whole.sum() < 0.6 * box:
+    if whole.mean() < SHEET or largest.sum() < 0.7 * whole.sum() or whole.sum() < (0.97 if beside else 0.6) * box:
         return None
     near = max(2, max(grey.shape) // 60)
     inside = ndimage.minimum_filter(whole, 2 * near + 1, mode="constant")
     rim, around = whole & ~inside, ndimage.maximum_filter(whole, 2 * near + 1) & ~whole
     # A sheet has an edge; the light of a lamp has none.
-    if not inside.any() or not around.any() or np.median(grey[around]) > EDGE * np.median(grey[rim]):
+    inside = whole & (ndimage.minimum_filter(whole, 2 * near + 1, mode="nearest") if beside else inside)
+    edge = EDGE**2 if beside else EDGE
+    if not inside.any() or not around.any() or np.median(grey[around]) > edge * np.median(grey[rim]):
         return None
     return inside if np.median(grey[inside]) > threshold else None  # else it is an outline in chalk, closed over
+
+
+def _is_empty(grey: UInt8[np.ndarray, "y x"], bright: Bool[np.ndarray, "y x"]) -> bool:
+    """Whether what lies beside the paper is of one dark level, with nothing drawn on it."""
+    dark = ndimage.binary_erosion(~bright, iterations=3, border_value=1)
+    if not dark.any():
+        return False
+    middle, light = float(np.median(grey[dark])), float(np.median(grey[bright]))
+    return float((np.abs(grey[dark] - middle) > 0.2 * (light - middle)).mean()) < 0.002
 
 
 def _is_inverted(grey: UInt8[np.ndarray, "y x"]) -> bool:
@@ -129,18 +176,87 @@ def _around(grey: UInt8[np.ndarray, "y x"]) -> Float[np.ndarray, "y x"] | np.flo
 
 
 def _contrast(levels: UInt8[np.ndarray, "c y x"], small: UInt8[np.ndarray, "c v u"]) -> Float[np.ndarray, "y x"]:
-    """By how much of the paper's light, in 0..255, each pixel is darker, in the colour in which it is most."""
+    """By how much of the paper's light, in 0..255, each pixel is darker, in the colour in which it is most; on paper
+    with strong grain smoothed, and in the one colour, or all together, in which lines stand out from the grain.
+    """
     window = max(15, max(levels.shape) * WINDOW) * max(small.shape) / max(levels.shape)
-    light = np.ones(levels.shape[1:], np.float32)
-    for channel, few in zip(levels, small, strict=True):
+    papers = []
+    for few in small:
         paper = ndimage.gaussian_filter(few.astype(np.float32), 1.0, mode="nearest")  # the grain would raise it
         # Closed over dark lines; a shadow's edge stays where it is. Then opened, twice as wide: ink may be brighter
         # than the paper in one colour and darker in another.
         paper = -_closed(-_closed(paper, window), 2 * window)
         paper = ndimage.gaussian_filter(paper, 1.0, mode="nearest")
         paper = np.maximum(paper, max(1.0, DARKEST * float(paper.max())))
-        np.minimum(light, channel / _resized(paper, channel.shape, Image.Resampling.BILINEAR), out=light)
-    return 255 * (1 - light)
+        papers.append(_resized(paper, levels.shape[1:], Image.Resampling.BILINEAR))
+    light = np.ones(levels.shape[1:], np.float32)
+    for channel, paper in zip(levels, papers, strict=True):
+        np.minimum(light, channel / paper, out=light)
+    contrast = 255 * (1 - light)
+    if _grain(contrast) < GRAINY:
+        return contrast
+    return _smoothed(255 * (1 - levels / np.stack(papers)))
+
+
+def _grain(contrast: Float[np.ndarray, "y x"]) -> float:
+    """The standard deviation of most of the page, by neighbours: a shadow's edge or a fill is no grain."""
+    return float(np.median(np.abs(np.diff(contrast, axis=1)))) * 1.4826 / 2**0.5
+
+
+def _smoothed(contrast: Float[np.ndarray, "c y x"]) -> Float[np.ndarray, "y x"]:
+    """Of every colour, and of all together, smoothed by how strong the grain is, that which stands out most."""
+    best, most = contrast[0], 0.0
+    for one in [contrast.mean(axis=0), *contrast] if len(contrast) > 1 else contrast:
+        smooth = ndimage.gaussian_filter(one, min(2.0, _grain(one) / GRAINY))
+        low, middle, high = np.percentile(smooth, [25, 50, 99.5])
+        clear = float((high - middle) / max(middle - low, 1e-3))
+        if clear > most:
+            best, most = smooth, clear
+    return np.maximum(best, 0)
+
+
+def _flat_paper(levels: UInt8[np.ndarray, "c y x"]) -> UInt8[np.ndarray, " c"] | None:
+    """The one colour of a paper that no camera has seen: nearly all of the picture's border, and much of the rest."""
+    border = np.concatenate([levels[:, 0], levels[:, -1], levels[:, :, 0], levels[:, :, -1]], axis=1)
+    paper = np.median(border, axis=1).astype(np.uint8)
+    around = np.abs(border - paper[:, None].astype(np.int16)).max(axis=0) <= EVEN
+    page = np.abs(levels - paper[:, None, None].astype(np.int16)).max(axis=0) <= EVEN
+    return paper if around.mean() > 0.9 and page.mean() > 0.25 else None
+
+
+def _from_paper(levels: UInt8[np.ndarray, "c y x"], paper: UInt8[np.ndarray, " c"]) -> Float[np.ndarray, "y x"]:
+    """As `_contrast`, from a paper of one colour; what is lighter than it counts as well."""
+    light = np.zeros(levels.shape[1:], np.float32)
+    for channel, level in zip(levels, paper.astype(np.float32), strict=True):
+        away = level - channel
+        np.maximum(light, np.where(away > 0, away / max(level, 1), -away / 255), out=light)
+    return 255 * light
+
+
+def _bare(small: UInt8[np.ndarray, "c v u"]) -> Float[np.ndarray, " c"]:
+    """The colour of the paper, wherever it is lit: that of most pixels at the picture's border."""
+    border = np.concatenate([small[:, 0], small[:, -1], small[:, :, 0], small[:, :, -1]], axis=1)
+    return np.maximum(np.median(border, axis=1), 1)
+
+
+def _coloured(
+    small: UInt8[np.ndarray, "c v u"], paper: Float[np.ndarray, " c"], shape: tuple[int, ...]
+) -> Bool[np.ndarray, "y x"]:
+    """Where something has another colour than the paper, however it is lit: a shadow has not."""
+    share = np.stack([ndimage.gaussian_filter(one / level, 1.0) for one, level in zip(small, paper, strict=True)])
+    coloured = 1 - share.min(axis=0) / np.maximum(share.max(axis=0), 0.05) > COLOURED
+    return _resized(coloured, shape, Image.Resampling.NEAREST)
+
+
+def _light(levels: UInt8[np.ndarray, "c y x"], paper: Shaped[np.ndarray, " c"]) -> UInt8[np.ndarray, "c y x"]:
+    """How much of the paper's light each colour has, 255 for all of it."""
+    table = np.arange(256)[None] * (255 / np.maximum(paper, 1))[:, None]
+    return np.stack([one[channel] for one, channel in zip(table.clip(0, 255).astype(np.uint8), levels, strict=True)])
+
+
+def _opened(area: Bool[np.ndarray, "y x"]) -> Bool[np.ndarray, "y x"]:
+    """Without what is narrower than three pixels."""
+    return ndimage.binary_opening(area, np.ones((3, 3)))
 
 
 def _threshold(contrast: Float[np.ndarray, "y x"]) -> Bool[np.ndarray, "y x"]:

@@ -1,75 +1,155 @@
-"""SVG drawings: every visible shape's outline, in document order, as strokes. Colours and widths are not kept."""
+"""SVG drawings → strokes: the lines that can be seen on the page, in document order.
 
+An SVG and its rendering are the same drawing. So the page is drawn too, by resvg, and its ink found as a picture's is:
+lines are kept where that ink is, and if they do not account for it, the rendering is read instead.
+"""
+
+import re
 from collections.abc import Iterator
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
-from xml.etree.ElementTree import Element, ParseError
+from typing import Any
+from xml.etree.ElementTree import Element, ParseError, register_namespace, tostring
 
 import numpy as np
+from PIL import Image
 
+from visketch.data import image, resvg, seen
+from visketch.data.seen import Line
 from visketch.errors import VisketchError
-from visketch.geometry.sketch import Sketch
+from visketch.geometry.sketch import Page, Sketch
 
 LARGEST = 1 << 20  # bytes; a rich drawing has some hundred thousand, and a megabyte takes seconds
-ELEMENTS = 5_000  # and closed outlines
+ELEMENTS = 5_000  # what <use> copies and closed outlines are counted too
 CURVE = np.linspace(0, 1, 17)[1:]  # places along a curve: a full circle, four arcs, gets 64 corners
+SIDE = 512  # pixels of the rendering
+# What reads other files, runs, shows no line, or may take the renderer time without bound.
+LEFT_OUT = ("image", "script", "filter", "foreignObject", "text", "animate", "animateMotion", "animateTransform", "set")
+NAMESPACE = re.compile(rb"""<!ENTITY\s+(\w+)\s+(["'])(https?://[^"'&%<>]{0,200})\2\s*>""")  # as Illustrator has them
+LENGTH = re.compile(r"\s*\+?(\d*\.?\d+(?:e[-+]?\d+)?)\s*(px|mm|cm|in|pt|pc|q)?\s*", re.IGNORECASE)
+UNITS = {"px": 1.0, "mm": 96 / 25.4, "cm": 96 / 2.54, "in": 96.0, "pt": 96 / 72, "pc": 16.0, "q": 96 / 101.6}
+
+register_namespace("", "http://www.w3.org/2000/svg")
 
 
 def strokes(path: Path) -> Sketch:
-    """Paths and basic shapes, through groups, transforms, units and <use>, curves flattened.
+    """The drawing on an SVG page: paths and basic shapes, through groups, transforms, units, styles and <use>, curves
+    flattened, in the unit of its viewBox; or, where its rendering shows something else, that, as pixels.
 
-    Nothing outside the file is read. Raises VisketchError if it is not SVG, defines entities, is larger than LARGEST
-    bytes or ELEMENTS elements, or draws nothing.
+    Nothing outside the file is read. Raises VisketchError if it is not SVG, defines entities other than namespaces, is
+    larger than LARGEST bytes or ELEMENTS elements, or nothing can be seen on it.
     """
-    from svgelements import SVG, Shape
+    root = parsed(path)
+    size = _sized(root)
+    lines, matrix = _lines(root)
+    if size is None and lines:
+        size, matrix = _around(root, lines)
+    picture = resvg.draw(root, *size, SIDE) if size else None
+    about: dict[str, Any] = {"kind": "SVG"}
+    if picture is None or size is None:  # the lines are all there is
+        if not lines:
+            raise VisketchError(f"{path}: blank, no shape is drawn in it (text and pictures do not count)")
+        return Sketch(strokes=tuple(line.points for line in lines), source=str(path), about=about)
+    found, facts = image.understand(picture)
+    if not found.pixels.any():
+        raise VisketchError(f"{path}: blank, nothing is to be seen in it (text and pictures do not count)")
+    to_pixels = matrix * (SIDE / max(size))
+    paper = "black" if facts["inverted"] else "white"
+    kept = seen.only(lines, to_pixels, found, np.asarray(on_paper(picture, paper))) if lines else None
+    page = Page(_viewport(matrix, size), root.get("width", ""), root.get("height", ""))
+    if kept is None:
+        return Sketch(
+            pixels=found.pixels, thin=found.thin, source=str(path), about=about | {"rendered": True}, page=page
+        )
+    about["pen"] = float(np.median([line.width for line in kept])) or None
+    return Sketch(strokes=tuple(line.points for line in kept), source=str(path), about=about, page=page)
+
+
+def rendered(path: Path, side: int) -> tuple[Image.Image, tuple[int, int]]:
+    """An SVG page as a picture on white paper, its longer side of so many pixels; and its width and height in CSS
+    pixels. Raises VisketchError.
+    """
+    root = parsed(path)
+    size = _sized(root)
+    if size is None and (lines := _lines(root)[0]):
+        size, _ = _around(root, lines)
+    picture = resvg.draw(root, *size, side) if size else None
+    if picture is None or size is None:
+        raise VisketchError(f"{path}: the SVG cannot be drawn, export it again, or as PNG")
+    return on_paper(picture, "white"), (max(1, round(size[0])), max(1, round(size[1])))
+
+
+def on_paper(picture: Image.Image, paper: str) -> Image.Image:
+    return Image.alpha_composite(Image.new("RGBA", picture.size, paper), picture).convert("RGB")
+
+
+def parsed(path: Path) -> Element:
+    """The page without LEFT_OUT. Raises VisketchError for what is no SVG, and for what could make a small file a large
+    one: entities, elements without number, copies of copies.
+    """
+    from defusedxml import ElementTree
+    from defusedxml.common import DefusedXmlException
 
     text = path.read_bytes()
     if len(text) > LARGEST:
         raise VisketchError(f"{path}: larger than {LARGEST >> 20} MB, simplify the drawing")
-    check(text, path)
     try:
-        with np.errstate(all="ignore"):  # what is not finite is refused below
-            page = SVG.parse(BytesIO(text))
-            shapes = [shape for shape in page.elements() if isinstance(shape, Shape) and _visible(shape, page)]
-            lines = tuple(line for shape in shapes for line in _lines(shape))
-    except Exception as error:  # svgelements raises whatever a broken attribute leads it to
-        raise VisketchError(f"{path}: a shape in it cannot be understood, export it again as plain SVG") from error
-    if not lines:
-        raise VisketchError(f"{path}: blank, no shape is drawn in it (text and pictures do not count)")
-    if not all(np.isfinite(line).all() for line in lines):
-        raise VisketchError(f"{path}: a coordinate is not a number, export it again as plain SVG")
-    return Sketch(strokes=lines, source=str(path), about={"kind": "SVG", "shapes": len(shapes)})
-
-
-def check(text: bytes, path: Path) -> None:
-    """Refuse what could make a small file a large one: entities, elements without number, <use> within <use>."""
-    from defusedxml import ElementTree
-    from defusedxml.common import DefusedXmlException
-
-    try:
-        root = ElementTree.fromstring(text)
+        root = ElementTree.fromstring(_without_namespace_entities(text))
     except DefusedXmlException:
         raise VisketchError(f"{path}: defines XML entities, export it again as plain SVG") from None
     except (ParseError, ValueError, LookupError) as error:
         raise VisketchError(f"{path}: not whole XML ({error}), export it again") from None
     if _name(root) != "svg":
         raise VisketchError(f"{path}: XML but not SVG, give a drawing")
-    # A copied element that copies others is how few lines become billions; tools do not write it.
-    if sum(1 for _ in root.iter()) > ELEMENTS:
-        raise VisketchError(f"{path}: more than {ELEMENTS} elements, simplify the drawing")
-    copied = {to for element in root.iter() if _name(element) == "use" for to in _copies(element)}
-    sizes = {}
-    for element in root.iter():
-        if f"#{element.get('id')}" in copied:
-            inside = list(element.iter())
-            uses = any(_name(child) == "use" for child in inside)
-            sizes[f"#{element.get('id')}"] = ELEMENTS if uses else len(inside)
-    count = 0
-    for element in root.iter():
-        count += max((sizes.get(to, 1) for to in _copies(element)), default=1) if _name(element) == "use" else 1
-        count += element.get("d", "").lower().count("z")  # svgelements takes quadratic time over these
-        if count > ELEMENTS:
-            raise VisketchError(f"{path}: more than {ELEMENTS} elements or <use> within <use>, simplify the drawing")
+    if _size(root) > ELEMENTS:
+        raise VisketchError(f"{path}: more than {ELEMENTS} elements or <use> in a circle, simplify the drawing")
+    for element in [*root.iter()]:
+        for child in [child for child in element if _name(child) in LEFT_OUT]:
+            element.remove(child)
+        element.attrib.pop("filter", None)  # an element whose filter is gone would not be drawn
+        if "style" in element.attrib:
+            element.set("style", re.sub(r"(?<![\w-])filter\s*:[^;]*", "", element.get("style", "")))
+        if _name(element) == "style" and element.text:
+            element.text = re.sub(r"(?<![\w-])filter\s*:[^;}]*", "", element.text)
+    return root
+
+
+def _without_namespace_entities(text: bytes) -> bytes:
+    """Entities that stand for an address, written out; others are left to be refused."""
+    for name, _, value in NAMESPACE.findall(text):
+        if text.count(b"&%s;" % name) * len(value) > LARGEST:
+            return text
+        text = text.replace(b"&%s;" % name, value)
+    return NAMESPACE.sub(b"", text)
+
+
+def _size(root: Element) -> int:
+    """How many elements are drawn: with what is copied by <use>, and every closed outline, over which svgelements takes
+    quadratic time. More than ELEMENTS if there are at least so many.
+    """
+    named = {f"#{element.get('id')}": element for element in root.iter() if element.get("id")}
+    known: dict[int, int] = {}
+    open_: set[int] = set()
+
+    def size(element: Element) -> int:
+        if id(element) in open_:
+            return ELEMENTS + 1  # a copy of itself
+        if id(element) not in known:
+            open_.add(id(element))
+            count = 1 + element.get("d", "").lower().count("z")
+            for child in element:
+                count += size(child)
+            if _name(element) == "use":
+                count += max((size(named[to]) for to in _copies(element) if to in named), default=0)
+            open_.remove(id(element))
+            known[id(element)] = min(count, ELEMENTS + 1)
+        return known[id(element)]
+
+    try:
+        return size(root) if sum(1 for _ in root.iter()) <= ELEMENTS else ELEMENTS + 1
+    except RecursionError:
+        return ELEMENTS + 1
 
 
 def _copies(element: Element) -> list[str]:
@@ -81,34 +161,95 @@ def _name(element: Element) -> str:
     return str(element.tag).rpartition("}")[2]
 
 
-def _visible(shape, page) -> bool:
-    """Whether a shape leaves a mark: not hidden, painted, and neither white nor the page's own background."""
-    from svgelements import Rect
+def _sized(root: Element) -> tuple[float, float] | None:
+    """The page's width and height in CSS pixels, which the root is given if it has none; None if nothing says them."""
+    box = re.findall(r"[-+]?\d*\.?\d+(?:[eE][-+]?\d+)?", root.get("viewBox", ""))
+    inner = (float(box[2]), float(box[3])) if len(box) == 4 and min(map(float, box[2:])) > 0 else None
+    wide, high = (_pixels(root.get(side, "")) for side in ("width", "height"))
+    if inner and not (wide and high):
+        wide, high = (
+            (wide, wide * inner[1] / inner[0]) if wide else (high * inner[0] / inner[1], high) if high else inner
+        )
+        root.set("width", f"{wide:g}")
+        root.set("height", f"{high:g}")
+    return (wide, high) if wide and high else None
 
-    if shape.values.get("visibility") in ("hidden", "collapse") or shape.values.get("opacity") in ("0", 0):
-        return False
-    if shape.stroke.value is not None:
-        return True
-    if shape.fill.value is None or shape.fill.hexrgb == "#ffffff":
-        return False
-    box = shape.bbox() if isinstance(shape, Rect) and page.viewbox else None
-    return box is None or (box[2] - box[0]) * (box[3] - box[1]) < 0.98 * page.width * page.height
+
+def _pixels(length: str) -> float | None:
+    found = LENGTH.fullmatch(length)
+    return float(found[1]) * UNITS[(found[2] or "px").lower()] if found else None
 
 
-def _lines(shape) -> Iterator[np.ndarray]:
-    """The shape's outline as lines (points, 2), one for each part drawn without lifting the pen."""
-    from svgelements import Close, Line, Move, Path
+def _around(root: Element, lines: list[Line]) -> tuple[tuple[float, float], np.ndarray]:
+    """A page that does not say its size is given one that holds its lines; the map from their unit to its pixels."""
+    points = np.concatenate([line.points for line in lines]).astype(np.float64)
+    pen = max(line.width for line in lines)
+    (x, y), (right, low) = (points.min(axis=0) - pen).tolist(), (points.max(axis=0) + pen).tolist()
+    wide, high = max(right - x, 1e-3), max(low - y, 1e-3)
+    root.attrib |= {
+        "viewBox": f"{x:.9g} {y:.9g} {wide:.9g} {high:.9g}",
+        "width": f"{wide:.9g}",
+        "height": f"{high:.9g}",
+    }
+    return (wide, high), np.array([[1, 0, -x], [0, 1, -y]])
 
+
+def _lines(root: Element) -> tuple[list[Line], np.ndarray]:
+    """The page's lines in the unit of its viewBox, and the map (2 3) from there to CSS pixels. No lines if svgelements,
+    which raises whatever a broken attribute leads it to, cannot read them.
+    """
+    from svgelements import SVG, Matrix, Shape
+
+    try:
+        with np.errstate(all="ignore"):  # what is not finite is left out
+            page = SVG.parse(BytesIO(tostring(root)))
+            view = Matrix(page.viewbox_transform or "")
+            matrix = np.array([[view.a, view.c, view.e], [view.b, view.d, view.f]], np.float64)
+            back = np.linalg.inv(matrix[:, :2])
+            lines = [
+                replace(
+                    line, points=((line.points - matrix[:, 2]) @ back.T).astype(np.float32), width=line.width / view.a
+                )
+                for shape in page.elements()
+                if isinstance(shape, Shape)
+                for line in _outlines(shape)
+            ]
+    except Exception:
+        return [], np.eye(2, 3)
+    return [line for line in lines if np.isfinite(line.points).all() and np.isfinite(line.width)], matrix
+
+
+def _outlines(shape: Any) -> Iterator[Line]:
+    """The outline of a shape that is painted, in CSS pixels: a line for each part drawn without lifting the pen."""
+    from svgelements import Close, Move, Path
+    from svgelements import Line as Straight
+
+    if shape.values.get("visibility") in ("hidden", "collapse"):
+        return
+    width, colour = 0.0, None
+    if shape.stroke.value is not None and shape.stroke.alpha and shape.stroke_width:
+        width = abs(float(shape.implicit_stroke_width))
+        opaque = shape.stroke.alpha == 255 and not {"opacity", "mask", "mix-blend-mode"} & set(shape.values)
+        colour = (shape.stroke.red, shape.stroke.green, shape.stroke.blue) if opaque else None
+    elif shape.fill.value is None or not shape.fill.alpha:
+        return
     points: list[tuple[float, float]] = []
     for segment in Path(shape):
         if isinstance(segment, Move):
             if len(points) > 1:
-                yield np.array(points, np.float32)
+                yield Line(np.array(points), width, colour)
             points = [tuple(segment.end)]
-        elif isinstance(segment, Line | Close):
+        elif isinstance(segment, Straight | Close):
             if segment.end is not None:
                 points.append(tuple(segment.end))
         else:
             points += [tuple(point) for point in segment.npoint(CURVE)]
     if len(points) > 1:
-        yield np.array(points, np.float32)
+        yield Line(np.array(points), width, colour)
+
+
+def _viewport(matrix: np.ndarray, size: tuple[float, float]) -> tuple[float, float, float, float]:
+    """What of the viewBox's plane is on the page: x, y, width, height."""
+    back = np.linalg.inv(matrix[:, :2])
+    (x, y), (right, low) = ((np.array(corner) - matrix[:, 2]) @ back.T for corner in ((0, 0), size))
+    return float(x), float(y), float(right - x), float(low - y)

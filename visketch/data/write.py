@@ -4,6 +4,7 @@ What is written here is read again by `svg.py` and `json_documents.py`.
 """
 
 import json
+import math
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from xml.sax.saxutils import escape
@@ -11,7 +12,7 @@ from xml.sax.saxutils import escape
 import numpy as np
 
 from visketch.geometry.bezier import bezier, simplified
-from visketch.geometry.sketch import Sketch
+from visketch.geometry.sketch import Page, Sketch
 
 Strokes = Sequence[np.ndarray]  # each (points, 2), x to the right, y down
 
@@ -19,43 +20,52 @@ LARGEST = 255  # of a coordinate in QuickDraw's simplified form
 TOLERANCE = 1.0  # in the same unit: straight lines between fewer points stay so near
 
 
-def svg(drawings: Sequence[tuple[Strokes, float]], width: int, height: int, facts: dict) -> str:
+def svg(
+    drawings: Sequence[tuple[Strokes, float]], width: float, height: float, facts: dict, page: Page | None = None
+) -> str:
     """A page of drawings, a group each: their strokes in the page's unit, and the width of the pen. The paper is clear.
 
     A stroke is one open path of cubic curves with round caps and joins; a dot is a path of no length. `facts` (title,
-    and how it was made) become the title and description, which viewers show and never draw.
+    and how it was made) become the title and description, which viewers show and never draw. `page`: the one that they
+    were found on, instead of `width` and `height`: the file lies over its source.
     """
-    groups = "\n".join(_group(strokes, pen) for strokes, pen in drawings)
-    size = f'width="{width}" height="{height}"'
+    page = page or Page((0, 0, width, height))
+    digits = max(2, 5 - math.ceil(math.log10(max(page.box[2:]))))
+    groups = "\n".join(_group(strokes, pen, digits) for strokes, pen in drawings)
+    sides = [_number(value, digits) for value in page.box]
+    box = " ".join(sides)
+    size = f'width="{escape(page.width or sides[2])}" height="{escape(page.height or sides[3])}"'
     title = f"  <title>{escape(str(facts['class']))}</title>\n" if "class" in facts else ""
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" {size}>\n'
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="{box}" {size}>\n'
         f"{title}  <desc>{escape(json.dumps(facts, default=str))}</desc>\n{groups}\n</svg>\n"
     )
 
 
-def _group(strokes: Strokes, pen: float) -> str:
+def _group(strokes: Strokes, pen: float, digits: int) -> str:
     style = 'fill="none" stroke="black" stroke-linecap="round" stroke-linejoin="round"'
-    paths = "\n".join(f'    <path d="{_path(stroke, pen)}"/>' for stroke in strokes)
-    return f'  <g {style} stroke-width="{_number(pen)}">\n{paths}\n  </g>'
+    paths = "\n".join(f'    <path d="{_path(stroke, pen, digits)}"/>' for stroke in strokes)
+    return f'  <g {style} stroke-width="{_number(pen, digits)}">\n{paths}\n  </g>'
 
 
-def _path(stroke: np.ndarray, pen: float) -> str:
-    start = f"M{_number(float(stroke[0, 0]))} {_number(float(stroke[0, 1]))}"
+def _path(stroke: np.ndarray, pen: float, digits: int) -> str:
+    start = "M" + " ".join(_number(float(value), digits) for value in stroke[0])
     curves = bezier(stroke, pen)
     if not len(curves):
         return f"{start}h0"
-    return start + "".join(map(_segment, curves))
+    return start + "".join(_segment(curve, digits) for curve in curves)
 
 
-def _segment(curve: np.ndarray) -> str:
-    straight = np.allclose(curve[1:3], curve[:1] + (curve[3:] - curve[:1]) * [[1 / 3], [2 / 3]], atol=1e-3)
+def _segment(curve: np.ndarray, digits: int) -> str:
+    straight = np.allclose(
+        curve[1:3], curve[:1] + (curve[3:] - curve[:1]) * [[1 / 3], [2 / 3]], atol=0.1 * 10.0**-digits
+    )
     points = curve[3:] if straight else curve[1:]
-    return ("L" if straight else "C") + " ".join(_number(value) for value in points.ravel().tolist())
+    return ("L" if straight else "C") + " ".join(_number(value, digits) for value in points.ravel().tolist())
 
 
-def _number(value: float) -> str:
-    text = f"{value:.2f}".rstrip("0").rstrip(".")
+def _number(value: float, digits: int) -> str:
+    text = f"{value:.{digits}f}".rstrip("0").rstrip(".")
     return "0" if text == "-0" else text
 
 

@@ -15,6 +15,17 @@ POINTS = 20_000  # of a drawing: each line between them is sampled, so a scribbl
 
 
 @dataclass(frozen=True)
+class Page:
+    """The page that a sketch lies on: x, y, width and height in its own unit, and its sides as its file gives them
+    (`210mm`), or empty. Strokes are in the unit of `box`; pixels fill it.
+    """
+
+    box: tuple[float, float, float, float]
+    width: str = ""
+    height: str = ""
+
+
+@dataclass(frozen=True)
 class Sketch:
     """One drawing, as strokes or as pixels (exactly one of the two), with what is known about it.
 
@@ -27,6 +38,7 @@ class Sketch:
     thin: np.ndarray | None = field(default=None, compare=False, repr=False, kw_only=True)
     label: str | None = None
     source: str = ""
+    page: Page | None = field(default=None, compare=False)
     about: dict[str, Any] = field(default_factory=dict, compare=False)  # what its reader understood
 
     def __post_init__(self) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from PIL import Image, ImageOps
 
-from visketch.data import in_memory
+from visketch.data import in_memory, svg
 from visketch.data.image import FORMATS, eight_bits
 from visketch.errors import VisketchError
 from visketch.language.boxes import Box
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 MOST = 400_000_000  # pixels: a panorama of 20,000 x 20,000 is read, a bomb is not
 # of the pictures that a folder is searched for
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff")
+SUFFIXES = (".svg", ".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff")
 PAPER = 0.75  # of a drawing, at least, has the colour of its paper; of 400 drawn scenes 0.83, of 1 in 100 photos
 TONES = 16  # levels that a colour may differ by and still be that of the paper
 DECODED = 1024  # pixels of the longer side, at most, that a picture is looked at with
@@ -88,7 +88,8 @@ def of(picture: Any, canvas: int) -> Picture:
 def upright(path: str | Path, most: int) -> tuple[Image.Image, tuple[int, int]]:
     """A picture file in colour, turned upright, at most so wide and high; and its width and height before.
 
-    A large JPEG is shrunk while it is decoded, so a panorama costs little memory. The last few are kept, since
+    A large JPEG is shrunk while it is decoded, so a panorama costs little memory. An SVG is drawn as large as that; its
+    width and height are those of its page. The last few are kept, since
     a scene is looked at on several squares; do not change what is returned. Raises VisketchError.
     """
     try:
@@ -105,6 +106,8 @@ def _kept(path: str, most: int, changed: tuple[int, int]) -> tuple[Image.Image, 
 
 def _decoded(path: str, most: int) -> tuple[Image.Image, tuple[int, int]]:
     try:
+        if is_svg(path):
+            return svg.rendered(Path(path), most)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, MOST
@@ -123,13 +126,18 @@ def _decoded(path: str, most: int) -> tuple[Image.Image, tuple[int, int]]:
     except Image.DecompressionBombError:
         raise VisketchError(f"{path}: more than {MOST:,} pixels, shrink the picture") from None
     except Image.UnidentifiedImageError:
-        raise VisketchError(f"{path}: not a picture, give PNG, JPEG or WebP") from None
+        raise VisketchError(f"{path}: not a picture, give PNG, JPEG, WebP or SVG") from None
     except IsADirectoryError:
         raise VisketchError(f"{path}: a folder, give a picture in it") from None
     except FileNotFoundError:
         raise VisketchError(f"{path}: no such file, check the name") from None
     except Exception as error:  # Pillow's decoders raise whatever a broken file leads them to
         raise VisketchError(f"{path}: the picture cannot be read or is cut short, save it again") from error
+
+
+def is_svg(path: str | Path) -> bool:
+    with open(path, "rb") as file:
+        return file.read(64).removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"<") or Path(path).suffix == ".svg"
 
 
 def shrunk(picture: Image.Image, most: int) -> Image.Image:

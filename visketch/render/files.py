@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
 
+    from visketch.geometry.sketch import Page
     from visketch.geometry.trace import Trace
 
 
@@ -43,10 +44,12 @@ def trace(canvas: "Tensor", clamp: float, side: int, drawn: "Trace | None" = Non
     return found.scaled(side / len(canvas))
 
 
-def write_svg(path: Path, drawings: Sequence["Trace"], width: int, height: int, facts: dict) -> None:
-    """A page of strokes, a group for each drawing. Raises VisketchError."""
+def write_svg(
+    path: Path, drawings: Sequence["Trace"], width: float, height: float, facts: dict, page: "Page | None" = None
+) -> None:
+    """A page of strokes, a group for each drawing; `page`: the one that they were found on. Raises VisketchError."""
     from visketch.checkpoint import write_atomically
     from visketch.data import write
 
-    page = write.svg([(drawing.strokes, drawing.pen) for drawing in drawings], width, height, facts)
-    write_atomically(path, page.encode())
+    text = write.svg([(drawing.strokes, drawing.pen) for drawing in drawings], width, height, facts, page)
+    write_atomically(path, text.encode())

@@ -14,11 +14,14 @@ from visketch.config import SketchConfig
 from visketch.data.named import Item, about, drawings, opened
 from visketch.errors import VisketchError
 from visketch.geometry import sdf
+from visketch.geometry.separate import separate
 
 if TYPE_CHECKING:
     from visketch.model import SketchModel
 
 Row = dict[str, Any]
+
+UPRIGHT = 0.1  # so much surer is what a drawing shows when it is turned, or it stays as it is
 
 
 @dataclass(frozen=True)
@@ -28,10 +31,15 @@ class RenderedDrawing:
     name: str
     field: np.ndarray | None
     problem: str = ""
+    separate: int = 1  # drawings that lie side by side in it
 
 
-def draw(shape: SketchConfig, item: Item, done: Container[str] = ()) -> Iterator[RenderedDrawing]:
-    """Every drawing of an item, but for those done, as its field."""
+def draw(
+    shape: SketchConfig, item: Item, done: Container[str] = (), *, split: bool = False
+) -> Iterator[RenderedDrawing]:
+    """Every drawing of an item, but for those done, as its field; with `split` each of those that lie side by side on
+    one page, by the page's name and a number.
+    """
     for name, sketch in drawings(item):
         if name in done:
             continue
@@ -39,7 +47,14 @@ def draw(shape: SketchConfig, item: Item, done: Container[str] = ()) -> Iterator
             yield RenderedDrawing(name, None, sketch)
             continue
         try:
-            yield RenderedDrawing(name, sdf.render(sketch, shape))
+            parts = separate(sketch)
+            if split and len(parts) > 1:
+                for number, part in enumerate(parts, 1):
+                    own = f"{name}{'.' if '#' in name else '#'}{number}"
+                    if own not in done:
+                        yield RenderedDrawing(own, sdf.render(part, shape))
+            else:
+                yield RenderedDrawing(name, sdf.render(sketch, shape), separate=len(parts))
         except VisketchError as error:
             yield RenderedDrawing(name, None, about(error, sketch.source))
 
@@ -58,20 +73,30 @@ class BatchClassifier:
     """Batches of drawings → rows: {"path", "predictions"}, the likeliest first, or {"path", "error"}.
 
     "sure" is in it too if the classifier is calibrated: whether nine of ten such answers are right.
+    "separate": how many drawings lie side by side in it, if more than one. With `any_way_up` each is looked at in four
+    ways, a quarter turn apart, and the surest answer counts; "turned": by how many degrees clockwise it was turned.
     """
 
-    def __init__(self, model: "SketchModel", top: int) -> None:
+    def __init__(self, model: "SketchModel", top: int, any_way_up: bool = False) -> None:
         self.model, self.top, self.sure = model, top, sure(model)
+        self.turns = range(4 if any_way_up else 1)
 
     def __call__(self, some: list[RenderedDrawing]) -> list[Row]:
         fields = [drawn.field for drawn in some if drawn.field is not None]
-        answers = iter(self.model.classify_fields(np.stack(fields), self.top) if fields else [])
-        return [
-            {"path": drawn.name, "error": drawn.problem}
-            if drawn.field is None
-            else {"path": drawn.name, **self.answer(next(answers))}
-            for drawn in some
-        ]
+        turned = [np.rot90(field, -turn) for field in fields for turn in self.turns]
+        answers = iter(self.model.classify_fields(np.stack(turned), self.top) if turned else [])
+        rows = []
+        for drawn in some:
+            if drawn.field is None:
+                rows.append({"path": drawn.name, "error": drawn.problem})
+                continue
+            ways = [next(answers) for _ in self.turns]
+            # A turn has to be surer: as it is, a drawing is most often the right way up.
+            turn = max(self.turns, key=lambda turn: ways[turn][0].probability - (UPRIGHT if turn else 0))
+            row: Row = {"path": drawn.name, **self.answer(ways[turn])}
+            row |= {"turned": 90 * turn} if turn else {}
+            rows.append(row | ({"separate": drawn.separate} if drawn.separate > 1 else {}))
+        return rows
 
     def answer(self, guesses: list[Any]) -> Row:
         said: Row = {"predictions": [_rounded(guess) for guess in guesses]}
@@ -86,11 +111,11 @@ def sure(model: "SketchModel") -> float | None:
     return facts.get("confidence", {}).get("sure")
 
 
-def batch_classifier(checkpoint: str | Path | None, top: int, device: str) -> BatchClassifier:
+def batch_classifier(checkpoint: str | Path | None, top: int, device: str, any_way_up: bool = False) -> BatchClassifier:
     """One made where it works, on any machine of a cluster. Raises VisketchError."""
     from visketch.model import SketchModel
 
-    return BatchClassifier(SketchModel.load(checkpoint, device), top)
+    return BatchClassifier(SketchModel.load(checkpoint, device), top, any_way_up)
 
 
 def _rounded(guess: Any) -> Row:

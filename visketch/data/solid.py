@@ -1,0 +1,176 @@
+"""Areas that are filled → lines: the dark outline where there is one, whatever the fill, else the area's own edge."""
+
+import numpy as np
+from jaxtyping import Bool, Float, UInt8
+from scipy import ndimage
+
+from visketch.data.clutter import extreme
+from visketch.geometry.sketch import skeleton
+
+SMALL = 400  # pixels of the longer side, at which the pen is looked for
+WIDE = 2.5  # pens: what is wider is no line
+BROAD = 1 / 12  # of a drawing's extent: no pen is so wide
+PENS = 2 ** np.arange(1.5, 6.6, 0.5)  # widths of pens that are tried, in pixels of the small picture
+PLATEAU = 0.85  # of the depth that it has for wider pens too, a line has for its own
+LINED = 0.6  # of the edges between areas and paper are lines, or the drawing has no outline
+EVEN, JOINED = 1.5, 2.2  # most of a pen's lines differ by less, and no place where they meet is so many times as thick
+FAINT = 24.0  # levels of 255 between a line and what is beside it, below which there is none
+DEEP = 60.0  # such levels of a line that is black, or nearly
+ALIKE = 40.0  # levels between two colours that are one
+OPEN = 0.4  # of an area's edge is no line: then its edge is drawn
+
+
+def outlined(
+    pixels: Bool[np.ndarray, "y x"], areas: Bool[np.ndarray, "y x"], light: UInt8[np.ndarray, "c y x"]
+) -> tuple[Bool[np.ndarray, "y x"], Bool[np.ndarray, "y x"]]:
+    """Ink whose filled areas are lines, and what was filled.
+
+    `areas`: what is not paper, in any colour. `light`: of each colour, how much of the paper's is left, 255 on paper.
+    """
+    nothing = np.zeros_like(pixels)
+    painted = pixels | areas
+    rows, columns = np.flatnonzero(painted.any(axis=1)), np.flatnonzero(painted.any(axis=0))
+    if not len(rows):
+        return pixels, nothing
+    extent = max(int(np.ptp(rows)), int(np.ptp(columns))) + 1
+    step = max(1, round(max(pixels.shape) / SMALL))
+    few = ndimage.binary_closing(painted[::step, ::step], np.ones((5, 5)))  # a crayon leaves gaps
+    thickness = 2 * step * ndimage.distance_transform_edt(np.pad(few, 1))[1:-1, 1:-1]
+    if _is_one_pen(thickness, few, step, extent):  # as nearly always
+        return pixels, nothing
+    # By the brightest colour a crayon is bright, whatever its own and its texture, and a black line is not. A line in a
+    # colour is told by all of them.
+    for colours, depth in ((light.max(axis=0, keepdims=True), DEEP), (light, FAINT)):
+        pen = _pen(few, np.ascontiguousarray(colours[:, ::step, ::step]), extent / step, depth)
+        if pen is not None:
+            return _lines(pixels, painted, light, colours, pen[0] * step, pen[1], extent)
+    return _edges(_without_holes(_closed(painted, extent / 80), extent), light, extent), painted
+
+
+def _is_one_pen(thickness: Float[np.ndarray, "y x"], painted: Bool[np.ndarray, "y x"], step: int, extent: int) -> bool:
+    """Whether all is as thick as one pen makes it, a brush too, but for places where lines meet."""
+    along = thickness[skeleton(painted)]
+    if not len(along):
+        return True
+    thin, middle, thick = np.percentile(along, [20, 50, 80]).tolist()
+    most = float(thickness.max())
+    even = thick < EVEN * thin and most < JOINED * middle and middle < 2 * BROAD * extent
+    return even or most <= min(max(WIDE * thin, 4 * step), BROAD * extent)
+
+
+def _depth(light: UInt8[np.ndarray, "c y x"], pen: float) -> UInt8[np.ndarray, "y x"]:
+    """How much darker each pixel is than what is on both sides of it, in the colour in which it is most."""
+    size = int(pen) + 2
+    deep = np.zeros(light.shape[1:], np.uint8)
+    for channel in light:
+        closed = channel
+        for pick in (np.maximum, np.minimum):
+            for axis in (0, 1):
+                closed = extreme(pick, closed, size, axis)
+        np.maximum(deep, closed - channel, out=deep)  # a closing is nowhere less
+    return deep
+
+
+def _pen(
+    painted: Bool[np.ndarray, "y x"], light: UInt8[np.ndarray, "c y x"], extent: float, depth: float
+) -> tuple[float, float] | None:
+    """The width of the line between areas and paper, and how deep it is there at least; None if there is no line
+    of that depth at most places.
+
+    The narrowest window in which lines are as deep as in wider ones: a fill's texture is less deep than its outline.
+    """
+    edge = painted & ~ndimage.binary_erosion(painted, border_value=1)
+    found = []
+    for pen in PENS[max(1.5 * BROAD * extent, PENS[2]) >= PENS]:
+        deep = _depth(light, float(pen))
+        near = ndimage.maximum_filter(deep, 2 * (int(pen) // 2) + 3)[edge]
+        found.append((float(pen), near))
+    for place, (pen, near) in enumerate(found[:-2]):
+        later = max(float(np.mean(more)) for _, more in found[place + 1 : place + 3])
+        least = max(FAINT, 0.5 * float(np.percentile(near, 25)))
+        if np.mean(near) >= PLATEAU * later and (near >= least).mean() >= LINED and np.percentile(near, 40) >= depth:
+            return pen, least
+    return None
+
+
+def _lines(
+    pixels: Bool[np.ndarray, "y x"],
+    painted: Bool[np.ndarray, "y x"],
+    light: UInt8[np.ndarray, "c y x"],
+    colours: UInt8[np.ndarray, "d y x"],
+    pen: float,
+    least: float,
+    extent: int,
+) -> tuple[Bool[np.ndarray, "y x"], Bool[np.ndarray, "y x"]]:
+    """The dark lines (of a pen, so deep at least in some of `colours`), with what is ink outside of the areas between
+    them; and these areas.
+    """
+    deep = _depth(colours, pen)
+    lines = (deep >= least) & (deep >= 0.25 * ndimage.maximum_filter(deep, 2 * int(pen) + 1))
+    radius = max(1.5, 0.4 * pen)
+    painted = painted | _closed(painted & ~lines, max(2.0, pen, extent / 80))
+    fills = _opened(painted & ~lines, radius)
+    parts, count = ndimage.label(fills)
+    if not count:
+        return pixels, fills
+    numbers = np.arange(1, count + 1)
+    own = np.stack([ndimage.median(channel, parts, numbers) for channel in light])
+    dark = np.median(light[:, lines], axis=1)[:, None] if lines.any() else np.zeros((len(light), 1))
+    inked = np.abs(own - dark).max(axis=0) < ALIKE  # as dark as the lines: no fill but a part of them
+    broad = ndimage.maximum(ndimage.distance_transform_edt(fills), parts, numbers) * 2 > max(
+        WIDE * pen, 1.5 * BROAD * extent
+    )
+    edge = painted & ~ndimage.binary_erosion(painted, border_value=1)
+    far = ndimage.distance_transform_edt(~lines) > 1.5 * pen
+    grown = ndimage.grey_dilation(parts, size=2 * int(radius + 1) + 1)
+    open_ = np.bincount(grown[edge & far], minlength=count + 1)[1:]
+    rim = np.bincount(parts[fills & ~ndimage.binary_erosion(fills)], minlength=count + 1)[1:]
+    bare = (open_ > OPEN * rim) & (rim > extent / 10)
+    drop = np.append(False, ~inked | broad)
+    dropped = drop[grown] & painted
+    ink = (pixels & ~dropped) | lines
+    edged = np.append(False, (bare & ~inked) | (broad & inked))
+    if edged.any():
+        ink |= _rim(edged[grown] & painted, max(2.0, pen / 2))
+    return ink, dropped
+
+
+def _edges(painted: Bool[np.ndarray, "y x"], light: UInt8[np.ndarray, "c y x"], extent: int) -> Bool[np.ndarray, "y x"]:
+    """A drawing without lines: the edges of its areas, and what in them is thin; and where one colour ends at another
+    within them, unless that is everywhere.
+    """
+    wide = max(1.5, extent / 150)
+    ink = _rim(painted, wide)
+    inner = ndimage.distance_transform_edt(painted) > 2 * wide + 1
+    size = 2 * int(wide / 2) + 3
+    steps = np.max([ndimage.maximum_filter(one, size) - ndimage.minimum_filter(one, size) for one in light], axis=0)
+    borders = inner & (steps > 2 * FAINT)
+    if borders.sum() < 0.2 * inner.sum():
+        ink |= borders
+    return ink
+
+
+def _without_holes(area: Bool[np.ndarray, "y x"], extent: int) -> Bool[np.ndarray, "y x"]:
+    """With holes filled that are too small to be drawn as such."""
+    holes, _ = ndimage.label(~area)
+    size = np.bincount(holes.ravel())
+    small = size < (extent / 30) ** 2
+    small[0] = False
+    return area | small[holes]
+
+
+def _rim(area: Bool[np.ndarray, "y x"], wide: float) -> Bool[np.ndarray, "y x"]:
+    """What of an area is so near to its edge, but not that of the picture."""
+    return area & (ndimage.distance_transform_edt(np.pad(area, 1, mode="edge"))[1:-1, 1:-1] <= wide)
+
+
+def _closed(area: Bool[np.ndarray, "y x"], radius: float) -> Bool[np.ndarray, "y x"]:
+    """With gaps filled that are narrower than twice the radius."""
+    near = ndimage.distance_transform_edt(~area) <= radius
+    return area | (ndimage.distance_transform_edt(near) > radius) if area.any() and not near.all() else area
+
+
+def _opened(area: Bool[np.ndarray, "y x"], radius: float) -> Bool[np.ndarray, "y x"]:
+    """Without what is narrower than twice the radius."""
+    core = ndimage.distance_transform_edt(area) > radius
+    return area & (ndimage.distance_transform_edt(~core) <= radius) if core.any() else core

@@ -1,0 +1,92 @@
+"""Several drawings on one page → each of them."""
+
+from dataclasses import replace
+
+import numpy as np
+from scipy import ndimage
+
+from visketch.geometry.sketch import Sketch, sample
+
+GRID = 200  # cells of the page's longer side, in which gaps are looked for
+GAP = 5  # cells, at least, are free between two drawings
+SMALL = 0.35  # of the largest one's extent: what is smaller belongs to what is next to it
+RICH = 3.3  # times its extent long are the lines of a drawing, at least: more than those of a circle
+
+
+def separate(sketch: Sketch) -> list[Sketch]:
+    """The drawings that lie side by side on a sketch's page, in the order of reading; the sketch itself if it is one.
+
+    Ink that hangs together, or whose boxes overlap, is one drawing; so is what is small beside the rest, and a page on
+    which some part is too plain for a drawing of its own. Raises VisketchError if the sketch has no ink.
+    """
+    lines = sketch.lines()
+    points = sample(lines, spacing := _cell(lines))
+    corner = points.min(axis=0)
+    cells = ((points - corner) / spacing).astype(np.intp)
+    page = np.zeros(cells.max(axis=0)[::-1] + 1, bool)
+    page[cells[:, 1], cells[:, 0]] = True
+    parts, count = ndimage.label(ndimage.binary_dilation(np.pad(page, GAP), np.ones((GAP, GAP))), np.ones((3, 3)))
+    if count < 2:
+        return [sketch]
+    own = parts[cells[:, 1] + GAP, cells[:, 0] + GAP] - 1
+    groups = _groups(cells, own, count)
+    if len(np.unique(groups)) < 2:
+        return [sketch]
+    found = []
+    for group in np.unique(groups):
+        here = cells[groups[own] == group]
+        low, high = here.min(axis=0), here.max(axis=0)
+        if len(np.unique(here, axis=0)) < RICH * max(1, int((high - low).max())):
+            return [sketch]
+        found.append((low, high, group))
+    found.sort(key=lambda one: (int((one[0][1] + one[1][1]) / 2 / max(int(one[1][1] - one[0][1]), 1)), int(one[0][0])))
+    of_lines = [groups[own_of] for own_of in _own(lines, corner, spacing, parts)]
+    return [_part(sketch, lines, of_lines, group) for _, _, group in found]
+
+
+def _cell(lines: tuple[np.ndarray, ...]) -> float:
+    points = np.concatenate(lines)
+    return max(float(np.ptp(points, axis=0).max()) / GRID, 1e-6)
+
+
+def _own(lines: tuple[np.ndarray, ...], corner: np.ndarray, spacing: float, parts: np.ndarray) -> list[int]:
+    """The part in which each line begins."""
+    starts = ((np.array([line[0] for line in lines]) - corner) / spacing).astype(np.intp)
+    return [int(parts[y + GAP, x + GAP]) - 1 for x, y in starts]
+
+
+def _groups(cells: np.ndarray, own: np.ndarray, count: int) -> np.ndarray:
+    """The group of each part: boxes that overlap are joined, and small ones to the nearest."""
+    boxes = np.array([[*cells[own == part].min(axis=0), *cells[own == part].max(axis=0)] for part in range(count)])
+    group = np.arange(count)
+    while True:
+        merged = _one_merge(boxes, group)
+        if merged is None:
+            return group
+        one, other = merged
+        group[group == other] = one
+        low, high = np.minimum(boxes[one, :2], boxes[other, :2]), np.maximum(boxes[one, 2:], boxes[other, 2:])
+        boxes[one] = [*low, *high]
+
+
+def _one_merge(boxes: np.ndarray, group: np.ndarray) -> tuple[int, int] | None:
+    left = np.unique(group)
+    if len(left) < 2:
+        return None
+    some = boxes[left].astype(float)
+    # How far apart two boxes are, along the axis where they are farther; negative where they overlap.
+    apart = np.maximum(some[:, None, :2] - some[None, :, 2:], some[None, :, :2] - some[:, None, 2:]).max(axis=2)
+    np.fill_diagonal(apart, np.inf)
+    extent = (some[:, 2:] - some[:, :2]).max(axis=1)
+    small = extent < SMALL * extent.max()
+    apart[~(small[:, None] | small[None]) & (apart > 0)] = np.inf
+    if not np.isfinite(apart).any():
+        return None
+    one, other = divmod(int(apart.argmin()), len(left))
+    return int(left[one]), int(left[other])
+
+
+def _part(sketch: Sketch, lines: tuple[np.ndarray, ...], of_lines: list[int], group: int) -> Sketch:
+    """Those of the sketch's lines that are of a group, as strokes."""
+    kept = tuple(line for line, own in zip(lines, of_lines, strict=True) if own == group)
+    return replace(sketch, strokes=kept, pixels=None, thin=None)
