@@ -99,8 +99,9 @@ def classify(
         from visketch import parallel as engines
 
         engines.connect()  # before --out is made
-    answering: Answering = partial(rows, model, top=top, workers=workers, engine=engine, device=device)
-    answering = partial(answering, split=split, any_way_up=any_way_up)
+    answering: Answering = partial(
+        rows, model, top=top, workers=workers, engine=engine, device=device, split=split, any_way_up=any_way_up
+    )
     if explain:
         answering = partial(explained, model, top=top, out=explain, outputs=outputs)
     if out is None:

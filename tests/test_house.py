@@ -62,6 +62,7 @@ DOORS = {
     "ray": "visketch.parallel",
     "cv2": "visketch.language.dataset.photo_to_sketch",
     "pillow_heif": "visketch.data.image",
+    "resvg_py": "visketch.data.resvg",
     "sklearn": "visketch.metrics",
     "matplotlib": "visketch.cli.evaluate.chart",
     "fastapi": "visketch.serve",

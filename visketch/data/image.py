@@ -14,7 +14,7 @@ from PIL import Image, ImageOps
 
 from visketch.data import ink
 from visketch.errors import VisketchError
-from visketch.geometry.sketch import Page, Sketch
+from visketch.geometry.sketch import PageArea, Sketch
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")  # Pillow's others call programs or are no drawings
 SIDE = 1024  # pixels of the longer side at most: more only costs time, the models see 256
@@ -86,12 +86,12 @@ def _frames(picture: Image.Image, path: Path) -> Iterator[Sketch | VisketchError
             more = False
 
 
-def _page(picture: Image.Image) -> Page:
+def _page(picture: Image.Image) -> PageArea:
     """As large as the picture is upright, before it is shrunk."""
     wide, high = picture.size
     if picture.getexif().get(0x0112, 1) >= 5:
         wide, high = high, wide
-    return Page((0.0, 0.0, float(wide), float(high)))
+    return PageArea((0.0, 0.0, float(wide), float(high)))
 
 
 def _heic(path: Path) -> tuple[str, ...]:

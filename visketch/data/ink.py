@@ -32,7 +32,7 @@ class Ink:
 
     pixels: Bool[np.ndarray, "y x"]
     thin: Bool[np.ndarray, "y x"]  # its skeleton, which the pen's width asks for
-    solid: Bool[np.ndarray, "y x"]  # areas that are filled, of which the outline is ink
+    rest: Bool[np.ndarray, "y x"]  # what is seen and no line: the inside of filled areas, and dust
     inverted: bool = False  # light ink on dark paper
     sheet: bool = False  # the paper is a part of the picture
     ruled: int = 0  # lines of the paper that were left out
@@ -79,8 +79,9 @@ def find(colours: UInt8[np.ndarray, "y x c"]) -> Ink:
         areas = areas & ~ndimage.binary_dilation(gone, iterations=3)
     light = _light(levels, paper)
     pixels, filled = solid.outlined(pixels, areas, light)
+    before = pixels
     pixels, thin, specks, pen = clutter.without_dust(pixels)
-    return Ink(pixels, thin, filled, inverted, sheet is not None, ruled, specks, pen, extremes)
+    return Ink(pixels, thin, filled | (before & ~pixels), inverted, sheet is not None, ruled, specks, pen, extremes)
 
 
 def _without_checks(levels: UInt8[np.ndarray, "c y x"]) -> UInt8[np.ndarray, "c y x"]:

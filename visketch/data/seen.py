@@ -43,14 +43,14 @@ def only(
         return None
     spacing = max(1.0, length / SAMPLES)
     near = ndimage.binary_dilation(ink.pixels, iterations=NEAR)
-    painted = ink.pixels | ink.solid
+    painted = ink.pixels | ink.rest
     kept: list[Line] = []
     places: list[np.ndarray] = []
     reach: list[np.ndarray] = []
     for line, points in zip(lines, drawn, strict=True):
         pen = scale * line.width
         dense = sample((points,), spacing)
-        own = _visible(dense, line.colour if pen >= TELLING else None, near | ink.solid if pen else near, colours)
+        own = _visible(dense, line.colour if pen >= TELLING else None, near | ink.rest if pen else near, colours)
         gap = round(max(ink.pen, pen) / spacing)  # so far across another line it is hidden
         visible = ndimage.binary_closing(np.pad(own, gap), np.ones(2 * gap + 1))[gap:-gap] if gap else own
         if visible.mean() >= WHOLE:

@@ -1,7 +1,7 @@
 """Areas that are filled → lines: the dark outline where there is one, whatever the fill, else the area's own edge."""
 
 import numpy as np
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Bool, UInt8
 from scipy import ndimage
 
 from visketch.data.clutter import extreme
@@ -14,6 +14,7 @@ PENS = 2 ** np.arange(1.5, 6.6, 0.5)  # widths of pens that are tried, in pixels
 PLATEAU = 0.85  # of the depth that it has for wider pens too, a line has for its own
 LINED = 0.6  # of the edges between areas and paper are lines, or the drawing has no outline
 EVEN, JOINED = 1.5, 2.2  # most of a pen's lines differ by less, and no place where they meet is so many times as thick
+GAPS = 1.08  # times as large is a drawing without gaps: more, and it may be crayon
 FAINT = 24.0  # levels of 255 between a line and what is beside it, below which there is none
 DEEP = 60.0  # such levels of a line that is black, or nearly
 ALIKE = 40.0  # levels between two colours that are one
@@ -34,9 +35,12 @@ def outlined(
         return pixels, nothing
     extent = max(int(np.ptp(rows)), int(np.ptp(columns))) + 1
     step = max(1, round(max(pixels.shape) / SMALL))
-    few = ndimage.binary_closing(painted[::step, ::step], np.ones((5, 5)))  # a crayon leaves gaps
-    thickness = 2 * step * ndimage.distance_transform_edt(np.pad(few, 1))[1:-1, 1:-1]
-    if _is_one_pen(thickness, few, step, extent):  # as nearly always
+    few = painted[::step, ::step]
+    closed = ndimage.binary_closing(np.pad(few, 3), np.ones((5, 5)))[3:-3, 3:-3]  # a crayon leaves gaps
+    if closed.sum() < GAPS * few.sum() and _is_one_pen(few, step, extent):  # as nearly always
+        return pixels, nothing
+    few = closed
+    if _is_one_pen(few, step, extent):
         return pixels, nothing
     # By the brightest colour a crayon is bright, whatever its own and its texture, and a black line is not. A line in a
     # colour is told by all of them.
@@ -47,8 +51,9 @@ def outlined(
     return _edges(_without_holes(_closed(painted, extent / 80), extent), light, extent), painted
 
 
-def _is_one_pen(thickness: Float[np.ndarray, "y x"], painted: Bool[np.ndarray, "y x"], step: int, extent: int) -> bool:
+def _is_one_pen(painted: Bool[np.ndarray, "y x"], step: int, extent: int) -> bool:
     """Whether all is as thick as one pen makes it, a brush too, but for places where lines meet."""
+    thickness = 2 * step * ndimage.distance_transform_edt(np.pad(painted, 1))[1:-1, 1:-1]
     along = thickness[skeleton(painted)]
     if not len(along):
         return True

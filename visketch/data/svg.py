@@ -18,7 +18,7 @@ from PIL import Image
 from visketch.data import image, resvg, seen
 from visketch.data.seen import Line
 from visketch.errors import VisketchError
-from visketch.geometry.sketch import Page, Sketch
+from visketch.geometry.sketch import PageArea, Sketch
 
 LARGEST = 1 << 20  # bytes; a rich drawing has some hundred thousand, and a megabyte takes seconds
 ELEMENTS = 5_000  # what <use> copies and closed outlines are counted too
@@ -57,7 +57,7 @@ def strokes(path: Path) -> Sketch:
     to_pixels = matrix * (SIDE / max(size))
     paper = "black" if facts["inverted"] else "white"
     kept = seen.only(lines, to_pixels, found, np.asarray(on_paper(picture, paper))) if lines else None
-    page = Page(_viewport(matrix, size), root.get("width", ""), root.get("height", ""))
+    page = PageArea(_viewport(matrix, size), root.get("width", ""), root.get("height", ""))
     if kept is None:
         return Sketch(
             pixels=found.pixels, thin=found.thin, source=str(path), about=about | {"rendered": True}, page=page

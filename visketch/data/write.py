@@ -12,7 +12,7 @@ from xml.sax.saxutils import escape
 import numpy as np
 
 from visketch.geometry.bezier import bezier, simplified
-from visketch.geometry.sketch import Page, Sketch
+from visketch.geometry.sketch import PageArea, Sketch
 
 Strokes = Sequence[np.ndarray]  # each (points, 2), x to the right, y down
 
@@ -21,7 +21,11 @@ TOLERANCE = 1.0  # in the same unit: straight lines between fewer points stay so
 
 
 def svg(
-    drawings: Sequence[tuple[Strokes, float]], width: float, height: float, facts: dict, page: Page | None = None
+    drawings: Sequence[tuple[Strokes, float]],
+    width: int | float,
+    height: int | float,
+    facts: dict,
+    page: PageArea | None = None,
 ) -> str:
     """A page of drawings, a group each: their strokes in the page's unit, and the width of the pen. The paper is clear.
 
@@ -29,7 +33,7 @@ def svg(
     and how it was made) become the title and description, which viewers show and never draw. `page`: the one that they
     were found on, instead of `width` and `height`: the file lies over its source.
     """
-    page = page or Page((0, 0, width, height))
+    page = page or PageArea((0.0, 0.0, float(width), float(height)))
     digits = max(2, 5 - math.ceil(math.log10(max(page.box[2:]))))
     groups = "\n".join(_group(strokes, pen, digits) for strokes, pen in drawings)
     sides = [_number(value, digits) for value in page.box]

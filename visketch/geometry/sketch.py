@@ -15,7 +15,7 @@ POINTS = 20_000  # of a drawing: each line between them is sampled, so a scribbl
 
 
 @dataclass(frozen=True)
-class Page:
+class PageArea:
     """The page that a sketch lies on: x, y, width and height in its own unit, and its sides as its file gives them
     (`210mm`), or empty. Strokes are in the unit of `box`; pixels fill it.
     """
@@ -38,7 +38,7 @@ class Sketch:
     thin: np.ndarray | None = field(default=None, compare=False, repr=False, kw_only=True)
     label: str | None = None
     source: str = ""
-    page: Page | None = field(default=None, compare=False)
+    page: PageArea | None = field(default=None, compare=False)
     about: dict[str, Any] = field(default_factory=dict, compare=False)  # what its reader understood
 
     def __post_init__(self) -> None:

@@ -14,7 +14,7 @@ from scipy import ndimage
 
 from visketch.geometry.junctions import height, joined
 from visketch.geometry.skeleton import AROUND, thinned
-from visketch.geometry.sketch import Page, Sketch, fit
+from visketch.geometry.sketch import PageArea, Sketch, fit
 
 PAGE = 256.0  # the side of a page for strokes, which do not say theirs
 PEN = 4.0  # and their pen
@@ -77,14 +77,14 @@ def strokes_of(sketch: Sketch) -> tuple[Trace, int, int]:
     return Trace(lines, PEN / PAGE).scaled(PAGE), int(PAGE), int(PAGE)
 
 
-def on_page(sketch: Sketch) -> tuple[Trace, Page]:
+def on_page(sketch: Sketch) -> tuple[Trace, PageArea]:
     """A sketch's strokes where they lie on their page, in its unit; on a page of our own if theirs is not known.
 
     Raises VisketchError if there are none.
     """
     drawn, wide, high = strokes_of(sketch)
     if sketch.page is None:
-        return drawn, Page((0.0, 0.0, float(wide), float(high)))
+        return drawn, PageArea((0.0, 0.0, float(wide), float(high)))
     x, y, page_wide, page_high = sketch.page.box
     if sketch.pixels is None:
         pen = sketch.about.get("pen") or PEN / PAGE * max(page_wide, page_high)

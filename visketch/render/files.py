@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
 
-    from visketch.geometry.sketch import Page
+    from visketch.geometry.sketch import PageArea
     from visketch.geometry.trace import Trace
 
 
@@ -45,7 +45,12 @@ def trace(canvas: "Tensor", clamp: float, side: int, drawn: "Trace | None" = Non
 
 
 def write_svg(
-    path: Path, drawings: Sequence["Trace"], width: float, height: float, facts: dict, page: "Page | None" = None
+    path: Path,
+    drawings: Sequence["Trace"],
+    width: int | float,
+    height: int | float,
+    facts: dict,
+    page: "PageArea | None" = None,
 ) -> None:
     """A page of strokes, a group for each drawing; `page`: the one that they were found on. Raises VisketchError."""
     from visketch.checkpoint import write_atomically
