@@ -20,7 +20,7 @@ SAMPLES = 200_000  # places along all lines that are looked at
 
 
 @dataclass(frozen=True)
-class Line:
+class PaintedLine:
     """A line of a page and how it is painted; in any unit."""
 
     points: Float[np.ndarray, "points 2"]
@@ -29,8 +29,8 @@ class Line:
 
 
 def only(
-    lines: Sequence[Line], matrix: Float[np.ndarray, "2 3"], ink: Ink, colours: UInt8[np.ndarray, "y x 3"]
-) -> list[Line] | None:
+    lines: Sequence[PaintedLine], matrix: Float[np.ndarray, "2 3"], ink: Ink, colours: UInt8[np.ndarray, "y x 3"]
+) -> list[PaintedLine] | None:
     """The lines that can be seen, cut where they cannot; None if they do not account for what the rendering shows.
 
     `matrix`: from the lines' unit to pixels. `ink`, `colours`: what the rendering shows, and its colours on white.
@@ -44,7 +44,7 @@ def only(
     spacing = max(1.0, length / SAMPLES)
     near = ndimage.binary_dilation(ink.pixels, iterations=NEAR)
     painted = ink.pixels | ink.rest
-    kept: list[Line] = []
+    kept: list[PaintedLine] = []
     places: list[np.ndarray] = []
     reach: list[np.ndarray] = []
     for line, points in zip(lines, drawn, strict=True):

@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image
 
 from visketch.data import image, resvg, seen
-from visketch.data.seen import Line
+from visketch.data.seen import PaintedLine
 from visketch.errors import VisketchError
 from visketch.geometry.sketch import PageArea, Sketch
 
@@ -180,7 +180,7 @@ def _pixels(length: str) -> float | None:
     return float(found[1]) * UNITS[(found[2] or "px").lower()] if found else None
 
 
-def _around(root: Element, lines: list[Line]) -> tuple[tuple[float, float], np.ndarray]:
+def _around(root: Element, lines: list[PaintedLine]) -> tuple[tuple[float, float], np.ndarray]:
     """A page that does not say its size is given one that holds its lines; the map from their unit to its pixels."""
     points = np.concatenate([line.points for line in lines]).astype(np.float64)
     pen = max(line.width for line in lines)
@@ -194,7 +194,7 @@ def _around(root: Element, lines: list[Line]) -> tuple[tuple[float, float], np.n
     return (wide, high), np.array([[1, 0, -x], [0, 1, -y]])
 
 
-def _lines(root: Element) -> tuple[list[Line], np.ndarray]:
+def _lines(root: Element) -> tuple[list[PaintedLine], np.ndarray]:
     """The page's lines in the unit of its viewBox, and the map (2 3) from there to CSS pixels. No lines if svgelements,
     which raises whatever a broken attribute leads it to, cannot read them.
     """
@@ -219,7 +219,7 @@ def _lines(root: Element) -> tuple[list[Line], np.ndarray]:
     return [line for line in lines if np.isfinite(line.points).all() and np.isfinite(line.width)], matrix
 
 
-def _outlines(shape: Any) -> Iterator[Line]:
+def _outlines(shape: Any) -> Iterator[PaintedLine]:
     """The outline of a shape that is painted, in CSS pixels: a line for each part drawn without lifting the pen."""
     from svgelements import Close, Move, Path
     from svgelements import Line as Straight
@@ -237,7 +237,7 @@ def _outlines(shape: Any) -> Iterator[Line]:
     for segment in Path(shape):
         if isinstance(segment, Move):
             if len(points) > 1:
-                yield Line(np.array(points), width, colour)
+                yield PaintedLine(np.array(points), width, colour)
             points = [tuple(segment.end)]
         elif isinstance(segment, Straight | Close):
             if segment.end is not None:
@@ -245,7 +245,7 @@ def _outlines(shape: Any) -> Iterator[Line]:
         else:
             points += [tuple(point) for point in segment.npoint(CURVE)]
     if len(points) > 1:
-        yield Line(np.array(points), width, colour)
+        yield PaintedLine(np.array(points), width, colour)
 
 
 def _viewport(matrix: np.ndarray, size: tuple[float, float]) -> tuple[float, float, float, float]:

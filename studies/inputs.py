@@ -1,6 +1,6 @@
 """Drawings as people really have them: coloured in, as silhouettes, on strong grain, as SVG with things not to be seen.
 
-    python bench/inputs.py --data packed.arrow [--limit 100] [--only NAME ...] [--save FOLDER] [--json]
+    python studies/inputs.py --data packed.arrow [--limit 100] [--only NAME ...] [--save FOLDER] [--json]
 
 Each kind makes files of test drawings, with colours, pens, sizes and papers by chance. What is counted: the share that
 gets the same name as the plain drawing, black lines on white, of the same strokes. `--save` keeps those that do not.
@@ -23,7 +23,7 @@ from visketch.errors import VisketchError
 from visketch.evaluate.recognition import sample
 from visketch.geometry import sketch as strokes
 from visketch.geometry.sketch import Sketch
-from visketch.model import SketchModel as ViSketch
+from visketch.model import SketchModel
 
 Rng = np.random.Generator
 Lines = tuple[np.ndarray, ...]
@@ -198,7 +198,7 @@ def outline(lines: Lines, rng: Rng) -> Sketch:
     return Sketch(strokes=tuple(edge[:, ::-1].astype(np.float32) for edge in edges if len(edge) > 8))
 
 
-def measure(model: ViSketch, store: Store, rows: np.ndarray, name: str, keep: Path | None) -> dict:
+def measure(model: SketchModel, store: Store, rows: np.ndarray, name: str, keep: Path | None) -> dict:
     same, right = [], []
     with tempfile.TemporaryDirectory() as folder:
         for row in rows.tolist():
@@ -239,7 +239,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print JSON")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    model, store = ViSketch.load(), Store.open(options.data)
+    model, store = SketchModel.load(), Store.open(options.data)
     rows = sample(store, "test", options.limit)
     table = []
     for name in options.only or KINDS:
