@@ -257,7 +257,7 @@ class TestVerbs:
         inside = levels[y - 60 : y + 60, x - 60 : x + 60].reshape(-1, 3)
         light = inside[inside.sum(axis=1) > 300]
         assert (light[:, 1] > light[:, 0]).mean() > 0.8, "green"
-        people = visketch("classify", cat, "--explain", out).stdout
+        people = visketch("classify", cat, "--explain", out, "--overwrite").stdout
         lines = people.splitlines()
         assert all(f" {sentence}" in lines for sentence in why["words"].splitlines())
 

@@ -63,7 +63,7 @@ def only(
             part = line.points if run == slice(None) else simplified((dense[run] - matrix[:, 2]) @ back.T, 0.5 / scale)
             kept.append(replace(line, points=part.astype(np.float32)))
             places.append(dense[run])
-            reach.append(np.full(len(dense[run]), max(NEAR, 0.75 * pen)))
+            reach.append(np.full(len(dense[run]), max(NEAR, 0.75 * pen), np.float64))
     if not kept or _accounted(ink, np.concatenate(places), np.concatenate(reach)) < ACCOUNTED:
         return None
     return kept

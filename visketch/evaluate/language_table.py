@@ -57,6 +57,16 @@ class LanguageTable:
     duplicates: dict[str, tuple[int, int]]
 
 
+def reasoned(
+    model: "SketchLanguage", question: str, found: "Answer | VisketchError", scene: "EncodedPicture"
+) -> str | None:
+    """The answer to a closed question, from what was found; None where there is none, as for a thing not found."""
+    try:
+        return None if isinstance(found, VisketchError) else model.reason(question, found, scene)
+    except VisketchError:
+        return None
+
+
 class Asker:
     """A model and a data set's pictures, each looked at once."""
 
@@ -190,10 +200,7 @@ def _told(asker: Asker, rows: Sequence[InstructionRow], who: str) -> list[str]:
     if who == "words":
         return [one.text for one in _said(asker, rows)]
     found = zip(rows, _find(asker, rows, who), strict=True)
-    return [
-        "" if isinstance(one, VisketchError) else asker.model.reason(row.text, one, asker.seen[row.scene]) or ""
-        for row, one in found
-    ]
+    return [reasoned(asker.model, row.text, one, asker.seen[row.scene]) or "" for row, one in found]
 
 
 def _say(model: "SketchLanguage", texts: Iterable[str], pairs: list) -> "list[Output]":

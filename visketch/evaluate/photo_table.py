@@ -18,6 +18,7 @@ from visketch.data.store import Store
 from visketch.errors import UsageError, VisketchError
 from visketch.evaluate import language_metrics
 from visketch.evaluate.language_metrics import ExactMetrics, Gallery, RetrievalMetrics
+from visketch.evaluate.language_table import reasoned
 from visketch.evaluate.photo_metrics import Precision, precision
 from visketch.language.boxes import Box
 from visketch.language.dataset.instructions import ask
@@ -280,8 +281,7 @@ def _answered(asker: PhotoAsker, who: str, asked: Sequence[tuple[int, str, str, 
     pairs = [(asker.sketch(who, word, turn), asker.scenes[place]) for place, word, *_, turn in asked]
     told = []
     for answer, (place, _, _, text, _, _) in zip(asker.find(who, pairs), asked, strict=True):
-        ok = not isinstance(answer, VisketchError)
-        told.append(asker.model.reason(text, answer, asker.scenes[place]) if ok else None)  # type: ignore[arg-type]
+        told.append(reasoned(asker.model, text, answer, asker.scenes[place]))
     return language_metrics.exact([one[4] for one in asked], told, [one[2] for one in asked])
 
 
