@@ -10,6 +10,7 @@ from visketch.errors import VisketchError
 
 LONGEST = 1 << 24  # bytes of a line: the longest raw drawing of *Quick, Draw!* has a tenth of that
 LARGEST = 1 << 26  # bytes of a document that is read as a whole
+CHUNK = 1 << 20
 BROKEN = (gzip.BadGzipFile, zlib.error, EOFError)
 
 
@@ -24,11 +25,15 @@ def opened(path: Path) -> BufferedIOBase:
 
 def head(path: Path, count: int) -> bytes:
     """The first `count` bytes, unpacked. Raises VisketchError if it is gzip and broken, OSError."""
+    parts, left = [], count
     with opened(path) as file:
         try:
-            return file.read(count)
+            while left and (part := file.read(min(left, CHUNK))):  # a buffer of all at once would be reserved at once
+                parts.append(part)
+                left -= len(part)
         except BROKEN:
             raise _broken(path) from None
+    return b"".join(parts)
 
 
 def whole(path: Path, most: int = LARGEST) -> bytes:
