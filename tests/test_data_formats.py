@@ -448,7 +448,7 @@ def test_a_packed_bomb_is_refused(tmp_path):
         (b"%PDF-1.7 ...", "a PDF, export"),
         (b"8BPS\0\1", "Photoshop"),
         (b"<!DOCTYPE html><html></html>", "a web page"),
-        (gzip.compress(b'<?xml version="1.0"?><xournal version="0.4"/>'), "Xournal++"),
+        (gzip.compress(b'<?xml version="1.0"?><xournal version="0.4"/>', mtime=0), "Xournal++"),
         (b'{"nbformat": 4, "cells": []}', "Jupyter"),
         (b'{"version": "5.3.0", "objects": [{"type": "path"}]}', "Fabric.js"),
         (b'{"images": [], "annotations": []}', "COCO"),
