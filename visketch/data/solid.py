@@ -1,7 +1,7 @@
 """Areas that are filled → lines: the dark outline where there is one, whatever the fill, else the area's own edge."""
 
 import numpy as np
-from jaxtyping import Bool, UInt8
+from jaxtyping import Bool, Shaped, UInt8
 from scipy import ndimage
 
 from visketch.data.clutter import extreme
@@ -10,8 +10,8 @@ from visketch.geometry.sketch import skeleton
 SMALL = 400  # pixels of the longer side, at which the pen is looked for
 WIDE = 2.5  # pens: what is wider is no line
 BROAD = 1 / 12  # of a drawing's extent: no pen is so wide
-PENS = 2 ** np.arange(1.5, 6.6, 0.5)  # widths of pens that are tried, in pixels of the small picture
-PLATEAU = 0.85  # of the depth that it has for wider pens too, a line has for its own
+WINDOWS = (5, 7, 9, 13, 17, 23, 31, 43, 59, 83)  # pixels of the small picture, across which lines are looked for
+PLATEAU = 0.9  # of the depth that it has for wider pens too, a line has for its own
 LINED = 0.6  # of the edges between areas and paper are lines, or the drawing has no outline
 EVEN, JOINED = 1.5, 2.2  # most of a pen's lines differ by less, and no place where they meet is so many times as thick
 GAPS = 1.08  # times as large is a drawing without gaps: more, and it may be crayon
@@ -35,19 +35,20 @@ def outlined(
         return pixels, nothing
     extent = max(int(np.ptp(rows)), int(np.ptp(columns))) + 1
     step = max(1, round(max(pixels.shape) / SMALL))
-    few = painted[::step, ::step]
+    few = ~_darkest(~painted, step)
     closed = ndimage.binary_closing(np.pad(few, 3), np.ones((5, 5)))[3:-3, 3:-3]  # a crayon leaves gaps
     if closed.sum() < GAPS * few.sum() and _is_one_pen(few, step, extent):  # as nearly always
         return pixels, nothing
-    few = closed
-    if _is_one_pen(few, step, extent):
+    if _is_one_pen(closed, step, extent):
         return pixels, nothing
+    if closed.sum() >= GAPS * few.sum():
+        light = np.stack([-_closed_over(255 - one, 5 * step) + 255 for one in light])
     # By the brightest colour a crayon is bright, whatever its own and its texture, and a black line is not. A line in a
     # colour is told by all of them.
     for colours, depth in ((light.max(axis=0, keepdims=True), DEEP), (light, FAINT)):
-        pen = _pen(few, np.ascontiguousarray(colours[:, ::step, ::step]), extent / step, depth)
-        if pen is not None:
-            return _lines(pixels, painted, light, colours, pen[0] * step, pen[1], extent)
+        found = _window(closed, np.stack([_darkest(one, step) for one in colours]), extent / step, depth)
+        if found is not None:
+            return _lines(pixels, painted, light, colours, (found[0] + 1) * step, found[1], extent)
     return _edges(_without_holes(_closed(painted, extent / 80), extent), light, extent), painted
 
 
@@ -63,38 +64,48 @@ def _is_one_pen(painted: Bool[np.ndarray, "y x"], step: int, extent: int) -> boo
     return even or most <= min(max(WIDE * thin, 4 * step), BROAD * extent)
 
 
-def _depth(light: UInt8[np.ndarray, "c y x"], pen: float) -> UInt8[np.ndarray, "y x"]:
+def _darkest(levels: Shaped[np.ndarray, "y x"], step: int) -> Shaped[np.ndarray, "v u"]:
+    """The least of each square of so many pixels."""
+    high, wide = (-(-side // step) * step for side in levels.shape)
+    padded = np.pad(levels, ((0, high - levels.shape[0]), (0, wide - levels.shape[1])), mode="edge")
+    return padded.reshape(high // step, step, wide // step, step).min(axis=(1, 3))
+
+
+def _closed_over(levels: UInt8[np.ndarray, "y x"], window: int) -> UInt8[np.ndarray, "y x"]:
+    """Without what is darker than its surroundings and narrower than the window."""
+    for pick in (np.maximum, np.minimum):
+        for axis in (0, 1):
+            levels = extreme(pick, levels, window, axis)
+    return levels
+
+
+def _depth(light: UInt8[np.ndarray, "c y x"], window: int) -> UInt8[np.ndarray, "y x"]:
     """How much darker each pixel is than what is on both sides of it, in the colour in which it is most."""
-    size = int(pen) + 2
-    deep = np.zeros(light.shape[1:], np.uint8)
-    for channel in light:
-        closed = channel
-        for pick in (np.maximum, np.minimum):
-            for axis in (0, 1):
-                closed = extreme(pick, closed, size, axis)
-        np.maximum(deep, closed - channel, out=deep)  # a closing is nowhere less
-    return deep
+    return np.max([_closed_over(one, window) - one for one in light], axis=0)  # a closing is nowhere less
 
 
-def _pen(
+def _window(
     painted: Bool[np.ndarray, "y x"], light: UInt8[np.ndarray, "c y x"], extent: float, depth: float
-) -> tuple[float, float] | None:
-    """The width of the line between areas and paper, and how deep it is there at least; None if there is no line
-    of that depth at most places.
+) -> tuple[int, float] | None:
+    """Across how many pixels the line between areas and paper is found, and how deep it is there at least; None if
+    there is no line of that depth at most places.
 
     The narrowest window in which lines are as deep as in wider ones: a fill's texture is less deep than its outline.
     """
     edge = painted & ~ndimage.binary_erosion(painted, border_value=1)
+    if not edge.any():
+        return None
     found = []
-    for pen in PENS[max(1.5 * BROAD * extent, PENS[2]) >= PENS]:
-        deep = _depth(light, float(pen))
-        near = ndimage.maximum_filter(deep, 2 * (int(pen) // 2) + 3)[edge]
-        found.append((float(pen), near))
-    for place, (pen, near) in enumerate(found[:-2]):
-        later = max(float(np.mean(more)) for _, more in found[place + 1 : place + 3])
+    for window in WINDOWS:
+        if window > max(1.7 * BROAD * extent, WINDOWS[3]):
+            break
+        near = ndimage.maximum_filter(_depth(light, window), window // 2 * 2 + 1)[edge]
         least = max(FAINT, 0.5 * float(np.percentile(near, 25)))
-        if np.mean(near) >= PLATEAU * later and (near >= least).mean() >= LINED and np.percentile(near, 40) >= depth:
-            return pen, least
+        found.append((window, least, float(near.mean()), float((near >= least).mean()), np.percentile(near, 40)))
+    for place, (window, least, mean, lined, most) in enumerate(found[:-2]):
+        deeper = max(other[2] for other in found[place + 1 : place + 3])
+        if mean >= PLATEAU * deeper and lined >= LINED and most >= depth:
+            return window, least
     return None
 
 
@@ -103,14 +114,14 @@ def _lines(
     painted: Bool[np.ndarray, "y x"],
     light: UInt8[np.ndarray, "c y x"],
     colours: UInt8[np.ndarray, "d y x"],
-    pen: float,
+    window: int,
     least: float,
     extent: int,
 ) -> tuple[Bool[np.ndarray, "y x"], Bool[np.ndarray, "y x"]]:
-    """The dark lines (of a pen, so deep at least in some of `colours`), with what is ink outside of the areas between
+    """The dark lines (so deep at least, across a window, in some of `colours`), with what is ink outside of the areas between
     them; and these areas.
     """
-    deep = _depth(colours, pen)
+    deep, pen = _depth(colours, window), 0.7 * window
     lines = (deep >= least) & (deep >= 0.25 * ndimage.maximum_filter(deep, 2 * int(pen) + 1))
     radius = max(1.5, 0.4 * pen)
     painted = painted | _closed(painted & ~lines, max(2.0, pen, extent / 80))
