@@ -118,8 +118,8 @@ def _lines(
     least: float,
     extent: int,
 ) -> tuple[Bool[np.ndarray, "y x"], Bool[np.ndarray, "y x"]]:
-    """The dark lines (so deep at least, across a window, in some of `colours`), with what is ink outside of the areas between
-    them; and these areas.
+    """The dark lines (so deep at least, across a window, in some of `colours`), with what is ink outside of the areas
+    between them; and these areas.
     """
     deep, pen = _depth(colours, window), 0.7 * window
     lines = (deep >= least) & (deep >= 0.25 * ndimage.maximum_filter(deep, 2 * int(pen) + 1))
