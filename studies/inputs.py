@@ -189,11 +189,13 @@ KINDS: dict[str, Callable[[Lines, Rng, Path], None]] = {
 }
 
 
-def outline(lines: Lines, rng: Rng) -> Sketch:
-    """What is left of a drawing as a silhouette: the edges of its ink and the areas within."""
+def outline(lines: Lines, rng: Rng) -> Sketch | None:
+    """What is left of a drawing as a silhouette: the edges of its ink and the areas within, or None."""
     from skimage.measure import find_contours
 
     ink, areas, _ = canvas(lines, rng, 512)
+    if (areas > 0).sum() < 2 * (ink > 0.5).sum():
+        return None
     edges = find_contours(np.pad((ink > 0.5) | (areas > 0), 1).astype(float), 0.5)
     return Sketch(strokes=tuple(edge[:, ::-1].astype(np.float32) for edge in edges if len(edge) > 8))
 
@@ -207,6 +209,8 @@ def measure(model: SketchModel, store: Store, rows: np.ndarray, name: str, keep:
             plain = Sketch(strokes=lines)
             if "silhouette" in name:
                 plain = outline(lines, np.random.default_rng((7, row)))
+                if plain is None:
+                    continue
             path = Path(folder, "input")
             KINDS[name](lines, rng, path)
             expected = model.classify(plain, top=1)[0].label

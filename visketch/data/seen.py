@@ -14,7 +14,7 @@ from visketch.geometry.sketch import sample
 NEAR = 2  # pixels, at most, between a line and its ink
 WHOLE = 0.9  # of a line, at least, can be seen: then it is kept as it is
 ACCOUNTED = 0.9  # of the ink's skeleton, at least, lies where a line is kept: else the rendering shows something else
-TELLING = 1.5  # pixels: of a narrower line the rendering does not show the colour
+TELLING = 0.75  # pixels: of a narrower line the rendering does not show the colour
 MIXED = 0.7  # of the way from its own colour to white, at most, is an edge of a line smoothed
 SAMPLES = 200_000  # places along all lines that are looked at
 
@@ -50,14 +50,15 @@ def only(
     for line, points in zip(lines, drawn, strict=True):
         pen = scale * line.width
         dense = sample((points,), spacing)
-        own = _visible(dense, line.colour if pen >= TELLING else None, near | ink.rest if pen else near, colours)
+        colour = line.colour if pen >= TELLING else None
+        own = _visible(dense, colour, near | ink.rest if pen else near, colours)
         gap = round(max(ink.pen, pen) / spacing)  # so far across another line it is hidden
         visible = ndimage.binary_closing(np.pad(own, gap), np.ones(2 * gap + 1))[gap:-gap] if gap else own
         if visible.mean() >= WHOLE:
             runs = [slice(None)]
         else:
-            runs = [run for run in _runs(visible) if spacing * (run.stop - run.start) > max(4.0, 3 * ink.pen, pen)]
-        inside = _visible(dense, None, painted if pen else near, colours)
+            runs = [run for run in _runs(visible) if spacing * (run.stop - run.start) > max(4.0, 5 * ink.pen, pen)]
+        inside = _visible(dense, colour, painted if pen else near, colours)
         runs = [run for run in runs if inside[run].mean() > 0.5]  # not only beside the ink
         for run in runs:
             part = line.points if run == slice(None) else simplified((dense[run] - matrix[:, 2]) @ back.T, 0.5 / scale)

@@ -11,9 +11,11 @@ SMALL = 400  # pixels of the longer side, at which the pen is looked for
 WIDE = 2.5  # pens: what is wider is no line
 BROAD = 1 / 12  # of a drawing's extent: no pen is so wide
 WINDOWS = (5, 7, 9, 13, 17, 23, 31, 43, 59, 83)  # pixels of the small picture, across which lines are looked for
-PLATEAU = 0.9  # of the depth that it has for wider pens too, a line has for its own
+PLATEAU = 0.85  # of the depth that it has for wider pens too, a line has for its own
 LINED = 0.6  # of the edges between areas and paper are lines, or the drawing has no outline
 EVEN, JOINED = 1.5, 2.2  # most of a pen's lines differ by less, and no place where they meet is so many times as thick
+CRAYON = 7  # pixels of the small picture between which a crayon touches the paper
+ROUGH = 0.15  # of what is painted is lighter than what is near it, at least: a crayon's texture
 GAPS = 1.08  # times as large is a drawing without gaps: more, and it may be crayon
 FAINT = 24.0  # levels of 255 between a line and what is beside it, below which there is none
 DEEP = 60.0  # such levels of a line that is black, or nearly
@@ -35,14 +37,16 @@ def outlined(
         return pixels, nothing
     extent = max(int(np.ptp(rows)), int(np.ptp(columns))) + 1
     step = max(1, round(max(pixels.shape) / SMALL))
-    few = ~_darkest(~painted, step)
+    few = painted[::step, ::step]
     closed = ndimage.binary_closing(np.pad(few, 3), np.ones((5, 5)))[3:-3, 3:-3]  # a crayon leaves gaps
     if closed.sum() < GAPS * few.sum() and _is_one_pen(few, step, extent):  # as nearly always
         return pixels, nothing
     if _is_one_pen(closed, step, extent):
         return pixels, nothing
-    if closed.sum() >= GAPS * few.sum():
-        light = np.stack([-_closed_over(255 - one, 5 * step) + 255 for one in light])
+    value = light.max(axis=0)[::step, ::step]
+    rough = value - _without_gaps(value, CRAYON) > 0.6 * FAINT
+    if rough[closed].mean() > ROUGH:
+        light = np.stack([_without_gaps(one, CRAYON * step) for one in light])
     # By the brightest colour a crayon is bright, whatever its own and its texture, and a black line is not. A line in a
     # colour is told by all of them.
     for colours, depth in ((light.max(axis=0, keepdims=True), DEEP), (light, FAINT)):
@@ -77,6 +81,11 @@ def _closed_over(levels: UInt8[np.ndarray, "y x"], window: int) -> UInt8[np.ndar
         for axis in (0, 1):
             levels = extreme(pick, levels, window, axis)
     return levels
+
+
+def _without_gaps(levels: UInt8[np.ndarray, "y x"], window: int) -> UInt8[np.ndarray, "y x"]:
+    """Without what is lighter than its surroundings and narrower than the window."""
+    return 255 - _closed_over(255 - levels, window)
 
 
 def _depth(light: UInt8[np.ndarray, "c y x"], window: int) -> UInt8[np.ndarray, "y x"]:
@@ -170,7 +179,7 @@ def _without_holes(area: Bool[np.ndarray, "y x"], extent: int) -> Bool[np.ndarra
     """With holes filled that are too small to be drawn as such."""
     holes, _ = ndimage.label(~area)
     size = np.bincount(holes.ravel())
-    small = size < (extent / 30) ** 2
+    small = size < (extent / 20) ** 2
     small[0] = False
     return area | small[holes]
 

@@ -47,7 +47,7 @@ def draw(
             yield RenderedDrawing(name, None, sketch)
             continue
         try:
-            parts = separate(sketch)
+            parts = separate(sketch, told=split)
             if split and len(parts) > 1:
                 for number, part in enumerate(parts, 1):
                     own = f"{name}{'.' if '#' in name else '#'}{number}"

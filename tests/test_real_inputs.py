@@ -1,0 +1,252 @@
+"""What people really have: coloured in, silhouettes, grain, pages with things not to be seen, several on one."""
+
+import numpy as np
+import pytest
+from drawings import SUBJECTS, draw
+from PIL import Image, ImageDraw
+from scipy import ndimage
+
+from visketch.data import ink
+from visketch.data.read import read
+from visketch.errors import VisketchError
+from visketch.evaluate import styles
+from visketch.geometry import sketch as strokes
+from visketch.geometry import trace
+from visketch.geometry.separate import separate
+from visketch.geometry.sketch import Sketch
+
+SIDE, PEN = 400, 6
+FILLS = {
+    "orange": (250, 150, 40),
+    "red": (220, 40, 40),
+    "brown": (130, 80, 45),
+    "blue": (40, 60, 160),
+    "grey": (120,) * 3,
+}
+
+
+def lines_of(label: str, seed: int = 0) -> list[list[tuple[float, float]]]:
+    fitted = strokes.fit(draw(label, seed).lines(), 0.1)
+    return [[(float(x), float(y)) for x, y in line * SIDE] for line in fitted]
+
+
+def inked(label: str, seed: int = 0) -> np.ndarray:
+    page = Image.new("L", (SIDE, SIDE), 0)
+    for line in lines_of(label, seed):
+        ImageDraw.Draw(page).line(line, fill=255, width=PEN, joint="curve")
+    return np.asarray(page) > 0
+
+
+def within(pixels: np.ndarray) -> np.ndarray:
+    return ndimage.binary_fill_holes(ndimage.binary_closing(np.pad(pixels, 9), iterations=4))[9:-9, 9:-9]
+
+
+def same(found: np.ndarray, true: np.ndarray, near: int = 3) -> float:
+    """F1 of two masks, within some pixels."""
+    precision = (found & ndimage.binary_dilation(true, iterations=near)).sum() / max(found.sum(), 1)
+    recall = (true & ndimage.binary_dilation(found, iterations=near)).sum() / max(true.sum(), 1)
+    return float(2 * precision * recall / max(precision + recall, 1e-9))
+
+
+def found_in(page: np.ndarray) -> np.ndarray:
+    return ink.find(np.clip(page, 0, 255).astype(np.uint8)).pixels
+
+
+@pytest.mark.parametrize("texture", ["flat", "halves", "gradient", "crayon"])
+@pytest.mark.parametrize("colour", FILLS)
+@pytest.mark.parametrize("label", ["cat", "fish", "house"])
+def test_ink_is_the_dark_line_whatever_the_fill(label: str, colour: str, texture: str) -> None:
+    pixels = inked(label)
+    x = np.mgrid[0:SIDE, 0:SIDE][1][..., None] / SIDE
+    fill = np.full((SIDE, SIDE, 3), FILLS[colour], float)
+    if texture == "halves":
+        fill = np.where(x < 0.5, fill, (90, 180, 90))
+    if texture == "gradient":
+        fill = fill + x * (np.array([250, 220, 60]) - fill)
+    if texture == "crayon":
+        rough = ndimage.gaussian_filter(np.random.default_rng(0).normal(size=(SIDE, SIDE)), 1.2)
+        fill = 255 + (0.75 + 1.2 * rough).clip(0, 1)[..., None] * (fill - 255)
+    page = np.where((within(pixels) & ~pixels)[..., None], fill, 255.0)
+    page[pixels] = 0
+    assert same(found_in(page), pixels) > (0.85 if texture == "crayon" else 0.95)
+
+
+@pytest.mark.parametrize("side", [64, 400, 1500])
+@pytest.mark.parametrize("paper", [(255, 255, 255), (250, 235, 200)])
+@pytest.mark.parametrize("label", ["cat", "fish", "house"])
+def test_a_silhouette_is_its_outline(label: str, paper: tuple[int, int, int], side: int) -> None:
+    solid = within(inked(label))
+    page = np.where(solid[..., None], (30, 40, 90), paper).astype(np.uint8)
+    picture = Image.fromarray(page).resize((side, side), Image.Resampling.LANCZOS)
+    found = np.asarray(Image.fromarray(ink.find(np.asarray(picture)).pixels).resize((SIDE, SIDE)))
+    edge = solid & ~ndimage.binary_erosion(solid, iterations=3)
+    middle = ndimage.binary_erosion(solid, iterations=20)
+    assert same(found, edge, near=5) > 0.85
+    assert not (found & middle).any()
+
+
+@pytest.mark.parametrize("sigma", [4, 9, 14])
+def test_the_grain_of_kraft_paper_is_no_ink(sigma: int) -> None:
+    pixels = inked("cat")
+    grain = np.random.default_rng(1).normal(0, sigma, (SIDE, SIDE, 3))
+    page = np.array([176, 137, 95]) - 86 * pixels[..., None] + grain
+    assert same(found_in(page), pixels) > 0.9
+
+
+@pytest.mark.parametrize("dark", [190, 204, 235])
+def test_the_squares_behind_what_is_transparent_are_paper(dark: int) -> None:
+    pixels = inked("cat")
+    y, x = np.mgrid[0:SIDE, 0:SIDE] // 10
+    page = np.where((x + y) % 2, dark, 255)[..., None] * np.ones(3)
+    page[pixels] = 0
+    assert same(found_in(page), pixels) > 0.95
+
+
+@pytest.mark.parametrize("turn", range(4))
+def test_a_dark_half_is_left_out(turn: int) -> None:
+    pixels = inked("house")
+    page = np.full((SIDE, 2 * SIDE, 3), 45.0)
+    page[:, SIDE:] = np.where(pixels, 0, 255)[..., None]
+    found = np.rot90(found_in(np.rot90(page, turn)), -turn)
+    assert same(found[:, SIDE:], pixels) > 0.9
+    assert not found[:, : SIDE - 9].any()
+
+
+def test_no_picture_with_something_on_it_is_said_to_be_blank(tmp_path) -> None:
+    rng = np.random.default_rng(0)
+    for number, size in enumerate(((40, 200), (200, 40), (90, 90))):
+        page = np.where(rng.random(size) < 0.5, 0, 255).astype(np.uint8)
+        path = tmp_path / f"{number}.png"
+        Image.fromarray(page).save(path)
+        problems: list[VisketchError] = []
+        list(read(path, problems.append))
+        assert not any("blank" in str(problem) for problem in problems)
+
+
+# SVG
+
+
+def page_of(label: str, under: str = "") -> str:
+    paths = "".join("<path d='M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in line) + "'/>" for line in lines_of(label))
+    drawn = f'<g fill="none" stroke="#000" stroke-width="{PEN}">{paths}</g>'
+    return f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {SIDE} {SIDE}">{under}{drawn}</svg>'
+
+
+HIDDEN = {
+    "no opacity": '<path stroke="red" stroke-opacity="0" d="M0 0L400 400"/>',
+    "a clear group": '<g opacity="0"><path stroke="red" d="M0 0L400 400"/></g>',
+    "transparent": '<path stroke="transparent" d="M0 0L400 400"/>',
+    "no width": '<path stroke="red" stroke-width="0" d="M0 0L400 400"/>',
+    "of the paper's colour": '<path stroke="#fff" d="M0 390H400"/>',
+    "off the page": '<path stroke="red" d="M-900 0V900M900 900H2000"/>',
+    "clipped": '<clipPath id="c"><path d="M0 0H1V1"/></clipPath><path clip-path="url(#c)" stroke="red" d="M0 9H400"/>',
+    "by a style sheet": "<style>.x{stroke:none;fill:none}</style><path class='x' d='M0 390H400'/>",
+    "a frame": '<rect x="1" y="1" width="398" height="398" fill="none" stroke="#000" stroke-width="2"/>',
+    "a grid": '<path stroke="#ddd" d="' + "".join(f"M{n} 0V400M0 {n}H400" for n in range(8, 400, 32)) + '"/>',
+}
+
+
+@pytest.mark.parametrize("hidden", HIDDEN)
+@pytest.mark.parametrize("label", ["cat", "house"])
+def test_what_is_not_to_be_seen_on_a_page_is_no_stroke(tmp_path, label: str, hidden: str) -> None:
+    (tmp_path / "a.svg").write_text(page_of(label, under=HIDDEN[hidden]))
+    (tmp_path / "plain.svg").write_text(page_of(label))
+    found, plain = next(read(tmp_path / "a.svg")), next(read(tmp_path / "plain.svg"))
+    assert found.strokes is not None
+    assert plain.strokes is not None
+    assert len(found.strokes) == len(plain.strokes) == len(lines_of(label))
+    for one, other in zip(found.strokes, plain.strokes, strict=True):
+        assert np.abs(one - other).max() < 1e-3
+
+
+def test_what_lines_do_not_account_for_is_read_from_the_rendering(tmp_path) -> None:
+    """A line drawn as an area: one line through its middle, not two beside it."""
+    (tmp_path / "a.svg").write_text(
+        '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 100 100"><path d="M10 40H90V46H16V90H10Z"/></svg>'
+    )
+    assert next(read(tmp_path / "a.svg")).pixels is not None
+
+
+def test_the_entities_of_illustrator_are_harmless(tmp_path) -> None:
+    page = page_of("cat").replace('"http://www.w3.org/2000/svg"', '"&ns;"')
+    (tmp_path / "a.svg").write_text(f'<!DOCTYPE svg [<!ENTITY ns "http://www.w3.org/2000/svg">]>{page}')
+    assert len(next(read(tmp_path / "a.svg")).strokes or ()) == len(lines_of("cat"))
+
+
+@pytest.mark.parametrize("depth", [100, 800, 2400])
+def test_a_page_too_deep_for_the_renderer_is_read_or_refused(tmp_path, depth: int) -> None:
+    nested = '<g opacity="0.9">' * depth + '<path stroke="red" d="M0 0L9 9"/>' + "</g>" * depth
+    (tmp_path / "a.svg").write_text(f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9">{nested}</svg>')
+    problems: list[VisketchError] = []
+    assert list(read(tmp_path / "a.svg", problems.append)) or "simplify" in str(problems[0])
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.jpg"])
+def test_a_trace_lies_over_its_picture(tmp_path, name: str) -> None:
+    page = Image.new("L", (3000, 2000), 255)
+    ImageDraw.Draw(page).line([(300, 300), (2700, 1700)], fill=0, width=14)
+    page.save(tmp_path / name)
+    drawn, place = trace.on_page(next(read(tmp_path / name)))
+    assert place.box == (0, 0, 3000, 2000)
+    assert np.abs(np.concatenate(drawn.strokes) @ (1400, -2400) - (300 * 1400 - 300 * 2400)).max() / 2778 < 4
+    assert drawn.pen == pytest.approx(14, abs=4)
+
+
+def test_a_trace_keeps_an_svg_s_page_and_unit(tmp_path) -> None:
+    head = 'width="210mm" height="297mm" viewBox="-10 5 210 297"'
+    line = '<path fill="none" stroke="#000" d="M100 200L150 200L150 250"/>'
+    (tmp_path / "a.svg").write_text(f'<svg xmlns="http://www.w3.org/2000/svg" {head}>{line}</svg>')
+    drawn, place = trace.on_page(next(read(tmp_path / "a.svg")))
+    assert (place.width, place.height) == ("210mm", "297mm")
+    assert place.box == pytest.approx((-10, 5, 210, 297), abs=1e-3)
+    assert np.allclose(drawn.strokes[0], [[100, 200], [150, 200], [150, 250]], atol=1e-3)
+    assert drawn.pen == pytest.approx(1, abs=1e-3)
+
+
+# Several on a page
+
+
+@pytest.mark.parametrize("as_pixels", [False, True])
+def test_drawings_that_lie_side_by_side_are_separate(as_pixels: bool) -> None:
+    lines = []
+    for number, label in enumerate(("cat", "house", "fish")):
+        lines += [line + np.array([330 * number, 40 * number]) for line in draw(label).lines()]
+    page = Sketch(strokes=tuple(line.astype(np.float32) for line in lines))
+    if as_pixels:
+        page = Sketch(pixels=np.asarray(styles.picture(page, 1 / 100)) < 128)
+    parts = separate(page)
+    assert len(parts) == 3
+    middles = [np.concatenate(part.lines())[:, 0].mean() for part in parts]
+    assert middles == sorted(middles)
+
+
+@pytest.mark.parametrize("label", SUBJECTS)
+@pytest.mark.parametrize("seed", range(5))
+def test_one_drawing_is_one(label: str, seed: int) -> None:
+    assert len(separate(draw(label, seed))) == 1
+
+
+def test_a_drawing_that_was_turned_is_named_as_it_is_upright() -> None:
+    from visketch.config import SketchConfig
+    from visketch.geometry import sdf
+    from visketch.tasks.batch import BatchClassifier, RenderedDrawing
+
+    class Model:
+        """Sure of a field by how much of its ink lies in the upper half."""
+
+        folder, labels = None, ["a"]
+
+        def classify_fields(self, fields: np.ndarray, top: int) -> list:
+            from visketch.model import Prediction
+
+            shares = [float((one[: len(one) // 2] > 0).sum() / (one > 0).sum()) for one in fields]
+            return [[Prediction("a", share)] for share in shares]
+
+    arrow = (np.array([[0.2, 0.1], [0.8, 0.1], [0.5, 0.2]], np.float32),)
+    field = sdf.field(arrow, SketchConfig(), 128)
+    classify = BatchClassifier(Model(), 1, any_way_up=True)  # type: ignore[arg-type]
+    for turn in range(4):
+        (row,) = classify([RenderedDrawing("a", np.rot90(field, turn))])
+        assert row.get("turned", 0) == 90 * turn
+    (row,) = BatchClassifier(Model(), 1)([RenderedDrawing("a", np.rot90(field))])  # type: ignore[arg-type]
+    assert "turned" not in row
