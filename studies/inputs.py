@@ -168,8 +168,8 @@ def half(lines: Lines, rng: Rng, path: Path) -> None:
     ink, _, _ = canvas(lines, rng)
     share, level = rng.uniform(0.25, 1.2), rng.uniform(20, 100)
     rest = np.full((len(ink), round(share * len(ink)), 3), level)
-    page = np.concatenate([over(np.full((*ink.shape, 3), 255.0), ink, (0, 0, 0)), rest], axis=1)
-    save(np.rot90(page, 2) if rng.random() < 0.5 else page, path, rng)
+    parts = [over(np.full((*ink.shape, 3), 255.0), ink, (0, 0, 0)), rest]
+    save(np.concatenate(parts if rng.random() < 0.5 else parts[::-1], axis=1), path, rng)
 
 
 KINDS: dict[str, Callable[[Lines, Rng, Path], None]] = {

@@ -53,7 +53,7 @@ def outlined(
         found = _window(closed, np.stack([_darkest(one, step) for one in colours]), extent / step, depth)
         if found is not None:
             return _lines(pixels, painted, light, colours, (found[0] + 1) * step, found[1], extent)
-    return _edges(_without_holes(_closed(painted, extent / 80), extent), light, extent), painted
+    return _edges(_closed(painted, extent / 80), light, extent), painted
 
 
 def _is_one_pen(painted: Bool[np.ndarray, "y x"], step: int, extent: int) -> bool:
@@ -165,7 +165,7 @@ def _edges(painted: Bool[np.ndarray, "y x"], light: UInt8[np.ndarray, "c y x"], 
     within them, unless that is everywhere.
     """
     wide = max(1.5, extent / 150)
-    ink = _rim(painted, wide)
+    ink = _rim(_without_holes(painted, extent), wide)
     inner = ndimage.distance_transform_edt(painted) > 2 * wide + 1
     size = 2 * int(wide / 2) + 3
     steps = np.max([ndimage.maximum_filter(one, size) - ndimage.minimum_filter(one, size) for one in light], axis=0)
