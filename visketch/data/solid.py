@@ -10,12 +10,14 @@ from visketch.geometry.sketch import skeleton
 SMALL = 400  # pixels of the longer side, at which the pen is looked for
 WIDE = 2.5  # pens: what is wider is no line
 BROAD = 1 / 12  # of a drawing's extent: no pen is so wide
+LEAST = 6.0  # pixels: in a tiny picture what is narrower may be where lines meet
 WINDOWS = (5, 7, 9, 13, 17, 23, 31, 43, 59, 83)  # pixels of the small picture, across which lines are looked for
 PLATEAU = 0.85  # of the depth that it has for wider pens too, a line has for its own
 LINED = 0.6  # of the edges between areas and paper are lines, or the drawing has no outline
 EVEN, JOINED = 1.5, 2.2  # most of a pen's lines differ by less, and no place where they meet is so many times as thick
 CRAYON = 7  # pixels of the small picture between which a crayon touches the paper
 ROUGH = 0.15  # of what is painted is lighter than what is near it, at least: a crayon's texture
+FINE = 200  # of the small picture's pixels across a drawing for each on both sides of a gap in a crayon's trace
 GAPS = 1.08  # times as large is a drawing without gaps: more, and it may be crayon
 FAINT = 24.0  # levels of 255 between a line and what is beside it, below which there is none
 DEEP = 60.0  # such levels of a line that is black, or nearly
@@ -38,7 +40,8 @@ def outlined(
     extent = max(int(np.ptp(rows)), int(np.ptp(columns))) + 1
     step = max(1, round(max(pixels.shape) / SMALL))
     few = painted[::step, ::step]
-    closed = ndimage.binary_closing(np.pad(few, 3), np.ones((5, 5)))[3:-3, 3:-3]  # a crayon leaves gaps
+    gap = round(extent / step / FINE)
+    closed = _closed_square(few, gap)  # a crayon leaves gaps
     if closed.sum() < GAPS * few.sum() and _is_one_pen(few, step, extent):  # as nearly always
         return pixels, nothing
     if _is_one_pen(closed, step, extent):
@@ -65,7 +68,15 @@ def _is_one_pen(painted: Bool[np.ndarray, "y x"], step: int, extent: int) -> boo
     thin, middle, thick = np.percentile(along, [20, 50, 80]).tolist()
     most = float(thickness.max())
     even = thick < EVEN * thin and most < JOINED * middle and middle < 2 * BROAD * extent
-    return even or most <= min(max(WIDE * thin, 4 * step), BROAD * extent)
+    return even or most <= min(max(WIDE * thin, 4 * step), max(BROAD * extent, LEAST))
+
+
+def _closed_square(area: Bool[np.ndarray, "y x"], gap: int) -> Bool[np.ndarray, "y x"]:
+    """With gaps filled that are at most twice as wide."""
+    if not gap:
+        return area
+    square = np.ones((2 * gap + 1, 2 * gap + 1))
+    return ndimage.binary_closing(np.pad(area, gap + 1), square)[gap + 1 : -gap - 1, gap + 1 : -gap - 1]
 
 
 def _darkest(levels: Shaped[np.ndarray, "y x"], step: int) -> Shaped[np.ndarray, "v u"]:
