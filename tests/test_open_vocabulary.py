@@ -10,13 +10,16 @@ import torch
 from command_line import one_line, visketch
 from PIL import Image, ImageDraw
 
+from visketch.config import SketchConfig
 from visketch.errors import VisketchError
+from visketch.geometry import sdf
 from visketch.geometry.sketch import Sketch
 from visketch.language import image
 from visketch.language.boxes import Box, overlaps
 from visketch.language.detect.matcher import Region
 from visketch.language.detect.open_vocabulary import drawn
 from visketch.language.model import SketchLanguage
+from visketch.language.vision.pen import as_trained
 
 HOUSES: list[Box] = [(0.05, 0.1, 0.4, 0.45), (0.55, 0.5, 0.95, 0.9)]
 STAR: Box = (0.6, 0.05, 0.9, 0.35)
@@ -99,6 +102,20 @@ class TestDrawnScenes:
         model.find([(sketch, scene)])
         assert "recogniser" in vars(model)
         assert "coco" not in vars(model)
+
+    @pytest.mark.parametrize(("subject", "side"), [("cat", 256), ("star", 128)])
+    def test_a_page_that_one_drawing_fills_shows_one(self, model: SketchLanguage, subject: str, side: int) -> None:
+        """Drawn with a pen twice as thick as in the tower's training, in which no object fills its scene."""
+        shape = SketchConfig()
+        field = torch.from_numpy(sdf.render(drawings.draw(subject), shape, side))
+        page = Image.fromarray((255 * (1 - sdf.ink(field, shape.clamp))).byte().numpy())
+        answer = model.encode(page).find(drawings.draw(subject, seed=1))
+        assert (answer.label, answer.count) == (subject, 1)
+
+    def test_a_thin_pen_is_shown_to_the_tower_as_it_is(self, folder: Path) -> None:
+        thin, thick = image.read(folder / "scene.png", 128), image.read(folder / "house.png", 128)
+        assert as_trained(thin) is thin.square
+        assert (as_trained(thick) < 128).sum() < 0.8 * (thick.square < 128).sum()
 
     def test_the_verbs_say_who_answered(self, folder: Path) -> None:
         told = visketch(

@@ -32,6 +32,7 @@ from visketch.language.llm import llava
 from visketch.language.llm.generate import LlavaGenerator, cut
 from visketch.language.vision.encoder import PairTower
 from visketch.language.vision.features import EncodedPicture, look
+from visketch.language.vision.pen import as_trained
 from visketch.model import SketchModel
 
 Pair = tuple[EncodedPicture, EncodedPicture]  # sketch, scene
@@ -126,7 +127,7 @@ class SketchLanguage:
             raise VisketchError(
                 f"{picture.source or 'picture'}: blank, there is nothing in it to ask about; give another picture"
             )
-        return self.look([picture])[0]
+        return EncodedPicture(look(self.sight, [as_trained(picture)])[0], picture)
 
     def kept(self, tokens: Float[np.ndarray, "t e"], path: Path) -> EncodedPicture:
         """What was seen of a picture before, again. Raises VisketchError if its file is gone."""

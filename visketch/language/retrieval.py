@@ -3,7 +3,7 @@ by the tower, once; a hundred candidates by their nearest place are ranked by ho
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +19,7 @@ from visketch.language.detect.index import PhotoIndex
 from visketch.language.detect.photo import Detections
 from visketch.language.model import SketchLanguage
 from visketch.language.vision.features import EncodedPicture, Features, features
+from visketch.language.vision.pen import as_trained
 
 CANDIDATES = 100
 SURE_ENOUGH = 0.5  # of a drawing: from there on its surest region counts as one (`SketchLanguage.score`)
@@ -126,7 +127,8 @@ class Scenes:
 
         def read(name: str) -> image.Picture | None:
             try:
-                return image.read(names[name], model.canvas)
+                picture = image.read(names[name], model.canvas)
+                return replace(picture, square=as_trained(picture))
             except VisketchError as error:
                 problem(error)
                 return None

@@ -24,7 +24,6 @@ from visketch.language.detect.matcher import Matcher, Region
 from visketch.language.vision.features import EncodedPicture
 from visketch.model import SketchModel
 
-SIDE = 384  # pixels at which a scene's drawings are read: from 128 they are named less often
 MARGIN = 0.05  # of a region's longer side, around it
 TEMPERATURE = 2.0  # of ViSketch's chances: what it is unsure of, the tower may know
 AT_ONCE = 64  # drawings
@@ -86,7 +85,7 @@ class Recogniser:
         new = {sketch: self.matcher.name(sketch.tokens) for sketch in sketches if sketch not in self.sketches}
         named = self._agreed([_query(sketch) for sketch in new], [*new.values()])
         found = {
-            scene: drawn(_inked(scene), self.matcher.regions(scene.tokens))
+            scene: drawn(scene.picture.ink.pixels, self.matcher.regions(scene.tokens))
             for scene in dict.fromkeys(scenes)
             if scene not in self.scenes
         }
@@ -132,10 +131,6 @@ def _query(sketch: EncodedPicture) -> Sketch | None:
 def _mask(pixels: Bool[np.ndarray, "_ _"]) -> Sketch | None:
     """Ink as a sketch; None if it is blank."""
     return Sketch(pixels=pixels, source="picture") if pixels.any() else None
-
-
-def _inked(scene: EncodedPicture) -> Bool[np.ndarray, "h h"]:
-    return ink.find(image.finer(scene.picture, SIDE).square).pixels
 
 
 def drawn(pixels: Bool[np.ndarray, "h h"], regions: Sequence[Region]) -> list[tuple[Bool[np.ndarray, "_ _"], Region]]:
