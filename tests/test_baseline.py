@@ -11,10 +11,11 @@ import torch
 from torch import nn
 
 from visketch import config
+from visketch.checkpoint import build
 from visketch.data.packing import pack
 from visketch.data.store import Store
 from visketch.errors import UsageError
-from visketch.model import SketchModel, build
+from visketch.model import SketchModel
 from visketch.models.blocks import BatchNorm
 from visketch.training.objectives.recognition import BaselineObjective, ClassifierObjective
 from visketch.training.sketch import train

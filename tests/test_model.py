@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from visketch import checkpoint, quadtree
+from visketch.checkpoint import build
 from visketch.errors import UsageError, VisketchError
 from visketch.geometry.sketch import Sketch
-from visketch.model import Frame, Prediction, SketchModel, build
+from visketch.model import Frame, Prediction, SketchModel
 from visketch.sampling import SamplingOptions, candidate_seeds, generator, sample_top_p
 from visketch.training.objectives.recognition import classify_loss
 

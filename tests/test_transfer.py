@@ -9,10 +9,11 @@ import tiny_model
 import torch
 
 from visketch import checkpoint, config
+from visketch.checkpoint import build
 from visketch.data.packing import pack
 from visketch.data.store import Store
 from visketch.errors import UsageError, VisketchError
-from visketch.model import SketchModel, build
+from visketch.model import SketchModel
 from visketch.training import transfer
 from visketch.training.sketch import steps_of, train
 

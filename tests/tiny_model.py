@@ -9,11 +9,11 @@ import torch
 from torch import nn
 
 from visketch import checkpoint, config
+from visketch.checkpoint import build
 from visketch.config import Config
 from visketch.data.packing import pack
 from visketch.data.store import Store
 from visketch.geometry.sketch import Sketch
-from visketch.model import build
 from visketch.training.state import LEANS_ON
 
 LABELS = ("cat", "house", "star")

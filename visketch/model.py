@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from visketch import checkpoint, quadtree
 from visketch.config import Config, find, read_config
-from visketch.errors import UsageError, nearest
+from visketch.errors import UsageError
 from visketch.geometry import sdf
 from visketch.geometry.pieces import Pieces
 from visketch.geometry.sketch import Sketch, fit
@@ -28,42 +28,6 @@ from visketch.sampling import TRIES, SamplingOptions, candidate_seeds, generator
 DEFAULTS = SamplingOptions()
 Model = TypeVar("Model", bound="SketchModel")
 Drawing = Any  # whatever `visketch.data.drawing` reads
-
-
-def build(config: Config, part: str) -> Any:
-    """One part with fresh weights. Imports only what that part needs."""
-    width, classes = config.encoder.width, len(config.labels)
-    if part == "vqvae":
-        from visketch.models.vqvae import VQVAE
-
-        return VQVAE(config.vqvae)
-    if part == "diffusion" and config.coarse == "strokes":
-        from visketch.models.strokes import StrokeDiffusion
-
-        return StrokeDiffusion(config.diffusion, classes)
-    if part in ("diffusion", "field"):
-        from visketch.models.diffusion import Diffusion
-
-        return Diffusion(getattr(config, part), config.sketch.tile, classes)
-    if part == "encoder":
-        from visketch.models.encoder import LeafEncoder
-
-        return LeafEncoder(config.encoder, config.sketch)
-    if part == "refiner":
-        from visketch.models.refiner import Refiner
-
-        return Refiner(
-            config.refiner, width, config.sketch.codes, config.vqvae.codebook_size, config.vqvae.width, classes
-        )
-    if part == "classifier":
-        from visketch.models.classifier import Classifier
-
-        return Classifier(config.classifier, width, classes, mean=config.encoder.pyramid)
-    if part == "baseline":
-        from visketch.models.baseline import Baseline
-
-        return Baseline(config.baseline, config.sketch.canvas, classes)
-    raise UsageError(f"no part {part!r}: {nearest(part, list(checkpoint.PARTS))}")
 
 
 def size(*parts: nn.Module) -> int:
@@ -140,7 +104,7 @@ class SketchModel:
                 if self.folder is None:
                     raise UsageError(f"this model was made without a {name}")
                 with torch.inference_mode(False):  # else weights first needed there could never be trained again
-                    module = build(self.config, name)
+                    module = checkpoint.build(self.config, name)
                     checkpoint.load_part(self.folder, name, module)
                     self._parts[name] = module.to(self.device).eval()
             return self._parts[name]

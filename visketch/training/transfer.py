@@ -6,9 +6,9 @@ import torch
 from torch import nn
 
 from visketch import checkpoint
+from visketch.checkpoint import build
 from visketch.config import Config, read_config
 from visketch.errors import UsageError
-from visketch.model import build
 
 
 @torch.no_grad()
