@@ -1,4 +1,4 @@
-"""`visketch ask`: questions about a picture, with a sketch for what is meant."""
+"""`visketch ask`: questions about a picture, with a sketch of the object that they are about."""
 
 from typing import Annotated
 
@@ -15,7 +15,7 @@ def ask(
     sketch: sketch_query.Asked,
     picture: sketch_query.Picture,
     questions: Annotated[
-        list[str], typer.Argument(metavar="QUESTION...", help="What to ask about the object of the sketch.")
+        list[str], typer.Argument(metavar="QUESTION...", help="Questions about the object of the sketch.")
     ],
     by: sketch_query.By = None,
     checkpoint: sketch_query.Checkpoint = None,
@@ -24,10 +24,10 @@ def ask(
 ) -> None:
     """Ask about what a sketch shows in a picture.
 
-    Both are looked at once, however many questions there are. Closed questions (what is it, how many, where, what
-    colour, next to what, left or right of what, the largest?) are answered from what was found, about the object of the
-    sketch or another class that the question names; anything else, and what begins with a task (DESC:, COUNT:, BBOX:,
-    SBIR:), by the language model in its own words.
+    Both files are read once, however many questions there are. A closed question (what is it, how many, where, what
+    colour, next to what, left or right of what, the largest?) is answered from the boxes that were found. It is about
+    the object of the sketch, or about another class that the question names. Any other question, and one that begins
+    with a task (DESC:, COUNT:, BBOX:, SBIR:), is answered by the language model.
 
     \b
     Examples:
@@ -52,7 +52,7 @@ def ask(
         if not as_json:
             console.say(f"{answer or '(no answer)'}  (by {who})")
     if any(row.get("by") == "language" and model.is_free(row["question"]) for row in answers):
-        console.note(f"the small language model was trained on {TRAINED}; take other answers lightly")
+        console.note(f"the small language model was trained on {TRAINED}; do not rely on its other answers")
     if as_json:
         console.document({"sketch": sketch, "picture": picture, "answers": answers})
     if code:

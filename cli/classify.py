@@ -1,4 +1,4 @@
-"""`visketch classify`: what drawings show."""
+"""`visketch classify`: recognise what drawings show."""
 
 from collections.abc import Callable, Container, Iterable, Iterator
 from contextlib import nullcontext
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
     from visketch.model import SketchModel
     from visketch.parallel import Engine
 
-BATCH = 64  # drawings looked at together
-BAR, SHORTEST = 32, 4  # columns of a bar; where there is less room there is none
-Answering = Callable[[Iterator[Any], Container[str]], Iterator[Row]]  # files, and the names of drawings to leave out
+BATCH = 64  # drawings classified together
+BAR, SHORTEST = 32, 4  # columns of a bar, at most and at least; where there is less room no bar is drawn
+Answering = Callable[[Iterator[Any], Container[str]], Iterator[Row]]  # files, and the names of drawings to skip
 
 
 def classify(
     paths: options.Paths = None,
     source: options.From = None,
-    top: Annotated[int, typer.Option(min=1, help="How many classes to name, the likeliest first.")] = 5,
+    top: Annotated[int, typer.Option(min=1, help="How many classes to print, the most probable first.")] = 5,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -36,37 +36,39 @@ def classify(
             "-o",
             parser=parse_out,
             metavar="FILE",
-            help="Write the answers to this .ndjson or .csv file, as they come.",
+            help="Write the answers to this .ndjson or .csv file, row by row.",
         ),
     ] = None,
     skip_done: Annotated[
-        bool, typer.Option("--skip-done", help="Go on with --out: leave out the drawings that have a row in it.")
+        bool, typer.Option("--skip-done", help="Continue the file of --out: skip the drawings that it already has.")
     ] = False,
     workers: options.Workers = None,
     engine: options.Engine = "local",
     explain: Annotated[
         Path | None,
-        typer.Option(parser=parse_out, metavar="PATH", help="Say why, and draw it: a PNG, or a folder for several."),
+        typer.Option(
+            parser=parse_out, metavar="PATH", help="Explain the answer, in words and in a PNG (or a folder of them)."
+        ),
     ] = None,
     split: Annotated[
-        bool, typer.Option("--split", help="Answer for each of several drawings on one page: page.png#1, #2 ...")
+        bool, typer.Option("--split", help="Classify each of several drawings on one page: page.png#1, #2 ...")
     ] = False,
     any_way_up: Annotated[
-        bool, typer.Option("--any-way-up", help="Look at each in four ways, a quarter turn apart; the surest counts.")
+        bool, typer.Option("--any-way-up", help="Try all four quarter turns; the most confident answer counts.")
     ] = False,
     checkpoint: options.Checkpoint = None,
     device: options.Device = "auto",
     overwrite: Overwrite = False,
     as_json: options.Json = False,
 ) -> None:
-    """Say what drawings show.
+    """Recognise what drawings show.
 
-    Takes PNG, JPEG, WebP, TIFF and GIF (photos of paper or of a board too), SVG, QuickDraw's ndjson, bin and npy,
+    Reads PNG, JPEG, WebP, TIFF and GIF (also photos of paper or of a board), SVG, QuickDraw's ndjson, bin and npy,
     Kaggle's CSV, sketch-rnn's npz, Excalidraw, tldraw, InkML and strokes in JSON (docs/formats.md). A file of many
-    drawings gets one answer for each. What cannot be read is named and the rest is answered; then the exit code is 1.
-    Only lines are read: of what is coloured in or solid the outline, without its colour; ruled paper, frames and specks
-    are left out. What is read is never written; answers that are there are only replaced with --overwrite, or gone on
-    with --skip-done.
+    drawings gets one answer for each drawing. A drawing that cannot be read is reported, the others are answered, and
+    the exit code is 1. Only lines count: of coloured or solid areas the outline is used, and ruled paper, frames and
+    specks are ignored. Input files are never written. An existing file of answers is only replaced with --overwrite, or
+    continued with --skip-done.
 
     \b
     Examples:
@@ -81,15 +83,15 @@ def classify(
       RAY_ADDRESS=head:6379 visketch classify /shared/scans/ --engine ray --out answers.ndjson
     """
     if explain and engine != "local":
-        raise UsageError("--explain: goes with --engine local only")
+        raise UsageError("--explain works with --engine local only")
     if explain and (split or any_way_up):
-        raise UsageError("--explain: goes without --split and --any-way-up")
+        raise UsageError("--explain cannot be combined with --split or --any-way-up")
     if skip_done and out is None:
-        raise UsageError("--skip-done: name the file to go on with by --out")
+        raise UsageError("--skip-done continues a file; name it with --out")
     if skip_done and overwrite:
-        raise UsageError("--skip-done goes on with a file, --overwrite replaces it; give one of them")
+        raise UsageError("--skip-done continues a file and --overwrite replaces it; give one of them")
     outputs = Outputs([*(paths or ()), *([source] if source else [])], overwrite)
-    if out:  # a folder that is read may hold the answers: they are no drawings
+    if out:  # the answers may lie in a folder that is read: they are not drawings
         files = [path for path in paths or () if Path(path).is_file()]
         Outputs([*files, *([source] if source else [])]).check(out, go_on=True)
     wanted = inputs.listed(paths, source)
@@ -98,7 +100,7 @@ def classify(
     if engine == "ray":
         from visketch import parallel as engines
 
-        engines.connect()  # before --out is made
+        engines.connect()  # before the file of --out is made
     answering: Answering = partial(
         rows, model, top=top, workers=workers, engine=engine, device=device, split=split, any_way_up=any_way_up
     )
@@ -115,7 +117,7 @@ def classify(
 
 
 def print_answers(answering: Answering, paths: Iterable[str], as_json: bool) -> tuple[int, int]:
-    """Answers on stdout as they come; returns how many drawings failed, and of how many."""
+    """Print answers on stdout as they come; returns how many drawings failed, and how many there were."""
     items, total = inputs.files(paths)
     failed = seen = 0
     with ProgressBar(total, 0, tell=False) as bar, console.JsonList() if as_json else nullcontext(show) as answer:
@@ -134,21 +136,21 @@ def print_answers(answering: Answering, paths: Iterable[str], as_json: bool) -> 
 def write_answers(
     answering: Answering, paths: Iterable[str], guesses: int, out: Path, skip_done: bool, overwrite: bool, as_json: bool
 ) -> tuple[int, int]:
-    """Answers in a file as they come; returns how many drawings in it failed, and of how many."""
+    """Write answers to a file as they come; returns how many drawings failed, and how many there were."""
     with Results(out, guesses, skip_done, overwrite) as results:
         items, total = inputs.files(paths, out)
         before, failed_before = len(results.done), results.failed
         with ProgressBar(total, before, tell=True) as bar:
             try:
                 for row in answering(items, results.done):
-                    if row["path"] in results.done:  # one of several in a picture, which has no name before it is read
+                    if row["path"] in results.done:  # one of several in a picture: its name is only known now
                         continue
                     results(row)
                     bar.advance()
                     if "error" in row and results.failed - failed_before <= console.SHOWN:
                         console.error(f"{row['path']}: {row['error']}")
             except KeyboardInterrupt:
-                console.note(f"{results.seen:,} answers are in {out}; the same command with --skip-done goes on")
+                console.note(f"{results.seen:,} answers are in {out}; continue with the same command and --skip-done")
                 raise
     facts = {"path": out, "answered": results.answered, "failed": results.failed, "skipped": before}
     if as_json:
@@ -156,7 +158,7 @@ def write_answers(
     else:
         console.say(f"{results.answered:,} drawings: {out}")
         rate = bar.count / max(bar.seconds, 1e-6)
-        was = f", {before:,} were done before" if before else ""
+        was = f", {before:,} were there before" if before else ""
         console.note(f"{bar.count:,} in {console.duration(bar.seconds)}, {rate:,.0f} a second{was}")
     return results.failed, results.seen
 
@@ -174,7 +176,7 @@ def rows(
 ) -> Iterator[Row]:
     """A row for every drawing, in the order of the items: {"path", "predictions"} or {"path", "error"}.
 
-    `device` is that of a cluster; here it is the model's.
+    `device` is used with --engine ray only; here the model has its own.
     """
     from visketch import parallel as engines
     from visketch.tasks import batch
@@ -189,7 +191,7 @@ def rows(
 
 
 def show(row: Row) -> None:
-    """One drawing's answer for people: a bar for each class."""
+    """Print one drawing's answer for people: a bar for each class."""
     from rich.text import Text
 
     turned = f"  (turned by {row['turned']} degrees)" if row.get("turned") else ""
@@ -203,8 +205,8 @@ def show(row: Row) -> None:
         line = Text.assemble((f" {guess['label']:<{width}}", "bold"), *bar, f" {100 * share:5.1f} %")
         console.stdout().print(line, soft_wrap=True)
     if not row.get("sure", True):
-        console.say(" not sure: of ten such answers, fewer than nine are right")
+        console.say(" not sure: of answers with so low a probability, fewer than nine in ten are right")
     if "separate" in row:
-        console.note(f"{row['path']}: {row['separate']} separate drawings: use count, or --split")
+        console.note(f"{row['path']}: {row['separate']} separate drawings; --split classifies each, count counts them")
     if "explanation" in row:
         tell(row)

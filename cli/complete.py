@@ -1,4 +1,4 @@
-"""`visketch complete`: a half-drawn sketch finished in several ways."""
+"""`visketch complete`: finish a half-drawn sketch in several ways."""
 
 import time
 from pathlib import Path
@@ -20,18 +20,22 @@ if TYPE_CHECKING:
 
 
 def complete(
-    path: Annotated[str, typer.Argument(metavar="PATH", help="What is drawn so far: whatever `classify` takes, or -.")],
+    path: Annotated[
+        str, typer.Argument(metavar="PATH", help="The drawing so far, in any format that `classify` reads, or -.")
+    ],
     classes: Annotated[
         list[str] | None,
         typer.Option(
             "--class",
             "-c",
             metavar="NAME",
-            help="What it is to be; may be repeated. By default what the classifier takes it for.",
+            help="The class of the finished sketch; may be repeated. By default the classifier's guesses.",
             autocompletion=options.complete_class,
         ),
     ] = None,
-    n: Annotated[int, typer.Option("-n", "--number", min=1, max=1000, help="How many, over all classes.")] = 8,
+    n: Annotated[
+        int, typer.Option("-n", "--number", min=1, max=1000, help="How many completions, over all classes.")
+    ] = 8,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -44,9 +48,11 @@ def complete(
     ] = None,
     kind: options.Format = None,
     tries: Annotated[
-        int, typer.Option(min=1, max=64, help="Places tried for each: of so many the most likely is kept.")
+        int, typer.Option(min=1, max=64, help="Placements tried for each completion; the most probable is kept.")
     ] = 4,
-    size: Annotated[int | None, typer.Option(min=8, max=4096, help="Pixels; by default the model's canvas.")] = None,
+    size: Annotated[
+        int | None, typer.Option(min=8, max=4096, help="Side in pixels; by default the model's canvas.")
+    ] = None,
     seed: options.Seed = 0,
     steps: Annotated[int | None, typer.Option(min=1, max=1000, help="Steps of the coarse stage.")] = None,
     guidance: options.Guidance = None,
@@ -58,10 +64,10 @@ def complete(
 ) -> None:
     """Finish a half-drawn sketch, keeping what is drawn.
 
-    Where the part lies in the whole and how large it is is found by trying. The sheet shows the part first, then the
-    completions, the likeliest first; what was added is blue. Everything goes to the folder ./<name>-completed/, or one
-    completion (-n 1) to ./<name>-completed.png. The part is read and never written; what is there is only replaced with
-    --overwrite.
+    The place and the size of the given part in the whole drawing are found by trying several. The sheet shows the part
+    first, then the completions, the most probable first; added ink is blue. The files go to the folder
+    ./<name>-completed/, or a single completion (-n 1) to ./<name>-completed.png. Input files are never written, and
+    existing files are only replaced with --overwrite.
 
     \b
     Examples:
@@ -73,7 +79,7 @@ def complete(
     suffix = suffix_of(out or Path("completed"), kind)
     usual = Path(f"{stem_of(path)}-completed{suffix if n == 1 else ''}")
     if out and is_picture(out) and suffix != ".png" and n > 1:
-        raise UsageError(f"{out}: a sheet is a .png; for several name a folder and a --format")
+        raise UsageError(f"{out}: a sheet is a .png file; for several sketches name a folder, and the --format")
     outputs = Outputs([path], overwrite)
     if out and is_picture(out):
         outputs.check(out)
@@ -104,7 +110,7 @@ def complete(
 
 
 def finish(model: "SketchModel", part: "Sketch", labels: list[str], settings: dict[str, Any]) -> list["Completion"]:
-    """The completions, the likeliest first, with a bar while they are drawn."""
+    """The completions, the most probable first. Shows a progress bar."""
     from visketch.data.named import about
     from visketch.tasks.complete import complete as finished
 
@@ -134,7 +140,7 @@ def write(
     settings: dict[str, Any],
     outputs: Outputs,
 ) -> dict[str, Any]:
-    """The files, and what to say about them. Raises VisketchError."""
+    """Write the files; returns what to print about them. Raises VisketchError."""
     from visketch.metrics import kept
     from visketch.render.compare import MOST, sheet, tinted, told_apart
     from visketch.tasks.complete import strokes
@@ -162,10 +168,10 @@ def write(
 
 
 def show(result: dict[str, Any]) -> None:
-    """The result for people."""
+    """Print the result for people."""
     if result["proposed"]:
         guesses = (f"{guess['label']} {100 * guess['probability']:.0f} %" for guess in result["proposed"])
-        console.say(f"{result['part']} may become {', '.join(guesses)}; --class says better")
+        console.say(f"{result['part']} may become {', '.join(guesses)}; name the class with --class")
     rows = [
         [row["path"] or "", row["class"], f"{100 * row['probability']:.1f} %", f"{100 * row['added']:.0f} %"]
         for row in result["completions"]
@@ -174,5 +180,5 @@ def show(result: dict[str, Any]) -> None:
     if result["sheet"]:
         console.say(f"all on one sheet: {result['sheet']}")
     console.note(
-        f"seed {result['seed']} · {result['tries']} places tried for each · {console.duration(result['seconds'])}"
+        f"seed {result['seed']} · {result['tries']} placements tried for each · {console.duration(result['seconds'])}"
     )

@@ -1,4 +1,4 @@
-"""`visketch count`: how many of what a sketch shows are in pictures."""
+"""`visketch count`: count the objects in pictures that a sketch shows."""
 
 from functools import partial
 from typing import TYPE_CHECKING, Annotated
@@ -20,15 +20,15 @@ def count(
     by: sketch_query.By = None,
     checkpoint: sketch_query.Checkpoint = None,
     detector: sketch_query.Detector = None,
-    compare: Annotated[bool, typer.Option("--compare", help="Say what the other predictors count too.")] = False,
+    compare: Annotated[bool, typer.Option("--compare", help="Also print what the other predictors count.")] = False,
     device: options.Device = "auto",
     as_json: options.Json = False,
 ) -> None:
     """Count the objects in pictures that a sketch shows.
 
-    In a drawn scene any class that `visketch classify` knows can be counted, in a photo the 93 that a detector knows:
-    64 exactly and 29 as what they are a kind of. With --by language a language model describes the picture and its own
-    list is counted. The sketch is looked at once for all pictures.
+    In a drawn scene, any class that `visketch classify` knows can be counted. In a photo, 93 classes can: 64 exactly,
+    and 29 as the broader class that the detector knows (an owl as a bird). With --by language, a language model
+    describes the picture and the objects in its description are counted.
 
     \b
     Examples:
@@ -53,10 +53,12 @@ def counted(
     compare: bool,
     path: str,
 ) -> sketch_query.Row:
-    """{"count", "class", "by", "note", "others"}: what the other predictors count, if `compare`."""
+    """{"count", "class", "by", "note", "others"}; others: what the other predictors count, if `compare`."""
     scene = model.scene(path)
     answer = sketch_query.found(model, (sketch, scene), by, which)
-    passed = {answer.by, "language"} | ({"detector"} if not model.detector else set())  # it may not know the word
+    passed = {answer.by, "language"} | (
+        {"detector"} if not model.detector else set()
+    )  # the shipped detector may not know the class
     rest = [one for one in model.available(scene) if compare and one not in passed]
     others = {one: sketch_query.found(model, (sketch, scene), one, which).count for one in rest}
     return {"count": answer.count, "class": answer.label, "by": answer.by, "note": answer.note, "others": others}

@@ -1,4 +1,4 @@
-"""`visketch data`: fetch drawings, pack them into a data set, and say what is in one."""
+"""`visketch data`: download drawings, pack them into a data set, and describe one."""
 
 from collections import Counter
 from dataclasses import asdict
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from visketch.data.statistics import Statistics
 
 
-app = typer.Typer(no_args_is_help=True, help="Fetch drawings, pack them into a data set, look at one.")
+app = typer.Typer(no_args_is_help=True, help="Download drawings, pack them into a data set, describe one.")
 
 
 def complete_class(incomplete: str) -> list[str]:
@@ -28,14 +28,12 @@ def complete_class(incomplete: str) -> list[str]:
 def fetch(
     classes: Annotated[
         list[str],
-        typer.Argument(metavar="CLASS...", help="QuickDraw classes, or all (345).", autocompletion=complete_class),
+        typer.Argument(metavar="CLASS...", help="QuickDraw classes, or `all` (345).", autocompletion=complete_class),
     ],
     out: Annotated[
-        Path, typer.Option("--out", "-o", parser=parse_out, metavar="FOLDER", help="The folder to fetch to.")
+        Path, typer.Option("--out", "-o", parser=parse_out, metavar="FOLDER", help="The folder to download to.")
     ] = Path("data/quickdraw"),
-    limit: Annotated[
-        int | None, typer.Option(min=1, help="Drawings of each class at most; the rest stays there.")
-    ] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="At most this many drawings of each class.")] = None,
     root: Annotated[
         str | None,
         typer.Option(
@@ -44,10 +42,10 @@ def fetch(
     ] = None,
     as_json: options.Json = False,
 ) -> None:
-    """Fetch QuickDraw drawings.
+    """Download QuickDraw drawings.
 
-    There are 345 classes of 100,000 drawings or more, 23 GB in all; see --limit. What is there already is kept, and
-    what a broken line left is continued.
+    There are 345 classes of 100,000 drawings or more, 23 GB in all; see --limit. Files that are already there are kept,
+    and interrupted downloads are continued.
 
     \b
     Examples:
@@ -86,18 +84,18 @@ def pack(
         list[str] | None,
         typer.Option(
             metavar="SOURCE",
-            help="More drawings, for training alone (QuickDraw's bitmaps, say, which are traced); may be repeated.",
+            help="More drawings, for training only (such as QuickDraw's bitmaps, which are traced); may be repeated.",
         ),
     ] = None,
     out: Annotated[
         Path, typer.Option("--out", "-o", parser=parse_out, metavar="FILE", help="The data set to write.")
     ] = Path("quickdraw.arrow"),
-    limit: Annotated[int | None, typer.Option(min=1, help="Drawings of each class at most.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="At most this many drawings of each class.")] = None,
     without: Annotated[
         list[str] | None,
         typer.Option(
             metavar="CLASS",
-            help="Leave this class out; may be repeated. To measure classes that training never saw.",
+            help="Leave this class out, to measure classes that training never saw; may be repeated.",
             autocompletion=complete_class,
         ),
     ] = None,
@@ -105,12 +103,12 @@ def pack(
     overwrite: Overwrite = False,
     as_json: options.Json = False,
 ) -> None:
-    """Pack drawings into one data set.
+    """Pack drawings into one data set, which `train` and `evaluate` read.
 
-    It is what `train` and `evaluate` read. A drawing's class is what its file says, else the file's name (cat.ndjson)
-    or its folder's (cat/3.png); folders named train, validation and test are the splits. What cannot be read is named
-    and left out; then the exit code is 1. The sources are never written, and a data set that is there is only replaced
-    with --overwrite.
+    The class of a drawing is what its file says, or else the name of the file (cat.ndjson) or of its folder
+    (cat/3.png). Folders named train, validation and test are the splits. Drawings that cannot be read are reported and
+    left out, and the exit code is 1. Input files are never written, and existing files are only replaced with
+    --overwrite.
 
     \b
     Examples:
@@ -137,7 +135,7 @@ def pack(
         if missing := [label for label, counts in statistics(Store.open(out)).classes.items() if not counts[part]]:
             some = f"{', '.join(missing[:3])}{' ...' if len(missing) > 3 else ''}"
             what = f"no {part} drawing of {len(missing)} class{'es' if len(missing) > 1 else ''} ({some})"
-            console.warn(f"{what}: nothing to {purpose} there; add drawings, or sort them into folders named {part}")
+            console.warn(f"{what}: there is nothing to {purpose}; add drawings, or put some into a folder named {part}")
     came = {source: {label: n for (of, label), n in tally.items() if of == source} for source, _ in tally}
     if as_json:
         size = out.stat().st_size
@@ -154,7 +152,7 @@ def pack(
 
 
 def show_sources(came: dict[str, dict[str, int]]) -> None:
-    """`came`: source → class → drawings."""
+    """Print how many drawings came from each source. `came`: source → class → number of drawings."""
     rows = [
         [
             source,
@@ -172,10 +170,10 @@ def show_sources(came: dict[str, dict[str, int]]) -> None:
 @app.command()
 def stats(
     file: Annotated[Path, typer.Argument(help="A data set written by `visketch data pack`.")],
-    everything: Annotated[bool, typer.Option("--all", help="Every class, not only the first twenty.")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="Print every class, not only the first twenty.")] = False,
     as_json: options.Json = False,
 ) -> None:
-    """Say what is in a data set.
+    """Describe a data set: its classes, its splits, and the size of its drawings.
 
     \b
     Examples:
@@ -200,7 +198,7 @@ def show(file: Path, found: "Statistics", everything: bool) -> None:
         f"{name} {values['mean']:.1f} ({values['median']:.0f})"
         for name, values in (("strokes", found.strokes), ("points", found.points))
     )
-    console.say(f"of a drawing, mean (median): {', '.join(middle)}", "")
+    console.say(f"per drawing, mean (median): {', '.join(middle)}", "")
     rows = [[label, *counts.values(), sum(counts.values())] for label, counts in sorted(found.classes.items())]
     shown = rows if everything else rows[:20]
     total = [["all", *found.splits.values(), found.drawings]]

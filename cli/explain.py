@@ -1,4 +1,4 @@
-"""What `visketch classify --explain` writes: the answers, with a picture and words for each."""
+"""`visketch classify --explain`: the answers, with a picture and words for each."""
 
 from collections.abc import Container, Iterator
 from dataclasses import asdict
@@ -54,6 +54,6 @@ def explained(
 
 
 def tell(row: dict[str, Any]) -> None:
-    """The words, for people: a sentence a line."""
+    """Print the words for people, a sentence a line."""
     why = row["explanation"]
     console.say(*(f" {line}" for line in why["words"].splitlines()), f" picture: {why['picture']}")

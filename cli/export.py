@@ -1,4 +1,4 @@
-"""`visketch export`: a part of a checkpoint in a format that needs neither torch nor a checkpoint."""
+"""`visketch export`: write a part of a checkpoint for apps without torch."""
 
 from pathlib import Path
 from typing import Annotated
@@ -15,7 +15,7 @@ app = typer.Typer(no_args_is_help=True, help="Write a part as a file for apps wi
 
 @app.callback()
 def export() -> None:
-    """Write a part as a file for apps without torch."""
+    """Write a part of a checkpoint as a file for apps without torch."""
 
 
 @app.command()
@@ -25,11 +25,11 @@ def classifier(
     overwrite: Overwrite = False,
     as_json: options.Json = False,
 ) -> None:
-    """Write what recognises drawings as one ONNX file.
+    """Write the classifier as one ONNX file.
 
-    It takes fields (signed distances) and gives logits; the quadtree is inside, the labels are in its metadata.
-    docs/export.md shows how an app uses it. Needs the extra `onnx`. The file is checked before it is written: its
-    logits are those of torch. A file that is there is only replaced with --overwrite.
+    The model takes fields (signed distances) and returns logits; the quadtree is part of it, and its metadata has the
+    labels. docs/export.md shows how to use it in an app. Needs the extra `onnx`. Before the file is written, its logits
+    are compared with those of torch. An existing file is only replaced with --overwrite.
 
     \b
     Examples:

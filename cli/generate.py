@@ -1,4 +1,4 @@
-"""`visketch generate`: new sketches of a class."""
+"""`visketch generate`: draw new sketches of a class."""
 
 import time
 from collections.abc import Iterator
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from visketch.geometry.trace import Trace
     from visketch.model import Frame, SketchModel
 
-BATCH = 64  # sketches drawn at once: memory does not grow with -n
+BATCH = 64  # sketches drawn at once, so that memory does not grow with -n
 
 
 def generate(
@@ -41,11 +41,13 @@ def generate(
             "--class",
             "-c",
             metavar="NAME",
-            help="What to draw; may be repeated.",
+            help="The class to draw; may be repeated.",
             autocompletion=options.complete_class,
         ),
     ],
-    n: Annotated[int, typer.Option("-n", "--number", min=1, max=1_000_000, help="How many of each class.")] = 16,
+    n: Annotated[
+        int, typer.Option("-n", "--number", min=1, max=1_000_000, help="How many sketches of each class.")
+    ] = 16,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -57,14 +59,19 @@ def generate(
         ),
     ] = None,
     kind: options.Format = None,
-    size: Annotated[int | None, typer.Option(min=8, max=4096, help="Pixels; by default the model's canvas.")] = None,
+    size: Annotated[
+        int | None, typer.Option(min=8, max=4096, help="Side in pixels; by default the model's canvas.")
+    ] = None,
     seed: options.Seed = 0,
     tries: options.Tries = None,
     steps: Annotated[int | None, typer.Option(min=1, max=1000, help="Steps of the coarse stage.")] = None,
     guidance: options.Guidance = None,
     temperature: options.Temperature = 0.7,
     top_p: Annotated[
-        float, typer.Option(min=0.01, max=1, help="The refiner picks among the likeliest that make up this.")
+        float,
+        typer.Option(
+            min=0.01, max=1, help="The refiner samples among the most probable codes that make up this share."
+        ),
     ] = 0.95,
     order: Annotated[
         Literal["waves", "one-by-one"], typer.Option(help="Refine many tiles at once, or one after another.")
@@ -73,7 +80,7 @@ def generate(
         Literal["strokes", "field"] | None,
         typer.Option(help="What the coarse stage draws; by default what the checkpoint is made for."),
     ] = None,
-    coarse_only: Annotated[bool, typer.Option("--coarse-only", help="Leave out the refining.")] = False,
+    coarse_only: Annotated[bool, typer.Option("--coarse-only", help="Skip the refiner.")] = False,
     checkpoint: options.Checkpoint = None,
     device: options.Device = "auto",
     overwrite: Overwrite = False,
@@ -81,11 +88,10 @@ def generate(
 ) -> None:
     """Draw new sketches of a class.
 
-    Without --out a sheet of them goes to ./<class>.png, or to the next free name. Sketch number i of a seed is the
-    same however many you ask for. SVG has the centre lines, as a pen would draw them, with round ends: those that the
-    coarse stage drew, where it draws strokes, else those traced in the picture. ndjson has the same strokes as Quick,
-    Draw!'s files have them, a line a sketch, those of a class in one file.
-    What is there is only replaced with --overwrite.
+    Without --out, a sheet of them goes to ./<class>.png, or to the next free name. Sketch number i of a seed is the
+    same however many are drawn. SVG has centre lines with round ends, as a pen would draw them: the strokes of the
+    coarse stage if it draws strokes, or else lines traced in the picture. ndjson has the same strokes in the format of
+    Quick, Draw!, one sketch a line and one file for each class. Existing files are only replaced with --overwrite.
 
     \b
     Examples:
@@ -132,7 +138,7 @@ def generate(
 
 
 def check_all(outputs: Outputs, out: Path, suffix: str, classes: list[str], n: int) -> None:
-    """Refuse, before any work, what would replace a file. Raises UsageError."""
+    """Refuse a run that would replace a file, before any work. Raises UsageError."""
     if is_picture(out):
         outputs.check(out)
         return
@@ -154,10 +160,10 @@ def write(
     suffix: str,
     outputs: Outputs,
 ) -> dict[str, Any]:
-    """Draw, and write what is drawn as it comes; returns what to say about it. Raises VisketchError."""
+    """Draw the sketches and write each batch; returns what to print about them. Raises VisketchError."""
     stems = {label: stem(label) for label in classes}
     if len(set(stems.values())) < len(stems):
-        raise UsageError("two of these classes would get the same file names; draw them one after another")
+        raise UsageError("two of these classes would get the same file names; draw them in separate runs")
     start, clamp = time.perf_counter(), model.config.sketch.clamp
     facts = {"seed": seed, **settings, "size": side, "checkpoint": model.config.name}
     columns, sketches = columns_for(len(classes), n), list[dict[str, Any]]()
@@ -193,7 +199,7 @@ def write(
 
 @contextmanager
 def telling(sketches: list[dict[str, Any]], total: int, suffix: str) -> Iterator[None]:
-    """Says how many of the sketches have a file, if it is interrupted; ndjson has one when it is whole."""
+    """If interrupted, print how many of the sketches have a file. An ndjson file appears when it is complete."""
     try:
         yield
     except KeyboardInterrupt:
@@ -203,7 +209,7 @@ def telling(sketches: list[dict[str, Any]], total: int, suffix: str) -> Iterator
 
 
 def place_of(out: Path, suffix: str, name: str, number: int, alone: bool) -> Path | None:
-    """The file that a sketch goes to; None if it only goes on the sheet."""
+    """The file of a sketch; None if it only goes on the sheet."""
     if is_picture(out):
         return out if alone else None
     return out / (f"{name}.ndjson" if suffix == ".ndjson" else f"{name}-{number:04d}{suffix}")
@@ -212,8 +218,8 @@ def place_of(out: Path, suffix: str, name: str, number: int, alone: bool) -> Pat
 def draw(
     model: "SketchModel", classes: list[str], n: int, seed: int, settings: dict[str, Any]
 ) -> Iterator[tuple[str, int, "Tensor", "Trace | None"]]:
-    """Every sketch as its class, its number, its field (h h) and the strokes that the coarse stage drew, if it did; in
-    batches, with a bar.
+    """Every sketch as its class, its number, its field (h h) and the strokes of the coarse stage, if it drew strokes.
+    Draws in batches and shows a progress bar.
     """
     from visketch.geometry.trace import Trace
 
@@ -245,7 +251,7 @@ def draw(
 
 
 def batches(classes: list[str], n: int, most: int = BATCH) -> Iterator[tuple[list[str], int, int]]:
-    """(classes, the first number, how many of each), at most so many sketches at a time."""
+    """(classes, the first number, how many of each), with at most `most` sketches at a time."""
     together = max(1, most // n)
     for at in range(0, len(classes), together):
         for first in range(0, n, most):
@@ -253,7 +259,7 @@ def batches(classes: list[str], n: int, most: int = BATCH) -> Iterator[tuple[lis
 
 
 def show(result: dict[str, Any], classes: list[str], n: int) -> None:
-    """The result for people."""
+    """Print the result for people."""
     sheet = result["sheet"]
     what = f"{n} each of {', '.join(classes)}" if len(classes) > 1 else f"{n} × {classes[0]}" if n > 1 else classes[0]
     if result["paths"] == [sheet]:

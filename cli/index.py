@@ -1,4 +1,4 @@
-"""`visketch index`: embed drawings, so that they can be searched."""
+"""`visketch index`: embed drawings for search."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -31,10 +31,10 @@ def index(
             "-o",
             parser=parse_out,
             metavar="FOLDER",
-            help="Where the index goes; by default the user's cache.",
+            help="The folder of the index; by default in the user's cache.",
         ),
     ] = None,
-    renew: Annotated[bool, typer.Option("--renew", help="Throw the index away first; for other weights.")] = False,
+    renew: Annotated[bool, typer.Option("--renew", help="Delete the index first, to use other weights.")] = False,
     engine: options.Engine = "local",
     checkpoint: options.Checkpoint = None,
     device: options.Device = "auto",
@@ -42,11 +42,10 @@ def index(
 ) -> None:
     """Index drawings for `visketch search`.
 
-    Run again, it embeds only what is new or changed, and forgets what is gone. It may be stopped at any moment, and
-    goes on where it was. Without --out nothing is written beside the drawings: the index lies in the user's cache
-    (VISKETCH_CACHE names another place), where `visketch search` finds it. What cannot be read is named and left out;
-    then the exit code is 1. The drawings are never written; a folder that is there and no
-    index is refused.
+    A second run embeds only files that are new or changed, and removes files that are gone. It can be stopped at any
+    moment and continued. Without --out, the index goes to the user's cache (or to VISKETCH_CACHE), where `visketch
+    search` finds it. Files that cannot be read are reported and left out, and the exit code is 1. The drawings are
+    never written. A folder that exists and is not an index is refused.
 
     \b
     Examples:
@@ -58,9 +57,9 @@ def index(
     from visketch.search.index import Index, is_index, remove, usual
 
     if not gallery.exists():
-        raise VisketchError(f"{gallery}: no such file or folder, check the name")
+        raise VisketchError(f"{gallery}: no such file or folder; check the name")
     if is_index(gallery):
-        raise VisketchError(f"{gallery}: is an index; name the drawings, and the index with --out")
+        raise VisketchError(f"{gallery}: this is an index; name the drawings, and the index with --out")
     model = load(checkpoint, device if engine == "local" else "cpu")
     folder = out or usual(gallery)
     if renew:
@@ -86,7 +85,7 @@ def load(checkpoint: str | None, device: str) -> "SketchModel":
 
 
 def bring_up_to_date(opened: "Index", source: Path, engine: "Engine" = "local", device: str = "auto") -> "Update":
-    """Index what is new, with a bar; what cannot be read is named."""
+    """Index new and changed files, with a progress bar; files that cannot be read are reported."""
     problems = console.Problems()
     with console.progress() as bar:
         task = bar.add_task("indexing", total=None)

@@ -1,4 +1,4 @@
-"""`visketch info`: what is installed, what it runs on, and what a checkpoint holds."""
+"""`visketch info`: versions, devices, and the contents of a checkpoint."""
 
 import platform
 from importlib import metadata
@@ -18,7 +18,7 @@ def info(
     checkpoint: options.Checkpoint = None,
     as_json: options.Json = False,
 ) -> None:
-    """Versions, devices, and what the checkpoint holds.
+    """Print versions, devices, and what a checkpoint holds.
 
     \b
     Examples:
@@ -67,7 +67,7 @@ def devices() -> list[str]:
 
 
 def warnings() -> list[str]:
-    """The trap: a torchvision that does not fit torch breaks diffusers, which looks whether it is there."""
+    """Known problems of this installation: a torchvision that does not fit torch breaks diffusers, which imports it."""
     if find_spec("torchvision") is None:
         return []
     try:
@@ -79,7 +79,7 @@ def warnings() -> list[str]:
 
 
 def about(checkpoint: str | None) -> dict[str, Any]:
-    """What a checkpoint holds. Raises VisketchError if there is none."""
+    """The contents of a checkpoint. Raises VisketchError if there is none."""
     from visketch.checkpoint import PARTS, part_file, read_metadata
     from visketch.config import find, read_config
 
@@ -115,7 +115,7 @@ def show(found: dict[str, Any]) -> None:
         return
     console.say("", f"checkpoint {there['name']}: {there['folder']}")
     console.say(f"{there['classes']} classes, {there['canvas']} pixels, depth {there['depth']}")
-    console.say(f"card: {there['card']}" if there["card"] else "it has no card", "")
+    console.say(f"card: {there['card']}" if there["card"] else "no model card", "")
     rows = []
     for name, part in there["parts"].items():
         facts = part.get("facts", {})

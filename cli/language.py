@@ -1,4 +1,4 @@
-"""`visketch language`: data sets to learn to talk about sketches from, and training on them."""
+"""`visketch language`: make data sets for the sketch-language model, and train it."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -19,31 +19,31 @@ app = typer.Typer(no_args_is_help=True, help="Make a data set of sketches, scene
 def prepare(
     drawings: Annotated[
         Path | None,
-        typer.Option(help="People's drawings, packed by `visketch data pack`: for scenes, and to ask with."),
+        typer.Option(help="Drawings packed by `visketch data pack`, for scenes and for queries."),
     ] = None,
     photos: Annotated[
         list[Path] | None,
-        typer.Option(metavar="FOLDER", help="Photos in folders named for what they show; may be repeated."),
+        typer.Option(metavar="FOLDER", help="Photos in folders that are named by class; may be repeated."),
     ] = None,
     coco: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Photos annotated in COCO's format: an instances.json.")
     ] = None,
     images: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="Where --coco's photos are; by default images/ beside it.")
+        Path | None, typer.Option(metavar="FOLDER", help="The photos of --coco; by default images/ beside it.")
     ] = None,
     style: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME=FILE", help="A further style to ask with: a packed data set; may be repeated."),
+        typer.Option(metavar="NAME=FILE", help="Another style of query sketches: a packed data set; may be repeated."),
     ] = None,
     hold_out: Annotated[
         list[str] | None,
-        typer.Option(metavar="STYLE", help="Ask with this style in the test split alone; by default lines-3."),
+        typer.Option(metavar="STYLE", help="Use this style of queries in the test split only; by default lines-3."),
     ] = None,
     kind: Annotated[
         list[str] | None,
         typer.Option(
             metavar="drawings|photos|coco",
-            help="Scenes to make, may be repeated; by default all that something is named for.",
+            help="The kind of scenes to make; may be repeated. By default every kind that data is given for.",
             autocompletion=lambda: ["drawings", "photos", "coco"],
         ),
     ] = None,
@@ -56,30 +56,31 @@ def prepare(
     unseen: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="CLASS", help="A class for the test split alone; by default 8.", autocompletion=complete_class
+            metavar="CLASS", help="A class for the test split only; by default 8.", autocompletion=complete_class
         ),
     ] = None,
     out: Annotated[
-        Path, typer.Option("--out", "-o", parser=parse_out, metavar="FOLDER", help="The folder to write; a new one.")
+        Path,
+        typer.Option("--out", "-o", parser=parse_out, metavar="FOLDER", help="The folder to write; it must not exist."),
     ] = Path("runs/language"),
     scenes: Annotated[int, typer.Option(min=1, help="Training scenes of each kind.")] = 12_000,
     validation: Annotated[int, typer.Option(min=1, help="Validation scenes of each kind.")] = 600,
-    test: Annotated[int, typer.Option(min=1, help="Test scenes; half as many again are of unseen classes.")] = 600,
-    most: Annotated[int, typer.Option("--objects", min=1, max=12, help="Objects of a scene at most.")] = 6,
-    canvas: Annotated[int, typer.Option(min=64, max=1024, help="Pixels of a sketch's and a scene's side.")] = 128,
+    test: Annotated[int, typer.Option(min=1, help="Test scenes; half as many more are made of unseen classes.")] = 600,
+    most: Annotated[int, typer.Option("--objects", min=1, max=12, help="At most this many objects in a scene.")] = 6,
+    canvas: Annotated[int, typer.Option(min=64, max=1024, help="Side of sketches and scenes in pixels.")] = 128,
     format: Annotated[
         Literal["jsonl", "llava"],
-        typer.Option(help="llava adds files for LLaVA's own trainer to the JSON lines that TRL reads."),
+        typer.Option(help="llava also writes files for LLaVA's own trainer; TRL reads the JSON lines."),
     ] = "jsonl",
     seed: options.Seed = 0,
     as_json: options.Json = False,
 ) -> None:
-    """Compose scenes, and ask about them with sketches.
+    """Compose scenes, with questions about them that are asked with sketches.
 
-    Scenes are drawings on a page, photo objects on a background (boxes and counts are exact in both), or photos as
-    they are. About each there are instructions with answers: describe (DESC), count (COUNT), locate (BBOX), questions
-    (VQA), is it there (SBIR). Photo objects become sketches, too: styles lines-1, lines-2 and lines-3. Drawings and
-    photos are split before anything is composed. The folder has a contact sheet to look at, contact.png.
+    A scene is drawings on a page, photo objects on a background (both with exact boxes and counts), or a photo as it
+    is. Each has instructions with answers: describe (DESC), count (COUNT), locate (BBOX), questions (VQA), is it there
+    (SBIR). Photo objects also become sketches, in the styles lines-1, lines-2 and lines-3. Drawings and photos are
+    split before any scene is composed. The contact sheet contact.png shows examples.
 
     \b
     Examples:
@@ -130,8 +131,8 @@ def prepare(
 def show(out: Path, facts: dict) -> None:
     splits = facts["counts"]
     console.table(["", *splits], [[what, *(splits[split].get(what, 0) for split in splits)] for what in splits["test"]])
-    console.say(f"{facts['sketches']:,} sketches to ask with: {out}")
-    console.note(f"look at {out / 'contact.png'}")
+    console.say(f"{facts['sketches']:,} query sketches: {out}")
+    console.note(f"examples: {out / 'contact.png'}")
 
 
 app.command()(train)

@@ -1,4 +1,4 @@
-"""`visketch language train`: the sketch-language model, stage by stage."""
+"""`visketch language train`: train the sketch-language model, stage by stage."""
 
 import sys
 import time
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def train(
     stage: Annotated[
         Literal["tower", "align", "instruct"],
-        typer.Option(help="In this order: the tower, describing pictures, answering questions."),
+        typer.Option(help="The stage to train, in this order: tower, align (describing), instruct (answering)."),
     ],
     data: Annotated[
         Path, typer.Option("--data", envvar="VISKETCH_LANGUAGE_DATA", help="The folder of `visketch language prepare`.")
@@ -31,23 +31,24 @@ def train(
         str | None, typer.Option("--config", metavar="PRESET|FILE", help="tiny (by default), llava-7b; or a TOML file.")
     ] = None,
     start: Annotated[
-        str | None, typer.Option("--from", metavar="FOLDER", help="Go on from this checkpoint's weights.")
+        str | None, typer.Option("--from", metavar="FOLDER", help="Start from the weights of this checkpoint.")
     ] = None,
     overrides: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one knob; may be repeated.")
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one setting; may be repeated.")
     ] = None,
     seed: Annotated[int | None, typer.Option("--seed", min=0, help="Short for --set train.seed=...")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on where the run in --out ended.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue the run in --out.")] = False,
     workers: Annotated[int, typer.Option(min=0, max=256, help="Processes that prepare the batches.")] = 0,
-    tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Write metrics for TensorBoard too.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be trained, and stop.")] = False,
+    tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Also write metrics for TensorBoard.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be trained, and stop.")] = False,
     device: options.Device = "auto",
     as_json: options.Json = False,
 ) -> None:
     """Train one stage of the sketch-language model.
 
-    The tower learns to find in a scene what a sketch shows; `align` teaches the language model to describe what the
-    tower sees; `instruct` teaches it to answer. Ctrl-C stops with everything saved; --resume goes on.
+    The tower learns to find in a scene what a sketch shows. `align` teaches the language model to describe what the
+    tower sees, and `instruct` teaches it to answer questions. Ctrl-C stops the run and saves everything; --resume
+    continues it.
 
     \b
     Examples:
@@ -78,7 +79,7 @@ def run(
     dry_run: bool,
     as_json: bool,
 ) -> "Outcome | None":
-    """Train a stage, or with `dry_run` say what would be."""
+    """Train a stage; with `dry_run`, print what would be trained."""
     with console.waiting("Loading ..."):
         from visketch.language import config
         from visketch.language.dataset.rows import InstructionRows

@@ -1,4 +1,4 @@
-"""`visketch locate`: where in a picture is what a sketch shows."""
+"""`visketch locate`: find in pictures what a sketch shows."""
 
 from functools import partial
 from pathlib import Path
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from visketch.language.vision.features import EncodedPicture
 
 FOUND, DUPLICATE = "#d32f2f", "#9aa0a6"
-MOST = 4096  # pixels of a drawn picture's longer side
+MOST = 4096  # pixels of the longer side of the picture with boxes
 
 
 def locate(
@@ -31,14 +31,12 @@ def locate(
     out: Annotated[
         Path | None,
         typer.Option(
-            "--out", "-o", parser=parse_out, metavar="PATH", help="A PNG with the boxes drawn, or a folder for several."
+            "--out", "-o", parser=parse_out, metavar="PATH", help="Draw the boxes in a PNG, or in a folder of PNGs."
         ),
     ] = None,
     min_score: Annotated[
         float | None,
-        typer.Option(
-            min=0, max=1, help="Boxes from so sure on, instead of those that count: lower finds more, and more wrong."
-        ),
+        typer.Option(min=0, max=1, help="The least score of a box: a lower one finds more boxes, and more wrong ones."),
     ] = None,
     which: sketch_query.Words = None,
     by: sketch_query.By = None,
@@ -50,9 +48,9 @@ def locate(
 ) -> None:
     """Find what a sketch shows in pictures, as boxes in pixels (x1, y1, x2, y2 from the top left).
 
-    Each box says how sure it is. Of boxes that overlap by half only the surest is kept; --out draws the others in grey,
-    on a picture of 4096 pixels at most. Sketch and pictures are never written, and what is there is only replaced with
-    --overwrite.
+    Each box has a score. Of boxes that overlap by half, only the one with the highest score is kept. --out draws the
+    others in grey, on a picture of at most 4096 pixels. Input files are never written, and existing files are only
+    replaced with --overwrite.
 
     \b
     Examples:
@@ -63,7 +61,7 @@ def locate(
     if out:
         check_out(out)
         if is_picture(out) and len(sketch_query.spread(pictures)) > 1:
-            raise UsageError(f"{out}: one picture for several; name a folder")
+            raise UsageError(f"{out}: this is one picture for several inputs; name a folder")
     outputs = Outputs([sketch, *pictures], overwrite)
     if out and is_picture(out):
         outputs.check(out)
@@ -86,7 +84,9 @@ def located(
     taken: set[str],
     path: str,
 ) -> sketch_query.Row:
-    """{"class", "by", "note", "boxes", "duplicates", "picture"}; boxes in pixels, upright. `taken`: names of files."""
+    """{"class", "by", "note", "boxes", "duplicates", "picture"}; boxes in pixels of the upright picture. `taken`: file
+    names that are in use.
+    """
     scene = model.scene(path)
     answer = sketch_query.found(model, (sketch, scene), by, which, min_score)
     wide, high = scene.picture.letterbox.width, scene.picture.letterbox.height
@@ -106,8 +106,8 @@ def pixels(thing: "Detection", wide: int, high: int) -> list[int]:
 
 
 def drawn(path: str, boxes: list[dict], duplicates: list[list[int]], label: str) -> "np.ndarray":
-    """The upright picture (rows columns 3) uint8 with the boxes; a small one enlarged, so that words fit, and a huge
-    one shrunk. Raises VisketchError if it is gone.
+    """The upright picture (rows columns 3) uint8 with the boxes. A small picture is enlarged so that the words fit, a
+    very large one is shrunk. Raises VisketchError if the file is gone.
     """
     import numpy as np
     from PIL import Image, ImageDraw, ImageFont

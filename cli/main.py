@@ -1,6 +1,6 @@
-"""The command `visketch`: its verbs, and how their failures are reported.
+"""The command `visketch`: its verbs, and how it reports errors.
 
-Imports nothing heavy, so that --help is fast; a verb imports what it needs when it runs.
+Imports nothing heavy, so that --help is fast; each verb imports what it needs when it runs.
 """
 
 import atexit
@@ -41,7 +41,7 @@ from .show import show
 from .trace import trace
 from .train import train
 
-# In the order of --help: what is done with drawings, then with data and weights.
+# In the order of --help: verbs for drawings first, then those for data and weights.
 DRAWINGS = ("generate", "classify", "refine", "complete", "trace", "show", "index", "search")
 SCENES = ("count", "locate", "ask", "photos")
 ORDER = (*DRAWINGS, *SCENES, "serve", "data", "language", "train", "evaluate", "export", "push", "info")
@@ -51,15 +51,15 @@ class Verbs(TyperGroup):
     def invoke(self, context: Any) -> Any:
         try:
             return super().invoke(context)
-        except KeyboardInterrupt:  # typer would end it without a word
-            console.note("interrupted; files that were written are whole")
+        except KeyboardInterrupt:  # typer would exit without a message
+            console.note("interrupted; the files that were written are complete")
             raise typer.Exit(console.INTERRUPTED) from None
 
     def list_commands(self, context: Any) -> list[str]:
         return sorted(self.commands, key=ORDER.index)
 
     def main(self, args: Sequence[str] | None = None, *more: Any, **extra: Any) -> None:
-        """Run a verb and exit: 0 done, 1 something failed, 2 wrongly asked, 130 interrupted. Never a traceback."""
+        """Run a verb and exit: 0 done, 1 something failed, 2 wrong usage, 130 interrupted. Never prints a traceback."""
         try:
             words = renewed(sys.argv[1:] if args is None else args)
             code = super().main(words, *more, **{**extra, "standalone_mode": False}) or console.OK
@@ -73,7 +73,7 @@ app = typer.Typer(
     cls=Verbs,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    rich_markup_mode=None,  # plain help is faster, narrower, and what it prints can be copied
+    rich_markup_mode=None,  # plain help is faster and narrower, and its examples can be copied
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Every verb has examples: visketch generate --help",
 )
@@ -114,28 +114,30 @@ def main(
         bool, typer.Option("--version", help="Print the version and exit.", callback=print_version, is_eager=True)
     ] = False,
     debug: Annotated[
-        bool, typer.Option("--debug", help="Show where an error came from.", envvar="VISKETCH_DEBUG")
+        bool, typer.Option("--debug", help="Print the traceback of an error.", envvar="VISKETCH_DEBUG")
     ] = False,
 ) -> None:
     """Draw, recognise and study hand-drawn sketches, offline."""
     console.debug = debug
     if not debug:
-        warnings.simplefilter("ignore")  # libraries' words to their developers
+        warnings.simplefilter("ignore")  # warnings of libraries, meant for their developers
     warnings.simplefilter("always", RenamedWarning)
     warnings.showwarning = console.show_warning
 
 
 def run() -> None:
     """The entry point."""
-    # Read when torch is imported. Threads that wait by spinning made drawing three times slower on busy cores.
+    # torch reads this when it is imported. Waiting threads that spin made drawing three times slower on busy cores.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    # At the end Python looks through all objects for garbage, several times: 1.2 s of CPU for the half million that
-    # torch and diffusers make, with nothing to be found. What is frozen it leaves alone.
+    # At exit Python searches all objects for garbage, several times: 1.2 s of CPU for the half million objects of torch
+    # and diffusers, none of which is garbage. Frozen objects are skipped.
     atexit.register(gc.freeze)
     codecs.register_error("plainly", console.plainly)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="plainly")  # a file name may be no valid text, a terminal know few characters
+            stream.reconfigure(
+                errors="plainly"
+            )  # a file name may not be valid text, and a terminal may know few characters
     app(prog_name="visketch")
 
 

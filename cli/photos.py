@@ -1,4 +1,4 @@
-"""`visketch photos`: the photos of a folder that show what a sketch shows."""
+"""`visketch photos`: search the photos of a folder with a sketch."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -19,12 +19,15 @@ if TYPE_CHECKING:
     from visketch.language.model import SketchLanguage
     from visketch.language.retrieval import PhotoHit, PictureSearch
 
-SURE = 0.5  # of a box that is drawn
+SURE = 0.5  # the least score of a box that is drawn
 
 
 app = typer.Typer(no_args_is_help=True, help="Find photos that show what a sketch shows.")
 
-Folder = Annotated[Path, typer.Argument(metavar="FOLDER", help="Photos, and drawn scenes, in it and below.")]
+Folder = Annotated[
+    Path,
+    typer.Argument(metavar="FOLDER", help="A folder with photos and drawn scenes; folders in it are searched too."),
+]
 
 
 @app.command()
@@ -34,7 +37,13 @@ def search(
     n: Annotated[int, typer.Option("-n", min=1, max=1000, help="How many photos to find.")] = 12,
     out: Annotated[
         Path | None,
-        typer.Option("--out", "-o", parser=parse_out, metavar="PATH", help="A picture of them, the sketch first."),
+        typer.Option(
+            "--out",
+            "-o",
+            parser=parse_out,
+            metavar="PATH",
+            help="Write a picture of the results, with the sketch first.",
+        ),
     ] = None,
     which: sketch_query.Words = None,
     by: sketch_query.By = None,
@@ -45,9 +54,9 @@ def search(
 ) -> None:
     """Find the photos in a folder that show what a sketch shows.
 
-    The folder is indexed first, as `visketch photos index` does it. Photos that hardly show it are left out; drawn
-    scenes among them are told apart and searched as well. Sketch and photos are never written, and a picture that is
-    there is only replaced with --overwrite.
+    The folder is indexed first, as by `visketch photos index`. Photos that hardly show it are left out. Drawn scenes
+    are told apart from photos and are searched as well. Input files are never written, and existing files are only
+    replaced with --overwrite.
 
     \b
     Examples:
@@ -72,7 +81,7 @@ def search(
         console.document({"sketch": sketch, "photos": pictures.count, "found": rows, "picture": out})
         return
     if not rows:
-        console.say(f"none of {pictures.count} pictures shows it")
+        console.say(f"none of the {pictures.count} pictures shows it")
     else:
         table = [[one["rank"], str(one["path"]), f"{one['score']:.3f}", len(one["boxes"]), one["by"]] for one in rows]
         console.table(["", "photo", "shows it", "boxes", "by"], table)
@@ -87,10 +96,10 @@ def index(
     device: options.Device = "auto",
     as_json: options.Json = False,
 ) -> None:
-    """Look at the photos of a folder before they are searched.
+    """Index the photos of a folder before searching.
 
-    What was seen is kept in the user's cache (VISKETCH_CACHE names another place). Run again, it looks only at what is
-    new or changed.
+    The index is kept in the user's cache (or in VISKETCH_CACHE). A second run reads only photos that are new or
+    changed.
 
     \b
     Example:
@@ -105,15 +114,17 @@ def index(
 
 
 def check(folder: Path, by: "sketch_query.Who | None") -> None:
-    """Refuse what cannot be searched, before any work. Raises VisketchError, UsageError."""
+    """Refuse a folder or predictor that cannot be searched, before any work. Raises VisketchError, UsageError."""
     if not folder.is_dir():
-        raise VisketchError(f"{folder}: not a folder of photos, name one")
+        raise VisketchError(f"{folder}: not a folder; name a folder of photos")
     if by == "recogniser":
-        raise UsageError("--by recogniser is for drawn scenes; they are told from photos without it")
+        raise UsageError(
+            "--by recogniser is for drawn scenes only; leave it out, drawn scenes are told from photos automatically"
+        )
 
 
 def opened(model: "SketchLanguage", folder: Path, by: "sketch_query.Who | None") -> "PictureSearch":
-    """The folder's pictures, what is new among them looked at, with a bar."""
+    """The folder's pictures, with new ones indexed. Shows a progress bar."""
     from visketch.language.retrieval import PictureSearch
     from visketch.search.index import usual
 
@@ -131,14 +142,16 @@ def opened(model: "SketchLanguage", folder: Path, by: "sketch_query.Who | None")
 
 
 def row(rank: int, hit: "PhotoHit") -> dict:
-    """Boxes in shares of the photo's sides, the surest first: how large the photo is, the index does not know."""
+    """A result for programs. Boxes are shares of the photo's sides, the most certain first: the index does not know the
+    size of a photo.
+    """
     boxes = [{"box": [round(place, 4) for place in box], "sure": round(sure, 3)} for box, sure in hit.boxes]
     facts = {"rank": rank, "path": hit.path, "score": round(hit.score, 4), "by": hit.by, "boxes": boxes}
     return facts | ({} if hit.similarity is None else {"similarity": round(hit.similarity, 4)})
 
 
 def sheet(sketch: "np.ndarray", found: "list[PhotoHit]") -> "np.ndarray":
-    """(rows columns 3) uint8: the sketch, and the photos with their boxes in rows."""
+    """(rows columns 3) uint8: the sketch, and the photos with their boxes, in rows."""
     import numpy as np
 
     from visketch.render.poster import Card, gallery
@@ -148,14 +161,16 @@ def sheet(sketch: "np.ndarray", found: "list[PhotoHit]") -> "np.ndarray":
         small = None
         try:
             small = np.asarray(thumbnail(hit))
-        except VisketchError as error:  # gone since it was looked at
+        except VisketchError as error:  # deleted since it was indexed
             console.warn(error)
         cards.append((small, f"{number} · {hit.score:.3f}", hit.path.name))
     return gallery(sketch, cards)
 
 
 def thumbnail(hit: "PhotoHit") -> "Image.Image":
-    """The photo in a square, with the boxes that count, or else the surest. Raises VisketchError if it is gone."""
+    """The photo in a square, with the boxes that count, or else the most certain one. Raises VisketchError if it is
+    gone.
+    """
     from PIL import ImageDraw, ImageOps
 
     from visketch.language.image import upright

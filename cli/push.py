@@ -1,4 +1,4 @@
-"""`visketch push`: a checkpoint to the Hugging Face Hub."""
+"""`visketch push`: upload a checkpoint to the Hugging Face Hub."""
 
 from pathlib import Path
 from typing import Annotated
@@ -10,14 +10,16 @@ from .shared import console, options
 
 def push(
     folder: Annotated[Path, typer.Argument(help="A checkpoint's folder.")],
-    name: Annotated[str, typer.Argument(metavar="OWNER/NAME", help="The model on the Hub; made if it is not there.")],
-    private: Annotated[bool, typer.Option("--private", help="A model that is made is for its owner alone.")] = False,
+    name: Annotated[
+        str, typer.Argument(metavar="OWNER/NAME", help="The model on the Hub; it is created if it does not exist.")
+    ],
+    private: Annotated[bool, typer.Option("--private", help="Create the model as a private one.")] = False,
     as_json: options.Json = False,
 ) -> None:
     """Upload a checkpoint to the Hugging Face Hub.
 
-    Its weights, its configuration and its card (README.md) go there; what training resumes from does not. Then
-    `--checkpoint OWNER/NAME` fetches it. Log in first with `hf auth login`, or set HF_TOKEN.
+    Its weights, its configuration and its model card (README.md) are uploaded; the state of unfinished training is not.
+    Then `--checkpoint OWNER/NAME` downloads it. Log in first with `hf auth login`, or set HF_TOKEN.
 
     \b
     Examples:
@@ -29,7 +31,7 @@ def push(
 
     read_config(folder)
     if not (folder / "README.md").exists():
-        console.warn(f"{folder}: has no card; say in its README.md what it was trained on, and push again")
+        console.warn(f"{folder}: no model card; say in its README.md what it was trained on, and push again")
     with console.waiting(f"Uploading to {name} ..."):
         address = hub.push(folder, name, private)
     if as_json:

@@ -1,4 +1,4 @@
-"""`visketch refine`: a rough sketch drawn again."""
+"""`visketch refine`: draw rough sketches again."""
 
 import time
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from visketch.geometry.sketch import Sketch
     from visketch.model import Frame, SketchModel
 
-BATCH = 16  # sketches redrawn together on the canvas of training, fewer on larger ones
+BATCH = 16  # sketches redrawn together on the canvas of training; fewer on a larger one
 
 Row = dict[str, Any]
 
@@ -29,7 +29,9 @@ Row = dict[str, Any]
 def refine(
     paths: Annotated[
         list[str],
-        typer.Argument(metavar="PATH...", help="Rough sketches: whatever `classify` takes; - is standard input."),
+        typer.Argument(
+            metavar="PATH...", help="Rough sketches, in any format that `classify` reads; - is standard input."
+        ),
     ],
     label: Annotated[
         str | None,
@@ -37,12 +39,13 @@ def refine(
             "--class",
             "-c",
             metavar="NAME",
-            help="What they show; by default the classifier's guess.",
+            help="The class of the sketches; by default the classifier's guess for each.",
             autocompletion=options.complete_class,
         ),
     ] = None,
     strength: Annotated[
-        float, typer.Option("--strength", "-s", min=0, max=1, help="How much may change; 0: only the lines; 1: all.")
+        float,
+        typer.Option("--strength", "-s", min=0, max=1, help="How much may change, from 0 (only the lines) to 1 (all)."),
     ] = 0.0,
     out: Annotated[
         Path | None,
@@ -51,23 +54,25 @@ def refine(
             "-o",
             parser=parse_out,
             metavar="PATH",
-            help="A .png, .svg or .ndjson file for one, a .png for the sheet of several, or a folder for all that.",
+            help="A .png, .svg or .ndjson file for one sketch, a .png file for the sheet of several, or a folder.",
         ),
     ] = None,
     kind: options.Format = None,
-    compare: Annotated[bool, typer.Option("--compare", help="Write one sketch beside what it was.")] = False,
-    size: Annotated[int | None, typer.Option(min=8, max=4096, help="Pixels; by default the canvas.")] = None,
+    compare: Annotated[bool, typer.Option("--compare", help="Write the sketch beside its input.")] = False,
+    size: Annotated[int | None, typer.Option(min=8, max=4096, help="Side in pixels; by default the canvas.")] = None,
     canvas: Annotated[
         int | None,
         typer.Option(
             min=8,
             max=4096,
             metavar="PIXELS",
-            help="What it is drawn on: 128 (by default), 256, 512 ... 4096. The larger, the finer pen and detail.",
+            help="Pixels to draw on: 128 (by default), 256, 512 ... 4096. A larger canvas has a finer pen and detail.",
         ),
     ] = None,
     seed: options.Seed = 0,
-    steps: Annotated[int | None, typer.Option(min=1, max=1000, help="Steps of a whole coarse stage.")] = None,
+    steps: Annotated[
+        int | None, typer.Option(min=1, max=1000, help="Steps of the coarse stage at --strength 1.")
+    ] = None,
     guidance: options.Guidance = None,
     temperature: options.Temperature = 0.7,
     checkpoint: options.Checkpoint = None,
@@ -77,11 +82,11 @@ def refine(
 ) -> None:
     """Draw rough sketches again, clean.
 
-    By default the lines alone are drawn again: they become solid and smooth. --strength lets the coarse stage change
-    the drawing towards its class: 0.2 closes gaps of small bitmaps, 0.6 draws what such a thing looks like. One sketch
-    goes to ./<name>-refined.png, several go to the folder ./refined/ with a sheet of before and after.
-    What is drawn again may lose what the classifier does not understand: look at the sheet. What is read is never
-    written, and what is there is only replaced with --overwrite.
+    By default only the lines are drawn again: they become solid and smooth. With --strength, the coarse stage may
+    change the drawing towards its class: 0.2 closes the gaps of small bitmaps, 0.6 draws what such a thing usually
+    looks like. One sketch goes to ./<name>-refined.png; several go to the folder ./refined/, with a sheet of before and
+    after. Details that the classifier does not understand may get lost: look at the sheet. Input files are never
+    written, and existing files are only replaced with --overwrite.
 
     \b
     Examples:
@@ -103,9 +108,11 @@ def refine(
     if out and alone and not is_picture(out):
         outputs.check(out / f"{stem_of(first[0][0])}-refined{suffix}")
     if compare and not alone:
-        raise UsageError("--compare is for one sketch; several are compared on their sheet")
+        raise UsageError("--compare is for one sketch; the sheet of several compares them already")
     if out and is_picture(out) and suffix != ".png" and (compare or not alone):
-        raise UsageError(f"{out}: a comparison or a sheet is a .png; for several name a folder and a --format")
+        raise UsageError(
+            f"{out}: a comparison or a sheet is a .png file; for several sketches name a folder, and the --format"
+        )
     model = options.load(checkpoint, device)
     shape = model.config.sketch.at(canvas or model.config.sketch.canvas)
     redrawn = (model.config.coarse_part("field"),) if strength else ()
@@ -133,7 +140,7 @@ def refine(
 
 
 class Refinement:
-    """What is redrawn, how, and where it goes."""
+    """A run of `visketch refine`: the sketches, how they are redrawn, and where they are written."""
 
     def __init__(
         self,
@@ -183,7 +190,7 @@ class Refinement:
                     yield {"path": path, "error": str(error)}
 
     def redrawn(self, sketches: list["Sketch"], on_progress: Any) -> list[Any]:
-        """For each sketch the field before, after, its class and how likely that is; or why there is none."""
+        """For each sketch (the field before, the field after, the class, its probability), or the error."""
         from visketch.data.named import about
         from visketch.tasks.refine import refine
 
@@ -215,7 +222,7 @@ class Refinement:
         return list(zip(before, after, labels, chances, strict=True))
 
     def write(self, path: str, before: Any, after: Any, label: str, probability: float | None) -> Row:
-        """The file of one sketch, and its pair for the sheet."""
+        """Write the file of one sketch, and keep the pair for the sheet."""
         clamp = self.model.config.sketch.at(len(after)).clamp
         out = self.file(path)
         if out and not self.compare:
@@ -231,7 +238,9 @@ class Refinement:
         return {"class": label, "probability": probability, "out": out}
 
     def file(self, path: str) -> Path | None:
-        """Where a sketch goes; None if it only goes on the sheet. Not by its own name: `out` may be where it lies."""
+        """The file of a sketch; None if it only goes on the sheet. It has a suffix `-refined`, since `out` may be the
+        folder of the input.
+        """
         if is_picture(self.out):
             return self.out if self.alone else None
         return self.out / f"{free(f'{stem_of(path)}-refined', self.taken)}{self.suffix}"
@@ -247,13 +256,13 @@ class Refinement:
 
 
 def show(rows: list[Row], on_sheet: Path | None) -> None:
-    """The result for people."""
+    """Print the result for people."""
     for row in rows:
         if "error" not in row:
             to = f" → {row['out']}" if row["out"] else ""
             guess = ""
             if row["probability"] is not None:
-                guess = f", the classifier's guess, {100 * row['probability']:.0f} % sure; --class says better"
+                guess = f", the classifier's guess, {100 * row['probability']:.0f} % sure; name the class with --class"
             console.say(f"{row['path']}{to} (as {row['class']}{guess})")
     if on_sheet and any(row.get("out") != on_sheet for row in rows):
         console.say(f"before and after: {on_sheet}")

@@ -1,4 +1,4 @@
-"""`visketch search`: the drawings of a gallery that are most like a sketch."""
+"""`visketch search`: find the drawings of a gallery that are most similar to a sketch."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,29 +23,33 @@ if TYPE_CHECKING:
 
 
 def search(
-    sketch: Annotated[str, typer.Argument(metavar="SKETCH", help="A drawing (of several the first); - is stdin.")],
+    sketch: Annotated[str, typer.Argument(metavar="SKETCH", help="A drawing (the first of a file); - is stdin.")],
     gallery: Annotated[
         Path,
-        typer.Argument(
-            metavar="GALLERY", help="A folder of drawings, an ndjson file, a packed data set, or an index of one."
-        ),
+        typer.Argument(metavar="GALLERY", help="A folder of drawings, an ndjson file, a packed data set, or an index."),
     ],
     n: Annotated[int, typer.Option("-n", min=1, max=1000, help="How many drawings to find.")] = 12,
     out: Annotated[
         Path | None,
-        typer.Option("--out", "-o", parser=parse_out, metavar="PATH", help="A picture of them, the sketch first."),
+        typer.Option(
+            "--out",
+            "-o",
+            parser=parse_out,
+            metavar="PATH",
+            help="Write a picture of the results, with the sketch first.",
+        ),
     ] = None,
     checkpoint: options.Checkpoint = None,
     device: options.Device = "auto",
     overwrite: Overwrite = False,
     as_json: options.Json = False,
 ) -> None:
-    """Find the drawings that are most like a sketch. (`visketch photos search` finds photos that show what it shows.)
+    """Find the drawings that are most similar to a sketch. (`visketch photos search` searches photos.)
 
-    A gallery that is no index is indexed first, as `visketch index` does it: at the first search all of it, later what
-    is new or changed. An index is searched as it is. Similarity is 1 for the same drawing; what is unlike it, 0 or
-    below, is left out, unless there is nothing else. Sketch and gallery are never
-    written, and a picture that is there is only replaced with --overwrite.
+    A gallery that is not an index is indexed first, as by `visketch index`: in the first search all of it, later only
+    new and changed files. An index is searched as it is. The similarity of equal drawings is 1. Drawings with a
+    similarity of 0 or below are left out, unless there are no others. Input files are never written, and existing files
+    are only replaced with --overwrite.
 
     \b
     Examples:
@@ -61,7 +65,7 @@ def search(
     from .index import bring_up_to_date, load
 
     if not gallery.exists():
-        raise VisketchError(f"{gallery}: no such file or folder, check the name")
+        raise VisketchError(f"{gallery}: no such file or folder; check the name")
     name, query = next(inputs.drawings([sketch]))
     if isinstance(query, str):
         raise VisketchError(f"{name}: {query}")
@@ -73,7 +77,7 @@ def search(
         bring_up_to_date(opened, gallery)
     found = alike(opened.search(query, n))
     if not found:
-        raise VisketchError(f"{gallery}: no drawing in it that could be read")
+        raise VisketchError(f"{gallery}: no drawing in it could be read; give another gallery")
     if out:
         write_png(out, sheet(model, query, found), {"of": name, "checkpoint": model.config.name})
     tell(opened, name, found, out, as_json)
@@ -99,14 +103,14 @@ def tell(opened: "Index", name: str, found: Sequence["Hit"], out: Path | None, a
 
 
 def shown(hit: "Hit") -> str:
-    """A drawing's place: from here if it is below, else from the root."""
+    """The path of a drawing: relative if it is below the current folder, otherwise absolute."""
     path = Path(hit.file)
     here = Path.cwd()
     return f"{path.relative_to(here) if path.is_relative_to(here) else path}{hit.name}"
 
 
 def sheet(model: "SketchModel", query: "Sketch", found: Sequence["Hit"]) -> "np.ndarray":
-    """(rows columns 3) uint8: the query, and what was found, in rows. What is not there any more is left blank."""
+    """(rows columns 3) uint8: the query and the results, in rows. The place of a drawing that is gone stays blank."""
     from visketch.render.poster import THUMB, Card, gallery
     from visketch.search.scan import drawing
 

@@ -1,4 +1,4 @@
-"""`visketch serve`: the studio, a page to draw on, and the same as an HTTP API."""
+"""`visketch serve`: the studio, a web page to draw on, and its HTTP API."""
 
 import sys
 import webbrowser
@@ -17,31 +17,35 @@ if TYPE_CHECKING:
 
 def serve(
     host: Annotated[
-        str, typer.Option(help="The address to listen at; any but this machine's own demands a token.")
+        str, typer.Option(help="The address to listen on; any but this machine's own needs a token.")
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0: any that is free.")] = 8345,
     index: Annotated[
         Path | None,
-        typer.Option(metavar="GALLERY", help="What 'find similar' searches: an index, or a gallery, indexed first."),
+        typer.Option(
+            metavar="GALLERY", help="What 'find similar' searches: an index, or a gallery, which is indexed first."
+        ),
     ] = None,
     token: Annotated[
         str | None,
-        typer.Option(envvar="VISKETCH_TOKEN", show_default=False, help="What clients have to say: a secret."),
+        typer.Option(envvar="VISKETCH_TOKEN", show_default=False, help="The secret that clients have to send."),
     ] = None,
     name: Annotated[
         list[str] | None,
-        typer.Option("--name", metavar="NAME", help="A name that it is asked by, beside localhost; may be repeated."),
+        typer.Option("--name", metavar="NAME", help="An allowed host name besides localhost; may be repeated."),
     ] = None,
-    batch: Annotated[int, typer.Option(min=1, max=256, help="Drawings recognised together at most.")] = 64,
+    batch: Annotated[
+        int, typer.Option(min=1, max=256, help="At most this many drawings are recognised together.")
+    ] = 64,
     browser: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
     checkpoint: options.Checkpoint = None,
     device: options.Device = "auto",
     as_json: options.Json = False,
 ) -> None:
-    """Open the studio: draw in the browser, see it recognised, refined, finished.
+    """Open the studio: draw in the browser, and see the drawing recognised, refined and completed.
 
-    The page and the API are at one address, this machine's own unless --host says otherwise. Nothing is sent anywhere
-    else. Ctrl-C ends it. With --json the first line says the address.
+    The page and the API have one address, on this machine only unless --host says otherwise. Nothing is sent to any
+    other server. Ctrl-C stops it. With --json the first line has the address.
 
     \b
     Examples:
@@ -65,7 +69,7 @@ def serve(
 
     folder = opened(index, model) if index else None
     studio = Service(model, folder, index.resolve().name if index else "")
-    options.load_parts(model, *studio.needed)  # later, it would keep the first page waiting
+    options.load_parts(model, *studio.needed)  # now, since otherwise the first request would wait for it
     app = build(studio, names=frozenset(map(str.lower, name or ())), token=token, batch=batch)
     shown = "localhost" if host in ("0.0.0.0", "::") else f"[{host}]" if ":" in host else host
     address = f"http://{shown}:{listening.getsockname()[1]}/{f'#token={token}' if token else ''}"
@@ -85,15 +89,15 @@ def serve(
 
 
 def opened(gallery: Path, model: "SketchModel") -> Path:
-    """The index of a gallery, brought up to date as `visketch search` does. Raises VisketchError."""
+    """The index of a gallery, brought up to date as by `visketch search`. Raises VisketchError."""
     from visketch.search.index import Index, is_index, usual
 
     from .index import bring_up_to_date
 
     if not gallery.exists():
-        raise VisketchError(f"{gallery}: no such file or folder, check the name")
+        raise VisketchError(f"{gallery}: no such file or folder; check the name")
     if is_index(gallery):
-        Index(gallery, model).database.close()  # so that what is wrong with it is said at once
+        Index(gallery, model).database.close()  # so that a damaged index is reported now
         return gallery
     folder = usual(gallery)
     made = Index(folder, model, create=True)

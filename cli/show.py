@@ -1,4 +1,4 @@
-"""`visketch show`: how the model sees a drawing."""
+"""`visketch show`: show how the model sees a drawing."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,14 +16,16 @@ if TYPE_CHECKING:
 
 
 def show(
-    path: Annotated[Path, typer.Argument(metavar="PATH", help="One drawing: a picture, SVG or ndjson (its first).")],
+    path: Annotated[
+        Path, typer.Argument(metavar="PATH", help="One drawing: a picture, an SVG, or the first of an ndjson file.")
+    ],
     out: Annotated[
         Path | None,
         typer.Option(
-            "--out", "-o", parser=parse_out, metavar="PATH", help="The picture; by default ./<name>-seen.png."
+            "--out", "-o", parser=parse_out, metavar="PATH", help="The picture to write; by default ./<name>-seen.png."
         ),
     ] = None,
-    leaf: Annotated[int | None, typer.Option(min=0, help="Which inked leaf to look at, counted from 0.")] = None,
+    leaf: Annotated[int | None, typer.Option(min=0, help="The number of the inked leaf to show, from 0.")] = None,
     checkpoint: options.Checkpoint = None,
     device: options.Device = "auto",
     overwrite: Overwrite = False,
@@ -31,9 +33,9 @@ def show(
 ) -> None:
     """Show how the model sees a drawing.
 
-    Says what was understood of the file, and writes a picture: the drawing with its quadtree, what one leaf is shown of
-    its surroundings, and the codes that the drawing becomes. The drawing is never written, and what is there is only
-    replaced with --overwrite.
+    Prints what was understood of the file, and writes a picture: the drawing with its quadtree, the context of one
+    leaf, and the drawing decoded from its codes. Input files are never written, and existing files are only replaced
+    with --overwrite.
 
     \b
     Examples:
@@ -66,7 +68,7 @@ def show(
 
 
 def understood(sketch: "Sketch") -> dict[str, Any]:
-    """What the reader made of the file."""
+    """What the reader understood of the file."""
     facts = dict(sketch.about)
     if sketch.strokes is not None:
         facts |= {"strokes": len(sketch.strokes), "points": sum(map(len, sketch.strokes))}
@@ -74,7 +76,7 @@ def understood(sketch: "Sketch") -> dict[str, Any]:
 
 
 def in_words(read: dict[str, Any]) -> str:
-    """The same in a line: `JPEG, 4032 x 3024, turned 90 degrees, light ink on dark paper, pen 14 px`."""
+    """The same in one line: `JPEG, 4032 x 3024, turned 90 degrees, light ink on dark paper, pen 14 px`."""
     words = [str(read.get("kind", "drawing"))]
     if "width" in read:
         words.append(f"{read['width']} x {read['height']}")
@@ -96,18 +98,18 @@ def in_words(read: dict[str, Any]) -> str:
 
 
 def tell(path: Path, facts: dict[str, Any]) -> None:
-    """The same for people."""
+    """Print the same for people."""
     leaf = facts["leaf"]
     console.say(f"{path}: {in_words(facts['read'])}")
     console.say(f"{facts['leaves']} leaves, {facts['inked_leaves']} of them inked")
     console.table(["level", "leaves", "inked"], [list(row.values()) for row in facts["levels"]])
-    none = f", {leaf['none']} of them beyond the border or too fine" if leaf["none"] else ""
+    none = f", {leaf['none']} of them empty (beyond the border, or too fine)" if leaf["none"] else ""
     console.say(f"leaf {leaf['number']} (level {leaf['level']}) is shown {leaf['context']} tiles{none}")
     if "codes" in facts:
         codes = facts["codes"]
         console.say(f"codes of the leaf: {' '.join(map(str, codes['of_the_leaf']))}")
         f1 = f"{100 * codes['ink_f1']:.1f} %"
-        console.say(f"the drawing uses {codes['different']} of {codes['code_book']} codes; read back, ink F1 is {f1}")
+        console.say(f"the drawing uses {codes['different']} of {codes['code_book']} codes; decoded, its ink F1 is {f1}")
     if facts["guess"]:
         guesses = (f"{row['label']} {100 * row['probability']:.1f} %" for row in facts["guess"])
         console.say(f"looks like {', '.join(guesses)}")

@@ -1,4 +1,4 @@
-"""`visketch trace`: a picture's lines as strokes."""
+"""`visketch trace`: turn the lines of a picture into strokes."""
 
 import itertools
 from collections.abc import Iterable, Iterator
@@ -24,7 +24,11 @@ def trace(
     out: Annotated[
         Path | None,
         typer.Option(
-            "--out", "-o", parser=parse_out, metavar="PATH", help="A .svg file, or for many a folder or a .ndjson file."
+            "--out",
+            "-o",
+            parser=parse_out,
+            metavar="PATH",
+            help="A .svg file; for many drawings a folder or a .ndjson file.",
         ),
     ] = None,
     overwrite: Overwrite = False,
@@ -32,11 +36,11 @@ def trace(
 ) -> None:
     """Turn pictures into strokes.
 
-    A photo or scan of a drawing becomes an SVG of its centre lines, which lies over the picture and has its pen, or a
-    line of Quick, Draw!'s ndjson. What has strokes already (SVG, ndjson, npz) keeps them, and an SVG its page and unit.
-    By default ./<name>.svg, or the next free name. Lost are colours, fills (their outline is kept), the widths of
-    single strokes, and what cannot be seen. What is read is never written, and what
-    is there is only replaced with --overwrite.
+    A photo or scan of a drawing becomes an SVG of its centre lines, which fits over the picture and has its pen, or a
+    line of Quick, Draw!'s ndjson. A file that has strokes already (SVG, ndjson, npz) keeps them, and an SVG its page
+    and units. By default the output is ./<name>.svg, or the next free name. Lost are colours, fills (their outline is
+    kept), the widths of single strokes, and what is invisible. Input files are never written, and existing files are
+    only replaced with --overwrite.
 
     \b
     Examples:
@@ -49,7 +53,7 @@ def trace(
     wanted = iter(listed)
     first = next(wanted, "")
     if out is None and (source or len(paths or ()) > 1 or Path(first).is_dir()):
-        raise UsageError("many drawings: name a folder or a .ndjson file with --out")
+        raise UsageError("there are several drawings; name a folder or a .ndjson file with --out")
     usual = Path(f"{stem_of(first)}.svg")
     check_out(out or usual, STROKES)
     outputs = Outputs([*(paths or ()), *([source] if source else [])], overwrite)
@@ -92,7 +96,9 @@ def write(paths: Iterable[str], out: Path, outputs: Outputs) -> Iterator[Row]:
                     file = out
                 else:
                     if is_picture(out) and taken:
-                        raise UsageError(f"{out}: only the first drawing went there; name a folder or a .ndjson file")
+                        raise UsageError(
+                            f"{out}: only the first drawing was written there; name a folder or a .ndjson file"
+                        )
                     own = free(stem_of(name), taken)
                     file = out if is_picture(out) else out / f"{own}.svg"
                     shown = {"class": found.label or Path(name).stem}

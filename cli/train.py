@@ -1,4 +1,4 @@
-"""`visketch train`: make a part's weights from a packed data set."""
+"""`visketch train`: train a part of a checkpoint on a packed data set."""
 
 import os
 import sys
@@ -30,8 +30,8 @@ def train(
         Literal["vqvae", "diffusion", "field", "classifier", "refiner", "baseline"],
         typer.Argument(
             metavar="vqvae|diffusion|classifier|refiner|baseline",
-            help="vqvae: the code book; diffusion: the coarse stage; refiner needs vqvae and classifier; "
-            "baseline: a textbook classifier, to compare with. (`visketch language train` trains the language half.)",
+            help="vqvae: the codebook; diffusion: the coarse stage; refiner: needs vqvae and classifier; "
+            "baseline: a standard classifier to compare with. (`visketch language train` trains the language model.)",
         ),
     ],
     data: Annotated[
@@ -61,26 +61,26 @@ def train(
         typer.Option(
             "--from",
             metavar="FOLDER|NAME",
-            help="Go on from this checkpoint's weights, with its settings: for few drawings of your own.",
+            help="Start from the weights and settings of this checkpoint, for a few drawings of your own.",
             autocompletion=options.complete_checkpoint,
         ),
     ] = None,
     overrides: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one knob; may be repeated.")
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one setting; may be repeated.")
     ] = None,
     seed: Annotated[int | None, typer.Option("--seed", min=0, help="Short for --set train.seed=...")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on where the run in --out ended.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue the run in --out.")] = False,
     workers: Annotated[int, typer.Option(min=0, max=256, help="Processes that prepare the batches.")] = 0,
-    tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Write metrics for TensorBoard too.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be trained, and stop.")] = False,
+    tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Also write metrics for TensorBoard.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be trained, and stop.")] = False,
     device: options.Device = "auto",
     as_json: options.Json = False,
 ) -> None:
     """Train one part of a checkpoint.
 
-    In this order: vqvae, diffusion, classifier, refiner; a baseline, which is compared with them, goes into a folder
-    of its own. Ctrl-C stops after the current step with everything saved; the same command with --resume goes on. On
-    several cards or machines: torchrun --nproc-per-node 4 -m visketch.cli.main train ...
+    The order is vqvae, diffusion, classifier, refiner. A baseline, to compare with, goes into a folder of its own.
+    Ctrl-C stops after the current step and saves everything; the same command with --resume continues. On several cards
+    or machines: torchrun --nproc-per-node 4 -m visketch.cli.main train ...
 
     \b
     Examples:
@@ -130,14 +130,14 @@ def train(
 
 
 def choose(device: str) -> None:
-    """Training takes the cards it sees, so a choice is what it is shown. Must come before torch is imported."""
+    """Hide the cards that --device does not name: training uses all that it sees. Must run before torch is imported."""
     kind, _, number = device.partition(":")
     if kind == "mps":
-        raise UsageError("training runs on cpu or cuda; take --device cpu")
+        raise UsageError("training runs on cpu or cuda; use --device cpu")
     if kind == "cuda" and number.isdigit():
         seen = [card for card in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if card]
         if seen and int(number) >= len(seen):
-            raise UsageError(f"no device {device!r} here ({len(seen)} CUDA cards); take --device cpu or auto")
+            raise UsageError(f"no device {device!r} here ({len(seen)} CUDA cards); use --device cpu or auto")
         os.environ["CUDA_VISIBLE_DEVICES"] = seen[int(number)] if seen else number
         device = "cuda"
     elif kind == "cpu":
@@ -158,7 +158,7 @@ def sizes(modules: "dict[str, nn.Module]") -> dict[str, int]:
 def preview(
     part: str, config: "Config", out: Path, modules: "dict[str, nn.Module]", drawings: int, as_json: bool
 ) -> None:
-    """What would be trained, on what, with which knobs."""
+    """Print what would be trained, on what, with which settings."""
     knobs = config.model_dump(mode="json", exclude={"labels"})
     classes = len(config.labels)
     if as_json:
@@ -184,11 +184,11 @@ def conclude(part: str, outcome: dict[str, Any], as_json: bool) -> None:
         console.say(f"{part}: {step:,} steps, {metrics or 'already finished'}; {seconds}")
         console.say(f"written to {outcome['folder']}")
     else:
-        console.note(f"{part}: stopped at step {step:,}, all saved; the same command with --resume goes on from there")
+        console.note(f"{part}: stopped at step {step:,}, everything is saved; the same command with --resume continues")
 
 
 class Reporter:
-    """Training's reports as a bar, or as a line now and then where there is no terminal."""
+    """Shows the reports of training as a bar, or as a line now and then if there is no terminal."""
 
     def __init__(self, part: str, config: "Config", drawings: int, out: Path) -> None:
         self.part, self.drawings, self.out = part, drawings, out

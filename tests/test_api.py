@@ -7,19 +7,20 @@ import pickle
 import re
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import drawings
 import numpy as np
+import process_jobs
 import pytest
 import tiny_model
 import torch
 from PIL import Image
 
 import visketch
-from visketch import ViSketch
+from visketch import SketchLanguage, ViSketch
 from visketch.config import SketchConfig
 from visketch.data.drawing import several, sketch
 from visketch.errors import UsageError, VisketchError
@@ -197,22 +198,45 @@ class TestViSketch:
             shared = list(crew.map(lambda _: again.classify(part)[0].label, range(8)))
         assert {*answers, *shared} == {model.classify(part)[0].label}
 
+    @pytest.mark.parametrize("start", multiprocessing.get_all_start_methods())
+    def test_a_used_model_answers_in_another_process(self, model: ViSketch, start: str) -> None:
+        """Pickled after use. A forked process is refused: torch's threads do not exist there."""
+        part = drawings.draw("cat")
+        here = model.classify(part)[0].label
+        with ProcessPoolExecutor(1, multiprocessing.get_context(start)) as pool:
+            there = pool.submit(process_jobs.label, model, part)
+            if start == "fork":
+                with pytest.raises(UsageError, match="spawn"):
+                    there.result(60)
+            else:
+                assert there.result(300) == here
+
+    def test_it_is_shown_in_a_notebook(self, model: ViSketch) -> None:
+        """IPython asks for `_repr_png_`."""
+        sketch, why = model.generate("cat", seed=3, steps=2, tries=1)[0], model.explain(drawings.draw("cat"))
+        for shown in (sketch, why):
+            assert Image.open(io.BytesIO(shown._repr_png_())).format == "PNG"
+
+
+class TestSketchLanguage:
+    """What `from visketch import SketchLanguage` gives, on the shipped weights."""
+
+    @pytest.fixture(scope="class")
+    def model(self) -> SketchLanguage:
+        return SketchLanguage.load()
+
+    def test_a_used_model_moves_and_is_pickled(self, model: SketchLanguage, cat: Path) -> None:
+        here = process_jobs.count(model, cat.parent / "scene.png", cat)
+        again = pickle.loads(pickle.dumps(model)).to("cpu")
+        assert process_jobs.count(again, cat.parent / "scene.png", cat) == here == 2
+
     @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
-    def test_after_a_fork_it_says_so(self, model: ViSketch) -> None:
-        model.classify(drawings.draw("cat"))
-        ours, theirs = multiprocessing.Pipe()
-
-        def ask() -> None:
-            try:
-                theirs.send(str(model.classify(drawings.draw("cat"))))
-            except UsageError as error:
-                theirs.send(str(error))
-
-        process = multiprocessing.get_context("fork").Process(target=ask)
-        process.start()
-        assert ours.poll(60), "it hangs"
-        assert "spawn" in ours.recv()
-        process.join()
+    def test_a_forked_process_is_refused(self, model: SketchLanguage, cat: Path) -> None:
+        process_jobs.count(model, cat.parent / "scene.png", cat)
+        with ProcessPoolExecutor(1, multiprocessing.get_context("fork")) as pool:
+            there = pool.submit(process_jobs.count, model, cat.parent / "scene.png", cat)
+            with pytest.raises(UsageError, match="spawn"):
+                there.result(60)
 
 
 def test_a_blank_picture_is_refused() -> None:

@@ -124,7 +124,7 @@ class TestResults:
         one_line(classify(folder, pictures, "--skip-done"), 2, "--out")
         assert taken.read_text() == "precious"
         taken.write_text("precious\n")
-        one_line(classify(folder, pictures, "--out", taken, "--skip-done"), 1, "row 1 is none of these results")
+        one_line(classify(folder, pictures, "--out", taken, "--skip-done"), 1, "row 1 is not a row of answers")
         assert taken.read_text() == "precious\n"
         table = tmp_path / "a.csv"
         table.write_text(",".join(columns(top=1)) + "\n")
@@ -176,7 +176,7 @@ class TestGoingOn:
         heed_interrupts()
         result = classify(folder, pictures, "--out", out)
         assert result.exit_code == 130
-        assert f"70 answers are in {out}; the same command with --skip-done goes on" in result.stderr
+        assert f"70 answers are in {out}; continue with the same command and --skip-done" in result.stderr
         assert len(rows_in(out)) == 70
         monkeypatch.undo()
         assert classify(folder, pictures, "--out", out, "--skip-done").exit_code == 1
@@ -207,7 +207,7 @@ class TestGoingOn:
         assert "Traceback" not in said
         if sent == signal.SIGINT:
             assert command.returncode == 130
-            assert said.splitlines()[-1] == "interrupted; files that were written are whole"
+            assert said.splitlines()[-1] == "interrupted; the files that were written are complete"
             assert all("path" in row for row in rows_in(out))
 
 

@@ -23,7 +23,7 @@ from visketch.cli.shared import filenames as names
 from visketch.cli.shared.outputs import Outputs, parse_out
 
 CONFIG = tiny_model.small("name=random")
-WHOLE = "interrupted; files that were written are whole"
+WHOLE = "interrupted; the files that were written are complete"
 
 
 @pytest.fixture(scope="module")

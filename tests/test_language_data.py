@@ -354,7 +354,7 @@ class TestVerb:
         assert facts["counts"]["train"]["drawings scenes"] == 3
         assert facts["sources"]["drawings"] == packed.name
         assert (tmp_path / "data" / "contact.png").stat().st_size > 1000
-        one_line(visketch("language", "prepare", "--drawings", packed, *classes, *words), 2, "is there already")
+        one_line(visketch("language", "prepare", "--drawings", packed, *classes, *words), 2, "exists already")
 
     def test_photos_in_folders_with_another_style(self, packed: Path, photographed: Path, tmp_path: Path) -> None:
         words = [

@@ -45,7 +45,7 @@ class TestOutputs:
         for overwrite in (False, True):
             for reads in ([read], [tmp_path], [f"{tmp_path}/*.png"], [tmp_path / "folder" / "a.png"]):
                 for name in ("a.png", "link.png", "hard.png", "folder/a.png", "./a.png"):
-                    with pytest.raises(UsageError, match="is read by this command"):
+                    with pytest.raises(UsageError, match="is an input of the command"):
                         Outputs(reads, overwrite).check(tmp_path / name)
 
     def test_what_is_there_is_replaced_only_if_asked(self, tmp_path: Path) -> None:
@@ -89,7 +89,7 @@ class TestVerbs:
         before = content(mine)
         done = visketch("trace", mine, "--out", mine)
         assert done.exit_code == 1
-        assert "drawing.svg: is read by this command" in done.stderr
+        assert "drawing.svg: is an input of the command" in done.stderr
         after = content(mine)
         assert {name: after[name] for name in before} == before
         assert sorted(after) == ["a.png", "a.svg", "drawing-2.svg", "drawing.png", "drawing.svg"]
@@ -100,7 +100,7 @@ class TestVerbs:
         (out / "a.svg").write_text("mine")
         done = visketch("trace", mine / "a.png", mine / "drawing.png", "--out", out)
         assert done.exit_code == 1
-        assert "a.svg: is there already" in done.stderr
+        assert "a.svg: exists already" in done.stderr
         assert (out / "a.svg").read_text() == "mine"
         assert "<svg" in (out / "drawing.svg").read_text()  # the others are written
         assert visketch("trace", mine / "a.png", "--out", out / "a.svg", "--overwrite").exit_code == 0
@@ -127,7 +127,7 @@ class TestVerbs:
         monkeypatch.chdir(mine)
         before = content(mine)
         one_line(
-            visketch(*words), 2, "is read by this command" if words[-1] in words[:-2] or "." in words else "is there"
+            visketch(*words), 2, "is an input of the command" if words[-1] in words[:-2] or "." in words else "is there"
         )
         assert content(mine) == before
 
@@ -136,12 +136,12 @@ class TestVerbs:
         lines.write_text('{"drawing": [[[0, 9, 9, 0], [0, 0, 9, 9]]]}\n')
         before = lines.read_bytes()
         for more in ([], ["--skip-done"], ["--overwrite"]):
-            one_line(visketch("classify", lines, "--out", lines, *more), 2, "is read by this command")
+            one_line(visketch("classify", lines, "--out", lines, *more), 2, "is an input of the command")
             assert lines.read_bytes() == before
         lines.unlink()
         answers = mine / "answers.csv"
         answers.write_text("mine")
-        one_line(visketch("classify", mine, "--out", answers), 2, "is there already")
+        one_line(visketch("classify", mine, "--out", answers), 2, "exists already")
         assert answers.read_text() == "mine"
         assert visketch("classify", mine, "--top", "1", "--out", answers, "--overwrite").exit_code == 0
         assert answers.read_text().count("\n") == 4
@@ -155,7 +155,7 @@ class TestVerbs:
             assert done.exit_code == 0
         (tmp_path / "pets/cat-0000.png").write_text("mine")
         before = content(tmp_path / "pets")
-        one_line(visketch("generate", "--class", "cat", "-n", "2", "--out", tmp_path / "pets"), 2, "is there already")
+        one_line(visketch("generate", "--class", "cat", "-n", "2", "--out", tmp_path / "pets"), 2, "exists already")
         assert content(tmp_path / "pets") == before
 
 

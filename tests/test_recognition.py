@@ -90,7 +90,7 @@ def test_programs_get_every_figure(home: Path) -> None:
 def test_people_get_tables_that_fit(home: Path) -> None:
     alone = classify(home).stdout
     assert alone.startswith("6 drawings (test), 3 classes")
-    assert "a drawing takes" in alone
+    assert "time for a drawing" in alone
     assert "SketchModel" not in alone
     both = classify(home, "--baseline", home / "resnet34", "--baseline", home / "vit", "--styles").stdout
     lines = both.splitlines()

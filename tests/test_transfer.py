@@ -72,11 +72,6 @@ def test_rows_of_classes_go_with_their_labels(start: Path, part: str) -> None:
         assert torch.equal(value[len(NEW) :], old[name][len(tiny_model.LABELS) :]), "the null class"
 
 
-def test_a_dit_has_class_tensors_too() -> None:
-    settings = config.load("tiny", ["diffusion.backbone=dit"])
-    assert transfer.class_tensors(settings, "diffusion")
-
-
 @pytest.mark.parametrize("part", ["diffusion", "classifier", "refiner"])
 def test_training_goes_on_from_it(start: Path, store: Store, tmp_path: Path, part: str) -> None:
     """With a vanishing learning rate: the weights are those that were adopted."""

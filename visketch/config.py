@@ -71,17 +71,18 @@ class VQVAEConfig(Section):
     width: Count = 64
     codebook_size: Count = 512
     codebook_dim: Count = 16
-    plain: bool = False  # experimental: no k-means start, cosine or dead-code replacement; measured worse
-    binary: bool = False  # experimental: tiles of hard ink instead of signed distance; measured worse
+    # Experimental: compared with the defaults in docs/results.md, and not better.
+    plain: bool = False  # no k-means start, no cosine similarity, no replacement of unused codes
+    binary: bool = False  # tiles of hard ink instead of signed distance
 
 
 class DiffusionConfig(Section):
-    backbone: Literal["unet", "dit", "strokes"] = "unet"  # pixels of a field, or pieces of strokes; dit: experimental
+    backbone: Literal["unet", "strokes"] = "unet"  # what is drawn: the pixels of a field, or pieces of strokes
     width: Count = 64  # of a unet's first level
     levels: Count = 2  # of a unet
     layers: Count = 1  # of a unet: residual blocks a level
     heads: Count = 4
-    patch: Count = 2  # of a unet or a dit
+    patch: Count = 2  # of a unet
     pieces: Count = 24  # of strokes: the most that a sketch may have; 99 of 100 drawings of QuickDraw have no more
     steps: Count = 20
     guidance: float = 2.0

@@ -1,4 +1,4 @@
-"""`visketch evaluate`: the figures that say how good a checkpoint is."""
+"""`visketch evaluate`: measure a checkpoint."""
 
 import typer
 

@@ -1,4 +1,4 @@
-"""What the verbs of `visketch evaluate` are given: a data set and a checkpoint."""
+"""The arguments that the verbs of `visketch evaluate` share: a data set and a checkpoint."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -17,10 +17,10 @@ Data = Annotated[
     Path, typer.Option("--data", envvar="VISKETCH_DATA", help="A data set written by `visketch data pack`.")
 ]
 Split = Annotated[Literal["train", "validation", "test"], typer.Option(help="Which drawings.")]
-Limit = Annotated[int | None, typer.Option(min=1, help="At most so many drawings, an even sample.")]
+Limit = Annotated[int | None, typer.Option(min=1, help="At most this many drawings, sampled evenly.")]
 Baselines = Annotated[
     list[Path] | None,
-    typer.Option("--baseline", metavar="FOLDER", help="What `visketch train baseline` wrote; may be repeated."),
+    typer.Option("--baseline", metavar="FOLDER", help="A folder of `visketch train baseline`; may be repeated."),
 ]
 
 DATA = Path("quickdraw.arrow")
@@ -39,7 +39,7 @@ def load(checkpoint: str | None, device: str, data: Path, split: str, *parts: st
 
 
 def load_baselines(folders: list[Path] | None, device: str) -> "list[SketchModel]":
-    """The checkpoints of the contenders, their baselines loaded. Raises VisketchError."""
+    """The models of these folders, with their baselines loaded. Raises VisketchError."""
     contenders = [options.load(str(folder), device) for folder in folders or []]
     for contender in contenders:
         options.load_parts(contender, "baseline")

@@ -1,4 +1,6 @@
-"""Figures of a generation table as bars, a panel a figure and a bar a row; curves. The only door to matplotlib."""
+"""Charts of the evaluations: bars for the generation table, and deletion curves. The only module that imports
+matplotlib.
+"""
 
 import io
 from pathlib import Path
@@ -19,11 +21,13 @@ if TYPE_CHECKING:
     from visketch.evaluate.generation_metrics import Measure, Proportion
     from visketch.evaluate.judges import Judge
 
-COLOURS = ("#222222", "#999999", "#e0a030", "#3070b0", "#60b0a0")  # of the rows, from the first on
+COLOURS = ("#222222", "#999999", "#e0a030", "#3070b0", "#60b0a0")  # of the rows, in this order
 
 
 def write(path: Path, found: "GenerationTable", judge: "Judge") -> None:
-    """Raises VisketchError if it cannot be written."""
+    """Draw a generation table: a panel for each figure, a bar for each row. Raises VisketchError if it cannot be
+    written.
+    """
     figure, asked = Figure(figsize=(10, 6.2), dpi=100, layout="constrained"), len(found.classes)
     known, rows, real = len(judge.labels), found.rows, found.rows[0].diversity.value or 1.0
     panels = {
@@ -50,7 +54,7 @@ def save(path: Path, figure: Figure) -> None:
 
 
 def curves(path: Path, found: "Deletion") -> None:
-    """Deletion curves. Raises VisketchError if it cannot be written."""
+    """Draw deletion curves. Raises VisketchError if the file cannot be written."""
     figure = Figure(figsize=(7, 4.2), dpi=100, layout="constrained")
     panel = figure.add_subplot()
     for number, row in enumerate(found.curves):
@@ -68,7 +72,7 @@ def curves(path: Path, found: "Deletion") -> None:
     save(path, figure)
 
 
-Bar = tuple[float, float, float]  # its height, and how far the whisker goes down and up
+Bar = tuple[float, float, float]  # its height, and the length of the whisker below and above
 
 
 def share(found: "Proportion") -> Bar:
@@ -76,7 +80,7 @@ def share(found: "Proportion") -> Bar:
 
 
 def measure(found: "Measure", unit: float = 1.0) -> Bar:
-    """Two standard errors, as wide as a 95 % interval. `unit`: what counts as 1."""
+    """A bar with whiskers of two standard errors, about a 95 % interval. `unit`: the value that is drawn as 1."""
     whisker = 2 * (found.error or 0.0) / unit
     return found.value / unit, whisker, whisker
 
@@ -90,7 +94,7 @@ def bars(panel: "Axes", title: str, heights: list[Bar]) -> None:
 
 
 def by_class(panel: "Axes", found: "GenerationTable", known: int) -> None:
-    """Top-1 of all that the judge knows: of the few asked for nearly every sketch is recognised."""
+    """Top-1 among all classes that the judge knows: among the few that were drawn nearly every sketch is recognised."""
     wide = 0.8 / len(found.rows)
     for number, (row, colour) in enumerate(zip(found.rows, COLOURS, strict=False)):
         values, down, up = zip(*(share(one.top1) for one in row.by_class), strict=True)

@@ -1,4 +1,4 @@
-"""`visketch evaluate classify`: how often drawings are recognised, beside other classifiers and in other styles."""
+"""`visketch evaluate classify`: recognition accuracy, beside other classifiers and for other drawing styles."""
 
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 def classify(
     baselines: arguments.Baselines = None,
     styles: Annotated[
-        bool, typer.Option("--styles", help="Also turned, incomplete, drawn with other pens, on paper.")
+        bool,
+        typer.Option(
+            "--styles", help="Also measure drawings that are turned, incomplete, drawn with other pens, or on paper."
+        ),
     ] = False,
     data: arguments.Data = arguments.DATA,
     split: arguments.Split = "test",
@@ -24,9 +27,9 @@ def classify(
     device: options.Device = "auto",
     as_json: options.Json = False,
 ) -> None:
-    """How often drawings are recognised.
+    """Measure how often drawings are recognised.
 
-    With --baseline, other classifiers are shown the same drawings, and all are written side by side.
+    With --baseline, other classifiers are measured on the same drawings, side by side.
 
     \b
     Examples:
@@ -55,19 +58,19 @@ def classify(
 
 
 def tell(found: "Recognition") -> None:
-    """ViSketch alone."""
+    """Print the figures of ViSketch alone."""
     row = found.rows[0]
     figures = [
         ["top-1", percent(row.overall)],
         ["top-5", f"{100 * row.overall.top5:.1f} %"],
         ["top-1, mean over classes", f"{100 * row.overall.class_mean:.1f} %"],
-        ["a drawing takes", f"{found.drawing_ms + row.together_ms:.1f} ms"],
+        ["time for a drawing", f"{found.drawing_ms + row.together_ms:.1f} ms"],
     ]
     console.table(["", ""], figures)
 
 
 def compare(found: "Recognition") -> None:
-    """One model a column: there are more figures than models, and terminals are narrow."""
+    """Print a table with a column for each model: there are more figures than models, and terminals are narrow."""
     rows = found.rows
     lines = {
         "top-1": [percent(row.overall) for row in rows],
@@ -84,10 +87,10 @@ def compare(found: "Recognition") -> None:
     lines |= {f"top-1, {style}": [percent(row.styles[style]) for row in rows] for style in rows[0].styles}
     console.table(["", *(row.name for row in rows)], [[name, *figures] for name, figures in lines.items()])
     threads = "one thread" if found.threads == 1 else f"{found.threads} threads"
-    console.note(f"drawing a picture for them takes {found.drawing_ms:.1f} ms more; {threads}")
+    console.note(f"without drawing the picture, which takes {found.drawing_ms:.1f} ms; {threads}")
 
 
 def percent(accuracy: "Accuracy") -> str:
-    """Top-1, and how far it can be trusted: half of the 95 % interval to either side."""
+    """Top-1 with half the width of its 95 % interval."""
     low, high = accuracy.interval
     return f"{100 * accuracy.top1:.1f} ± {50 * (high - low):.1f} %"

@@ -1,4 +1,4 @@
-"""`visketch evaluate explain`: whether the leaves that are said to decide do."""
+"""`visketch evaluate explain`: check explanations by deleting the leaves that they name."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -16,7 +16,7 @@ from . import arguments
 
 def explain(
     plot: Annotated[
-        Path | None, typer.Option(parser=parse_out, metavar="PATH", help="Write the curves to a PNG.")
+        Path | None, typer.Option(parser=parse_out, metavar="PATH", help="Draw the curves in a PNG.")
     ] = None,
     data: arguments.Data = arguments.DATA,
     split: arguments.Split = "test",
@@ -26,10 +26,10 @@ def explain(
     overwrite: Overwrite = False,
     as_json: options.Json = False,
 ) -> None:
-    """Whether the leaves that `classify --explain` names do decide.
+    """Check whether the leaves that `classify --explain` names decide the answer.
 
-    Erases the leaves of each drawing one after another, those first that vote most by one measure or another, and
-    says how fast the probability of the drawing's class goes: the faster, the truer the vote.
+    Erases the leaves of each drawing one by one, starting with those that vote most by one measure or another, and
+    reports how fast the probability of the drawing's class falls: the faster it falls, the better the measure.
 
     \b
     Examples:
@@ -37,7 +37,7 @@ def explain(
       visketch evaluate explain --limit 1000 --plot deletion.png
     """
     if plot and not is_picture(check_out(plot)):
-        raise UsageError(f"{plot}: --plot is one picture; name a .png file")
+        raise UsageError(f"{plot}: --plot writes one picture; name a .png file")
     if plot:
         Outputs((), overwrite).check(plot)
         from . import chart
@@ -56,7 +56,7 @@ def explain(
     if as_json:
         console.document(arguments.about(data, split, model) | asdict(found) | {"plot": plot})
         return
-    console.say(f"{found.drawings:,} drawings ({split}): the probability of their class when leaves are erased")
+    console.say(f"{found.drawings:,} drawings ({split}): probability of their class after erasing leaves")
     some = [1, 2, 4]
     columns = ["first the", *(f"{100 * found.shares[i]:.0f} %" for i in some), "mean", "below random"]
     rows = []

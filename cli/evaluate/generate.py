@@ -1,4 +1,4 @@
-"""`visketch evaluate generate`: a judge classifies real, coarse and refined sketches of the same classes."""
+"""`visketch evaluate generate`: a judge compares real, coarse and refined sketches of the same classes."""
 
 import math
 from dataclasses import asdict
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from visketch.evaluate.generation_metrics import Measure, Proportion
     from visketch.evaluate.judges import Judge
 
-# Ours: animals mostly, so that they are not too easily told apart.
-NAMED = 20  # classes that are named one by one
+# Mostly animals, so that they are not too easy to tell apart.
+NAMED = 20  # up to so many classes are listed by name
 USUAL = ["bus", "cat", "elephant", "flamingo", "owl", "pig", "sheep"]
 
 
@@ -31,7 +31,7 @@ def generate(
             "--class",
             "-c",
             metavar="NAME",
-            help="May be repeated; by default seven, mostly animals.",
+            help="A class to draw; may be repeated. By default seven classes, mostly animals.",
             autocompletion=options.complete_class,
         ),
     ] = None,
@@ -39,34 +39,46 @@ def generate(
     judge: Annotated[
         Path | None,
         typer.Option(
-            help="An independent judge: the folder of a checkpoint with a baseline. By default the own classifier."
+            help="An independent judge: the folder of a baseline's checkpoint. By default the checkpoint's classifier."
         ),
     ] = None,
     seen: Annotated[
         Literal["picture", "field"],
-        typer.Option(help="The judge sees every sketch as a PNG is read, or as the field that came out of the model."),
+        typer.Option(
+            help="The judge sees each sketch as a picture that was written and read, or as the model's field."
+        ),
     ] = "picture",
     samples: Annotated[
         Path | None,
         typer.Option(
-            envvar="VISKETCH_SAMPLES", help="A folder of <class>.ndjson: sketch-rnn's, for a row of their own."
+            envvar="VISKETCH_SAMPLES",
+            help="A folder of <class>.ndjson, such as sketch-rnn's samples, for a row of its own.",
         ),
     ] = None,
     sheet: Annotated[
         Path | None,
-        typer.Option(parser=parse_out, metavar="PATH", help="A .png file for some sketches of every row and class."),
+        typer.Option(
+            parser=parse_out, metavar="PATH", help="Write some sketches of every row and class to this .png file."
+        ),
     ] = None,
     plot: Annotated[
-        Path | None, typer.Option(parser=parse_out, metavar="PATH", help="A .png file for the figures as bars.")
+        Path | None, typer.Option(parser=parse_out, metavar="PATH", help="Draw the figures as bars in this .png file.")
     ] = None,
     guidance: options.Guidance = None,
     tries: Annotated[
         int,
-        typer.Option(min=1, max=64, metavar="N", help="Draw each so often and keep what the classifier likes best."),
+        typer.Option(
+            min=1,
+            max=64,
+            metavar="N",
+            help="Draw each sketch this often and keep the one that the classifier finds most probable.",
+        ),
     ] = 1,
     data: arguments.Data = arguments.DATA,
     split: Annotated[Literal["validation", "test"], typer.Option(help="Which real drawings.")] = "test",
-    every: Annotated[bool, typer.Option("--all", help="All classes that the checkpoint and the data know.")] = False,
+    every: Annotated[
+        bool, typer.Option("--all", help="All classes that both the checkpoint and the data have.")
+    ] = False,
     order: Annotated[
         Literal["waves", "one-by-one"], typer.Option(help="Refine many tiles at once, or one after another.")
     ] = "waves",
@@ -76,10 +88,10 @@ def generate(
     overwrite: Overwrite = False,
     as_json: options.Json = False,
 ) -> None:
-    """How good generated sketches are: beside real ones and other people's, coarse and refined, to one judge.
+    """Measure generated sketches: coarse and refined ones, beside real drawings and other people's samples.
 
-    Every row has the same number of each class. The seeds are --seed and those that follow it. What is judged is
-    what the model draws, unless of --tries N sketches the classifier keeps one, as `visketch generate` does.
+    Every row has the same number of sketches of each class. The seeds are --seed and the numbers after it. Everything
+    that the model draws is judged; with --tries N, only the best of N by the classifier, as in `visketch generate`.
 
     \b
     Examples:
@@ -88,15 +100,15 @@ def generate(
       visketch evaluate generate --all -n 4 --data quickdraw.arrow --judge runs/judge
     """
     if every and classes:
-        raise UsageError("--all takes every class: leave out --class")
+        raise UsageError("--all takes every class; leave out --class")
     for out in (sheet, plot):
         if out and not is_picture(check_out(out, PNG)):
-            raise UsageError(f"{out}: it is one picture; name a .png file")
+            raise UsageError(f"{out}: this is one picture; name a .png file")
     if tries > 1 and not judge:
         raise UsageError("without --judge the classifier would judge what it chose among --tries; name a judge")
     options.check_classes(checkpoint, classes or [])
     if plot:
-        from . import chart  # now, since where matplotlib is missing it says so
+        from . import chart  # before any work: it raises UsageError if matplotlib is missing
     model, store = arguments.load(checkpoint, device, data, split, "diffusion", "encoder", "refiner", "vqvae")
     from visketch.evaluate import generation, judges
 
@@ -124,7 +136,7 @@ def generate(
     if sheet:
         from ..shared.pictures import write_png
 
-        # Without paths: they would give away the user's folders.
+        # Without paths, which would reveal the user's folders.
         made = {"checkpoint": model.config.name, "classes": found.classes, **asdict(found.settings)}
         captions = [(row.row, f"{100 * row.top1_among.value:.1f} % recognised") for row in found.rows]
         write_png(sheet, kept.pixels(found.classes, captions), made)
@@ -138,7 +150,7 @@ def generate(
 
 
 def describe(found: "GenerationTable", judge: "Judge") -> dict[str, Any]:
-    """All figures and what they are of, for programs. The real drawings are the first row."""
+    """All figures and how they were made, for programs. The real drawings are the first row."""
     facts = asdict(found)
     facts |= facts.pop("settings")
     facts["judge"] = {"name": judge.name, "independent": judge.independent, "classes": len(judge.labels)}
@@ -154,7 +166,7 @@ def ratio(value: float, real: float) -> float | None:
 
 
 def show(found: "GenerationTable", judge: "Judge", samples: Path | None, written: list[Path]) -> None:
-    """The same for people: two tables, and what their columns mean."""
+    """Print the same for people: two tables, and what their columns mean."""
     settings, asked, known = found.settings, len(found.classes), len(judge.labels)
     named = ", ".join(found.classes) if asked <= NAMED else f"{asked} classes"
     who = judge.name if judge.independent else "the checkpoint's own classifier, no independent judge (--judge)"
@@ -208,25 +220,25 @@ def show(found: "GenerationTable", judge: "Judge", samples: Path | None, written
     console.say("")
     explain(found)
     if real.sketches < settings.n * asked:
-        console.note(f"There are only {real.sketches // asked} real drawings of the rarest class.")
+        console.note(f"The rarest class has only {real.sketches // asked} real drawings.")
     if not samples:
-        console.note("No row of other people's sketches: --samples names a folder of them.")
+        console.note("No row of other samples: name a folder of them with --samples.")
     for path in written:
         console.say(f"written: {path}")
 
 
 def explain(found: "GenerationTable") -> None:
-    """What the columns of the tables mean."""
+    """Print what the columns of the tables mean."""
     console.note(
-        f"In the judge's features: FID and KID, to {found.reference:,} training drawings, FID of "
-        f"{found.fid_sketches:,} sketches of every row, so that rows compare; diversity, and distance to the nearest "
-        f"of {found.training:,} training drawings, where real ones have 1 and copies nearly 0. Seam: "
-        "how far the field jumps where leaves meet, in % of the pen's width; if nothing knows of leaves, 0."
+        f"In the judge's features: FID and KID to {found.reference:,} training drawings, FID of "
+        f"{found.fid_sketches:,} sketches of every row, so that rows can be compared; diversity, and distance to the "
+        f"nearest of {found.training:,} training drawings, where real drawings have 1 and copies nearly 0. Seam: "
+        "the jump of the field where leaves meet, in % of the pen's width; 0 where no leaves were drawn."
     )
     console.note(
-        f"Beside {found.held_out:,} real drawings that no training saw, as many sketches of every row: C2ST, how often "
-        "a linear classifier tells them apart (50 % at best); precision, the share of the sketches that lie among the "
-        "real ones; recall, the share of the real ones that lie among the sketches."
+        f"Against {found.held_out:,} real drawings that no training saw, with as many sketches of every row: C2ST, the "
+        "accuracy of a linear classifier that tells them apart (50 % is best); precision, the share of the sketches "
+        "that lie among the real drawings; recall, the share of the real drawings that lie among the sketches."
     )
 
 
@@ -235,13 +247,13 @@ def share(found: "Proportion") -> str:
 
 
 def percent(found: "Measure") -> str:
-    """Of what may be nothing but rounding, digits do not follow the error: `16.0 ± 0.4`."""
+    """A percentage with its error. It has one decimal, since the error itself may be rounding: `16.0 ± 0.4`."""
     error = "" if found.error is None else f" ± {100 * found.error:.1f}"
     return f"{round(100 * found.value, 1) + 0:.1f}{error}"  # + 0: there is no -0.0
 
 
 def measure(found: "Measure", unit: float = 1.0) -> str:
-    """A value with as many digits as its error allows: `12.3 ± 0.4`. `unit`: what counts as 1."""
+    """A value with as many digits as its error allows: `12.3 ± 0.4`. `unit`: the value that is shown as 1."""
     if not unit:
         return "-"
     value = found.value / unit

@@ -1,4 +1,4 @@
-"""`visketch evaluate language`: how well questions with a sketch are answered."""
+"""`visketch evaluate language`: measure answers to questions that are asked with a sketch."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -23,10 +23,10 @@ def language(
     ] = Path("runs/language"),
     split: arguments.Split = "test",
     limit: Annotated[
-        int | None, typer.Option(min=1, help="At most so many questions of a task and part, or photos.")
+        int | None, typer.Option(min=1, help="At most this many questions of each task and part, or photos.")
     ] = None,
-    gallery: Annotated[int, typer.Option(min=2, help="Scenes that a sketch is searched in.")] = 100,
-    queries: Annotated[int, typer.Option(min=1, help="Sketches that are searched with, at most, of each part.")] = 100,
+    gallery: Annotated[int, typer.Option(min=2, help="The number of scenes that a sketch is searched in.")] = 100,
+    queries: Annotated[int, typer.Option(min=1, help="At most this many query sketches of each part.")] = 100,
     photos: Annotated[
         Path | None,
         typer.Option(
@@ -37,19 +37,23 @@ def language(
     ] = None,
     sketches: Annotated[
         Path | None,
-        typer.Option("--sketches", metavar="FILE", help="With --photos: a packed data set, whose test drawings ask."),
+        typer.Option(
+            "--sketches", metavar="FILE", help="With --photos: a packed data set; its test drawings are the queries."
+        ),
     ] = None,
-    each: Annotated[int, typer.Option("--each", min=1, help="With --photos: drawings of each class.")] = 2,
+    each: Annotated[
+        int, typer.Option("--each", min=1, help="With --photos: the number of drawings of each class.")
+    ] = 2,
     checkpoint: sketch_query.Checkpoint = None,
     detector: sketch_query.Detector = None,
     device: options.Device = "auto",
     as_json: options.Json = False,
 ) -> None:
-    """How well questions with a sketch are answered: counting, boxes, closed questions, retrieval.
+    """Measure answers to questions that are asked with a sketch: counting, boxes, closed questions, retrieval.
 
-    By everyone who can answer: the language model by its description of the scene and by its direct words, and the
-    matcher beside it. Scenes of drawings, of photos, and photos as they are stand apart, and so do classes that
-    training saw or not, and styles of sketches. Beside them: the commonest answer, and chance.
+    Every predictor is measured: the language model by its description of the scene and by its direct answers, and the
+    matcher. Scenes of drawings, scenes of photo cut-outs and whole photos have their own rows, and so have classes that
+    training saw or did not see, and styles of sketches. Beside them stand the most frequent answer and chance.
 
     \b
     Examples:
@@ -58,7 +62,7 @@ def language(
       visketch evaluate language --photos coco/ --sketches quickdraw.arrow
     """
     if (photos is None) != (sketches is None):
-        raise UsageError("--photos and --sketches belong together: give both, or neither")
+        raise UsageError("--photos and --sketches go together; give both or neither")
     if photos is not None and sketches is not None:
         language_photos.evaluate(photos, sketches, each, limit, checkpoint, device, as_json)
         return
@@ -83,7 +87,7 @@ def language(
 
 
 def show(table: "LanguageTable") -> None:
-    """A table for each task; shares in per cent."""
+    """Print a table for each task; shares in per cent."""
     columns = ["", "by", "rows", "right", "commonest answer", "chance"]
     exactly = {
         "Counting, exact": table.counting,
@@ -111,7 +115,7 @@ def show(table: "LanguageTable") -> None:
         lines.append([part, who, box.boxes, *map(_share, (*shares, box.none_right, box.majority_50, box.chance_50))])
     console.table(["", "by", "boxes", *found_at], lines, "Boxes")
     for who, (out, every) in table.duplicates.items():
-        console.say(f"{who}: {out:,} of {every:,} boxes were duplicates and taken out")
+        console.say(f"{who}: {out:,} of {every:,} boxes were duplicates and were removed")
     console.say("")
     columns = ["", "by", "sketches", "gallery", "P@1", "P@5", "P@10", "mAP", "chance"]
     lines = []
@@ -122,7 +126,7 @@ def show(table: "LanguageTable") -> None:
 
 
 def _lines(found: dict) -> list[tuple]:
-    """(part, who, measure), part after part."""
+    """(part, predictor, measure) of every part."""
     parts = sorted({part for by_part in found.values() for part in by_part})
     return [(part, who, by_part[part]) for part in parts for who, by_part in found.items() if part in by_part]
 

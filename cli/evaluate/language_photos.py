@@ -1,4 +1,4 @@
-"""`visketch evaluate language --photos`: how well hand-drawn sketches ask about annotated photos."""
+"""`visketch evaluate language --photos`: measure hand-drawn sketches as questions about annotated photos."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 def evaluate(
     photos: Path, sketches: Path, each: int, limit: int | None, checkpoint: str | None, device: str, as_json: bool
 ) -> None:
-    """Measure, and show the table or write it as JSON. Raises UsageError, VisketchError."""
+    """Measure, and print the table or write it as JSON. Raises UsageError, VisketchError."""
     from visketch.data.store import Store
     from visketch.evaluate import photo_table
 
@@ -36,17 +36,17 @@ def evaluate(
 
 
 def show(table: "PhotoTable") -> None:
-    """A table for each task; shares in per cent."""
+    """Print a table for each task; shares in per cent."""
     console.say(
         f"{table.photos} photos, {table.words} words, {table.sketches} sketches, of which the detector refuses "
-        f"{percent(table.refused)}; {table.seconds:.2f} s to look at a photo"
+        f"{percent(table.refused)}; {table.seconds:.2f} s for each photo"
     )
-    console.say("Photos of COCO's train2017 were probably seen by the detector in training.")
+    console.say("The detector has probably seen photos of COCO's train2017 in its training.")
     lines = [[who, *map(percent, asdict(one).values())] for who, one in table.boxes.items()]
     console.table(["by", "AP", "AP50", "small", "medium", "large"], lines, "Boxes")
     console.say("")
     for title, found in (
-        ("Counting, exact: half of the pairs are there", table.counting),
+        ("Counted right; in half of the pairs the photo shows the class", table.counting),
         ("Those that are there", table.present),
         ("Those that are not", table.absent),
         ("Closed questions", table.questions),

@@ -1,4 +1,4 @@
-"""`visketch evaluate search`: how well drawings of the same class find one another."""
+"""`visketch evaluate search`: measure how well drawings of the same class find one another."""
 
 from dataclasses import asdict
 from typing import Annotated
@@ -12,10 +12,10 @@ from . import arguments
 def search(
     baselines: arguments.Baselines = None,
     classes: Annotated[
-        list[str] | None, typer.Option("--class", metavar="CLASS", help="Of these classes alone; may be repeated.")
+        list[str] | None, typer.Option("--class", metavar="CLASS", help="Only this class; may be repeated.")
     ] = None,
     unseen: Annotated[
-        bool, typer.Option("--unseen", help="Of the classes that the checkpoint was not trained on (zero-shot).")
+        bool, typer.Option("--unseen", help="Only classes that the checkpoint was not trained on (zero-shot).")
     ] = False,
     data: arguments.Data = arguments.DATA,
     split: arguments.Split = "test",
@@ -24,10 +24,10 @@ def search(
     device: options.Device = "auto",
     as_json: options.Json = False,
 ) -> None:
-    """How well drawings of the same class find one another.
+    """Measure how well drawings of the same class find one another.
 
-    Every drawing is a query to all the others; those of its class are what should be found. With --baseline, other
-    classifiers' features are asked the same.
+    Every drawing is a query to all the others; the others of its class are what should be found. With --baseline, the
+    features of other classifiers are measured too.
 
     \b
     Examples:

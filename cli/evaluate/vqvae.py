@@ -1,4 +1,4 @@
-"""`visketch evaluate vqvae`: how well drawings survive being written in codes."""
+"""`visketch evaluate vqvae`: measure how well drawings are reconstructed from their codes."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -20,14 +20,14 @@ def vqvae(
             "--checkpoint",
             metavar="FOLDER|NAME",
             envvar="VISKETCH_CHECKPOINT",
-            help="May be repeated, for a row each. By default the shipped 'small'.",
+            help="A checkpoint; may be repeated, each has a row. By default the shipped 'small'.",
             autocompletion=options.complete_checkpoint,
         ),
     ] = None,
     device: options.Device = "auto",
     as_json: options.Json = False,
 ) -> None:
-    """How well drawings survive being written in codes and read back.
+    """Measure how well drawings are reconstructed from their codes.
 
     \b
     Examples:
@@ -52,11 +52,11 @@ def vqvae(
         said = [{"checkpoint": name} | asdict(row) for name, row in zip(names, rows, strict=True)]
         console.document({"data": data, "split": split, "rows": said})
         return
-    console.say(f"{rows[0].sketches:,} drawings ({split}), leaf by leaf in codes and back")
+    console.say(f"{rows[0].sketches:,} drawings ({split}), encoded and decoded leaf by leaf")
     columns = ["checkpoint", "target", "quantiser", "ink F1 (1 px)", "perplexity", "codes used", "MSE of the target"]
     table = [
         [
-            Path(name).name,  # of a whole path the table would have to cut something
+            Path(name).name,  # a whole path would not fit into the table
             row.target,
             row.quantiser,
             f"{100 * row.ink_f1:.1f} %",

@@ -1,6 +1,6 @@
-"""What the verbs print with: results on stdout, progress and errors on stderr, failures as one line.
+"""How the verbs print: results on stdout, progress and errors on stderr, each error as one line.
 
-rich is imported where it is used: --help needs none of it.
+rich is imported where it is used, since --help does not need it.
 """
 
 import contextlib
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 OK, FAILED, MISUSED, INTERRUPTED = 0, 1, 2, 130
 
-EVERY = 30.0  # seconds between the lines where there is no terminal for a bar
-MAIN = os.environ.get("RANK", "0") == "0"  # of the processes that torchrun starts, one speaks
+EVERY = 30.0  # seconds between lines of progress if there is no terminal for a bar
+MAIN = os.environ.get("RANK", "0") == "0"  # of the processes that torchrun starts, only one prints
 
-SHOWN = 10  # things that could not be read are named one by one up to so many
+SHOWN = 10  # inputs that could not be read: so many are named, the others are counted
 
-debug = False  # show tracebacks (--debug)
+debug = False  # print tracebacks (--debug)
 
 
 @cache
@@ -37,7 +37,7 @@ def _console(file: TextIO) -> "Console":
 
 
 def stdout() -> "Console":
-    """Made anew when sys.stdout is another one, as in tests."""
+    """The rich console of sys.stdout. Tests replace sys.stdout, so it is looked up each time."""
     return _console(sys.stdout)
 
 
@@ -46,27 +46,29 @@ def stderr() -> "Console":
 
 
 def say(*lines: object) -> None:
-    """Results for people, on stdout: markup is plain text, and a long line stays one line."""
+    """Print results for people on stdout. Markup is printed as it is, and a long line is not wrapped."""
     for line in lines:
         stdout().print(line, markup=False, soft_wrap=True)
 
 
-PARTS = " ▏▎▍▌▋▊▉"  # of a column, in eighths
-# What stands for a character that stdout cannot write.
+PARTS = " ▏▎▍▌▋▊▉"  # a column, filled by eighths
+# Replacements for characters that the encoding of stdout lacks.
 PLAIN = {"█": "#", "×": "x", "→": "->", "…": "...", "·": "-", "±": "+-", "–": "-", "—": "-", "−": "-", "’": "'"}
 PLAIN |= {part: "#" if place >= 4 else " " for place, part in enumerate(PARTS)}
 PLAIN |= dict.fromkeys("─━╸╺", "-")
 
 
 def bar(share: float, width: int) -> str:
-    """A bar as long as a share of `width` columns."""
+    """A bar that fills `share` of `width` columns."""
     eighths = round(share * width * 8)
     full = "█" * (eighths // 8) + PARTS[eighths % 8].strip()
     return full + " " * (width - len(full))
 
 
 def plainly(error: UnicodeError) -> tuple[str, int]:
-    """What to write for characters that an encoding has not: others where they say the same, else their numbers."""
+    """An error handler for encodings: replaces characters that the encoding lacks by similar ones, or else by their
+    code points.
+    """
     if not isinstance(error, UnicodeEncodeError):
         raise error
     text = error.object[error.start : error.end]
@@ -75,7 +77,7 @@ def plainly(error: UnicodeError) -> tuple[str, int]:
 
 
 class Problems:
-    """Hears of what could not be read: names the first, counts all."""
+    """Collects inputs that could not be read: names the first SHOWN, counts all."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -87,12 +89,12 @@ class Problems:
 
     @property
     def unnamed(self) -> str:
-        """The end of a sentence that counts them, where some were not named."""
+        """The end of a sentence with the count, if some were not named."""
         return f", {self.count - SHOWN} of them not named here" if self.count > SHOWN else ""
 
 
 def note(line: str) -> None:
-    """What is no result (what goes on, how to continue), on stderr."""
+    """Print on stderr what is not a result, such as progress or how to continue."""
     stderr().print(line, markup=False, soft_wrap=True, style="dim")
 
 
@@ -104,7 +106,7 @@ def show_warning(
     file: Any = None,
     line: str | None = None,
 ) -> None:
-    """Stands in for `warnings.showwarning`: an old name that was used is a note, without its place in the code."""
+    """Replaces `warnings.showwarning`: a warning about an old name is printed as a note, without its source line."""
     if issubclass(category, RenamedWarning):
         note(str(message))
     else:
@@ -112,7 +114,7 @@ def show_warning(
 
 
 def error(message: object) -> None:
-    """One line on stderr."""
+    """Print an error as one line on stderr."""
     from rich.text import Text
 
     line = " ".join(str(message).splitlines())
@@ -120,14 +122,14 @@ def error(message: object) -> None:
 
 
 def warn(message: object) -> None:
-    """One line on stderr about what is odd, though it stops nothing."""
+    """Print a warning as one line on stderr; the run continues."""
     from rich.text import Text
 
     stderr().print(Text.assemble(("warning: ", "yellow"), str(message)), soft_wrap=True)
 
 
 def document(value: Any) -> None:
-    """One JSON document on stdout. ASCII, so that it survives any terminal and any file name."""
+    """Print one JSON document on stdout. It is ASCII, so it is safe on any terminal and with any file name."""
     print(json.dumps(value, indent=2, default=str))
 
 
@@ -147,7 +149,7 @@ class JsonList:
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[object]], title: str = "") -> None:
-    """Rows for people, on stdout; what is a number stands to the right."""
+    """Print rows for people on stdout; numbers are aligned right."""
     from rich.table import Table
     from rich.text import Text
 
@@ -169,10 +171,10 @@ def _looks_numeric(value: object) -> bool:
 
 
 def progress(*columns: "ProgressColumn", beside_results: bool = False) -> "Progress":
-    """A bar on stderr that vanishes when it is done; nothing where stderr is no terminal.
+    """A progress bar on stderr that disappears at the end; nothing if stderr is not a terminal.
 
-    `beside_results`: results are printed meanwhile; if they go to a terminal they are progress enough.
-    Stdout is left alone: rich would send what is printed to the bar's own stream.
+    `beside_results`: results are printed at the same time; if they go to a terminal, no bar is needed. stdout is not
+    redirected: rich would send it to the stream of the bar.
     """
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -189,7 +191,7 @@ def progress(*columns: "ProgressColumn", beside_results: bool = False) -> "Progr
 
 @contextlib.contextmanager
 def waiting(what: str) -> Iterator[None]:
-    """A spinner on stderr while something without measurable progress goes on, such as loading weights."""
+    """A spinner on stderr during something without measurable progress, such as loading weights."""
     if not sys.stderr.isatty():
         yield
         return
@@ -198,7 +200,7 @@ def waiting(what: str) -> Iterator[None]:
 
 
 def duration(seconds: float) -> str:
-    """Seconds for people: `42 s`, `3 min 5 s`, `2 h 10 min`."""
+    """Seconds as text: `42 s`, `3 min 5 s`, `2 h 10 min`."""
     if seconds < 10:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
@@ -208,7 +210,7 @@ def duration(seconds: float) -> str:
 
 
 def fail(problem: BaseException) -> int:
-    """Say in one line what went wrong and how to mend it; returns the exit code."""
+    """Print in one line what went wrong and what to do; returns the exit code."""
     if debug:
         import traceback
 
@@ -234,14 +236,14 @@ def _explain(problem: BaseException) -> tuple[str, int]:
         return f"{said}{mend}", MISUSED
     if isinstance(problem, OSError):
         where = f"{os.fsdecode(problem.filename)}: " if isinstance(problem.filename, str | bytes) else ""
-        return f"{where}{problem.strerror or problem}; make room or choose another place", FAILED
+        return f"{where}{problem.strerror or problem}; free some space or choose another place", FAILED
     if isinstance(problem, MemoryError) or type(problem).__name__ == "OutOfMemoryError":
-        return "out of memory; ask for less at once, or take --device cpu", FAILED
+        return "out of memory; ask for less at once, or use --device cpu", FAILED
     what = next(iter(str(problem).splitlines()), "")
-    return f"unexpected {type(problem).__name__}: {what} (a bug: visketch --debug ... shows where)", FAILED
+    return f"unexpected {type(problem).__name__}: {what} (this is a bug: visketch --debug ... prints where)", FAILED
 
 
 def _give_up_stdout() -> None:
-    """What stdout could not take (a full disk) would be tried again at exit, and fail again with a traceback."""
+    """Discard what stdout could not take (on a full disk): at exit Python would try again and fail with a traceback."""
     with contextlib.suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,4 +1,4 @@
-"""Names for the files that are written: no folder in them, and nothing that file systems dislike."""
+"""File names from classes and from the names of drawings: without folders, and valid on every file system."""
 
 import re
 import unicodedata
@@ -7,12 +7,12 @@ from pathlib import Path
 
 
 def stem(label: str) -> str:
-    """A class as a file name: spaces and the like become `_`."""
+    """A class as a file name: spaces and special characters become `_`."""
     return re.sub(r"[^\w.-]+", "_", label).lstrip(".") or "_"
 
 
 def stem_of(drawing: str) -> str:
-    """A drawing, by the name that is shown for it: `scans/cat.ndjson#3` → `cat-3`."""
+    """The displayed name of a drawing as a file name: `scans/cat.ndjson#3` → `cat-3`."""
     file, mark, number = drawing.rpartition("#")
     if not mark or Path(drawing).exists():
         file, number = drawing, ""
@@ -21,9 +21,9 @@ def stem_of(drawing: str) -> str:
 
 
 def free(name: str, taken: set[str]) -> str:
-    """The name, or with `-2`, `-3`, ... if it is taken; it is from now on.
+    """The name, or if it is taken with `-2`, `-3`, ... added. It counts as taken from now on.
 
-    Names that differ in case alone, or in how accents are written, are one: on many disks they are one file.
+    Names that differ only in case, or in the encoding of accents, count as equal: on many disks they are the same file.
     """
     tried = chain([name], (f"{name}-{number}" for number in count(2)))
     chosen = next(name for name in tried if _folded(name) not in taken)

@@ -1,4 +1,4 @@
-"""Drawings from the paths of the command line, of a list, or from standard input."""
+"""Drawings from the paths of the command line, from a list of paths, or from standard input."""
 
 import sys
 import tempfile
@@ -14,16 +14,16 @@ if TYPE_CHECKING:
 
 
 def listed(paths: list[str] | None, source: str | None) -> Iterable[str]:
-    """The paths of the command line, and after them those of the list, as they come.
+    """The paths of the command line, then those of the list, as they are read.
 
-    Raises UsageError if there are neither, VisketchError for a list that cannot be read.
+    Raises UsageError if there are neither, VisketchError if the list cannot be read.
     """
     if source is None:
         if not paths:
             raise UsageError("name a drawing, or a list of them with --from")
         return paths
     names = _lines(source)
-    first = list(islice(names, 1))  # so that a list that is not there is said before any work
+    first = list(islice(names, 1))  # so that a missing list is reported before any work
     return chain(paths or (), first, names)
 
 
@@ -36,7 +36,9 @@ def _lines(source: str) -> Iterator[str]:
 
 
 def drawings(paths: Iterable[str]) -> Iterator["Named"]:
-    """Every drawing of every path with the name to show, or why there is none. `cat.ndjson#3` is the third line's."""
+    """Every drawing of every path with its displayed name, or the reason why it cannot be read. `cat.ndjson#3` is on
+    the third line.
+    """
     from visketch.data import named
 
     for item in files(paths)[0]:
@@ -44,9 +46,9 @@ def drawings(paths: Iterable[str]) -> Iterator["Named"]:
 
 
 def files(paths: Iterable[str], out: Path | None = None) -> tuple[Iterator["Item"], int | None]:
-    """Every file of every path; and how many drawings there are in them, if the names tell.
+    """Every file of every path; and the number of drawings in them, if the names tell.
 
-    `out`, where the answers go, may lie in a folder that is read, and is no drawing.
+    `out`, the file of answers, is skipped: it may lie in a folder that is read.
     """
     from visketch.data import named
 
@@ -60,7 +62,7 @@ def files(paths: Iterable[str], out: Path | None = None) -> tuple[Iterator["Item
 
     found: Iterable[list[Item] | None] = map(look, paths)
     total = None
-    if isinstance(paths, list):  # a list that comes in line by line may have no end
+    if isinstance(paths, list):  # a list that is read line by line may have no end
         found = [look(path) for path in paths]
         if all(some is not None and all(map(named.is_single, some)) for some in found):
             total = sum(len(some or ()) for some in found)
@@ -68,7 +70,7 @@ def files(paths: Iterable[str], out: Path | None = None) -> tuple[Iterator["Item
 
 
 def standard_input() -> Iterator["Item"]:
-    """What comes in at standard input, by way of a file, since a file is what readers read."""
+    """The content of standard input, copied to a temporary file, since readers take files."""
     from visketch.data.named import within
 
     with tempfile.TemporaryDirectory() as folder:

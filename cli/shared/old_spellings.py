@@ -1,4 +1,4 @@
-"""Spellings of earlier versions: they still work, and a note says today's."""
+"""Spellings of earlier versions: they still work, and a note says the new one."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ OPTIONS = {"--peer": "--baseline"}  # of `visketch evaluate`
 
 
 def renewed(words: Sequence[str]) -> list[str]:
-    """The words of a command as today's version spells them, with a note on stderr for each that was old."""
+    """The words of a command in today's spelling, with a note on stderr for each old one."""
     words = list(words)
     for old, new in VERBS.items():
         if tuple(words[: len(old)]) == old:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def complete_checkpoint(incomplete: str) -> list[str]:
-    """Shipped names, and folders here that are checkpoints."""
+    """Shell completion: shipped names, and checkpoints in the current folder."""
     from visketch.config import shipped
 
     here = [str(path.parent) for path in Path().glob("*/config.toml")]
@@ -26,12 +26,14 @@ def complete_checkpoint(incomplete: str) -> list[str]:
 
 
 def complete_class(ctx: Any, incomplete: str) -> list[str]:
-    """The classes of the checkpoint named so far on the line (typer's `ctx` knows it), read without torch."""
+    """Shell completion: the classes of the checkpoint on the command line so far (typer's `ctx` has it), read without
+    torch.
+    """
     from visketch.config import find
 
     try:
         labels = tomllib.loads((find(ctx.params.get("checkpoint"), cached=True) / "config.toml").read_text())["labels"]
-    except (OSError, ValueError, KeyError, VisketchError):  # a completion must never fail aloud
+    except (OSError, ValueError, KeyError, VisketchError):  # a completion must not print errors
         labels = []
     return [label for label in labels if label.startswith(incomplete)]
 
@@ -42,7 +44,7 @@ Checkpoint = Annotated[
         "--checkpoint",
         metavar="FOLDER|NAME|OWNER/NAME",
         envvar="VISKETCH_CHECKPOINT",
-        help="A checkpoint's folder, a shipped one's name, or one of the Hugging Face Hub, with @revision or without. "
+        help="A checkpoint: a folder, the name of a shipped one, or OWNER/NAME[@REVISION] on the Hugging Face Hub. "
         "By default the shipped 'small'.",
         autocompletion=complete_checkpoint,
     ),
@@ -62,25 +64,29 @@ Workers = Annotated[
     typer.Option(
         min=0,
         max=256,
-        help="Processes that read and draw beside the model; by default one a core, 8 at most; 0: none. "
-        "With --engine ray: how many have the model; by default as many as there are GPUs or cores.",
+        help="Processes that read and render drawings; by default one for each core, at most 8; 0: none. "
+        "With --engine ray: processes that run the model; by default one for each GPU or core.",
     ),
 ]
 Engine = Annotated[
     Literal["local", "ray"],
-    typer.Option(metavar="local|ray", help="This machine, or a cluster by Ray, which RAY_ADDRESS names."),
+    typer.Option(metavar="local|ray", help="Run on this machine, or on the Ray cluster that RAY_ADDRESS names."),
 ]
-Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, for programs.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document, for programs.")]
 Guidance = Annotated[
-    float | None, typer.Option(min=0, max=20, help="How much the class counts; more is tidier and less varied.")
+    float | None,
+    typer.Option(min=0, max=20, help="How much the class counts; a higher value gives tidier, less varied sketches."),
 ]
 Tries = Annotated[
     int | None,
     typer.Option(
-        min=1, max=64, metavar="N", help="Draw each so often and keep what the classifier likes best; by default 4."
+        min=1, max=64, metavar="N", help="Draw each sketch this often and keep the most probable; by default 4."
     ),
 ]
-Temperature = Annotated[float, typer.Option(min=0, max=10, help="How daring the refiner is; 0: not at all.")]
+Temperature = Annotated[
+    float,
+    typer.Option(min=0, max=10, help="The sampling temperature of the refiner; 0 always takes the most probable code."),
+]
 Paths = Annotated[
     list[str] | None,
     typer.Argument(
@@ -97,29 +103,31 @@ From = Annotated[
 ]
 Format = Annotated[
     Literal["png", "svg", "ndjson"] | None,
-    typer.Option("--format", metavar="png|svg|ndjson", help="What a folder is filled with; by default png."),
+    typer.Option("--format", metavar="png|svg|ndjson", help="The format of the files in a folder; by default png."),
 ]
 
 
 def resolve(device: str) -> str:
-    """The device to use, checked. Raises UsageError if it is none or not here."""
+    """The device to use. Raises UsageError if there is no such device."""
     kind, _, number = device.partition(":")
     if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", device):
-        raise UsageError(f"no device {device!r}; take auto, cpu, cuda, cuda:0, cuda:1 ... or mps")
+        raise UsageError(f"no device {device!r}; use auto, cpu, cuda, cuda:0, cuda:1 ... or mps")
     import torch
 
     cards = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if kind == "auto":
         return "cuda" if cards else "cpu"
     if kind == "cuda" and int(number or 0) >= cards:
-        raise UsageError(f"no device {device!r} here ({cards} CUDA cards); take --device cpu or auto")
+        raise UsageError(f"no device {device!r} here ({cards} CUDA cards); use --device cpu or auto")
     if kind == "mps" and not torch.backends.mps.is_available():
-        raise UsageError("no device 'mps' here; take --device cpu or auto")
+        raise UsageError("no device 'mps' here; use --device cpu or auto")
     return device
 
 
 def check_classes(checkpoint: str | None, classes: list[str]) -> list[str]:
-    """The labels that are meant (`cats`: cat), known before torch is imported. Raises UsageError, VisketchError."""
+    """The labels of these class names (`cats` means cat), checked before torch is imported. Raises UsageError,
+    VisketchError.
+    """
     from visketch.config import find, read_config
 
     config = read_config(find(checkpoint))
@@ -136,7 +144,7 @@ def load(checkpoint: str | None, device: str) -> "SketchModel":
 
 
 def sampling(settings: dict[str, Any]) -> "SamplingOptions":
-    """Those of a verb's settings that are options of sampling."""
+    """The sampling options among the settings of a verb."""
     from dataclasses import fields
 
     from visketch.sampling import SamplingOptions
@@ -145,7 +153,7 @@ def sampling(settings: dict[str, Any]) -> "SamplingOptions":
 
 
 def load_parts(model: "SketchModel", *parts: str) -> None:
-    """Load now what will be needed, so that what is wrong with it is said before any work. Raises VisketchError."""
+    """Load these parts now, so that a missing or damaged one is reported before any work. Raises VisketchError."""
     with console.waiting("Loading the model ..."):
         for part in parts:
             model.part(part)

@@ -1,7 +1,7 @@
 """Where a run may write: one rule for every verb.
 
-What a command reads it never writes. What it did not make it never replaces, unless --overwrite says so. Two outputs
-of one run never get the same name (`names.free`).
+A file that the command reads is never written. A file that it did not make is only replaced with --overwrite. Two
+outputs of one run never get the same name (`filenames.free`).
 """
 
 import os
@@ -14,21 +14,19 @@ import typer
 
 from visketch.errors import UsageError, VisketchError
 
-Overwrite = Annotated[
-    bool, typer.Option("--overwrite", help="Replace files that are there. What is read is never written.")
-]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace existing files. Input files are never written.")]
 
 
 class Outputs:
-    """What one run reads and what it has made. `reads`: files, folders (all that is in them) and globs."""
+    """The inputs of a run, and the files that it has written. `reads`: files, whole folders and globs."""
 
     def __init__(self, reads: Iterable[str | Path] = (), overwrite: bool = False) -> None:
         self.reads, self.overwrite = [str(path) for path in reads], overwrite
         self._made: set[str] = set()
-        self._known: dict[str, set[tuple[int, int]]] = {}  # of each path that is read
+        self._known: dict[str, set[tuple[int, int]]] = {}  # the files of each input path
 
     def check(self, path: Path, go_on: bool = False) -> Path:
-        """The path of an output, before any work is done. `go_on`: it may be there, and is gone on with.
+        """The path of an output, checked before any work. `go_on`: it may exist, and will be continued.
 
         Raises UsageError if it may not be written.
         """
@@ -37,9 +35,9 @@ class Outputs:
         return path
 
     def take(self, path: Path) -> Path:
-        """The same for an output of many, just before it is written; from now on it is this run's own.
+        """The same for one of many outputs, just before it is written. From then on it belongs to this run.
 
-        Raises VisketchError: the others are still written.
+        Raises VisketchError if it may not be written; the other outputs are not affected.
         """
         if reason := self._reason(path, self.overwrite):
             raise VisketchError(reason)
@@ -47,14 +45,14 @@ class Outputs:
         return path
 
     def _reason(self, path: Path, may_be_there: bool) -> str:
-        """Why a path may not be written, or ""."""
+        """Why a path may not be written, or an empty string."""
         if not os.path.lexists(path) or os.path.abspath(path) in self._made:
             return ""
         if path.is_dir():
-            return f"{path}: is a folder; name a file"
+            return f"{path}: this is a folder; name a file"
         if self._is_read(path):
-            return f"{path}: is read by this command and never written; choose another --out"
-        return "" if may_be_there else f"{path}: is there already; choose another --out, or replace it by --overwrite"
+            return f"{path}: this file is an input of the command and is not written; choose another --out"
+        return "" if may_be_there else f"{path}: exists already; choose another --out, or replace it with --overwrite"
 
     def _is_read(self, path: Path) -> bool:
         own = _identity(path)
@@ -65,10 +63,10 @@ class Outputs:
 
     @contextmanager
     def place(self, out: Path | None, usual: Path) -> Iterator[Path]:
-        """`out`; or if nobody named it `usual`, or the first of usual-2, usual-3 ... that is not there.
+        """`out`; or by default `usual`, or the first of usual-2, usual-3 ... that does not exist.
 
-        An empty file (or, where `usual` has no suffix, an empty folder) takes that name at once, so that of two
-        commands neither overwrites the other's; it goes again if nothing comes of it.
+        An empty file (or, if `usual` has no suffix, an empty folder) takes the name at once, so that two commands
+        cannot choose the same one. It is removed again if nothing was written.
         """
         if out:
             yield out
@@ -91,19 +89,19 @@ class Outputs:
 
 
 def parse_out(out: str) -> Path:
-    """A place as it was typed. Raises UsageError for -, and for the slash of a folder after the name of a picture."""
+    """A path as it was typed. Raises UsageError for -, and for a slash after the name of a picture."""
     from .pictures import is_picture
 
     if out in ("-", "/dev/stdout", "/dev/stderr"):
-        raise UsageError(f"{out}: files are written, not standard output; name one")
+        raise UsageError(f"{out}: this command writes files and not to standard output; name a file")
     if out.endswith(("/", os.sep)) and is_picture(Path(out)):
         suffix = Path(out).suffix
-        raise UsageError(f"{out}: leave out the {out[-1]} for a file of that name, or name a folder without {suffix}")
+        raise UsageError(f"{out}: for a file of that name leave out the {out[-1]}; for a folder leave out {suffix}")
     return Path(out)
 
 
 def _identities(name: str) -> Iterator[tuple[int, int]]:
-    """The files that a path leads to."""
+    """The files that a path stands for."""
     import glob
 
     path = Path(name)
@@ -117,7 +115,7 @@ def _identities(name: str) -> Iterator[tuple[int, int]]:
 
 
 def _identity(path: Path | str) -> tuple[int, int] | None:
-    """What a file is on its disk, by whatever name, link or case it is reached; None for a link to nothing."""
+    """Device and inode of a file, however its path is written (links, case); None if it does not exist."""
     try:
         facts = os.stat(path)
     except OSError:

@@ -1,4 +1,4 @@
-"""Fields → sketches as PNG, SVG or ndjson, in files that appear whole or not at all."""
+"""Fields → sketches as PNG, SVG or ndjson. A file appears complete or not at all."""
 
 import math
 import os
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
 PNG = (".png",)
 STROKES = (".svg", ".ndjson")
-KINDS = (*PNG, *STROKES)  # what sketches are written as
+KINDS = (*PNG, *STROKES)  # formats of sketches
 OTHERS = {".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".pdf", ".eps", ".json", ".txt"}
-SHEET = 8192  # pixels of a sheet's side at most
+SHEET = 8192  # the longest side of a sheet, in pixels
 
 
 class Sheet:
-    """Drawings, each `side` wide, in rows of `columns`: pixels, shrunk as far as the whole sheet asks."""
+    """Drawings in rows of `columns`, each `side` pixels wide, or less if the sheet would be too large."""
 
     def __init__(self, total: int, columns: int, side: int) -> None:
         rows = math.ceil(total / columns)
@@ -37,7 +37,7 @@ class Sheet:
         self.pixels = np.full((rows * cell + self.gap, columns * cell + self.gap), 255, np.uint8)
 
     def add(self, number: int, canvas: "Tensor", clamp: float, drawn: "Trace | None" = None) -> None:
-        """A field (h h), in its place; the strokes it was rendered from are not looked at."""
+        """Put a field (h h) in its place. `drawn`, its strokes, are not used here."""
         picture = grey(canvas[None], clamp, self.full)[0]
         if len(picture) > self.side:
             import numpy as np
@@ -53,7 +53,7 @@ class Sheet:
 
 
 class SheetOfStrokes:
-    """The same in strokes, on one page of SVG, a group for each drawing."""
+    """The same with strokes, on one SVG page, a group for each drawing."""
 
     def __init__(self, total: int, columns: int, side: int) -> None:
         self.rows, self.columns, self.side = math.ceil(total / columns), columns, side
@@ -71,17 +71,19 @@ class SheetOfStrokes:
 
 
 def columns_for(classes: int, n: int) -> int:
-    """How many pictures to a row: one row a class where there are few of each, else about as many as there are rows."""
+    """The number of pictures in a row: one row for each class if there are few of each, else about as many columns as
+    rows.
+    """
     return n if classes > 1 and n <= 16 else math.ceil(math.sqrt(classes * n))
 
 
 def write_sketch(
     path: Path, canvas: "Tensor", clamp: float, side: int, facts: dict, drawn: "Trace | None" = None
 ) -> None:
-    """One field (h h) as what the suffix of `path` says: PNG or SVG `side` wide, or a line of ndjson.
+    """Write one field (h h) in the format of the suffix of `path`: PNG or SVG `side` pixels wide, or a line of ndjson.
 
-    `facts` say inside the file how it was made; "class", if there, names what it shows. `drawn`: as in `trace`.
-    Raises VisketchError.
+    `facts` are written into the file; "class" among them is what the sketch shows. `drawn`: the strokes, if the model
+    drew them; else the field is traced. Raises VisketchError.
     """
     if path.suffix.lower() == ".png":
         write_png(path, grey(canvas[None], clamp, side)[0], facts)
@@ -93,7 +95,8 @@ def write_sketch(
 
 
 class Lines:
-    """An ndjson file that grows drawing by drawing and has its name when it is whole; without one there is no file.
+    """An ndjson file that is written drawing by drawing, and gets its name when it is complete. Without drawings there
+    is no file.
 
     Raises VisketchError.
     """
@@ -109,7 +112,7 @@ class Lines:
         return self
 
     def add(self, drawing: "Trace", word: str | None) -> None:
-        """A drawing without a stroke is left out: the format has none such."""
+        """Add a drawing. One without strokes is left out, since the format has none."""
         from visketch.data import write
 
         if drawing.strokes:
@@ -135,33 +138,35 @@ class Lines:
 
 
 def check_out(out: Path, kinds: tuple[str, ...] = KINDS) -> Path:
-    """Refuse, before any work, a place where one of these kinds or a folder of them cannot be written.
+    """Check, before any work, that a file of one of these kinds, or a folder of them, can be written.
 
-    Raises VisketchError, and UsageError for a file of another kind.
+    Raises VisketchError, and UsageError for another kind of file.
     """
     names = " or ".join(kinds)
     if out.suffix.lower() in {*OTHERS, *KINDS} - {*kinds}:
         written = ", ".join(kind[1:].upper() if len(kind) == 4 else kind[1:] for kind in kinds)
-        raise UsageError(f"{out}: written are {written}; name a {names} file or a folder")
+        raise UsageError(f"{out}: the output is {written}; name a {names} file or a folder")
     if out.exists() and not out.is_dir() and out.suffix.lower() not in kinds:
-        raise VisketchError(f"{out}: is a file; name a {names} file or a folder")
+        raise VisketchError(f"{out}: this is another kind of file; name a {names} file or a folder")
     there = next(place for place in (out, *out.absolute().parents) if place.exists())
     if there != out and not there.is_dir():
-        raise VisketchError(f"{there}: is a file, not a folder; choose another --out")
+        raise VisketchError(f"{there}: this is a file and not a folder; choose another --out")
     if not os.access(there, os.W_OK):
-        raise VisketchError(f"{there}: cannot be written, you may not or the disk is read-only; choose another --out")
+        raise VisketchError(f"{there}: cannot be written (no permission, or a read-only disk); choose another --out")
     return out
 
 
 def is_picture(out: Path) -> bool:
-    """Whether `out` means one file, rather than a folder of them."""
+    """Whether `out` is one file, not a folder."""
     return out.suffix.lower() in KINDS and not out.is_dir()
 
 
 def suffix_of(out: Path, kind: str | None) -> str:
-    """What is written: what the name of a file says, else what --format does. Raises UsageError if they differ."""
+    """The format to write: that of the file name, or else --format. Raises UsageError if they differ."""
     if not is_picture(out):
         return f".{kind or 'png'}"
     if kind and out.suffix.lower() != f".{kind}":
-        raise UsageError(f"{out}: --format {kind} is for a folder, the name of a file says its own; leave one out")
+        raise UsageError(
+            f"{out}: --format {kind} is for folders, and a file name has its own format; leave one of them out"
+        )
     return out.suffix.lower()

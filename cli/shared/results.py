@@ -1,5 +1,5 @@
-"""Writes answers to an `.ndjson` or `.csv` file, row by row: at any moment the file is whole, and the run can be
-gone on with.
+"""Writes answers to an `.ndjson` or `.csv` file, row by row. The file is complete up to its last row at any moment, so
+an interrupted run can be continued.
 """
 
 import csv
@@ -16,11 +16,11 @@ from . import console
 
 Row = dict[str, Any]
 KINDS = (".ndjson", ".csv")
-EVERY = 30.0  # seconds between the lines that tell how far it is, where there is no terminal for a bar
+EVERY = 30.0  # seconds between lines of progress if there is no terminal for a bar
 
 
 def columns(top: int) -> list[str]:
-    """Of a CSV file, for so many guesses a drawing."""
+    """The columns of a CSV file with `top` guesses for each drawing."""
     guesses = (f"{name}{'' if place == 1 else f'_{place}'}" for place in range(1, top + 1) for name in GUESS)
     return ["path", "error", *guesses]
 
@@ -29,28 +29,28 @@ GUESS = ("label", "probability")
 
 
 class Results:
-    """The file, open for writing at its end. `done`: the names of the drawings that have a row in it."""
+    """The file, open for appending. `done`: the names of the drawings that have a row in it."""
 
     def __init__(self, path: Path, top: int, go_on: bool, overwrite: bool = False) -> None:
-        """Raises UsageError, with nothing written, for a file that is there (unless it is gone on with or overwritten)
-        or of another kind.
+        """Raises UsageError, with nothing written, for a file that exists (unless it is continued or overwritten) or is
+        of another kind.
         """
         self.path, self.columns = path, columns(top)
         if path.suffix.lower() not in KINDS:
-            raise UsageError(f"{path}: results are written as .ndjson or .csv; give it one of these endings")
+            raise UsageError(f"{path}: answers are written as .ndjson or .csv; give the file one of these suffixes")
         if path.is_dir():
-            raise UsageError(f"{path}: is a folder; name a file")
+            raise UsageError(f"{path}: this is a folder; name a file")
         self.done: set[str] = set()
         self.failed = self.answered = whole = 0
         if path.exists() and not overwrite:
             if not go_on:
-                mend = "go on with --skip-done, replace it by --overwrite, or choose another --out"
-                raise UsageError(f"{path}: is there already; {mend}")
+                mend = "continue it with --skip-done, replace it with --overwrite, or choose another --out"
+                raise UsageError(f"{path}: exists already; {mend}")
             whole = self._read()
         path.parent.mkdir(parents=True, exist_ok=True)
-        # Bytes that are no text, in the name of a file, are written as they are.
+        # Bytes of a file name that are not valid text are written as they are.
         self.file = open(path, "a", encoding="utf-8", errors="surrogateescape", newline="")  # noqa: SIM115
-        self.file.truncate(whole)  # a line that was cut off is written again
+        self.file.truncate(whole)  # an incomplete last line is written again
         if self.csv and not whole:
             self._write(self.columns)
 
@@ -63,7 +63,7 @@ class Results:
         return self.answered + self.failed
 
     def _read(self) -> int:
-        """Take note of what is done; returns how many bytes of the file are whole rows."""
+        """Read which drawings are done; returns the number of bytes that are complete rows."""
         whole = 0
         with open(self.path, encoding="utf-8", errors="surrogateescape", newline="") as file:
             for number, text in enumerate(records(file, quotes=self.csv)):
@@ -71,7 +71,7 @@ class Results:
                     self._note(text, header=self.csv and not number)
                 except (ValueError, LookupError, TypeError, csv.Error):
                     raise VisketchError(
-                        f"{self.path}: row {number + 1} is none of these results; choose another --out"
+                        f"{self.path}: row {number + 1} is not a row of answers; choose another --out"
                     ) from None
                 whole += len(text.encode("utf-8", "surrogateescape"))
         return whole
@@ -79,7 +79,7 @@ class Results:
     def _note(self, text: str, header: bool) -> None:
         if header:
             if next(csv.reader([text])) != self.columns:
-                raise UsageError(f"{self.path}: has other columns; give the same --top, or choose another --out")
+                raise UsageError(f"{self.path}: the columns differ; give the same --top, or choose another --out")
             return
         if self.csv:
             name, error, *_ = next(csv.reader(io.StringIO(text, newline="")))
@@ -115,13 +115,13 @@ class Results:
 
     def _write_text(self, line: str) -> None:
         self.file.write(line)
-        self.file.flush()  # whoever reads along sees whole rows, and a crash costs none
+        self.file.flush()  # a reader sees complete rows, and a crash loses none
 
 
 def records(lines: Iterable[str], quotes: bool) -> Iterator[str]:
-    """The whole records of a file, each with its line's end; one that was cut off comes last, and is left out.
+    """The complete records of a file, each with its line end. An incomplete last one is left out.
 
-    `quotes`: a line's end between quotes ends no record, as in CSV.
+    `quotes`: a line end between quotes does not end a record, as in CSV.
     """
     record = ""
     for line in lines:
@@ -132,12 +132,12 @@ def records(lines: Iterable[str], quotes: bool) -> Iterator[str]:
 
 
 class ProgressBar:
-    """How far it is, at what rate, and if the total is known how long it will take: a bar; or, with `tell`, a line now
-    and then where stderr is no terminal.
+    """Progress, rate and, if the total is known, the remaining time: as a bar, or with `tell` as a line now and then if
+    stderr is not a terminal.
     """
 
     def __init__(self, total: int | None, before: int, tell: bool) -> None:
-        """`before`: how many of the total were done before this began."""
+        """`before`: how many of the total were done before this run."""
         from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn, TimeRemainingColumn
 
         what = (SpinnerColumn(), TextColumn("{task.completed:,} drawings"))

@@ -19,18 +19,18 @@ if TYPE_CHECKING:
 
 Row = dict[str, Any]
 
-Asked = Annotated[str, typer.Argument(metavar="SKETCH", help="A drawing of what is meant: PNG, JPEG, SVG, ndjson ...")]
+Asked = Annotated[str, typer.Argument(metavar="SKETCH", help="A drawing of the object: PNG, JPEG, SVG, ndjson ...")]
 Pictures = Annotated[
-    list[str], typer.Argument(metavar="PICTURE...", help="Photos, or drawings of scenes; files, folders or globs.")
+    list[str], typer.Argument(metavar="PICTURE...", help="Photos or drawn scenes: files, folders or globs.")
 ]
-Picture = Annotated[str, typer.Argument(metavar="PICTURE", help="A photo, or the drawing of a scene.")]
+Picture = Annotated[str, typer.Argument(metavar="PICTURE", help="A photo or a drawn scene.")]
 Who = Literal["language", "matcher", "recogniser", "detector"]
 By = Annotated[
     Who | None,
     typer.Option(
-        help="Who answers: the detector, which knows 93 classes in photos; the recogniser, which knows all classes "
-        "of `visketch classify` in drawn scenes; the matcher, which compares regions with the sketch; or the language "
-        "model. By default the detector in photos and the recogniser in drawn scenes.",
+        help="The predictor that answers: the detector knows 93 classes in photos; the recogniser knows all classes of "
+        "`visketch classify` in drawn scenes; the matcher compares regions with the sketch; language is the language "
+        "model. By default the detector for photos and the recogniser for drawn scenes.",
     ),
 ]
 Words = Annotated[
@@ -38,7 +38,7 @@ Words = Annotated[
     typer.Option(
         "--which",
         metavar="WORDS",
-        help='Which of them, by colour, size or place: "red", "the small ones on the left", "largest".',
+        help='Only some of the objects, by colour, size or place: "red", "the small ones on the left", "largest".',
     ),
 ]
 Checkpoint = Annotated[
@@ -47,7 +47,7 @@ Checkpoint = Annotated[
         "--checkpoint",
         metavar="FOLDER|NAME",
         envvar="VISKETCH_LANGUAGE",
-        help="A folder that `visketch language train` wrote, or a shipped one's name; by default 'language'.",
+        help="A folder of `visketch language train`, or the name of a shipped model; by default 'language'.",
     ),
 ]
 
@@ -56,8 +56,8 @@ Detector = Annotated[
     typer.Option(
         "--detector",
         metavar="FOLDER|NAME",
-        help="An OWLv2 in a folder or the Hub's cache, asked for what the sketch is named: it takes the place of the "
-        "shipped detector.",
+        help="Experimental, never measured: an OWLv2 in a folder or in the Hub's cache, asked for the class of the "
+        "sketch. It replaces the shipped detector.",
     ),
 ]
 
@@ -77,12 +77,14 @@ def load(checkpoint: str | None, device: str, detector: str | None = None) -> "S
 
 
 def query(model: "SketchLanguage", sketch: str) -> "EncodedPicture":
-    """The sketch to ask with; warns if it may be the picture. Raises VisketchError."""
+    """The sketch to ask with. Warns if it looks like a photo, since the arguments may be in the wrong order. Raises
+    VisketchError.
+    """
     from visketch.language import image
 
-    with contextlib.suppress(VisketchError):  # strokes are no picture, and no photo
+    with contextlib.suppress(VisketchError):  # a file of strokes is not a picture, and so not a photo
         if image.is_photo(image.read(sketch, model.canvas).square):
-            console.warn(f"{sketch}: looks like a photo; the sketch comes first, the picture second")
+            console.warn(f"{sketch}: this looks like a photo; the sketch comes first, the picture second")
     try:
         return model.sketch(sketch)
     except VisketchError as error:
@@ -90,7 +92,7 @@ def query(model: "SketchLanguage", sketch: str) -> "EncodedPicture":
 
 
 def which(words: str | None) -> "Filter | None":
-    """What --which says. Raises UsageError."""
+    """The filter of --which. Raises UsageError."""
     from visketch.language.attributes import Filter
 
     return None if words is None else Filter.told(words)
@@ -99,7 +101,7 @@ def which(words: str | None) -> "Filter | None":
 def found(
     model: "SketchLanguage", pair: "Pair", by: Who | None, which: "Filter | None", min_score: float | None = None
 ) -> "Answer":
-    """Where what the sketch shows is, and of it what is meant. Raises VisketchError."""
+    """The objects that the sketch and --which describe. Raises VisketchError."""
     from visketch.language.attributes import only
 
     (answer,) = model.find([pair], by, min_score)
@@ -109,7 +111,7 @@ def found(
 
 
 def each(paths: list[str], answer: Callable[[str], Row]) -> Iterator[Row]:
-    """A row for every picture, or {"path", "error"}; the good ones are answered whatever the others are."""
+    """A row for every picture, or {"path", "error"} if it failed; the other pictures are still answered."""
     for path in spread(paths):
         try:
             yield {"path": path} | answer(path)
@@ -118,7 +120,7 @@ def each(paths: list[str], answer: Callable[[str], Row]) -> Iterator[Row]:
 
 
 def spread(paths: list[str]) -> list[str]:
-    """Files as they are, folders as the pictures in them, globs as what they match; what is not there as it is."""
+    """The pictures of files, folders and globs. A path that does not exist is kept, so that it is reported."""
     import glob
 
     from visketch.language.image import SUFFIXES
@@ -130,18 +132,18 @@ def spread(paths: list[str]) -> list[str]:
         else:
             found += [path] if Path(path).exists() else sorted(glob.glob(path)) or [path]
     if not found:
-        raise VisketchError(f"{paths[0]}: no picture in it, give another")
+        raise VisketchError(f"{paths[0]}: no picture in this folder; give another")
     return found
 
 
 def beside(row: Row, more: str = "") -> str:
-    """Who answered, what else is to be said of it, and what that one cannot tell."""
+    """The predictor, further counts and its note, in brackets."""
     note = f"; {row['note']}" if row.get("note") else ""
     return f"(by {row['by']}{more}{note})"
 
 
 def conclude(rows: list[Row], as_json: bool, sketch: str, show: Callable[[Row], None]) -> None:
-    """Rows as JSON, or each shown by `show`; exits with 1 if some failed."""
+    """Print the rows as JSON, or each by `show`; exits with 1 if some failed."""
     if as_json:
         console.document({"sketch": sketch, "answers": rows})
     for row in rows:

@@ -43,6 +43,13 @@ class Answer:
         return len(self.found)
 
 
+def answer(
+    by: Predictor, label: str, raw: Sequence[Detection], others: Sequence[Detection], drawn: bool = False
+) -> Answer:
+    """An answer without duplicates. `drawn`: the scene is a drawing, so no object is found again inside itself."""
+    return Answer(by, label, tuple(suppressed(raw, drawn)), tuple(raw), tuple(others))
+
+
 @dataclass(frozen=True)
 class Output:
     """An answer: its text, and of each stretch of it (start, end) how likely it was."""

@@ -1,12 +1,11 @@
 """SketchLanguage: count, locate, ask and retrieve with a sketch as the question (after O3SLM, arXiv 2511.14368).
 
-The sketch's tokens, the scene's tokens and the question, in that order, go through the language model. Pictures are
-looked at once, however much is asked about them. A number or a box is read from a description of the whole scene
-("describe, then filter"); beside it stands what the matcher finds without a language model.
+The language model reads the tokens of the sketch, the tokens of the scene and the question, in that order. Each picture
+is encoded once, however many questions are asked about it. A count or a box comes from a description of the whole scene
+("describe, then filter"), or from a predictor that needs no language model: see `select`.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -30,6 +29,7 @@ from visketch.language.detect.open_vocabulary import Recogniser, classes
 from visketch.language.detect.owlv2 import LEAST, Detector
 from visketch.language.llm import llava
 from visketch.language.llm.generate import LlavaGenerator, cut
+from visketch.language.scene import EncodedScene
 from visketch.language.vision.encoder import PairTower
 from visketch.language.vision.features import EncodedPicture, look
 from visketch.language.vision.pen import as_trained
@@ -40,64 +40,80 @@ Some = TypeVar("Some")
 
 
 class SketchLanguage:
-    """A checkpoint's tower, its matcher, and its language model if it has one."""
+    """Counts, locates and answers questions about what a sketch shows: a checkpoint's tower, the predictors that work
+    on its tokens, and its language model if it has one.
+    """
 
     def __init__(
         self,
-        knobs: LanguageConfig,
+        settings: LanguageConfig,
         tower: PairTower | None = None,
-        speaks: Callable[[], LlavaGenerator] | None = None,
+        load_generator: Callable[[], LlavaGenerator] | None = None,
         device: str = "cpu",
         classifier: SketchModel | None = None,
     ) -> None:
-        """`speaks` loads the language model when it is first asked; without it the matcher answers. Without a `tower`
-        the language model brings its own. `classifier` names drawings for the recogniser, by default the shipped one.
+        """`load_generator` loads the language model, when it is first needed; None if the checkpoint has none. Without
+        a `tower` the language model's own is used. `classifier` recognises drawings for the recogniser and the
+        detector; by default the shipped one.
         """
-        self.settings, self.canvas = knobs, knobs.tower.canvas
-        self.speaks = speaks
+        self.settings, self.canvas = settings, settings.tower.canvas
+        self.load_generator = load_generator
         self.sight: nn.Module
         if tower is None:
-            self.sight = llava.VisionTower(self.speaker.model).eval()
+            self.sight = llava.VisionTower(self.generator.model).eval()
             tower = getattr(self.sight.tower, "tower", None)
         else:
             self.sight = tower.eval()
-        self.matcher = Matcher(tower, list(knobs.labels)) if isinstance(tower, PairTower) else None
+        self.matcher = Matcher(tower, list(settings.labels)) if isinstance(tower, PairTower) else None
         self.device, self.classifier = device, classifier
-        self.detector: Detector | None = None  # another one in place of the shipped, for whoever has its weights
+        self.detector: Detector | None = None  # an OWLv2 that takes the place of the shipped detector (experimental)
 
     @classmethod
     def load(
         cls, folder: str | Path | None = None, device: str = "cpu", classifier: SketchModel | None = None
     ) -> "SketchLanguage":
-        """A checkpoint's folder, or a shipped one's name (by default the shipped `language`). Raises VisketchError.
+        """Load a checkpoint: a folder, or the name of a shipped one (by default `language`). Raises VisketchError.
 
-        With a tower of pairs it counts, locates and retrieves without transformers.
+        A checkpoint with a tower of pairs counts, locates and retrieves without the library transformers.
         """
         path = config.find(folder)
-        knobs = config.read(path)
+        settings = config.read(path)
         tower = None
-        if knobs.tower.kind == "pair" and not knobs.base and (path / "tower.safetensors").exists():
-            tower = PairTower(knobs.tower, len(knobs.labels))
+        if settings.tower.kind == "pair" and not settings.base and (path / "tower.safetensors").exists():
+            tower = PairTower(settings.tower, len(settings.labels))
             checkpoint.load_part(path, "tower", tower)
             tower.to(device)
-        silent = tower is not None and not (path / "model.safetensors").exists()
-        return cls(
-            knobs,
-            tower,
-            None if silent else partial(LlavaGenerator.load, knobs, path, device, tower),
-            device,
-            classifier,
-        )
+        matcher_only = tower is not None and not (path / "model.safetensors").exists()
+        load_generator = None if matcher_only else partial(LlavaGenerator.load, settings, path, tower=tower)
+        return cls(settings, tower, load_generator, device, classifier)
+
+    def to(self, device: str) -> "SketchLanguage":
+        """The same model, moved to a device ("cpu", "cuda", "cuda:1" ...)."""
+        self.device = device
+        self.sight.to(device)
+        if "generator" in vars(self):
+            self.generator.model.to(device)
+        vars(self).pop("recogniser", None)  # made again on the new device when it is next needed
+        return self
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without what is loaded when it is first needed, so that a model can be sent to another process."""
+        return {name: value for name, value in vars(self).items() if name not in ("generator", "coco", "recogniser")}
 
     @cached_property
-    def speaker(self) -> LlavaGenerator:
-        """The language model. Raises UsageError where there is none or no transformers, VisketchError if damaged."""
-        if self.speaks is None:
-            raise UsageError("there is no language model in this folder, only a matcher: leave out --by language")
-        return self.speaks()
+    def generator(self) -> LlavaGenerator:
+        """The language model, loaded on first use.
+
+        Raises UsageError if the checkpoint has none or transformers is not installed, VisketchError if it is damaged.
+        """
+        if self.load_generator is None:
+            raise UsageError("this checkpoint has a matcher and no language model; leave out --by language")
+        generator = self.load_generator()
+        generator.model.to(self.device)
+        return generator
 
     def look(self, pictured: Sequence[str | Path | image.Picture]) -> list[EncodedPicture]:
-        """Pictures, or files of them, → what the tower sees, each once. Raises VisketchError for an unreadable file."""
+        """Encode pictures, or files of pictures. Raises VisketchError for a file that cannot be read."""
         side = self.canvas
         read = [one if isinstance(one, image.Picture) else image.read(one, side) for one in pictured]
         some: list[EncodedPicture] = []
@@ -105,22 +121,25 @@ class SketchLanguage:
             some += map(EncodedPicture, look(self.sight, [one.square for one in part]).unbind(0), part)
         return some
 
-    def encode(self, scene: Any) -> "EncodedScene":
-        """A scene to ask many questions about: a path, a PIL image, an array or a tensor. It is looked at once.
+    def encode(self, scene: Any) -> EncodedScene:
+        """Encode a scene once, to ask many questions about it: a path, a PIL image, an array or a tensor.
 
         Raises VisketchError if it cannot be read or is blank.
         """
         return EncodedScene(self, self.scene(scene))
 
     def sketch(self, drawing: Any) -> EncodedPicture:
-        """A sketch to ask with, in any form that `ViSketch.classify` takes, fitted to its square whatever its size.
+        """Encode a sketch as a query, in any form that `ViSketch.classify` takes. It is scaled to fill its square.
 
         Raises VisketchError if it is blank.
         """
         return self.look([image.drawn(drawing, self.canvas)])[0]
 
     def scene(self, scene: Any) -> EncodedPicture:
-        """A picture to ask about. Raises VisketchError if there is nothing on it."""
+        """Encode a picture to ask about; lines of a thick pen are drawn thinner for the tower (`vision/pen.py`).
+
+        Raises VisketchError if it cannot be read or is blank.
+        """
         is_path = isinstance(scene, str | Path)
         picture = image.read(scene, self.canvas) if is_path else image.of(scene, self.canvas)
         if image.is_blank(picture):
@@ -130,17 +149,20 @@ class SketchLanguage:
         return EncodedPicture(look(self.sight, [as_trained(picture)])[0], picture)
 
     def kept(self, tokens: Float[np.ndarray, "t e"], path: Path) -> EncodedPicture:
-        """What was seen of a picture before, again. Raises VisketchError if its file is gone."""
+        """A picture whose tokens were computed before. Raises VisketchError if its file is gone."""
         return EncodedPicture(
             torch.from_numpy(np.array(tokens, np.float32)).to(self.device), image.read(path, self.canvas)
         )
 
     def say(self, pairs: Sequence[Pair], texts: Sequence[str]) -> list[Output]:
-        """The language model's own words to a text about each pair. Raises UsageError where there is none."""
-        return self.speaker.say([(sketch.tokens, scene.tokens) for sketch, scene in pairs], texts)
+        """The language model's own answer to a text about each pair. Raises UsageError if there is no such model."""
+        return self.generator.say([(sketch.tokens, scene.tokens) for sketch, scene in pairs], texts)
 
     def describe(self, pairs: Sequence[Pair]) -> list[Description | VisketchError]:
-        """What each sketch shows and what is where in its scene; an answer that is none is asked for once more."""
+        """What each sketch shows, and what is where in its scene, as the language model describes it.
+
+        An answer that cannot be parsed is asked for once more in other words; if that fails too, it is an error.
+        """
         made: list[Description | VisketchError] = []
         for pair, said in zip(pairs, self.say(pairs, [asked("DESC")] * len(pairs)), strict=True):
             try:
@@ -155,16 +177,17 @@ class SketchLanguage:
     def find(
         self, pairs: Sequence[Pair], by: Predictor | None = None, min_score: float | None = None
     ) -> list[Answer | VisketchError]:
-        """Where the sketch's object is in its scene, of each pair, by the one that is better or the one asked.
+        """Where the sketch's object is in the scene, for each pair.
 
-        `min_score`: how sure a box must be, instead of what was best in validation.
+        `by`: the predictor that answers, by default the best one for the scene (`select`). `min_score`: the least score
+        of a box, by default the threshold that was best on validation scenes.
         """
         return self._each(pairs, by, partial(self._found, min_score=min_score))
 
     def _each(
         self, pairs: Sequence[Pair], by: Predictor | None, answer: Callable[[list[Pair], Predictor], Sequence[Some]]
     ) -> list[Some]:
-        """What those who answer about some of the pairs say, together, in the order of the pairs."""
+        """The answers in the order of the pairs; pairs with the same predictor are answered together."""
         who = [self.select(scene, by) for _, scene in pairs]
         told: dict[int, Some] = {}
         for one in dict.fromkeys(who):
@@ -183,7 +206,8 @@ class SketchLanguage:
             return [self._detected(*pair, min_score) for pair in pairs]
         told = self.match(pairs, by)
         if by == "detector":
-            return [_answer(by, label, [one for one in found if one.score >= least], ()) for label, found in told]
+            kept = [(label, [one for one in found if one.score >= least]) for label, found in told]
+            return [answers.answer(by, label, found, ()) for label, found in kept]
         return [self._matched(by, scene, *one, least) for (_, scene), one in zip(pairs, told, strict=True)]
 
     def _detected(
@@ -195,7 +219,9 @@ class SketchLanguage:
             return error
 
     def match(self, pairs: list[Pair], by: Predictor) -> list[tuple[str, list[Detection]]]:
-        """What each sketch shows, and each region of its scene; of the detector, what it found on the picture."""
+        """The class of each sketch, and what each region of its scene shows. Boxes are on the square; those of an OWLv2
+        are on the picture.
+        """
         if by == "detector":
             assert self.detector is not None
             names = [(self.recogniser.name(sketch), scene) for sketch, scene in pairs]
@@ -207,82 +233,85 @@ class SketchLanguage:
 
     @cached_property
     def coco(self) -> CocoDetector:
-        """The shipped detector, loaded when it is first asked. Raises VisketchError if it cannot be."""
+        """The shipped detector, loaded on first use. Raises VisketchError if that fails."""
         return CocoDetector(self.recogniser.chances)
 
     @cached_property
     def recogniser(self) -> Recogniser:
-        """The matcher with ViSketch's classes, loaded when it is first asked."""
+        """The matcher with the classes of ViSketch, loaded on first use."""
         assert self.matcher is not None
         return Recogniser(self.matcher, self.device, self.classifier)
 
     def available(self, scene: EncodedPicture | None = None) -> list[Predictor]:
-        """Who can answer here; about a photo the recogniser should not, about anything else the shipped detector."""
-        some: list[Predictor] = ["language"] if self.speaks else []
+        """The predictors that can answer: about a photo not the recogniser, about a drawing not the detector."""
+        some: list[Predictor] = ["language"] if self.load_generator else []
         photo = scene is not None and not image.is_drawing(scene.picture)
         some += ["detector"] if self.matcher and (photo or self.detector) else []
         some += ["matcher", "recogniser"] if self.matcher else []
         return [by for by in some if by != "recogniser" or not photo]
 
     def select(self, scene: EncodedPicture, by: Predictor | None = None) -> Predictor:
-        """Who answers about a scene: the one asked, or the language model if it was better on validation scenes, or who
-        compares. Raises UsageError if it is not here.
+        """The predictor that answers about a scene: `by`, or else the language model if it was better on validation
+        scenes, or else `fallback`. Raises UsageError if this model has no such predictor.
         """
         self.require(by)
         if by:
             return by
-        return "language" if self.speaks_first else self.fallback(scene)
+        return "language" if self.prefers_language else self.fallback(scene)
 
     @property
-    def speaks_first(self) -> bool:
-        """Whether the language model answers if nobody is asked by name."""
-        return self.speaks is not None and (self.settings.answers == "language" or not self.matcher)
+    def prefers_language(self) -> bool:
+        """Whether the language model answers by default."""
+        return self.load_generator is not None and (self.settings.answers == "language" or not self.matcher)
 
     def fallback(self, scene: EncodedPicture) -> Predictor:
-        """Who answers without a language model: the detector about photos; about drawn scenes the recogniser if it
-        knows all the tower's classes, or the matcher.
+        """The predictor without a language model: the detector for photos; for drawn scenes the recogniser if it knows
+        all classes of the tower, else the matcher.
         """
         if not image.is_drawing(scene.picture):
             return "detector"
         return "recogniser" if classes().issuperset(self.settings.labels) else "matcher"
 
     def require(self, by: Predictor | None) -> None:
-        """Raises UsageError if the one asked is not here."""
+        """Raises UsageError if this model has no such predictor."""
         if by == "language":
-            _ = self.speaker
+            _ = self.generator
         elif by and not self.matcher:
-            raise UsageError("this model has no matcher (its tower was not trained on pairs); take --by language")
+            raise UsageError("this model has no matcher, since its tower was not trained on pairs; use --by language")
         elif by == "detector" and not self.detector:
             _ = self.coco
 
     def _filtered(self, said: Description, scene: EncodedPicture, least: float) -> Answer:
-        others = placed([thing for thing in said.things if thing.label != said.label], scene)
+        others = scene.placed([thing for thing in said.things if thing.label != said.label])
         own = [thing for thing in said.of_label() if thing.score >= least]
-        return _answer("language", said.label, placed(own, scene), others, image.is_drawing(scene.picture))
+        return answers.answer("language", said.label, scene.placed(own), others, image.is_drawing(scene.picture))
 
     def _matched(
         self, by: Predictor, scene: EncodedPicture, label: str, things: list[Detection], least: float
     ) -> Answer:
         own, drawn = [thing for thing in things if thing.score >= least], image.is_drawing(scene.picture)
         others = [thing for thing in things if thing.score < least]
-        return _answer(by, label, placed(relabelled(own, label), scene), placed(others, scene), drawn)
+        return answers.answer(by, label, scene.placed(relabelled(own, label)), scene.placed(others), drawn)
 
     def _min_score(self, by: Predictor) -> float:
-        """How sure it must be that a region shows the sketch's object."""
+        """The least score of a region that counts as the sketch's object."""
         if by == "detector":
             return LEAST if self.detector else self.coco.present_from
         return self.settings.recognised if by == "recogniser" else self.settings.threshold
 
     def score(self, pairs: Sequence[Pair], by: Predictor | None = None, which: Filter | None = None) -> list[float]:
-        """How likely each scene shows the sketch's object: p(yes) of SBIR, or by the surest region, a half where that
-        is just sure enough, so that whoever answers, scores compare; by the detector the chance itself, 0 of what it
-        does not know. With `which`, one of which that is true.
+        """How likely each scene shows the sketch's object, 0 to 1, for retrieval.
+
+        The language model gives its p(yes) to the SBIR question, the detector its own probability (0 for a class that
+        it does not know). For the matcher and the recogniser it is s / (s + threshold), with s the highest score of a
+        region: one half where the region is just counted, so that the scores of all predictors compare. `which`: only
+        objects that it describes count.
         """
         return self._each(pairs, by, partial(self._scores, which=which))
 
     def _scores(self, pairs: list[Pair], by: Predictor, which: Filter | None) -> list[float]:
         if by == "language":
-            sure = self.speaker.yes([(sketch.tokens, scene.tokens) for sketch, scene in pairs], asked("SBIR"))
+            sure = self.generator.yes([(sketch.tokens, scene.tokens) for sketch, scene in pairs], asked("SBIR"))
             if which is None:
                 return sure
             found = zip(self._found(pairs, by), pairs, sure, strict=True)
@@ -295,49 +324,50 @@ class SketchLanguage:
         surest = []
         for (_, scene), (_, things) in zip(pairs, self.match(pairs, by), strict=True):
             meant = things
-            if which is not None:  # "the largest" is the largest of those that are one, if there is any
+            if which is not None:  # "the largest" means the largest of the sketch's objects, if there are any
                 own = [thing for thing in things if thing.score >= self._min_score(by)] or things
-                meant = which.of(own if by == "detector" else placed(own, scene), scene.picture)
+                meant = which.of(own if by == "detector" else scene.placed(own), scene.picture)
             surest.append(max((thing.score for thing in meant), default=0.0))
         return [sure / (sure + max(self._min_score(by), 1e-9)) for sure in surest]
 
     def ask(
         self, sketch: EncodedPicture, scene: EncodedPicture, question: str, by: Predictor | None = None
     ) -> tuple[str, str]:
-        """The answer to a question, and who gave it: from what was found, or in the language model's own words.
+        """The answer to a question, and the predictor that gave it.
 
-        A closed question is answered from what was found. Raises UsageError as `check`, and for a question that only a
-        language model could answer where there is none; VisketchError if it fails, or for a class that is not known.
+        A closed question (how many, where, what colour ...) is answered from the boxes that were found, any other one
+        by the language model. Raises UsageError as `check` does, and for an open question if there is no language
+        model; VisketchError if answering fails or the question names an unknown class.
         """
         self.check(question, by)
         task = question.partition(":")[0]
-        if task not in WORDINGS:  # with a task, the language model's own words are asked for
+        if task not in WORDINGS:  # a question that begins with a task, such as "COUNT:", is for the language model
             (found,) = self.find([(sketch, scene)], by)
             told = None if isinstance(found, VisketchError) else self.reason(question, found, scene)
             if told is not None and not isinstance(found, VisketchError):
                 return told, found.by
-        if self.speaks is None:
+        if self.load_generator is None:
             mend = "ask what it is, how many there are, where, what colour, next to or left of what, or the largest"
-            raise UsageError(f"{question!r} needs a language model, and this folder has only a matcher; {mend}")
+            raise UsageError(f"{question!r} needs a language model, and this checkpoint has only a matcher; {mend}")
         text = question if task in ("VQA", *WORDINGS) else f"VQA: {question}"
         return self.say([(sketch, scene)], [text])[0].text, "language"
 
     def check(self, question: str, by: Predictor | None = None) -> None:
-        """Raises UsageError for a question that is empty, or has a task and is for another than the language model."""
+        """Raises UsageError if the question is empty, or begins with a task and `by` is not the language model."""
         if not question.strip():
-            raise UsageError("the question is empty; ask something, such as 'what is it next to?'")
+            raise UsageError("the question is empty; ask one, such as 'what is it next to?'")
         task = question.partition(":")[0]
         if task in WORDINGS and by not in (None, "language"):
-            raise UsageError(f"{question!r}: words of a task are the language model's, not the {by}'s; leave out --by")
+            raise UsageError(f"{question!r}: only the language model answers {task}:, not the {by}; leave out --by")
 
     def is_free(self, question: str) -> bool:
-        """Whether a question is neither closed nor of a task: to the small language model it is a strange one."""
+        """Whether a question is open and begins with no task: the small language model was not trained on such ones."""
         return not self.settings.base and question.partition(":")[0] not in WORDINGS and kind(question) is None
 
     def reason(self, question: str, answer: Answer, scene: EncodedPicture) -> str | None:
-        """The answer to a closed question, from what was found in a scene; None for any other question.
+        """The answer to a closed question, from what was found in a scene; None for an open question.
 
-        Raises VisketchError if it is about something that is no class, or none that who answered can tell.
+        Raises VisketchError if the question names something that is not a class, or not one of the predictor's.
         """
         labels = frozenset(self.settings.labels)
         known = classes() | labels
@@ -345,55 +375,3 @@ class SketchLanguage:
         if answer.by == "detector" and not self.detector:
             known, told = known | NAMES, NAMES
         return reason(question, answer.label, answer.found, answer.others, known, told, scene.picture)
-
-
-class EncodedScene:
-    """A picture that the tower has looked at, to be asked with sketches. Boxes are shares of the picture's sides.
-
-    A sketch is anything that `ViSketch.classify` takes; each is looked at once too. `which` are words for some of the
-    objects, such as "the red ones on the left" (`attributes.Filter`). `by` names a predictor, by default the best one.
-    """
-
-    def __init__(self, model: SketchLanguage, picture: EncodedPicture) -> None:
-        self.model, self.picture = model, picture
-
-    def find(
-        self, sketch: Any, which: str | None = None, by: Predictor | None = None, min_score: float | None = None
-    ) -> Answer:
-        """What the sketch shows, where it is and what else is there. Raises VisketchError, UsageError."""
-        (answer,) = self.model.find([(self._query(sketch), self.picture)], by, min_score)
-        if isinstance(answer, VisketchError):
-            raise answer
-        return only(answer, self.picture.picture, Filter.told(which)) if which else answer
-
-    def count(self, sketch: Any, which: str | None = None, by: Predictor | None = None) -> int:
-        """How many of what the sketch shows are in the scene."""
-        return self.find(sketch, which, by).count
-
-    def locate(
-        self, sketch: Any, which: str | None = None, by: Predictor | None = None, min_score: float | None = None
-    ) -> list[Detection]:
-        """Where what the sketch shows is, from left to right: each with `label`, `box` and `score`. `min_score`: boxes
-        from that score on, instead of those that count.
-        """
-        return list(self.find(sketch, which, by, min_score).found)
-
-    def ask(self, sketch: Any, question: str, by: Predictor | None = None) -> str:
-        """The answer to a question about the scene and what the sketch shows. Raises as `SketchLanguage.ask`."""
-        return self.model.ask(self._query(sketch), self.picture, question, by)[0]
-
-    def _query(self, sketch: Any) -> EncodedPicture:
-        return sketch if isinstance(sketch, EncodedPicture) else self.model.sketch(sketch)
-
-
-def _answer(
-    by: Predictor, label: str, raw: Sequence[Detection], others: Sequence[Detection], drawn: bool = False
-) -> Answer:
-    """`drawn`: the scene is a drawing, in which no thing is found again inside itself."""
-    return Answer(by, label, tuple(answers.suppressed(raw, drawn)), tuple(raw), tuple(others))
-
-
-def placed(things: Sequence[Detection], scene: EncodedPicture) -> list[Detection]:
-    """Boxes on the square → on the picture; what lies beside the picture is left out."""
-    back = [replace(thing, box=scene.picture.letterbox.back(thing.box)) for thing in things]
-    return [thing for thing in back if thing.box[0] < thing.box[2] and thing.box[1] < thing.box[3]]

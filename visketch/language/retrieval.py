@@ -58,7 +58,7 @@ class PictureSearch:
         self.model, self.by, self.problem = model, by, problem
         files = sorted(file for file in folder.rglob("*") if file.suffix.lower() in image.SUFFIXES and file.is_file())
         self.index: PhotoIndex | None = None
-        if (by == "detector" or (by is None and not model.speaks_first)) and not model.detector:
+        if (by == "detector" or (by is None and not model.prefers_language)) and not model.detector:
             self.index = PhotoIndex(cache.with_suffix(".photos.sqlite"), model.coco.detector.mark)
             self.index.update(files, self._look, problem, on_progress)
             files = self.index.drawings()

@@ -3,9 +3,8 @@
 from collections.abc import Callable
 
 import torch
-from diffusers import DiTTransformer2DModel, UNet2DModel
+from diffusers import UNet2DModel
 from diffusers.models.attention_processor import AttnProcessor
-from diffusers.models.embeddings import LabelEmbedding
 from einops import rearrange
 from jaxtyping import Float, Int
 from torch import Tensor, nn
@@ -15,15 +14,16 @@ from visketch.models.flow import euler
 
 
 class Diffusion(nn.Module):
-    """A network of diffusers trained to predict the flow `noise - field` at time t in [0, 1] (rectified flow).
+    """A UNet of diffusers, trained to predict the flow `noise - field` at time t in [0, 1] (rectified flow).
 
-    `unet` sees patches as channels; it drew better than `dit` for the same CPU time (lab book, 2026-11-21).
+    It sees a field as patches, the pixels of a patch as channels. For the same CPU time it drew better than a DiT
+    (lab book, 2026-11-21).
     """
 
     def __init__(self, config: DiffusionConfig, tile: int, classes: int) -> None:
         super().__init__()
         self.config, self.tile, self.classes = config, tile, classes  # label = classes is the null class
-        self.net = {"unet": _unet, "dit": _dit}[config.backbone](config, tile, classes)
+        self.net = _unet(config, tile, classes)
         if not torch.cuda.is_available():  # the fused kernel's backward is slow on CPU, see blocks.attend
             for module in self.net.modules():
                 if hasattr(module, "set_processor"):
@@ -33,8 +33,6 @@ class Diffusion(nn.Module):
         self, noisy: Float[Tensor, "b p p"], time: Float[Tensor, " b"], label: Int[Tensor, " b"]
     ) -> Float[Tensor, "b p p"]:
         """The predicted flow; label = `classes` is the null class."""
-        if self.config.backbone == "dit":
-            return self.net(noisy[:, None], timestep=time * 1000, class_labels=label).sample[:, 0]
         s = self.config.patch
         patches = rearrange(noisy, "b (p s) (q r) -> b (s r) p q", s=s, r=s)
         patches = patches.contiguous(memory_format=torch.channels_last)
@@ -99,21 +97,3 @@ def _unet(config: DiffusionConfig, tile: int, classes: int) -> nn.Module:
         num_class_embeds=classes + 1,
         attention_head_dim=config.width * 2 ** (k - 1) // config.heads,
     ).to(memory_format=torch.channels_last)
-
-
-def _dit(config: DiffusionConfig, tile: int, classes: int) -> nn.Module:
-    net = DiTTransformer2DModel(
-        num_attention_heads=config.heads,
-        attention_head_dim=config.width // config.heads,
-        in_channels=1,
-        out_channels=1,
-        num_layers=config.layers,
-        norm_num_groups=1,
-        sample_size=tile,
-        patch_size=config.patch,
-        num_embeds_ada_norm=classes,
-    )
-    for module in net.modules():  # labels are dropped by the objective, which knows which example is which
-        if isinstance(module, LabelEmbedding):
-            module.dropout_prob = 0.0
-    return net

@@ -33,7 +33,7 @@ class LlavaGenerator:
 
     @classmethod
     def load(
-        cls, settings: LanguageConfig, folder: Path, device: str = "cpu", tower: nn.Module | None = None
+        cls, settings: LanguageConfig, folder: Path, device: str = "cpu", *, tower: nn.Module | None = None
     ) -> "LlavaGenerator":
         """The language model of a checkpoint's folder. Raises UsageError without transformers; VisketchError, also if
         it was trained with another tower than `tower`.

@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,17 +12,24 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from visketch.checkpoint import fingerprint, stored, write_atomically
+from visketch.language.answers import Detection
 from visketch.language.image import Picture
+from visketch.parallel import refuse_after_fork
 
 BATCH = 64
 
 
 @dataclass(frozen=True, eq=False)
 class EncodedPicture:
-    """A picture as the tower saw it, and how to find from its square back to it."""
+    """A picture and the tokens that the tower made of its square."""
 
     tokens: Float[Tensor, "t e"]
     picture: Picture
+
+    def placed(self, things: Sequence[Detection]) -> list[Detection]:
+        """Boxes on the square → boxes on the picture. Those that lie beside the picture are left out."""
+        back = [replace(thing, box=self.picture.letterbox.back(thing.box)) for thing in things]
+        return [thing for thing in back if thing.box[0] < thing.box[2] and thing.box[1] < thing.box[3]]
 
 
 class Features:
@@ -89,7 +96,10 @@ def features(
 
 @torch.no_grad()
 def look(tower: nn.Module, squares: Sequence[np.ndarray]) -> Float[Tensor, "b t e"]:
-    """Squares → tokens; those of places with nothing to see are zero."""
+    """Squares → tokens; those of places with nothing to see are zero. Raises UsageError in a process that was forked
+    after torch had computed.
+    """
+    refuse_after_fork()
     device = next(iter(tower.parameters()), torch.empty(0)).device
     pixels = torch.from_numpy(np.stack(squares)).to(device).permute(0, 3, 1, 2).float() / 255
     tokens, mask = tower(pixels)
