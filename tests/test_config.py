@@ -155,5 +155,5 @@ def test_find_takes_a_folder_or_the_name_of_a_shipped_one(tmp_path: Path, monkey
     with pytest.raises(VisketchError, match="small: no checkpoint there"):
         config.find()
     shutil.rmtree(folder)
-    with pytest.raises(VisketchError, match="none is shipped"):
+    with pytest.raises(VisketchError, match="this installation has none"):
         config.find()

@@ -281,7 +281,7 @@ class TestFetch:
         server.gated.add("me/gated")
         with pytest.raises(VisketchError, match=r"no such model on the Hub; .* private log in with `hf auth login`"):
             find("me/mine")
-        with pytest.raises(VisketchError, match="its owner asks to be asked"):
+        with pytest.raises(VisketchError, match="the model is gated"):
             find("me/gated")
         monkeypatch.setenv("HF_TOKEN", TOKEN)
         assert (find("me/mine") / "config.toml").exists()
@@ -290,8 +290,8 @@ class TestFetch:
         ("name", "saying"),
         [
             ("me/none", "me/none: no such folder, and no such model on the Hub; check the name"),
-            ("me/other", "no checkpoint of visketch (no config.toml)"),
-            ("me/..x..", "neither a folder nor a model's name"),
+            ("me/other", "not a visketch checkpoint (it has no config.toml)"),
+            ("me/..x..", "neither a folder nor the name of a model"),
         ],
     )
     def test_refusals_are_one_line(self, server: Hub, name: str, saying: str) -> None:

@@ -181,7 +181,7 @@ def test_what_goes_wrong_there_is_said_in_one_line(cluster: None, folder: Path, 
         list(parallel.on_ray([1], lambda one: [one], refuse, batch=1))
     words = ("classify", gallery, "--checkpoint", folder, "--engine", "ray", "--device")
     one_line(run(*words, "cuda"), 2, "no device 'cuda' in the cluster")
-    one_line(run(*words, "mps"), 2, "take auto, cpu or cuda")
+    one_line(run(*words, "mps"), 2, "use auto, cpu or cuda")
 
 
 def test_nobody_there(monkeypatch: pytest.MonkeyPatch, folder: Path, gallery: Path, tmp_path: Path) -> None:
@@ -192,7 +192,7 @@ def test_nobody_there(monkeypatch: pytest.MonkeyPatch, folder: Path, gallery: Pa
         monkeypatch.setenv("RAY_ADDRESS", where)
         monkeypatch.setattr(ray, "is_initialized", lambda: False)  # whatever the other tests have started
         words = ("classify", gallery, "--checkpoint", folder, "--engine", "ray", "--out", tmp_path / "answers.csv")
-        one_line(run(*words), 1, f"no Ray cluster at {where}, check RAY_ADDRESS")
+        one_line(run(*words), 1, f"no Ray cluster at {where}; check RAY_ADDRESS")
     assert not list(tmp_path.iterdir())
 
 

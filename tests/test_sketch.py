@@ -134,7 +134,7 @@ def test_a_small_raster_has_no_gaps() -> None:
 
 def test_a_drawing_of_far_too_many_points_is_refused() -> None:
     scribble = np.random.default_rng(0).random((sketch.POINTS + 1, 2)).astype(np.float32)
-    with pytest.raises(VisketchError, match="points, simplify"):
+    with pytest.raises(VisketchError, match="points; simplify"):
         Sketch(strokes=(scribble,)).lines()
 
 

@@ -1,4 +1,4 @@
-"""ViSketch: what `from visketch import ViSketch` gives. Drawings in, predictions and sketches out."""
+"""`ViSketch`, the class that users import: drawings in, predictions and sketches out."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -18,11 +18,11 @@ def quiet(frame: Frame) -> None:
 
 
 class ViSketch(SketchModel):
-    """A checkpoint to ask: `classify`, `generate`, `refine`, `complete`, `explain`.
+    """A checkpoint with methods that take drawings: `classify`, `generate`, `refine`, `complete`, `explain`.
 
     A drawing is a path, a PIL image, the bytes of a file or an open file, an array, a tensor or strokes: see
-    `visketch.data.drawing.sketch`. Keywords such as `tries=8` or `temperature=0.5` replace one of the
-    `SamplingOptions`. Errors are `VisketchError`; of those, a wrong request is a `UsageError`.
+    `visketch.data.drawing.sketch`. Keyword arguments such as `tries=8` or `temperature=0.5` replace single
+    `SamplingOptions`. All errors are a `VisketchError`; a wrong request is its subclass `UsageError`.
     """
 
     def generate(
@@ -36,7 +36,7 @@ class ViSketch(SketchModel):
         on_progress: OnProgress = quiet,
         **changes: Any,
     ) -> list[DrawnSketch]:
-        """`n` new sketches of a class. Sketch i has the seed `seed` + i, and is the same whatever `n` is."""
+        """Draw `n` new sketches of a class. Sketch i has the seed `seed` + i and does not depend on `n`."""
         drawn = self.generate_fields(
             label, n, seed=seed, options=options, coarse_only=coarse_only, on_progress=on_progress, **changes
         )
@@ -60,9 +60,9 @@ class ViSketch(SketchModel):
         on_progress: OnProgress = quiet,
         **changes: Any,
     ) -> DrawnSketch:
-        """A rough sketch drawn again, clean. `label` is what it shows, by default the classifier's guess.
+        """Draw a rough sketch again, clean. `label`: what it shows, by default the classifier's guess.
 
-        `strength` in [0, 1] says how much may change; `canvas` in pixels: see `tasks.refine.refine`.
+        `strength` in [0, 1] says how much may change; `canvas` is the side in pixels. See `tasks.refine.refine`.
         """
         rough = sketch(drawing)
         guess = None if label else self.classify_many([rough], top=1)[0][0]
@@ -91,9 +91,9 @@ class ViSketch(SketchModel):
         on_progress: OnProgress = quiet,
         **changes: Any,
     ) -> list[DrawnSketch]:
-        """A half-drawn sketch finished in `n` ways, the most probable first. What was drawn stays as it is.
+        """Finish a half-drawn sketch in `n` ways, the most probable first. The given ink is kept.
 
-        Without a `label` the completions are spread over the classes that the classifier finds likely.
+        Without a `label`, the completions are spread over the classes that the classifier finds probable.
         """
         part = sketch(drawing)
         guesses = [] if label else self.classify_many([part], top=complete.PROPOSED)[0]
@@ -103,7 +103,7 @@ class ViSketch(SketchModel):
         return [self._drawn(one.canvas, one.label, one.probability, one.seed, {"added": one.added}) for one in found]
 
     def explain(self, drawing: Drawing, top: int = 5) -> SavedExplanation:
-        """Which parts of a drawing decide what it is taken for: `.words`, `.votes`, and `.save("why.png")`."""
+        """Which parts of a drawing decide its predicted class: `.words`, `.votes`, and `.save("why.png")`."""
         why = explain.explain(self, sketch(drawing), top)
         name = Path(drawing).name if isinstance(drawing, str | Path) else ""
         return SavedExplanation(**vars(why), clamp=self.config.sketch.clamp, name=name)

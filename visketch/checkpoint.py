@@ -1,7 +1,7 @@
-"""A checkpoint is a folder: `config.toml` and one safetensors file a part. The only door to safetensors.
+"""A checkpoint is a folder: `config.toml` and one safetensors file for each part. Only this module imports safetensors.
 
-Every part names in its metadata the fingerprints of the parts it was trained with; loading refuses a mismatch.
-Weights are stored in half precision and used in single.
+The metadata of each part has the fingerprints of the parts that it was trained with; loading refuses other ones.
+Weights are stored in half precision and used in single precision.
 """
 
 import hashlib
@@ -17,21 +17,25 @@ from torch import Tensor, nn
 from visketch.config import Config
 from visketch.errors import UsageError, VisketchError, nearest
 
-# `field` is the paper's coarse stage beside a diffusion of strokes; a baseline is a model of its own.
+# `field`: the paper's coarse stage, beside a diffusion of strokes. `baseline`: a separate model to compare with.
 PARTS = ("vqvae", "diffusion", "field", "encoder", "refiner", "classifier", "baseline")
-RENAMED = {"baseline": "peer"}  # parts that had another name in earlier versions: their files are still read
+RENAMED = {"baseline": "peer"}  # names of parts in earlier versions: files with these names are still read
 
 
 def part_file(folder: Path, part: str) -> Path:
-    """Where a part's weights are: `<part>.safetensors`, or a file with the name that the part had before."""
+    """The file of a part's weights: `<part>.safetensors`, or a file with the part's old name."""
     path = folder / f"{part}.safetensors"
     old = folder / f"{RENAMED.get(part, part)}.safetensors"
     return old if old.exists() and not path.exists() else path
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write to a temporary name, then rename: a reader sees the old file or the new one, never half of one."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")  # of this process: others may write the same file
+    """Write to a temporary file, then rename it: a reader sees the old file or the new one, never a partial one. Raises
+    VisketchError.
+    """
+    part = path.with_name(
+        f".{path.name}.{os.getpid()}.part"
+    )  # one for each process, since others may write the same file
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with open(part, "wb") as file:
@@ -52,7 +56,7 @@ def write_config(folder: Path, config: Config) -> None:
 
 
 def fingerprint(state: dict[str, Tensor]) -> str:
-    """16 hex digits that stand for the weights as they are stored."""
+    """16 hex digits that identify the weights as they are stored."""
     digest = hashlib.sha256()
     for name in sorted(state):
         digest.update(name.encode())
@@ -108,7 +112,9 @@ def build(config: Config, part: str) -> Any:
 
 
 def save_part(folder: Path, part: str, module: nn.Module, trained_on: dict[str, str], facts: dict) -> str:
-    """Write one part atomically; returns its fingerprint. `facts`: steps, data and the like, kept in the metadata."""
+    """Write one part atomically; returns its fingerprint. `facts`: the steps, the data and so on, stored in the
+    metadata.
+    """
     from safetensors.torch import save
 
     state = stored(module)
@@ -119,14 +125,14 @@ def save_part(folder: Path, part: str, module: nn.Module, trained_on: dict[str, 
 
 
 def unloadable() -> tuple[type[Exception], ...]:
-    """What libraries raise for weights that are missing, cut short, or of another model."""
+    """The exceptions that libraries raise for weights that are missing, incomplete, or of another model."""
     from safetensors import SafetensorError
 
     return OSError, ValueError, RuntimeError, SafetensorError
 
 
 def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
-    """Named tensors of any kind, atomically (what training resumes from)."""
+    """Write named tensors of any kind atomically, for resuming training."""
     from safetensors.torch import save
 
     write_atomically(path, save({name: value.detach().cpu().contiguous() for name, value in tensors.items()}, metadata))
@@ -166,10 +172,10 @@ def read_metadata(folder: Path, part: str) -> dict:
 
 
 def load_part(folder: Path, part: str, module: nn.Module) -> dict:
-    """Fill a module with a part's weights; returns the part's metadata.
+    """Load a part's weights into a module; returns the part's metadata.
 
-    Raises VisketchError if the file is missing, corrupt or foreign, does not fit the configuration, or was trained
-    with other parts than those that lie beside it.
+    Raises VisketchError if the file is missing, damaged or of another kind, if it does not fit the configuration, or if
+    it was trained with other parts than those in the folder.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load_file
@@ -181,12 +187,14 @@ def load_part(folder: Path, part: str, module: nn.Module) -> dict:
     except (SafetensorError, OSError) as error:
         raise VisketchError(f"{path}: not a readable safetensors file ({error})") from None
     if fingerprint(state) != metadata["fingerprint"]:
-        raise VisketchError(f"{path}: the weights are damaged, they do not match their fingerprint; copy them again")
+        raise VisketchError(
+            f"{path}: the weights are damaged (they do not match their fingerprint); copy the file again"
+        )
     for other, mark in metadata["trained_on"].items():
         found = read_metadata(folder, other)["fingerprint"]
         if found != mark:
             raise VisketchError(
-                f"{path}: was trained with {other} {mark}, but {other} {found} lies beside it; train {part} again"
+                f"{path}: was trained with {other} {mark}, but the folder has {other} {found}; train {part} again"
             )
     expected = module.state_dict()
     odd = list(expected.keys() ^ state.keys())

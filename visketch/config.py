@@ -1,4 +1,4 @@
-"""The configuration: strict, frozen models over TOML. Lengths on the canvas are shares of its side.
+"""The configuration: strict, immutable pydantic models, read from TOML. Lengths on the canvas are shares of its side.
 
 A preset is a name (`tiny`, `small`, `base`) or a path; `section.key=value` overrides one setting.
 """
@@ -18,7 +18,7 @@ Count = Annotated[int, Field(gt=0)]
 Length = Annotated[float, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, lt=1)]
 DEEPEST = 7  # levels of a tree: 21,845 tiles
-RENAMED = {"peer": "baseline"}  # sections that had another name in earlier versions
+RENAMED = {"peer": "baseline"}  # old names of sections, which are still read
 
 
 Coarse = Literal["strokes", "field"]  # what the coarse stage draws
@@ -31,33 +31,35 @@ class Section(BaseModel):
 class SketchConfig(Section):
     canvas: Count = 128  # pixels
     depth: int = Field(2, ge=1, le=DEEPEST)
-    pen: Length = 1 / 32  # one pixel of the coarsest 32-pixel view: then even the root sees every line
+    pen: Length = 1 / 32  # one pixel of the root tile of 32 pixels, so that even there every line is visible
     margin: Share = 1 / 24
     clamp: Length = 1 / 16  # the distance at which the field saturates
-    information: Share = 0.004  # the share of a tile's area near ink above which the tile is split
+    information: Share = 0.004  # a tile is split if a larger share of its area is near ink
 
     @property
     def tile(self) -> int:
-        """p, the side at which every tile is seen."""
+        """p, the side in pixels at which every tile is seen."""
         return self.canvas >> self.depth
 
     @property
     def near(self) -> float:
-        """Half a pen in units of the field: what comes so close to ink counts as inked."""
+        """Half the pen width in units of the field: points this close to ink count as inked."""
         return self.pen / 2 / self.clamp
 
     def at(self, canvas: int) -> "SketchConfig":
-        """The same pen and the same tiles, in pixels, on a larger canvas: its tree is deeper. Raises UsageError."""
+        """The configuration for a larger canvas: the same pen and tiles in pixels, and so a deeper tree. Raises
+        UsageError.
+        """
         known = [self.canvas << more for more in range(DEEPEST + 1 - self.depth)]
         if canvas not in known:
-            raise UsageError(f"a canvas of {canvas} pixels: take one of {', '.join(map(str, known))}")
+            raise UsageError(f"a canvas of {canvas} pixels is not possible; use one of {', '.join(map(str, known))}")
         deeper, share = self.depth + known.index(canvas), self.canvas / canvas
         finer = {"pen": self.pen * share, "clamp": self.clamp * share}
         return self.model_copy(update={"canvas": canvas, "depth": deeper} | finer)
 
     @property
     def codes(self) -> int:
-        """t, the codes of a leaf."""
+        """t, the number of codes of a leaf."""
         return (self.tile // 8) ** 2
 
     @model_validator(mode="after")
@@ -83,7 +85,7 @@ class DiffusionConfig(Section):
     layers: Count = 1  # of a unet: residual blocks a level
     heads: Count = 4
     patch: Count = 2  # of a unet
-    pieces: Count = 24  # of strokes: the most that a sketch may have; 99 of 100 drawings of QuickDraw have no more
+    pieces: Count = 24  # of strokes: the most that a sketch may have; 99 of 100 QuickDraw drawings have no more
     steps: Count = 20
     guidance: float = 2.0
 
@@ -93,7 +95,7 @@ class EncoderConfig(Section):
     layers: Count = 3
     heads: Count = 6
     stem: Count = 24  # channels of the stem's first stage, doubled at each of the next
-    pyramid: bool = False  # the stem reads the whole picture of a level, so that a tile sees beyond its border
+    pyramid: bool = False  # the stem reads whole pictures of a level, so that a tile sees what is beyond its border
     dropout: Share = 0.0
 
 
@@ -101,7 +103,7 @@ class RefinerConfig(Section):
     layers: Count = 4
     heads: Count = 6
     dropout: Share = 0.1
-    context: int = Field(DEEPEST, ge=0)  # levels of context that a leaf is shown; 0: none, the depth or more: all
+    context: int = Field(DEEPEST, ge=0)  # levels of context of a leaf; 0: none; the depth or more: all
 
 
 class ClassifierConfig(Section):
@@ -111,11 +113,13 @@ class ClassifierConfig(Section):
 
 
 class BaselineConfig(Section):
-    """A classifier of whole pictures: recognition is compared with it, and it can judge generated sketches."""
+    """A classifier of whole pictures, for comparison and as a judge of generated sketches."""
 
     backbone: Literal["resnet34", "vit", "cnn"] = "resnet34"
     channels: Count = 64  # of a resnet's first stage, doubled at each of the next three
-    width: Count = 384  # of a vit; with the layers and heads below it is a ViT-S, of as many parameters as a ResNet34
+    width: Count = (
+        384  # of a vit; with the layers and heads below it is a ViT-S, which has as many parameters as a ResNet34
+    )
     layers: Count = 12
     heads: Count = 6
     patch: Count = 16
@@ -129,37 +133,37 @@ class PartTraining(Section):
     weight_decay: float = 0.01
     ema: Share = 0.999
     clip: Length = 1.0  # gradient norm
-    muon: bool = True  # else AdamW alone
+    muon: bool = True  # False: AdamW for all weights
     cooldown: float = Field(1.0, gt=0, le=1)  # the last share of the steps, over which the learning rate falls
 
 
 class RecognitionTraining(PartTraining):
-    """What the classifier and its baselines are trained by alike."""
+    """Settings that the classifier and its baselines share."""
 
     grow: tuple[float, ...] = Field((), strict=False)  # shares of the steps spent on trees of depth 0, 1, ...
     smoothing: Share = 0.1
-    restyle: Share = 0.0  # of the drawings, by another hand
-    fill: Share = 0.0  # of the drawings, as filled areas where they enclose any
+    restyle: Share = 0.0  # share of the drawings that are redrawn in another style
+    fill: Share = 0.0  # share of the drawings whose enclosed areas are filled
 
 
 class ClassifierTraining(RecognitionTraining):
-    leaves: Count = 6  # sampled leaves a sketch; all of them when classifying
-    auxiliary: float = 0.3  # weight of the class loss on every leaf's own CLS
+    leaves: Count = 6  # leaves sampled from each sketch; classifying uses all of them
+    auxiliary: float = 0.3  # weight of the class loss on each leaf's own CLS vector
 
 
 class RefinerTraining(PartTraining):
     leaves: Count = 16
-    joint: bool = False  # train the shared encoder too, with the classifier's loss beside; four times the cost
-    classify: float = 0.5  # weight of the classifier's loss when joint: it keeps the encoder good for both
-    blur: float = 1.0  # the corruption that imitates the diffusion's errors: greatest share of a 3 x 3 blur
-    noise: float = 0.15  # greatest sigma of the noise added to the coarse field
-    strokes: float = Field(0.0, ge=0, le=1)  # share of the examples whose coarse canvas is of shaken strokes
-    shake: Length = 0.01  # greatest sigma of their points' places, a share of the side
+    joint: bool = False  # also train the shared encoder, with the classifier's loss; costs four times as much
+    classify: float = 0.5  # weight of the classifier's loss if joint, which keeps the encoder good for both
+    blur: float = 1.0  # the coarse field is corrupted like the diffusion's output: the largest share of a 3 x 3 blur
+    noise: float = 0.15  # the largest sigma of the noise added to the coarse field
+    strokes: float = Field(0.0, ge=0, le=1)  # share of the examples whose coarse canvas is drawn from shaken strokes
+    shake: Length = 0.01  # the largest sigma of the shift of their points, a share of the side
     order: Literal["one-by-one", "waves", "both"] = "both"
 
 
 class DiffusionTraining(PartTraining):
-    given: Share = 0.25  # of strokes: in this share of the examples some are given, as when completing
+    given: Share = 0.25  # of strokes: share of the examples in which some strokes are given, as in completion
 
 
 class TrainConfig(Section):
@@ -169,8 +173,8 @@ class TrainConfig(Section):
     refiner: RefinerTraining = RefinerTraining()
     classifier: ClassifierTraining = ClassifierTraining()
     baseline: RecognitionTraining = RecognitionTraining()
-    per_class: Count = 1000  # at most so many training drawings of a class: the data set is skewed
-    balance: float = Field(0.0, ge=0, le=1)  # how far classes are drawn alike often: 0 as they come, 1 all the same
+    per_class: Count = 1000  # at most this many training drawings of a class, since the data set is skewed
+    balance: float = Field(0.0, ge=0, le=1)  # how far class frequencies are equalised: 0 not at all, 1 completely
     seed: int = 0
     precision: Literal["no", "bf16"] = "bf16"
     save_minutes: float = Field(5.0, ge=0)
@@ -200,19 +204,20 @@ class Config(Section):
             raise ValueError(
                 f"baseline.width = {baseline.width} must be a multiple of baseline.heads = {baseline.heads}"
             )
-        if baseline.backbone == "vit" and tile % baseline.patch:  # it is trained first on pictures of a tile's side
+        if baseline.backbone == "vit" and tile % baseline.patch:  # its training begins with pictures of a tile's side
             raise ValueError(f"canvas / 2^depth = {tile} must be a multiple of baseline.patch = {baseline.patch}")
         return self
 
     @property
     def coarse(self) -> Coarse:
-        """What the coarse stage draws unless it is asked for something else."""
+        """What the coarse stage draws by default."""
         return "strokes" if self.diffusion.backbone == "strokes" else "field"
 
     def coarse_part(self, coarse: Coarse | None = None) -> str:
-        """The part that draws the coarse stage as strokes or as a field: `diffusion`, or beside it `field`.
+        """The part that draws the coarse stage as strokes or as a field: `diffusion`, or `field` beside a diffusion of
+        strokes.
 
-        Raises UsageError where strokes are asked for and the diffusion draws none.
+        Raises UsageError if strokes are asked for and the diffusion draws none.
         """
         if coarse == "strokes" and self.coarse == "field":
             raise UsageError(
@@ -226,14 +231,17 @@ class Config(Section):
         return settings
 
     def label_of(self, name: str) -> int:
-        """The number of a class, as people write its name (`labels.py`). Raises UsageError naming the nearest."""
+        """The number of a class by its name, in any spelling of `labels.py`. Raises UsageError with the
+        nearest names.
+        """
         return self.labels.index(labels.find(name, self.labels))
 
 
 def load(preset: str | Path, overrides: tuple[str, ...] | list[str] = ()) -> Config:
-    """A preset's name or a TOML file, with `section.key=value` overrides.
+    """The configuration of a preset or a TOML file, with `section.key=value` overrides.
 
-    Raises UsageError for an unknown preset, key or type (naming the right ones), VisketchError for an unreadable file.
+    Raises UsageError for an unknown preset, key or type (it names the right ones), VisketchError for an unreadable
+    file.
     """
     text, origin = _read(preset)
     try:
@@ -246,7 +254,7 @@ def load(preset: str | Path, overrides: tuple[str, ...] | list[str] = ()) -> Con
 
 
 def parse(tree: dict, origin: str) -> Config:
-    """A dictionary as TOML gives it → Config. Raises UsageError naming the key and what is allowed there."""
+    """A dictionary from TOML → Config. Raises UsageError with the key and its allowed values."""
     tree = _renamed(tree, origin, "")
     try:
         return Config.model_validate(tree)
@@ -262,7 +270,7 @@ def _renamed_word(word: str, origin: str) -> str:
 
 
 def _renamed(tree: dict, origin: str, above: str) -> dict:
-    """The same sections under today's names, with a `RenamedWarning` for each that has an old one."""
+    """The same sections under today's names, with a `RenamedWarning` for each old one."""
     if isinstance(tree.get("train"), dict):
         tree = {**tree, "train": _renamed(tree["train"], origin, "train.")}
     for old, new in RENAMED.items():
@@ -273,9 +281,9 @@ def _renamed(tree: dict, origin: str, above: str) -> dict:
 
 
 def read_config(folder: Path) -> Config:
-    """A checkpoint's configuration, with the labels. Raises VisketchError if the folder is no checkpoint.
+    """A checkpoint's configuration, with the labels. Raises VisketchError if the folder is not a checkpoint.
 
-    How it was trained is left out: a knob of training that another version had is no reason to refuse the weights.
+    The training settings are ignored, so that an unknown one from another version does not prevent loading the weights.
     """
     path = folder / "config.toml"
     try:
@@ -286,7 +294,7 @@ def read_config(folder: Path) -> Config:
     tree.pop("train", None)
     try:
         return parse(tree, str(path))
-    except UsageError as error:  # a broken file, not a wrong request
+    except UsageError as error:  # the file is broken, the request is not wrong
         raise VisketchError(str(error)) from None
 
 
@@ -296,21 +304,22 @@ def presets() -> list[str]:
 
 
 def shipped() -> dict[str, Path]:
-    """The checkpoints that come with the installation, by name."""
+    """The checkpoints that are installed with the package, by name."""
     home = Path(str(resources.files("visketch.checkpoints")))
     return {entry.name: entry for entry in sorted(home.iterdir()) if (entry / "config.toml").exists()}
 
 
 def find(checkpoint: str | Path | None = None, cached: bool = False) -> Path:
-    """A checkpoint's folder: the path given, a shipped one by its name (by default "small"), or the Hub's `owner/name`,
-    fetched (`cached`: before)."""
+    """The folder of a checkpoint: a path, the name of a shipped one (by default "small"), or `owner/name` on the Hub,
+    which is downloaded (`cached`: uses an earlier download). Raises VisketchError.
+    """
     if checkpoint is not None and (Path(checkpoint) / "config.toml").exists():
         return Path(checkpoint)
     name, known = str(checkpoint or "small"), shipped()
     if isinstance(checkpoint, str) and hub.is_name(name) and not Path(name).exists():
         return hub.fetch(name, cached)
     if name not in known:
-        mend = nearest(name, list(known)) if known else "none is shipped with this installation, train one first"
+        mend = nearest(name, list(known)) if known else "this installation has none; train one first"
         raise VisketchError(f"{name}: no checkpoint there (no config.toml); {mend}")
     return known[name]
 
@@ -338,7 +347,7 @@ def override(tree: dict, knob: str) -> None:
     try:
         tree[key] = tomllib.loads(f"value = {value}")["value"]
     except tomllib.TOMLDecodeError:
-        tree[key] = value  # a bare word is a string
+        tree[key] = value  # a word without quotes is a string
 
 
 def _explain(location: tuple, error: Any) -> str:

@@ -1,7 +1,7 @@
-"""Refining a coarse canvas leaf by leaf: the plan, what every leaf is shown, and the loop that draws.
+"""Refining a coarse canvas leaf by leaf: the order of the leaves, the context of each leaf, and the drawing loop.
 
-Training looks at all leaves in one pass (`shown` with the finished canvas), drawing goes rank by rank (`draw`);
-tests/test_decoding.py proves that both show a leaf the same.
+Training computes all leaves in one pass (`shown` with the finished canvas); drawing goes rank by rank (`draw`).
+tests/test_decoding.py proves that both give a leaf the same context.
 """
 
 from collections.abc import Callable, Iterator
@@ -24,14 +24,14 @@ Choose = Callable[[Tensor, Tensor, int], Tensor]
 
 
 def enlarge(coarse: Float[Tensor, "b p p"], canvas: int) -> Float[Tensor, "b h h"]:
-    """The coarse sketch at full size, bilinearly (ViSketch-GPT 3.1)."""
+    """The coarse sketch at full size, by bilinear interpolation (ViSketch-GPT 3.1)."""
     return F.interpolate(coarse[:, None], size=(canvas, canvas), mode="bilinear")[:, 0]
 
 
 def inked_leaves(canvas: Float[Tensor, "b h h"], shape: SketchConfig, depth: int) -> quadtree.Leaves:
-    """The leaves that hold ink, or come within half a pen of it. The others need no attention.
+    """The leaves that hold ink or are within half a pen of it. The others are not processed.
 
-    `shape`: what the weights are used to. A deeper tree than its own has windows of its canvas's side.
+    `shape`: the canvas and depth that the weights were trained with. In a deeper tree, leaves see windows of that size.
     """
     share = quadtree.information(canvas, depth, near=shape.near)
     leaves, inked = quadtree.split(share, shape.information, shape.depth)
@@ -40,20 +40,22 @@ def inked_leaves(canvas: Float[Tensor, "b h h"], shape: SketchConfig, depth: int
 
 @dataclass(frozen=True)
 class Plan:
-    """Which leaves of a batch of coarse canvases are refined, and when."""
+    """The leaves of a batch of coarse canvases that are refined, and their order."""
 
     coarse: Float[Tensor, "b h h"]
     leaves: quadtree.Leaves
     rank: Int[Tensor, " n"]
     finished: Int[Tensor, "b m"]
     depth: int
-    kept: slice  # the context slots that a leaf is shown
+    kept: slice  # the context slots of a leaf that are used
 
     @classmethod
     def make(
         cls, coarse: Float[Tensor, "b h h"], shape: SketchConfig, waves: Bool[Tensor, " b"], context: int | None = None
     ) -> "Plan":
-        """`waves`: which sketches are refined in waves; the others one leaf at a time. `context`: by default all."""
+        """`waves`: the sketches that are refined in waves; the others are refined one leaf at a time. `context`: the
+        levels of context, by default all.
+        """
         depth = shape.at(coarse.shape[-1]).depth
         leaves = inked_leaves(coarse, shape, depth)
         one_by_one, in_waves = quadtree.ranks(leaves, "one-by-one"), quadtree.ranks(leaves, "waves")
@@ -63,7 +65,7 @@ class Plan:
         return cls(coarse, leaves, rank, finished, depth, kept)
 
     def own_tiles(self, which: Tensor) -> Float[Tensor, "i p p"]:
-        """What the chosen leaves are before they are refined."""
+        """The coarse tiles of the chosen leaves, before they are refined."""
         leaves = self.leaves[which]
         return quadtree.look(self.coarse, self.depth, leaves.sketch, leaves.tile)
 
@@ -71,8 +73,10 @@ class Plan:
 def shown(
     encoder: LeafEncoder, plan: Plan, refined: Float[Tensor, "b h h"], which: Bool[Tensor, " n"]
 ) -> Float[Tensor, "i j e"]:
-    """The memory of the chosen leaves when the finished canvas is known: one pass for all of them."""
-    both = encoder.embed_tiles(torch.cat([plan.coarse, refined]), plan.depth)  # at once: training normalises over all
+    """The memory of the chosen leaves if the finished canvas is known: one pass for all of them."""
+    both = encoder.embed_tiles(
+        torch.cat([plan.coarse, refined]), plan.depth
+    )  # in one call, since training normalises over both
     leaves = plan.leaves[which]
     index, is_refined = mixed_index(leaves, plan.rank[which], plan.finished, plan.depth, encoder.levels)
     return encoder(rearrange(both, "(two b) m e -> b (two m) e", two=2), leaves, index, is_refined, plan.kept)
@@ -82,13 +86,13 @@ def shown(
 def draw(
     plan: Plan, vqvae: VQVAE, encoder: LeafEncoder, refiner: Refiner, label: Int[Tensor, " b"], choose: Choose
 ) -> Iterator[tuple[Float[Tensor, "b h h"], Int[Tensor, "n t"]]]:
-    """Refine rank by rank; after each, the canvas so far and all codes so far (-1 where not yet written).
+    """Refine rank by rank. Yields after each rank the canvas and all codes so far (-1 where none is written yet).
 
-    Both are written further: copy what you keep. `choose`: the leaves' numbers among n (i), their logits (i v), place
-    in the leaf → codes (i). A tile is embedded again only when the last leaf that touches it has been painted.
+    Both are modified further: copy what you keep. `choose`: the numbers of the leaves among n (i), their logits (i v)
+    and the place in the leaf → codes (i). A tile is embedded again when the last leaf that touches it has been painted.
     """
     canvas, m = plan.coarse.clone(), plan.finished.shape[1]
-    embedded = encoder.embed_tiles(canvas, plan.depth).repeat(1, 2, 1)  # coarse tiles, then the refined
+    embedded = encoder.embed_tiles(canvas, plan.depth).repeat(1, 2, 1)  # the coarse tiles, then the refined ones
     codes = torch.full((len(plan.leaves), len(refiner.position)), -1, device=canvas.device)
     index, is_refined = mixed_index(plan.leaves, plan.rank, plan.finished, plan.depth, encoder.levels)
     ranks = plan.rank.unique().tolist()
@@ -99,7 +103,7 @@ def draw(
             latents = vqvae.latents(plan.own_tiles(turn))
             codes[turn] = refiner.write(memory, label[leaves.sketch], latents, partial(choose, turn))
             quadtree.paint_over(canvas, leaves, vqvae.decode(codes[turn]))
-        if rank < ranks[-1]:  # after the last rank no leaf needs it
+        if rank < ranks[-1]:  # after the last rank nothing reads it
             done = encoder.shown(plan.finished == rank, plan.depth)
             embedded[:, m:][done] = encoder.see(canvas, plan.depth, done)[encoder.blanks :].to(embedded.dtype)
         yield canvas, codes
@@ -109,17 +113,20 @@ def draw(
 def without_seams(
     plan: Plan, vqvae: VQVAE, canvas: Float[Tensor, "b h h"], codes: Int[Tensor, "n t"], levels: int
 ) -> Float[Tensor, "b h h"]:
-    """The finest leaves of a refined canvas, read once more from their codes, all of a window side by side.
+    """Decode the finest leaves of a refined canvas again from their codes, all leaves of a window side by side.
 
-    At a border the decoder then sees what lies beyond. Leaf by leaf it breaks lines there by a seventh of the pen's
-    width (docs/questions/parallel-leaves.md). `levels` makes a window: the canvas that the weights were trained on.
+    The decoder then sees beyond the border of each leaf. Decoded one by one, lines break there by a seventh of the
+    pen's width (docs/questions/parallel-leaves.md). `levels` is the size of a window: the depth of the tree in
+    training.
     """
     finest = (plan.leaves.level == plan.depth).nonzero()[:, 0]
     leaves, squares = plan.leaves[finest], 4**levels  # of a window
     place = leaves.sketch * 4 ** (plan.depth - levels) + leaves.z // squares
     window = torch.unique(place, return_inverse=True)[1]
     side = canvas.shape[-1] >> plan.depth
-    blank = vqvae.codebook.lookup(vqvae.encode(canvas.new_full((1, side, side), -1)))  # what is no leaf has no ink
+    blank = vqvae.codebook.lookup(
+        vqvae.encode(canvas.new_full((1, side, side), -1))
+    )  # outside the leaves there is no ink
     canvas = canvas.clone()
     chunk = max(CHUNK // squares, 1)
     for first in range(0, int(window.max()) + 1 if len(leaves) else 0, chunk):
@@ -133,6 +140,6 @@ def without_seams(
 
 
 def side_by_side(vqvae: VQVAE, latents: Float[Tensor, "b z t w"]) -> Float[Tensor, "b h h"]:
-    """The squares of a canvas, along the Z-curve, decoded from their quantised latents as one picture."""
+    """The squares of a canvas, in Z-order, decoded from their quantised latents as one picture."""
     maps = rearrange(latents, "b z (p q) w -> (b w) z p q", p=int(latents.shape[2] ** 0.5))
     return vqvae.draw(rearrange(quadtree.join(maps), "(b w) p q -> b (p q) w", b=len(latents)))

@@ -1,4 +1,4 @@
-"""Errors that a user can fix. The command line prints them as one line; nothing else is caught."""
+"""Errors that a user can fix. The command line prints them as one line; other exceptions are bugs."""
 
 
 class VisketchError(Exception):
@@ -6,7 +6,7 @@ class VisketchError(Exception):
 
 
 class UsageError(VisketchError):
-    """Something in the request is wrong: an unknown class, key or option. Exit code 2."""
+    """The request is wrong: an unknown class, key or option, or an argument of the wrong kind. Exit code 2."""
 
 
 class RenamedWarning(FutureWarning):
@@ -14,7 +14,7 @@ class RenamedWarning(FutureWarning):
 
 
 def nearest(word: str, known: list[str]) -> str:
-    """`word`'s nearest neighbours among `known`, as the end of an error message."""
+    """The end of an error message: the names in `known` that are most similar to `word`."""
     import difflib
 
     close = difflib.get_close_matches(word, known, n=3, cutoff=0.5)

@@ -1,5 +1,5 @@
-"""Checkpoints on the Hugging Face Hub: fetched into its cache when one is named, uploaded when asked. The only door to
-huggingface_hub, which is imported when a name is one of the Hub's.
+"""Checkpoints on the Hugging Face Hub: downloaded into its cache by name, and uploaded. Only this module imports
+huggingface_hub, and only if a name is one of the Hub's.
 """
 
 import os
@@ -10,18 +10,18 @@ from pathlib import Path
 from visketch.errors import UsageError, VisketchError
 
 NAME = re.compile(r"(?P<model>[\w.-]+/[\w.-]+)(@(?P<revision>[\w./-]+))?", re.ASCII)
-FILES = ["*.safetensors", "*.toml", "*.md"]  # what a checkpoint is made of: nothing that could run
-BELOW = ["*/*"]  # folders in it hold what training resumes from
+FILES = ["*.safetensors", "*.toml", "*.md"]  # the files of a checkpoint: nothing that could be executed
+BELOW = ["*/*"]  # subfolders hold the state of unfinished training
 
 
 def is_name(checkpoint: str) -> bool:
-    """Whether it could be one of the Hub: `owner/name`, or `owner/name@revision`."""
+    """Whether it looks like a name on the Hub: `owner/name` or `owner/name@revision`."""
     return NAME.fullmatch(checkpoint) is not None
 
 
 @cache
 def fetch(name: str, cached: bool = False) -> Path:
-    """The folder with a model's checkpoint in the Hub's cache; what has changed is fetched first, unless `cached`.
+    """The folder of a model's checkpoint in the Hub's cache. Changed files are downloaded first, unless `cached`.
 
     A revision is a branch, a tag or a commit; by default `main`. Raises VisketchError.
     """
@@ -40,25 +40,27 @@ def fetch(name: str, cached: bool = False) -> Path:
             local_files_only=cached,
         )
     except HFValidationError:
-        raise UsageError(f"{name}: neither a folder nor a model's name on the Hub; check it") from None
+        raise UsageError(f"{name}: neither a folder nor the name of a model on the Hub; check the spelling") from None
     except (errors.HTTPError, OSError) as error:
         raise VisketchError(f"{name}: {_reason(error, match['revision'])}") from error
     if not Path(folder, "config.toml").exists():
-        raise VisketchError(f"{name}: a model on the Hub, but no checkpoint of visketch (no config.toml); name another")
+        raise VisketchError(
+            f"{name}: a model on the Hub, but not a visketch checkpoint (it has no config.toml); name another"
+        )
     return Path(folder)
 
 
 def push(folder: Path, name: str, private: bool = False) -> str:
-    """Upload a checkpoint's weights, configuration and card; returns the address of the commit.
+    """Upload a checkpoint's weights, configuration and model card; returns the address of the commit.
 
-    The model is made if it is not there. Raises UsageError, VisketchError.
+    The model is created if it does not exist. Raises UsageError, VisketchError.
     """
     from huggingface_hub import HfApi, errors
     from huggingface_hub.utils import HFValidationError
 
     match = NAME.fullmatch(name)
     if match is None or match["revision"]:
-        raise UsageError(f"{name}: name it owner/name")
+        raise UsageError(f"{name}: write the name as owner/name")
     _quietly()
     hub = HfApi(library_name="visketch")
     try:
@@ -71,14 +73,14 @@ def push(folder: Path, name: str, private: bool = False) -> str:
             commit_message="Upload a visketch checkpoint",
         )
     except HFValidationError:
-        raise UsageError(f"{name}: not a name the Hub takes; check it") from None
+        raise UsageError(f"{name}: not a valid name on the Hub; check the spelling") from None
     except (errors.HTTPError, OSError) as error:
         raise VisketchError(f"{name}: {_reason(error, None)}") from error
     return str(made.commit_url)
 
 
 def _quietly() -> None:
-    """What goes wrong is said once, by us."""
+    """Silence the Hub's own messages: errors are reported once, by `_reason`."""
     from huggingface_hub.utils import disable_progress_bars, logging
 
     disable_progress_bars()
@@ -89,7 +91,7 @@ LOG_IN = "log in with `hf auth login` or set HF_TOKEN"
 
 
 def _reason(error: BaseException, revision: str | None) -> str:
-    """What is wrong and how to mend it."""
+    """What is wrong, and what to do."""
     from huggingface_hub import constants, errors
 
     status = getattr(getattr(error, "response", None), "status_code", None)
@@ -98,12 +100,12 @@ def _reason(error: BaseException, revision: str | None) -> str:
         if isinstance(cause, errors.HfHubHTTPError):
             return _reason(cause, revision)
         if constants.is_offline_mode() or cause is None:
-            return "no such folder, and not in the Hub's cache; unset HF_HUB_OFFLINE once to fetch it"
+            return "no such folder, and not in the Hub's cache; unset HF_HUB_OFFLINE to download it"
         return "no such folder, and the Hub cannot be reached; check the name and the network, or name a folder"
     if isinstance(error, errors.OfflineModeIsEnabled):
-        return "the Hub is not asked while HF_HUB_OFFLINE is set; unset it"
+        return "HF_HUB_OFFLINE is set, so the Hub cannot be used; unset it"
     if isinstance(error, errors.GatedRepoError):
-        return f"its owner asks to be asked: do so on its page on the Hub, then {LOG_IN}"
+        return f"the model is gated: request access on its page on the Hub, then {LOG_IN}"
     if isinstance(error, errors.RevisionNotFoundError):
         return f"the model has no revision {revision or 'main'}; name a branch, a tag or a commit after the @"
     if isinstance(error, errors.RepositoryNotFoundError):

@@ -1,4 +1,4 @@
-"""The names of classes as people write them: in any case, one or several, with `-` or `_` for a space."""
+"""Class names as people write them: in any case, singular or plural, with `-` or `_` for a space."""
 
 from collections.abc import Collection, Iterator, Sequence
 from functools import lru_cache
@@ -27,7 +27,7 @@ HISSES = ("s", "x", "z", "ch", "sh")
 
 
 def find(name: str, labels: Sequence[str]) -> str:
-    """The label that a name stands for. Raises UsageError naming the nearest."""
+    """The label of a class name. Raises UsageError with the nearest labels."""
     if name in labels:
         return name
     found = forms(tuple(labels)).get(plain(name))
@@ -37,20 +37,22 @@ def find(name: str, labels: Sequence[str]) -> str:
 
 
 def plain(name: str) -> str:
-    """A name in small letters, single spaces between its words, no article."""
+    """A name in lower case, with single spaces and without an article."""
     words = name.casefold().replace("-", " ").replace("_", " ").split()
     return " ".join(words[1:] if words[:1] in (["the"], ["a"], ["an"]) and len(words) > 1 else words)
 
 
 @lru_cache(16)
 def forms(labels: Collection[str]) -> dict[str, str]:
-    """How names are written, one of them and several → the label. A label's own name goes before another's plural."""
+    """Every spelling, singular and plural → its label. The name of a label takes precedence over the
+    plural of another.
+    """
     several = {form: label for label in sorted(labels) for form in plurals(plain(label))}
     return several | {plain(label): label for label in labels}
 
 
 def plurals(name: str) -> list[str]:
-    """What several of them may be called: `cats`, `buses`, `paint cans`, `mice`."""
+    """The possible plurals of a name: `cats`, `buses`, `paint cans`, `mice`."""
     before, _, last = name.rpartition(" ")
     start = f"{before} " if before else ""
     made = [f"{last}s", f"{last}es"] if last.endswith((*HISSES, "o")) else [f"{last}s"]
@@ -64,7 +66,7 @@ def plurals(name: str) -> list[str]:
 
 
 def named(words: Sequence[str], labels: frozenset[str]) -> Iterator[tuple[int, str]]:
-    """The labels that words name, each with the place of its first word; of two at a place the longer."""
+    """The labels in a text, each with the position of its first word; of two at one position the longer."""
     known, place = forms(labels), 0
     while place < len(words):
         sizes = range(min(LONGEST, len(words) - place), 0, -1)

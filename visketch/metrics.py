@@ -1,6 +1,6 @@
-"""The metrics of the tables: functions of features, logits and ink that know no model.
+"""The metrics of the tables: functions of features, logits and ink, independent of any model.
 
-Features are rows (i e) of what a judge sees in sketches. Sums are taken in double precision.
+Features are rows (i e) of a judge's vectors of sketches. Sums are computed in double precision.
 """
 
 from collections.abc import Callable
@@ -16,21 +16,21 @@ from visketch.errors import UsageError
 
 
 def frechet(a: Float[np.ndarray, "i e"], b: Float[np.ndarray, "j e"]) -> float:
-    """Fréchet distance of the Gaussians that fit two sets of features (FID, arXiv 1706.08500); 0 if they are one.
+    """Fréchet distance of the Gaussians fitted to two sets of features (FID, arXiv 1706.08500); 0 for equal sets.
 
-    It is biased upward, the more the fewer the rows: compare only sets of equal size.
+    It is biased upward, more for fewer rows: compare only sets of equal size.
     """
     return frechet_to(b)(a)
 
 
 def frechet_to(b: Float[np.ndarray, "j e"]) -> Callable[[np.ndarray], float]:
-    """The Fréchet distance to `b` of many other sets: what is long about `b` is done once."""
+    """A function that gives the Fréchet distance of a set to `b`. The expensive part for `b` is computed once."""
     mean, root = b.mean(axis=0, dtype=np.float64), _root(b)
 
     def distance(a: Float[np.ndarray, "i e"]) -> float:
         shift, own = a.mean(axis=0, dtype=np.float64) - mean, _root(a)
-        # The trace of the root of the covariances' product is the sum of the singular values of the product of their
-        # roots. So no matrix root is taken, and fewer rows than columns, whose covariance has no inverse, do no harm.
+        # The trace of the root of the product of the covariances is the sum of the singular values of the product of
+        # their roots. So no matrix root is needed, and a singular covariance (fewer rows than columns) is no problem.
         shared = np.linalg.svd(own @ root.T, compute_uv=False).sum()
         return float(max(0.0, shift @ shift + (own**2).sum() + (root**2).sum() - 2 * shared))
 
@@ -38,7 +38,7 @@ def frechet_to(b: Float[np.ndarray, "j e"]) -> Callable[[np.ndarray], float]:
 
 
 def _root(rows: np.ndarray) -> np.ndarray:
-    """R with RᵀR the covariance of the rows, no taller than it is wide."""
+    """R with RᵀR the covariance of the rows; R has at most as many rows as columns."""
     centred = (rows - rows.mean(axis=0, dtype=np.float64)) / max(len(rows) - 1, 1) ** 0.5
     return np.asarray(np.linalg.qr(centred, mode="r")) if len(rows) > rows.shape[1] else centred
 
@@ -46,10 +46,10 @@ def _root(rows: np.ndarray) -> np.ndarray:
 def kernel_distance(
     a: Float[np.ndarray, "i e"], b: Float[np.ndarray, "j e"], subsets: int = 100, size: int = 1000, seed: int = 0
 ) -> tuple[float, float]:
-    """Squared maximum mean discrepancy with the kernel (x·y / e + 1)³ (KID, arXiv 1801.01401), unbiased: it may be
-    below 0, and sets of any size compare.
+    """Squared maximum mean discrepancy with the kernel (x·y / e + 1)³ (KID, arXiv 1801.01401). It is unbiased, so it
+    may be below 0, and sets of different sizes can be compared.
 
-    Mean and standard deviation over random subsets of `size` rows of each, or of all where there are fewer.
+    Mean and standard deviation over random subsets of `size` rows of each set, or of all rows if there are fewer.
     """
     rng = np.random.default_rng(seed)
     found = [_discrepancy(_some(a, size, rng), _some(b, size, rng)) for _ in range(subsets)]
@@ -70,14 +70,16 @@ def _cubic(a: np.ndarray, b: np.ndarray | None = None) -> np.ndarray:
 
 
 def diversity(features: Float[np.ndarray, "i e"], labels: Int[np.ndarray, " i"]) -> float:
-    """Mean distance of two sketches of one class, averaged over the classes: one good cat repeated has none."""
+    """The mean distance of two sketches of one class, averaged over the classes: 0 if all sketches of a class are
+    equal.
+    """
     return float(np.mean([pdist(features[labels == label]).mean() for label in np.unique(labels)]))
 
 
 def nearest(
     features: Float[np.ndarray, "i e"], reference: Float[np.ndarray, "j e"], chunk: int = 256
 ) -> Float[np.ndarray, " i"]:
-    """Distance of every row to the nearest row of the reference, 0 for a copy; memory is that of `chunk` rows."""
+    """The distance of every row to the nearest row of the reference, 0 for a copy. Works in chunks of `chunk` rows."""
     parts = range(0, len(features), chunk)
     return np.concatenate([cdist(features[at : at + chunk], reference).min(axis=1) for at in parts])
 
@@ -85,14 +87,14 @@ def nearest(
 def coverage(
     real: Float[np.ndarray, "i e"], made: Float[np.ndarray, "j e"], k: int = 3
 ) -> tuple[Bool[np.ndarray, " j"], Bool[np.ndarray, " i"]]:
-    """Which sketches made lie among the real ones, and which real ones lie among those made: the means of the two are
+    """Which generated sketches lie among the real ones, and which real ones among the generated: their means are
     precision and recall (Kynkäänniemi et al., 2019, arXiv 1904.06991).
 
-    A point lies among others if one of them is nearer to it than its own k-th neighbour among them. Compare only sets
-    of equal sizes: more points leave smaller gaps.
+    A point lies among others if one of them is nearer to it than that one's own k-th neighbour. Compare only sets of
+    equal sizes: the more points, the smaller the gaps.
     """
     if min(len(real), len(made)) <= k:
-        raise ValueError(f"{min(len(real), len(made))} points have no neighbour number {k}")
+        raise ValueError(f"{min(len(real), len(made))} points are too few for a {k}-th neighbour")
     reach_real, reach_made = (np.partition(cdist(rows, rows), k, axis=1)[:, k] for rows in (real, made))
     between = cdist(real, made)
     return (between <= reach_real[:, None]).any(axis=0), (between <= reach_made).any(axis=1)
@@ -101,11 +103,12 @@ def coverage(
 def two_sample(
     real: Float[np.ndarray, "i e"], made: Float[np.ndarray, "j e"], seed: int = 0, folds: int = 5
 ) -> Bool[np.ndarray, " n"]:
-    """Which sketches a linear classifier, trained on the others, puts on the right side, real or made: the mean is the
-    accuracy of the classifier two-sample test (C2ST; Lopez-Paz and Oquab, 2017, arXiv 1610.06545), 0.5 at best.
+    """Which sketches a linear classifier, trained on the others, recognises as real or generated. The mean is the
+    accuracy of the classifier two-sample test (C2ST; Lopez-Paz and Oquab, 2017, arXiv 1610.06545); 0.5 is best.
 
-    The larger set is cut down to the size of the other by chance. A logistic regression on standardised features,
-    cross-validated; its regularisation is chosen within each training part. Raises UsageError without scikit-learn.
+    The larger set is reduced to the size of the smaller by random choice. The classifier is a cross-validated logistic
+    regression on standardised features; its regularisation is chosen within each training fold. Raises UsageError
+    without scikit-learn.
     """
     try:
         from sklearn.linear_model import LogisticRegressionCV
@@ -135,9 +138,9 @@ def spread(
 ) -> float | None:
     """The standard error of a statistic of rows, by random halves of every class (the delete-half jackknife).
 
-    `statistic` gets row numbers. The bootstrap draws rows twice, which no distance between rows survives: repeated
-    rows raise a Fréchet distance and lower a diversity. Halves repeat none; their level is that of half the rows, and
-    only their spread is used. None where a class has fewer than four rows.
+    `statistic` takes row numbers. The bootstrap would repeat rows, which raises a Fréchet distance and lowers a
+    diversity. Halves repeat none; their values are those of half the rows, and only their spread is used. None if a
+    class has fewer than four rows.
     """
     classes = [np.flatnonzero(labels == label) for label in np.unique(labels)]
     if min(len(rows) for rows in classes) < 4:
@@ -154,16 +157,16 @@ def spread(
 def rank_of(
     logits: Float[Tensor, "b c"], label: Int[Tensor, " b"], among: Bool[Tensor, " c"] | slice = slice(None)
 ) -> Int[Tensor, " b"]:
-    """How many classes come before the right one, of all or of `among`."""
+    """The number of classes ranked before the right one, among all or among `among`."""
     return (logits > logits.gather(1, label[:, None]))[:, among].sum(dim=1)
 
 
 def retrieval(
     features: Float[Tensor, "i e"], labels: Int[Tensor, " i"], first: int = 10, chunk: int = 256
 ) -> tuple[Float[np.ndarray, " i"], Float[np.ndarray, " i"]]:
-    """Average precision, and precision among the `first` found, of every row as a query to all the others.
+    """Average precision, and precision among the first `first` results, with every row as a query to all the others.
 
-    Rows are compared by their products; those with the query's label are relevant. Where there is none, both are nan.
+    Rows are compared by their dot products; rows with the query's label are relevant. Both are nan if there are none.
     """
     found = [_retrieved(features, labels, rows, first) for rows in torch.arange(len(features)).split(chunk)]
     average, precision = zip(*found, strict=True)
@@ -172,7 +175,7 @@ def retrieval(
 
 def _retrieved(features: Tensor, labels: Tensor, rows: Tensor, first: int) -> tuple[Tensor, Tensor]:
     similarity = features[rows] @ features.T
-    similarity[torch.arange(len(rows)), rows] = -torch.inf  # itself, which so comes last and is cut off
+    similarity[torch.arange(len(rows)), rows] = -torch.inf  # the query itself: it comes last and is cut off
     order = similarity.argsort(dim=1, descending=True)[:, :-1]
     hit = (labels[order] == labels[rows, None]).double()
     precision = hit.cumsum(dim=1) / torch.arange(1, hit.shape[1] + 1)
@@ -182,14 +185,16 @@ def _retrieved(features: Tensor, labels: Tensor, rows: Tensor, first: int) -> tu
 
 
 def ink_f1(drawn: Bool[Tensor, "b h h"], truth: Bool[Tensor, "b h h"]) -> Float[Tensor, " b"]:
-    """F1 of the ink of each pair; a pixel is a hit if the other has ink at it or at one of its four neighbours."""
+    """F1 score of the ink of each pair. A pixel is a hit if the other has ink there or at one of its
+    four neighbours.
+    """
     precision = _share(drawn & _grown(truth), drawn)
     recall = kept(truth, drawn)
     return 2 * precision * recall / (precision + recall).clamp(min=1e-9)
 
 
 def kept(given: Bool[Tensor, "b h h"], drawn: Bool[Tensor, "b h h"]) -> Float[Tensor, " b"]:
-    """The share of the given ink that what is drawn has at its place or at one of its four neighbours."""
+    """The share of the given ink that is also drawn, at the same pixel or at one of its four neighbours."""
     return _share(given & _grown(drawn), given)
 
 
@@ -198,7 +203,7 @@ def _share(part: Bool[Tensor, "b h h"], whole: Bool[Tensor, "b h h"]) -> Float[T
 
 
 def _grown(ink: Bool[Tensor, "b h h"]) -> Bool[Tensor, "b h h"]:
-    """Ink and its four neighbours: all within one pixel of it."""
+    """The ink and its four neighbours."""
     wide = F.max_pool2d(ink[:, None].float(), (1, 3), 1, (0, 1)).maximum(
         F.max_pool2d(ink[:, None].float(), (3, 1), 1, (1, 0))
     )
@@ -206,17 +211,17 @@ def _grown(ink: Bool[Tensor, "b h h"]) -> Bool[Tensor, "b h h"]:
 
 
 def seam(field: Float[Tensor, "b h h"], tile: int, near: float) -> Float[Tensor, " b"]:
-    """How much more a field breaks where tiles meet than half a tile away, near ink (above -`near`).
+    """How much larger the jumps of a field are where tiles meet than half a tile away, near ink (above -`near`).
 
-    0, but for chance, if nothing in the field knows of tiles: a drawing's own, or one enlarged as a whole.
+    It is 0, apart from chance, if the field was not made of tiles: that of a drawing, or one enlarged as a whole.
     """
-    both = torch.cat([field, field.transpose(1, 2)], dim=1)  # borders run down and across
+    both = torch.cat([field, field.transpose(1, 2)], dim=1)  # both directions of borders
     starts = torch.arange(0, field.shape[-1], tile, device=field.device)
     return _break(both, starts[1:], near) - _break(both, starts + tile // 2, near)
 
 
 def _break(field: Float[Tensor, "b i h"], column: Int[Tensor, " j"], near: float) -> Float[Tensor, " b"]:
-    """The mean gap at the left of some columns, between what the two sides, prolonged by half a pixel, make of it."""
+    """The mean jump at the left border of some columns, between the values of both sides extrapolated to it."""
     before, left, right, after = (field[:, :, column + step] for step in (-2, -1, 0, 1))
     gap = (right - left - (left - before + after - right) / 2).abs()
     shown = left.maximum(right) > -near

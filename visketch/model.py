@@ -1,7 +1,7 @@
-"""The model: five parts and what they do together. Read this first.
+"""The model: five parts, and how they work together. Read this first.
 
-class → `diffusion` → coarse p x p sketch → enlarged → quadtree → for every leaf: `encoder` (context) → `refiner`
-(codes) → `vqvae` (pixels) → painted; and sketch → quadtree → `encoder` → `classifier` → class.
+Drawing: class → `diffusion` → coarse p x p sketch → enlarged → quadtree → for each leaf: `encoder` (context) →
+`refiner` (codes) → `vqvae` (pixels) → painted. Recognition: sketch → quadtree → `encoder` → `classifier` → class.
 """
 
 import threading
@@ -27,17 +27,17 @@ from visketch.sampling import TRIES, SamplingOptions, candidate_seeds, generator
 
 DEFAULTS = SamplingOptions()
 Model = TypeVar("Model", bound="SketchModel")
-Drawing = Any  # whatever `visketch.data.drawing` reads
+Drawing = Any  # anything that `visketch.data.drawing.sketch` reads
 
 
 def size(*parts: nn.Module) -> int:
-    """How many parameters."""
+    """The number of parameters."""
     return sum(p.numel() for part in parts for p in part.parameters())
 
 
 def multiplies_bfloat16() -> bool:
-    """Whether the CPU has instructions for it. One that has not imitates it, slowly."""
-    able: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()  # older torch does not say
+    """Whether the CPU has instructions for bfloat16. A CPU without them emulates it, slowly."""
+    able: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()  # not in older versions of torch
     return bool(able.get("avx512_bf16") or able.get("amx_bf16"))
 
 
@@ -53,16 +53,20 @@ def _itself(canvas: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Frame:
-    """A moment of generating: what happens, how far it is, and what is drawn so far."""
+    """A step of generating: the stage, the progress, and the canvases so far."""
 
     stage: str  # "coarse" or "refine"
     done: int
     total: int
-    draw: Callable[[], Float[Tensor, "b h h"]]  # called when `canvas` is read: strokes are rendered only then
+    draw: Callable[
+        [], Float[Tensor, "b h h"]
+    ]  # called when `canvas` is read, so that strokes are only rendered if they are needed
 
     @property
     def canvas(self) -> Float[Tensor, "b h h"]:
-        """The canvases so far, in the coarse stage still noisy. Refining paints them further: copy what you keep."""
+        """The canvases so far, in the coarse stage still noisy. The refiner modifies them further: copy
+        what you keep.
+        """
         return self.draw()
 
 
@@ -71,19 +75,21 @@ class Generated:
     """New sketches as fields, and how each was chosen among its candidates."""
 
     canvas: Float[Tensor, "b h h"]
-    chosen: Int[Tensor, " b"]  # which of all candidates each is
-    probability: Float[Tensor, " b"] | None  # of its class, by the classifier; None if there was nothing to choose
-    strokes: tuple[tuple[np.ndarray, ...], ...] | None = None  # of each, in pixels, if the coarse stage draws strokes
+    chosen: Int[Tensor, " b"]  # the number of each sketch among all candidates
+    probability: Float[Tensor, " b"] | None  # of its class, by the classifier; None if each had one candidate
+    strokes: tuple[tuple[np.ndarray, ...], ...] | None = (
+        None  # of each sketch, in pixels, if the coarse stage draws strokes
+    )
 
 
 class SketchModel:
-    """The five parts of a checkpoint and what they do to fields. `ViSketch` (api.py) takes drawings instead.
+    """The five parts of a checkpoint, with methods that take fields. `ViSketch` (api.py) takes drawings instead.
 
-    A part is loaded when it is first needed, so that classifying imports no diffusion library.
+    A part is loaded when it is first needed, so classifying does not import the diffusion library.
     """
 
     def __init__(self, config: Config, folder: Path | None = None, device: str = "cpu", **parts: nn.Module) -> None:
-        """`parts` are given by callers that have them (training, tests); the others are read from `folder`."""
+        """`parts` are modules that the caller has already (training, tests); the others are loaded from `folder`."""
         self.config, self.folder, self.device = config, folder, torch.device(device)
         self.labels = list(config.labels)
         self._parts = {name: part.to(self.device).eval() for name, part in parts.items()}
@@ -92,25 +98,25 @@ class SketchModel:
 
     @classmethod
     def load(cls: type[Model], folder: str | Path | None = None, device: str = "cpu") -> Model:
-        """A checkpoint's folder, or a shipped one's name (by default the shipped set). Raises VisketchError."""
+        """Load a checkpoint: a folder, or the name of a shipped one (by default `small`). Raises VisketchError."""
         path = find(folder)
         return cls(read_config(path), path, device)
 
     def part(self, name: str) -> Any:
-        """A part with its weights, on the device, in evaluation mode. Raises VisketchError if it is not there."""
+        """A part with its weights, on the device, in evaluation mode. Raises VisketchError if there is none."""
         refuse_after_fork()
-        with self._loading:  # threads may ask for a part at the same time
+        with self._loading:  # several threads may need a part at the same time
             if name not in self._parts:
                 if self.folder is None:
-                    raise UsageError(f"this model was made without a {name}")
-                with torch.inference_mode(False):  # else weights first needed there could never be trained again
+                    raise UsageError(f"this model has no {name}")
+                with torch.inference_mode(False):  # weights that are created in inference mode could not be trained
                     module = checkpoint.build(self.config, name)
                     checkpoint.load_part(self.folder, name, module)
                     self._parts[name] = module.to(self.device).eval()
             return self._parts[name]
 
     def has(self, name: str) -> bool:
-        """Whether a part is there, loaded or in the checkpoint's folder."""
+        """Whether the model has a part, loaded or in the checkpoint's folder."""
         return name in self._parts or bool(self.folder and checkpoint.part_file(self.folder, name).exists())
 
     def to(self: Model, device: str | torch.device) -> Model:
@@ -122,7 +128,7 @@ class SketchModel:
         return self
 
     def __getstate__(self) -> dict[str, Any]:
-        """Without the lock, so that a model can be sent to another process."""
+        """Without the lock, which cannot be pickled, so that a model can be sent to another process."""
         return {name: value for name, value in vars(self).items() if name != "_loading"}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -130,20 +136,21 @@ class SketchModel:
         self._loading = threading.Lock()
 
     def precision(self) -> torch.autocast:
-        """How classifying and the coarse stage compute: if `use_bf16` in bfloat16, twice as fast; what it costs in
-        accuracy is in the lab book. Refining stays in single precision: there a rounded tie is another code.
+        """The precision of classifying and of the coarse stage: bfloat16 if `use_bf16`, which is twice as fast (its
+        cost in accuracy is in the lab book). The refiner stays in single precision, since rounding can change a code.
         """
         return torch.autocast("cpu", torch.bfloat16, enabled=self.use_bf16)
 
     def label_of(self, name: str) -> int:
-        """The number of a class, in any case and with `-` or `_` for a space. Raises UsageError naming the nearest."""
+        """The number of a class, in any case, with `-` or `_` for a space. Raises UsageError with the nearest names."""
         return self.config.label_of(name)
 
     def render(self, sketches: Sequence[Sketch], canvas: int | None = None) -> Float[Tensor, "b h h"]:
         """Sketches → fields, on the canvas of training or on a larger one, with the same pen in pixels.
 
-        All that takes a field takes a larger one too: leaves of its deeper tree look at windows as large as the canvas
-        of training (`quadtree.context`). Raises VisketchError for a blank sketch or a side that no tree has.
+        Every method that takes fields takes larger ones too: leaves of the deeper tree see windows as large as the
+        canvas of training (`quadtree.context`). Raises VisketchError for a blank sketch, UsageError for a side that no
+        tree has.
         """
         shape = self.config.sketch.at(canvas or self.config.sketch.canvas)
         return torch.from_numpy(np.stack([sdf.render(sketch, shape) for sketch in sketches])).to(self.device)
@@ -154,7 +161,7 @@ class SketchModel:
 
     @torch.inference_mode()
     def embed(self, canvas: Float[Tensor, "b h h"]) -> tuple[Float[Tensor, "n e"], quadtree.Leaves]:
-        """Fields → every inked leaf's CLS vector."""
+        """Fields → the CLS vector of every inked leaf, and the leaves."""
         from visketch.decoding import inked_leaves
         from visketch.models.encoder import context_index, portions
 
@@ -170,7 +177,7 @@ class SketchModel:
 
     @torch.inference_mode()
     def logits_and_features(self, canvas: Float[Tensor, "b h h"]) -> tuple[Float[Tensor, "b c"], Float[Tensor, "b e"]]:
-        """Fields → logits, and the vectors that they are made of: the pooled leaves."""
+        """Fields → logits, and the features that they are computed from: the pooled leaves."""
         cls, leaves = self.embed(canvas)
         classifier = self.part("classifier")
         with self.precision():
@@ -181,12 +188,12 @@ class SketchModel:
         return self.logits_and_features(canvas)[0]
 
     def classify(self, drawing: Drawing, top: int = 5) -> Any:
-        """list[Prediction]: the `top` most probable classes of a drawing, best first. Of a list of drawings, which are
-        classified together and so several times as fast, a list of these lists.
+        """The `top` most probable classes of a drawing, best first, as a list[Prediction]. A list of drawings gives a
+        list of such lists; they are classified together, which is several times as fast.
 
         A drawing is a path, a PIL image, the bytes of a file or an open file, an array, a tensor or strokes: see
         `visketch.data.drawing.sketch`. Raises VisketchError for a drawing that is blank or cannot be read, UsageError
-        for what is none.
+        for anything that is not a drawing.
         """
         from visketch.data.drawing import several
 
@@ -202,7 +209,7 @@ class SketchModel:
     def classify_fields(
         self, canvas: Float[Tensor, "b h h"] | Float[np.ndarray, "b h h"], top: int = 5
     ) -> list[list[Prediction]]:
-        """`classify_many` of what is drawn already, as fields."""
+        """`classify_many` for drawings that are fields already."""
         fields = torch.as_tensor(canvas, device=self.device)
         probability, label = self.logits(fields).softmax(dim=1).topk(min(top, len(self.labels)), dim=1)
         return [
@@ -221,14 +228,14 @@ class SketchModel:
         on_progress: Callable[[Frame], None] = lambda frame: None,
         **changes: Any,
     ) -> Generated:
-        """`n` new sketches of a class (or of each of several), as fields. The same seed gives the same sketches,
-        and sketch i of a class is the same whatever `n` is (but for rounding, see `precision`).
+        """Draw `n` new sketches of a class, or of each of several classes, as fields. The same seed gives the same
+        sketches, and sketch i of a class does not depend on `n` (except for rounding, see `precision`).
 
-        `changes` replace some of the `options`. `on_progress` sees all candidates, those of one sketch in a row.
+        `changes` replace single `options`. `on_progress` sees all candidates; those of one sketch are consecutive.
         Raises UsageError for an unknown class or an option out of range.
         """
         if n < 1:
-            raise UsageError(f"n = {n}: draw at least one sketch")
+            raise UsageError(f"n = {n}: n must be 1 or more")
         options = replace(options, **changes)
         tries = self.tries_of(options)
         names = [label] if isinstance(label, str) else list(label)
@@ -251,12 +258,12 @@ class SketchModel:
         return replace(made, strokes=tuple(self._in_pixels(drawn[i]) for i in made.chosen.tolist()))
 
     def _in_pixels(self, sketch: Sketch) -> tuple[np.ndarray, ...]:
-        """The strokes of a sketch where `render` puts them on the canvas."""
+        """The strokes of a sketch at the place where `render` draws them on the canvas."""
         shape = self.config.sketch
         return tuple(line * np.float32(shape.canvas) for line in fit(sketch.lines(), shape.margin))
 
     def tries_of(self, options: SamplingOptions) -> int:
-        """How many candidates are drawn for each sketch."""
+        """The number of candidates that are drawn for each sketch."""
         return options.tries or (TRIES if self.has("classifier") else 1)
 
     @torch.inference_mode()
@@ -270,9 +277,9 @@ class SketchModel:
         rough: Float[Tensor, "b p p"] | None = None,
         strength: float = 1.0,
     ) -> Float[Tensor, "b h h"]:
-        """The coarse stage as a field: a sketch of each class, enlarged to the canvas. Each has a seed of its own.
+        """The coarse stage as a field: one sketch for each label and seed, enlarged to the canvas.
 
-        `rough`, `strength`: what it starts from, as in `Diffusion.sample`.
+        `rough`, `strength`: the fields to start from, as in `Diffusion.sample`.
         """
         from visketch.decoding import enlarge
 
@@ -296,9 +303,9 @@ class SketchModel:
         on_progress: Callable[[Frame], None] = lambda frame: None,
         given: Sequence[Pieces] | None = None,
     ) -> list[Sketch]:
-        """The coarse stage as strokes: a sketch of each class, strokes in drawing order. Each has a seed of its own.
+        """The coarse stage as strokes in drawing order: one sketch for each label and seed.
 
-        `given`: for each, pieces of strokes in [-1, 1] that are there already; what is returned is drawn beside them.
+        `given`: for each sketch, pieces of strokes in [-1, 1] that exist already; the result has new strokes besides.
         Raises UsageError if the checkpoint's diffusion draws no strokes.
         """
         diffusion = self.part(self.config.coarse_part("strokes"))
@@ -317,7 +324,7 @@ class SketchModel:
 
     @torch.inference_mode()
     def best_of(self, canvas: Float[Tensor, "b_tries h h"], label: Int[Tensor, " b_tries"], tries: int) -> Generated:
-        """Of each `tries` candidates in a row, the one that the classifier gives the highest probability of its class.
+        """Of each `tries` consecutive candidates, the one with the highest probability of its class by the classifier.
 
         A single candidate is not classified.
         """
@@ -337,13 +344,13 @@ class SketchModel:
         seeds: Sequence[int],
         options: SamplingOptions = DEFAULTS,
     ) -> Iterator[Frame]:
-        """Redraw the inked leaves of coarse canvases; yields after every rank. Each sketch has a seed of its own."""
+        """Redraw the inked leaves of coarse canvases; yields after every rank. There is one seed for each sketch."""
         from visketch.decoding import Plan, draw, without_seams
 
         waves = torch.full((len(canvas),), options.order == "waves", device=self.device)
         plan = Plan.make(canvas, self.config.sketch, waves, self.config.refiner.context)
         codes = self.config.sketch.codes
-        chance = torch.stack(  # drawn once for every tile and place: independent of the order and of the batch
+        chance = torch.stack(  # one number for each tile and code: independent of the order and of the batch
             [torch.rand(plan.finished.shape[1], codes, generator=generator(s, stage=1)) for s in seeds]
         ).to(self.device)
 

@@ -1,7 +1,8 @@
-"""Map many items in parallel, in order. `prepare` turns an item into any number of things; a worker takes batches.
+"""Map many items in parallel, in order. `prepare` turns an item into any number of things; a worker takes batches of
+them.
 
-`local` runs `prepare` in other processes of this machine; `on_ray` runs everything on a cluster. Memory does not grow
-with the number of items.
+`local` runs `prepare` in other processes of this machine; `on_ray` runs everything on a Ray cluster. Memory use does
+not depend on the number of items.
 """
 
 import logging
@@ -24,19 +25,19 @@ from visketch.errors import UsageError, VisketchError
 Item = TypeVar("Item")
 Made = TypeVar("Made")
 Row = TypeVar("Row")
-Prepare = Callable[[Item], Iterable[Made]]  # an item → any number of things; a function that other processes can import
+Prepare = Callable[[Item], Iterable[Made]]  # an item → any number of things; must be importable in other processes
 Worker = Callable[[list[Made]], Iterable[Row]]  # a batch of them → its rows
 Engine = Literal["local", "ray"]
 
-CHUNK = 16  # items that go to another process at once
-MOST = 8  # processes by default; the model cannot keep up with more
-# Cores that a process of Ray's asks for. Together they fit on a machine of one core. They differ, else Ray would have
-# one process do both, and a file of many drawings would go through one model, however many there are.
+CHUNK = 16  # items that are sent to another process at once
+MOST = 8  # the largest default number of processes: the model is not fast enough for more
+# Cores that Ray's processes request; together they fit on a machine with one core. They differ because Ray would
+# otherwise fuse both steps into one process, and a file of many drawings would be processed by a single model.
 READING, WORKING = 0.25, 0.5
 
 
 class _Fork:
-    """Whether torch has computed in this process, or had in the process that this one was forked from."""
+    """Whether torch has computed in this process, or in the process that this one was forked from."""
 
     used = False
     inherited = False
@@ -51,8 +52,8 @@ if hasattr(os, "register_at_fork"):
 
 
 def refuse_after_fork() -> None:
-    """Called before torch computes. Raises UsageError in a process that was forked after torch had computed: its
-    threads are gone there, and the first product of two matrices would wait for them for ever.
+    """Call this before torch computes. Raises UsageError in a process that was forked after torch had computed: the
+    threads of torch do not exist there, and the first matrix product would wait for them forever.
     """
     if _Fork.inherited:
         raise UsageError(
@@ -63,7 +64,7 @@ def refuse_after_fork() -> None:
 
 
 def usual_workers() -> int:
-    """One process for each core: the consumer mostly waits for them."""
+    """The default number of processes: one for each core, since the consumer mostly waits for them."""
     return min(MOST, os.cpu_count() or 1)
 
 
@@ -74,16 +75,18 @@ def local(
     batch: int,
     workers: int | None = None,
 ) -> Iterator[Row]:
-    """`prepare` in `workers` processes (0: here), `worker` here. Raises VisketchError if a process is killed."""
+    """Run `prepare` in `workers` processes (0: in this one) and `worker` in this one. Raises VisketchError if a process
+    is killed.
+    """
     made = ahead(prepare, items, usual_workers() if workers is None else workers)
     while some := list(islice(made, batch)):
         yield from worker(some)
 
 
 def ahead(prepare: Prepare[Item, Made], items: Iterable[Item], workers: int) -> Iterator[Made]:
-    """What `prepare` makes of the items, in order, computed ahead by other processes.
+    """What `prepare` makes of the items, in order, computed in advance by other processes.
 
-    The first items are prepared here, while the processes start: for a few items that is faster.
+    The first items are prepared in this process while the others start, which is faster for a few items.
     """
     items = iter(items)
     if not workers:
@@ -95,7 +98,7 @@ def ahead(prepare: Prepare[Item, Made], items: Iterable[Item], workers: int) -> 
     pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _end_with_parent)
     try:
         first = list(islice(chunks, 2 * workers + 4))
-        with _interrupts_put_off():  # SIGINT is blocked in worker processes: this process ends them
+        with _interrupts_put_off():  # SIGINT is blocked in worker processes: this process stops them
             waiting: deque[Future] = deque(pool.submit(_prepare_all, prepare, chunk) for chunk in first)
         for item in here:
             yield from prepare(item)
@@ -104,7 +107,7 @@ def ahead(prepare: Prepare[Item, Made], items: Iterable[Item], workers: int) -> 
             waiting.extend(pool.submit(_prepare_all, prepare, chunk) for chunk in islice(chunks, 1))
             yield from done
     except BrokenProcessPool:
-        message = "a process that reads files was killed; if memory is short, ask for fewer --workers"
+        message = "a process that reads files was killed; if memory is short, use fewer --workers"
         raise VisketchError(message) from None
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
@@ -115,7 +118,7 @@ def _prepare_all(prepare: Prepare[Item, Made], items: list[Item]) -> list[Made]:
 
 
 def _end_with_parent() -> None:
-    """Without it, the processes of one that was killed would wait for work for ever."""
+    """Exit when the parent process does: otherwise worker processes of a killed parent would wait for work forever."""
     parent = multiprocessing.parent_process()
     assert parent is not None
 
@@ -146,14 +149,14 @@ def on_ray(
     workers: int | None = None,
     device: str = "auto",
 ) -> Iterator[Row]:
-    """The same on a cluster, by Ray Data: the one that RAY_ADDRESS names, else this machine.
+    """The same on a cluster, by Ray Data: the cluster that RAY_ADDRESS names, or this machine.
 
-    `prepare` in tasks; `workers` workers, each made where it works by `make_worker` from its device's name. By default
-    there is a worker for each GPU, or if there is none for each core, as far as there is work for them. Without
-    `make_worker` what is prepared are the rows. Every machine has to see the same files by the same names.
+    `prepare` runs in tasks. `workers` workers are created where they run, by `make_worker` from the name of a device;
+    by default one for each GPU, or without GPUs one for each core, as far as there is work for them. Without
+    `make_worker`, the rows are what `prepare` makes. Every machine must see the same files under the same names.
 
-    If a process is killed, or a machine lost, another does again what it was doing, and that counts once.
-    Raises VisketchError if Ray is not installed, or for what cannot be done; UsageError for a device that is not there.
+    If a process is killed or a machine is lost, another repeats its work, and the results count once. Raises
+    VisketchError if Ray is not installed or fails; UsageError for a device that does not exist.
     """
     ray = connect()
     there = ray.cluster_resources()
@@ -161,15 +164,15 @@ def on_ray(
     if device == "auto":
         device = "cuda" if cards else "cpu"
     if device not in ("cpu", "cuda"):
-        raise UsageError(f"no device {device!r} for a cluster; take auto, cpu or cuda")
+        raise UsageError(f"no device {device!r} for a cluster; use auto, cpu or cuda")
     if device == "cuda" and not cards:
-        raise UsageError("no device 'cuda' in the cluster; take --device cpu or auto")
+        raise UsageError("no device 'cuda' in the cluster; use --device cpu or auto")
     waiting = [_Kept(item) for item in items]
     if not waiting:
         return
-    # By reference: it may hold much, as the names of what is done already.
+    # By reference, since it may be large: it may hold the names of all drawings that are done.
     place = {"home": os.getcwd(), "stored": ray.put(prepare), "batch": batch}
-    # So many that all cores have work to the end; but if there are many items, each has enough for a batch.
+    # Enough tasks for all cores until the end; with many items, each task has enough for a batch.
     tasks = max(min(len(waiting), 4 * cores), len(waiting) // batch)
     rows = ray.data.from_items(waiting, override_num_blocks=tasks).map_batches(
         _prepare_on_ray, fn_kwargs=place, batch_size=None, num_cpus=READING
@@ -191,7 +194,9 @@ def on_ray(
 
 @dataclass(frozen=True)
 class _Kept:
-    """Ray Data would make columns of a dictionary, and an array of a list; in this they stay what they are."""
+    """A wrapper that keeps values as they are: Ray Data would turn a dictionary into columns and a list
+    into an array.
+    """
 
     value: Any
 
@@ -207,7 +212,7 @@ def _prepare_on_ray(columns: dict[str, Any], home: str, stored: Any, batch: int)
 
 
 class _WorkerOnRay:
-    """A worker as Ray Data makes and calls it."""
+    """A worker in the form that Ray Data creates and calls."""
 
     def __init__(self, home: str, make_worker: Callable[[str], Worker[Made, Row]], device: str) -> None:
         os.chdir(home)
@@ -218,10 +223,10 @@ class _WorkerOnRay:
 
 
 def connect(**local: Any) -> Any:
-    """Ray, with a cluster; `local`: what a cluster of this machine alone is given. Raises VisketchError."""
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is told to anybody
-    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # it calls much an error that is none
-    os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", ".*")  # else what happens to workers is told on stdout
+    """Ray, connected to a cluster. `local`: arguments for a cluster on this machine only. Raises VisketchError."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # no usage statistics
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # it logs harmless events as errors
+    os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", ".*")  # otherwise it prints messages about workers on stdout
     try:
         import ray
         import ray.data
@@ -236,11 +241,11 @@ def connect(**local: Any) -> Any:
             ray.init(log_to_driver=False, logging_level=logging.ERROR, **local)
         except (OSError, ValueError) as error:
             where = where or "this machine"
-            raise VisketchError(f"no Ray cluster at {where}, check RAY_ADDRESS ({error})".splitlines()[0]) from error
+            raise VisketchError(f"no Ray cluster at {where}; check RAY_ADDRESS ({error})".splitlines()[0]) from error
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     context = ray.data.DataContext.get_current()
     context.execution_options.preserve_order = True
-    context.target_max_block_size = 1  # bytes: every batch goes on as soon as it is there
+    context.target_max_block_size = 1  # bytes: every batch is passed on as soon as it is ready
     context.enable_progress_bars = context.print_on_execution_start = False
     return ray
 
@@ -253,7 +258,7 @@ def _knock(address: str) -> None:
 
 
 def _reason(error: Exception) -> str:
-    """What went wrong, in one line, without the stack of another machine."""
+    """What went wrong, in one line, without the stack trace of another machine."""
     lines = str(error).strip().splitlines()
     said = [line for line in lines if line.startswith(f"{VisketchError.__module__}.")]
     return said[-1].partition(": ")[2] if said else f"Ray gave up: {getattr(error, 'cause', None) or lines[-1]}"

@@ -1,8 +1,9 @@
-"""The quadtree over a square canvas: a constant table and one gather, no node objects and no recursion.
+"""The quadtree over a square canvas: a constant table and one gather, without node objects or recursion.
 
-A *tile* is any square of any level, seen at p x p. Tiles are numbered level by level and along the Z-curve within a
-level: the children of z are 4z..4z+3, its parent is z // 4. A *leaf* is a tile that was not split; the leaves of a
-whole batch are packed into three vectors. D is the depth, m the number of tiles, k = 9 D + 1 the context slots.
+A *tile* is any square of any level, seen at p x p pixels. Tiles are numbered level by level and along the Z-curve
+within a level: the children of z are 4z..4z+3, its parent is z // 4. A *leaf* is a tile that was not split; the leaves
+of a whole batch are packed into three vectors. D is the depth, m the number of tiles, k = 9 D + 1 the number of context
+slots.
 """
 
 from dataclasses import dataclass
@@ -51,7 +52,7 @@ def depth_of(tiles: int) -> int:
 
 
 def _pattern(level: int) -> tuple[str, dict[str, int]]:
-    """einops' names of a level cut into tiles: `y0 x0 y1 x1 ...` read as binary digits is the Z-curve."""
+    """The einops axes of a level cut into tiles: `y0 x0 y1 x1 ...` as binary digits is the position on the Z-curve."""
     rows, columns = (" ".join(f"{axis}{i}" for i in range(level)) for axis in "yx")
     order = " ".join(f"y{i} x{i}" for i in range(level))
     return f"b ({rows} p) ({columns} q) -> b ({order}) p q", {f"{axis}{i}": 2 for axis in "yx" for i in range(level)}
@@ -82,7 +83,9 @@ def tiles(canvas: Float[Tensor, "b h h"], depth: int) -> Float[Tensor, "b m p p"
 def look(
     canvas: Float[Tensor, "b h h"], depth: int, sketch: Int[Tensor, " n"], tile: Int[Tensor, " n"]
 ) -> Float[Tensor, "n p p"]:
-    """Some of `tiles`, at the cost of their own area: on a large canvas most are blank and need no look."""
+    """Some of `tiles`, at a cost proportional to their area: on a large canvas most tiles are blank and
+    are not needed.
+    """
     side = canvas.shape[-1] >> depth
     seen, level_of = canvas.new_empty(len(tile), side, side), _level_of(depth, tile.device)[tile]
     for level in range(depth + 1):
@@ -99,7 +102,7 @@ def _squares(canvas: Float[Tensor, "b h h"], level: int) -> Float[Tensor, "b y x
 
 
 def inked(canvas: Float[Tensor, "b h h"], depth: int) -> Bool[Tensor, "b m"]:
-    """Which tiles are not blank; in a blank one the field is saturated all over."""
+    """The tiles that are not blank. In a blank tile the field is saturated everywhere."""
     levels = [rearrange(cut(_squares(canvas, depth).amax(dim=(3, 4)), depth), "b z 1 1 -> b z")]
     for _ in range(depth):
         levels.append(reduce(levels[-1], "b (z 4) -> b z", "max"))
@@ -107,13 +110,15 @@ def inked(canvas: Float[Tensor, "b h h"], depth: int) -> Bool[Tensor, "b m"]:
 
 
 def information(canvas: Float[Tensor, "b h h"], depth: int, near: float) -> Float[Tensor, "b m"]:
-    """The share of each tile's area where the field is above -`near`: ink and its close surroundings.
+    """The share of each tile's area where the field is above -`near`: ink and what is close to it.
 
-    Near ink counts, because a line that grazes a tile from outside may enter it when it is refined.
+    The surroundings of ink count because a line just outside a tile may enter it when it is refined.
     """
     side = canvas.shape[-1] >> depth
     inked = rearrange(canvas > -near, "b (y p) (x q) -> b y p x q", p=side, q=side)
-    share = inked.sum(dim=(2, 4), dtype=torch.int32).to(canvas.dtype) / side**2  # counted first: cutting floats is slow
+    share = (
+        inked.sum(dim=(2, 4), dtype=torch.int32).to(canvas.dtype) / side**2
+    )  # counted as integers, since rearranging floats is slow
     levels = [rearrange(cut(share, depth), "b z 1 1 -> b z")]
     for _ in range(depth):
         levels.append(reduce(levels[-1], "b (z 4) -> b z", "mean"))
@@ -123,11 +128,12 @@ def information(canvas: Float[Tensor, "b h h"], depth: int, near: float) -> Floa
 def split(
     information: Float[Tensor, "b m"], threshold: float, levels: int | None = None
 ) -> tuple[Leaves, Bool[Tensor, " n"]]:
-    """Split a tile while it holds more than `threshold` of information (a window: any), in depth vector steps.
+    """Split each tile that holds more than `threshold` of information (a window: more than none), in depth vector
+    steps.
 
-    A window is a tile `levels` above the finest or coarser; left out, the root alone is one. Returns every leaf
-    (together they cover each canvas once) and which of them hold information, all of the finest level: a leaf that
-    holds none is painted as it is, neither refined nor classified.
+    A window is a tile `levels` above the finest level, or a coarser one; by default only the root is one. Returns every
+    leaf (together they cover each canvas once), and which of them hold information; those are all of the finest level.
+    A leaf without information is painted as it is, neither refined nor classified.
     """
     leaf, rich = grow(information, threshold, levels)
     depth = depth_of(information.shape[1])
@@ -141,11 +147,11 @@ def split(
 def grow(
     information: Float[Tensor, "b m"], threshold: float, levels: int | None = None
 ) -> tuple[Bool[Tensor, "b m"], Bool[Tensor, "b m"]]:
-    """`split`, before the leaves are packed: which tiles are leaves, and which hold information."""
+    """`split` before the leaves are packed: which tiles are leaves, and which hold information."""
     depth = depth_of(information.shape[1])
     windows = first_tile(depth - _fewer(levels, depth) + 1)
     rich = information > threshold
-    rich[:, :windows] = information[:, :windows] > 0  # a single dot is little, but all there is
+    rich[:, :windows] = information[:, :windows] > 0  # a single dot is little information, but it may be all there is
     exists = torch.ones_like(rich[:, :1])
     whole = []
     for level in range(depth):
@@ -168,13 +174,13 @@ def _fewer(levels: int | None, depth: int) -> int:
 def context(depth: int, levels: int | None = None) -> Int[Tensor, "m k"]:
     """For every tile the numbers of its context tiles, -1 where there is none.
 
-    Slot 0 is the root; then, for each level 1..D, the 3 x 3 neighbourhood (row by row) of the tile's ancestor at that
-    level, the tile itself being the last of its ancestors. Beyond the border, and at levels finer than the tile, none.
-    (ViSketch-GPT 3.2: 9 D + 1 tiles; that the one is the root is our reading.)
+    Slot 0 is the root. Then come, for each level 1..D, the 3 x 3 neighbours (row by row) of the tile's ancestor at that
+    level; the last ancestor is the tile itself. There are none beyond the border and at levels finer than the tile.
+    (ViSketch-GPT 3.2: 9 D + 1 tiles; that the single one is the root is our interpretation.)
 
-    With fewer `levels` than the tree has, a tile that lies deeper is shown its last ones, and in slot 0 the ancestor
-    above them: its window, as large in pixels as the canvas of a tree of that depth (our choice). Only the window's
-    border is another: what lies beyond it is shown.
+    With fewer `levels` than the tree has, a deeper tile gets its last levels, and in slot 0 the ancestor above them:
+    its window, as large in pixels as the canvas of a tree of that depth (our choice). The only difference to such a
+    tree is that tiles beyond the window's border are included.
     """
     shown = _fewer(levels, depth)
     table = torch.full((first_tile(depth + 1), 9 * shown + 1), -1)
@@ -184,7 +190,7 @@ def context(depth: int, levels: int | None = None) -> Int[Tensor, "m k"]:
         rows, columns = y[:, None, None] + offset[:, None], x[:, None, None] + offset
         inside = (rows >= 0) & (rows < 2**level) & (columns >= 0) & (columns < 2**level)
         neighbours = torch.where(inside, _ravel(rows, columns, level) + first_tile(level), -1).flatten(1)
-        for finer in range(level, min(level + shown, depth) + 1):  # those who see this level, and in which slots
+        for finer in range(level, min(level + shown, depth) + 1):  # the tiles that see this level, and in which slots
             ancestor = torch.arange(4**finer) // 4 ** (finer - level)
             group = level - max(finer - shown, 0)
             slots = slice(9 * group - 8, 9 * group + 1) if group else slice(0, 1)
@@ -194,15 +200,15 @@ def context(depth: int, levels: int | None = None) -> Int[Tensor, "m k"]:
 
 
 def within_window(leaves: Leaves, levels: int) -> Leaves:
-    """The leaves as they lie in their windows: a window is to them what the canvas is to a tree of `levels`."""
+    """The leaves at their places within their windows, as if a window were the canvas of a tree of `levels`."""
     level = leaves.level.clamp(max=levels)
     return Leaves(leaves.sketch, level, leaves.z % 4**level)
 
 
 def inner(depth: int, levels: int) -> slice:
-    """The context slots of a leaf of the finest level that show its innermost `levels`: of 0 its own tile alone, of 1
-    the 3 x 3 around it, of 2 that around its parent as well. Of `depth`, all: the root comes with the outermost level,
-    whose neighbourhood already covers most of it.
+    """The context slots of a leaf of the finest level for its innermost `levels`: 0 is its own tile alone, 1 adds the 3
+    x 3 around it, 2 the 3 x 3 around its parent. With `depth` all slots: the root belongs to the outermost level, whose
+    neighbours already cover most of it.
     """
     if levels >= depth:
         return slice(None)
@@ -210,29 +216,29 @@ def inner(depth: int, levels: int) -> slice:
 
 
 def _unravel(z: Tensor, level: int) -> tuple[Tensor, Tensor]:
-    """Place on the Z-curve → row and column."""
+    """Position on the Z-curve → row and column."""
     y = sum(((z >> 2 * i + 1) & 1) << i for i in range(level)) + torch.zeros_like(z)
     x = sum(((z >> 2 * i) & 1) << i for i in range(level)) + torch.zeros_like(z)
     return y, x
 
 
 def _ravel(y: Tensor, x: Tensor, level: int) -> Tensor:
-    """Row and column → place on the Z-curve."""
+    """Row and column → position on the Z-curve."""
     return sum((((y >> i) & 1) << 2 * i + 1) | (((x >> i) & 1) << 2 * i) for i in range(level)) + torch.zeros_like(y)
 
 
 def place(leaves: Leaves, depth: int = DEEPEST) -> Float[Tensor, "n 3"]:
-    """Where the leaves of a tree lie: row and column of the centre and the side, as shares of the canvas."""
+    """The places of the leaves of a tree: row and column of the centre and the side, as shares of the canvas."""
     y, x = _unravel(leaves.z, depth)
     side = 0.5**leaves.level
     return torch.stack([(y + 0.5) * side, (x + 0.5) * side, side], dim=1)
 
 
 def ranks(leaves: Leaves, order: Order) -> Int[Tensor, " n"]:
-    """Each leaf's turn. Leaves of one sketch with equal rank are refined at once.
+    """The turn of each leaf. Leaves of one sketch with equal rank are refined at once.
 
-    `one-by-one` is the paper's: along the Z-curve. `waves` (our choice) takes all leaves of one level and one child
-    position together; they are never 3 x 3 neighbours, and there are at most 4 D + 1 waves whatever the sketch.
+    `one-by-one` is the paper's order, along the Z-curve. `waves` (our choice) refines all leaves of one level and one
+    child position together; they are never 3 x 3 neighbours, and there are at most 4 D + 1 waves for any sketch.
     """
     if order == "waves":
         return 4 * leaves.level + leaves.z % 4
@@ -241,18 +247,18 @@ def ranks(leaves: Leaves, order: Order) -> Int[Tensor, " n"]:
 
 
 def finished(leaves: Leaves, rank: Int[Tensor, " n"], sketches: int, depth: int) -> Int[Tensor, "b m"]:
-    """The rank of the last leaf that touches each tile, -1 where none does.
+    """The rank of the last leaf that touches each tile, -1 if none does.
 
-    A leaf of rank r is shown the refined tile if `finished < r`, else the coarse one.
+    A leaf of rank r sees the refined tile if `finished < r`, else the coarse one.
     """
     device = leaves.sketch.device
     tile = torch.full((sketches, first_tile(depth + 1)), -1, device=device)
     tile[leaves.sketch, leaves.tile] = rank
-    for level in range(depth):  # down: what lies within a leaf is touched by that leaf
+    for level in range(depth):  # downwards: a leaf touches all tiles within it
         below = tile[:, first_tile(level + 1) : first_tile(level + 2)]
         above = repeat(tile[:, first_tile(level) : first_tile(level + 1)], "b z -> b (z 4)")
         below.copy_(torch.maximum(below, above))
-    for level in reversed(range(depth)):  # up: what holds leaves is touched by all of them
+    for level in reversed(range(depth)):  # upwards: all leaves within a tile touch it
         here = tile[:, first_tile(level) : first_tile(level + 1)]
         below = reduce(tile[:, first_tile(level + 1) : first_tile(level + 2)], "b (z 4) -> b z", "max")
         here.copy_(torch.maximum(here, below))
@@ -267,7 +273,7 @@ def paint(canvas: Float[Tensor, "b h h"], leaves: Leaves, patches: Float[Tensor,
 
 
 def paint_over(canvas: Float[Tensor, "b h h"], leaves: Leaves, patches: Float[Tensor, "n p p"]) -> None:
-    """`paint` on the canvas itself: costs what the leaves cover."""
+    """`paint` in place: the cost is proportional to the area of the leaves."""
     side, tile = canvas.shape[-1], patches.shape[-1]
     depth = (side // tile).bit_length() - 1
     for level in range(depth + 1):
@@ -284,9 +290,9 @@ def paint_over(canvas: Float[Tensor, "b h h"], leaves: Leaves, patches: Float[Te
 def pad(
     values: Float[Tensor, "n e"], leaves: Leaves, sketches: int
 ) -> tuple[Float[Tensor, "b l e"], Bool[Tensor, "b l"]]:
-    """Packed values → one row of leaves a sketch, padded with zeros; and which places hold a leaf.
+    """Packed values → one row of leaves for each sketch, padded with zeros; and which places hold a leaf.
 
-    The only place where leaves are padded. A sketch without leaves gets a row of padding.
+    Leaves are padded only here. A sketch without leaves gets a row of padding.
     """
     index = ranks(leaves, "one-by-one")
     longest = int(index.max()) + 1 if len(leaves) else 1

@@ -1,4 +1,4 @@
-"""What `ViSketch` answers with: sketches that can be saved, shown and passed on, and explanations with a picture."""
+"""The results of `ViSketch`: sketches that can be saved, shown and used as input, and explanations with a picture."""
 
 import dataclasses
 from dataclasses import dataclass
@@ -21,39 +21,39 @@ from visketch.tasks.explain import Explanation
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-SHOWN = 256  # pixels of a sketch in a notebook
+SHOWN = 256  # side of a sketch in a notebook, in pixels
 SUFFIXES = (".png", ".svg", ".ndjson")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class DrawnSketch(Sketch):
-    """A sketch that the model drew: `strokes` in pixels of its canvas, from the centre lines of its field or, where the
-    coarse stage draws strokes itself, as it drew them.
+    """A sketch that the model drew. `strokes` are in pixels of its canvas: those that the coarse stage drew, if it
+    draws strokes, or else the centre lines of the field.
 
-    In a notebook it is shown as a picture. Being a `Sketch`, it can be classified, refined or searched with.
+    A notebook shows it as a picture. It is a `Sketch`, so it can be classified, refined or searched for.
     """
 
     field: Float[Tensor, "h h"]  # the signed distance to the ink, positive inside
     clamp: float  # the distance at which the field saturates, a share of the canvas
     pen: float  # the width of the line, in pixels of the canvas
-    score: float | None = None  # the probability of its class, by the classifier; None if it was not asked
+    score: float | None = None  # the probability of its class by the classifier; None if it was not classified
     seed: int = 0
     facts: dict[str, Any] = dataclasses.field(
         default_factory=dict, repr=False
-    )  # how it was made, written into its file
+    )  # how it was made; written into its file
 
     @classmethod
     def of(
         cls, canvas: Float[Tensor, "h h"], clamp: float, strokes: tuple[np.ndarray, ...] | None = None, **more: Any
     ) -> "DrawnSketch":
-        """A field → a sketch. `strokes` are those that the model drew, in pixels; without them the field is traced."""
+        """A field → a sketch. `strokes`: those that the model drew, in pixels; without them the field is traced."""
         canvas = canvas.cpu()
         traced = trace.trace(trace.from_field(canvas.float().numpy(), clamp))
         strokes = traced.strokes if strokes is None else strokes
         return cls(strokes=strokes, field=canvas, clamp=clamp, pen=traced.pen, source="drawn", **more)
 
     def pixels_at(self, side: int) -> np.ndarray:
-        """(side side) uint8: dark on white, sharp at any size."""
+        """(side side) uint8, dark on white, sharp at any size."""
         return grey(self.field[None], self.clamp, side)[0]
 
     def image(self, size: int | None = None) -> "Image":
@@ -63,9 +63,9 @@ class DrawnSketch(Sketch):
         return Image.fromarray(self.pixels_at(size or len(self.field)))
 
     def save(self, path: str | Path, size: int | None = None) -> Path:
-        """Write a .png or .svg `size` pixels wide, or a line of .ndjson; returns the path.
+        """Write a .png or .svg `size` pixels wide, or one line of .ndjson; returns the path.
 
-        Raises UsageError for another suffix, VisketchError if it cannot be written.
+        Raises UsageError for another suffix, VisketchError if the file cannot be written.
         """
         path, side = Path(path), size or len(self.field)
         facts = {"class": self.label, "seed": self.seed, "score": self.score, "size": side, **self.facts}
@@ -94,7 +94,7 @@ class SavedExplanation(Explanation):
     """An explanation with its picture: the drawing under its leaves, green for the class and red against it."""
 
     clamp: float = dataclasses.field(default=0.0, kw_only=True, repr=False)
-    name: str = dataclasses.field(default="", kw_only=True)  # of the drawing, above the picture
+    name: str = dataclasses.field(default="", kw_only=True)  # of the drawing, shown above the picture
 
     def image(self) -> "Image":
         from PIL import Image
@@ -104,7 +104,9 @@ class SavedExplanation(Explanation):
         return Image.fromarray(picture(self, self.clamp, self.name))
 
     def save(self, path: str | Path) -> Path:
-        """Write the picture as .png; returns the path. Raises UsageError for another suffix, VisketchError."""
+        """Write the picture as .png; returns the path. Raises UsageError for another suffix, VisketchError if it cannot
+        be written.
+        """
         path = Path(path)
         if path.suffix.lower() != ".png":
             raise UsageError(f"{path}: an explanation is a picture; name a .png file")

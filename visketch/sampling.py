@@ -1,4 +1,4 @@
-"""Sampling: the options of drawing a sketch, where its random numbers come from, and how they pick codes."""
+"""Sampling: its options, its random numbers, and how they select codes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,15 +12,15 @@ from visketch.config import Coarse
 from visketch.errors import UsageError
 from visketch.quadtree import Order
 
-TRIES = 4  # candidates by default, of which the classifier keeps one
+TRIES = 4  # the default number of candidates, of which the classifier keeps one
 
 
 @dataclass(frozen=True)
 class SamplingOptions:
-    """How a sketch is drawn. The command line, Python and HTTP take these, and their defaults are these.
+    """How a sketch is drawn. The command line, Python and HTTP share these options and their defaults.
 
-    `None` for `steps` and `guidance` means as the checkpoint's configuration says; for `tries`, TRIES where the
-    checkpoint has a classifier to choose with, and 1 where it has none. Raises UsageError for a value out of range.
+    `None` for `steps` and `guidance` means the value in the checkpoint's configuration; for `tries` it means TRIES if
+    the checkpoint has a classifier, and 1 if not. Raises UsageError for a value out of range.
     """
 
     steps: int | None = None  # of the coarse stage
@@ -28,44 +28,46 @@ class SamplingOptions:
     temperature: float = 0.7  # of the refiner's codes; 0 takes the most probable one
     top_p: float = 0.95  # the refiner samples among the most probable codes that make up this
     order: Order = "waves"  # refine many leaves at once, or one after another
-    coarse: Coarse | None = None  # whether the coarse stage draws strokes or a field; None: what the checkpoint is for
+    coarse: Coarse | None = None  # whether the coarse stage draws strokes or a field; None: the checkpoint's default
     tries: int | None = None  # candidates drawn for each sketch; the classifier keeps the most probable one
 
     def __post_init__(self) -> None:
         if self.tries is not None and self.tries < 1:
-            raise UsageError(f"tries = {self.tries}: draw at least one candidate")
+            raise UsageError(f"tries = {self.tries}: must be 1 or more")
         if self.steps is not None and self.steps < 1:
-            raise UsageError(f"steps = {self.steps}: the coarse stage takes at least one")
+            raise UsageError(f"steps = {self.steps}: must be 1 or more")
         if self.temperature < 0:
-            raise UsageError(f"temperature = {self.temperature:g}: take 0 (the most probable code) or more")
+            raise UsageError(f"temperature = {self.temperature:g}: must be 0 (always the most probable code) or more")
         if not 0 < self.top_p <= 1:
-            raise UsageError(f"top_p = {self.top_p:g}: take a share above 0, up to 1")
+            raise UsageError(f"top_p = {self.top_p:g}: must be above 0 and at most 1")
         if self.order not in ("waves", "one-by-one"):
-            raise UsageError(f"order = {self.order!r}: take 'waves' or 'one-by-one'")
+            raise UsageError(f"order = {self.order!r}: must be 'waves' or 'one-by-one'")
 
 
 def candidate_seeds(seeds: Sequence[int], tries: int) -> list[int]:
-    """`tries` seeds for each seed: first the seed itself, then seeds that no user can give."""
+    """`tries` seeds for each seed: first the seed itself, then seeds outside the range that users can give."""
     return [seed + (other << 34) for seed in seeds for other in range(tries)]
 
 
 def generator(seed: int, stage: int) -> torch.Generator:
-    """The random numbers of one stage of one sketch. Each stage has its own, so that none depends on another."""
-    mixed = np.random.SeedSequence([seed, stage]).generate_state(1)  # torch looks at 32 bits of a seed and no more
+    """The random numbers for one stage of one sketch. Each stage has its own generator, so that stages do not affect
+    each other.
+    """
+    mixed = np.random.SeedSequence([seed, stage]).generate_state(1)  # torch uses only 32 bits of a seed
     return torch.Generator().manual_seed(int(mixed[0]))
 
 
 def sample_top_p(
     logits: Float[Tensor, "n v"], chance: Float[Tensor, " n"], temperature: float, top_p: float
 ) -> Int[Tensor, " n"]:
-    """Sample codes: the most probable ones that make up `top_p`, at a temperature (0 takes the best).
+    """Sample codes among the most probable ones that make up `top_p`, at a temperature (0 takes the most probable).
 
-    `chance` in [0, 1) decides, through the inverse of the cumulative distribution.
+    `chance`: uniform random numbers in [0, 1), used with the inverse of the cumulative distribution.
     """
     if temperature == 0:
         return logits.argmax(dim=1)
     every = (logits.float() / temperature).softmax(dim=1)
-    # Nearly always a few codes make up `top_p`, and finding these is several times faster than sorting all.
+    # Usually a few codes make up `top_p`, and selecting these is several times faster than sorting all.
     probability, code = every.topk(min(64, every.shape[1]), dim=1)
     if (probability.sum(dim=1) < top_p).any():
         probability, code = every.sort(dim=1, descending=True, stable=True)

@@ -1,4 +1,6 @@
-"""Fit strokes with few cubic Bézier curves, for drawing programs, or with few straight lines, as *Quick, Draw!* has."""
+"""Fit strokes with few cubic Bézier curves, for drawing programs, or with few straight lines, as *Quick,
+Draw!* does.
+"""
 
 from itertools import pairwise
 
@@ -6,8 +8,8 @@ import numpy as np
 from jaxtyping import Float
 from scipy import interpolate
 
-CORNER = np.cos(np.radians(50))  # where a stroke turns by more, within a pen's width, it has a corner
-TOLERANCE = 1 / 14  # of the pen: how far a curve may be, on average, from the points that it stands for
+CORNER = np.cos(np.radians(50))  # a stroke has a corner where it turns by more within a pen's width
+TOLERANCE = 1 / 14  # of the pen: the mean distance that a curve may have from its points
 
 
 def simplified(stroke: Float[np.ndarray, "n 2"], tolerance: float) -> Float[np.ndarray, "m 2"]:
@@ -18,10 +20,10 @@ def simplified(stroke: Float[np.ndarray, "n 2"], tolerance: float) -> Float[np.n
 
 
 def bezier(stroke: Float[np.ndarray, "n 2"], pen: float) -> Float[np.ndarray, "m 4 2"]:
-    """Cubic Bézier curves, each with its four points, that follow the stroke end to end; a dot gives none.
+    """Cubic Bézier curves, four points each, that follow the stroke from end to end; a dot gives none.
 
-    Corners stay corners: `pen`, its width in the stroke's unit, says how sharp is sharp. Between them a cubic spline
-    with as few knots as its tolerance asks for (FITPACK, Dierckx 1993) is cut at these.
+    Corners are kept; `pen`, its width in the unit of the stroke, is the scale of sharpness. Between corners, a cubic
+    spline with as few knots as the tolerance needs (FITPACK, Dierckx 1993) is cut at its knots.
     """
     line = _resampled(stroke, pen / 4)
     if len(line) < 2:
@@ -31,7 +33,7 @@ def bezier(stroke: Float[np.ndarray, "n 2"], pen: float) -> Float[np.ndarray, "m
 
 
 def _resampled(stroke: np.ndarray, spacing: float) -> np.ndarray:
-    """Points about `spacing` apart, the stroke's own among them."""
+    """Points about `spacing` apart, including those of the stroke."""
     from visketch.geometry.sketch import sample
 
     line = sample((stroke.astype(np.float32),), spacing).astype(np.float64)
@@ -40,7 +42,7 @@ def _resampled(stroke: np.ndarray, spacing: float) -> np.ndarray:
 
 
 def _corners(line: np.ndarray) -> list[int]:
-    """The places, in order, where the stroke turns most among those where it turns sharply."""
+    """The positions, in order, of the sharpest turns of the stroke."""
     reach = 3
     if len(line) < 2 * reach + 1:
         return []
@@ -57,12 +59,12 @@ def _corners(line: np.ndarray) -> list[int]:
 
 
 def _fitted(line: np.ndarray, tolerance: float) -> np.ndarray:
-    """One smooth part: a straight line if that is near enough, else a spline's curves."""
+    """One smooth part: a straight line if it is close enough, otherwise the curves of a spline."""
     straight = line[:1] + np.linspace(0, 1, 4)[:, None] * (line[-1:] - line[:1])
     if len(line) < 5 or np.abs(_aside(line)).max() < tolerance:
         return straight[None]
     weight = np.ones(len(line))
-    weight[[0, -1]] = 100  # the ends stay where they are
+    weight[[0, -1]] = 100  # keeps the ends in place
     (knots, values, degree), _ = interpolate.splprep(line.T, w=weight, s=len(line) * tolerance**2)
     axes = [interpolate.PPoly.from_spline((knots, value, degree)) for value in values]
     curves = np.stack([interpolate.BPoly.from_power_basis(axis).c for axis in axes], axis=2)  # (4 points, m, 2)
@@ -72,7 +74,7 @@ def _fitted(line: np.ndarray, tolerance: float) -> np.ndarray:
 
 
 def _aside(line: np.ndarray) -> np.ndarray:
-    """How far the points are from the straight line between the ends."""
+    """The distance of the points from the straight line between the ends."""
     along = line[-1] - line[0]
     size = np.linalg.norm(along)
     if size < 1e-9:

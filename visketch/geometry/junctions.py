@@ -1,4 +1,4 @@
-"""Join the pieces of a skeleton into strokes: at a junction, which piece continues which."""
+"""Join the pieces of a skeleton into strokes: decide at each junction which piece continues which."""
 
 import math
 from dataclasses import dataclass
@@ -6,24 +6,24 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-STRAIGHT = math.cos(math.radians(60))  # two lines that meet go on as one if they turn by less
-SPUR = 0.5  # a side of a line, shorter than so many times half its pen, is its edge
-TIP = 1.2  # where two lines meet at a sharp angle their ink is one before they meet; so much longer may its tip be
-NEAR = 0.8  # junctions that are nearer than so many pens are one
-BRIDGE = 2.5  # and such between which two lines cross at a flat angle
-FORWARD = math.cos(math.radians(60))  # what crosses leaves a bridge at such an angle at most
-LAST = 0.3  # of an even number that meet, the last two go on as one unless they turn back
+STRAIGHT = math.cos(math.radians(60))  # two lines that meet continue each other if they turn by less
+SPUR = 0.5  # a side branch shorter than this many half pens is only the edge of a thick line
+TIP = 1.2  # two lines at a sharp angle merge before they meet; the merged tip may be this much longer
+NEAR = 0.8  # junctions closer than this many pens count as one
+BRIDGE = 2.5  # the same for two junctions of two lines that cross at a flat angle
+FORWARD = math.cos(math.radians(60))  # crossing lines leave a bridge at no larger angle
+LAST = 0.3  # of an even number of lines that meet, the last two continue each other unless they turn back
 
 End = tuple[int, int]  # of a piece: its number, and 0 for its start or -1 for its last point
 
 
 @dataclass(frozen=True)
 class Meeting:
-    """Where three or more pieces meet, or a few such places so near one another that they are one."""
+    """A place where three or more pieces meet, or several such places so close together that they count as one."""
 
     ends: list[End]
     middle: np.ndarray  # (2)
-    radius: float  # how far the ink reaches: within it the ridge is bent by what it meets
+    radius: float  # the reach of the ink: within it the other lines bend the ridge
 
 
 def joined(pieces: list[np.ndarray], placed: list[np.ndarray], distance: np.ndarray) -> list[np.ndarray]:
@@ -48,7 +48,7 @@ def joined(pieces: list[np.ndarray], placed: list[np.ndarray], distance: np.ndar
 
 
 def _meetings(pieces: list[np.ndarray], distance: np.ndarray) -> tuple[list[Meeting], set[int], set[End]]:
-    """The meetings, the pieces that lie within one, and the ends at which nothing else is."""
+    """The meetings, the pieces that lie within one, and the free ends of pieces."""
     at: dict[tuple[int, int], list[End]] = {}
     for number, piece in enumerate(pieces):
         for side in (0, -1):
@@ -76,7 +76,7 @@ def _meetings(pieces: list[np.ndarray], distance: np.ndarray) -> tuple[list[Meet
 
 
 def _bridges(number: int, ends: list[End], others: list[End], pieces: list[np.ndarray]) -> bool:
-    """Whether a piece is what two lines share where they cross: at each of its ends two go on, forward."""
+    """Whether a piece is the shared part of two crossing lines: at each of its ends, two lines continue forward."""
     forward = (pieces[number][-1] - pieces[number][0]).astype(float)
     outer = [end for end in (*ends, *others) if end[0] != number]
     if len(ends) != 3 or len(others) != 3 or len(outer) != 4 or not forward.any():
@@ -93,7 +93,9 @@ def _bridges(number: int, ends: list[End], others: list[End], pieces: list[np.nd
 def _pairs(
     meeting: Meeting, placed: list[np.ndarray], free: set[End]
 ) -> tuple[list[tuple[End, End]], list[End], np.ndarray | None]:
-    """Which ends go on as which, which pieces are no strokes but the point of a tip, and the corner it makes."""
+    """The pairs of ends that continue each other, the pieces that are only the point of a tip, and the corner of the
+    tip.
+    """
     arms = {end: _arm(placed[end[0]], end[1], meeting) for end in meeting.ends}
     short = {end: len(placed[end[0]]) for end in arms if (end[0], -1 - end[1]) in free}
     tips = [end for end, length in short.items() if length <= SPUR * meeting.radius + 1.5]
@@ -123,7 +125,7 @@ def _pairs(
 
 
 def _arm(line: np.ndarray, side: int, meeting: Meeting) -> np.ndarray:
-    """The direction in which a piece leaves its meeting, seen where it is out of its ink."""
+    """The direction in which a piece leaves its meeting, measured outside the meeting's ink."""
     away = line if side == 0 else line[::-1]
     far = np.linalg.norm(away - meeting.middle, axis=1)
     out = int(np.argmax(far > meeting.radius)) if (far > meeting.radius).any() else len(away) // 2
@@ -133,7 +135,7 @@ def _arm(line: np.ndarray, side: int, meeting: Meeting) -> np.ndarray:
 
 
 def _cut(line: np.ndarray, side: int, meeting: Meeting, goes_on: bool) -> np.ndarray:
-    """Without what the meeting has bent; a line that ends there ends in its middle."""
+    """The line without the part that the meeting has bent. A line that ends in the meeting ends in its middle."""
     away = line if side == 0 else line[::-1]
     far = np.linalg.norm(away - meeting.middle, axis=1) > meeting.radius
     kept = away[int(np.argmax(far)) if far.any() else len(away) // 2 :]
@@ -143,7 +145,7 @@ def _cut(line: np.ndarray, side: int, meeting: Meeting, goes_on: bool) -> np.nda
 
 
 def _to_the_end(line: np.ndarray, free: list[End], distance: np.ndarray) -> np.ndarray:
-    """Lengthened or shortened at its free ends: past the end of a line its field falls by 1 a pixel."""
+    """The line, lengthened or shortened at its free ends: beyond the end of a line the field falls by 1 a pixel."""
     if len(line) < 3:
         return line
     line = line.copy()
@@ -157,7 +159,7 @@ def _to_the_end(line: np.ndarray, free: list[End], distance: np.ndarray) -> np.n
 
 
 def _chains(lines: dict[int, np.ndarray], partner: dict[End, End], corner: dict[End, np.ndarray]) -> list[np.ndarray]:
-    """Follow the partners from every end that has none; what then is left are rings."""
+    """Follow the partners from every end that has none; the remaining lines are rings."""
     strokes, left = [], dict.fromkeys(lines)
     starts = [end for i in lines for end in ((i, 0), (i, -1)) if end not in partner]
     for start in [*starts, *((i, 0) for i in lines)]:

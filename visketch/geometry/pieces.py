@@ -1,8 +1,8 @@
 """Strokes as pieces: runs of a fixed number of points, which a network can draw all at once.
 
-A piece is `POINTS` points along a stroke. The stroke's own vertices are among them, so corners stay sharp; a long
-stroke is several pieces, each beginning where the one before ends. Our choice, after trials against pieces of equal
-length (which lose corners) and normalised ones (lab book).
+A piece is `POINTS` points along a stroke. The stroke's own vertices are among them, so corners stay sharp. A long
+stroke is several pieces, each of which begins where the previous one ends. This is our choice, after trials with pieces
+of equal length (which lose corners) and with normalised ones (lab book).
 """
 
 import itertools
@@ -12,13 +12,13 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int, Integer
 
-POINTS = 12  # k: of QuickDraw's strokes nine in ten have no more vertices
-TOLERANCE = 2 / 255  # share of the drawing's longer side by which simplifying may move a line, as QuickDraw's recipe
+POINTS = 12  # k: nine in ten strokes of QuickDraw have no more vertices
+TOLERANCE = 2 / 255  # how far simplifying may move a line, as a share of the drawing's longer side (QuickDraw's value)
 
 
 @dataclass(frozen=True)
 class Pieces:
-    """A drawing of t pieces in drawing order. `joined`: the piece goes on where the one before it ends."""
+    """A drawing of t pieces in drawing order. `joined`: the piece begins where the previous one ends."""
 
     points: Float[np.ndarray, "t k 2"]
     joined: Bool[np.ndarray, " t"]
@@ -39,12 +39,14 @@ def cut(strokes: Sequence[Float[np.ndarray, "_ 2"]], k: int = POINTS) -> Pieces:
 
 
 def count(points: Integer[np.ndarray, " i"], k: int = POINTS) -> Int[np.ndarray, " i"]:
-    """How many pieces `cut` makes of each of i strokes of so many points."""
+    """The number of pieces that `cut` makes of each of i strokes, given their numbers of points."""
     return np.maximum(1, -(-(points.astype(np.int64) - 1) // (k - 1)))
 
 
 def join(pieces: Pieces) -> list[Float[np.ndarray, "_ 2"]]:
-    """The inverse of `cut`, but for the points added. Where joined pieces part, they meet half way."""
+    """The inverse of `cut`, except for the points that it added. Where joined pieces do not meet exactly, their mean is
+    used.
+    """
     strokes: list[np.ndarray] = []
     for points, joined in zip(pieces.points, pieces.joined, strict=True):
         if joined and strokes:
@@ -59,7 +61,7 @@ def join(pieces: Pieces) -> list[Float[np.ndarray, "_ 2"]]:
 def simplified(strokes: Sequence[Float[np.ndarray, "_ 2"]], tolerance: float) -> list[Float[np.ndarray, "_ 2"]]:
     """Strokes with fewer vertices, no line moved by more than `tolerance` (Ramer, Douglas and Peucker).
 
-    Strokes whose vertices are mostly further apart than that, as QuickDraw's are, stay as they are.
+    Strokes whose vertices are mostly further apart than that, such as QuickDraw's, are not changed.
     """
     from skimage.measure import approximate_polygon
 
@@ -72,14 +74,14 @@ def simplified(strokes: Sequence[Float[np.ndarray, "_ 2"]], tolerance: float) ->
 def _filled(runs: Sequence[np.ndarray], k: int) -> Float[np.ndarray, "t k 2"]:
     """Runs of at most k vertices → exactly k points: their segments are divided so that the longest part is shortest.
 
-    Seats by highest quotient (D'Hondt): a segment divided into c parts bids its length / c for one division more.
+    The divisions are allocated by highest quotient (D'Hondt): a segment in c parts bids its length / c for one more.
     """
     t, vertices = len(runs), np.array([len(run) for run in runs])
     padded = np.stack([np.concatenate([run, np.repeat(run[-1:], k - len(run), axis=0)]) for run in runs])
     length = np.linalg.norm(np.diff(padded, axis=1), axis=2)  # (t k-1), 0 beyond the last vertex
     there = np.arange(k - 1) < (vertices - 1)[:, None]
     bids = np.where(there[..., None], length[..., None] / np.arange(1, k), -1).reshape(t, -1)
-    place = np.argsort(np.argsort(-bids, axis=1, kind="stable"), axis=1)  # of each bid, the highest first
+    place = np.argsort(np.argsort(-bids, axis=1, kind="stable"), axis=1)  # the rank of each bid, the highest first
     won = (place < (k - vertices)[:, None]).reshape(t, k - 1, k - 1).sum(axis=2)
     parts = np.where(there, 1 + won, 0)
     parts[vertices == 1, 0] = k - 1  # a dot: all points at one place

@@ -1,11 +1,12 @@
-"""Signed distance fields: how a drawing becomes pixels, and pixels ink again.
+"""Signed distance fields: from drawings to fields, and from fields to ink.
 
-The field is `pen / 2 - distance to the nearest centre line`, so positive inside the ink and negative outside, clamped
-to +-`clamp` and divided by it. Pen and clamp are shares of the canvas side. Far from all lines the field saturates, so
-distances are measured in a window around each piece of line, and the nearest counts: exact, and its cost follows
-the ink. (A distance transform of the pixels is right to a third of a pixel, at two to four times the time: lab book.)
+The field is `pen / 2 - distance to the nearest centre line`, so it is positive inside the ink and negative outside; it
+is clamped to +-`clamp` and divided by it. Pen and clamp are shares of the canvas side. Far from all lines the field is
+saturated, so distances are computed in a window around each piece of a line, and the smallest is kept. This is exact,
+and its cost is proportional to the ink. (A distance transform of the pixels has errors of a third of a pixel and takes
+two to four times as long: lab book.)
 
-Imports no torch: processes that only draw fields start without it, and so do apps that use an exported model.
+Imports no torch: processes that only draw fields start without it, and so do apps with an exported model.
 """
 
 import math
@@ -17,7 +18,7 @@ from jaxtyping import Float
 from visketch.config import SketchConfig
 from visketch.geometry.sketch import Sketch, fit
 
-CACHED = 2**16  # distances measured at once, so that they stay in the processor's cache
+CACHED = 2**16  # distances computed at once, so that they stay in the processor's cache
 
 
 def render(sketch: Sketch, config: SketchConfig, canvas: int | None = None) -> Float[np.ndarray, "h h"]:
@@ -32,7 +33,7 @@ def field(lines: tuple[np.ndarray, ...], config: SketchConfig, canvas: int) -> F
     start, direction, length = _pieces(lines, canvas, longest=reach * clamp)
     side = math.ceil(length.max() + 2 * reach * clamp) + 1
     corner = np.ceil(np.minimum(start, start + direction * length[:, None]) - reach * clamp - 0.5).astype(np.int64)
-    corner = corner.clip(-side, canvas)  # beyond the canvas nothing is drawn
+    corner = corner.clip(-side, canvas)  # nothing is drawn beyond the canvas
     squared = np.full((canvas + 2 * side, canvas + 2 * side), reach**2, np.float32)
     axis = np.arange(side, dtype=np.float32)
     for some in np.split(np.arange(len(start)), range(0, len(start), max(1, CACHED // side**2))[1:]):
@@ -53,7 +54,7 @@ def _pieces(lines: tuple[np.ndarray, ...], canvas: int, longest: float) -> tuple
     start = np.delete(points, last[more], axis=0)
     way = np.delete(points, (last - count + 1)[more], axis=0) - start
     length = np.linalg.norm(way, axis=1)[:, None]
-    direction = np.tile(np.array([1, 0], np.float32), (len(way), 1))  # of a dot: any
+    direction = np.tile(np.array([1, 0], np.float32), (len(way), 1))  # any direction for a dot
     np.divide(way, length, out=direction, where=length > 1e-6)
     parts = np.ceil(length[:, 0] / longest).astype(np.int64).clip(1)
     length = length / parts[:, None].astype(np.float32)
@@ -66,7 +67,7 @@ def _pieces(lines: tuple[np.ndarray, ...], canvas: int, longest: float) -> tuple
 def _squared_distances(
     away: Float[np.ndarray, "n 2 w"], direction: Float[np.ndarray, "n 2"], length: Float[np.ndarray, " n"]
 ) -> Float[np.ndarray, "n w w"]:
-    """From pixels, `away` from the start of a piece by x and by y, to the piece."""
+    """Squared distances from pixels to a piece; `away`: their offsets in x and in y from the start of the piece."""
     x, y = away.swapaxes(0, 1)
     dx, dy = direction.T[:, :, None]
     beyond = (y * dy)[:, :, None] + (x * dx)[:, None]
@@ -82,6 +83,6 @@ def _squared_distances(
 def ink(field: Float[Any, "*b h h"], clamp: float) -> Float[Any, "*b h h"]:
     """Field → anti-aliased ink in [0, 1]: the edge is one pixel wide, half covered where the field is zero.
 
-    Takes tensors and arrays, and gives what it took.
+    Takes tensors and arrays, and returns the same kind.
     """
     return (field * clamp * field.shape[-1] + 0.5).clip(0, 1)

@@ -1,4 +1,4 @@
-"""Several drawings on one page → each of them."""
+"""Separate the drawings on one page."""
 
 from dataclasses import replace
 
@@ -7,19 +7,19 @@ from scipy import ndimage
 
 from visketch.geometry.sketch import Sketch, sample
 
-GRID = 200  # cells of the page's longer side, in which gaps are looked for
-GAP = 5  # cells, at least, are free between two drawings
-SMALL = 0.35  # of the largest one's extent: what is smaller belongs to what is next to it
-PLAIN, RICH = 1.5, 2.7  # times their extent long are the lines of every drawing at least, and of two of them
+GRID = 200  # cells along the page's longer side, in which gaps are searched
+GAP = 5  # the least number of empty cells between two drawings
+SMALL = 0.35  # of the largest drawing's extent: a smaller part belongs to its neighbour
+PLAIN, RICH = 1.5, 2.7  # the least length of lines, in extents of the part: of every drawing, and of at least two
 
 
 def separate(sketch: Sketch, told: bool = False) -> list[Sketch]:
-    """The drawings that lie side by side on a sketch's page, in the order of reading; the sketch itself if it is one.
+    """The drawings that lie side by side on a sketch's page, in reading order; the sketch itself if there is only one.
 
-    Ink that hangs together, or whose boxes overlap, is one drawing; what is small belongs to what is next to it. Unless
-    it is `told` that there are several, a page is one drawing if its parts are too plain for drawings of their own.
-    Of 1,500 single drawings 1 % are taken for several; of 200 pages with 2 to 5, 87 % are found, 97 % if told.
-    Raises VisketchError if the sketch has no ink.
+    Ink that is connected, or whose boxes overlap, is one drawing; a small part belongs to its neighbour. A page counts
+    as one drawing if its parts are too simple to be drawings, unless `told` says that there are several. Of 1,500
+    single drawings, 1 % are taken for several; of 200 pages with 2 to 5 drawings, 87 % are separated correctly, 97 %
+    with `told`. Raises VisketchError if the sketch has no ink.
     """
     lines = sketch.lines()
     points = sample(lines, spacing := _cell(lines))
@@ -59,7 +59,7 @@ def _own(lines: tuple[np.ndarray, ...], corner: np.ndarray, spacing: float, part
 
 
 def _groups(cells: np.ndarray, own: np.ndarray, count: int) -> np.ndarray:
-    """The group of each part: boxes that overlap are joined, and small ones to the nearest."""
+    """The group of each part: overlapping boxes are joined, and small parts are joined to the nearest."""
     boxes = np.array([[*cells[own == part].min(axis=0), *cells[own == part].max(axis=0)] for part in range(count)])
     group = np.arange(count)
     while True:
@@ -77,7 +77,7 @@ def _one_merge(boxes: np.ndarray, group: np.ndarray) -> tuple[int, int] | None:
     if len(left) < 2:
         return None
     some = boxes[left].astype(float)
-    # How far apart two boxes are, along the axis where they are farther; negative where they overlap.
+    # The distance of two boxes along the axis where it is larger; negative if they overlap.
     apart = np.maximum(some[:, None, :2] - some[None, :, 2:], some[None, :, :2] - some[:, None, 2:]).max(axis=2)
     np.fill_diagonal(apart, np.inf)
     extent = (some[:, 2:] - some[:, :2]).max(axis=1)
@@ -90,6 +90,6 @@ def _one_merge(boxes: np.ndarray, group: np.ndarray) -> tuple[int, int] | None:
 
 
 def _part(sketch: Sketch, lines: tuple[np.ndarray, ...], of_lines: list[int], group: int) -> Sketch:
-    """Those of the sketch's lines that are of a group, as strokes."""
+    """The lines of one group of the sketch, as strokes."""
     kept = tuple(line for line, own in zip(lines, of_lines, strict=True) if own == group)
     return replace(sketch, strokes=kept, pixels=None, thin=None)

@@ -1,4 +1,4 @@
-"""The skeleton of ink, one pixel wide, on the ridge of its distance. Topology is kept (Yokoi 1973)."""
+"""The skeleton of ink: lines one pixel wide on the ridge of the distance field. Topology is preserved (Yokoi 1973)."""
 
 import math
 
@@ -7,14 +7,14 @@ from jaxtyping import Bool, Float
 from scipy import ndimage
 
 AROUND = ((0, 1), (-1, 1), (-1, 0), (-1, -1), (0, -1), (1, -1), (1, 0), (1, 1))  # (y, x), counter-clockwise from right
-RIDGE = 0.65  # a line ends where it is so thick at least, compared with what is near it; what is thinner is its edge
+RIDGE = 0.65  # the end of a line is at least this thick, relative to its surroundings; thinner ends are edges
 
 
 def thinned(distance: Float[np.ndarray, "y x"]) -> Bool[np.ndarray, "y x"]:
-    """The ridge of the ink, one pixel wide; the border of the picture has to be without ink.
+    """The ridge of the ink, one pixel wide. The border of the picture must not have ink.
 
-    Pixels go in the order of their distance, and of one height in four turns, no two of which are neighbours: so each
-    is looked at with its neighbours as they are, and all of a turn at once.
+    Pixels are removed in the order of their distance. Pixels of equal distance are removed in four turns, so that no
+    two neighbours are in one turn: each pixel is tested against its current neighbours, and a whole turn at once.
     """
     ink = distance > 0
     wide = distance.shape[1]
@@ -47,7 +47,9 @@ def thinned(distance: Float[np.ndarray, "y x"]) -> Bool[np.ndarray, "y x"]:
 
 
 def _tables() -> tuple[np.ndarray, np.ndarray]:
-    """For every neighbourhood, one bit a neighbour: whether the pixel may go without tearing anything; is an end."""
+    """For each neighbourhood (one bit for each neighbour): whether the pixel can be removed without changing the
+    topology, and whether it is an end.
+    """
     on = (np.arange(256)[:, None] >> np.arange(8)) & 1
     off = 1 - on
     tears = sum(off[:, k] - off[:, k] * off[:, k + 1] * off[:, (k + 2) % 8] for k in (0, 2, 4, 6))

@@ -1,7 +1,7 @@
 """Sketches as vectors: centre lines, fitted to a canvas and sampled into points.
 
-A sketch is its centre lines; the pen is ours (`sdf.py` draws it). Strokes give their lines as they are, a raster
-gives them by thinning, so that a drawing means the same to the models whatever pen drew it.
+A sketch is its centre lines; they are always drawn with the same pen (`sdf.py`). Strokes are such lines already, and a
+raster is thinned to them, so a drawing looks the same to the models whatever pen drew it.
 """
 
 from dataclasses import dataclass, field
@@ -11,12 +11,12 @@ import numpy as np
 
 from visketch.errors import VisketchError
 
-POINTS = 20_000  # of a drawing: each line between them is sampled, so a scribble of more would ask for gigabytes
+POINTS = 20_000  # of a drawing, at most: the lines between them are sampled, and more would need gigabytes
 
 
 @dataclass(frozen=True)
 class PageArea:
-    """The page that a sketch lies on: x, y, width and height in its own unit, and its sides as its file gives them
+    """The page of a sketch: x, y, width and height in the sketch's unit, and its sides as its file gives them
     (`210mm`), or empty. Strokes are in the unit of `box`; pixels fill it.
     """
 
@@ -27,10 +27,10 @@ class PageArea:
 
 @dataclass(frozen=True)
 class Sketch:
-    """One drawing, as strokes or as pixels (exactly one of the two), with what is known about it.
+    """One drawing, as strokes or as pixels (exactly one of them), with what is known about it.
 
-    `strokes`: each (points, 2) float32, x to the right, y down, in any unit.
-    `pixels`: (rows, columns) bool, True is ink. `thin`: their skeleton, likewise, if it is known already.
+    `strokes`: each (points, 2) float32, x to the right, y down, in any unit. `pixels`: (rows, columns) bool, True is
+    ink. `thin`: the skeleton of the pixels, of the same shape, if it is known.
     """
 
     strokes: tuple[np.ndarray, ...] | None = None
@@ -39,7 +39,7 @@ class Sketch:
     label: str | None = None
     source: str = ""
     page: PageArea | None = field(default=None, compare=False)
-    about: dict[str, Any] = field(default_factory=dict, compare=False)  # what its reader understood
+    about: dict[str, Any] = field(default_factory=dict, compare=False)  # what the reader of its file found out
 
     def __post_init__(self) -> None:
         if (self.strokes is None) == (self.pixels is None):
@@ -50,23 +50,24 @@ class Sketch:
     def lines(self) -> tuple[np.ndarray, ...]:
         """The centre lines, each (points, 2): the strokes, or the skeleton of the pixels.
 
-        Raises VisketchError if there is no ink or far too much, or a coordinate is not a finite number.
+        Raises VisketchError if there is no ink, if there are too many points, or if a coordinate is not a finite
+        number.
         """
         if self.pixels is not None:
             lines = runs(skeleton(self.pixels) if self.thin is None else self.thin)
         else:
             lines = tuple(stroke for stroke in self.strokes or () if len(stroke))
             if sum(len(line) for line in lines) > POINTS:
-                raise VisketchError(f"{self.source or 'sketch'}: more than {POINTS:,} points, simplify the drawing")
+                raise VisketchError(f"{self.source or 'sketch'}: more than {POINTS:,} points; simplify the drawing")
             if not all(np.isfinite(line).all() for line in lines):
                 raise VisketchError(f"{self.source or 'sketch'}: a stroke has a coordinate that is not a number")
         if not lines:
-            raise VisketchError(f"{self.source or 'sketch'}: blank, there is no ink in it")
+            raise VisketchError(f"{self.source or 'sketch'}: blank, it has no ink")
         return lines
 
 
 def skeleton(pixels: np.ndarray) -> np.ndarray:
-    """An ink mask (rows, columns) → its lines one pixel wide, likewise."""
+    """An ink mask (rows, columns) → its lines one pixel wide, of the same shape."""
     from skimage.morphology import skeletonize
 
     rows, columns = np.flatnonzero(pixels.any(axis=1)), np.flatnonzero(pixels.any(axis=0))
@@ -90,7 +91,7 @@ def runs(thin: np.ndarray) -> tuple[np.ndarray, ...]:
         after, before = thin[rows + y, columns + x], thin[rows - y, columns - x]
         lone &= ~(after | before)
         ends = []
-        for end in (after & ~before, before & ~after):  # in the same order, run by run
+        for end in (after & ~before, before & ~after):  # starts and ends in the same order
             here = places[end]
             ends.append(here[np.lexsort((here @ (x, y), here @ (y, -x)))])
         lines.append(np.stack(ends, axis=1))
@@ -99,19 +100,25 @@ def runs(thin: np.ndarray) -> tuple[np.ndarray, ...]:
 
 
 def fit(lines: tuple[np.ndarray, ...], margin: float) -> tuple[np.ndarray, ...]:
-    """Centre the lines in the unit square with `margin` (a share of the side) on each side, aspect kept."""
+    """Centre the lines in the unit square with `margin` (a share of the side) on each side, keeping the
+    aspect ratio.
+    """
     points = np.concatenate(lines).astype(np.float64)
     low, high = points.min(axis=0), points.max(axis=0)
     side = max(float((high - low).max()), 1e-6)
     scale = (1 - 2 * margin) / side
-    centre = (low + high) / 2  # taken off before scaling: for a dot the scale is huge, and so would be its rounding
-    fitted = ((points - centre) * scale + 0.5).astype(np.float32)  # all at once: a skeleton is a thousand short lines
+    centre = (
+        low + high
+    ) / 2  # subtracted before scaling: the scale of a dot is huge, and would amplify rounding errors
+    fitted = ((points - centre) * scale + 0.5).astype(
+        np.float32
+    )  # all lines at once, since a skeleton has a thousand short ones
     ends = np.cumsum([len(line) for line in lines]).tolist()
     return tuple(fitted[end - len(line) : end] for line, end in zip(lines, ends, strict=True))
 
 
 def sample(lines: tuple[np.ndarray, ...], spacing: float) -> np.ndarray:
-    """Points (points, 2) along the lines, neighbours at most `spacing` apart, the corners among them."""
+    """Points (points, 2) along the lines, at most `spacing` apart, including the corners."""
     points, lengths = np.concatenate(lines), np.array([len(line) for line in lines])
     last = np.cumsum(lengths) - 1
     more = lengths > 1  # a line of one point starts and ends there
@@ -126,11 +133,11 @@ def sample(lines: tuple[np.ndarray, ...], spacing: float) -> np.ndarray:
 def augment(
     lines: tuple[np.ndarray, ...], rng: np.random.Generator, strength: float, drop: bool = True
 ) -> tuple[np.ndarray, ...]:
-    """A new drawing of the same thing: turned, sheared, stretched, mirrored, and a few strokes left out.
+    """A variant of a drawing: turned, sheared, stretched, mirrored, and without a few strokes.
 
-    `strength` 1 turns by up to 20 degrees, shears and stretches by up to 25 %, and drops 10 % of the strokes; less is
-    less, and 0 changes nothing. Half are mirrored left to right. The lines may be in any unit: `fit` follows.
-    `drop` False keeps every line: those of a raster are no strokes.
+    `strength` 1 turns by up to 20 degrees, shears and stretches by up to 25 %, and drops 10 % of the strokes; 0 changes
+    nothing. Half of the drawings are mirrored. The lines may be in any unit, since `fit` follows. `drop` False keeps
+    every line: the lines of a raster are not strokes.
     """
     if strength == 0:
         return lines

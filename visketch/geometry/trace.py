@@ -1,9 +1,9 @@
-"""Trace ink into strokes, in the way a pen would have taken, on the ridge of its distance field.
+"""Trace ink into strokes, as a pen might have drawn them, along the ridge of its distance field.
 
-What is traced is a signed distance in pixels to the ink's edge, positive inside: a model's field as it is, or that of
-a mask. Ink is thinned from its edge inward until one pixel is left, which stands on the ridge; the field says where
-between the pixels the ridge runs. Where lines meet, the straightest pairs go on as one stroke; at a sharp tip the two
-sides of it do.
+The input is a signed distance to the edge of the ink in pixels, positive inside: a model's field, or that of a mask.
+The ink is thinned from its edge until one pixel is left, which lies on the ridge; the field gives the position of the
+ridge between the pixels. Where lines meet, the straightest pairs continue each other as one stroke; at a sharp tip, its
+two sides do.
 """
 
 from dataclasses import dataclass
@@ -16,8 +16,8 @@ from visketch.geometry.junctions import height, joined
 from visketch.geometry.skeleton import AROUND, thinned
 from visketch.geometry.sketch import PageArea, Sketch, fit
 
-PAGE = 256.0  # the side of a page for strokes, which do not say theirs
-PEN = 4.0  # and their pen
+PAGE = 256.0  # the side of the page for strokes without a known page
+PEN = 4.0  # and the pen
 
 
 @dataclass(frozen=True)
@@ -35,19 +35,19 @@ class Trace:
 
 
 def trace(distance: Float[np.ndarray, "y x"]) -> Trace:
-    """A signed distance to the ink's edge, in pixels → the strokes, in the order in which a person might draw them.
+    """A signed distance to the edge of the ink, in pixels → the strokes, in a plausible drawing order.
 
     No ink gives no strokes. A stroke of one point is a dot.
     """
     distance = np.pad(distance.astype(np.float32), 1, constant_values=-1)
     beside = ndimage.minimum_filter(distance, footprint=[[0, 1, 0], [1, 0, 1], [0, 1, 0]])
-    distance = np.where(beside > 0, np.maximum(distance, 0.01), distance)  # a hole of one pixel is noise
+    distance = np.where(beside > 0, np.maximum(distance, 0.01), distance)  # a hole of one pixel counts as noise
     thin = thinned(distance)
     pieces = _pieces(thin)
     if not pieces:
         return Trace((), 0.0)
     placed = _on_the_ridge(pieces, distance)
-    # What a pixel says is less than the ridge's height by as much as the pixel is aside of it.
+    # The value of a pixel is below the height of the ridge by its distance from the ridge.
     pixels, points = np.concatenate(pieces), np.concatenate(placed)
     top = distance[pixels[:, 1], pixels[:, 0]] + np.linalg.norm(points - pixels, axis=1)
     pen = 2 * float(np.median(top))
@@ -69,7 +69,7 @@ def from_pixels(pixels: Bool[np.ndarray, "y x"]) -> Float[np.ndarray, "y x"]:
 
 
 def strokes_of(sketch: Sketch) -> tuple[Trace, int, int]:
-    """A sketch's strokes, and the width and height of their page. Raises VisketchError if there are none."""
+    """The strokes of a sketch, and the width and height of their page. Raises VisketchError if there are none."""
     if sketch.pixels is not None:
         high, wide = sketch.pixels.shape
         return trace(from_pixels(sketch.pixels)), wide, high
@@ -78,7 +78,7 @@ def strokes_of(sketch: Sketch) -> tuple[Trace, int, int]:
 
 
 def on_page(sketch: Sketch) -> tuple[Trace, PageArea]:
-    """A sketch's strokes where they lie on their page, in its unit; on a page of our own if theirs is not known.
+    """The strokes of a sketch on their page, in its unit; on a default page if theirs is not known.
 
     Raises VisketchError if there are none.
     """
@@ -98,7 +98,7 @@ def on_page(sketch: Sketch) -> tuple[Trace, PageArea]:
 
 
 def _pieces(thin: np.ndarray) -> list[np.ndarray]:
-    """The pixels (points, 2) as (x, y), from an end or junction to the next; a ring without either is one piece."""
+    """The pixels (points, 2) as (x, y) from one end or junction to the next; a ring without either is one piece."""
     wide = thin.shape[1]
     pixels = np.flatnonzero(thin)
     at = dict.fromkeys(pixels.tolist())
@@ -107,7 +107,7 @@ def _pieces(thin: np.ndarray) -> list[np.ndarray]:
         found = []
         for number, (y, x) in enumerate(AROUND):
             other = pixel + y * wide + x
-            # A diagonal step is none where two straight ones lead there: so stairs have no junctions.
+            # A diagonal step does not count where two straight steps lead there, so stairs have no junctions.
             if other in at and (number % 2 == 0 or (pixel + y * wide not in at and pixel + x not in at)):
                 found.append(other)
         beside[pixel] = found
@@ -115,7 +115,7 @@ def _pieces(thin: np.ndarray) -> list[np.ndarray]:
     seen: set[tuple[int, int]] = set()
     lines = [[node] for node in nodes if not beside[node]]
     walked = set(nodes)
-    for node in [*nodes, *pixels.tolist()]:  # after the nodes, what is left are rings
+    for node in [*nodes, *pixels.tolist()]:  # what is left after the nodes are rings
         ring = len(beside[node]) == 2
         if ring and node in walked:
             continue
@@ -134,7 +134,7 @@ def _pieces(thin: np.ndarray) -> list[np.ndarray]:
 
 
 def _on_the_ridge(pieces: list[np.ndarray], distance: np.ndarray) -> list[np.ndarray]:
-    """The pieces moved sideways to where the field is highest, and smoothed by half a pixel."""
+    """The pieces, moved sideways to the maximum of the field and smoothed by half a pixel."""
     placed = [piece.astype(np.float64) for piece in pieces]
     for _ in range(2):
         placed = [_smooth(line) for line in placed]
@@ -143,12 +143,12 @@ def _on_the_ridge(pieces: list[np.ndarray], distance: np.ndarray) -> list[np.nda
         across = along[:, ::-1] * (-1, 1)
         reach = np.maximum(1.0, 0.7 * height(distance, points))[:, None]
         rise = height(distance, points + reach * across) - height(distance, points - reach * across)
-        # On both sides of a ridge the field falls by 1 a pixel, so half the difference is how far off it is.
+        # On both sides of a ridge the field falls by 1 a pixel, so half the difference is the offset.
         points = points + np.clip(rise / 2, -1, 1)[:, None] * across
         placed = np.split(points, np.cumsum([len(piece) for piece in placed])[:-1])
     placed = [_smooth(piece) for piece in placed]
     for piece, line in zip(pieces, placed, strict=True):
-        if len(piece) > 1 and np.array_equal(piece[0], piece[-1]):  # a ring stays closed
+        if len(piece) > 1 and np.array_equal(piece[0], piece[-1]):  # keeps a ring closed
             line[-1] = line[0]
     return placed
 
@@ -171,7 +171,9 @@ def _direction(line: np.ndarray) -> np.ndarray:
 
 
 def ordered(strokes: list[np.ndarray]) -> list[np.ndarray]:
-    """The longest first, then always the one that begins (or ends: then it is turned) nearest to where the pen is."""
+    """The longest stroke first, then always the one that begins nearest to the pen (or ends there: then it is
+    reversed).
+    """
     if not strokes:
         return []
     left = list(strokes)

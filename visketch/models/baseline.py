@@ -1,4 +1,6 @@
-"""A classifier of whole pictures, to compare with and to judge generated sketches. The only door to transformers."""
+"""A classifier of whole pictures, to compare with and to judge generated sketches. Only this module imports
+transformers' vision models.
+"""
 
 from itertools import pairwise
 from typing import Any
@@ -12,27 +14,26 @@ from visketch.config import BaselineConfig
 from visketch.errors import UsageError
 from visketch.models.blocks import BatchNorm
 
-CNN = (40, 80, 80, 160, 160, 320)  # channels of the plain network's blocks; where they grow, the side is halved
+CNN = (40, 80, 80, 160, 160, 320)  # channels of the plain CNN's blocks; where they grow, the side is halved
 
 
 class Baseline(nn.Module):
-    """A textbook network with fresh weights, which sees the same field as ViSketch, whole and in one channel.
+    """A standard network without pretrained weights. It sees the same field as ViSketch, whole and in one channel.
 
-    `resnet34` (He et al., 2015) takes any side, and so does `cnn`, the residual network that anyone writes in an
-    afternoon; `vit` (Dosovitskiy et al., 2020) takes any multiple of its patch, for it stretches the position
-    embeddings of the canvas.
+    `resnet34` (He et al., 2015) and `cnn`, a simple residual network, take any side. `vit` (Dosovitskiy et al., 2020)
+    takes any multiple of its patch, since it interpolates its position embeddings.
     """
 
     def __init__(self, config: BaselineConfig, canvas: int, classes: int) -> None:
-        """Raises UsageError if transformers is not installed and `cnn`, which needs none, is not asked for."""
+        """Raises UsageError if transformers is not installed; only `cnn` works without it."""
         super().__init__()
         self.backbone = config.backbone
         self.net, width = _net(config, canvas)
         self.out = nn.Linear(width, classes)
 
     def features(self, field: Float[Tensor, "b h h"]) -> Float[Tensor, "b e"]:
-        """What the last linear layer sees: the mean over the picture, or the CLS token."""
-        # Blank is 0, as beyond the border: with -1 nearly everywhere a vit learned nothing (lab book, 2026-11-21).
+        """The input of the last linear layer: the mean over the picture, or the CLS token."""
+        # Blank is 0, as beyond the border: with -1 nearly everywhere, a vit learned nothing (lab book, 2026-11-21).
         picture = (field[:, None] + 1).contiguous(memory_format=torch.channels_last)
         if self.backbone == "cnn":
             return self.net(picture)
@@ -45,14 +46,14 @@ class Baseline(nn.Module):
 
 
 def _net(config: BaselineConfig, canvas: int) -> tuple[nn.Module, int]:
-    """The network, and how wide its features are."""
+    """The network, and the width of its features."""
     if config.backbone == "cnn":
         return PlainCNN(), CNN[-1]
     return _resnet34(config) if config.backbone == "resnet34" else _vit(config, canvas)
 
 
 class PlainCNN(nn.Module):
-    """2.6 million parameters with the last layer: a strided convolution, six residual blocks, the mean."""
+    """A strided convolution, six residual blocks and the mean: 2.6 million parameters with the last layer."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -65,7 +66,9 @@ class PlainCNN(nn.Module):
 
 
 class PlainBlock(nn.Module):
-    """Two 3 x 3 convolutions around a residual, as in a ResNet (He et al., 2015): where channels grow, sides halve."""
+    """Two 3 x 3 convolutions with a residual connection, as in a ResNet (He et al., 2015). Where channels grow, sides
+    are halved.
+    """
 
     def __init__(self, before: int, after: int) -> None:
         super().__init__()
@@ -89,7 +92,7 @@ def _resnet34(config: BaselineConfig) -> tuple[nn.Module, int]:
     net = transformers.ResNetModel(shape)
     for module in list(net.modules()):
         for name, child in module.named_children():
-            if isinstance(child, nn.BatchNorm2d):  # still fresh, so ours can simply take its place
+            if isinstance(child, nn.BatchNorm2d):  # not trained yet, so ours can replace it
                 setattr(module, name, BatchNorm(child.num_features))
     return net.to(memory_format=torch.channels_last), widths[-1]
 

@@ -1,4 +1,4 @@
-"""The transformer and convolution blocks that all parts are made of."""
+"""The transformer and convolution blocks of all parts."""
 
 from collections.abc import Callable
 
@@ -18,10 +18,10 @@ def attend(
     value: Float[Tensor, "b heads j d"],
     mask: Bool[Tensor, "..."] | None = None,
 ) -> Float[Tensor, "b heads i d"]:
-    """Softmax attention; `mask` is True where a query may look.
+    """Softmax attention; `mask` is True where a query may attend.
 
-    On CPU as plain matrix products: there the backward of PyTorch's fused kernel took 55 % of a training step in bf16
-    on our short sequences (lab book, 2026-11-21).
+    On a CPU it uses plain matrix products: for our short sequences, the backward pass of PyTorch's fused kernel took 55
+    % of a training step in bf16 (lab book, 2026-11-21).
     """
     if query.is_cuda:
         return F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
@@ -40,7 +40,7 @@ class Attention(nn.Module):
         self.query = nn.Linear(width, width, bias=False)
         self.key_value = nn.Linear(width, 2 * width, bias=False)
         self.out = nn.Linear(width, width)
-        nn.init.zeros_(self.out.weight)  # a residual branch that starts as nothing trains stably without tuning
+        nn.init.zeros_(self.out.weight)  # a residual branch that starts at zero trains stably without tuning
         nn.init.zeros_(self.out.bias)
 
     def keys(self, memory: Float[Tensor, "b j e"]) -> Cache:
@@ -55,7 +55,7 @@ class Attention(nn.Module):
 
 
 class MLP(nn.Module):
-    """Squared ReLU: as good as GELU here and far cheaper on a CPU, where a GELU costs as much as its Linear."""
+    """Squared ReLU: as good as GELU here, and much cheaper on a CPU, where a GELU costs as much as its Linear layer."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -79,7 +79,7 @@ class Block(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def memory(self, memory: Float[Tensor, "b j e"]) -> Cache:
-        """The keys and values of what is looked at, made once, and laid out once as matrix products want them."""
+        """The keys and values of the memory, computed once, in the layout that matrix products need."""
         assert self.cross is not None
         key, value = self.cross.keys(memory)
         return key.contiguous(), value.contiguous()
@@ -92,8 +92,8 @@ class Block(nn.Module):
         past: Cache | None = None,
         first: int | None = None,
     ) -> tuple[Float[Tensor, "b j e"], Cache]:
-        """`memory`: what `self.memory` made; `past`: those of the earlier positions; `first`: how many positions are
-        asked for, where the others are only to be looked at.
+        """`memory`: the result of `self.memory`. `past`: the keys and values of earlier positions. `first`: the number
+        of positions to compute; the others are only attended to.
 
         Returns the new x, and the keys and values of all positions so far.
         """
@@ -114,10 +114,10 @@ def channels_last(layers: nn.Sequential) -> nn.Sequential:
 
 
 class BatchNorm(nn.BatchNorm2d):
-    """Batch normalisation whose statistics are those of all processes together, on any device.
+    """Batch normalisation with the statistics of all processes together, on any device.
 
     The tile stem needs it: with group normalisation it learned half as fast (lab book, 2026-11-21). PyTorch's
-    SyncBatchNorm is for GPUs only. The first `shared` pictures are the same in every process, and counted once.
+    SyncBatchNorm is for GPUs only. The first `shared` pictures are the same in every process and are counted once.
     """
 
     def __init__(self, width: int, shared: int = 0) -> None:
@@ -144,7 +144,7 @@ class BatchNorm(nn.BatchNorm2d):
 
 
 class ResidualConv(nn.Module):
-    """Two 3 x 3 convolutions around a residual."""
+    """Two 3 x 3 convolutions with a residual connection."""
 
     def __init__(self, width: int, norm: Callable[[int], nn.Module]) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""The classifier: the leaves' CLS vectors pooled by self-attention (ViSketch-GPT 3.4)."""
+"""The classifier: self-attention pools the CLS vectors of the leaves (ViSketch-GPT 3.4)."""
 
 import torch
 from einops import einsum, rearrange
@@ -12,7 +12,7 @@ from visketch.models.blocks import Block
 
 class Classifier(nn.Module):
     def __init__(self, config: ClassifierConfig, width: int, classes: int, mean: bool = False) -> None:
-        """`mean`: the pooling starts from the mean of the leaves; else from a learned vector alone."""
+        """`mean`: pooling starts from the mean of the leaves; otherwise from a learned vector alone."""
         super().__init__()
         self.query = nn.Parameter(torch.randn(1, width) * 0.02)
         self.mean = mean
@@ -24,21 +24,21 @@ class Classifier(nn.Module):
     def forward(
         self, cls: Float[Tensor, "n e"], leaves: quadtree.Leaves, sketches: int
     ) -> tuple[Float[Tensor, "b c"], Float[Tensor, "n c"]]:
-        """→ logits of the sketches, and each leaf's own logits (an auxiliary loss, and a vote to show)."""
+        """The logits of the sketches, and the logits of each leaf (for an auxiliary loss, and as a vote to show)."""
         return self.out(self.dropout(self.pool(cls, leaves, sketches))), self.out(self.norm(cls))
 
     def pool(self, cls: Float[Tensor, "n e"], leaves: quadtree.Leaves, sketches: int) -> Float[Tensor, "b e"]:
-        """→ the sketches' vectors, of which `out` makes logits."""
+        """The vectors of the sketches; `out` turns them into logits."""
         return self.pool_padded(*quadtree.pad(cls, leaves, sketches))
 
     def pool_padded(self, tokens: Float[Tensor, "b l e"], present: Bool[Tensor, "b l"]) -> Float[Tensor, "b e"]:
-        """`pool` of leaves that are padded already; how far makes no difference."""
+        """`pool` for leaves that are padded already; the amount of padding makes no difference."""
         x, mask = self.before_last(tokens, present)
         x, _ = self.blocks[-1](x, mask, first=1)
         return self.norm(x[:, 0])
 
     def attention(self, cls: Float[Tensor, "n e"], leaves: quadtree.Leaves, sketches: int) -> Float[Tensor, " n"]:
-        """How much each sketch's vector looks at its leaves in the last block, mean over the heads."""
+        """The attention of each sketch's vector to its leaves in the last block, averaged over the heads."""
         x, mask = self.before_last(*quadtree.pad(cls, leaves, sketches))
         last = self.blocks[-1]
         assert isinstance(last, Block)  # for mypy
@@ -51,7 +51,7 @@ class Classifier(nn.Module):
     def before_last(
         self, tokens: Float[Tensor, "b l e"], present: Bool[Tensor, "b l"]
     ) -> tuple[Float[Tensor, "b 1+l e"], Bool[Tensor, "b 1 1 1+l"]]:
-        """The query and the leaves as the last block gets them, and which of these are there."""
+        """The query and the leaves as the input of the last block, and which leaves are present."""
         query = self.query.to(tokens.dtype).expand(tokens.shape[0], 1, -1)
         if self.mean:
             query = query + (tokens.sum(dim=1) / present.sum(dim=1, keepdim=True).clamp(min=1))[:, None]

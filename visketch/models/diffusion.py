@@ -58,8 +58,8 @@ class Diffusion(nn.Module):
     ) -> Float[Tensor, "b p p"]:
         """Noise → fields in [-1, 1], by Euler steps with classifier-free guidance (1 switches it off).
 
-        `rough`: fields to start from, noised up to time `strength` in (0, 1] and drawn again from there in that share
-        of the steps (SDEdit, Meng et al., 2022, arXiv 2108.01073); at 1 nothing of them is left.
+        `rough`: fields to start from. They are noised up to time `strength` in (0, 1] and drawn again from there, in
+        that share of the steps (SDEdit, Meng et al., 2022, arXiv 2108.01073); at 1 nothing of them is left.
         """
         guidance = self.config.guidance if guidance is None else guidance
         scheduler = euler(steps or self.config.steps, strength)
@@ -83,7 +83,7 @@ class Diffusion(nn.Module):
 
 
 def _unet(config: DiffusionConfig, tile: int, classes: int) -> nn.Module:
-    """Width doubles from level to level; attention at the last."""
+    """The width doubles from level to level; the last level has attention."""
     k = config.levels
     return UNet2DModel(
         sample_size=tile // config.patch,

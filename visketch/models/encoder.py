@@ -1,4 +1,4 @@
-"""The leaf encoder: what the refiner and the classifier share. It never sees the label."""
+"""The leaf encoder, which the refiner and the classifier share. It never sees the label."""
 
 import torch
 import torch.nn.functional as F
@@ -11,17 +11,17 @@ from visketch.config import EncoderConfig, SketchConfig
 from visketch.models.blocks import Block
 from visketch.models.stem import PyramidStem, TileStem
 
-CHUNK = 512  # tiles or leaves that go through a network at once, when it is used: memory stays that of so many
-PIXELS = 2**20  # of pictures that go through a pyramid stem at once, when it is used
-CACHED = 128  # the same on a CPU, whose caches hold what becomes of so many: up to a fifth faster than with 512
+CHUNK = 512  # tiles or leaves in one pass through a network (not in training), which limits the memory
+PIXELS = 2**20  # pixels in one pass through a pyramid stem (not in training)
+CACHED = 128  # CHUNK on a CPU: the intermediate results fit into its caches, up to a fifth faster than with 512
 
 
 def portions(count: int, device: torch.device) -> tuple[Int[Tensor, " i"], ...]:
-    """0 ... count - 1 for a network to take in turn, CHUNK at once (on a CPU CACHED), the last filled up with zeros:
-    cut off what comes of these.
+    """The numbers 0 ... count - 1 in portions for a network: CHUNK at once (CACHED on a CPU), the last one filled up
+    with zeros. Cut off the results of these.
 
-    So there are two dozen sizes and no more: for every new one torch makes kernels, and keeps them, and a long run
-    would grow, by a hundred MiB in a thousand sketches.
+    This limits the number of different sizes to two dozen: torch makes and keeps kernels for every new size, and a long
+    run would grow by a hundred MiB in a thousand sketches.
     """
     most = CACHED if device.type == "cpu" else CHUNK
     step = max(8, 2 ** (count % most).bit_length() // 8)
@@ -30,7 +30,7 @@ def portions(count: int, device: torch.device) -> tuple[Int[Tensor, " i"], ...]:
 
 
 class LeafEncoder(nn.Module):
-    """Context tiles of every leaf → CLS and memory (ViSketch-GPT 3.2 and 3.4)."""
+    """The context tiles of every leaf → its CLS vector and memory (ViSketch-GPT 3.2 and 3.4)."""
 
     def __init__(self, config: EncoderConfig, sketch: SketchConfig) -> None:
         super().__init__()
@@ -41,7 +41,7 @@ class LeafEncoder(nn.Module):
             self.stem = PyramidStem(sketch.tile, config.stem, e, sketch.depth + 1)
         else:
             self.stem = TileStem(sketch.tile, config.stem, e)
-        self.blanks = sketch.depth + 1 if config.pyramid else 1  # how many blank tiles differ: one a level, or one
+        self.blanks = sketch.depth + 1 if config.pyramid else 1  # different blank tiles: one for each level, or one
         self.none = nn.Parameter(torch.randn(1, e) * 0.02)
         self.slot = nn.Parameter(torch.randn(9 * sketch.depth + 1, e) * 0.02)
         self.refined = nn.Parameter(torch.randn(e) * 0.02)
@@ -51,14 +51,16 @@ class LeafEncoder(nn.Module):
         self.blocks = nn.ModuleList(Block(e, config.heads, config.dropout) for _ in range(config.layers))
 
     def embed(self, canvas: Float[Tensor, "b h h"], depth: int) -> Float[Tensor, "b m e"]:
-        """One token a tile, for classifying: with a pyramid stem it knows what lies around the tile."""
+        """One token for each tile, for classifying. With a pyramid stem, a token contains the
+        surroundings of its tile.
+        """
         if not isinstance(self.stem, PyramidStem):
             return self.embed_tiles(canvas, depth)
         at_once = len(canvas) if self.training else max(1, PIXELS // canvas[0].numel())
         return torch.cat([self.embed_levels(some, depth) for some in canvas.split(at_once)])
 
     def embed_levels(self, canvas: Float[Tensor, "b h h"], depth: int) -> Float[Tensor, "b m e"]:
-        """What a pyramid stem makes of the whole picture of every level that leaves are shown."""
+        """The tokens of a pyramid stem from the whole picture of each level that leaves see."""
         assert isinstance(self.stem, PyramidStem)
         top, tokens = max(depth - self.levels, 0), []
         for level in range(top, depth + 1):
@@ -68,8 +70,9 @@ class LeafEncoder(nn.Module):
         return torch.cat([coarser, *tokens], dim=1) if top else torch.cat(tokens, dim=1)
 
     def embed_tiles(self, canvas: Float[Tensor, "b h h"], depth: int) -> Float[Tensor, "b m e"]:
-        """One token a tile that knows nothing of what lies beyond its border, for refining: what is drawn later cannot
-        change it. Blank tiles share one pass through the stem, and so do those too coarse to be shown.
+        """One token for each tile that does not depend on anything beyond the tile's border, for refining: what is
+        drawn later cannot change it. Blank tiles share one pass through the stem, and so do tiles that are too coarse
+        to be seen.
         """
         inked = self.shown(quadtree.inked(canvas, depth), depth)
         which = self.level_of(depth, canvas.device).clamp(max=self.blanks - 1).expand(len(canvas), -1).clone()
@@ -77,27 +80,27 @@ class LeafEncoder(nn.Module):
         return F.embedding(which, self.see(canvas, depth, inked))
 
     def level_of(self, depth: int, device: torch.device) -> Int[Tensor, " m"]:
-        """Each tile's level in its window, 0 for the window itself and what is coarser."""
+        """The level of each tile in its window: 0 for the window itself and for coarser tiles."""
         above = max(depth - self.levels, 0)
         counts = torch.tensor([4**level for level in range(depth + 1)], device=device)
         return torch.repeat_interleave((torch.arange(depth + 1, device=device) - above).clamp(min=0), counts)
 
     def shown(self, tiles: Bool[Tensor, "b m"], depth: int) -> Bool[Tensor, "b m"]:
-        """Those of the tiles that a leaf of the finest level may be shown: its window, and what is finer."""
+        """The tiles that a leaf of the finest level may see: its window and finer ones."""
         finer = torch.arange(tiles.shape[1], device=tiles.device) >= quadtree.first_tile(max(depth - self.levels, 0))
         return tiles & finer
 
     def see(self, canvas: Float[Tensor, "b h h"], depth: int, which: Bool[Tensor, "b m"]) -> Float[Tensor, "i e"]:
-        """The blank tiles, and then the chosen ones of all sketches, as tokens."""
+        """The tokens of the blank tiles, followed by those of the chosen tiles of all sketches."""
         sketch, tile = which.nonzero(as_tuple=True)
         level, blank_level = self.level_of(depth, canvas.device)[tile], torch.arange(self.blanks, device=canvas.device)
-        at_once = torch.arange(len(tile), device=canvas.device)  # in training, which normalises over all
+        at_once = torch.arange(len(tile), device=canvas.device)  # training normalises over all tiles
         side = canvas.shape[-1] >> depth
         blank, tokens = canvas.new_full((self.blanks, side, side), -1), []
         for some in (at_once,) if self.training else portions(len(tile), canvas.device):
             tiles = torch.cat([blank, quadtree.look(canvas, depth, sketch[some], tile[some])])
             tokens.append(self.stem(tiles, torch.cat([blank_level, level[some]])))
-            blank, blank_level = blank[:0], blank_level[:0]  # they come first, once
+            blank, blank_level = blank[:0], blank_level[:0]  # they come first and only once
         return torch.cat(tokens)[: self.blanks + len(tile)]
 
     def forward(
@@ -109,20 +112,20 @@ class LeafEncoder(nn.Module):
         kept: slice = slice(None),
         first: int | None = None,
     ) -> Float[Tensor, "n j e"]:
-        """`embedded`: the sketches' tiles through `embed`, of one canvas or of several one after another.
+        """`embedded`: the sketches' tiles through `embed`, of one canvas or of several, one after another.
 
-        `index`: which of a sketch's tiles stands in each slot, -1 for none. `refined`: 1 where that tile is shown
-        refined; left out, all are (as for classifying). `kept`: the slots that a leaf is shown; the others are left out
-        before anything attends to them. Position 0 of the result is CLS, then come the slots kept; `first`: how many of
-        these are wanted (1: CLS alone, which spares most of the last block).
+        `index`: the tile of the sketch in each slot, -1 for none. `refined`: 1 where that tile is a refined one; by
+        default all are (for classifying). `kept`: the slots that a leaf sees; the others are removed before attention.
+        Position 0 of the result is the CLS vector, then come the kept slots. `first`: how many of these to compute (1:
+        only the CLS vector, which saves most of the last block).
         """
         b, m, _ = embedded.shape
         table = torch.cat([rearrange(embedded, "b m e -> (b m) e"), self.none.to(embedded.dtype)])
         flat = torch.where(index < 0, b * m, index + m * leaves.sketch[:, None])
-        # F.embedding, because advanced indexing has a slow backward on CPU.
+        # F.embedding, because the backward pass of advanced indexing is slow on a CPU.
         slots = F.embedding(flat, table) + self.slot[: index.shape[1]]
         slots = slots + (self.refined if refined is None else refined[..., None] * self.refined)
-        # CLS starts as the leaf's own tile: without this short way to the stem, learning took several times longer.
+        # CLS starts as the leaf's own tile: without this short path to the stem, learning took several times longer.
         inside = quadtree.within_window(leaves, index.shape[1] // 9)
         own = self.path(slots, inside.level, kept.start or 0)
         cls = self.cls + own + self.place(_waves(quadtree.place(inside, index.shape[1] // 9)))
@@ -137,25 +140,27 @@ class LeafEncoder(nn.Module):
         if not isinstance(self.stem, PyramidStem):
             each = torch.arange(level.shape[0], device=level.device)
             return slots[each, (9 * level - 4).clamp(min=0)]
-        middles = [max(9 * above - 4, 0) for above in range(slots.shape[1] // 9 + 1)]  # of the levels: root, 1, ...
+        middles = [
+            max(9 * above - 4, 0) for above in range(slots.shape[1] // 9 + 1)
+        ]  # the middle slot of each level: root, 1, ...
         shown = torch.tensor([middle >= outermost for middle in middles], device=level.device)
         weight = shown & (torch.arange(len(middles), device=level.device) <= level[:, None])
         return (slots[:, middles] * weight[:, :, None]).sum(dim=1) / weight.sum(dim=1, keepdim=True).clamp(min=1)
 
 
 def _along_z(places: Float[Tensor, "b y x e"], level: int) -> Float[Tensor, "b z e"]:
-    """A vector for each tile of a level, by row and column → along the Z-curve."""
+    """A vector for each tile of a level, by row and column → in Z-order."""
     cut = quadtree.cut(rearrange(places, "b y x e -> (b e) y x"), level)
     return rearrange(cut, "(b e) z 1 1 -> b z e", e=places.shape[3])
 
 
 def _waves(place: Float[Tensor, "n 3"]) -> Float[Tensor, "n 9"]:
-    """Coordinates as themselves, and as one slow sine and cosine each."""
+    """Coordinates, and one slow sine and cosine of each."""
     return torch.cat([place, torch.sin(torch.pi * 2 * place), torch.cos(torch.pi * 2 * place)], dim=1)
 
 
 def context_index(leaves: quadtree.Leaves, depth: int, levels: int | None = None) -> Int[Tensor, "n k"]:
-    """The slots of leaves whose tiles all come from one canvas; of a deep tree, its last `levels` (`context`)."""
+    """The slots of leaves whose tiles all come from one canvas; in a deep tree, of its last `levels` (`context`)."""
     return quadtree.context(depth, levels).to(leaves.sketch.device)[leaves.tile]
 
 
@@ -166,9 +171,9 @@ def mixed_index(
     depth: int,
     levels: int | None = None,
 ) -> tuple[Int[Tensor, "n k"], Float[Tensor, "n k"]]:
-    """The slots of leaves in the middle of refining: coarse tiles are numbered 0..m-1, refined ones m..2m-1.
+    """The slots of leaves during refining: coarse tiles are numbered 0..m-1, refined ones m..2m-1.
 
-    A slot shows the refined tile where `finished < rank`. Returns the index and where it is refined.
+    A slot holds the refined tile where `finished < rank`. Returns the index, and where it is refined.
     """
     index = context_index(leaves, depth, levels)
     turn = finished[leaves.sketch[:, None], index.clamp(min=0)]

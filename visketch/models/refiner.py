@@ -1,4 +1,4 @@
-"""The refiner: a Transformer decoder that writes a leaf's codes one after another (ViSketch-GPT 3.3)."""
+"""The refiner: a Transformer decoder that writes the codes of a leaf one after another (ViSketch-GPT 3.3)."""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,10 +12,11 @@ from visketch.models.blocks import Block
 
 
 class Refiner(nn.Module):
-    """Codes given the leaf's memory, the class, and the coarse tile's own latents, place by place.
+    """The codes of a leaf, given its memory, the class, and the latents of its coarse tile at each place.
 
-    The latents are our addition: the memory has one token a tile, which says what is drawn around; where exactly the
-    coarse line runs is said best by what the frozen VQ-VAE encoder sees at the place of the code to be written.
+    The latents are our addition: the memory has one token for each tile, which says what is drawn around the leaf.
+    Where exactly the coarse line runs is best known from the latents of the frozen VQ-VAE encoder at the place of the
+    code.
     """
 
     def __init__(self, config: RefinerConfig, width: int, codes: int, codebook_size: int, latent: int, classes: int):
@@ -28,12 +29,12 @@ class Refiner(nn.Module):
         nn.init.normal_(self.code.weight, std=0.02)
         nn.init.normal_(self.label.weight, std=0.02)
         blocks = (Block(width, config.heads, config.dropout, cross=True) for _ in range(config.layers))
-        self.blocks: Any = nn.ModuleList(blocks)  # torch types its items as any module
+        self.blocks: Any = nn.ModuleList(blocks)  # torch's type of its items is Module
         self.norm = nn.LayerNorm(width)
         self.out = nn.Linear(width, codebook_size)
 
     def _given(self, label: Int[Tensor, " n"], latents: Float[Tensor, "n t d"]) -> Float[Tensor, "n t e"]:
-        """What is known of every place before any code is written."""
+        """What is known about every place before any code is written."""
         return self.position + self.latent(latents) + self.label(label)[:, None]
 
     def forward(
@@ -43,7 +44,7 @@ class Refiner(nn.Module):
         label: Int[Tensor, " n"],
         latents: Float[Tensor, "n t d"],
     ) -> Float[Tensor, "n t v"]:
-        """Logits of every code given those before it: training, in one pass."""
+        """The logits of every code, given those before it: for training, in one pass."""
         n, t = codes.shape
         previous = torch.cat([self.start.expand(n, -1, -1), self.code(codes[:, :-1])], dim=1)
         x = previous + self._given(label, latents)
@@ -60,7 +61,7 @@ class Refiner(nn.Module):
         latents: Float[Tensor, "n t d"],
         choose: Callable[[Tensor, int], Tensor],
     ) -> Int[Tensor, "n t"]:
-        """Write the codes one after another with a key-value cache; `choose`: logits (n v), place → codes (n)."""
+        """Write the codes one after another, with a key-value cache. `choose`: logits (n v), place → codes (n)."""
         memories = [block.memory(memory) for block in self.blocks]
         given = self._given(label, latents)
         past: list = [None] * len(self.blocks)

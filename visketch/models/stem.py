@@ -1,4 +1,4 @@
-"""What makes tokens of pixels: a residual convolution network that all levels of the quadtree share."""
+"""The stems, which turn pixels into tokens: residual convolution networks shared by all levels of the quadtree."""
 
 from collections.abc import Callable
 from functools import partial
@@ -12,13 +12,13 @@ from torch import Tensor, nn
 
 from visketch.models.blocks import BatchNorm, ResidualConv, channels_last
 
-WIDEST = 16  # times the channels of a pyramid stem's first stage: what its last stages have
+WIDEST = 16  # the channels of a pyramid stem's last stages, in multiples of the first stage's
 
 
 class TileStem(nn.Module):
     """A small residual convolution network: one p x p tile → one token.
 
-    The last 4 x 4 map is flattened, not averaged: where a line runs within its tile matters.
+    The last 4 x 4 map is flattened and not averaged, since the position of a line within its tile matters.
     """
 
     def __init__(self, tile: int, channels: int, width: int) -> None:
@@ -28,7 +28,7 @@ class TileStem(nn.Module):
         self.out = nn.Linear(4 * c * (tile // 8) ** 2, width)
 
     def forward(self, tiles: Float[Tensor, "n p p"], level: Int[Tensor, " n"] | None = None) -> Float[Tensor, "n e"]:
-        """`level` is not asked: to this stem all tiles are alike."""
+        """`level` is not used: this stem treats tiles of all levels alike."""
         maps = self.layers(tiles[:, None].contiguous(memory_format=torch.channels_last))
         return self.out(rearrange(maps, "n c p q -> n (p q c)"))
 
@@ -36,19 +36,21 @@ class TileStem(nn.Module):
 def _halve(before: int, after: int, kernel: int = 3) -> list[nn.Module]:
     """Half the side, and one residual block."""
     conv = nn.Conv2d(before, after, kernel, stride=2, padding=kernel // 2, bias=False)
-    norm = partial(BatchNorm, shared=1)  # every process puts one and the same blank tile first (`LeafEncoder.embed`)
+    norm = partial(BatchNorm, shared=1)  # in every process the first tile is the same blank one (`LeafEncoder.embed`)
     return [conv, norm(after), nn.ReLU(inplace=True), ResidualConv(after, norm)]
 
 
 class PyramidStem(nn.Module):
-    """A residual convolution network that halves a picture until every p x p tile of it is one place, its token.
+    """A residual convolution network that halves a picture until each of its p x p tiles is one place, its token.
 
-    Run over the whole picture of a level, it lets a tile see what lies beyond its border. The weights are shared by all
-    levels; the normalisations are not, because the finer a level, the sparser its lines and the wider the pen.
+    It runs over the whole picture of a level, so a token also depends on what lies beyond its tile's border. All levels
+    share the weights but not the normalisation: the finer a level, the sparser its lines and the wider the pen.
     """
 
     def __init__(self, tile: int, channels: int, width: int, levels: int) -> None:
-        """`levels`: how many there are, the root among them. A tile of an odd side is halved as often as it can be."""
+        """`levels`: the number of levels, including the root. A tile with an odd side is halved as often
+        as possible.
+        """
         super().__init__()
         self.halvings = (tile & -tile).bit_length() - 1
         widths = [channels * min(2**stage, WIDEST) for stage in range(self.halvings)]
@@ -69,14 +71,14 @@ class PyramidStem(nn.Module):
         return self.out(rearrange(F.avg_pool2d(x, odd) if odd > 1 else x, "n c y x -> n y x c"))
 
     def forward(self, tiles: Float[Tensor, "n p p"], level: Int[Tensor, " n"]) -> Float[Tensor, "n e"]:
-        """Tiles of any levels, each a picture of its own: what lies beyond its border counts as blank."""
+        """Tiles of any levels, each as a picture of its own: what lies beyond its border counts as blank."""
         levels, number = level.unique(return_inverse=True)
         tokens = [self.pictures(tiles[number == i], here)[:, 0, 0] for i, here in enumerate(levels.tolist())]
         return torch.cat(tokens)[number.argsort(stable=True).argsort()]
 
 
 class LevelNorm(nn.Module):
-    """Batch normalisation with statistics, scale and shift for each level."""
+    """Batch normalisation with separate statistics, scale and shift for each level."""
 
     def __init__(self, width: int, levels: int) -> None:
         super().__init__()
@@ -87,7 +89,7 @@ class LevelNorm(nn.Module):
 
 
 class HalvingConv(nn.Module):
-    """Half the side: two 3 x 3 convolutions around a residual, which is averaged and projected."""
+    """Half the side: two 3 x 3 convolutions with a residual connection, which is averaged and projected."""
 
     def __init__(self, before: int, after: int, norm: Callable[[int], nn.Module]) -> None:
         super().__init__()

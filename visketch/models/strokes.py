@@ -1,8 +1,8 @@
 """The coarse stage as strokes: class → a set of pieces in drawing order, by flow matching.
 
-The paper's coarse stage is a diffusion over pixels, which blurs what is small. This is the same diffusion over pieces
-of strokes (`geometry/pieces.py`), which cannot: an eye is a token as the head is. Our choice, after StrokeFusion (Zhou
-et al., 2025, arXiv 2503.23752), which draws sets of normalised strokes.
+The paper's coarse stage is a diffusion over pixels, which blurs small details. This one is a diffusion over pieces of
+strokes (`geometry/pieces.py`), in which an eye is a token like the head. It is our choice, after StrokeFusion (Zhou et
+al., 2025, arXiv 2503.23752), which draws sets of normalised strokes.
 """
 
 from collections.abc import Callable, Sequence
@@ -21,26 +21,26 @@ from visketch.geometry.pieces import POINTS, Pieces, join
 from visketch.models.blocks import attend
 from visketch.models.flow import euler
 
-FREQUENCIES = 64  # sines and cosines that tell the time
-NOISIEST = 0.05  # the loss is weighed as that of a velocity, 1 / time², but not beyond this time
-TOGETHER = 32  # sketches drawn at once: they wait for the one of them with the most pieces
-# What brings numbers to about unit variance: coordinates in [-1, 1], in units of a piece's own half size, and the
-# logarithm of that, which is no smaller than SMALLEST.
+FREQUENCIES = 64  # sines and cosines that encode the time
+NOISIEST = 0.05  # the loss is weighted like that of a velocity, 1 / time², but no more than at this time
+TOGETHER = 32  # sketches drawn at once; all take as long as the one with the most pieces
+# Factors for about unit variance: of coordinates in [-1, 1], of coordinates in units of a piece's own half size, and of
+# the logarithm of the half size, which is at least SMALLEST.
 PLACE, SHAPE, SIZE = 2.0, 1.5, 1.2
 SMALLEST = 0.01
-BLUNT = 0.33  # the half size of a piece of which place and shape tell a point equally well
+BLUNT = 0.33  # the half size of a piece at which place and shape predict a point equally well
 
 
 Drawn = list[list[np.ndarray]]  # the strokes of each sketch, each (points, 2)
 
 
 class StrokeDiffusion(nn.Module):
-    """A Transformer that sees the noisy pieces of a whole sketch and predicts the clean ones (not the noise, nor what
-    preconditioning leaves to predict: both learned more slowly, lab book).
+    """A Transformer that sees the noisy pieces of a whole sketch and predicts the clean ones. (Predicting the noise, or
+    the target of preconditioning, learned more slowly: lab book.)
 
-    A token is a piece: its points on the canvas, the same points in units of its own size (so that what is small is
-    told as exactly as what is large), that size, and whether it goes on where the piece before it ends. A sketch has as
-    many tokens as pieces; `histogram` (c, pieces + 1) holds how often drawings of each class have that many.
+    A token is a piece: its points on the canvas, the same points in units of its own size (so that small pieces are as
+    exact as large ones), that size, and whether it begins where the previous piece ends. A sketch has one token for
+    each piece; `histogram` (c, pieces + 1) counts how many drawings of each class have how many pieces.
     """
 
     def __init__(self, config: DiffusionConfig, classes: int) -> None:
@@ -57,7 +57,7 @@ class StrokeDiffusion(nn.Module):
         self.norm = nn.LayerNorm(e, elementwise_affine=False)
         for table in (self.label, self.count):
             nn.init.normal_(table.weight, std=0.5)
-        for layer in (self.modulation, self.last, self.write):  # a fresh network predicts the mean
+        for layer in (self.modulation, self.last, self.write):  # an untrained network predicts the mean
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)
         self.histogram: Tensor
@@ -71,9 +71,9 @@ class StrokeDiffusion(nn.Module):
         count: Int[Tensor, " b"],
         given: Bool[Tensor, "b t"],
     ) -> Float[Tensor, "b t d"]:
-        """Noisy tokens at a time in [0, 1] → the clean tokens as predicted.
+        """Noisy tokens at a time in [0, 1] → the predicted clean tokens.
 
-        `count`: how many of a sketch's tokens are there; what comes of the others means nothing. `given`: tokens that
+        `count`: the number of tokens of each sketch; the results of the others have no meaning. `given`: tokens that
         are clean already. label = `classes` is the null class.
         """
         angle = time[:, None] * torch.logspace(0, 3, FREQUENCIES, device=time.device)
@@ -97,7 +97,7 @@ class StrokeDiffusion(nn.Module):
         noise: Float[Tensor, "b t d"],
         time: Float[Tensor, " b"],
     ) -> Float[Tensor, ""]:
-        """Mean squared error of the velocity over all tokens that are there and not given."""
+        """The mean squared error of the velocity over all tokens that exist and are not given."""
         noisy = torch.lerp(tokens, noise, torch.where(given, 0, time[:, None])[..., None])
         error = (self(noisy, time, label, count, given) - tokens) / time.clamp(min=NOISIEST)[:, None, None]
         asked = ~given & (torch.arange(tokens.shape[1], device=count.device) < count[:, None])
@@ -114,10 +114,10 @@ class StrokeDiffusion(nn.Module):
 
     @staticmethod
     def pieces(tokens: Float[Tensor, "b t d"]) -> tuple[Float[Tensor, "b t k 2"], Bool[Tensor, "b t"]]:
-        """The inverse of `tokens`, for tokens that need not agree with themselves.
+        """The inverse of `tokens`, for tokens whose parts need not agree.
 
-        A point's place is wrong by so much of the canvas, its shape by so much of the piece's size: both are heard by
-        the inverse of their variance.
+        The error of a point's place is proportional to the canvas, that of its shape to the piece's size. Both are
+        averaged, weighted by the inverse of their variance.
         """
         place, own, size, joined = tokens.split([2 * POINTS, 2 * POINTS, 1, 1], dim=2)
         points, own = (rearrange(part, "b t (k xy) -> b t k xy", xy=2) for part in (place / PLACE, own / SHAPE))
@@ -141,8 +141,8 @@ class StrokeDiffusion(nn.Module):
     ) -> Float[Tensor, "b t d"]:
         """Noise → tokens, by Euler steps with classifier-free guidance (1 switches it off).
 
-        `start`: tokens of which those `given` are kept as they are; with `strength` below 1 the others are noised up to
-        that time and drawn again from there (SDEdit, Meng et al., 2022, arXiv 2108.01073).
+        `start`: tokens; those `given` are kept as they are. With `strength` below 1, the others are noised up to that
+        time and drawn again from there (SDEdit, Meng et al., 2022, arXiv 2108.01073).
         """
         guidance = self.config.guidance if guidance is None else guidance
         given = torch.zeros(noise.shape[:2], dtype=torch.bool, device=noise.device) if given is None else given
@@ -163,9 +163,10 @@ class StrokeDiffusion(nn.Module):
         generators: Sequence[torch.Generator],
         given: Sequence[Pieces] | None = None,
     ) -> list[Float[Tensor, "_ d"]]:
-        """What a sketch of each label is drawn from: noise for as many pieces as drawings of its class have, by chance.
+        """The noise that a sketch of each label is drawn from. Its number of pieces is sampled from the drawings of the
+        class.
 
-        `given`: pieces that are there already; there will be more than these.
+        `given`: pieces that exist already; the sketch gets more pieces than these.
         """
         noise = []
         for row, generator in enumerate(generators):
@@ -185,14 +186,14 @@ class StrokeDiffusion(nn.Module):
         on_progress: Callable[[int, int, Callable[[], Drawn]], None] = lambda done, total, drawn: None,
         given: Sequence[Pieces] | None = None,
     ) -> Drawn:
-        """The strokes of a sketch for each label and noise, which has a row for each of its pieces. Coordinates fill
-        [-1, 1]. `on_progress` is told the steps done, of all, and may ask what is drawn so far.
+        """The strokes of a sketch for each label and noise; the noise has a row for each piece. Coordinates fill [-1,
+        1]. `on_progress` gets the steps done, the number of steps, and a function that returns the strokes so far.
 
-        Sketches of like length are drawn together, since a batch is as long as its longest.
+        Sketches of similar length are drawn together, since a batch is as long as its longest.
         """
         count = torch.tensor([len(rows) for rows in noise])
         groups = count.argsort(stable=True).split(TOGETHER)
-        drawn: Drawn = [[np.zeros((1, 2), np.float32)] for _ in noise]  # a dot, until its turn comes
+        drawn: Drawn = [[np.zeros((1, 2), np.float32)] for _ in noise]  # a dot, until it is drawn
         for number, group in enumerate(groups):
             places, here = group.tolist(), group.to(label.device)
 
@@ -200,7 +201,7 @@ class StrokeDiffusion(nn.Module):
                 points, joined = (part.cpu().numpy() for part in self.pieces(tokens))
                 for row, place in enumerate(places):
                     new = slice(len(given[place]) if given else 0, len(noise[place]))
-                    if given and joined[row, new.start]:  # what goes on with a given stroke begins where that ends
+                    if given and joined[row, new.start]:  # a piece that continues a given stroke begins at its end
                         points[row, new.start, 0] = given[place].points[-1, -1]
                     drawn[place] = join(Pieces(points[row, new], joined[row, new]))
                 return drawn
@@ -233,7 +234,7 @@ class StrokeDiffusion(nn.Module):
         given: Bool[Tensor, "b t"],
         guidance: float,
     ) -> Float[Tensor, "b t d"]:
-        """The clean tokens as predicted with classifier-free guidance (Ho and Salimans, 2022)."""
+        """The predicted clean tokens, with classifier-free guidance (Ho and Salimans, 2022)."""
         if guidance == 1:
             return self(x, time, label, count, given)
         null = torch.full_like(label, self.classes)
@@ -244,8 +245,8 @@ class StrokeDiffusion(nn.Module):
 
 
 class ModulatedBlock(nn.Module):
-    """A transformer block whose norms are shifted, stretched and gated by what the network is told (adaLN; Peebles and
-    Xie, 2023, arXiv 2212.09748). The modulation is shared by all blocks, each adds a table of its own (PixArt-alpha).
+    """A transformer block whose norms are shifted, scaled and gated by the condition (adaLN; Peebles and Xie, 2023,
+    arXiv 2212.09748). All blocks share the modulation, and each adds a table of its own (PixArt-alpha).
     """
 
     def __init__(self, width: int, heads: int) -> None:
@@ -255,7 +256,7 @@ class ModulatedBlock(nn.Module):
         self.norm = nn.LayerNorm(width, elementwise_affine=False)
         self.query_key_value, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
         self.up, self.down = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
-        for layer in (self.out, self.down):  # residual branches start as nothing
+        for layer in (self.out, self.down):  # residual branches start at zero
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)
 

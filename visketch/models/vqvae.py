@@ -1,4 +1,4 @@
-"""The VQ-VAE: a p x p tile of signed distance ↔ (p / 8)^2 codes. The only door to vector-quantize-pytorch."""
+"""The VQ-VAE: a p x p tile of signed distance ↔ (p / 8)^2 codes. Only this module imports vector-quantize-pytorch."""
 
 import torch
 import torch.nn.functional as F
@@ -11,7 +11,9 @@ from visketch.models.blocks import ResidualConv, channels_last
 
 
 class Codebook(nn.Module):
-    """A trained codebook: nearest code, and code → latent. Three tensors; needs no library to be used."""
+    """A trained codebook: latent → nearest code, and code → latent. It consists of three tensors and
+    needs no library.
+    """
 
     def __init__(self, width: int, config: VQVAEConfig) -> None:
         super().__init__()
@@ -21,7 +23,9 @@ class Codebook(nn.Module):
         self.codes = nn.Parameter(torch.randn(config.codebook_size, config.codebook_dim))
 
     def nearest(self, latents: Float[Tensor, "n t w"]) -> Int[Tensor, "n t"]:
-        with torch.autocast(latents.device.type, enabled=False):  # half precision would pick neighbours
+        with torch.autocast(
+            latents.device.type, enabled=False
+        ):  # half precision would sometimes select a neighbouring code
             x = self.project_in(latents.float())
             x = F.normalize(x, dim=-1) if self.cosine else x
             return torch.cdist(x, self.codes.expand(len(x), -1, -1)).argmin(dim=-1)
@@ -68,7 +72,7 @@ class VQVAE(nn.Module):
         self.codebook = Codebook(w, config)
 
     def latents(self, tiles: Float[Tensor, "n p p"]) -> Float[Tensor, "n t w"]:
-        """What the encoder sees, before quantisation."""
+        """The latents of tiles, before quantisation."""
         maps = self.encoder(tiles[:, None].contiguous(memory_format=torch.channels_last))
         return rearrange(maps, "n w p q -> n (p q) w")
 
@@ -79,13 +83,13 @@ class VQVAE(nn.Module):
         return self.draw(self.codebook.lookup(codes))
 
     def draw(self, latents: Float[Tensor, "n t w"]) -> Float[Tensor, "n p p"]:
-        """Quantised latents → tiles, clamped to the field's range."""
+        """Quantised latents → tiles, clamped to the range of the field."""
         maps = rearrange(latents, "n (p q) w -> n w p q", p=int(latents.shape[1] ** 0.5))
         return self.decoder(maps.contiguous(memory_format=torch.channels_last))[:, 0].float().clamp(-1, 1)
 
 
 class TrainableVQVAE(nn.Module):
-    """A VQ-VAE with the library's quantiser in place of the codebook, for as long as it is trained."""
+    """A VQ-VAE in training: it has the library's quantiser in place of the codebook."""
 
     def __init__(self, vqvae: VQVAE) -> None:
         super().__init__()
@@ -93,7 +97,7 @@ class TrainableVQVAE(nn.Module):
 
         config = vqvae.config
         self.vqvae = vqvae
-        # Dead-code replacement is the setting that matters, then cosine with a narrow codebook (lab book).
+        # Replacing unused codes matters most, then cosine similarity with a narrow codebook (lab book).
         chosen = {} if config.plain else {"kmeans_init": True, "use_cosine_sim": True, "threshold_ema_dead_code": 2}
         self.quantise = VectorQuantize(
             dim=config.width,
@@ -106,7 +110,7 @@ class TrainableVQVAE(nn.Module):
         vqvae.codebook.requires_grad_(False)
 
     def forward(self, tiles: Float[Tensor, "n p p"]) -> tuple[Float[Tensor, "n p p"], Int[Tensor, "n t"], Tensor]:
-        """→ reconstruction, codes, commitment loss."""
+        """The reconstruction, the codes and the commitment loss."""
         quantised, codes, commitment = self.quantise(self.vqvae.latents(tiles).float())
         maps = rearrange(quantised, "n (p q) w -> n w p q", p=int(quantised.shape[1] ** 0.5))
         drawn = self.vqvae.decoder(maps.contiguous(memory_format=torch.channels_last))[:, 0].float()
@@ -114,7 +118,7 @@ class TrainableVQVAE(nn.Module):
 
     @torch.no_grad()
     def settle(self) -> VQVAE:
-        """The VQ-VAE with what the library has learned copied into its own codebook."""
+        """The VQ-VAE with the learned codes copied into its own codebook."""
         codebook = self.vqvae.codebook
         codebook.project_in.load_state_dict(self.quantise.project_in.state_dict())
         codebook.project_out.load_state_dict(self.quantise.project_out.state_dict())

@@ -83,7 +83,7 @@ def prepare(
     """
     out = Path(out)
     if out.exists():
-        raise UsageError(f"{out}: is there already; name another folder, or remove it")
+        raise UsageError(f"{out}: exists already; name another folder, or remove it")
     if len(plan.seen) < 2 or set(plan.seen) & set(plan.unseen):
         raise UsageError("take at least two classes, and none that is both seen and unseen")
     part = out.with_name(f".{out.name}.{os.getpid()}.part")
