@@ -74,7 +74,7 @@ def test_a_scene_of_excalidraw(tmp_path):
     ]
     same(only(scene(tmp_path, *map(freedraw, HOUSE), *unseen)).strokes)
     refused(scene(tmp_path, *unseen), "blank")
-    refused(scene(tmp_path, element("freedraw", points=[["a", 1]])), "cannot be understood")
+    refused(scene(tmp_path, element("freedraw", points=[["a", 1]])), "cannot be read")
     refused(scene(tmp_path, element("freedraw", points=[[1e308, 1], [-1e308, 2]])), "not a number")
 
 
@@ -167,7 +167,7 @@ def test_strokes_of_tldraw_in_every_packing(encode, tmp_path):
     same(only(tldr(tmp_path, *(drawn(stroke, **more) for stroke in HOUSE), *unseen)).strokes, within=0.2)
     refused(tldr(tmp_path, *unseen), "blank")
     refused(tldr(tmp_path, drawn(HOUSE[0], encode=lambda _: {"packed": 3})), "not known here")
-    refused(tldr(tmp_path, drawn(HOUSE[0], encode=lambda _: {"path": "AAAA"})), "cannot be understood")
+    refused(tldr(tmp_path, drawn(HOUSE[0], encode=lambda _: {"path": "AAAA"})), "cannot be read")
 
 
 def test_groups_of_tldraw_turn_and_move_what_is_in_them(tmp_path):
@@ -294,10 +294,10 @@ def test_differences_and_parts_of_traces(tmp_path):
     ("body", "reason"),
     [
         ("<trace>1 2, 3</trace>", "a point of 1 values"),
-        ("<trace>a b</trace>", "for a point"),
+        ("<trace>a b</trace>", "in the place of a point"),
         ("<trace>1 1e999</trace>", "not a number"),
         ("<trace>" + "1 2," * 30_000 + "</trace>", "more than 20,000 points"),
-        ("<trace>1 2", "not whole XML"),
+        ("<trace>1 2", "not complete XML"),
     ],
 )
 def test_inkml_that_is_broken(body, reason, tmp_path):
@@ -345,7 +345,7 @@ def test_rows_of_points(rows, tmp_path):
 def test_rows_that_are_none(tmp_path):
     places = np.array([[10, 10, 0], [20, 15, 0], [30, 90, 1]], np.float32)
     np.save(tmp_path / "a.npy", places)
-    refused(tmp_path / "a.npy", "are these places")
+    refused(tmp_path / "a.npy", "may be positions")
     rows = stroke5()
     rows[0] = [0, 0, 0, 0, 1]
     np.save(tmp_path / "a.npy", np.stack([rows, stroke5()]))
@@ -377,7 +377,7 @@ def test_bitmaps_of_any_numbers(shape, dtype, low, high, dark, tmp_path):
 
 def test_arrays_that_are_no_drawings(tmp_path):
     for array, reason in (
-        (np.zeros((3, 28, 28), np.float32) + np.arange(3)[:, None, None] * 500, "its numbers are"),
+        (np.zeros((3, 28, 28), np.float32) + np.arange(3)[:, None, None] * 500, "its values are"),
         (np.zeros((3, 7), np.float32), "float32 3 x 7"),
         (np.zeros(5), "its array is"),
         (np.array(["cat"]), "its array is"),
@@ -414,7 +414,7 @@ def test_kaggles_table(tmp_path):
     (tmp_path / "b.csv").write_text(table([row], ("key_id", "countrycode", "drawing")))
     assert only(tmp_path / "b.csv").label is None
     (tmp_path / "c.csv").write_text("path,label\na.png,cat\n")
-    refused(tmp_path / "c.csv", "no column")
+    refused(tmp_path / "c.csv", "without a column")
 
 
 @pytest.mark.parametrize("name", ["a.ndjson.gz", "a.json.gz", "a.csv.gz", "a.inkml.gz", "a.gz"])
@@ -427,7 +427,7 @@ def test_what_is_packed_is_read_as_it_is(name, tmp_path):
     (tmp_path / name).write_bytes(packed)
     same(only(tmp_path / name).strokes)
     (tmp_path / name).write_bytes(packed[:-12])
-    refused(tmp_path / name, "cut short")
+    refused(tmp_path / name, "incomplete")
     (tmp_path / name).write_bytes(packed[:20] + b"\xff" * 9 + packed[29:])
     problems = []
     list(read(tmp_path / name, problems.append))
@@ -445,7 +445,7 @@ def test_a_packed_bomb_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (b"%PDF-1.7 ...", "a PDF, export"),
+        (b"%PDF-1.7 ...", "a PDF; export"),
         (b"8BPS\0\1", "Photoshop"),
         (b"<!DOCTYPE html><html></html>", "a web page"),
         (gzip.compress(b'<?xml version="1.0"?><xournal version="0.4"/>', mtime=0), "Xournal++"),
@@ -453,10 +453,10 @@ def test_a_packed_bomb_is_refused(tmp_path):
         (b'{"version": "5.3.0", "objects": [{"type": "path"}]}', "Fabric.js"),
         (b'{"images": [], "annotations": []}', "COCO"),
         (b'{"path": "a.png", "predictions": []}', "answers of visketch"),
-        (b'{"hello": 1}', "no drawing that is known"),
+        (b'{"hello": 1}', "not a known form"),
         (b"[1, 2, 3]", "no drawing"),
         (b"[]", "no drawing"),
-        (b'{"a": ', "not whole JSON"),
+        (b'{"a": ', "not complete JSON"),
     ],
 )
 def test_other_files_are_told_what_they_are(content, reason, tmp_path):

@@ -58,7 +58,7 @@ def test_binary_cut_short_anywhere(tmp_path):
         path.write_bytes(drawing + drawing[:end])
         problems = []
         assert len(list(read(path, problems.append))) == 1
-        assert "cat.bin:2: the drawing is cut short" in str(problems[0])
+        assert "cat.bin:2: the drawing is incomplete" in str(problems[0])
     path.write_bytes(b"\xff" * 100)
     refused(path, "not a QuickDraw binary")
     path.write_bytes(packed([]) + packed([([1], [2])]) + packed([([], [])]))
@@ -83,7 +83,7 @@ def test_bitmaps(tmp_path):
     refused(tmp_path / "bad.npy", "not a drawing")
     whole = (tmp_path / "cat.npy").read_bytes()
     (tmp_path / "bad.npy").write_bytes(whole[:-1])
-    refused(tmp_path / "bad.npy", "not a whole numpy file")
+    refused(tmp_path / "bad.npy", "not a complete numpy file")
 
 
 # sketch-rnn
@@ -146,11 +146,11 @@ def test_sketch_rnn_files_that_are_none(tmp_path):
     whole = path.read_bytes()
     for end in (30, len(whole) // 2, len(whole) - 10):
         path.write_bytes(whole[:end])
-        refused(path, "not a whole sketch-rnn file")
+        refused(path, "not a complete sketch-rnn file")
     broken = bytearray(whole)
     broken[150:170] = b"\x00" * 20
     path.write_bytes(broken)
-    refused(path, "not a whole sketch-rnn file|it would run")
+    refused(path, "not a complete sketch-rnn file|it would run")
 
 
 # SVG
@@ -232,7 +232,7 @@ def test_svg_that_is_hostile_or_broken(tmp_path):
     refused(draw(tmp_path, "<g/>" * (svg.ELEMENTS + 1)), "simplify")
     refused(draw(tmp_path, f'<path d="M0 0{"h1z" * svg.ELEMENTS}" stroke="red"/>'), "simplify")
     refused(draw(tmp_path, " " * svg.LARGEST), "1 MB")
-    refused(draw(tmp_path, "<g>"), "not whole XML")
+    refused(draw(tmp_path, "<g>"), "not complete XML")
     refused(draw(tmp_path, ""), "blank")
     refused(draw(tmp_path, '<path d="" stroke="red"/><path d="M5 5" stroke="red"/><polyline points=""/>'), "blank")
     path.write_text("<html><body/></html>")

@@ -127,7 +127,7 @@ class TestVerbs:
         monkeypatch.chdir(mine)
         before = content(mine)
         one_line(
-            visketch(*words), 2, "is an input of the command" if words[-1] in words[:-2] or "." in words else "is there"
+            visketch(*words), 2, "is an input of the command" if words[-1] in words[:-2] or "." in words else "exists already"
         )
         assert content(mine) == before
 

@@ -46,9 +46,9 @@ def one_line(path, problem=None):
         ('{"word":"cat"}', 'no "drawing"'),
         ('{"drawing":[[[1],[2]]],"word":3}', '"word"'),
         ("[1,2]", 'no "drawing"'),
-        ('{"drawing":[[[1,2],[3', "not JSON"),
-        ("[" * 100_000, "not JSON"),
-        ("\xff\xfe\x00", "not JSON"),
+        ('{"drawing":[[[1,2],[3', "not complete JSON"),
+        ("[" * 100_000, "not complete JSON"),
+        ("\xff\xfe\x00", "not complete JSON"),
     ],
 )
 def test_a_bad_line_is_named_by_its_number_and_the_rest_is_read(tmp_path, line, reason):
@@ -91,7 +91,7 @@ def test_files_that_cannot_be_read(tmp_path):
     (tmp_path / "noise.jpg").write_bytes(bytes(range(256)) * 9)
     assert "not a picture" in one_line(tmp_path / "noise.jpg")
     os.mkfifo(tmp_path / "pipe.png")
-    assert "not a plain file" in one_line(tmp_path / "pipe.png")
+    assert "not a regular file" in one_line(tmp_path / "pipe.png")
 
 
 def test_a_file_we_may_not_read(tmp_path, monkeypatch):
@@ -105,7 +105,7 @@ def test_a_file_we_may_not_read(tmp_path, monkeypatch):
             raise PermissionError(13, "Permission denied")
 
         monkeypatch.setattr(type(path), "open", refuse)
-    assert "not readable" in one_line(path)
+    assert "you may not read it" in one_line(path)
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "GIF", "TIFF"])
@@ -117,7 +117,7 @@ def test_a_picture_that_is_cut_short(tmp_path, kind, share):
     whole = path.read_bytes()
     path.write_bytes(whole[: max(int(len(whole) * share), 12)])
     message = one_line(path)
-    assert "broken or cut short" in message or "not a picture" in message
+    assert "broken or incomplete" in message or "not a picture" in message
 
 
 def test_a_bomb_is_refused_before_it_is_opened(tmp_path):

@@ -1,12 +1,12 @@
-"""numpy's .npy files: bitmaps, QuickDraw's and others, and sketch-rnn's rows of points.
+"""numpy's .npy files: bitmaps (QuickDraw's and others), and rows of points as sketch-rnn has them.
 
     (drawings, 784)                      bitmaps of 28 x 28, as QuickDraw publishes them: white ink on black
-    (drawings, side, side), or one       bitmaps of any side, with or without an axis of length 1 for their channel
+    (drawings, side, side), or one       bitmaps of any side, with or without a channel axis of length 1
     (points, 3 or 5), or drawings of it  stroke-3 and stroke-5
     (points, 2)                          one stroke of x and y
     objects                              a list of drawings in stroke-3 or stroke-5
 
-Numbers of bitmaps are 0 to 255, 0 to 1, -1 to 1 or true and false; where most is bright, ink is dark.
+The values of bitmaps are 0 to 255, 0 to 1, -1 to 1, or booleans; if most pixels are bright, the ink is dark.
 """
 
 from collections.abc import Iterator
@@ -21,14 +21,16 @@ from visketch.geometry.sketch import Sketch
 
 SIDE = 28  # pixels of QuickDraw's bitmaps
 BITMAP = "QuickDraw bitmap"
-SMALL, ENLARGED = 64, 4  # of bitmaps whose side is smaller the lines are found on a larger one; times
+SMALL, ENLARGED = 64, 4  # bitmaps with a smaller side are enlarged before their lines are found; by this factor
 SMALLEST, LARGEST = 16, 1024  # pixels of a bitmap's side
-SOME = 256  # bitmaps that tell the range of the numbers of all
-FORMS = "bitmaps (n x 784, or n x side x side), stroke-3 and stroke-5 (points x 3 or 5) are read"
+SOME = 256  # bitmaps that are read to find the range of the values
+FORMS = "bitmaps (n x 784, or n x side x side), stroke-3 and stroke-5 (points x 3 or 5) can be read"
 
 
 def drawings(path: Path) -> Iterator[Sketch | VisketchError]:
-    """The drawings of an array; in the place of one that is none, its error. Raises VisketchError for another array."""
+    """The drawings of an array, or an error in the place of one that cannot be read. Raises VisketchError for another
+    kind of array.
+    """
     array = _opened(path)
     if array.dtype.hasobject:
         yield from _objects(array, path)
@@ -58,22 +60,22 @@ def drawings(path: Path) -> Iterator[Sketch | VisketchError]:
 
 
 def _opened(path: Path) -> np.ndarray:
-    """Raises VisketchError for a file that is broken or holds more than arrays and numbers."""
+    """Raises VisketchError for a file that is broken, or that holds more than arrays and numbers."""
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
-        if not isinstance(array, np.ndarray) and "x" in array.files:  # bitmaps with what is known about them
+        if not isinstance(array, np.ndarray) and "x" in array.files:  # an archive of bitmaps with facts about them
             array = array["x"]
-    except Exception as error:  # numpy raises whatever a broken header leads it to
+    except Exception as error:  # a broken header can make numpy raise anything
         if "pickle" not in str(error).lower() and "object" not in str(error).lower():
-            raise VisketchError(f"{path}: not a whole numpy file, fetch it again") from error
+            raise VisketchError(f"{path}: not a complete numpy file; download it again") from error
         array = sketchrnn.objects(path)
     if not isinstance(array, np.ndarray):
-        raise VisketchError(f"{path}: an archive of arrays, give it the ending .npz")
+        raise VisketchError(f"{path}: an archive of arrays; rename it to .npz")
     return array
 
 
 def _rows(array: np.ndarray) -> np.ndarray | None:
-    """Drawings of rows (drawings, points, columns), if an array is that."""
+    """An array of drawings as rows (drawings, points, columns), or None if it is something else."""
     some = array[None] if array.ndim == 2 else array
     if some.ndim != 3 or some.shape[2] not in (3, 5) or not len(some):
         return None
@@ -93,7 +95,7 @@ def _sketch(rows: Any, source: str) -> Sketch | VisketchError:
         stroke3.check(rows[rows[:, 4] < 1] if rows.shape[1] == 5 else rows)
         return Sketch(strokes=stroke3.strokes(rows), source=source, about={"kind": f"stroke-{rows.shape[1]}"})
     except (ValueError, TypeError) as error:
-        return VisketchError(f"{source}: {error}, mend or remove that drawing")
+        return VisketchError(f"{source}: {error}; fix or remove that drawing")
 
 
 def _objects(array: np.ndarray, path: Path) -> Iterator[Sketch | VisketchError]:
@@ -107,7 +109,7 @@ def _objects(array: np.ndarray, path: Path) -> Iterator[Sketch | VisketchError]:
 
 def _one_stroke(array: np.ndarray, path: Path) -> Sketch | VisketchError:
     if not np.isfinite(array).all():
-        return VisketchError(f"{path}: a coordinate is not a number, mend it")
+        return VisketchError(f"{path}: a coordinate is not a number; fix the file")
     return Sketch(strokes=(np.array(array, np.float32),), source=str(path), about={"kind": "points"})
 
 
@@ -117,24 +119,24 @@ def _bitmaps(array: np.ndarray, path: Path, alone: bool) -> Iterator[Sketch | Vi
     ranges = [(0.0, 1.0), (-1.0, 1.0), (0.0, 255.0)]
     bounds = next(((first, last) for first, last in ranges if first <= low and high <= last), None)
     if bounds is None:
-        raise VisketchError(f"{path}: its numbers are {low:.3g} to {high:.3g}, bitmaps are 0 to 255, 0 to 1 or -1 to 1")
+        raise VisketchError(f"{path}: its values are {low:.3g} to {high:.3g}; bitmaps have 0 to 255, 0 to 1 or -1 to 1")
     middle = sum(bounds) / 2
     dark = bool((some > middle).mean() > 0.5)
     for number, levels in enumerate(array, 1):
         source = str(path) if alone else f"{path}:{number}"
         pixels = _ink(np.asarray(levels), bounds, dark)
         if not np.isfinite(levels).all():
-            yield VisketchError(f"{source}: a pixel is not a number, remove that drawing")
+            yield VisketchError(f"{source}: a pixel is not a number; remove that drawing")
         elif pixels.any():
             kind = BITMAP if levels.shape == (SIDE, SIDE) else "bitmap"
             yield Sketch(pixels=pixels, source=source, about={"kind": kind})
         else:
-            yield VisketchError(f"{source}: blank, there is no ink in it")
+            yield VisketchError(f"{source}: blank, it has no ink")
 
 
 def _ink(levels: np.ndarray, bounds: tuple[float, float], dark: bool) -> np.ndarray:
-    """Levels (side, side) → the ink. Of a small bitmap four times as large: between the pixels the levels say where it
-    ends, and thinned at 28 pixels, neighbouring lines would run together. `dark`: ink is.
+    """Levels (side, side) → the ink. A small bitmap is enlarged four times: the levels give the edge of the ink between
+    the pixels, and thinned at 28 pixels, neighbouring lines would merge. `dark`: the ink is dark.
     """
     low, high = bounds
     shares = np.nan_to_num((levels.astype(np.float32) - low) / (high - low))

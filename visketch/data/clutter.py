@@ -1,4 +1,4 @@
-"""What is dark but no drawing: a frame, strips of what the paper lies on, the lines of ruled paper, dust."""
+"""Remove dark pixels that are not part of the drawing: a frame, the surface around the paper, ruled lines, dust."""
 
 import numpy as np
 from jaxtyping import Bool, Float, Int, Shaped
@@ -6,18 +6,18 @@ from scipy import ndimage
 
 from visketch.geometry.sketch import skeleton
 
-DRAWN = 0.25  # of a frame's longer side is as wide or as high as a drawing within it, at least: less is a speck
-AROUND = 0.95  # of the picture is within its frame, at least
-STRAIGHT = 0.9  # of each side of its box is a frame: no hand draws so
-NARROW = 0.2  # of the picture: wider is no strip of what the paper lies on
-SOLID = 0.45  # of its box is filled by a strip, even a wedge: a drawing's outline fills less
-RULED = 3  # lines right across the page, at least, are the paper's and not the drawing's
-FAINT = 0.85  # if they have at most so much of its contrast
-PROBES = 1000  # places along the lines where the pen is measured
+DRAWN = 0.25  # the least extent of a drawing within a frame, as a share of the frame's longer side; less is a speck
+AROUND = 0.95  # the least share of the picture within a frame
+STRAIGHT = 0.9  # the least share of each side of the box that a frame covers: nobody draws so straight
+NARROW = 0.2  # of the picture: a strip of the surface around the paper is not wider
+SOLID = 0.45  # the least share of its box that a strip fills, even a wedge: the outline of a drawing fills less
+RULED = 3  # from this number on, lines across the whole page belong to the paper
+FAINT = 0.85  # provided that their contrast is at most this share of the drawing's
+PROBES = 1000  # points along the lines at which the pen is measured
 
 
 def without_frame(pixels: Bool[np.ndarray, "y x"]) -> Bool[np.ndarray, "y x"]:
-    """Without a straight frame along all four sides of the picture, if there is a drawing within it."""
+    """Remove a straight frame along all four sides of the picture, if there is a drawing within it."""
     rows, columns = np.flatnonzero(pixels.any(axis=1)), np.flatnonzero(pixels.any(axis=0))
     if not len(rows):
         return pixels
@@ -28,16 +28,18 @@ def without_frame(pixels: Bool[np.ndarray, "y x"]) -> Bool[np.ndarray, "y x"]:
         return pixels
     for turn in range(4):
         frame = np.logical_and.accumulate(np.rot90(box, turn), axis=0)
-        frame[2 * int(np.median(frame.sum(axis=0))) + 1 :] = False  # deeper goes what is drawn to its edge
+        frame[2 * int(np.median(frame.sum(axis=0))) + 1 :] = False  # deeper ink is a drawing that touches the frame
         np.rot90(within, turn)[frame] = False
     extent = max(int(np.ptp(some)) if len(some) else 0 for some in np.nonzero(within))
     return left if extent >= DRAWN * max(box.shape) else pixels
 
 
 def without_surroundings(pixels: Bool[np.ndarray, "y x"]) -> Bool[np.ndarray, "y x"]:
-    """Without strips of what the paper lies on: solid, along most of a side of the picture, wider than two pens."""
+    """Remove strips of the surface around the paper: solid, along most of one side of the picture, wider
+    than two pens.
+    """
     if max(side.mean() for side in (pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1])) <= 0.5:
-        return pixels  # as nearly always: the rest need not be looked at
+        return pixels  # nearly always: nothing touches the border
     parts, count = ndimage.label(pixels)
     area = np.bincount(parts.ravel(), minlength=count + 1)
     boxes = ndimage.find_objects(parts)
@@ -55,7 +57,7 @@ def without_surroundings(pixels: Bool[np.ndarray, "y x"]) -> Bool[np.ndarray, "y
     if not strips or not left.any():
         return pixels
     pen = _pen(left, skeleton(left))
-    depth = ndimage.distance_transform_edt(pixels)  # beyond the picture they go on
+    depth = ndimage.distance_transform_edt(pixels)  # strips continue beyond the picture
     thin = [number for number in strips if depth[parts == number].max() < 2 * pen]
     return left | np.isin(parts, thin)
 
@@ -63,7 +65,7 @@ def without_surroundings(pixels: Bool[np.ndarray, "y x"]) -> Bool[np.ndarray, "y
 def without_rules(
     pixels: Bool[np.ndarray, "y x"], contrast: Float[np.ndarray, "y x"]
 ) -> tuple[Bool[np.ndarray, "y x"], int]:
-    """Without the lines of ruled or squared paper, and how many they were; what crosses them stays."""
+    """Remove the lines of ruled or squared paper; returns how many they were. Ink that crosses them is kept."""
     found = []
     for axis in (0, 1):
         along, side = 1 - axis, pixels.shape[1 - axis]
@@ -71,7 +73,7 @@ def without_rules(
             continue
         long = max(8, side // 8)
         lines = extreme(np.maximum, pixels, 5, axis)
-        for pick in (np.minimum, np.maximum):  # what of it runs on for so long
+        for pick in (np.minimum, np.maximum):  # keeps only runs of this length
             lines = extreme(pick, lines, long, along)
         if not _may_be_ruled(lines, axis):
             continue
@@ -92,7 +94,7 @@ def without_rules(
     if len(ink) and faint > FAINT * float(np.median(ink)):
         return pixels, 0
     dark = ruled & (contrast > 1.4 * faint)
-    # Where lines of the paper cross they are darker too: a dot, on which no ink hangs and which does not run on.
+    # Lines of the paper are darker where they cross: a dot that no other ink touches and that does not continue.
     sure = pixels & ~ruled
     for axis in (0, 1):
         sure = sure | extreme(np.minimum, dark, max(5, dark.shape[axis] // 32), axis)
@@ -100,7 +102,7 @@ def without_rules(
 
 
 def _may_be_ruled(pixels: Bool[np.ndarray, "y x"], axis: int) -> bool:
-    """Whether enough of the page is crossed often enough, if each line leaves out a fifth of it at most."""
+    """Whether enough of the page is crossed often enough, allowing for gaps of a fifth in each line."""
     down = np.pad(pixels, 1).swapaxes(0, axis)
     crossed = (down[1:] & ~down[:-1]).sum(axis=0, dtype=np.uint16)[1:-1]
     return bool((crossed >= RULED).mean() >= 1 - 0.2 * RULED)
@@ -109,8 +111,8 @@ def _may_be_ruled(pixels: Bool[np.ndarray, "y x"], axis: int) -> bool:
 def without_dust(
     pixels: Bool[np.ndarray, "y x"],
 ) -> tuple[Bool[np.ndarray, "y x"], Bool[np.ndarray, "y x"], int, float]:
-    """Without what is much smaller than the pen, and dots that lie outside of all that is larger; the skeleton of what
-    is left; how many they were; the pen.
+    """Remove spots much smaller than the pen, and dots outside everything larger. Returns the ink, its skeleton, the
+    number of removed spots, and the pen.
     """
     thin = skeleton(pixels)
     pen = _pen(pixels, thin)
@@ -132,7 +134,7 @@ def without_dust(
 
 
 def _pen(pixels: Bool[np.ndarray, "y x"], thin: Bool[np.ndarray, "y x"]) -> float:
-    """The width of the pen in pixels: along the skeleton, how far it is to where there is no ink."""
+    """The width of the pen in pixels, from the distance between the skeleton and the nearest pixel without ink."""
     from scipy.spatial import KDTree
 
     middle = _places(thin) + 1
@@ -145,12 +147,12 @@ def _pen(pixels: Bool[np.ndarray, "y x"], thin: Bool[np.ndarray, "y x"]) -> floa
 
 
 def _places(pixels: Bool[np.ndarray, "y x"]) -> Int[np.ndarray, "n 2"]:
-    """np.argwhere, in a fifth of its time."""
+    """np.argwhere, five times as fast."""
     return np.stack(np.divmod(np.flatnonzero(pixels), pixels.shape[1]), axis=1)
 
 
 def hanging(pixels: Bool[np.ndarray, "y x"], strong: Bool[np.ndarray, "y x"]) -> Bool[np.ndarray, "y x"]:
-    """The parts of the ink that have a strong pixel; all of these are ink."""
+    """The connected parts of the ink that have a strong pixel; strong pixels are all ink."""
     parts, count = ndimage.label(pixels)
     kept = np.zeros(count + 1, bool)
     kept[parts[strong]] = True
@@ -158,9 +160,9 @@ def hanging(pixels: Bool[np.ndarray, "y x"], strong: Bool[np.ndarray, "y x"]) ->
 
 
 def extreme(pick: np.ufunc, levels: Shaped[np.ndarray, "y x"], size: int, axis: int) -> Shaped[np.ndarray, "y x"]:
-    """The largest or smallest (np.maximum, np.minimum) of `size` along an axis, one more if that is even.
+    """The maximum or minimum (np.maximum, np.minimum) over `size` pixels along an axis, one more if that is even.
 
-    By windows that are doubled until they are as wide: on ink a dozen times as fast as scipy's filters.
+    Windows are doubled until they are wide enough: on ink a dozen times as fast as scipy's filters.
     """
     half = size // 2
     rims = [levels.take([end], axis).repeat(half, axis) for end in (0, -1)]

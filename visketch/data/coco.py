@@ -1,7 +1,8 @@
-"""Photos with their objects in COCO's format: `instances.json` and a folder of images.
+"""Photos with annotated objects in COCO's format: `instances.json` and a folder of images.
 
-Source: cocodataset.org, "Data format", object detection. Boxes are x, y, width, height and outlines lists of polygons;
-regions of many objects (`iscrowd`) have a box alone here. Categories that *Quick, Draw!* calls otherwise get its word.
+Source: cocodataset.org, "Data format", object detection. A box is x, y, width, height; an outline is a list of
+polygons; regions of many objects (`iscrowd`) only have a box here. Categories with another name in *Quick, Draw!* get
+that name.
 """
 
 import json
@@ -14,7 +15,7 @@ import numpy as np
 from visketch.data.photos import Photo, PhotoObject
 from visketch.errors import VisketchError
 
-# COCO's word: the same thing's in Quick, Draw!
+# COCO's name → the name in Quick, Draw!
 SAME = {
     "dining table": "table",
     "handbag": "purse",
@@ -26,10 +27,10 @@ SAME = {
 
 
 def read(annotations: Path, images: Path, problem: Callable[[VisketchError], None]) -> list[Photo]:
-    """The annotated photos, in the order of the file; those without an object are left out.
+    """The annotated photos, in the order of the file; photos without objects are left out.
 
-    `problem` gets what is wrong with a photo or an object, which is then left out.
-    Raises VisketchError if the file is not in COCO's format or none of its photos is there.
+    `problem` receives an error for each photo or object that is left out because it is wrong. Raises VisketchError if
+    the file is not in COCO's format, or if none of its photos exists.
     """
     try:
         content = json.loads(Path(annotations).read_bytes())
@@ -37,24 +38,24 @@ def read(annotations: Path, images: Path, problem: Callable[[VisketchError], Non
         files = {image["id"]: str(image["file_name"]) for image in content["images"]}
         listed = [(item["image_id"], item) for item in content["annotations"]]
     except OSError as error:
-        raise VisketchError(f"{annotations}: {error.strerror or 'cannot be read'}, check the name") from error
+        raise VisketchError(f"{annotations}: {error.strerror or 'cannot be read'}; check the name") from error
     except (ValueError, KeyError, TypeError) as error:
-        raise VisketchError(f"{annotations}: not in COCO's format (instances), give an instances.json") from error
+        raise VisketchError(f"{annotations}: not in COCO's format; give an instances.json") from error
     objects = defaultdict(list)
     for image, item in listed:
         try:
             objects[image].append(_object(item, names))
         except (KeyError, TypeError, ValueError):
-            problem(VisketchError(f"{annotations}: object {item.get('id')} has no box or category, it is left out"))
+            problem(VisketchError(f"{annotations}: object {item.get('id')} has no box or category and is left out"))
     found = []
     for image, name in files.items():
         path = Path(images) / name
         if not path.is_file():
-            problem(VisketchError(f"{path}: no such photo, though {Path(annotations).name} names it"))
+            problem(VisketchError(f"{path}: {Path(annotations).name} lists this photo, but it does not exist"))
         elif objects[image]:
             found.append(Photo(path, tuple(objects[image])))
     if not found:
-        raise VisketchError(f"{images}: none of the photos that {annotations} names; give the folder they are in")
+        raise VisketchError(f"{images}: has none of the photos in {annotations}; give their folder")
     return found
 
 

@@ -1,4 +1,4 @@
-"""A drawing in any form that a program may have it in → a sketch."""
+"""A drawing in any form that a program may have it → a `Sketch`."""
 
 from pathlib import Path
 from typing import Any
@@ -10,18 +10,19 @@ from visketch.data.read import read
 from visketch.errors import UsageError
 from visketch.geometry.sketch import Sketch
 
-# A path, the bytes of a file or an open one, a PIL image, an array, a tensor, strokes, or a sketch.
+# A path, the bytes of a file, an open file, a PIL image, an array, a tensor, strokes, or a Sketch.
 Drawing = Any
 KINDS = "a path, a PIL image, the bytes of a file or an open file, an array, a tensor, or strokes"
 
 
 def sketch(drawing: Drawing) -> Sketch:
-    """A path (of a file of many its first drawing), the bytes of a file, an open file, a picture or strokes → a sketch.
+    """A drawing → a `Sketch`. It can be a path (the first drawing of the file), the bytes of a file, an open file, a
+    picture, strokes, or a `Sketch` already.
 
     A picture is a PIL image, or an array or tensor as in `in_memory.of_array`. Strokes are arrays (points, 2) of x and
-    y; or lists, as *Quick, Draw!* has them, [[x...], [y...]] each, or as pairs, [[x, y], ...] (`visketch.data.points`).
-    Raises VisketchError for a file that cannot be read or no ink; UsageError for what is none of these, or for lists
-    that may be read in both ways.
+    y, or lists in the form of *Quick, Draw!*, [[x...], [y...]] each, or of pairs, [[x, y], ...]
+    (`visketch.data.points`). Raises VisketchError for a file that cannot be read or has no ink; UsageError for anything
+    else, and for lists that could have either form.
     """
     if isinstance(drawing, Sketch):
         return drawing
@@ -36,20 +37,20 @@ def sketch(drawing: Drawing) -> Sketch:
     if hasattr(drawing, "read"):
         content = drawing.read()
         if not isinstance(content, bytes):
-            raise UsageError("a file that was opened as text; open it with mode 'rb'")
+            raise UsageError("the file is open in text mode; open it with mode 'rb'")
         return in_memory.of_bytes(content)
     return _strokes(drawing)
 
 
 def several(drawings: Drawing) -> list[Drawing] | None:
-    """The drawings of a list of them; None for a single drawing, which a list of strokes is too."""
+    """The drawings of a list of drawings; None for a single drawing, which may be a list of strokes."""
     if not isinstance(drawings, list | tuple) or isinstance(drawings, Sketch):
         return None
     return list(drawings) if all(in_memory.is_picture(one) or _depth(one) >= 3 for one in drawings) else None
 
 
 def _depth(value: object) -> int:
-    """How many lists lie in one another: 1 in a list of numbers, 3 in the strokes of a drawing."""
+    """How deeply lists are nested: 1 for a list of numbers, 3 for the strokes of a drawing."""
     depth = 0
     while True:
         if isinstance(value, np.ndarray):
@@ -63,7 +64,7 @@ def _strokes(drawing: Any) -> Sketch:
     try:
         lines = points.strokes(drawing if isinstance(drawing, tuple) else list(drawing))
     except points.Undecided as error:
-        raise UsageError(f"no drawing: {error}, or give arrays (points, 2)") from None
+        raise UsageError(f"not a drawing: {error}, or pass arrays (points, 2)") from None
     except (TypeError, ValueError) as error:
-        raise UsageError(f"no drawing: {error}; give {KINDS}") from None
+        raise UsageError(f"not a drawing: {error}; pass {KINDS}") from None
     return Sketch(strokes=lines, source="strokes")

@@ -1,7 +1,7 @@
-"""Excalidraw's files: scenes (.excalidraw), what is copied from one, and libraries (.excalidrawlib).
+"""Excalidraw's files: scenes (.excalidraw), the clipboard, and libraries (.excalidrawlib).
 
-The format: https://docs.excalidraw.com/docs/codebase/json-schema. Ink is what is drawn in a colour that shows; text,
-pictures, frames and what was deleted are not.
+The format: https://docs.excalidraw.com/docs/codebase/json-schema. Ink is everything drawn in a visible colour; text,
+pictures, frames and deleted elements are not.
 """
 
 from collections.abc import Iterator
@@ -27,7 +27,7 @@ def is_it(document: dict[str, Any]) -> bool:
 
 
 def drawings(document: dict[str, Any], path: Path) -> Iterator[Sketch | VisketchError]:
-    """A scene as one drawing, a library as one for each of its items. An item that has none gives its error."""
+    """A scene as one drawing, a library as one drawing for each item. An item without a drawing gives its error."""
     paper = (document.get("appState") or {}).get("viewBackgroundColor") if _is(document.get("appState")) else None
     library = document.get("libraryItems", document.get("library"))
     if not isinstance(library, list):
@@ -39,17 +39,17 @@ def drawings(document: dict[str, Any], path: Path) -> Iterator[Sketch | Visketch
 
 def _sketch(elements: Any, paper: Any, source: str) -> Sketch | VisketchError:
     if not isinstance(elements, list):
-        return VisketchError(f"{source}: Excalidraw without elements, save the scene again")
+        return VisketchError(f"{source}: an Excalidraw file without elements; save the scene again")
     kept = [one for one in elements if _is(one) and not one.get("isDeleted")]
     try:
         lines = [line for one in kept if _shows(one, paper) for line in _lines(one)]
     except (TypeError, ValueError, KeyError, IndexError, OverflowError):
-        return VisketchError(f"{source}: an element of Excalidraw cannot be understood, export the scene as SVG")
+        return VisketchError(f"{source}: an Excalidraw element cannot be read; export the scene as SVG")
     if not lines:
-        return VisketchError(f"{source}: blank, no line is drawn in it (text, pictures and frames do not count)")
+        return VisketchError(f"{source}: blank, it has no lines (text, pictures and frames do not count)")
     strokes = tuple(line.astype(np.float32) for line in lines)
     if not all(np.isfinite(line).all() for line in strokes):
-        return VisketchError(f"{source}: a coordinate is not a number, save the scene again")
+        return VisketchError(f"{source}: a coordinate is not a number; save the scene again")
     return Sketch(strokes=strokes, source=source, about={"kind": "Excalidraw", "shapes": len(kept)})
 
 
@@ -58,7 +58,7 @@ def _is(value: Any) -> bool:
 
 
 def _shows(element: dict[str, Any], paper: Any) -> bool:
-    """Whether an element leaves a mark: its outline, or what it is filled with, is neither clear nor the paper's."""
+    """Whether an element is visible: its outline or its fill is neither transparent nor the colour of the paper."""
     behind = _colour(paper or "#ffffff")
     if element.get("opacity", 100) == 0:
         return False
@@ -77,7 +77,7 @@ def _is_clear(colour: str) -> bool:
 
 
 def _lines(element: dict[str, Any]) -> list[np.ndarray]:
-    """An element's lines on the page, turned by its angle around its middle."""
+    """The lines of an element on the page, turned by its angle around its centre."""
     lines = _unturned(element)
     if not lines:
         return []
@@ -88,7 +88,7 @@ def _lines(element: dict[str, Any]) -> list[np.ndarray]:
 
 
 def _unturned(element: dict[str, Any]) -> list[np.ndarray]:
-    """An element's lines from its own origin, its outline first; none for what is not ink."""
+    """The lines of an element from its own origin, its outline first; none if it is not ink."""
     kind = element.get("type")
     if kind in ("freedraw", "draw", "line", "arrow"):
         return _linear(element, kind)

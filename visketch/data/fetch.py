@@ -1,7 +1,7 @@
-"""QuickDraw from Google's public bucket, or from a folder laid out like it.
+"""Download QuickDraw drawings from Google's public bucket, or copy them from a folder with the same layout.
 
-A file is always a prefix of the one at the root, whether the limit or a broken line ended it, so going on means asking
-for the rest (HTTP Range).
+A local file is always a prefix of the original, whether a limit or a broken connection ended it, so a download is
+continued by requesting the rest (HTTP Range).
 """
 
 import io
@@ -45,17 +45,17 @@ def fetch(
     workers: int = 4,
     progress: Progress | None = None,
 ) -> list[Path]:
-    """Bring the classes' ndjson files to `folder`, in the bucket's own layout; no label means all 345.
+    """Download the ndjson files of the classes to `folder`, in the layout of the bucket; no label means all 345.
 
-    `root`: a URL or a folder; else $VISKETCH_QUICKDRAW, else Google's bucket. `limit`: drawings per class at most, the
-    rest is not downloaded. `progress`: called from the workers with class, bytes here, bytes at the root.
-    Returns the files. What is there is kept, what a broken download left is continued; a file appears when it is whole.
-    Raises UsageError for an unknown class, VisketchError if the root or the folder fails.
+    `root`: a URL or a folder; by default $VISKETCH_QUICKDRAW, or Google's bucket. `limit`: at most this many drawings
+    of each class are downloaded. `progress` is called from worker threads with the class, the bytes here and the bytes
+    at the root. Returns the files. Existing files are kept, interrupted downloads are continued, and a file appears
+    when it is complete. Raises UsageError for an unknown class, VisketchError if the root or the folder fails.
     """
     known = classes()
     labels = [names.find(label, known) for label in labels]
     if limit is not None and limit < 1:
-        raise UsageError(f"limit is {limit}, it must be at least 1")
+        raise UsageError(f"limit is {limit}; it must be at least 1")
     source = root or os.environ.get("VISKETCH_QUICKDRAW") or ROOT
     stopped = threading.Event()
 
@@ -64,7 +64,9 @@ def fetch(
             return _fetch(label, source, Path(folder), limit, progress or (lambda *_: None), stopped)
         except OSError as error:
             stopped.set()
-            raise VisketchError(f"{folder}: {error.strerror or error}, free the disk or choose another") from error
+            raise VisketchError(
+                f"{folder}: {error.strerror or error}; free some space or choose another folder"
+            ) from error
         except VisketchError:
             stopped.set()
             raise
@@ -73,7 +75,7 @@ def fetch(
         try:
             return list(pool.map(one, dict.fromkeys(labels or known)))
         finally:
-            stopped.set()  # after a failure or Ctrl-C: what is under way ends at its next chunk, to be continued later
+            stopped.set()  # after an error or Ctrl-C: running downloads stop at their next chunk
 
 
 def _fetch(
@@ -89,7 +91,7 @@ def _fetch(
             refused = isinstance(error, urllib.error.HTTPError) and error.code < 500
             if refused or pause is None or stopped.is_set():
                 reason = getattr(error, "reason", None) or error
-                raise VisketchError(f"{_address(root, label)}: {reason}, check the network and the root") from error
+                raise VisketchError(f"{_address(root, label)}: {reason}; check the network and the root") from error
             stopped.wait(pause)
     return path
 
@@ -97,7 +99,7 @@ def _fetch(
 def _continue(
     path: Path, label: str, root: str, limit: int | None, progress: Progress, stopped: threading.Event
 ) -> None:
-    """Bring what `path` lacks, by way of a .part. Raises one of BROKEN if the root stops before the end."""
+    """Download the rest of `path` into a .part file. Raises one of BROKEN if the connection ends early."""
     part = path.with_name(f"{path.name}.part")
     here = next((file for file in (part, path) if file.exists()), None)
     lines = _lines(here) if here else 0
@@ -106,7 +108,7 @@ def _continue(
         with stream:
             if here == path and start == size:
                 return
-            if here == path:  # a prefix that an earlier limit ended: it stays until there is more
+            if here == path:  # a prefix from an earlier limit: kept until the new file is longer
                 shutil.copyfile(path, part)
             lines = lines if start else 0
             with part.open("r+b" if start else "wb") as file:
@@ -128,13 +130,15 @@ def _continue(
 
 
 def _open(root: str, label: str, start: int) -> tuple[io.BufferedIOBase, int, int]:
-    """The class's file from byte `start` on, or from 0 if the root cannot: the stream, its start, the whole size."""
+    """The file of a class from byte `start` on, or from 0 if the root does not support that: the stream, its start, the
+    full size.
+    """
     address = _address(root, label)
     if "://" not in address:
         try:
             file = io.BufferedReader(io.FileIO(address))
         except OSError as error:
-            raise VisketchError(f"{address}: {error.strerror}, check the root") from error
+            raise VisketchError(f"{address}: {error.strerror}; check the root") from error
         size = os.fstat(file.fileno()).st_size
         return file, file.seek(start if start <= size else 0), size
     request = urllib.request.Request(address, headers={"Range": f"bytes={start}-"} if start else {})
@@ -145,7 +149,7 @@ def _open(root: str, label: str, start: int) -> tuple[io.BufferedIOBase, int, in
             raise
         if error.headers.get("Content-Range", "") == f"bytes */{start}":
             return io.BytesIO(), start, start  # there is nothing after `start`
-        return _open(root, label, 0)  # what is here is longer than the root's, so no prefix of it
+        return _open(root, label, 0)  # the local file is longer than the original, so it is not a prefix of it
     start = start if response.status == 206 else 0
     return response, start, start + int(response.headers.get("Content-Length", 0))
 
@@ -162,7 +166,7 @@ def _lines(path: Path) -> int:
 
 
 def _cut(part: Path, limit: int) -> None:
-    """Leave the first `limit` lines."""
+    """Keep the first `limit` lines."""
     with part.open("r+b") as file:
         for _ in range(limit):
             file.readline()

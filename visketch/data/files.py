@@ -1,4 +1,6 @@
-"""Files, plain or gzipped, as bytes and lines, with a limit: a small archive may unpack to a huge file."""
+"""Read files, plain or gzipped, as bytes and lines. Sizes are limited, since a small archive may unpack to
+a huge file.
+"""
 
 import gzip
 import zlib
@@ -8,7 +10,7 @@ from pathlib import Path
 
 from visketch.errors import VisketchError
 
-LONGEST = 1 << 24  # bytes of a line: the longest raw drawing of *Quick, Draw!* has a tenth of that
+LONGEST = 1 << 24  # bytes of a line; the longest raw drawing of *Quick, Draw!* has a tenth of this
 LARGEST = 1 << 26  # bytes of a document that is read as a whole
 CHUNK = 1 << 20
 BROKEN = (gzip.BadGzipFile, zlib.error, EOFError)
@@ -24,11 +26,13 @@ def opened(path: Path) -> BufferedIOBase:
 
 
 def head(path: Path, count: int) -> bytes:
-    """The first `count` bytes, unpacked. Raises VisketchError if it is gzip and broken, OSError."""
+    """The first `count` bytes, unpacked. Raises VisketchError for a broken gzip file, OSError."""
     parts, left = [], count
     with opened(path) as file:
         try:
-            while left and (part := file.read(min(left, CHUNK))):  # a buffer of all at once would be reserved at once
+            while left and (
+                part := file.read(min(left, CHUNK))
+            ):  # in chunks: one large read would reserve its whole buffer
                 parts.append(part)
                 left -= len(part)
         except BROKEN:
@@ -37,15 +41,15 @@ def head(path: Path, count: int) -> bytes:
 
 
 def whole(path: Path, most: int = LARGEST) -> bytes:
-    """All bytes, unpacked. Raises VisketchError if there are more than `most` or the archive is broken, OSError."""
+    """All bytes, unpacked. Raises VisketchError if there are more than `most` or if the archive is broken, OSError."""
     content = head(path, most + 1)
     if len(content) > most:
-        raise VisketchError(f"{path}: larger than {most >> 20} MB, split or simplify it")
+        raise VisketchError(f"{path}: larger than {most >> 20} MB; split or simplify it")
     return content
 
 
 def lines(path: Path) -> Iterator[bytes]:
-    """The lines, unpacked, each with its end; blank ones too.
+    """The lines, unpacked, each with its line end; empty lines too.
 
     Raises VisketchError for a line of more than LONGEST bytes or a broken archive, OSError.
     """
@@ -53,11 +57,11 @@ def lines(path: Path) -> Iterator[bytes]:
         try:
             while line := file.readline(LONGEST):
                 if len(line) == LONGEST:
-                    raise VisketchError(f"{path}: a line is longer than {LONGEST >> 20} MB, split the file")
+                    raise VisketchError(f"{path}: a line is longer than {LONGEST >> 20} MB; split the file")
                 yield line
         except BROKEN:
             raise _broken(path) from None
 
 
 def _broken(path: Path) -> VisketchError:
-    return VisketchError(f"{path}: the gzip archive is broken or cut short, fetch it again")
+    return VisketchError(f"{path}: the gzip archive is broken or incomplete; download it again")

@@ -1,8 +1,8 @@
 """Labels, splits and names of drawings, from the names of files and folders.
 
-<class>/<picture>                the class of a picture, or another file of one drawing, is its folder
-<class>.ndjson .bin .npy .npz    a file of many drawings is its class
-train/ validation/ test/         above either, they are the split
+<class>/<picture>                a picture, or another file of one drawing, has the class of its folder
+<class>.ndjson .bin .npy .npz    a file of many drawings has the class of its name
+train/ validation/ test/         folders above either are the splits
 """
 
 import re
@@ -13,35 +13,35 @@ from visketch.errors import VisketchError
 SPLITS = ("train", "validation", "test")
 MANY = {".ndjson", ".bin", ".npy", ".npz", ".json", ".csv", ".excalidrawlib"}
 PICTURES = {".svg", ".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".heic", ".heif"}
-PAGES = {".excalidraw", ".tldr", ".inkml"}  # one drawing each, in strokes
+PAGES = {".excalidraw", ".tldr", ".inkml"}  # one drawing each, as strokes
 PACKED = {".ndjson.gz", ".json.gz", ".csv.gz", ".inkml.gz"}
-# Of these a folder may have others that are no drawings: those that begin as drawings do are taken.
+# A folder may have such files that are not drawings: only those are read that begin like drawings.
 GENERAL = {".json", ".csv", ".json.gz", ".csv.gz"}
 DRAWN = (b'"drawing', b'"strokes"', b'"excalidraw', b'"tldraw', b'"paths"', b'"points"', b'"x":')
-# What Google's storage adds to a class's name when a file is downloaded by hand.
+# Google's storage adds this to the name of a class when a file is downloaded by hand.
 ADDED = re.compile(r"^(full_(simplified|raw|binary|numpy_bitmap)_|sketchrnn_)|\.full$")
 
 
 def suffix(file: Path) -> str:
-    """A file's ending in small letters, with that before it if it is packed: `.ndjson.gz`."""
+    """The suffix of a file in lower case, with the one before it if it is compressed: `.ndjson.gz`."""
     last = file.suffix.lower()
     return Path(file.stem).suffix.lower() + last if last == ".gz" else last
 
 
 def is_single(file: Path) -> bool:
-    """Whether it is one drawing, to go by its name: pictures are, an ndjson is not."""
+    """Whether a file holds one drawing, judged by its name: a picture does, an ndjson file does not."""
     return suffix(file) in PICTURES | PAGES
 
 
 def label(file: Path, alone: bool = False) -> str:
-    """The class that the file's place stands for. `alone`: there is one drawing in it, and no number to it."""
+    """The class that the place of a file stands for. `alone`: the file has only one drawing."""
     if _is_many(file) and not (alone and suffix(file).startswith(".json")):
         return ADDED.sub("", file.name[: -len(suffix(file))])
     return file.absolute().parent.name
 
 
 def split(file: Path, root: Path) -> str | None:
-    """The split that the folders below `root` say, or None."""
+    """The split that the folders below `root` stand for, or None."""
     folders = file.relative_to(root).parts[:-1] if file.is_relative_to(root) else ()
     above = folders if _is_many(file) else folders[:-1]
     named = {"valid": "validation", "val": "validation"}
@@ -49,8 +49,8 @@ def split(file: Path, root: Path) -> str | None:
 
 
 def files(folder: Path) -> list[Path]:
-    """The files of drawings in a folder and all below it, sorted. Hidden ones are left out, and so are tables and JSON
-    files of other things.
+    """The files of drawings in a folder and its subfolders, sorted. Hidden files are left out, and so are tables and
+    JSON files of other things.
     """
     known = MANY | PICTURES | PAGES | PACKED
     found = (file for file in folder.rglob("*") if suffix(file) in known and file.is_file())
@@ -63,7 +63,9 @@ def _is_many(file: Path) -> bool:
 
 
 def _begins_drawn(file: Path) -> bool:
-    """Whether a file of JSON or a table begins as drawings do; what cannot be opened is for its reader to tell."""
+    """Whether a JSON file or a table begins like drawings do. A file that cannot be opened counts, so that its reader
+    reports it.
+    """
     from visketch.data import files, kaggle
 
     try:

@@ -1,6 +1,6 @@
-"""Pictures of drawings (PNG, JPEG, WebP and their like) → ink masks: scans, screenshots, photos of paper.
+"""Pictures of drawings (PNG, JPEG, WebP and others) → ink masks: scans, screenshots, photos of paper.
 
-What ink is, `ink.py` says; here files become colours. Of a file of many pictures each is a drawing, read in its turn.
+`ink.py` finds the ink; this module turns files into colours. Each picture of a file of several is a drawing.
 """
 
 import warnings
@@ -16,34 +16,43 @@ from visketch.data import ink
 from visketch.errors import VisketchError
 from visketch.geometry.sketch import PageArea, Sketch
 
-FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")  # Pillow's others call programs or are no drawings
-SIDE = 1024  # pixels of the longer side at most: more only costs time, the models see 256
-PIXELS = 89_000_000  # of a picture; a progressive JPEG is decoded whole too
-JPEG_PIXELS = 210_000_000  # of any other JPEG: the largest phones have 200 million
-LOCK = Lock()  # Pillow's limit is the whole process's
-TURNS = {3: 180, 6: 90, 8: 270}  # EXIF's orientations that are turns, in degrees clockwise; the others mirror too
+FORMATS = (
+    "PNG",
+    "JPEG",
+    "WEBP",
+    "GIF",
+    "BMP",
+    "TIFF",
+)  # Pillow's other formats call programs or are not pictures of drawings
+SIDE = 1024  # the longer side in pixels, at most: more only costs time, since the models see 256
+PIXELS = 89_000_000  # the most pixels of a picture, and of a progressive JPEG, which is decoded at full size
+JPEG_PIXELS = 210_000_000  # the same for other JPEGs: the largest phone cameras have 200 million
+LOCK = Lock()  # Pillow's limit is global to the process
+TURNS = {3: 180, 6: 90, 8: 270}  # EXIF orientations that only turn, in degrees clockwise; the others also mirror
 
 
 def masks(path: Path) -> Iterator[Sketch | VisketchError]:
-    """The ink of every picture in the file, or what is wrong with it.
+    """The ink of every picture in the file, or the error of one.
 
-    Raises VisketchError if the file is no picture, broken, too large to open.
+    Raises VisketchError if the file is not a picture, is broken, or is too large to open.
     """
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what a file may have wrong and still be read
+            warnings.simplefilter("ignore")  # about defects that do not prevent reading the file
             with opened(path) as picture:
                 yield from _frames(picture, path)
     except Image.UnidentifiedImageError:
-        raise VisketchError(f"{path}: not a picture nor a drawing, give PNG, JPEG, WebP, SVG, ndjson or npz") from None
+        raise VisketchError(
+            f"{path}: neither a picture nor a drawing; give PNG, JPEG, WebP, SVG, ndjson or npz"
+        ) from None
     except (VisketchError, PermissionError, FileNotFoundError):
         raise
-    except Exception as error:  # Pillow's decoders raise whatever a broken file leads them to
-        raise VisketchError(f"{path}: the picture is broken or cut short, save it again") from error
+    except Exception as error:  # a broken file can make Pillow's decoders raise anything
+        raise VisketchError(f"{path}: the picture is broken or incomplete; save it again") from error
 
 
 def opened(path: Path) -> Image.Image:
-    """The picture, not decoded yet, whatever its size: that is looked at next. Pillow raises what is wrong."""
+    """The picture, not decoded yet, of any size: the size is checked next. Pillow raises errors of the file."""
     formats = (*FORMATS, *_heic(path))
     with LOCK:
         usual, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
@@ -54,11 +63,13 @@ def opened(path: Path) -> Image.Image:
 
 
 def _check_size(picture: Image.Image, path: Path) -> None:
-    """Raises VisketchError for too many pixels: a JPEG, shrunk while it is decoded, may have more than others."""
+    """Raises VisketchError for too many pixels. A JPEG is shrunk while it is decoded, so it may have more
+    than others.
+    """
     shrinks = picture.format == "JPEG" and not picture.info.get("progressive")
     most = JPEG_PIXELS if shrinks else PIXELS
     if picture.width * picture.height > most:
-        raise VisketchError(f"{path}: more than {most // 1_000_000} million pixels, shrink the picture")
+        raise VisketchError(f"{path}: more than {most // 1_000_000} million pixels; shrink the picture")
 
 
 def _frames(picture: Image.Image, path: Path) -> Iterator[Sketch | VisketchError]:
@@ -76,9 +87,9 @@ def _frames(picture: Image.Image, path: Path) -> Iterator[Sketch | VisketchError
         else:
             even = found.contrast < 2 * ink.CONTRAST
             yield VisketchError(
-                f"{source}: blank, there is no ink in it"
+                f"{source}: blank, it has no ink"
                 if even
-                else f"{source}: no drawing could be told from what is around it, cut it out or photograph it again"
+                else f"{source}: the drawing cannot be told from its surroundings; cut it out or photograph it again"
             )
         try:
             picture.seek(number)
@@ -87,7 +98,7 @@ def _frames(picture: Image.Image, path: Path) -> Iterator[Sketch | VisketchError
 
 
 def _page(picture: Image.Image) -> PageArea:
-    """As large as the picture is upright, before it is shrunk."""
+    """The size of the upright picture, before it is shrunk."""
     wide, high = picture.size
     if picture.getexif().get(0x0112, 1) >= 5:
         wide, high = high, wide
@@ -95,7 +106,7 @@ def _page(picture: Image.Image) -> PageArea:
 
 
 def _heic(path: Path) -> tuple[str, ...]:
-    """The format of iPhone photos, for which Pillow needs another library. Raises VisketchError where it is missing."""
+    """The format of iPhone photos, for which Pillow needs another library. Raises VisketchError if it is missing."""
     with path.open("rb") as file:
         head = file.read(12)
     if head[4:8] != b"ftyp" or head[8:12] not in (b"heic", b"heix", b"heif", b"mif1", b"msf1", b"hevc"):
@@ -103,14 +114,14 @@ def _heic(path: Path) -> tuple[str, ...]:
     try:
         from pillow_heif import register_heif_opener
     except ImportError:
-        message = f'{path}: a HEIC photo, pip install "visketch[heic]" or save it as JPEG'
+        message = f'{path}: a HEIC photo; pip install "visketch[heic]" or save it as JPEG'
         raise VisketchError(message) from None
     register_heif_opener(thumbnails=False)
     return ("HEIF",)
 
 
 def understand(picture: Image.Image) -> tuple[ink.Ink, dict[str, Any]]:
-    """The ink of one picture of any mode, and what it took to find it."""
+    """The ink of one picture of any mode, and facts about how it was found."""
     width, height = picture.size
     turn = picture.getexif().get(0x0112, 1)
     colours, clear = _colours(picture)
@@ -122,9 +133,10 @@ def understand(picture: Image.Image) -> tuple[ink.Ink, dict[str, Any]]:
 
 
 def _colours(picture: Image.Image) -> tuple[np.ndarray, bool]:
-    """A picture → colours (rows, columns, 1 or 3) uint8, upright, at most SIDE wide and high; whether it was clear.
+    """A picture → colours (rows, columns, 1 or 3) uint8, upright, at most SIDE wide and high; and whether it had
+    transparency.
 
-    What is transparent becomes paper: white, or black if what is not transparent is light.
+    Transparent areas become paper: white, or black if the opaque pixels are light.
     """
     picture.draft("RGB", (SIDE, SIDE))  # a JPEG is shrunk while it is decoded
     if picture.mode.startswith(("I", "F")):
@@ -145,7 +157,7 @@ def _colours(picture: Image.Image) -> tuple[np.ndarray, bool]:
 
 
 def eight_bits(picture: Image.Image) -> Image.Image:
-    """16-bit, 32-bit and float pictures, whose range is not said, stretched over 0..255."""
+    """16-bit, 32-bit and float pictures, whose range is unknown, stretched to 0..255."""
     levels = np.asarray(picture).astype(np.float32)
     low, high = float(np.nanmin(levels)), float(np.nanmax(levels))
     levels = np.nan_to_num((levels - low) * (255 / max(high - low, 1e-6)))

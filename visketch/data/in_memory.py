@@ -1,6 +1,6 @@
-"""Drawings that a program holds in memory → sketches: arrays, tensors, PIL images, the bytes of a file.
+"""Drawings in the memory of a program → sketches: arrays, tensors, PIL images, the bytes of a file.
 
-A picture becomes a PIL image and is then read as a file of it would be, so that the answer is the same.
+A picture becomes a PIL image and is then read like a file, so that the result is the same.
 """
 
 import tempfile
@@ -20,12 +20,12 @@ SHAPES = "a picture is (rows, columns), (rows, columns, channels) or (channels, 
 
 
 def is_tensor(drawing: object) -> bool:
-    """Whether it is a torch tensor, told without importing torch."""
+    """Whether it is a torch tensor, without importing torch."""
     return type(drawing).__module__.partition(".")[0] == "torch" and hasattr(drawing, "detach")
 
 
 def is_picture(drawing: object) -> bool:
-    """Whether it can be nothing but a whole drawing, and so is not a stroke of one."""
+    """Whether it can only be a whole drawing, and not one stroke of a drawing."""
     if isinstance(drawing, np.ndarray) or is_tensor(drawing):
         values = _numpy(drawing)
         return values.ndim == 3 or values.dtype in (np.uint8, bool) or 2 not in values.shape
@@ -33,9 +33,11 @@ def is_picture(drawing: object) -> bool:
 
 
 def to_image(drawing: Any) -> Image.Image:
-    """An array or a tensor of levels or colours as a PIL image; True of a mask is black. Raises UsageError."""
+    """An array or a tensor of grey levels or colours as a PIL image; True in a mask becomes black. Raises
+    UsageError.
+    """
     if not isinstance(drawing, np.ndarray) and not is_tensor(drawing):
-        raise UsageError(f"no picture: {type(drawing).__name__}; pass a path, a PIL image, an array or a tensor")
+        raise UsageError(f"a {type(drawing).__name__} is not a picture; pass a path, a PIL image, an array or a tensor")
     values = _picture(drawing)
     levels = np.where(values, 0, 255).astype(np.uint8) if values.dtype == bool else _levels(values)
     return Image.fromarray(levels, CHANNELS[levels.shape[2]] if levels.ndim == 3 else "L")
@@ -44,8 +46,8 @@ def to_image(drawing: Any) -> Image.Image:
 def of_array(drawing: Any) -> Sketch:
     """The ink of an array or a tensor.
 
-    bool: True is ink. uint8: grey levels or colours, dark on light or light on dark; with alpha too. Floats are the
-    same in 0..1. Raises UsageError for other shapes and types, VisketchError if there is no ink.
+    bool: True is ink. uint8: grey levels or colours, dark on light or light on dark, also with alpha. Floats: the same
+    in 0..1. Raises UsageError for other shapes and types, VisketchError if there is no ink.
     """
     values = _picture(drawing)
     if values.dtype == bool and values.ndim == 2:
@@ -58,8 +60,8 @@ def of_array(drawing: Any) -> Sketch:
 def of_image(picture: Image.Image) -> Sketch:
     """The ink of a PIL image of any mode. Raises VisketchError if there is none."""
     if not picture.width or not picture.height:
-        raise UsageError(f"an empty picture, {picture.width} x {picture.height} pixels; pass one with rows and columns")
-    found, about = image.understand(picture.copy())  # reading may shrink it in place
+        raise UsageError(f"an empty picture of {picture.width} x {picture.height} pixels; pass one that has pixels")
+    found, about = image.understand(picture.copy())  # a copy, since reading may shrink it in place
     if not found.pixels.any():
         raise VisketchError("picture: blank, there is no ink in it")
     return Sketch(pixels=found.pixels, thin=found.thin, source="picture", about=about)
@@ -68,7 +70,7 @@ def of_image(picture: Image.Image) -> Sketch:
 def of_bytes(content: bytes) -> Sketch:
     """The first drawing of a file with this content. Raises VisketchError if it cannot be read."""
     if not content:
-        raise UsageError("no bytes: pass the content of a file with a drawing")
+        raise UsageError("empty bytes; pass the content of a file with a drawing")
     with tempfile.TemporaryDirectory(prefix="visketch-") as folder:
         file = Path(folder, "bytes")
         file.write_bytes(content)
@@ -86,11 +88,11 @@ def _picture(drawing: Any) -> np.ndarray:
     """An array or a tensor as (h w) or (h w c). Raises UsageError for other shapes."""
     values = _numpy(drawing)
     if values.size == 0:
-        raise UsageError(f"an empty picture, {_shape(values)}; pass one with rows and columns")
+        raise UsageError(f"an empty picture {_shape(values)}; pass one that has pixels")
     if values.ndim == 3:
         return _channels_last(values, is_tensor(drawing))
     if values.ndim != 2:
-        raise UsageError(f"an array {_shape(values)} is no picture: {SHAPES}; pass several pictures as a list")
+        raise UsageError(f"an array {_shape(values)} is not a picture: {SHAPES}; pass several pictures as a list")
     return values
 
 
@@ -99,25 +101,27 @@ def _shape(values: np.ndarray) -> str:
 
 
 def _channels_last(values: np.ndarray, first: bool) -> np.ndarray:
-    """(c h w) or (h w c) → (h w c), or (h w) for one channel. `first`: where both fit, channels come first."""
+    """(c h w) or (h w c) → (h w c), or (h w) for one channel. `first`: if both are possible, the channels
+    come first.
+    """
     as_first, as_last = values.shape[0] in CHANNELS, values.shape[2] in CHANNELS
     if not as_first and not as_last:
-        raise UsageError(f"an array {_shape(values)} is no picture: {SHAPES}")
+        raise UsageError(f"an array {_shape(values)} is not a picture: {SHAPES}")
     if as_first and (first or not as_last):
         values = np.moveaxis(values, 0, 2)
     return values[..., 0] if values.shape[2] == 1 else values
 
 
 def _levels(values: np.ndarray) -> np.ndarray:
-    """Levels of any type → uint8. Raises UsageError where the type does not say what white is."""
+    """Levels of any type → uint8. Raises UsageError if the type does not say which value is white."""
     if values.dtype == np.uint8:
         return np.ascontiguousarray(values)
     if values.dtype == bool:
-        raise UsageError(f"a mask of ink is (rows, columns), not {_shape(values)}")
+        raise UsageError(f"a mask of ink must be (rows, columns), not {_shape(values)}")
     if values.dtype.kind not in "fiu":
-        raise UsageError(f"an array of {values.dtype} is no picture; pass bool, uint8 or floats in 0..1")
+        raise UsageError(f"an array of {values.dtype} is not a picture; pass bool, uint8 or floats in 0..1")
     if values.dtype.kind == "f" and not np.isfinite(values).all():
-        raise UsageError("a picture with values that are not numbers (NaN or infinite); pass floats in 0..1")
+        raise UsageError("the picture has values that are not numbers (NaN or infinite); pass floats in 0..1")
     low, high = float(values.min()), float(values.max())
     most = 1.0 if values.dtype.kind == "f" else 255.0
     if low < 0 or high > most:
@@ -125,5 +129,7 @@ def _levels(values: np.ndarray) -> np.ndarray:
             f"a picture of {values.dtype} from {low:g} to {high:g}; pass uint8, or floats in 0..1 (0 is black)"
         )
     if most == 255 and high <= 1:
-        raise UsageError(f"a picture of {values.dtype} in 0 and 1: pass bool (True is ink), uint8, or floats in 0..1")
+        raise UsageError(
+            f"a picture of {values.dtype} with values 0 and 1; pass bool (True is ink), uint8, or floats in 0..1"
+        )
     return np.ascontiguousarray(np.rint(values * (255 / most)).astype(np.uint8))

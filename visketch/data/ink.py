@@ -1,7 +1,8 @@
-"""Colours of a picture → which pixels are ink, whatever the paper, the light and the pen.
+"""Find the ink in the colours of a picture, independent of the paper, the light and the pen.
 
-Ink is what differs from the paper around it. So the paper is estimated first, everywhere and in every colour: what
-remains when dark things narrower than a window are closed over. Then shadows, coloured pens and boards are all alike.
+Ink differs from the paper around it. So the paper is estimated first, for every pixel and colour channel: it is what
+remains after a closing that removes dark structures narrower than a window. This handles shadows, coloured pens and
+blackboards alike.
 """
 
 from dataclasses import dataclass
@@ -13,36 +14,39 @@ from scipy import ndimage
 
 from visketch.data import clutter, solid
 
-SMALL = 160  # pixels of the longer side: enough to tell the paper, its light and what it lies on
-FINE = 16  # parts of a level of contrast that a threshold tells apart
-CONTRAST = 24  # levels of 255 between ink and paper, below which there is only paper
-WINDOW = 1 / 9  # of the side: no pen is so wide
-DARKEST = 0.3  # of the brightest paper: darker is no shadow but ink
-SHEET = 0.15  # of the picture, at least, is a sheet of paper that lies on something darker
-GRAINY = 9.0  # levels of 255 that neighbours on the paper differ by: from here on it is smoothed
-LIGHT, CHECKS = 150, 12  # so light, and so many along the border, are the squares behind what is transparent
-EVEN = 8  # levels that paper of one colour differs by
-COLOURED = 0.25  # of its light has a fill less than the paper in one colour, compared with another
-EDGE = 0.75  # so dark is at most what is just outside of it
+SMALL = 160  # pixels of the longer side: enough to find the paper, its light and the surface around it
+FINE = 16  # steps of a threshold for each level of contrast
+CONTRAST = 24  # the least contrast of ink, in levels of 255
+WINDOW = 1 / 9  # of the side: wider than any pen
+DARKEST = 0.3  # of the brightest paper: darker pixels are ink and not shadow
+SHEET = 0.15  # the least share of the picture for a sheet of paper on a darker surface
+GRAINY = 9.0  # differences of neighbouring paper pixels, in levels of 255, from which the picture is smoothed
+LIGHT, CHECKS = (
+    150,
+    12,
+)  # the least level, and the least number along the border, of the squares of a transparency pattern
+EVEN = 8  # the largest differences of paper of one colour, in levels
+COLOURED = 0.25  # a coloured fill differs from the paper by this share between two channels
+EDGE = 0.75  # the largest brightness just outside the edge of a sheet
 
 
 @dataclass(frozen=True)
 class Ink:
-    """What was found, and what had to be understood to find it."""
+    """The ink that was found, and what was detected on the way."""
 
     pixels: Bool[np.ndarray, "y x"]
-    thin: Bool[np.ndarray, "y x"]  # its skeleton, which the pen's width asks for
-    rest: Bool[np.ndarray, "y x"]  # what is seen and no line: the inside of filled areas, and dust
+    thin: Bool[np.ndarray, "y x"]  # its skeleton, which is computed for the width of the pen
+    rest: Bool[np.ndarray, "y x"]  # visible, but not part of a line: the inside of filled areas, and dust
     inverted: bool = False  # light ink on dark paper
-    sheet: bool = False  # the paper is a part of the picture
-    ruled: int = 0  # lines of the paper that were left out
-    specks: int = 0  # spots of dust that were left out
+    sheet: bool = False  # the paper is only a part of the picture
+    ruled: int = 0  # ruled lines that were removed
+    specks: int = 0  # spots of dust that were removed
     pen: float = 0.0  # the width of the pen in pixels
-    contrast: int = 0  # levels between the darkest and the lightest, in the colour in which they are most
+    contrast: int = 0  # difference of the darkest and the lightest level, in the channel where it is largest
 
 
 def find(colours: UInt8[np.ndarray, "y x c"]) -> Ink:
-    """Colours (or grey, c = 1) → ink. Without contrast there is none."""
+    """Colours (or grey, c = 1) → ink. A picture without contrast has none."""
     levels = _without_checks(np.ascontiguousarray(np.moveaxis(colours, 2, 0)))
     if (levels == levels[:1]).all():
         levels = levels[:1]
@@ -85,7 +89,7 @@ def find(colours: UInt8[np.ndarray, "y x c"]) -> Ink:
 
 
 def _without_checks(levels: UInt8[np.ndarray, "c y x"]) -> UInt8[np.ndarray, "c y x"]:
-    """Light squares in turn, by which programs show what is transparent, become paper."""
+    """Replace the chequered pattern that programs show for transparency by paper."""
     grey = levels.mean(axis=0).astype(np.uint8)
     counts = ndimage.uniform_filter1d(np.bincount(grey.ravel(), minlength=256).astype(float), 5, mode="constant") * 5
     one = int(counts.argmax())
@@ -106,15 +110,15 @@ def _resized(
 
 
 def _sheet(grey: UInt8[np.ndarray, "y x"]) -> Bool[np.ndarray, "y x"] | None:
-    """Where the paper is, if it is one bright piece on something darker that fills the picture's border."""
+    """The area of the paper, if it is one bright piece on a darker surface that fills the border of the picture."""
     from skimage.filters import threshold_otsu
 
-    # Without the drawing, whose lines would cut the paper into pieces.
+    # Closed over the drawing, whose lines would cut the paper into pieces.
     paper = _closed(grey, max(grey.shape) * WINDOW)
     threshold = threshold_otsu(paper)
     bright = paper > threshold
     border = np.concatenate([bright[0], bright[-1], bright[:, 0], bright[:, -1]])
-    beside = border.mean() > 0.2  # it reaches the picture's border
+    beside = border.mean() > 0.2  # it touches the border of the picture
     if bright.mean() < SHEET / 2 or (beside and not _is_empty(grey, bright)):
         return None
     parts, _ = ndimage.label(bright)
@@ -122,22 +126,22 @@ def _sheet(grey: UInt8[np.ndarray, "y x"]) -> Bool[np.ndarray, "y x"] | None:
     whole = ndimage.binary_fill_holes(largest)
     rows, columns = np.flatnonzero(whole.any(axis=1)), np.flatnonzero(whole.any(axis=0))
     box = (rows[-1] - rows[0] + 1) * (columns[-1] - columns[0] + 1)
-    # Chalk on a board is bright too, but little of what it surrounds is.
+    # Chalk on a board is bright too, but most of the area that it encloses is not.
     if whole.mean() < SHEET or largest.sum() < 0.7 * whole.sum() or whole.sum() < (0.97 if beside else 0.6) * box:
         return None
     near = max(2, max(grey.shape) // 60)
     inside = ndimage.minimum_filter(whole, 2 * near + 1, mode="constant")
     rim, around = whole & ~inside, ndimage.maximum_filter(whole, 2 * near + 1) & ~whole
-    # A sheet has an edge; the light of a lamp has none.
+    # A sheet has a sharp edge; a spot of light has not.
     inside = whole & (ndimage.minimum_filter(whole, 2 * near + 1, mode="nearest") if beside else inside)
     edge = EDGE**2 if beside else EDGE
     if not inside.any() or not around.any() or np.median(grey[around]) > edge * np.median(grey[rim]):
         return None
-    return inside if np.median(grey[inside]) > threshold else None  # else it is an outline in chalk, closed over
+    return inside if np.median(grey[inside]) > threshold else None  # otherwise it is an outline in chalk
 
 
 def _is_empty(grey: UInt8[np.ndarray, "y x"], bright: Bool[np.ndarray, "y x"]) -> bool:
-    """Whether what lies beside the paper is of one dark level, with nothing drawn on it."""
+    """Whether the surface beside the paper is evenly dark, with nothing drawn on it."""
     dark = ndimage.binary_erosion(~bright, iterations=3, border_value=1)
     if not dark.any():
         return False
@@ -148,7 +152,8 @@ def _is_empty(grey: UInt8[np.ndarray, "y x"], bright: Bool[np.ndarray, "y x"]) -
 def _is_inverted(grey: UInt8[np.ndarray, "y x"]) -> bool:
     """Whether the ink is lighter than the paper.
 
-    Lines are the long tail of what differs from its surroundings. If there is none (a silhouette), ink is the rarer.
+    Lines are the long tail of the differences from the surroundings. Without such a tail (a silhouette), the rarer of
+    the two levels is ink.
     """
     from skimage.filters import threshold_otsu
 
@@ -163,7 +168,7 @@ def _is_inverted(grey: UInt8[np.ndarray, "y x"]) -> bool:
 
 
 def _around(grey: UInt8[np.ndarray, "y x"]) -> Float[np.ndarray, "y x"] | np.float32:
-    """The paper's level: that of most pixels, if they have one; else near each the median, which follows a shadow."""
+    """The level of the paper: that of most pixels, if they share one; else the local median, which follows shadows."""
     from skimage.filters import rank
 
     counts = np.bincount(grey.ravel())
@@ -177,15 +182,18 @@ def _around(grey: UInt8[np.ndarray, "y x"]) -> Float[np.ndarray, "y x"] | np.flo
 
 
 def _contrast(levels: UInt8[np.ndarray, "c y x"], small: UInt8[np.ndarray, "c v u"]) -> Float[np.ndarray, "y x"]:
-    """By how much of the paper's light, in 0..255, each pixel is darker, in the colour in which it is most; on paper
-    with strong grain smoothed, and in the one colour, or all together, in which lines stand out from the grain.
+    """How much darker each pixel is than the paper, in 0..255 of the paper's light, in the channel where the difference
+    is largest. Strongly grainy paper is smoothed, and then the channel (or their mean) is used in which lines stand out
+    most from the grain.
     """
     window = max(15, max(levels.shape) * WINDOW) * max(small.shape) / max(levels.shape)
     papers = []
     for few in small:
-        paper = ndimage.gaussian_filter(few.astype(np.float32), 1.0, mode="nearest")  # the grain would raise it
-        # Closed over dark lines; a shadow's edge stays where it is. Then opened, twice as wide: ink may be brighter
-        # than the paper in one colour and darker in another.
+        paper = ndimage.gaussian_filter(
+            few.astype(np.float32), 1.0, mode="nearest"
+        )  # otherwise the grain would raise it
+        # A closing removes dark lines and keeps the edges of shadows. Then an opening, twice as wide: ink may be
+        # brighter than the paper in one channel and darker in another.
         paper = -_closed(-_closed(paper, window), 2 * window)
         paper = ndimage.gaussian_filter(paper, 1.0, mode="nearest")
         paper = np.maximum(paper, max(1.0, DARKEST * float(paper.max())))
@@ -200,12 +208,14 @@ def _contrast(levels: UInt8[np.ndarray, "c y x"], small: UInt8[np.ndarray, "c v 
 
 
 def _grain(contrast: Float[np.ndarray, "y x"]) -> float:
-    """The standard deviation of most of the page, by neighbours: a shadow's edge or a fill is no grain."""
+    """The standard deviation of neighbouring pixels in most of the page, so that edges of shadows and fills do not
+    count.
+    """
     return float(np.median(np.abs(np.diff(contrast, axis=1)))) * 1.4826 / 2**0.5
 
 
 def _smoothed(contrast: Float[np.ndarray, "c y x"]) -> Float[np.ndarray, "y x"]:
-    """Of every colour, and of all together, smoothed by how strong the grain is, that which stands out most."""
+    """Of all channels and their mean, smoothed according to the strength of the grain, the one that stands out most."""
     best, most = contrast[0], 0.0
     for one in [contrast.mean(axis=0), *contrast] if len(contrast) > 1 else contrast:
         smooth = ndimage.gaussian_filter(one, min(2.0, _grain(one) / GRAINY))
@@ -217,7 +227,7 @@ def _smoothed(contrast: Float[np.ndarray, "c y x"]) -> Float[np.ndarray, "y x"]:
 
 
 def _flat_paper(levels: UInt8[np.ndarray, "c y x"]) -> UInt8[np.ndarray, " c"] | None:
-    """The one colour of a paper that no camera has seen: nearly all of the picture's border, and much of the rest."""
+    """The colour of paper that is exactly even (no photo): that of nearly all of the border and much of the rest."""
     border = np.concatenate([levels[:, 0], levels[:, -1], levels[:, :, 0], levels[:, :, -1]], axis=1)
     paper = np.median(border, axis=1).astype(np.uint8)
     around = np.abs(border - paper[:, None].astype(np.int16)).max(axis=0) <= EVEN
@@ -226,7 +236,7 @@ def _flat_paper(levels: UInt8[np.ndarray, "c y x"]) -> UInt8[np.ndarray, " c"] |
 
 
 def _from_paper(levels: UInt8[np.ndarray, "c y x"], paper: UInt8[np.ndarray, " c"]) -> Float[np.ndarray, "y x"]:
-    """As `_contrast`, from a paper of one colour; what is lighter than it counts as well."""
+    """As `_contrast`, for paper of one colour; lighter pixels count as well."""
     light = np.zeros(levels.shape[1:], np.float32)
     for channel, level in zip(levels, paper.astype(np.float32), strict=True):
         away = level - channel
@@ -235,7 +245,7 @@ def _from_paper(levels: UInt8[np.ndarray, "c y x"], paper: UInt8[np.ndarray, " c
 
 
 def _bare(small: UInt8[np.ndarray, "c v u"]) -> Float[np.ndarray, " c"]:
-    """The colour of the paper, wherever it is lit: that of most pixels at the picture's border."""
+    """The colour of the paper, independent of the light: that of most pixels at the border."""
     border = np.concatenate([small[:, 0], small[:, -1], small[:, :, 0], small[:, :, -1]], axis=1)
     return np.maximum(np.median(border, axis=1), 1)
 
@@ -243,32 +253,32 @@ def _bare(small: UInt8[np.ndarray, "c v u"]) -> Float[np.ndarray, " c"]:
 def _coloured(
     small: UInt8[np.ndarray, "c v u"], paper: Float[np.ndarray, " c"], shape: tuple[int, ...]
 ) -> Bool[np.ndarray, "y x"]:
-    """Where something has another colour than the paper, however it is lit: a shadow has not."""
+    """Where the hue differs from that of the paper, independent of the light: in a shadow it does not."""
     share = np.stack([ndimage.gaussian_filter(one / level, 1.0) for one, level in zip(small, paper, strict=True)])
     coloured = 1 - share.min(axis=0) / np.maximum(share.max(axis=0), 0.05) > COLOURED
     return _resized(coloured, shape, Image.Resampling.NEAREST)
 
 
 def _light(levels: UInt8[np.ndarray, "c y x"], paper: Shaped[np.ndarray, " c"]) -> UInt8[np.ndarray, "c y x"]:
-    """How much of the paper's light each colour has, 255 for all of it."""
+    """The share of the paper's light in each channel, 255 for all of it."""
     table = np.arange(256)[None] * (255 / np.maximum(paper, 1))[:, None]
     return np.stack([one[channel] for one, channel in zip(table.clip(0, 255).astype(np.uint8), levels, strict=True)])
 
 
 def _opened(area: Bool[np.ndarray, "y x"]) -> Bool[np.ndarray, "y x"]:
-    """Without what is narrower than three pixels."""
+    """Without structures narrower than three pixels."""
     return ndimage.binary_opening(area, np.ones((3, 3)))
 
 
 def _threshold(contrast: Float[np.ndarray, "y x"]) -> Bool[np.ndarray, "y x"]:
-    """Otsu's threshold but above the grain, and what is nearly as strong where it hangs on what is."""
+    """Otsu's threshold, but above the grain; and slightly weaker pixels that are connected to strong ones."""
     from skimage.filters import threshold_otsu
 
     if contrast.max() < CONTRAST:
         return np.zeros(contrast.shape, bool)
     counts = np.bincount((FINE * contrast).astype(np.intp).ravel())
     below = np.concatenate([[0], np.cumsum(counts)])
-    middle = int(np.searchsorted(below, contrast.size / 2)) - 1  # the median, and how far from it half of all is
+    middle = int(np.searchsorted(below, contrast.size / 2)) - 1  # the median, and the median distance from it
     reach = np.arange(len(counts))
     within = below[np.minimum(middle + reach + 1, len(counts))] - below[np.maximum(middle - reach, 0)]
     grain = (middle + 5 * 1.4826 * int(np.searchsorted(within, contrast.size / 2))) / FINE
@@ -278,7 +288,7 @@ def _threshold(contrast: Float[np.ndarray, "y x"]) -> Bool[np.ndarray, "y x"]:
 
 
 def _closed(levels: Shaped[np.ndarray, "y x"], size: float) -> Shaped[np.ndarray, "y x"]:
-    """Without what is darker than its surroundings and narrower than the window."""
+    """Without structures that are darker than their surroundings and narrower than the window."""
     for pick in (np.maximum, np.minimum):
         for axis in (0, 1):
             levels = clutter.extreme(pick, levels, int(size), axis)

@@ -1,7 +1,7 @@
-"""InkML: what a pen left, trace by trace. The format: https://www.w3.org/TR/InkML/ (20 September 2011).
+"""InkML: the recorded traces of a pen. The format: https://www.w3.org/TR/InkML/ (20 September 2011).
 
-A trace is a list of points, each the values of its channels; which of them are x and y, its format says. Traces of a
-raised pen are left out, and parts of a trace that goes on are put together.
+A trace is a list of points, each with the values of its channels; its format says which of them are x and y. Traces of
+a raised pen are left out, and traces that continue others are joined to them.
 """
 
 import re
@@ -18,13 +18,15 @@ from visketch.geometry.sketch import POINTS, Sketch
 
 LARGEST = 1 << 24  # bytes
 MARK = re.compile(rb"<(?:[\w.-]+:)?ink[\s>/]")
-# How a value is told, and the value: explicit (!), by how much it differs from the one before (') or by how much that
-# does ("); the same again (*), unknown (?), true or false.
+# How a value is encoded, and the value: explicit (!), the difference to the previous value (') or the second
+# difference ("); repeated (*), unknown (?), true or false.
 VALUE = re.compile(r"""([!'"]?)\s*([-+]?(?:#[0-9A-Fa-f]+|(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)|[*?TF])""")
 
 
 class Format(NamedTuple):
-    """Where x and y are among the channels of a trace, and whether they grow to the right and downwards (1 or -1)."""
+    """The positions of x and y among the channels of a trace, and whether they grow to the right and downwards (1 or
+    -1).
+    """
 
     x: int = 0
     y: int = 1
@@ -33,32 +35,32 @@ class Format(NamedTuple):
 
 
 def is_it(head: bytes) -> bool:
-    """Whether a file that begins so is InkML."""
+    """Whether a file with these first bytes is InkML."""
     return bool(MARK.search(head))
 
 
 def strokes(path: Path) -> Sketch:
-    """All traces of a file as one drawing. Raises VisketchError if it is broken, too large, or nothing is drawn."""
+    """All traces of a file as one drawing. Raises VisketchError if the file is broken, too large, or has no ink."""
     from defusedxml import ElementTree
     from defusedxml.common import DefusedXmlException
 
     try:
         root = ElementTree.fromstring(files.whole(path, LARGEST))
     except DefusedXmlException:
-        raise VisketchError(f"{path}: defines XML entities, export it again as plain InkML") from None
+        raise VisketchError(f"{path}: the file defines XML entities; export it again as plain InkML") from None
     except (ParseError, ValueError, LookupError) as error:
-        raise VisketchError(f"{path}: not whole XML ({error}), export it again") from None
+        raise VisketchError(f"{path}: not complete XML ({error}); export it again") from None
     try:
         lines = list(_joined(root))
     except (ValueError, OverflowError) as error:
-        raise VisketchError(f"{path}: {error}, export it again") from None
+        raise VisketchError(f"{path}: {error}; export it again") from None
     if not lines:
-        raise VisketchError(f"{path}: blank, there is no trace of a pen in it")
+        raise VisketchError(f"{path}: blank, it has no trace of a pen")
     return Sketch(strokes=tuple(lines), source=str(path), about={"kind": "InkML"})
 
 
 def _joined(root: Element) -> Iterator[np.ndarray]:
-    """The lines of the traces; one that another goes on with is part of that."""
+    """The lines of the traces; a trace that continues another is part of it."""
     formats, contexts = _formats(root)
     only = next(iter(formats.values())) if len(formats) == 1 else Format()
     lines: dict[str, list[np.ndarray]] = {}
@@ -82,7 +84,7 @@ def _joined(root: Element) -> Iterator[np.ndarray]:
 
 
 def _formats(root: Element) -> tuple[dict[str, Format], dict[str, Format]]:
-    """The formats of traces by their names (or numbers), and those of the contexts that say one."""
+    """The formats of traces by their names (or numbers), and those of contexts that define one."""
     formats = {
         _id(element) or str(number): _format(element)
         for number, element in enumerate(root.iter())
@@ -114,26 +116,26 @@ def _format(element: Element) -> Format:
     if not names:
         return Format()
     if "X" not in names or "Y" not in names:
-        raise ValueError("its traces have no channels X and Y")
+        raise ValueError("the traces have no channels X and Y")
     x, y = names.index("X"), names.index("Y")
     right, down = (-1 if channels[place].get("orientation") == "-ve" else 1 for place in (x, y))
     return Format(x, y, right, down)
 
 
 def _trace(text: str, form: Format) -> np.ndarray:
-    """The points (n, 2) of a trace. Raises ValueError for one that is not written as the format says."""
+    """The points (n, 2) of a trace. Raises ValueError if it does not follow its format."""
     wanted = max(form.x, form.y) + 1
-    how = ["!"] * wanted  # how the value of each channel is told until it is told in another way
+    how = ["!"] * wanted  # the encoding of each channel, until another one is given
     value, speed, change = [0.0] * wanted, [0.0] * wanted, [0.0] * wanted
     points = []
     for point in text.split(","):
         tokens = VALUE.findall(point)
         if not tokens:
             if point.strip():
-                raise ValueError(f"a trace has {point.strip()[:20]!r} for a point")
+                raise ValueError(f"a trace has {point.strip()[:20]!r} in the place of a point")
             continue
         if len(tokens) < wanted:
-            raise ValueError(f"a trace has a point of {len(tokens)} values, it should have {wanted}")
+            raise ValueError(f"a trace has a point of {len(tokens)} values and not {wanted}")
         for channel, (told, token) in enumerate(tokens[:wanted]):
             how[channel] = told or how[channel]
             if token in ("?", "T", "F"):

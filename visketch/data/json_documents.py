@@ -1,7 +1,7 @@
-"""JSON files: a drawing a line (ndjson), or one document with one drawing or many.
+"""JSON files: one drawing a line (ndjson), or one document with one or more drawings.
 
-Drawings are QuickDraw's records, lists of strokes in the forms of `points`, rows of stroke-3 and stroke-5, and the
-documents of Excalidraw and tldraw. A JSON document of another kind is named, with what to export instead.
+A drawing is a QuickDraw record, a list of strokes in the forms of `points`, rows of stroke-3 or stroke-5, or a document
+of Excalidraw or tldraw. For a JSON document of another kind, the error says what it is and what to export instead.
 """
 
 import json
@@ -17,15 +17,17 @@ from visketch.data import excalidraw, files, foreign, points, stroke3, tldraw
 from visketch.errors import VisketchError
 from visketch.geometry.sketch import Sketch
 
-INSIDE = ("drawing", "strokes", "lines", "paths")  # where a record keeps its drawing
-PUBLISHED = ("key_id", "countrycode")  # fields of QuickDraw's own files, whose strokes are rows
+INSIDE = ("drawing", "strokes", "lines", "paths")  # the fields in which records keep their drawing
+PUBLISHED = ("key_id", "countrycode")  # fields of QuickDraw's files, in which strokes are rows
 PARTS = ("train", "valid", "validation", "test")  # of a data set in stroke-3
-AHEAD = 1000  # lines that may tell how the strokes of a file are laid out
+AHEAD = 1000  # lines that are read to find the layout of a file's strokes
 Found = Iterator[Sketch | VisketchError]
 
 
 def drawings(path: Path) -> Found:
-    """Every drawing; in the place of one that is none, its error. Raises VisketchError for a file that has none."""
+    """Every drawing, or an error in the place of one that cannot be read. Raises VisketchError for a file without
+    drawings.
+    """
     first = next((line for line in files.lines(path) if not line.isspace()), b"")
     alone = _parsed(first.removeprefix(b"\xef\xbb\xbf"))
     if (isinstance(alone, dict) and _inside(alone)) or (_is_lines(path) and alone is not None):
@@ -42,17 +44,17 @@ def drawings(path: Path) -> Found:
     if document is None and (alone is not None or _is_lines(path) or _has_lines(path)):
         yield from ndjson(path)
     elif document is None:
-        raise VisketchError(f"{path}: not whole JSON (cut short?), save it again")
+        raise VisketchError(f"{path}: not complete JSON; save it again")
     else:
         yield from _document(document, path)
 
 
 def ndjson(path: Path) -> Found:
-    """A drawing a line: a QuickDraw record, whose `word` is its class, or a list of strokes."""
+    """A drawing in each line: a QuickDraw record, whose `word` is its class, or a list of strokes."""
 
     @cache
     def told() -> points.Layout | None:
-        """How the strokes are laid out in those of the first lines whose shapes tell it."""
+        """The layout of strokes, from those of the first lines in which it is unambiguous."""
         some = (_parsed(line) for line in islice(files.lines(path), AHEAD))
         return points.agreed(_drawing(record) for record in some)
 
@@ -62,7 +64,7 @@ def ndjson(path: Path) -> Found:
         source = f"{path}:{number}"
         record = _parsed(line.removeprefix(b"\xef\xbb\xbf"))
         if record is None:
-            yield VisketchError(f"{source}: the line is not JSON (cut short?), mend or remove that line")
+            yield VisketchError(f"{source}: the line is not complete JSON; fix or remove it")
         else:
             yield _record(record, source, "line", told)
 
@@ -72,7 +74,7 @@ def _is_lines(path: Path) -> bool:
 
 
 def _has_lines(path: Path) -> bool:
-    """Whether one of the first lines is a record: then others may be broken."""
+    """Whether one of the first lines is a record; then others may be broken."""
     return any(isinstance(one, dict) and _inside(one) for one in map(_parsed, islice(files.lines(path), AHEAD)))
 
 
@@ -92,13 +94,13 @@ def _inside(record: dict[str, Any]) -> str:
 def _record(
     record: Any, source: str, what: str, told: Callable[[], points.Layout | None] = lambda: None
 ) -> Sketch | VisketchError:
-    """A record's drawing. `what`: line or drawing, as an error names it. `told`: the layout of those beside it."""
-    mend = f"mend or remove that {what}"
+    """A record's drawing. `what`: its name in errors, line or drawing. `told`: the layout of the drawings beside it."""
+    mend = f"fix or remove that {what}"
     if not (_inside(record) if isinstance(record, dict) else _is_list_of_strokes(record)):
-        return VisketchError(f'{source}: the {what} has no "drawing", {mend}')
+        return VisketchError(f'{source}: the {what} has no "drawing"; {mend}')
     word = record.get("word") if isinstance(record, dict) else None
     if not isinstance(word, str | None):
-        return VisketchError(f'{source}: "word" is not a string, {mend}')
+        return VisketchError(f'{source}: "word" is not a string; {mend}')
     drawing = _drawing(record)
     try:
         rows = _rows(drawing)
@@ -111,7 +113,7 @@ def _record(
     except points.Undecided as error:
         return VisketchError(f"{source}: {error}")
     except ValueError as error:
-        return VisketchError(f"{source}: {error}, {mend}")
+        return VisketchError(f"{source}: {error}; {mend}")
     timed = all(isinstance(stroke, list) and len(stroke) == 3 and len(stroke[0]) != 2 for stroke in drawing)
     about = {"kind": "QuickDraw ndjson" if what == "line" else "JSON", "timed": timed}
     return Sketch(strokes=strokes, label=word or None, source=source, about=about)
@@ -154,10 +156,10 @@ def _document(document: Any, path: Path) -> Found:
     if depth == 1 and document and isinstance(document[0], dict) and not _is_point(document[0]):
         if any(_inside(one) in ("drawing", "strokes") for one in document if isinstance(one, dict)):
             yield from _many(document, path)
-        else:  # strokes as records, of a signature pad or another canvas
+        else:  # strokes as records, as a signature pad or another canvas has them
             yield _record(document, str(path), "drawing")
     elif depth == 2:
-        rows = _rows(document)  # else it is one stroke
+        rows = _rows(document)  # otherwise it is one stroke
         yield _record([document] if rows is None else document, str(path), "drawing")
     elif depth == 3 and all(_rows(one) is not None for one in document):
         yield from _many(document, path)
@@ -183,7 +185,7 @@ def _is_point(value: Any) -> bool:
 
 
 def _depth(value: Any) -> int:
-    """How many lists are around the first number; a point with names counts for the list [x, y]."""
+    """The number of lists around the first number; a point with names counts as the list [x, y]."""
     depth = 0
     while isinstance(value, list):
         depth, value = depth + 1, next(iter(value), None)
@@ -191,7 +193,7 @@ def _depth(value: Any) -> int:
 
 
 def _parsed(text: bytes) -> Any:
-    """What a text says in JSON, or None."""
+    """The value of a JSON text, or None."""
     try:
         return json.loads(text)
     except (ValueError, RecursionError):

@@ -1,6 +1,6 @@
-"""All drawings of the paths that a user gives, each with a name to show or the reason why there is none.
+"""All drawings of the paths that a user gives, each with a name to display, or the reason why it cannot be read.
 
-A picture goes by its path, the third drawing of a file of many by `cat.ndjson#3`.
+The name of a picture is its path; that of the third drawing in a file of many is `cat.ndjson#3`.
 """
 
 import re
@@ -12,12 +12,14 @@ from visketch.data.read import expand, read
 from visketch.errors import VisketchError
 from visketch.geometry.sketch import Sketch
 
-Named = tuple[str, Sketch | str]  # the name to show; the drawing, or why there is none
-Item = Path | Named  # a file still to be read, or what was found
+Named = tuple[str, Sketch | str]  # the displayed name; the drawing, or the reason why there is none
+Item = Path | Named  # a file that is not read yet, or its result
 
 
 def found(path: str) -> list[Item]:
-    """The files that a path leads to (itself, those of a folder, what a glob matches), or why it leads to none."""
+    """The files that a path stands for (itself, those of a folder, those that match a glob), or the reason why there
+    are none.
+    """
     try:
         return [*expand([path])]
     except VisketchError as error:
@@ -25,12 +27,14 @@ def found(path: str) -> list[Item]:
 
 
 def is_single(item: Item) -> bool:
-    """Whether an item is one drawing, to go by its name: pictures are, an ndjson is not."""
+    """Whether an item is one drawing, judged by its name: a picture is, an ndjson file is not."""
     return isinstance(item, tuple) or folder.is_single(item)
 
 
 def opened(items: Iterable[Item]) -> Iterator[Item]:
-    """Files of many drawings as their drawings, one by one, so that no file is held whole; the rest as it is."""
+    """Files of many drawings as their drawings, one by one, so that no file is held in memory; other items
+    as they are.
+    """
     for item in items:
         if isinstance(item, Path) and not is_single(item):
             yield from drawings(item)
@@ -47,7 +51,7 @@ def drawings(item: Item) -> Iterator[Named]:
 
 
 def within(file: Path, name: str) -> Iterator[Named]:
-    """Every drawing of a file that goes by `name`."""
+    """Every drawing of a file, displayed under `name`."""
     problems: list[VisketchError] = []
     sketches = read(file, problems.append)
     while True:
@@ -62,11 +66,11 @@ def within(file: Path, name: str) -> Iterator[Named]:
 
 
 def place_of(sketch: Sketch, file: Path) -> str:
-    """Where in its file a drawing is: `#3`, or nothing if it is the only one."""
+    """The place of a drawing in its file: `#3`, or nothing if it is the only one."""
     number = sketch.source.removeprefix(str(file)).lstrip(":")
     return f"#{number}" if number else ""
 
 
 def about(error: VisketchError, path: str) -> str:
-    """The error without the path, which stands beside it."""
+    """The error without the path, which is displayed beside it."""
     return str(error).removeprefix(f"{path}: ")

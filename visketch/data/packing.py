@@ -1,4 +1,4 @@
-"""Drawings → a packed data set (`store`)."""
+"""Pack drawings into a data set (`store`)."""
 
 import io
 import json
@@ -24,7 +24,7 @@ from visketch.data.store import Store, is_packed, key, split
 from visketch.errors import UsageError, VisketchError
 from visketch.geometry.sketch import Sketch
 
-COARSE = 0.7  # pixels of an enlarged bitmap by which a traced stroke's points may be aside
+COARSE = 0.7  # pixels of the enlarged bitmap by which simplifying may move a traced stroke
 
 
 def pack(
@@ -40,20 +40,20 @@ def pack(
 ) -> int:
     """Write the drawings of `sources` (files, folders, globs, packed data sets) to a packed data set; returns how many.
 
-    `limit`: drawings per class at most. `without`: classes that are left out. `engine`: "ray" has a cluster read.
-    `progress`: called with files done, files, drawings so far. `training`: further sources, all for training, whatever
-    their keys or folders say. `tally`: is told how many came in, by source and class.
-    QuickDraw's bitmaps are traced, so that all drawings have strokes, which one pen draws.
-    `problem`: gets the error of each drawing that cannot be read, which is then left out; by default the first one ends
-    the packing. Nothing is at `path` before everything is written.
-    Raises VisketchError if a source cannot be read or holds no drawing, or `path` cannot be written; UsageError if a
-    class to leave out is not there.
+    `limit`: at most this many drawings of each class. `without`: classes to leave out. `engine`: with "ray", a cluster
+    reads the files. `progress` is called with files done, files, drawings so far. `training`: further sources, all for
+    the training split, whatever their keys or folders say. `tally` receives how many drawings came from each source and
+    class. QuickDraw's bitmaps are traced, so that all drawings have strokes and are drawn with the same pen.
+
+    `problem` receives the error of each drawing that cannot be read, which is left out; by default the first error ends
+    the packing. The file appears when everything is written. Raises VisketchError if a source cannot be read or has no
+    drawing, or if `path` cannot be written; UsageError if a class to leave out does not exist.
     """
     path = Path(path)
     sources = [*sources, *training]
     files = [(file, Path(source)) for source in sources for file in expand([source])]
     for_training = {Path(source) for source in training}
-    # Names, not paths: this travels into the weights, and nobody's folders are anybody's business.
+    # Names and not paths: they go into the checkpoint, and must not reveal the user's folders.
     names = [Path(source).resolve().name for source in sources]
     provenance: dict[str, object] = {"sources": names, "limit": limit}
     if without:
@@ -82,10 +82,10 @@ def pack(
         if unknown := set(without) - set(counts):
             raise UsageError(f"without {min(unknown)!r}: no such class in {', '.join(map(str, sources))}")
         if not drawings:
-            raise VisketchError(f"{', '.join(map(str, sources))}: no drawing in it, nothing was packed")
+            raise VisketchError(f"{', '.join(map(str, sources))}: there is no drawing in it; nothing was packed")
         os.replace(temporary, path)
     except OSError as error:
-        raise VisketchError(f"{path}: cannot be written ({error.strerror or error}), choose another place") from error
+        raise VisketchError(f"{path}: cannot be written ({error.strerror or error}); choose another place") from error
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
@@ -103,14 +103,14 @@ class _Row(NamedTuple):
     pixels: bytes | None
 
 
-RootedFile = tuple[Path, Path]  # and the source that it was found in
-FoundRows = Iterable[_Row | VisketchError]  # what is in a file, or why it cannot be read
+RootedFile = tuple[Path, Path]  # and the source in which it was found
+FoundRows = Iterable[_Row | VisketchError]  # the drawings of a file, or the error of one
 
 
 def _read_all(
     files: list[RootedFile], limit: int | None, without: Collection[str], engine: engines.Engine
 ) -> Iterator[FoundRows]:
-    """What is in each file, in their order."""
+    """The drawings of each file, in the order of the files."""
     if engine == "local":
         yield from map(_rows, files)
         return
@@ -124,7 +124,7 @@ def _read_all(
 def _rows_on_ray(
     limit: int | None, without: Collection[str], item: tuple[int, RootedFile]
 ) -> Iterator[tuple[int, _Row | VisketchError | None]]:
-    """What can be wanted of a file, with its number; None first, so that a file has something in any case."""
+    """The drawings of a file that may be used, with its number. None comes first, so that every file has an item."""
     number, file = item
     yield number, None
     yield from ((number, row) for row in _wanted(file, _rows(file), limit, without, Counter()))
@@ -133,9 +133,10 @@ def _rows_on_ray(
 def _wanted(
     file: RootedFile, found: FoundRows, limit: int | None, without: Collection[str], counts: Counter[str]
 ) -> FoundRows:
-    """What there is not yet enough of; of classes to be left out the first, so that they are known to be there.
+    """The drawings of classes that have not enough yet; and the first drawing of a class to leave out, to know that it
+    exists.
 
-    A file that is named for a class is of that class: once it has enough, the rest is not even read.
+    A file that is named after a class has that class: once the class is full, the rest of the file is not read.
     """
     named = _class(file)
 
@@ -153,7 +154,7 @@ def _wanted(
 
 
 def _class(file: RootedFile) -> str:
-    """The class that a file is named for, if any."""
+    """The class that a file is named after, if any."""
     return "" if is_packed(file[0]) else folder.label(file[0])
 
 
@@ -170,14 +171,14 @@ def _rows(file: RootedFile) -> FoundRows:
         points = np.concatenate([np.empty((0, 2), np.float32), *strokes]).astype(np.float32).ravel()
         pixels = None if sketch.pixels is None else _encode(sketch.pixels)
         lengths = [len(stroke) for stroke in strokes]
-        place = SPLITS.index(part or split(name))  # what the data set says, else what the key does
+        place = SPLITS.index(part or split(name))  # from the data set, or else from the key
         label = sketch.label or (folder.label(file[0], alone=True) if sketch.source == str(file[0]) else named)
         yield _Row(label, place, name, points, lengths, pixels)
     yield from problems
 
 
 def _traced(sketch: Sketch) -> Sketch:
-    """A small picture as the strokes that drew it, with few points: a bitmap says them no more exactly."""
+    """A small picture as the strokes that drew it, with few points: a bitmap is not more exact."""
     from skimage.measure import approximate_polygon
 
     from visketch.geometry.trace import from_pixels, trace
@@ -188,7 +189,7 @@ def _traced(sketch: Sketch) -> Sketch:
 
 
 def _drawings(file: Path, root: Path, problem: Problem) -> Iterator[tuple[Sketch, str | None]]:
-    """The drawings of a file, and the split if it says one; those of a packed data set keep theirs."""
+    """The drawings of a file, and the split if the file says one; those of a packed data set keep theirs."""
     if is_packed(file):
         packed = Store.open(file)
         yield from ((packed[row], SPLITS[packed.split[row]]) for row in range(len(packed)))
@@ -198,11 +199,11 @@ def _drawings(file: Path, root: Path, problem: Problem) -> Iterator[tuple[Sketch
 
 
 class _Writer:
-    """The file being written: rows in, record batches of store.ROWS rows out."""
+    """The file being written: takes rows, writes record batches of store.ROWS rows."""
 
     def __init__(self, path: Path, provenance: dict) -> None:
         self.schema = store.SCHEMA.with_metadata({"format": store.FORMAT, "provenance": json.dumps(provenance)})
-        # Labels are numbered as they come; what a batch adds to the dictionary is written as a delta before it.
+        # Labels are numbered in the order of their appearance; new ones are written as a delta before their batch.
         options = pa.ipc.IpcWriteOptions(emit_dictionary_deltas=True)
         self.sink = pa.OSFile(str(path), "wb")
         self.file = pa.ipc.new_file(self.sink, self.schema, options=options)

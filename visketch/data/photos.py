@@ -1,7 +1,8 @@
-"""Photos of objects: what is where in them, and their pixels. Folders of photos by class; COCO has its own file.
+"""Photos of objects: the place of each object, and its pixels. This module reads folders of photos by class; `coco.py`
+reads COCO's format.
 
-Photos are split like drawings, by the SHA-1 of the photo's name, so that no object is both learnt from and asked about;
-but with more of them for tests, for there are few.
+Photos are split like drawings, by the SHA-1 of the photo's name, so that no object is in two splits. The test share is
+larger, since there are few photos.
 """
 
 import hashlib
@@ -22,44 +23,44 @@ TEST, VALIDATION = 0.3, 0.1  # shares of the photos
 
 @dataclass(frozen=True)
 class PhotoObject:
-    """An object of a photo: x1, y1, x2, y2 in its pixels, and its outline if that is known.
+    """An object of a photo: x1, y1, x2, y2 in pixels, and its outline if that is known.
 
-    `polygons`: each (points, 2), x and y; what is inside of any is the object. Without, the box is all that is known.
+    `polygons`: each (points, 2), x and y; their union is the object. Without them, only the box is known.
     """
 
     label: str
     box: tuple[float, float, float, float]
     polygons: tuple[np.ndarray, ...] = ()
-    crowd: bool = False  # a region of many, not one
+    crowd: bool = False  # a region of many objects
 
 
 @dataclass(frozen=True)
 class Photo:
     path: Path
     objects: tuple[PhotoObject, ...]
-    turned: bool = False  # whether EXIF's word on its orientation counts: objects are placed in what is then seen
+    turned: bool = False  # whether the EXIF orientation applies: coordinates are those of the turned photo
 
     @property
     def split(self) -> str:
-        """Of the photo, wherever it lies: by its folder's and its own name."""
+        """The split of the photo, by its own name and its folder's, so that it does not depend on the path."""
         name = "/".join(self.path.absolute().parts[-2:]).encode()
         place = int(hashlib.sha1(name, usedforsecurity=False).hexdigest()[:8], 16) / 16**8
         return "test" if place < TEST else "validation" if place < TEST + VALIDATION else "train"
 
     def pixels(self) -> UInt8[np.ndarray, "y x 3"]:
-        """Raises VisketchError if it cannot be read."""
+        """Raises VisketchError if the photo cannot be read."""
         try:
             with Image.open(self.path) as picture:
                 upright = ImageOps.exif_transpose(picture) if self.turned else picture
                 return np.array(upright.convert("RGB"))
         except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-            raise VisketchError(f"{self.path}: not a photo that can be read, remove it or save it again") from error
+            raise VisketchError(f"{self.path}: the photo cannot be read; remove it or save it again") from error
 
 
 def read(root: Path, problem: Callable[[VisketchError], None]) -> list[Photo]:
-    """The photos of a folder, each showing one object, as large as the photo, of the class its folder names.
+    """The photos of a folder. Each shows one object as large as the photo, of the class that its folder is named after.
 
-    `problem` gets what is wrong with a photo, which is then left out. Raises VisketchError if there is no photo.
+    `problem` receives the error of a photo that is left out. Raises VisketchError if there is no photo.
     """
     found = []
     for path in sorted(Path(root).glob("*/*")):
@@ -69,9 +70,9 @@ def read(root: Path, problem: Callable[[VisketchError], None]) -> list[Photo]:
             with Image.open(path) as picture:
                 wide, high = ImageOps.exif_transpose(picture).size if picture.getexif() else picture.size
         except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-            problem(VisketchError(f"{path}: not a photo that can be read, remove it or save it again"))
+            problem(VisketchError(f"{path}: the photo cannot be read; remove it or save it again"))
             continue
         found.append(Photo(path, (PhotoObject(folder.label(path), (0.0, 0.0, float(wide), float(high))),), turned=True))
     if not found:
-        raise VisketchError(f"{root}: no photo in it, give a folder of folders named for what their photos show")
+        raise VisketchError(f"{root}: no photo in it; give a folder whose subfolders are named by class")
     return found

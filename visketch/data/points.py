@@ -1,15 +1,15 @@
-"""The strokes of a drawing, in the forms that programs have them in → arrays (points, 2).
+"""The strokes of a drawing, in the forms that programs use → arrays (points, 2).
 
 A stroke is one of
 
-    [[x, x, ...], [y, y, ...]]      rows, as *Quick, Draw!* has them
+    [[x, x, ...], [y, y, ...]]      rows, as in *Quick, Draw!*
     [[x, y], [x, y], ...]           pairs
     [{"x": 1, "y": 2}, ...]         points with names
     {"x": [...], "y": [...]}        rows with names
-    {"points": any of these}        with what its program says beside, or "path", "paths", "stroke"
+    {"points": any of these}        with other fields beside; or "path", "paths", "stroke"
 
-A third and a fourth row, or number of a point (time, pressure), is not used. Rows and pairs look alike where every
-stroke has two or three points: then all strokes of the drawing, and the drawings beside it, have to tell.
+A third and a fourth row or number (time, pressure) is ignored. Rows and pairs look alike if every stroke has two or
+three points; then the other strokes of the drawing, and the drawings beside it, decide.
 """
 
 from collections.abc import Iterable, Sequence
@@ -20,39 +20,48 @@ import numpy as np
 Layout = Literal["rows", "pairs"]
 Strokes = tuple[np.ndarray, ...]
 
-INSIDE = ("points", "path", "paths", "stroke", "strokes", "drawing")  # where a program keeps the points of a stroke
+INSIDE = (
+    "points",
+    "path",
+    "paths",
+    "stroke",
+    "strokes",
+    "drawing",
+)  # the fields in which programs keep the points of a stroke
 SURE = (True, True)
-WRONG = "a stroke is neither [[x...], [y...]] nor [[x, y], ...], numbers and as many of each"
+WRONG = "a stroke is neither [[x...], [y...]] nor [[x, y], ...], with equally many numbers for each"
 
 
 class Undecided(ValueError):
-    """A drawing may be read in both layouts, and they differ."""
+    """The drawing can be read in both layouts, with different results."""
 
 
 def strokes(drawing: Any, layout: Layout | None = None) -> Strokes:
-    """The strokes of a drawing, each (points, 2) float32. `layout`: what it is if its shape does not tell.
+    """The strokes of a drawing, each (points, 2) float32. `layout`: the layout to use if the shapes do not decide.
 
-    Raises ValueError if there is no stroke, an empty one, one of another form, or a coordinate that is not a finite
-    number; Undecided if it could be rows as well as pairs, they differ, and nothing else tells.
+    Raises ValueError if there is no stroke, an empty one, or one of another form, or if a coordinate is not a finite
+    number; Undecided if rows and pairs are both possible, differ, and nothing decides.
     """
     each = _read_all(drawing)
     possible = _possible(each)
     if layout in possible:
         possible = [layout]
-    for level in range(len(SURE)):  # whatever makes one of the two more likely, the surest first
+    for level in range(len(SURE)):  # evidence for one of the two, the strongest first
         likely = [one for one in possible if all(read[one][1][level] for read in each[: 1 if level else None])]
         possible = likely or possible
     first, *more = [tuple(_checked(read[one][0]) for read in each) for one in possible]
     if more and not all(np.array_equal(one, other) for one, other in zip(first, more[0], strict=True)):
         raise Undecided(
-            "its strokes have two or three points each and may be [[x...], [y...]] or [[x, y], ...]; "
+            "its strokes have two or three points each, so they could be [[x...], [y...]] or [[x, y], ...]; "
             'write the points as {"x": 1, "y": 2}'
         )
     return first
 
 
 def layouts(drawing: Any) -> list[Layout]:
-    """The layouts that a drawing can have by the shapes of its strokes alone; none of what is no drawing."""
+    """The layouts that a drawing can have by the shapes of its strokes alone; none for anything that is not
+    a drawing.
+    """
     try:
         return _possible(_read_all(drawing))
     except ValueError:
@@ -60,14 +69,14 @@ def layouts(drawing: Any) -> list[Layout]:
 
 
 def agreed(drawings: Iterable[Any]) -> Layout | None:
-    """The layout of those of some drawings whose shapes tell it, if it is one."""
+    """The common layout of those of some drawings whose shapes decide it, if they agree."""
     told = {found[0] for drawing in drawings if len(found := layouts(drawing)) == 1}
     return told.pop() if len(told) == 1 else None
 
 
 def _read_all(drawing: Any) -> list[dict[Layout, tuple[np.ndarray, tuple[bool, ...]]]]:
     if not isinstance(drawing, list | tuple):
-        raise ValueError("the drawing is no list of strokes")
+        raise ValueError("the drawing is not a list of strokes")
     if not len(drawing):
         raise ValueError("the drawing has no stroke")
     return [_stroke(stroke) for stroke in drawing]
@@ -83,7 +92,7 @@ def _possible(each: Sequence[dict[Layout, Any]]) -> list[Layout]:
 
 
 def _stroke(stroke: Any) -> dict[Layout, tuple[np.ndarray, tuple[bool, ...]]]:
-    """A stroke in each layout that it can have, (points, 2); and what speaks for that: see `_read`."""
+    """A stroke in each layout that it can have, (points, 2); and the evidence for that layout, see `_read`."""
     if isinstance(stroke, dict):
         stroke = _unwrapped(stroke)
     if isinstance(stroke, list | tuple) and len(stroke) and all(isinstance(point, dict) for point in stroke):
@@ -94,7 +103,7 @@ def _stroke(stroke: Any) -> dict[Layout, tuple[np.ndarray, tuple[bool, ...]]]:
         return {"rows": (stroke, SURE), "pairs": (stroke, SURE)}
     try:
         values = np.array(stroke)
-        if values.dtype.kind in "US":  # numpy would read the numbers in them
+        if values.dtype.kind in "US":  # strings: numpy would convert them to numbers
             raise ValueError(WRONG)
         values = values.astype(np.float64)
     except (ValueError, TypeError, OverflowError, RecursionError):
@@ -107,14 +116,16 @@ def _stroke(stroke: Any) -> dict[Layout, tuple[np.ndarray, tuple[bool, ...]]]:
 
 
 def _fits(shape: Sequence[int], layout: Layout) -> bool:
-    """Whether an array of numbers can have a layout. A fourth of each only beside many: with time and pressure."""
+    """Whether an array of numbers can have a layout. Four values are only allowed for many points: with time and
+    pressure.
+    """
     points, each = shape if layout == "pairs" else shape[::-1]
     return each in (2, 3) or (each == 4 and points > 4)
 
 
 def _read(values: np.ndarray, layout: Layout) -> tuple[np.ndarray, tuple[bool, ...]]:
-    """The points, and what speaks for the layout: they are not all at one place, and what there is beside x and y may
-    be times or pressures; and, of a drawing's first stroke, times that begin at 0.
+    """The points, and the evidence for the layout: the points are not all equal; further values may be times or
+    pressures; and, for a drawing's first stroke, times that begin at 0.
     """
     points = values if layout == "pairs" else values.T
     moves = len(points) == 1 or bool((points[:, :2] != points[:1, :2]).any())
@@ -125,17 +136,17 @@ def _read(values: np.ndarray, layout: Layout) -> tuple[np.ndarray, tuple[bool, .
 
 
 def _unwrapped(stroke: dict[str, Any]) -> Any:
-    """What the names of a stroke say is its points."""
+    """The points of a stroke that is a record."""
     if stroke.get("drawMode") is False:
-        raise ValueError("a stroke is that of a rubber: export the drawing as SVG or PNG")
+        raise ValueError("a stroke is an eraser's; export the drawing as SVG or PNG")
     if isinstance(stroke.get("x"), list | tuple):
         return _pairs(stroke["x"], stroke.get("y"))
     inside = next((stroke[name] for name in INSIDE if isinstance(stroke.get(name), list | tuple)), None)
     if inside is None:
-        raise ValueError(f'a stroke has no "x" and "y", nor "{INSIDE[0]}"')
+        raise ValueError(f'a stroke has neither "x" and "y" nor "{INSIDE[0]}"')
     if inside and all(isinstance(value, int | float) for value in inside):  # x, y, x, y ...
         if len(inside) % 2:
-            raise ValueError("a stroke of x, y, x, y ... has an odd number of them")
+            raise ValueError("a stroke of x, y, x, y ... has an odd number of values")
         return _pairs(inside[::2], inside[1::2])
     return inside
 
@@ -157,7 +168,7 @@ def _named(point: dict[str, Any], axis: str) -> float:
 
 
 def _checked(points: np.ndarray) -> np.ndarray:
-    with np.errstate(over="ignore"):  # too large for float32: infinite, which is refused
+    with np.errstate(over="ignore"):  # values too large for float32 become infinite, and are refused below
         line = points.astype(np.float32)
     if not np.isfinite(line).all():
         raise ValueError("a stroke has a coordinate that is not a number")

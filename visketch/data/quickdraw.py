@@ -1,7 +1,7 @@
-"""Google's Quick, Draw! drawings in their binary form; ndjson is read by `json_documents.py`, bitmaps by `arrays.py`.
+"""Google's Quick, Draw! drawings in their binary form. (ndjson is read by `json_documents.py`, bitmaps by `arrays.py`.)
 
-Layout and fields: https://github.com/googlecreativelab/quickdraw-dataset. The reader yields its drawings in the file's
-order, and in the place of one that is none the error to show: the rest of the file is still good.
+Layout and fields: https://github.com/googlecreativelab/quickdraw-dataset. The reader yields the drawings in the order
+of the file, with an error in the place of one that cannot be read.
 """
 
 import struct
@@ -14,12 +14,12 @@ import numpy as np
 from visketch.errors import VisketchError
 from visketch.geometry.sketch import Sketch
 
-HEAD = struct.Struct("<Q2sbIH")  # key id, country, recognised or not, time stamp, strokes
+HEAD = struct.Struct("<Q2sbIH")  # key id, country, whether it was recognised, time stamp, number of strokes
 COUNT = struct.Struct("<H")
 
 
 def binary(path: Path) -> Iterator[Sketch | VisketchError]:
-    """Google's packed format. Raises VisketchError where the file is cut short: nothing after that can be found."""
+    """Google's binary format. Raises VisketchError if the file is incomplete: the rest cannot be found then."""
     with path.open("rb") as file:
         number = 0
         while head := file.read(HEAD.size):
@@ -28,14 +28,14 @@ def binary(path: Path) -> Iterator[Sketch | VisketchError]:
             try:
                 _, _, recognised, _, count = HEAD.unpack(head)
                 if recognised not in (0, 1):
-                    raise VisketchError(f"{source}: not a QuickDraw binary file, give one of full/binary/<class>.bin")
+                    raise VisketchError(f"{source}: not a QuickDraw binary file; give one of full/binary/<class>.bin")
                 lines = [_stroke(file) for _ in range(count)]
             except struct.error:
-                raise VisketchError(f"{source}: the drawing is cut short, fetch the file again") from None
+                raise VisketchError(f"{source}: the drawing is incomplete; download the file again") from None
             try:
                 yield Sketch(strokes=_checked(lines), source=source, about={"kind": "QuickDraw binary"})
             except ValueError as error:
-                yield VisketchError(f"{source}: {error}, fetch the file again")
+                yield VisketchError(f"{source}: {error}; download the file again")
 
 
 def _checked(lines: list[np.ndarray]) -> tuple[np.ndarray, ...]:
@@ -45,7 +45,7 @@ def _checked(lines: list[np.ndarray]) -> tuple[np.ndarray, ...]:
         if not line.size:
             raise ValueError("the drawing has an empty stroke")
         if line.ndim != 2 or line.shape[1] != 2:
-            raise ValueError("a stroke is not [[x...], [y...]], numbers and as many of each")
+            raise ValueError("a stroke is not [[x...], [y...]], with equally many numbers for each")
         if not np.isfinite(line).all():
             raise ValueError("a stroke has a coordinate that is not a number")
     return tuple(lines)

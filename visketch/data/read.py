@@ -1,4 +1,4 @@
-"""Any file with drawings in it → sketches."""
+"""Read any file of drawings → sketches."""
 
 import glob
 import os
@@ -9,7 +9,7 @@ from visketch.data import files, folder, foreign, inkml, kaggle
 from visketch.errors import VisketchError
 from visketch.geometry.sketch import Sketch
 
-HEAD = 4096  # bytes that say what a file is
+HEAD = 4096  # bytes that are read to find the type of a file
 Problem = Callable[[VisketchError], None]
 
 
@@ -19,11 +19,12 @@ def stop(error: VisketchError) -> None:
 
 
 def read(path: str | Path, problem: Problem = stop) -> Iterator[Sketch]:
-    """The drawings in a file: one of a picture or SVG, many of an ndjson, npy or npz (docs/formats.md has them all).
+    """The drawings in a file: one of a picture or an SVG, many of an ndjson, npy or npz file (docs/formats.md lists all
+    types).
 
-    What the file is, its first bytes say. `problem` gets the error of each drawing, or of the file, that cannot be
-    read; it may raise it (the default) or note it, and the reading goes on with what can be read.
-    Raises VisketchError, in one line: the path, what is wrong, what to do.
+    The first bytes decide the type of the file. `problem` receives the error of each drawing, or of the file, that
+    cannot be read. It may raise the error (the default), or return, and reading continues. Raises VisketchError with
+    one line: the path, what is wrong, what to do.
     """
     path = Path(path)
     seen = False
@@ -43,13 +44,13 @@ def read(path: str | Path, problem: Problem = stop) -> Iterator[Sketch]:
         else:
             yield drawing
     if not seen:
-        problem(VisketchError(f"{path}: no drawing in it, give a file that has one"))
+        problem(VisketchError(f"{path}: no drawing in it; give a file that has one"))
 
 
 def expand(paths: list[str | Path]) -> list[Path]:
-    """Files as they are, folders as the files of drawings in them (and below), globs as what they match.
+    """Files as they are, folders as the files of drawings in them (and in subfolders), globs as the files that match.
 
-    Raises VisketchError for a path that leads to nothing.
+    Raises VisketchError for a path without files.
     """
     found_files: list[Path] = []
     for path in map(Path, paths):
@@ -65,21 +66,23 @@ def expand(paths: list[str | Path]) -> list[Path]:
         except OSError as error:
             raise VisketchError(f"{path}: {_reason(error)}") from error
         if not found:
-            problem = "no file of drawings in it, give another" if path.is_dir() else "no such file, check the name"
+            problem = "no file of drawings in it; give another" if path.is_dir() else "no such file; check the name"
             raise VisketchError(f"{path}: {problem}")
         found_files += found
     return found_files
 
 
 def _drawings(path: Path) -> Iterator[Sketch | VisketchError]:
-    """The reader for what the file is. Imports are here, so that `visketch --help` loads neither Pillow nor numpy's."""
+    """The reader for the type of the file. Imports are local, so that `visketch --help` loads neither
+    Pillow nor numpy.
+    """
     if path.is_dir():
-        raise VisketchError(f"{path}: a folder, give a file in it")
+        raise VisketchError(f"{path}: this is a folder; give a file in it")
     if path.exists() and not path.is_file():
-        raise VisketchError(f"{path}: not a plain file, save it as one")
+        raise VisketchError(f"{path}: not a regular file; save the drawing as one")
     head = files.head(path, HEAD)
     if not head:
-        raise VisketchError(f"{path}: empty, save or fetch it again")
+        raise VisketchError(f"{path}: the file is empty; save or download it again")
     if known := foreign.start(head):
         raise VisketchError(f"{path}: {known}")
     suffix, start = folder.suffix(path), head.removeprefix(b"\xef\xbb\xbf").lstrip()
@@ -115,7 +118,7 @@ def _drawings(path: Path) -> Iterator[Sketch | VisketchError]:
 
 def _reason(error: OSError) -> str:
     if isinstance(error, FileNotFoundError):
-        return "no such file, check the name"
+        return "no such file; check the name"
     if isinstance(error, PermissionError):
-        return "not readable by you, change its permissions"
-    return f"cannot be read ({error.strerror or error}), check the disk"
+        return "you may not read it; change its permissions"
+    return f"cannot be read ({error.strerror or error}); check the disk"

@@ -1,4 +1,4 @@
-"""An SVG page as it looks, drawn by resvg. The only module that imports it."""
+"""Render an SVG page with resvg. Only this module imports it."""
 
 import io
 import re
@@ -7,20 +7,20 @@ from xml.etree.ElementTree import Element, tostring
 from PIL import Image
 
 LAYERED = re.compile(r"(?<![\w-])(opacity|mask|clip-path|mix-blend-mode|isolation)\b")
-LAYERS = 200  # elements that are drawn on a page of their own first: each takes milliseconds
-DEPTH = 64  # of elements within elements: resvg's recursion ends in a crash
-ASPECT = 50  # a page that is so many times as wide as high, or the reverse, is drawn as a line
+LAYERS = 200  # elements that are drawn on a separate layer first, which takes milliseconds each
+DEPTH = 64  # of nested elements: resvg's recursion would crash
+ASPECT = 50  # a page with a larger ratio of its sides would be rendered as a line
 
 
 def draw(root: Element, width: float, height: float, side: int) -> Image.Image | None:
-    """A page of `width` and `height` in any unit → its picture (RGBA, clear where nothing is), the longer side of so
-    many pixels. Fonts are not looked for, so text is not drawn.
+    """A page of `width` and `height` in any unit → its picture (RGBA, transparent where nothing is drawn); `side` is
+    the longer side in pixels. No fonts are loaded, so text is not drawn.
 
-    None if resvg cannot draw it, or only at a price: too deep, too many layers, out of all proportion.
+    None if resvg cannot draw it, or not at a reasonable cost: nested too deeply, too many layers, extreme proportions.
     """
     import resvg_py
 
-    # Written so that what is not a number is refused too.
+    # Written so that NaN is refused too.
     if not (0 < width < 1e9 and 0 < height < 1e9 and 1 / ASPECT < width / height < ASPECT):
         return None
     if _deeper(root, DEPTH) or _layers(root) > LAYERS:
@@ -43,7 +43,7 @@ def _deeper(root: Element, most: int) -> bool:
 
 
 def _layers(root: Element) -> int:
-    """How many elements ask for a layer; all, if a style sheet does."""
+    """The number of elements that need a layer; all of them if there is a style sheet."""
     asking = count = 0
     everywhere = False
     for element in root.iter():

@@ -1,4 +1,4 @@
-"""Which of a page's lines can be seen: those, or the parts of them, that are ink in its rendering."""
+"""The visible lines of a page: those, or the parts of them, that are ink in its rendering."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -11,29 +11,32 @@ from visketch.data.ink import Ink
 from visketch.geometry.bezier import simplified
 from visketch.geometry.sketch import sample
 
-NEAR = 2  # pixels, at most, between a line and its ink
-WHOLE = 0.9  # of a line, at least, can be seen: then it is kept as it is
-ACCOUNTED = 0.9  # of the ink's skeleton, at least, lies where a line is kept: else the rendering shows something else
-TELLING = 0.75  # pixels: of a narrower line the rendering does not show the colour
-MIXED = 0.7  # of the way from its own colour to white, at most, is an edge of a line smoothed
-SAMPLES = 200_000  # places along all lines that are looked at
+NEAR = 2  # the largest distance between a line and its ink, in pixels
+WHOLE = 0.9  # a line of which at least this share is visible is kept as it is
+ACCOUNTED = (
+    0.9  # the least share of the ink's skeleton that kept lines explain; otherwise the rendering shows something else
+)
+TELLING = 0.75  # pixels: the rendering of a narrower line does not show its colour
+MIXED = 0.7  # the largest share of white that anti-aliasing mixes into the colour of a line
+SAMPLES = 200_000  # points along all lines that are tested
 
 
 @dataclass(frozen=True)
 class PaintedLine:
-    """A line of a page and how it is painted; in any unit."""
+    """A line of a page and how it is painted, in any unit."""
 
     points: Float[np.ndarray, "points 2"]
-    width: float  # of the pen; 0 for the edge of an area that is filled without one
-    colour: tuple[int, int, int] | None = None  # of the pen; None if it is not known or lets something through
+    width: float  # of the pen; 0 for the edge of an area that is filled without an outline
+    colour: tuple[int, int, int] | None = None  # of the pen; None if it is unknown or transparent
 
 
 def only(
     lines: Sequence[PaintedLine], matrix: Float[np.ndarray, "2 3"], ink: Ink, colours: UInt8[np.ndarray, "y x 3"]
 ) -> list[PaintedLine] | None:
-    """The lines that can be seen, cut where they cannot; None if they do not account for what the rendering shows.
+    """The visible lines, cut where they are hidden; None if they do not explain what the rendering shows.
 
-    `matrix`: from the lines' unit to pixels. `ink`, `colours`: what the rendering shows, and its colours on white.
+    `matrix`: from the unit of the lines to pixels. `ink`, `colours`: the ink of the rendering, and its colours on
+    white.
     """
     scale = float(abs(np.linalg.det(matrix[:, :2])) ** 0.5)
     back = np.linalg.inv(matrix[:, :2])
@@ -52,14 +55,14 @@ def only(
         dense = sample((points,), spacing)
         colour = line.colour if pen >= TELLING else None
         own = _visible(dense, colour, near | ink.rest if pen else near, colours)
-        gap = round(max(ink.pen, pen) / spacing)  # so far across another line it is hidden
+        gap = round(max(ink.pen, pen) / spacing)  # a line is hidden for this long where another one crosses it
         visible = ndimage.binary_closing(np.pad(own, gap), np.ones(2 * gap + 1))[gap:-gap] if gap else own
         if visible.mean() >= WHOLE:
             runs = [slice(None)]
         else:
             runs = [run for run in _runs(visible) if spacing * (run.stop - run.start) > max(4.0, 5 * ink.pen, pen)]
         inside = _visible(dense, colour, painted if pen else near, colours)
-        runs = [run for run in runs if inside[run].mean() > 0.5]  # not only beside the ink
+        runs = [run for run in runs if inside[run].mean() > 0.5]  # on the ink and not only beside it
         for run in runs:
             part = line.points if run == slice(None) else simplified((dense[run] - matrix[:, 2]) @ back.T, 0.5 / scale)
             kept.append(replace(line, points=part.astype(np.float32)))
@@ -76,7 +79,7 @@ def _visible(
     painted: Bool[np.ndarray, "y x"],
     colours: UInt8[np.ndarray, "y x 3"],
 ) -> Bool[np.ndarray, " n"]:
-    """Whether each place (x, y) is on the page, has ink, and near it the pen's colour."""
+    """Whether each point (x, y) is on the page, has ink, and has the colour of the pen near it."""
     high, wide = painted.shape
     x, y = np.floor(dense.T.clip(-1, max(high, wide) + 1)).astype(np.intp)
     visible = (x >= 0) & (y >= 0) & (x < wide) & (y < high)
@@ -97,7 +100,7 @@ def _runs(visible: Bool[np.ndarray, " n"]) -> Iterator[slice]:
 
 
 def _accounted(ink: Ink, places: Float[np.ndarray, "n 2"], reach: Float[np.ndarray, " n"]) -> float:
-    """The share of the ink's skeleton that lies within reach of a place that was drawn."""
+    """The share of the ink's skeleton that lies within reach of a drawn point."""
     from scipy.spatial import KDTree
 
     rows, columns = np.nonzero(ink.thin)

@@ -1,13 +1,13 @@
-"""The shapes that drawing programs offer beside the pen, as lines (points, 2): x to the right, y down."""
+"""The shapes of drawing programs, as lines (points, 2): x to the right, y down."""
 
 import numpy as np
 
 STEPS = np.linspace(0, 2 * np.pi, 65)
-BETWEEN = np.linspace(0, 1, 9)[1:, None]  # places on a curve between two of its points
+BETWEEN = np.linspace(0, 1, 9)[1:, None]  # positions on a curve between two of its points
 
 
 def closed(points: np.ndarray) -> np.ndarray:
-    """The way around the points (n, 2), back to the first."""
+    """The closed line through the points (n, 2), back to the first."""
     return np.concatenate([points, points[:1]])
 
 
@@ -31,12 +31,12 @@ def rectangle(width: float, height: float, radius: float = 0.0) -> np.ndarray:
 
 
 def polygon(corners: list, width: float, height: float) -> np.ndarray:
-    """Corners in the unit square → the way around them in the box from the origin to (width, height)."""
+    """Corners in the unit square → the closed line through them, in the box from the origin to (width, height)."""
     return closed(np.array(corners, np.float64) * [width, height])
 
 
 def regular(sides: int, width: float, height: float, inner: float = 1.0) -> np.ndarray:
-    """A regular polygon, its first corner up, stretched to the box; or with `inner` below 1 a star of so many tips."""
+    """A regular polygon, one corner up, stretched to the box; with `inner` below 1 a star with `sides` tips."""
     count = sides if inner == 1 else 2 * sides
     turns = np.arange(count) * 2 * np.pi / count - np.pi / 2
     points = np.stack([np.cos(turns), np.sin(turns)], axis=1)
@@ -46,8 +46,9 @@ def regular(sides: int, width: float, height: float, inner: float = 1.0) -> np.n
 
 
 def smooth(points: np.ndarray) -> np.ndarray:
-    """A curve through the points (n, 2): cubic, its slope at each that of the way between its neighbours
-    (Catmull-Rom)."""
+    """A cubic curve through the points (n, 2); its slope at each point is that from the previous to the next point
+    (Catmull-Rom).
+    """
     if len(points) < 3:
         return points
     before, after = np.concatenate([points[:1], points[:-1]]), np.concatenate([points[1:], points[-1:]])
@@ -60,13 +61,15 @@ def smooth(points: np.ndarray) -> np.ndarray:
 
 
 def bent(start: np.ndarray, end: np.ndarray, bend: float) -> np.ndarray:
-    """An arc from start to end whose middle is `bend` beside the straight way, to the left of it where positive."""
+    """An arc from start to end whose middle is `bend` beside the straight line, to its left if positive."""
     way = end - start
     long = float(np.hypot(*way))
     if abs(bend) < 1e-3 * max(long, 1) or long == 0:
         return np.stack([start, end])
     middle = (start + end) / 2 + bend * np.array([way[1], -way[0]]) / long
-    radius = (long * long / 4 + bend * bend) / (2 * bend)  # of the circle through the three; its sign is its side
+    radius = (long * long / 4 + bend * bend) / (
+        2 * bend
+    )  # of the circle through the three points; the sign is its side
     centre = middle - radius * np.array([way[1], -way[0]]) / long
     first, last = (np.arctan2(*(point - centre)[::-1]) for point in (start, end))
     turn = (last - first) % (2 * np.pi)
@@ -77,8 +80,9 @@ def bent(start: np.ndarray, end: np.ndarray, bend: float) -> np.ndarray:
 
 
 def head(line: np.ndarray, size: float, degrees: float) -> list[np.ndarray]:
-    """An arrow's head at the end of a line (points, 2), as one stroke: `degrees` between line and barb, which is at
-    most half as long as the line. None for a line that goes nowhere."""
+    """An arrow head at the end of a line (points, 2), as one stroke: `degrees` between the line and a barb, which is at
+    most half as long as the line. None for a line without length.
+    """
     tip = line[-1]
     far = line[np.hypot(*(line - tip).T) > 1e-9]
     if not len(far):
@@ -91,7 +95,9 @@ def head(line: np.ndarray, size: float, degrees: float) -> list[np.ndarray]:
 
 
 def turned(points: np.ndarray, angle: float, around: np.ndarray | None = None) -> np.ndarray:
-    """Points (n, 2) turned by so many radians, clockwise as seen (y is down), around the origin or another place."""
+    """Points (n, 2) turned by an angle in radians, clockwise as seen (y is down), around the origin or
+    another point.
+    """
     middle = np.zeros(2) if around is None else around
     c, s = np.cos(angle), np.sin(angle)
     return (points - middle) @ np.array([[c, s], [-s, c]]) + middle

@@ -1,7 +1,7 @@
 """sketch-rnn's .npz files: arrays `train`, `valid` and `test` of drawings in stroke-3 or stroke-5 form (`stroke3.py`).
 
-The arrays hold objects, which numpy keeps as pickles; a pickle can run anything, so ours may name only what numpy
-arrays are made of.
+The arrays hold objects, which numpy stores as pickles. A pickle can execute anything, so this unpickler only allows
+what numpy arrays consist of.
 """
 
 import pickle
@@ -17,23 +17,25 @@ from visketch.errors import VisketchError
 from visketch.geometry.sketch import Sketch
 
 PARTS = ("train", "valid", "test")
-LARGEST = 1 << 30  # bytes of one array once inflated; the largest published one is a tenth of it
+LARGEST = 1 << 30  # bytes of one uncompressed array; the largest published one has a tenth of this
 ALLOWED = {
     ("numpy", "ndarray"),
     ("numpy", "dtype"),
     ("numpy.core.multiarray", "_reconstruct"),  # numpy 1
     ("numpy._core.multiarray", "_reconstruct"),  # numpy 2
-    ("_codecs", "encode"),  # how Python 3 writes bytes in Python 2's protocol
+    ("_codecs", "encode"),  # bytes that Python 3 wrote in Python 2's protocol
 }
 
 
 def holds(path: Path, array: str) -> bool:
-    """Whether the archive has an array of that name."""
+    """Whether the archive has an array of this name."""
     return f"{array}.npy" in _names(path)
 
 
 def drawings(path: Path) -> Iterator[Sketch | VisketchError]:
-    """The drawings of all parts; in the place of one that is none, its error. Raises VisketchError for another file."""
+    """The drawings of all parts, or an error in the place of one that cannot be read. Raises VisketchError for another
+    kind of file.
+    """
     seen = False
     for part in PARTS:
         found = _part(path, part)
@@ -43,69 +45,69 @@ def drawings(path: Path) -> Iterator[Sketch | VisketchError]:
     if not seen:
         if known := foreign.zip(_names(path)):
             raise VisketchError(f"{path}: {known}")
-        raise VisketchError(f"{path}: no train, valid or test array in it, give a sketch-rnn .npz")
+        raise VisketchError(f"{path}: it has no train, valid or test array; give a sketch-rnn .npz file")
 
 
 def objects(path: Path) -> np.ndarray:
     """The array of objects in a .npy file. Raises VisketchError as `drawings`."""
     try:
         if path.stat().st_size > LARGEST:
-            raise VisketchError(f"{path}: larger than {LARGEST >> 30} GiB, split the file")
+            raise VisketchError(f"{path}: larger than {LARGEST >> 30} GiB; split the file")
         return _array(BytesIO(path.read_bytes()))
     except (VisketchError, PermissionError):
         raise
     except Refused as error:
         raise VisketchError(f"{path}: it would run {error}, take a file that holds arrays only") from None
-    except Exception as error:  # pickle and numpy raise whatever a broken file leads them to
-        raise VisketchError(f"{path}: not a whole numpy file, fetch it again") from error
+    except Exception as error:  # a broken file can make pickle and numpy raise anything
+        raise VisketchError(f"{path}: not a complete numpy file; download it again") from error
 
 
 def _names(path: Path) -> list[str]:
-    """The files in an archive; none of a broken one, of which its reader tells."""
+    """The files in an archive; none for a broken one, which its reader reports."""
     try:
         with zipfile.ZipFile(path) as archive:
             return archive.namelist()
     except OSError:
         raise
-    except Exception:  # zipfile raises whatever a broken directory leads it to
+    except Exception:  # a broken directory can make zipfile raise anything
         return []
 
 
 def _part(path: Path, part: str) -> np.ndarray | None:
-    """The drawings of a part, or None if the file has not got it."""
+    """The drawings of a part, or None if the file does not have it."""
     try:
         with zipfile.ZipFile(path) as archive:
             if f"{part}.npy" not in archive.namelist():
                 return None
             if archive.getinfo(f"{part}.npy").file_size > LARGEST:
-                raise VisketchError(f"{path}: {part} is larger than {LARGEST >> 30} GiB, split the file")
+                raise VisketchError(f"{path}: {part} is larger than {LARGEST >> 30} GiB; split the file")
             return _array(BytesIO(archive.read(f"{part}.npy")))
     except (VisketchError, PermissionError):
         raise
     except Refused as error:
         raise VisketchError(f"{path}: it would run {error}, take a file that holds arrays only") from None
-    except Exception as error:  # zipfile, pickle and numpy raise whatever a broken file leads them to
-        raise VisketchError(f"{path}: not a whole sketch-rnn file, fetch it again") from error
+    except Exception as error:  # a broken file can make zipfile, pickle and numpy raise anything
+        raise VisketchError(f"{path}: not a complete sketch-rnn file; download it again") from error
 
 
 def _sketch(rows: np.ndarray, source: str) -> Sketch | VisketchError:
     try:
         return Sketch(strokes=stroke3.strokes(np.asarray(rows)), source=source, about={"kind": "sketch-rnn npz"})
     except ValueError as error:
-        return VisketchError(f"{source}: {error}, remove that drawing")
+        return VisketchError(f"{source}: {error}; remove that drawing")
 
 
 def _array(file: BytesIO) -> np.ndarray:
     version = np.lib.format.read_magic(file)
     header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
     shape, _, dtype = header(file)
-    if not dtype.hasobject:  # all drawings of one length
+    if not dtype.hasobject:  # all drawings have the same length
         return np.frombuffer(file.read(), dtype).reshape(shape)
     return Unpickler(file, encoding="latin1").load()
 
 
 class Refused(Exception):
-    """A pickle names something that is no part of an array."""
+    """A pickle names something that is not part of an array."""
 
 
 class Unpickler(pickle.Unpickler):

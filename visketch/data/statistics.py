@@ -10,7 +10,7 @@ from visketch.data.store import Store
 
 @dataclass(frozen=True)
 class Statistics:
-    """`classes`: class → split → drawings. `strokes`, `points`: "mean" and "median", rasters left out."""
+    """`classes`: class → split → number of drawings. `strokes`, `points`: "mean" and "median", without rasters."""
 
     drawings: int
     rasters: int
@@ -21,7 +21,7 @@ class Statistics:
 
 
 def statistics(store: Store) -> Statistics:
-    """Counts per class and split, strokes and points per drawing."""
+    """The number of drawings of each class and split, and the strokes and points of a drawing."""
     table = np.bincount(
         store.label.astype(np.int64) * len(SPLITS) + store.split, minlength=len(store.labels) * len(SPLITS)
     )

@@ -1,7 +1,7 @@
-"""The packed data set: an Arrow IPC file, memory-mapped, so that memory does not grow with the data.
+"""The packed data set: an Arrow IPC file, memory-mapped, so that memory use does not depend on its size.
 
-One row is one drawing. Record batches all have ROWS rows (but the last), so a row's place is one division, and every
-column of a batch is a numpy view of the mapped file: reading a drawing makes no Arrow object and copies nothing.
+One row is one drawing. All record batches but the last have ROWS rows, so a row is found by one division, and every
+column of a batch is a numpy view of the mapped file: reading a drawing creates no Arrow object and copies nothing.
 
     label    dictionary<uint16, string>   the class; the dictionary is the list of labels
     split    uint8                        0 training, 1 validation, 2 test
@@ -39,7 +39,7 @@ SCHEMA = pa.schema(
 
 
 class Store:
-    """A packed data set, open for reading. `label` and `split` (drawings,) are in memory, drawings stay on disk."""
+    """A packed data set, open for reading. `label` and `split` (drawings,) are in memory, the drawings stay on disk."""
 
     def __init__(self, path: str | Path) -> None:
         """Raises VisketchError if `path` is not a packed data set."""
@@ -49,10 +49,10 @@ class Store:
             batches = [reader.get_batch(number) for number in range(reader.num_record_batches)]
         except (OSError, pa.ArrowInvalid) as error:
             problem = "not a packed data set" if self.path.exists() else "no such file"
-            raise VisketchError(f"{path}: {problem}, write one with `visketch data pack`") from error
+            raise VisketchError(f"{path}: {problem}; write one with `visketch data pack`") from error
         metadata = reader.schema.metadata or {}
         if metadata.get(b"format") != FORMAT or not batches:
-            raise VisketchError(f"{path}: not packed by this version, pack it again with `visketch data pack`")
+            raise VisketchError(f"{path}: packed by another version; pack it again with `visketch data pack`")
         self.provenance: dict = json.loads(metadata[b"provenance"])
         self.labels: list[str] = batches[-1]["label"].dictionary.to_pylist()
         self.label: np.ndarray = np.concatenate([batch["label"].indices.to_numpy() for batch in batches])
@@ -61,11 +61,11 @@ class Store:
 
     @classmethod
     def open(cls, path: str | Path) -> "Store":
-        """The packed data set at `path`. Raises VisketchError if it is none."""
+        """The packed data set at `path`. Raises VisketchError if it is not one."""
         return cls(path)
 
     def __reduce__(self) -> tuple:
-        return Store, (self.path,)  # a worker process maps the file anew: the system shares the pages
+        return Store, (self.path,)  # a worker process maps the file again; the system shares the pages
 
     def __len__(self) -> int:
         return len(self.label)
@@ -73,7 +73,7 @@ class Store:
     def __getitem__(self, index: int | np.integer) -> Sketch:
         """Drawing `index`; its strokes (points, 2) are read-only views of the file, its source is its key."""
         if not 0 <= index < len(self.label):
-            raise IndexError(f"{index} is not among {len(self)} drawings")
+            raise IndexError(f"index {index} is out of range: there are {len(self)} drawings")
         batch, row = divmod(int(index), ROWS)
         (key_at, keys), (point_at, points), (length_at, lengths), (pixel_at, pixels) = self._batches[batch]
         label = self.labels[self.label[index]]
@@ -103,19 +103,19 @@ class Store:
         return np.concatenate(sums).astype(np.int64)
 
     def has(self, split: str, labels: Sequence[str], least: int = 2) -> bool:
-        """Whether a split has at least so many drawings of each of the classes."""
+        """Whether a split has at least `least` drawings of each class."""
         counts = dict(zip(*np.unique(self.label[self.rows(split)], return_counts=True), strict=True))
         return all(name in self.labels and counts.get(self.labels.index(name), 0) >= least for name in labels)
 
     def rows(self, split: str) -> np.ndarray:
         """The row numbers (drawings,) of a split: "train", "validation" or "test"."""
         if split not in SPLITS:
-            raise UsageError(f"no split {split!r}, take one of {', '.join(SPLITS)}")
+            raise UsageError(f"no split {split!r}; use one of {', '.join(SPLITS)}")
         return np.flatnonzero(self.split == SPLITS.index(split))
 
 
 def is_packed(file: Path) -> bool:
-    """Whether it begins as a packed data set does."""
+    """Whether the file begins like a packed data set."""
     try:
         with file.open("rb") as content:
             return content.read(6) == b"ARROW1"
@@ -126,7 +126,7 @@ def is_packed(file: Path) -> bool:
 def key(sketch: Sketch) -> str:
     """The first 16 hex digits of the SHA-1 of the drawing: of QuickDraw's compact JSON, or of the mask.
 
-    Strokes that are not whole numbers are fitted to QuickDraw's 0..255 first.
+    Strokes with coordinates that are not integers are scaled to QuickDraw's 0..255 first.
     """
     if sketch.pixels is not None:
         text = repr(sketch.pixels.shape).encode() + np.packbits(sketch.pixels).tobytes()
@@ -140,13 +140,13 @@ def key(sketch: Sketch) -> str:
 
 
 def split(key: str) -> str:
-    """The split of a drawing whose data set does not say, by its key's place in 0..1."""
+    """The split of a drawing by its key, as a number in 0..1, if the data set does not say the split."""
     place = int(key, 16) / 16**16
     return "test" if place < 0.10 else "validation" if place < 0.15 else "train"
 
 
 def _views(batch: pa.RecordBatch) -> tuple[tuple[np.ndarray, np.ndarray], ...]:
-    """(offsets, values) of the columns of varying length, as views of the mapped file."""
+    """(offsets, values) of the columns of variable length, as views of the mapped file."""
     types = {"key": np.uint8, "points": np.float32, "lengths": np.uint32, "pixels": np.uint8}
     views = []
     for name, type in types.items():
@@ -159,5 +159,5 @@ def _views(batch: pa.RecordBatch) -> tuple[tuple[np.ndarray, np.ndarray], ...]:
 def _decode(png: bytes) -> np.ndarray:
     from PIL import Image
 
-    # Pillow gives booleans whose bytes are 255, which compiled code (skimage's) takes for an index.
+    # Pillow's booleans have bytes of 255, which compiled code (skimage's) would use as an index.
     return np.array(Image.open(io.BytesIO(png))).view(np.uint8) != 0

@@ -1,21 +1,22 @@
-"""Drawings as sketch-rnn has them: a row a point, with how far it is from the one before and what the pen does.
+"""Drawings in the form of sketch-rnn: a row for each point, with the offset from the previous one and the state of the
+pen.
 
     stroke-3    dx, dy, p              p is 1 if the pen is lifted after the point
     stroke-5    dx, dy, p1, p2, p3     p1: the pen stays down, p2: it is lifted, p3: the drawing ends before this row
 
-As in Ha and Eck, "A Neural Representation of Sketch Drawings" (arXiv 1704.03477), 3.1. Padded with rows of p3, drawings
-of different lengths make one array.
+As in Ha and Eck, "A Neural Representation of Sketch Drawings" (arXiv 1704.03477), 3.1. Rows of p3 pad drawings of
+different lengths to one array.
 """
 
 import numpy as np
 
 PLACES = (
-    "no point of it goes back, left or up: are these places x, y, not the way dx, dy? Write places as [[x, y], ...]"
+    "no row goes left or up, so these may be positions x, y and not offsets dx, dy; write positions as [[x, y], ...]"
 )
 
 
 def is_it(rows: np.ndarray) -> bool:
-    """Whether an array (points, columns) can only be that: what the pen does is 0 or 1, and both are there."""
+    """Whether an array (points, columns) can only be that: the pen states are 0 or 1, and both occur."""
     if rows.ndim != 2 or rows.shape[1] not in (3, 5) or len(rows) < 2:
         return False
     pen = rows[:, 2:]
@@ -27,7 +28,7 @@ def is_it(rows: np.ndarray) -> bool:
 def strokes(rows: np.ndarray) -> tuple[np.ndarray, ...]:
     """Rows (points, 3 or 5) → strokes, each (points, 2) float32.
 
-    Raises ValueError for another array, one without a point, or a coordinate that is not a finite number.
+    Raises ValueError for an array of another shape, without points, or with a coordinate that is not a finite number.
     """
     if rows.ndim != 2 or rows.shape[1] not in (3, 5) or rows.dtype.kind not in "biuf":
         raise ValueError("not a drawing of rows dx, dy, pen")
@@ -36,7 +37,7 @@ def strokes(rows: np.ndarray) -> tuple[np.ndarray, ...]:
         rows = rows[: ends[0]] if len(ends) else rows
         rows = np.concatenate([rows[:, :2], rows[:, 3:4]], axis=1)
     if not len(rows):
-        raise ValueError("blank, there is no point in it")
+        raise ValueError("blank, it has no points")
     if not np.isfinite(rows).all():
         raise ValueError("a coordinate is not a number")
     with np.errstate(over="ignore"):
@@ -47,7 +48,7 @@ def strokes(rows: np.ndarray) -> tuple[np.ndarray, ...]:
 
 
 def check(rows: np.ndarray) -> None:
-    """Raises ValueError for rows that are more likely places than ways: none of them leads back."""
+    """Raises ValueError for rows that are probably positions and not offsets: none of them goes back."""
     ways = rows[1:, :2]
     if len(ways) > 1 and (ways >= 0).all():
         raise ValueError(PLACES)

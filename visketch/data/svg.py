@@ -1,7 +1,7 @@
-"""SVG drawings → strokes: the lines that can be seen on the page, in document order.
+"""SVG drawings → strokes: the visible lines of the page, in document order.
 
-An SVG and its rendering are the same drawing. So the page is drawn too, by resvg, and its ink found as a picture's is:
-lines are kept where that ink is, and if they do not account for it, the rendering is read instead.
+An SVG should give the same drawing as its rendering. So the page is also rendered, by resvg, and its ink is found as in
+a picture. Lines are kept where that ink is; if they do not explain it, the rendering is read instead.
 """
 
 import re
@@ -20,13 +20,13 @@ from visketch.data.seen import PaintedLine
 from visketch.errors import VisketchError
 from visketch.geometry.sketch import PageArea, Sketch
 
-LARGEST = 1 << 20  # bytes; a rich drawing has some hundred thousand, and a megabyte takes seconds
-ELEMENTS = 5_000  # what <use> copies and closed outlines are counted too
-CURVE = np.linspace(0, 1, 17)[1:]  # places along a curve: a full circle, four arcs, gets 64 corners
+LARGEST = 1 << 20  # bytes; a detailed drawing has some hundred thousand, and a megabyte takes seconds
+ELEMENTS = 5_000  # counting copies by <use> and closed outlines
+CURVE = np.linspace(0, 1, 17)[1:]  # positions along a curve: a full circle, four arcs, has 64 corners
 SIDE = 512  # pixels of the rendering
-# What reads other files, runs, shows no line, or may take the renderer time without bound.
+# Elements that read other files, run code, show no lines, or could keep the renderer busy without limit.
 LEFT_OUT = ("image", "script", "filter", "foreignObject", "text", "animate", "animateMotion", "animateTransform", "set")
-NAMESPACE = re.compile(rb"""<!ENTITY\s+(\w+)\s+(["'])(https?://[^"'&%<>]{0,200})\2\s*>""")  # as Illustrator has them
+NAMESPACE = re.compile(rb"""<!ENTITY\s+(\w+)\s+(["'])(https?://[^"'&%<>]{0,200})\2\s*>""")  # as Illustrator writes them
 LENGTH = re.compile(r"\s*\+?(\d*\.?\d+(?:e[-+]?\d+)?)\s*(px|mm|cm|in|pt|pc|q)?\s*", re.IGNORECASE)
 UNITS = {"px": 1.0, "mm": 96 / 25.4, "cm": 96 / 2.54, "in": 96.0, "pt": 96 / 72, "pc": 16.0, "q": 96 / 101.6}
 
@@ -34,11 +34,11 @@ register_namespace("", "http://www.w3.org/2000/svg")
 
 
 def strokes(path: Path) -> Sketch:
-    """The drawing on an SVG page: paths and basic shapes, through groups, transforms, units, styles and <use>, curves
-    flattened, in the unit of its viewBox; or, where its rendering shows something else, that, as pixels.
+    """The drawing on an SVG page: paths and basic shapes, through groups, transforms, units, styles and <use>, with
+    curves as polylines, in the unit of the viewBox; or pixels, if its rendering shows something else.
 
-    Nothing outside the file is read. Raises VisketchError if it is not SVG, defines entities other than namespaces, is
-    larger than LARGEST bytes or ELEMENTS elements, or nothing can be seen on it.
+    Nothing outside the file is read. Raises VisketchError if it is not SVG, defines entities other than namespaces, has
+    more than LARGEST bytes or ELEMENTS elements, or shows nothing.
     """
     root = parsed(path)
     size = _sized(root)
@@ -47,13 +47,13 @@ def strokes(path: Path) -> Sketch:
         size, matrix = _around(root, lines)
     picture = resvg.draw(root, *size, SIDE) if size else None
     about: dict[str, Any] = {"kind": "SVG"}
-    if picture is None or size is None:  # the lines are all there is
+    if picture is None or size is None:  # only the lines are known
         if not lines:
-            raise VisketchError(f"{path}: blank, no shape is drawn in it (text and pictures do not count)")
+            raise VisketchError(f"{path}: blank, it has no shapes (text and pictures do not count)")
         return Sketch(strokes=tuple(line.points for line in lines), source=str(path), about=about)
     found, facts = image.understand(picture)
     if not found.pixels.any():
-        raise VisketchError(f"{path}: blank, nothing is to be seen in it (text and pictures do not count)")
+        raise VisketchError(f"{path}: blank, nothing in it is visible (text and pictures do not count)")
     to_pixels = matrix * (SIDE / max(size))
     paper = "black" if facts["inverted"] else "white"
     kept = seen.only(lines, to_pixels, found, np.asarray(on_paper(picture, paper))) if lines else None
@@ -67,7 +67,7 @@ def strokes(path: Path) -> Sketch:
 
 
 def rendered(path: Path, side: int) -> tuple[Image.Image, tuple[int, int]]:
-    """An SVG page as a picture on white paper, its longer side of so many pixels; and its width and height in CSS
+    """An SVG page as a picture on white paper, with `side` pixels on its longer side; and its width and height in CSS
     pixels. Raises VisketchError.
     """
     root = parsed(path)
@@ -76,7 +76,7 @@ def rendered(path: Path, side: int) -> tuple[Image.Image, tuple[int, int]]:
         size, _ = _around(root, lines)
     picture = resvg.draw(root, *size, side) if size else None
     if picture is None or size is None:
-        raise VisketchError(f"{path}: the SVG cannot be drawn, export it again, or as PNG")
+        raise VisketchError(f"{path}: the SVG cannot be rendered; export it again, or as PNG")
     return on_paper(picture, "white"), (max(1, round(size[0])), max(1, round(size[1])))
 
 
@@ -85,29 +85,29 @@ def on_paper(picture: Image.Image, paper: str) -> Image.Image:
 
 
 def parsed(path: Path) -> Element:
-    """The page without LEFT_OUT. Raises VisketchError for what is no SVG, and for what could make a small file a large
-    one: entities, elements without number, copies of copies.
+    """The page without LEFT_OUT. Raises VisketchError if it is not SVG, and for anything that could make a small file a
+    large one: entities, too many elements, copies of copies.
     """
     from defusedxml import ElementTree
     from defusedxml.common import DefusedXmlException
 
     text = path.read_bytes()
     if len(text) > LARGEST:
-        raise VisketchError(f"{path}: larger than {LARGEST >> 20} MB, simplify the drawing")
+        raise VisketchError(f"{path}: larger than {LARGEST >> 20} MB; simplify the drawing")
     try:
         root = ElementTree.fromstring(_without_namespace_entities(text))
     except DefusedXmlException:
-        raise VisketchError(f"{path}: defines XML entities, export it again as plain SVG") from None
+        raise VisketchError(f"{path}: the file defines XML entities; export it again as plain SVG") from None
     except (ParseError, ValueError, LookupError) as error:
-        raise VisketchError(f"{path}: not whole XML ({error}), export it again") from None
+        raise VisketchError(f"{path}: not complete XML ({error}); export it again") from None
     if _name(root) != "svg":
-        raise VisketchError(f"{path}: XML but not SVG, give a drawing")
+        raise VisketchError(f"{path}: XML, but not SVG; give a drawing")
     if _size(root) > ELEMENTS:
-        raise VisketchError(f"{path}: more than {ELEMENTS} elements or <use> in a circle, simplify the drawing")
+        raise VisketchError(f"{path}: more than {ELEMENTS} elements, or <use> in a circle; simplify the drawing")
     for element in [*root.iter()]:
         for child in [child for child in element if _name(child) in LEFT_OUT]:
             element.remove(child)
-        element.attrib.pop("filter", None)  # an element whose filter is gone would not be drawn
+        element.attrib.pop("filter", None)  # an element with a missing filter would not be drawn
         if "style" in element.attrib:
             element.set("style", re.sub(r"(?<![\w-])filter\s*:[^;]*", "", element.get("style", "")))
         if _name(element) == "style" and element.text:
@@ -116,7 +116,7 @@ def parsed(path: Path) -> Element:
 
 
 def _without_namespace_entities(text: bytes) -> bytes:
-    """Entities that stand for an address, written out; others are left to be refused."""
+    """Entities that stand for an address, expanded; others are kept, and refused later."""
     for name, _, value in NAMESPACE.findall(text):
         if text.count(b"&%s;" % name) * len(value) > LARGEST:
             return text
@@ -125,8 +125,8 @@ def _without_namespace_entities(text: bytes) -> bytes:
 
 
 def _size(root: Element) -> int:
-    """How many elements are drawn: with what is copied by <use>, and every closed outline, over which svgelements takes
-    quadratic time. More than ELEMENTS if there are at least so many.
+    """The number of elements that are drawn, including copies by <use> and closed outlines, for which svgelements takes
+    quadratic time. More than ELEMENTS if there are too many.
     """
     named = {f"#{element.get('id')}": element for element in root.iter() if element.get("id")}
     known: dict[int, int] = {}
@@ -134,7 +134,7 @@ def _size(root: Element) -> int:
 
     def size(element: Element) -> int:
         if id(element) in open_:
-            return ELEMENTS + 1  # a copy of itself
+            return ELEMENTS + 1  # it copies itself
         if id(element) not in known:
             open_.add(id(element))
             count = 1 + element.get("d", "").lower().count("z")
@@ -153,7 +153,7 @@ def _size(root: Element) -> int:
 
 
 def _copies(element: Element) -> list[str]:
-    """What a <use> may copy: `href`, `xlink:href`, or both."""
+    """The targets of a <use>: `href`, `xlink:href`, or both."""
     return [value for key, value in element.attrib.items() if key.endswith("href")]
 
 
@@ -162,7 +162,9 @@ def _name(element: Element) -> str:
 
 
 def _sized(root: Element) -> tuple[float, float] | None:
-    """The page's width and height in CSS pixels, which the root is given if it has none; None if nothing says them."""
+    """The width and height of the page in CSS pixels, which are set on the root if they are missing; None if nothing
+    defines them.
+    """
     box = re.findall(r"[-+]?\d*\.?\d+(?:[eE][-+]?\d+)?", root.get("viewBox", ""))
     inner = (float(box[2]), float(box[3])) if len(box) == 4 and min(map(float, box[2:])) > 0 else None
     wide, high = (_pixels(root.get(side, "")) for side in ("width", "height"))
@@ -181,7 +183,9 @@ def _pixels(length: str) -> float | None:
 
 
 def _around(root: Element, lines: list[PaintedLine]) -> tuple[tuple[float, float], np.ndarray]:
-    """A page that does not say its size is given one that holds its lines; the map from their unit to its pixels."""
+    """Give a page without a size one that holds its lines; returns the size and the map from their unit to
+    its pixels.
+    """
     points = np.concatenate([line.points for line in lines]).astype(np.float64)
     pen = max(line.width for line in lines)
     (x, y), (right, low) = (points.min(axis=0) - pen).tolist(), (points.max(axis=0) + pen).tolist()
@@ -195,13 +199,13 @@ def _around(root: Element, lines: list[PaintedLine]) -> tuple[tuple[float, float
 
 
 def _lines(root: Element) -> tuple[list[PaintedLine], np.ndarray]:
-    """The page's lines in the unit of its viewBox, and the map (2 3) from there to CSS pixels. No lines if svgelements,
-    which raises whatever a broken attribute leads it to, cannot read them.
+    """The lines of the page in the unit of its viewBox, and the map (2 3) from there to CSS pixels. No lines if
+    svgelements cannot read them; a broken attribute can make it raise anything.
     """
     from svgelements import SVG, Matrix, Shape
 
     try:
-        with np.errstate(all="ignore"):  # what is not finite is left out
+        with np.errstate(all="ignore"):  # values that are not finite are removed below
             page = SVG.parse(BytesIO(tostring(root)))
             view = Matrix(page.viewbox_transform or "")
             matrix = np.array([[view.a, view.c, view.e], [view.b, view.d, view.f]], np.float64)
@@ -220,7 +224,7 @@ def _lines(root: Element) -> tuple[list[PaintedLine], np.ndarray]:
 
 
 def _outlines(shape: Any) -> Iterator[PaintedLine]:
-    """The outline of a shape that is painted, in CSS pixels: a line for each part drawn without lifting the pen."""
+    """The outline of a painted shape in CSS pixels: one line for each part drawn without lifting the pen."""
     from svgelements import Close, Move, Path
     from svgelements import Line as Straight
 
@@ -249,7 +253,7 @@ def _outlines(shape: Any) -> Iterator[PaintedLine]:
 
 
 def _viewport(matrix: np.ndarray, size: tuple[float, float]) -> tuple[float, float, float, float]:
-    """What of the viewBox's plane is on the page: x, y, width, height."""
+    """The part of the viewBox's plane that is on the page: x, y, width, height."""
     back = np.linalg.inv(matrix[:, :2])
     (x, y), (right, low) = ((np.array(corner) - matrix[:, 2]) @ back.T for corner in ((0, 0), size))
     return float(x), float(y), float(right - x), float(low - y)

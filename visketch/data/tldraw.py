@@ -1,9 +1,8 @@
-"""tldraw's files (.tldr), snapshots, and what is copied from a page; a page is a drawing.
+"""tldraw's files (.tldr), snapshots and clipboard; each page is a drawing.
 
-A document is a set of records; its shapes lie in the coordinates of their parent (a page, group or frame). The format:
-https://github.com/tldraw/tldraw, packages/tlschema. Ink is what the pen, the lines, the arrows and the geometric shapes
-leave; text, notes, frames and pictures are not. Files of tldraw 1, whose shapes have no `props`, are read by
-`tldraw1.py`.
+A document is a set of records; shapes have the coordinates of their parent (a page, group or frame). The format:
+https://github.com/tldraw/tldraw, packages/tlschema. Ink is pen strokes, lines, arrows and geometric shapes; text,
+notes, frames and pictures are not. Files of tldraw 1, whose shapes have no `props`, are read by `tldraw1.py`.
 """
 
 import base64
@@ -50,7 +49,7 @@ def is_it(document: dict[str, Any]) -> bool:
 
 
 def drawings(document: dict[str, Any], path: Path) -> Iterator[Sketch | VisketchError]:
-    """A drawing for each page that has ink; if none has, the error."""
+    """A drawing for each page with ink; an error if no page has any."""
     if tldraw1.is_it(document):
         pages, shown = tldraw1.pages(document), 0
     else:
@@ -62,29 +61,29 @@ def drawings(document: dict[str, Any], path: Path) -> Iterator[Sketch | Visketch
     try:
         drawn = [tldraw1.lines(some) if not shown else _lines(some, records) for some in pages.values()]
     except Unreadable as problem:
-        yield VisketchError(f"{path}: {problem}, export the page as SVG")
+        yield VisketchError(f"{path}: {problem}; export the page as SVG")
         return
     except (TypeError, ValueError, KeyError, IndexError, AttributeError, OverflowError):
-        yield VisketchError(f"{path}: a shape of tldraw cannot be understood, export the page as SVG")
+        yield VisketchError(f"{path}: a tldraw shape cannot be read; export the page as SVG")
         return
     inked = [lines for lines in drawn if lines]
     if not inked:
-        yield VisketchError(f"{path}: blank, no line is drawn in it (text, notes and pictures do not count)")
+        yield VisketchError(f"{path}: blank, it has no lines (text, notes and pictures do not count)")
     for number, lines in enumerate(inked, 1):
         source = f"{path}:{number}" if len(inked) > 1 else str(path)
         strokes = tuple(line.astype(np.float32) for line in lines)
         if all(np.isfinite(line).all() for line in strokes):
             yield Sketch(strokes=strokes, source=source, about={"kind": "tldraw"})
         else:
-            yield VisketchError(f"{source}: a coordinate is not a number, save the file again")
+            yield VisketchError(f"{source}: a coordinate is not a number; save the file again")
 
 
 class Unreadable(Exception):
-    """A shape is stored in a way that is not known here."""
+    """A shape is stored in an unknown way."""
 
 
 def _records(document: dict[str, Any]) -> list[dict[str, Any]]:
-    """The records of a file, a snapshot, or what was copied; empty for another document."""
+    """The records of a file, a snapshot or the clipboard; empty for another document."""
     places = [document, document.get("document"), document.get("data")]
     for place in places:
         if not isinstance(place, dict):
@@ -103,7 +102,7 @@ def _is_shape(record: dict[str, Any]) -> bool:
 
 
 def _above(shape: Shape, records: dict[str, Shape]) -> list[Shape]:
-    """The shape and what it lies in, outwards."""
+    """The shape and its parents, outwards."""
     chain = [shape]
     while (above := records.get(str(chain[-1].get("parentId")))) and _is_shape(above) and len(chain) < DEEPEST:
         chain.append(above)
@@ -115,7 +114,7 @@ def _page(shape: Shape, records: dict[str, Shape]) -> str:
 
 
 def _lines(page: list[Shape], records: dict[str, Shape]) -> list[np.ndarray]:
-    """The lines of the shapes of a page, on the page."""
+    """The lines of the shapes of a page, in its coordinates."""
     bound: dict[str, dict[str, Shape]] = {}
     for record in records.values():
         if record.get("typeName") == "binding" or ("fromId" in record and "toId" in record):
@@ -141,7 +140,7 @@ def _on_page(line: np.ndarray, chain: list[Shape]) -> np.ndarray:
 
 
 def _own(shape: Shape) -> list[np.ndarray]:
-    """A shape's lines from its own origin; none for what is not ink."""
+    """The lines of a shape from its own origin; none if it is not ink."""
     props, kind = shape["props"], shape.get("type")
     if kind in ("draw", "highlight"):
         scale = np.array([float(props.get("scaleX", 1)), float(props.get("scaleY", 1))])
@@ -157,17 +156,17 @@ def _own(shape: Shape) -> list[np.ndarray]:
 
 
 def _segment(segment: dict[str, Any]) -> np.ndarray:
-    """The points (n, 2) of a part of a stroke: named ones, or numbers in base64."""
-    if isinstance(segment.get("path"), str):  # the first point in float32, the way to each other in float16
+    """The points (n, 2) of a part of a stroke: points with names, or numbers in base64."""
+    if isinstance(segment.get("path"), str):  # the first point in float32, offsets in float16
         each = 2 if segment.get("dim") == 2 else 3
         content = base64.b64decode(segment["path"])
         first = np.frombuffer(content[: 4 * each], "<f4").astype(np.float64)
         ways = np.frombuffer(content[4 * each :], "<f2").astype(np.float64).reshape(-1, each)
         return np.cumsum(np.concatenate([first[None], ways]), axis=0)[:, :2] if len(first) else np.empty((0, 2))
-    if isinstance(segment.get("points"), str):  # places in float16
+    if isinstance(segment.get("points"), str):  # positions in float16
         return np.frombuffer(base64.b64decode(segment["points"]), "<f2").astype(np.float64).reshape(-1, 3)[:, :2]
     if not isinstance(segment.get("points"), list):
-        raise Unreadable("a stroke of tldraw is stored in a way that is not known here")
+        raise Unreadable("a tldraw stroke is stored in an unknown way")
     return _places(segment["points"])
 
 
@@ -192,7 +191,7 @@ def _geometric(props: dict[str, Any]) -> list[np.ndarray]:
 
 
 def _arrow(shape: Shape, records: dict[str, Shape], bound: dict[str, Shape]) -> list[np.ndarray]:
-    """An arrow's line and heads on the page. An end that is bound to a shape ends at its box."""
+    """The line and heads of an arrow on the page. An end that is bound to a shape ends at the shape's box."""
     props, chain, ends = shape["props"], _above(shape, records), {}
     boxes: dict[str, np.ndarray] = {}
     for end in ("start", "end"):
@@ -220,7 +219,7 @@ def _arrow(shape: Shape, records: dict[str, Shape], bound: dict[str, Shape]) -> 
 
 
 def _box(shape: Shape) -> np.ndarray:
-    """The corners (4, 2) of what a shape fills, from its own origin; the third is the far one."""
+    """The corners (4, 2) of the area of a shape, from its own origin; the third is opposite to the origin."""
     props = shape["props"]
     if "w" in props and "h" in props:
         high = np.array([float(props["w"]), float(props["h"]) + float(props.get("growY") or 0)])
@@ -231,7 +230,9 @@ def _box(shape: Shape) -> np.ndarray:
 
 
 def _outside(line: np.ndarray, box: np.ndarray, from_end: bool) -> np.ndarray:
-    """The line (points, 2) without the part, at one of its ends, that lies in a box of four corners, turned or not."""
+    """The line (points, 2) without the part, at one of its ends, that lies in a box of four corners, which may be
+    turned.
+    """
     way = line[::-1] if from_end else line
     steps = np.concatenate([start + (end - start) * np.linspace(0, 1, 33)[:, None] for start, end in pairwise(way)])
     edges = np.roll(box, -1, axis=0) - box

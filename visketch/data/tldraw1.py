@@ -1,4 +1,4 @@
-"""Files of tldraw 1: pages of shapes with a `point`, turned around their middle, in the coordinates of the page."""
+"""Files of tldraw 1: pages of shapes with a `point`, turned around their centre, in the coordinates of the page."""
 
 from typing import Any
 
@@ -30,7 +30,7 @@ def pages(document: dict[str, Any]) -> dict[str, list[Shape]]:
 
 
 def lines(page: list[Shape]) -> list[np.ndarray]:
-    """The lines of a page's shapes. Raises ValueError, KeyError or TypeError for a shape that is broken."""
+    """The lines of the shapes of a page. Raises ValueError, KeyError or TypeError for a broken shape."""
     found = []
     for shape in page:
         own = [line for line in _own(shape) if len(line)]

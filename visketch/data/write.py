@@ -1,6 +1,6 @@
 """Strokes → the text of files: SVG that drawing programs open as centre lines, and lines of *Quick, Draw!*'s ndjson.
 
-What is written here is read again by `svg.py` and `json_documents.py`.
+`svg.py` and `json_documents.py` read these files back.
 """
 
 import json
@@ -16,8 +16,8 @@ from visketch.geometry.sketch import PageArea, Sketch
 
 Strokes = Sequence[np.ndarray]  # each (points, 2), x to the right, y down
 
-LARGEST = 255  # of a coordinate in QuickDraw's simplified form
-TOLERANCE = 1.0  # in the same unit: straight lines between fewer points stay so near
+LARGEST = 255  # the largest coordinate in QuickDraw's simplified form
+TOLERANCE = 1.0  # the largest error of simplifying, in the same unit
 
 
 def svg(
@@ -27,11 +27,12 @@ def svg(
     facts: dict,
     page: PageArea | None = None,
 ) -> str:
-    """A page of drawings, a group each: their strokes in the page's unit, and the width of the pen. The paper is clear.
+    """A page of drawings, a group each: their strokes in the unit of the page, and the width of the pen. The paper is
+    transparent.
 
-    A stroke is one open path of cubic curves with round caps and joins; a dot is a path of no length. `facts` (title,
-    and how it was made) become the title and description, which viewers show and never draw. `page`: the one that they
-    were found on, instead of `width` and `height`: the file lies over its source.
+    A stroke is one open path of cubic curves with round caps and joins; a dot is a path without length. `facts` (the
+    class, and how it was made) become the title and description, which viewers do not draw. `page`: the page on which
+    the strokes were found, instead of `width` and `height`, so that the file fits over its source.
     """
     page = page or PageArea((0.0, 0.0, float(width), float(height)))
     digits = max(2, 5 - math.ceil(math.log10(max(page.box[2:]))))
@@ -74,10 +75,10 @@ def _number(value: float, digits: int) -> str:
 
 
 def ndjson(strokes: Strokes, word: str | None, made: datetime | None = None) -> str:
-    """One line, with the fields of Google's published files, in their simplified form: whole numbers from 0 to 255, the
+    """One line with the fields of Google's published files, in their simplified form: integers from 0 to 255, the
     drawing in the upper left corner, few points.
 
-    `key_id` follows from the drawing, so the same drawing has the same. The country, which nobody knows, is "ZZ".
+    `key_id` is derived from the drawing, so equal drawings have equal ids. The country is unknown: "ZZ".
     """
     from visketch.data.store import key
 
@@ -95,7 +96,7 @@ def ndjson(strokes: Strokes, word: str | None, made: datetime | None = None) -> 
 
 
 def quickdraw(strokes: Strokes) -> list[np.ndarray]:
-    """Moved to the origin, scaled until the longer side is LARGEST, and simplified."""
+    """Move strokes to the origin, scale the longer side to LARGEST, and simplify."""
     points = np.concatenate(strokes).astype(np.float64)
     low, high = points.min(axis=0), points.max(axis=0)
     scale = LARGEST / max(float((high - low).max()), 1e-6)
