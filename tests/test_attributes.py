@@ -112,7 +112,7 @@ class TestWords:
 
     @pytest.mark.parametrize("words", ["largest leftmost", "large and small", "on the left and right", "top bottom"])
     def test_nothing_is_both(self, words: str) -> None:
-        with pytest.raises(UsageError, match="nothing is both"):
+        with pytest.raises(UsageError, match="nothing can be both"):
             Filter.told(words)
 
     def test_things_of_one_size_are_neither_larger_nor_smaller(self, scene: image.Picture) -> None:

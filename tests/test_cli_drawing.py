@@ -371,7 +371,7 @@ def bad_files(home: Path) -> dict[Path, str]:
         "none.ndjson": "no drawing",
         "none.svg": "blank",
         "half.svg": "not complete XML",
-        "half.npz": "not a whole",
+        "half.npz": "not a complete",
         "cut.png": "incomplete",
         "bomb.png": "89 million",
         "blank.png": "blank",

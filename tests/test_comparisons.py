@@ -104,7 +104,7 @@ def test_they_are_answered(question: str, answer: str) -> None:
     ],
 )
 def test_what_is_not_answered_is_told(question: str) -> None:
-    with pytest.raises(VisketchError, match="this kind of question is not answered"):
+    with pytest.raises(VisketchError, match="questions of this kind are not answered"):
         ask(question)
 
 

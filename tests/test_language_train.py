@@ -316,7 +316,7 @@ class TestVerbs:
         save_part(tmp_path, "tower", model.sight, {}, {})
         pictures = data / "pictures/sketch/ring-1.png", data / "pictures/scene/test-1.png"
         told = visketch("count", *pictures, "--checkpoint", tmp_path, "--by", "language")
-        one_line(told, 1, str(tmp_path), "another tower", "train align and instruct again")
+        one_line(told, 1, str(tmp_path), "another tower", "train the stages align and instruct again")
 
     def test_damaged_weights(self, data: Path, folder: Path, tmp_path: Path) -> None:
         for file in folder.iterdir():

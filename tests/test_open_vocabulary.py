@@ -258,7 +258,7 @@ class TestDetector:
         for file in owl.iterdir():
             (tmp_path / file.name).write_bytes(file.read_bytes()[: 1000 if file.suffix == ".safetensors" else None])
         asked = "locate", folder / "house.png", folder / "scene.png", "--by", "detector"
-        one_line(visketch(*asked, "--detector", tmp_path), 1, "no OWLv2 that can be loaded")
+        one_line(visketch(*asked, "--detector", tmp_path), 1, "no OWLv2 can be loaded")
 
     def test_missing_weights(self, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         pytest.importorskip("transformers")

@@ -126,9 +126,7 @@ class TestVerbs:
     ) -> None:
         monkeypatch.chdir(mine)
         before = content(mine)
-        one_line(
-            visketch(*words), 2, "is an input of the command" if words[-1] in words[:-2] or "." in words else "exists already"
-        )
+        one_line(visketch(*words), 2, "is an input" if words[-1] in words[:-2] or "." in words else "exists already")
         assert content(mine) == before
 
     def test_answers(self, mine: Path) -> None:

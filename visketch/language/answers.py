@@ -1,4 +1,4 @@
-"""Detections and answers: boxes and counts parsed from text, and duplicate boxes removed."""
+"""Detections and answers: parsing boxes and counts from text, and removing duplicate boxes."""
 
 import re
 from collections.abc import Sequence
@@ -14,13 +14,13 @@ NUMBER = r"([01]\.\d+)"
 BOX = re.compile(rf"\[\s*{NUMBER}[,\s]+{NUMBER}[,\s]+{NUMBER}[,\s]+{NUMBER}\s*\]")
 THING = re.compile(rf"\s*(?:an?\s+)?(?P<name>[^\[\].,;]*?)\s*(?P<box>{BOX.pattern})")
 Predictor = Literal["language", "matcher", "recogniser", "detector"]
-OVERLAP = 0.5  # intersection over union from which two boxes show one object
-WITHIN = 0.8  # of the smaller box in the larger, from which it is a part of the same drawing
+OVERLAP = 0.5  # two boxes with a larger intersection over union show one object
+WITHIN = 0.8  # a box of which a larger share lies in another one is part of the same drawing
 
 
 @dataclass(frozen=True)
 class Detection:
-    """An object that was found: its class, its box in shares of the picture's sides, and how sure that is (0 to 1)."""
+    """An object that was found: its class, its box in shares of the picture's sides, and a score from 0 to 1."""
 
     label: str
     box: Box
@@ -29,17 +29,18 @@ class Detection:
 
 @dataclass(frozen=True)
 class Answer:
-    """What was found of the sketch's object in a scene, and by whom. Boxes in shares of the picture's sides."""
+    """The result of asking with a sketch about a scene. Boxes are shares of the picture's sides."""
 
     by: Predictor
-    label: str  # what the sketch is taken for
-    found: tuple[Detection, ...]  # where it is, from left to right
-    raw: tuple[Detection, ...]  # the same before duplicates were taken out
-    others: tuple[Detection, ...]  # what else is there
-    note: str = ""  # what the one who answered cannot tell, in a few words
+    label: str  # the class of the sketch
+    found: tuple[Detection, ...]  # its objects in the scene, from left to right
+    raw: tuple[Detection, ...]  # the same with duplicates
+    others: tuple[Detection, ...]  # other objects in the scene
+    note: str = ""  # what the predictor cannot tell, in a few words
 
     @property
     def count(self) -> int:
+        """Parse an answer to COUNT. Raises VisketchError if it has no number."""
         return len(self.found)
 
 
@@ -52,13 +53,15 @@ def answer(
 
 @dataclass(frozen=True)
 class Output:
-    """An answer: its text, and of each stretch of it (start, end) how likely it was."""
+    """A text from the language model, with the probability of each stretch (start, end) of it."""
 
     text: str
     chances: tuple[tuple[int, int, float], ...] = ()
 
     def sure(self, start: int, end: int) -> float:
-        """The mean chance of the words in a stretch of the text (geometric, so one guess among sure words counts)."""
+        """The geometric mean of the probabilities of the words in a stretch of the text, so that one improbable word
+        counts.
+        """
         some = [chance for first, last, chance in self.chances if first < end and last > start]
         product = 1.0
         for chance in some:
@@ -68,9 +71,9 @@ class Output:
 
 @dataclass(frozen=True)
 class Description:
-    """What a DESC answer says."""
+    """A parsed answer to DESC."""
 
-    label: str  # what the sketch shows
+    label: str  # the class of the sketch
     things: tuple[Detection, ...]
     times: int
 
@@ -79,10 +82,10 @@ class Description:
 
 
 def description(said: Output) -> Description:
-    """Raises VisketchError for what is no description."""
+    """Parse an answer to DESC. Raises VisketchError if it has another form."""
     head = re.match(r"The sketch shows (?:an? )?(?P<name>[^.]+)\.\s*The picture shows ", said.text)
     if not head:
-        raise VisketchError(f"the model's answer is no description: {said.text[:80]!r}; ask in other words")
+        raise VisketchError(f"the model's answer is not a description: {said.text[:80]!r}; ask in other words")
     times = re.search(r"appears (\d+) times?", said.text)
     things = tuple(found(said, THING, head.end()))
     label = head["name"].strip()
@@ -91,7 +94,7 @@ def description(said: Output) -> Description:
 
 
 def boxes(said: Output) -> list[Detection]:
-    """The boxes of a BBOX answer; none for `none`. Raises VisketchError for what is neither."""
+    """Parse an answer to BBOX; `none` gives no box. Raises VisketchError if it has another form."""
     some = list(found(said, BOX))
     if not some and "none" not in said.text.lower():
         raise VisketchError(f"the model's answer has no box: {said.text[:80]!r}; ask in other words")
@@ -113,15 +116,16 @@ def count(said: Output) -> int:
     """The number of a COUNT answer. Raises VisketchError if there is none."""
     number = re.search(r"\d+", said.text)
     if not number:
-        raise VisketchError(f"the model's answer is no number: {said.text[:80]!r}; ask in other words")
+        raise VisketchError(f"the model's answer is not a number: {said.text[:80]!r}; ask in other words")
     return int(number[0])
 
 
 def suppressed(things: Sequence[Detection], drawn: bool = False, overlap: float = OVERLAP) -> list[Detection]:
-    """Without duplicates: of boxes that overlap, the surest (non-maximum suppression); from left to right.
+    """Remove duplicates: of overlapping boxes, the one with the highest score is kept (non-maximum suppression). The
+    result is sorted from left to right.
 
-    `drawn`: in a drawing a thing is not found again inside a thing of the same class: its head is no second cat. In
-    photos one may well stand before another.
+    `drawn`: in a drawing, an object inside an object of the same class is a duplicate too: the head of a cat is not a
+    second cat. In photos one may stand before another.
     """
     kept: list[Detection] = []
     for thing in sorted(things, key=lambda thing: -thing.score):

@@ -1,4 +1,4 @@
-"""What the words of a question about a picture mean: the classes that it names, and the things found of them."""
+"""The meaning of a question about a picture: the classes that it names, and the objects found of them."""
 
 import re
 from collections.abc import Collection, Sequence
@@ -26,7 +26,7 @@ MEND = "ask how many there are, which is the largest, or whether one class is la
 
 
 class SceneQuestion:
-    """What was found in a picture, and what the names in a question mean there."""
+    """A question, the objects found in the picture, and the meaning of the names in the question."""
 
     def __init__(
         self,
@@ -44,15 +44,17 @@ class SceneQuestion:
 
     def refuse(self, why: str = "") -> VisketchError:
         reason = f" ({why})" if why else ""
-        return VisketchError(f"{self.question!r}: this kind of question is not answered{reason}; {MEND}")
+        return VisketchError(f"{self.question!r}: questions of this kind are not answered{reason}; {MEND}")
 
     def named(self, words: Sequence[str]) -> list[str]:
         return [name for _, name in labels.named(words, self.known)]
 
     def of(self, name: str, words: Sequence[str] = ()) -> list[Detection]:
-        """The things of a class, of them those that the words say. Raises VisketchError if it cannot be told here."""
+        """The objects of a class, or those of them that the words describe. Raises VisketchError if that cannot be
+        decided here.
+        """
         if self.told is not None and name not in self.told and name != self.label:
-            mend = f"which is none of the {len(self.told)} classes that can be told apart here"
+            mend = f"which is not one of the {len(self.told)} classes that can be found here"
             raise VisketchError(f"the question names {name!r}, {mend}; ask about the object of the sketch")
         own = set(re.findall(r"[\w-]+", name.lower()))
         which = Filter.among([word for word in words if word not in own])
@@ -60,11 +62,11 @@ class SceneQuestion:
         if which == Filter():
             return found
         if which.colours and self.picture is None:
-            raise self.refuse("no colours are known here")
+            raise self.refuse("colours are not known here")
         return which.of(found, self.picture)
 
     def only(self, name: str, words: Sequence[str] = ()) -> list[Detection]:
-        """The same; raises VisketchError if there is none to compare."""
+        """The same; raises VisketchError if there are none to compare."""
         found = self.of(name, words)
         if not found:
             raise VisketchError(
@@ -73,7 +75,7 @@ class SceneQuestion:
         return found
 
     def strange(self, words: Sequence[str]) -> list[str]:
-        """The words that are neither names, nor say which, nor fill in."""
+        """The words that are neither names, nor attributes, nor fillers."""
         places: set[int] = set()
         for place, _ in labels.named(words, self.known):
             places |= set(range(place, place + self._length(words, place)))
@@ -86,12 +88,12 @@ class SceneQuestion:
         return next(size for size in sizes if " ".join(words[place : place + size]) in forms)
 
     def says_not(self, passed: Collection[str] = ()) -> bool:
-        """Whether it says not, or without, or other."""
+        """Whether the question has a word like not, without or other."""
         return any(NOT.fullmatch(word) for word in self.words if word not in passed)
 
 
 def generic(words: Sequence[str]) -> list[str]:
-    """The words for things of any class: objects, drawings ..."""
+    """The words for objects of any class: objects, drawings ..."""
     return [word for word in words if word.removesuffix("s") in THINGS or word in THINGS]
 
 

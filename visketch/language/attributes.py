@@ -1,7 +1,8 @@
-"""Filter detections by words beside the sketch, such as "the red one like this".
+"""Filter detections by words in addition to the sketch, such as "the red one like this".
 
-The sketch says what, the words say which: by colour, size or place. All three are measured on the picture, so it does
-not matter who found the objects. (Our choice: the paper lets its 7B read such words; no small model learns them.)
+The sketch gives the class, the words select by colour, size or place. All three are measured on the picture, so this
+works with every predictor. (Our choice: the paper's 7B model reads such words itself; a small model does not learn
+them.)
 """
 
 import re
@@ -21,7 +22,7 @@ COLOURS = ("black", "white", "grey", "red", "orange", "yellow", "green", "blue",
 SAME = {"gray": "grey", "violet": "purple", "upper": "top", "lower": "bottom", "center": "centre", "middle": "centre"}
 SIZES = {"large": 1, "big": 1, "small": -1, "little": -1}
 PLACES = ("left", "right", "top", "bottom", "centre")
-# One of all: what it is most of, as (x, y, size).
+# Words that select one object: the one with the largest value along (x, y, size).
 MOST = {
     "largest": (0, 0, 1),
     "biggest": (0, 0, 1),
@@ -38,45 +39,45 @@ FILLERS = re.compile(
 KNOWN = (
     f"a colour ({', '.join(COLOURS)}), a size ({', '.join(SIZES)}), a place ({', '.join(PLACES)}), {', '.join(MOST)}"
 )
-SIDE = 384  # pixels at which colours are looked up
-ENOUGH = 0.3  # of an object has the colour that it is called by
-SAME_SIZE = 1e-6  # of the logarithm of an area
-CORE = 0.15  # of a box, at each edge, shows more of what is around an object of a photo than of the object
-FULL = 0.7  # so far from the paper as most of the ink, at least: paler pixels are half paper
+SIDE = 384  # side of the picture on which colours are measured, in pixels
+ENOUGH = 0.3  # the least share of an object that has the colour by which it is selected
+SAME_SIZE = 1e-6  # tolerance of the logarithm of an area
+CORE = 0.15  # of a box at each edge: in a photo, this margin shows more background than object
+FULL = 0.7  # the least contrast of pixels that count, as a share of the ink's: paler pixels are partly paper
 
 
 @dataclass(frozen=True)
 class Filter:
-    """What is said of an object, each one of the words above."""
+    """The attributes that an object must have; each is one of the words above."""
 
-    colours: tuple[str, ...] = ()  # it may be of several: "red and white"
+    colours: tuple[str, ...] = ()  # it may have several: "red and white"
     sizes: tuple[str, ...] = ()
     places: tuple[str, ...] = ()
     most: tuple[str, ...] = ()
 
     @classmethod
     def told(cls, text: str) -> "Filter":
-        """Words → what they say. Raises UsageError for any other word, or if nothing can be so."""
+        """Parse words. Raises UsageError for an unknown word, or if nothing can have all attributes."""
         words = re.findall(r"[\w-]+", text.lower())
         known = {*COLOURS, *SIZES, *PLACES, *MOST, *SAME}
         strange = next((word for word in words if word not in known and not FILLERS.fullmatch(word)), None)
         told = cls.among(words)
         if strange or told == cls():
-            raise UsageError(f"{strange or text!r} does not say which; say {KNOWN}")
+            raise UsageError(f"{strange or text!r} is not an attribute; use {KNOWN}")
         against = {"left", "right"} <= {*told.places} or {"top", "bottom"} <= {*told.places}
         if against or len({SIZES[size] for size in told.sizes}) > 1 or len(told.most) > 1:
-            raise UsageError(f"{text!r}: nothing is both, say one of them")
+            raise UsageError(f"{text!r}: nothing can be both; use one of them")
         return told
 
     @classmethod
     def among(cls, words: Sequence[str]) -> "Filter":
-        """What these words say, whatever else is among them."""
+        """The attributes among these words; other words are ignored."""
         words = [SAME.get(word, word) for word in words]
         return cls(*(tuple(word for word in words if word in some) for some in (COLOURS, SIZES, PLACES, MOST)))
 
     def of(self, things: Sequence[Detection], picture: Picture | None) -> list[Detection]:
-        """The things that are meant; boxes in shares of the picture's sides. It is needed for colours. "Large" are
-        those of the mean size at least, "small" those of it at most: a thing that is alone is both.
+        """The objects that have the attributes; boxes are shares of the picture's sides. The picture is needed for
+        colours. "Large" objects have at least the mean size, "small" ones at most: a single object is both.
 
         Raises VisketchError if the picture's file is gone.
         """
@@ -97,13 +98,13 @@ class Filter:
         return left
 
     def split(self, things: Sequence[Detection], picture: Picture | None) -> tuple[list[Detection], list[Detection]]:
-        """The things that are meant, as `of`, and the rest."""
+        """The objects that have the attributes, as `of`, and the others."""
         meant = self.of(things, picture)
         return meant, [thing for thing in things if thing not in meant]
 
 
 def _measures(thing: Detection) -> Float[np.ndarray, " 3"]:
-    """Its middle, x and y, and the logarithm of its area."""
+    """The centre of an object, x and y, and the logarithm of its area."""
     return np.array([*middle(thing.box), np.log(max(area(thing.box), 1e-9))])
 
 
@@ -115,13 +116,15 @@ def _is_at(thing: Detection, place: str) -> bool:
 
 
 def only(answer: Answer, picture: Picture, which: Filter) -> Answer:
-    """Of what was found, that which is meant; the rest is among the others."""
+    """The answer with only the objects that have the attributes; the rest is moved to `others`."""
     meant, rest = which.split(answer.found, picture)
     return replace(answer, found=tuple(meant), raw=tuple(meant), others=(*answer.others, *rest))
 
 
 def colour(things: Sequence[Detection], picture: Picture) -> str:
-    """What colour most of the surest thing has. Raises VisketchError if the picture's file is gone."""
+    """The most frequent colour of the object with the highest score. Raises VisketchError if the picture's file is
+    gone.
+    """
     if not things:
         return "none"
     surest = max(things, key=lambda thing: thing.score)
@@ -130,7 +133,7 @@ def colour(things: Sequence[Detection], picture: Picture) -> str:
 
 
 def colours(picture: Picture, things: Sequence[Detection]) -> Float[np.ndarray, "n 11"]:
-    """How much of each thing has each colour: of its ink in a drawing, of the middle of its box in a photo."""
+    """The share of each colour in each object: in its ink for a drawing, in the middle of its box for a photo."""
     pixels, drawing = image.inside(picture), image.is_drawing(picture)
     from_paper = image.from_paper(pixels)
     high, wide = pixels.shape[:2]

@@ -17,13 +17,13 @@ def area(box: Box) -> float:
 
 
 def overlaps(some: Float[np.ndarray, "n 4"], others: Float[np.ndarray, "m 4"]) -> Float[np.ndarray, "n m"]:
-    """Intersection over union of each with each."""
+    """Intersection over union of each pair."""
     common, areas, other_areas = _common(some, others)
     return common / np.maximum(areas + other_areas - common, 1e-12)
 
 
 def shares(some: Float[np.ndarray, "n 4"], others: Float[np.ndarray, "m 4"]) -> Float[np.ndarray, "n m"]:
-    """How much of the smaller of two boxes lies in the other, of each with each."""
+    """The share of the smaller box that lies in the other, for each pair."""
     common, areas, other_areas = _common(some, others)
     return common / np.maximum(np.minimum(areas, other_areas), 1e-12)
 

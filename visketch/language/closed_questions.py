@@ -1,6 +1,6 @@
-"""Answer closed questions from detections: "describe, then filter" for more than numbers and boxes.
+"""Answer closed questions from detections: "describe, then filter" for more than counts and boxes.
 
-A question is known by its words. What is not known here is for the language model to answer in its own words.
+A question is recognised by its words. Other questions are left to the language model.
 """
 
 import re
@@ -19,7 +19,7 @@ from visketch.language.comparisons import SceneQuestion
 from visketch.language.dataset.instructions import whereabouts
 from visketch.language.image import Picture, is_drawing
 
-# In this order: "where is it: left, right ...?" asks where, "left or right of the cat?" for a relation.
+# The order matters: "where is it: left, right ...?" asks for a place, "left or right of the cat?" for a relation.
 KINDS = {
     "relation": r"(left or right|which side)\b.*\bof the\b",
     "where": r"\bwhere\b|which part",
@@ -33,7 +33,7 @@ KINDS = {
     r"|what (?:object )?does (?:the|this) sketch (?:depict|show|represent)",
     "there": r"\bvisible\b|(?:^|[:;,.?!] *)(?:is|are) there\b|\bdoes .* (?:show|contain)\b",
 }
-# The words behind these, up to one of ENDS, say what is asked for: "how many of the red cats are there?"
+# The words after these, up to one of ENDS, name the object: "how many of the red cats are there?"
 ASKED_FOR = (
     r"\b(?:how many|how often|number of|count|(?:is|are) there|(?:where|colou?r) (?:is|are)|shows?|contains?)\b"
     r"(?P<what>.*)"
@@ -53,7 +53,7 @@ NOT = re.compile(r"not|no|non|isn|aren|without|except|but|neither|nor|or|than|no
 
 
 def kind(question: str) -> str | None:
-    """What is asked, one of KINDS, or None."""
+    """The kind of a question, one of KINDS, or None."""
     words = question.lower()
     return next((kind for kind, pattern in KINDS.items() if re.search(pattern, words)), None)
 
@@ -69,10 +69,10 @@ def reason(
 ) -> str | None:
     """The answer to a closed question about the sketch's object, or about another class that the question names.
 
-    `label`: what the sketch shows; `own`: where that was found; `others`: what else was. `known`: all names of classes;
-    `told`: those that whoever found them can tell, by default all. `picture`: where colours are looked up; without it
-    they are not understood. None if the question is not closed, "none" if what it is about is not there. Raises
-    VisketchError for a noun that is no such class, or for words that say which of them in a way not understood.
+    `label`: the class of the sketch. `own`: its objects in the scene. `others`: the other objects. `known`: all class
+    names. `told`: those that the predictor can find, by default all. `picture`: where colours are measured; without it,
+    colours are not understood. Returns None if the question is not closed, "none" if the object is not there. Raises
+    VisketchError for a noun that is not one of these classes, and for attributes that are not understood.
     """
     drawn = picture is not None and is_drawing(picture)
     things = [*own, *suppressed(others, drawn)]
@@ -87,7 +87,7 @@ def reason(
     meant, words = subject(question, asked, label, {label, *known, *(thing.label for thing in others)})
     if meant != label:
         if told is not None and meant not in told:
-            mend = f"which is none of the {len(told)} classes that can be told apart here"
+            mend = f"which is not one of the {len(told)} classes that can be found here"
             raise VisketchError(f"the question names {meant!r}, {mend}; ask about the object of the sketch")
         every = [*own, *others]
         own = suppressed([thing for thing in every if thing.label == meant], drawn)
@@ -102,10 +102,10 @@ def reason(
 
 
 def subject(question: str, asked: str, label: str, known: Collection[str]) -> tuple[str, list[str]]:
-    """The class of `known` that a question of a kind is about: the sketch's, unless it names another; and the words
-    before its name.
+    """The class of `known` that a question of a kind is about: the sketch's, unless the question names another; and the
+    words before its name.
 
-    Raises VisketchError if it asks for something that is no class.
+    Raises VisketchError if the question asks for something that is not a class.
     """
     words = re.findall(r"[\w-]+", question.lower())
     behind = re.search(r"^(?:is|are) (?P<what>.*\bvisible)", question.lower()) or re.search(ASKED_FOR, question.lower())
@@ -114,7 +114,7 @@ def subject(question: str, asked: str, label: str, known: Collection[str]) -> tu
         if noun:
             named = [one for place, one in labels.named(rest, frozenset(known)) if place < len(noun)]
             if not named and not ANYTHING.fullmatch(noun[-1]) and Filter.among(noun[-1:]) == Filter():
-                mend = "which is no class it knows; ask about the object of the sketch"
+                mend = "which is not a known class; ask about the object of the sketch"
                 raise VisketchError(f"the question names {noun[-1]!r}, {mend}")
             return named[-1] if named else label, noun
     elif {"it", "sketch"} & set(words):
@@ -127,15 +127,16 @@ def subject(question: str, asked: str, label: str, known: Collection[str]) -> tu
 
 
 def _which(question: str, asked: str, noun: Sequence[str], meant: str, known: frozenset[str]) -> Filter:
-    """Which of its class the question is about: "red cats", and where they are counted "cats that are red" as well.
+    """The attributes of the objects that the question is about: "red cats", and in counting questions also "cats that
+    are red".
 
-    Raises VisketchError for what says more than that.
+    Raises VisketchError for anything more complicated.
     """
     words = re.findall(r"[\w-]+", question.lower())
     own = set(re.findall(r"[\w-]+", meant.lower()))
     before, every = (Filter.among([word for word in some if word not in own]) for some in (noun, words))
     if asked in ("where", "relation"):
-        every = replace(every, places=before.places)  # "left or right?" is what is asked
+        every = replace(every, places=before.places)  # "left or right?" is the question itself
     if asked == "largest":
         every = replace(every, most=())
     counted = asked in ("count", "there", "another")
@@ -143,13 +144,13 @@ def _which(question: str, asked: str, noun: Sequence[str], meant: str, known: fr
     if every != Filter() and (
         several or any(NOT.fullmatch(word) for word in words) or (before != every and not counted)
     ):
-        mend = "say it of one thing, before its name: how many red cats are there?"
-        raise VisketchError(f"{question!r} says which of them in a way that is not understood; {mend}")
+        mend = "put attributes before the name: how many red cats are there?"
+        raise VisketchError(f"{question!r} the description of the objects is not understood; {mend}")
     return every
 
 
 def _noun(words: Sequence[str]) -> tuple[list[str], list[str]]:
-    """What is asked for, behind its article, and the same with all that follows."""
+    """The noun after its article, and the same with all words that follow."""
     first = next((place for place, word in enumerate(words) if not PASSED.fullmatch(word)), len(words))
     last = next((place for place in range(first, len(words)) if ENDS.fullmatch(words[place])), len(words))
     return [*words[first:last]], [*words[first:]]
@@ -175,7 +176,7 @@ def _answer(question: str, asked: str, own: Sequence[Detection], others: Sequenc
 
 
 def _relation(question: str, surest: Detection, others: Sequence[Detection]) -> str | None:
-    """Left or right of the object that the question names; None if nothing of that name was found."""
+    """Left or right of the object that the question names; None if there is no such object."""
     named = [thing for thing in others if re.search(rf"\bof the {re.escape(thing.label)}\b", question.lower())]
     if not named:
         return None

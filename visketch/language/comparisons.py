@@ -1,7 +1,8 @@
 """Closed questions that compare: sizes of two classes, the largest of all, counts of several classes or of everything.
 
 "Is the cat larger than the fish?", "Which object is the smallest?", "How many fish and cats are there?", "Are there
-more cats than fish?". What looks like such a question and is not understood is refused, never taken for another.
+more cats than fish?". A question that looks like one of these and is not understood is refused, and never taken for
+another one.
 """
 
 import re
@@ -18,7 +19,7 @@ from visketch.language.dataset.instructions import whereabouts
 
 SIZE = {"larger": 1, "bigger": 1, "greater": 1, "smaller": -1, "littler": -1, "tinier": -1}
 EXTREME = MOST | {"smallest": (0, 0, -1), "littlest": (0, 0, -1), "tiniest": (0, 0, -1), "greatest": (0, 0, 1)}
-# Compared by what is not measured here.
+# Comparisons of something that is not measured here.
 OTHER = re.compile(
     r"\b(?:tall|high|wid|long|short|thick|thinn|heavi|light|old|young|fast|slow|dark|bright|fatt|strong|near|clos|far"
     r"th|furth|low|deep|nic|prett|cut|bett|great)e?r than\b|\b(?:tallest|widest|longest|shortest|thickest|thinnest|"
@@ -29,7 +30,7 @@ HAVE = re.compile(r"\b(?:have|has|had|wear|wears|wearing|hold|holds|holding)\b")
 
 
 def kind(question: str) -> bool:
-    """Whether a question, by its words, is of these kinds as long as no name of a class is needed to tell."""
+    """Whether a question is of these kinds, judged by its words and without class names."""
     words = re.findall(r"[\w-]+", question.lower())
     compares = bool(
         {*SIZE, *EXTREME} & {*words} or OTHER.search(question.lower()) or quantities.NUMBER.search(question.lower())
@@ -39,15 +40,15 @@ def kind(question: str) -> bool:
 
 
 def answer(scene: SceneQuestion) -> str | None:
-    """The answer; None if the question is of another kind. Raises VisketchError if it is of these, but not understood,
-    or names what is not there.
+    """The answer; None if the question is of another kind. Raises VisketchError if it is of these kinds but not
+    understood, or if it names something that is not in the picture.
     """
     text, words = scene.text, scene.words
     counts = bool(re.search(r"\bhow many\b|\bnumber of\b|^\W*count\b", text))
     if counts and HAVE.search(text):
         raise scene.refuse("it asks for parts")
     if OTHER.search(text):
-        raise scene.refuse("only sizes are compared")
+        raise scene.refuse("only sizes can be compared")
     if SIZE.keys() & {*words}:
         return _refusing(scene, _larger)
     if more := quantities.MORE.search(text):
@@ -70,7 +71,7 @@ def _refusing(scene: SceneQuestion, how: Callable[[SceneQuestion], str]) -> str:
 
 
 def _larger(scene: SceneQuestion) -> str:
-    """Sizes of two: of classes, or of the sketch's object and a class."""
+    """Compare the sizes of two classes, or of the sketch's object and a class."""
     words = scene.words
     place = next(place for place, word in enumerate(words) if word in SIZE)
     sign, than = SIZE[words[place]], words.index("than") if "than" in words else -1
@@ -117,18 +118,20 @@ def _which_of(scene: SceneQuestion, names: Sequence[str], sign: int) -> str:
         return names[0]
     if min(sizes[1]) > max(sizes[0]):
         return names[1]
-    raise scene.refuse("of some it is the one, of some the other")
+    raise scene.refuse("the answer differs between its objects")
 
 
 def _beyond(scene: SceneQuestion, name: str, words: Sequence[str], sign: int) -> list[Detection]:
-    """The things that are larger (or smaller) than all of a class."""
+    """The objects that are larger (or smaller) than all objects of a class."""
     others = scene.only(name, words)
     most = max(sign * area(thing.box) for thing in others)
     return [thing for thing in scene.things if thing not in others and sign * area(thing.box) > most]
 
 
 def _extreme(scene: SceneQuestion) -> str | None:
-    """The largest of all, by name; or where it is, or its colour. None where it is said of one class, or yes or no."""
+    """The name of the largest object of all, or its place or colour. None for a question about one class, or a yes-no
+    question.
+    """
     words = scene.words
     names, all_of_them = scene.named(words), bool(generic(words)) and not {"sketch", "this"} & {*words}
     if words[0] in YES_OR_NO:
@@ -140,19 +143,19 @@ def _extreme(scene: SceneQuestion) -> str | None:
         raise scene.refuse()
     if names:
         if re.search(r"\b(?:where|colou?r)\b", scene.text):
-            return None  # of one class: `which` knows
-        raise scene.refuse(f"it asks which {names[0]}; visketch locate --which {extremes[0]} shows it")
+            return None  # about one class: `which` handles it
+        raise scene.refuse(f"it asks which {names[0]}; use visketch locate --which {extremes[0]}")
     if re.search(r"\b(?:where|colou?r)\b", scene.text) and not all_of_them:
         return None
     passed = {*EXTREME, *OWN, *KINDS, "where", "colour", "color"}
     strange = [word for word in scene.strange(words) if word not in passed and not generic([word])]
     if strange:
-        raise scene.refuse(f"{strange[0]!r} is no class it knows")
+        raise scene.refuse(f"{strange[0]!r} is not a known class")
     if not scene.things:
         return "none"
     which = Filter.among([word for word in words if word not in MOST])
     if which.colours and scene.picture is None:
-        raise scene.refuse("no colours are known here")
+        raise scene.refuse("colours are not known here")
     things = which.of(scene.things, scene.picture) if which != Filter() else scene.things
     if not things:
         return "none"
@@ -165,7 +168,7 @@ def _extreme(scene: SceneQuestion) -> str | None:
 
 
 def _is_extreme(scene: SceneQuestion) -> str | None:
-    """Is the cat the smallest object? None for the largest, which `closed_questions` knows."""
+    """Is the cat the smallest object? None for the largest, which `closed_questions` handles."""
     (extreme, *more), names = [word for word in scene.words if word in EXTREME], scene.named(scene.words)
     if extreme in ("largest", "biggest"):
         return None

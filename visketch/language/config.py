@@ -1,4 +1,4 @@
-"""Every knob of the sketch-language model, as the other parts have theirs (`visketch/config.py`)."""
+"""The settings of the sketch-language model, like those of the other parts (`visketch/config.py`)."""
 
 import tomllib
 from collections.abc import Sequence
@@ -18,11 +18,11 @@ STAGES = ("tower", "align", "instruct")
 
 
 class TowerConfig(Section):
-    kind: Literal["pair", "leaf", "clip"] = "pair"  # leaf: experimental, measured worse than pair (LABBOOK)
+    kind: Literal["pair", "leaf", "clip"] = "pair"  # leaf is experimental: worse than pair (docs/language.md)
     canvas: Count = 128  # pixels of the square that a picture is letterboxed to
     widths: tuple[Count, Count, Count, Count] = Field((24, 48, 96, 160), strict=False)  # of a pair tower's stages
-    embedding: Count = 64  # of the vector that sketches and what they show have in common
-    places: Count = 32  # numbers that tell a token's place
+    embedding: Count = 64  # width of the common vector space of sketches and objects
+    places: Count = 32  # numbers that encode the place of a token
 
     @property
     def grid(self) -> int:
@@ -43,13 +43,13 @@ class LoraConfig(Section):
     rank: Count = 64
     alpha: Count = 128
     dropout: Share = 0.05
-    nf4: bool = False  # the base in four bits: a 7B trains on a card of 16 GB instead of 24
+    nf4: bool = False  # load the base in four bits: a 7B then trains on a card of 16 GB instead of 24
 
 
 class StageTraining(PartTraining):
     batch: Count = 32  # pairs of pictures, each with all its questions
     weight_decay: float = 0.05
-    questions: Count = 8  # of a pair at most, chosen anew each time
+    questions: Count = 8  # at most this many of a pair, sampled anew each time
     freeze_projector: bool = False  # an ablation
 
 
@@ -65,14 +65,14 @@ class LanguageTraining(Section):
 
 class LanguageConfig(Section):
     name: str = "tiny"
-    base: str | None = None  # a LLaVA on the Hub or in a folder; else all is made here
-    labels: tuple[str, ...] = Field((), strict=False)  # the classes of training, written by it
+    base: str | None = None  # a LLaVA on the Hub or in a folder; None: a small model, trained from scratch
+    labels: tuple[str, ...] = Field((), strict=False)  # the classes, written by training
     tower: TowerConfig = TowerConfig()
     writer: WriterConfig = WriterConfig()
     lora: LoraConfig | None = None  # None: the whole language model is trained
-    threshold: float = Field(0.5, ge=0, le=1)  # of the matcher's sureness; set on validation scenes
-    recognised: float = Field(0.28, ge=0, le=1)  # of the recogniser's, in drawn scenes; set there too
-    answers: Literal["language", "matcher"] = "language"  # who answers by default; chosen on validation scenes
+    threshold: float = Field(0.5, ge=0, le=1)  # the least score that the matcher counts; chosen on validation scenes
+    recognised: float = Field(0.28, ge=0, le=1)  # the same for the recogniser in drawn scenes
+    answers: Literal["language", "matcher"] = "language"  # the default predictor; chosen on validation scenes
     train: LanguageTraining = LanguageTraining()
 
     @model_validator(mode="after")
@@ -91,7 +91,7 @@ PRESETS: dict[str, dict] = {
         "base": "llava-hf/llava-1.5-7b-hf",
         "tower": {"kind": "clip", "canvas": 336},
         "lora": {},
-        # O3SLM: one epoch at 2e-5, cosine after 3 % of warm-up; a step here is of pairs with all their questions.
+        # O3SLM: one epoch at 2e-5, cosine after 3 % warm-up; a step here has pairs with all their questions.
         "train": {
             "align": {"steps": 25_000, "batch": 24, "lr": 2e-5, "warmup": 750, "weight_decay": 0.0, "muon": False},
             "instruct": {"steps": 9_000, "batch": 24, "lr": 2e-5, "warmup": 270, "weight_decay": 0.0, "muon": False},
@@ -101,7 +101,7 @@ PRESETS: dict[str, dict] = {
 
 
 def load(preset: str | Path = "tiny", overrides: Sequence[str] = ()) -> LanguageConfig:
-    """A preset's name or a TOML file, with `section.key=value` overrides. Raises UsageError, VisketchError."""
+    """The settings of a preset or a TOML file, with `section.key=value` overrides. Raises UsageError, VisketchError."""
     if str(preset) in PRESETS:
         tree = deepcopy(PRESETS[str(preset)])
     elif not Path(preset).suffix:
@@ -122,7 +122,7 @@ def load(preset: str | Path = "tiny", overrides: Sequence[str] = ()) -> Language
 
 
 def find(folder: str | Path | None) -> Path:
-    """A sketch-language model's folder: the path given, or a shipped one by its name. Raises VisketchError."""
+    """The folder of a sketch-language model: a path, or the name of a shipped one. Raises VisketchError."""
     if folder is not None and (Path(folder) / FILE).exists():
         return Path(folder)
     name = str(folder or "language")
@@ -134,7 +134,9 @@ def find(folder: str | Path | None) -> Path:
 
 
 def read(folder: Path) -> LanguageConfig:
-    """A checkpoint's settings; how it was trained is left out. Raises VisketchError if the folder is no checkpoint."""
+    """The settings of a checkpoint, without those of training. Raises VisketchError if the folder is not a
+    checkpoint.
+    """
     path = folder / FILE
     try:
         tree = tomllib.loads(path.read_text())
@@ -142,11 +144,11 @@ def read(folder: Path) -> LanguageConfig:
         return LanguageConfig.model_validate(tree)
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, ValidationError) as error:
         what = error.strerror if isinstance(error, OSError) else str(error).splitlines()[0]
-        raise VisketchError(f"{folder}: no sketch-language model, {FILE} cannot be read: {what}") from None
+        raise VisketchError(f"{folder}: not a sketch-language model, {FILE} cannot be read: {what}") from None
 
 
 def write(folder: Path, settings: LanguageConfig) -> None:
-    """Into a checkpoint's folder, atomically."""
+    """Write the settings into a checkpoint's folder, atomically."""
     import tomli_w
 
     text = tomli_w.dumps(settings.model_dump(mode="json", exclude_none=True))

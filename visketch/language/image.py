@@ -1,4 +1,6 @@
-"""Pictures → squares that a tower sees: letterboxed, never cropped; and boxes on the square → boxes on the picture."""
+"""Pictures → the squares that a tower sees: letterboxed, never cropped; and boxes on the square → boxes on
+the picture.
+"""
 
 import os
 import warnings
@@ -19,31 +21,33 @@ from visketch.language.boxes import Box
 if TYPE_CHECKING:
     from visketch.geometry.sketch import Sketch
 
-MOST = 400_000_000  # pixels: a panorama of 20,000 x 20,000 is read, a bomb is not
-# of the pictures that a folder is searched for
+MOST = 400_000_000  # pixels: enough for a panorama of 20,000 x 20,000, but not for a decompression bomb
+# of pictures in a folder
 SUFFIXES = (".svg", ".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff")
-PAPER = 0.75  # of a drawing, at least, has the colour of its paper; of 400 drawn scenes 0.83, of 1 in 100 photos
-TONES = 16  # levels that a colour may differ by and still be that of the paper
-DECODED = 1024  # pixels of the longer side, at most, that a picture is looked at with
+PAPER = (
+    0.75  # the least share of paper in a drawing; the least of 400 drawn scenes was 0.83, 1 in 100 photos has as much
+)
+TONES = 16  # the largest difference of a paper pixel from the colour of the paper, in levels
+DECODED = 1024  # the longer side of a decoded picture in pixels, at most
 FINE = 384  # pixels of the square on which a scene's ink is found: at 128 its drawings are recognised less often
-EVEN = 24  # levels of grey between the darkest and the lightest pixel that are still nothing
+EVEN = 24  # a picture with a smaller range of grey levels is blank
 
 
 @dataclass(frozen=True)
 class Letterbox:
-    """How a picture lies in its square: `width` and `height` in pixels, as it is upright."""
+    """The position of a picture in its square: `width` and `height` of the upright picture in pixels."""
 
     width: int
     height: int
 
     def inside(self) -> Box:
-        """The part of the square that is picture."""
+        """The square without its margins."""
         side = max(self.width, self.height)
         x, y = (side - self.width) / 2 / side, (side - self.height) / 2 / side
         return x, y, 1 - x, 1 - y
 
     def back(self, box: Box) -> Box:
-        """A box on the square → the same on the picture; what is beyond it is cut off."""
+        """A box on the square → the same box on the picture, clipped to it."""
         left, top, right, bottom = self.inside()
         x1, x2 = ((x - left) / (right - left) for x in box[::2])
         y1, y2 = ((y - top) / (bottom - top) for y in box[1::2])
@@ -60,13 +64,13 @@ class Letterbox:
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture as a square of colours, and how to find back."""
+    """A picture as a square of colours, and how to map boxes back to it."""
 
     square: UInt8[np.ndarray, "h h 3"]
     letterbox: Letterbox
     source: str = ""
-    original: Image.Image | None = field(default=None, compare=False, repr=False)  # if it has no file to go back to
-    sketch: "Sketch | None" = field(default=None, compare=False, repr=False)  # what a query was drawn from
+    original: Image.Image | None = field(default=None, compare=False, repr=False)  # if it has no file
+    sketch: "Sketch | None" = field(default=None, compare=False, repr=False)  # the drawing of a query
 
     @cached_property
     def ink(self) -> ink.Ink:
@@ -81,9 +85,9 @@ def read(path: str | Path, canvas: int) -> Picture:
 
 
 def of(picture: Any, canvas: int) -> Picture:
-    """A picture that a program has in memory, letterboxed: a PIL image, or an array or tensor of levels or colours.
+    """A picture in memory, letterboxed: a PIL image, or an array or tensor of grey levels or colours.
 
-    Raises UsageError for what is none of these.
+    Raises UsageError for anything else.
     """
     if not isinstance(picture, Image.Image):
         picture = in_memory.to_image(picture)
@@ -92,11 +96,11 @@ def of(picture: Any, canvas: int) -> Picture:
 
 
 def upright(path: str | Path, most: int) -> tuple[Image.Image, tuple[int, int]]:
-    """A picture file in colour, turned upright, at most so wide and high; and its width and height before.
+    """A picture file in colour, turned upright, its sides at most `most`; and its original width and height.
 
-    A large JPEG is shrunk while it is decoded, so a panorama costs little memory. An SVG is drawn as large as that; its
-    width and height are those of its page. The last few are kept, since
-    a scene is looked at on several squares; do not change what is returned. Raises VisketchError.
+    A large JPEG is shrunk while it is decoded, so a panorama needs little memory. An SVG is rendered with a longer side
+    of `most`; its width and height are those of its page. The last few pictures are cached, since a scene is used at
+    several sizes; do not modify the result. Raises VisketchError.
     """
     try:
         about = os.stat(path)
@@ -130,15 +134,15 @@ def _decoded(path: str, most: int) -> tuple[Image.Image, tuple[int, int]]:
     except VisketchError:
         raise
     except Image.DecompressionBombError:
-        raise VisketchError(f"{path}: more than {MOST:,} pixels, shrink the picture") from None
+        raise VisketchError(f"{path}: more than {MOST:,} pixels; shrink the picture") from None
     except Image.UnidentifiedImageError:
-        raise VisketchError(f"{path}: not a picture, give PNG, JPEG, WebP or SVG") from None
+        raise VisketchError(f"{path}: not a picture; give PNG, JPEG, WebP or SVG") from None
     except IsADirectoryError:
-        raise VisketchError(f"{path}: a folder, give a picture in it") from None
+        raise VisketchError(f"{path}: this is a folder; give a picture in it") from None
     except FileNotFoundError:
-        raise VisketchError(f"{path}: no such file, check the name") from None
-    except Exception as error:  # Pillow's decoders raise whatever a broken file leads them to
-        raise VisketchError(f"{path}: the picture cannot be read or is cut short, save it again") from error
+        raise VisketchError(f"{path}: no such file; check the name") from None
+    except Exception as error:  # a broken file can make Pillow's decoders raise anything
+        raise VisketchError(f"{path}: the picture cannot be read or is incomplete; save it again") from error
 
 
 def is_svg(path: str | Path) -> bool:
@@ -147,7 +151,9 @@ def is_svg(path: str | Path) -> bool:
 
 
 def shrunk(picture: Image.Image, most: int) -> Image.Image:
-    """The picture in colour, at most so wide and high; what is transparent is white. It remembers its orientation."""
+    """The picture in colour, its sides at most `most`; transparent areas become white. Its orientation is kept in the
+    metadata.
+    """
     orientation = picture.getexif()
     if picture.mode.startswith(("I", "F")):
         picture = eight_bits(picture)
@@ -162,7 +168,7 @@ def shrunk(picture: Image.Image, most: int) -> Image.Image:
 
 
 def square(picture: Image.Image, canvas: int, source: str = "", size: tuple[int, int] | None = None) -> Picture:
-    """An upright picture, letterboxed: the margins have the colour of its edge, white around a drawing.
+    """An upright picture, letterboxed. The margins have the colour of its edge, which is white for most drawings.
 
     `size`: its width and height before it was shrunk, if it was.
     """
@@ -181,7 +187,7 @@ def square(picture: Image.Image, canvas: int, source: str = "", size: tuple[int,
 
 
 def is_photo(square: UInt8[np.ndarray, "h h 3"]) -> bool:
-    """Whether it is a photo and no drawing: less than half of it has the colour of its edge."""
+    """Whether it is a photo and not a drawing: less than half of it has the colour of its edge."""
     edge = np.median(np.concatenate([square[0], square[-1]]), axis=0)
     return bool((np.abs(square.astype(np.int16) - edge).max(axis=2) < 32).mean() < 0.5)
 
@@ -194,7 +200,9 @@ def inside(picture: Picture) -> UInt8[np.ndarray, "y x 3"]:
 
 
 def finer(picture: Picture, canvas: int) -> Picture:
-    """The same on a square of `canvas` pixels, from its file if it has one. Raises VisketchError if that is gone."""
+    """The same picture on a square of `canvas` pixels, from its file if it has one. Raises VisketchError if the file is
+    gone.
+    """
     if picture.source:
         return read(picture.source, canvas)
     if picture.original is not None:
@@ -204,22 +212,23 @@ def finer(picture: Picture, canvas: int) -> Picture:
 
 
 def is_drawing(picture: Picture) -> bool:
-    """Whether it is almost only paper and ink; a photo that is evenly lit in all other places is taken for one too."""
+    """Whether it is almost entirely paper and ink. A photo with an even background counts as a drawing too."""
     return bool((from_paper(inside(picture)) < TONES).mean() >= PAPER)
 
 
 def from_paper(pixels: UInt8[np.ndarray, "y x 3"]) -> Float[np.ndarray, "y x"]:
-    """How far each pixel is from the colour of the paper, the median, in the channel in which it is farthest."""
+    """The difference of each pixel from the colour of the paper (the median), in the channel where it is largest."""
     return np.abs(pixels - np.median(pixels, axis=(0, 1))).max(axis=2)
 
 
 def is_blank(picture: Picture) -> bool:
-    """Whether nothing is on it: it is one even colour."""
+    """Whether it has only one even colour."""
     return int(np.ptp(picture.square.astype(np.int16).mean(axis=2))) < EVEN
 
 
 def drawn(drawing: Any, canvas: int) -> Picture:
-    """A sketch in any form that visketch reads, as training drew it: fitted to the canvas, dark lines of one pen.
+    """A drawing in any form that visketch reads, as in the tower's training: fitted to the canvas, dark lines of one
+    pen.
 
     Raises VisketchError if it is blank or cannot be read.
     """

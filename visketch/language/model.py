@@ -1,8 +1,8 @@
 """SketchLanguage: count, locate, ask and retrieve with a sketch as the question (after O3SLM, arXiv 2511.14368).
 
-The language model reads the tokens of the sketch, the tokens of the scene and the question, in that order. Each picture
+The language model reads the tokens of the sketch, the tokens of the scene and the question, in this order. Each picture
 is encoded once, however many questions are asked about it. A count or a box comes from a description of the whole scene
-("describe, then filter"), or from a predictor that needs no language model: see `select`.
+("describe, then filter"), or from a predictor that needs no language model: see `SketchLanguage.select`.
 """
 
 from collections.abc import Callable, Sequence
@@ -93,7 +93,7 @@ class SketchLanguage:
         self.sight.to(device)
         if "generator" in vars(self):
             self.generator.model.to(device)
-        vars(self).pop("recogniser", None)  # made again on the new device when it is next needed
+        vars(self).pop("recogniser", None)  # created again on the new device when it is needed
         return self
 
     def __getstate__(self) -> dict[str, Any]:
@@ -143,9 +143,7 @@ class SketchLanguage:
         is_path = isinstance(scene, str | Path)
         picture = image.read(scene, self.canvas) if is_path else image.of(scene, self.canvas)
         if image.is_blank(picture):
-            raise VisketchError(
-                f"{picture.source or 'picture'}: blank, there is nothing in it to ask about; give another picture"
-            )
+            raise VisketchError(f"{picture.source or 'picture'}: blank, it shows nothing; give another picture")
         return EncodedPicture(look(self.sight, [as_trained(picture)])[0], picture)
 
     def kept(self, tokens: Float[np.ndarray, "t e"], path: Path) -> EncodedPicture:
@@ -215,7 +213,7 @@ class SketchLanguage:
     ) -> Answer | VisketchError:
         try:
             return self.coco.answer(sketch, scene, min_score)
-        except VisketchError as error:  # a word that it does not know, or a file that is gone
+        except VisketchError as error:  # a word that the detector does not know, or a file that is gone
             return error
 
     def match(self, pairs: list[Pair], by: Predictor) -> list[tuple[str, list[Detection]]]:
@@ -361,7 +359,9 @@ class SketchLanguage:
             raise UsageError(f"{question!r}: only the language model answers {task}:, not the {by}; leave out --by")
 
     def is_free(self, question: str) -> bool:
-        """Whether a question is open and begins with no task: the small language model was not trained on such ones."""
+        """Whether a question is open and begins with no task: the small language model was not trained on such
+        questions.
+        """
         return not self.settings.base and question.partition(":")[0] not in WORDINGS and kind(question) is None
 
     def reason(self, question: str, answer: Answer, scene: EncodedPicture) -> str | None:

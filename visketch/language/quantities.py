@@ -1,4 +1,4 @@
-"""Closed questions of how many: of several classes, of everything, more or fewer than.
+"""Closed questions about quantities: of several classes, of everything, more or fewer than.
 
 "How many fish and cats are there?", "How many objects?", "Are there more cats than fish?", "Are there at least two?"
 """
@@ -15,7 +15,7 @@ MORE = re.compile(r"\b(more|fewer|less)\b(?: [\w-]+){1,6} than\b")
 
 
 def more(scene: SceneQuestion, how: str) -> str:
-    """More cats than fish?"""
+    """Are there more cats than fish?"""
     split = scene.words.index("than")
     first, second = scene.named(scene.words[:split]), scene.named(scene.words[split + 1 :])
     if len(first) != 1 or len(second) != 1 or scene.words[0] not in YES_OR_NO:
@@ -25,7 +25,7 @@ def more(scene: SceneQuestion, how: str) -> str:
 
 
 def quantity(scene: SceneQuestion, how: str, than: str) -> str:
-    """At least two cats?"""
+    """Are there at least two cats?"""
     names, limit = scene.named(scene.words), number(than) or 0
     if len(names) > 1 or scene.words[0] not in YES_OR_NO:
         raise scene.refuse()
@@ -43,7 +43,7 @@ def number(word: str) -> int | None:
 
 
 def count(scene: SceneQuestion) -> str | None:
-    """Of several classes together, of everything, or of different classes; None for one class, or the sketch's."""
+    """The count of several classes together, of everything, or of different classes; None for one class."""
     words = scene.words
     start = next((place for place, word in enumerate(words) if word in ("many", "of", "count")), 0) + 1
     behind = words[start:]
@@ -80,7 +80,7 @@ def count(scene: SceneQuestion) -> str | None:
 
 
 def there(scene: SceneQuestion) -> str | None:
-    """Is there a cat and a fish? None if one class is named at most."""
+    """Is there a cat and a fish? None if at most one class is named."""
     names = scene.named(scene.words)
     if len(set(names)) < 2 or not {"and", "or"} & {*scene.words}:
         return None
@@ -94,7 +94,7 @@ def there(scene: SceneQuestion) -> str | None:
 
 
 def _parts(words: Sequence[str]) -> Iterator[list[str]]:
-    """A list of things: what stands between `and`, `or` and `plus`."""
+    """The parts of a list: the words between `and`, `or` and `plus`."""
     part: list[str] = []
     for word in [*words, "and"]:
         if word in ("and", "or", "plus"):

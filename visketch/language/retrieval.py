@@ -1,5 +1,6 @@
-"""Pictures that show what a sketch shows. Of photos the detector's boxes are kept in an index. Drawings are looked at
-by the tower, once; a hundred candidates by their nearest place are ranked by how likely each shows it.
+"""Search for pictures that show what a sketch shows. The detector's boxes of photos are kept in an index. Drawings are
+encoded by the tower once; the hundred candidates with the most similar place are ranked by the probability that they
+show it.
 """
 
 from collections.abc import Callable, Sequence
@@ -22,13 +23,13 @@ from visketch.language.vision.features import EncodedPicture, Features, features
 from visketch.language.vision.pen import as_trained
 
 CANDIDATES = 100
-SURE_ENOUGH = 0.5  # of a drawing: from there on its surest region counts as one (`SketchLanguage.score`)
+SURE_ENOUGH = 0.5  # the least score of a drawing whose best region would be counted (`SketchLanguage.score`)
 
 
 @dataclass(frozen=True)
 class PhotoHit:
-    """A picture, how likely it shows the sketch's object (0 to 1), and who says so. Of a photo where, with how sure
-    that is; of a drawing how near its nearest place is to the sketch (-1 to 1).
+    """A picture, the probability that it shows the sketch's object, and the predictor. A photo has boxes with their
+    probabilities; a drawing has the cosine of its most similar place and the sketch (-1 to 1).
     """
 
     path: Path
@@ -39,7 +40,7 @@ class PhotoHit:
 
 
 class PictureSearch:
-    """The pictures in a folder and below it: photos as the detector sees them, drawings as the tower does."""
+    """The pictures in a folder and its subfolders: photos through the detector, drawings through the tower."""
 
     def __init__(
         self,
@@ -50,10 +51,10 @@ class PictureSearch:
         on_progress: Callable[[int, int], None] = lambda done, total: None,
         by: Predictor | None = None,
     ) -> None:
-        """`cache`: what was seen is kept in files that begin like it; what is new or changed is looked at, the rest is
-        read from them. `by`: another than the detector, for photos too.
+        """`cache`: the prefix of the files that keep the results; only new and changed pictures are processed. `by`: a
+        predictor other than the detector, for photos too.
 
-        `problem` hears of each picture that cannot be read. Raises VisketchError if none can.
+        `problem` receives the error of each picture that cannot be read. Raises VisketchError if none can be.
         """
         self.model, self.by, self.problem = model, by, problem
         files = sorted(file for file in folder.rglob("*") if file.suffix.lower() in image.SUFFIXES and file.is_file())
@@ -67,7 +68,7 @@ class PictureSearch:
         )
         self.count = (self.index.counts()[0] if self.index else 0) + (len(self.drawings.files) if self.drawings else 0)
         if not self.count:
-            raise VisketchError(f"{folder}: no picture in it that could be read, give another folder")
+            raise VisketchError(f"{folder}: no picture in it could be read; give another folder")
 
     def _look(self, path: Path) -> Detections | None:
         picture, size = image.upright(path, SIDE)
@@ -75,9 +76,9 @@ class PictureSearch:
         return None if image.is_drawing(square) else self.model.coco.detector(np.asarray(picture))
 
     def search(self, sketch: EncodedPicture, n: int, which: Filter | None = None) -> list[PhotoHit]:
-        """The n pictures that most likely show what the sketch shows, the likeliest first; with `which` one like that.
-        Those that do not show it are left out. Raises VisketchError if the sketch is of something that the detector
-        does not know, and there are photos alone.
+        """The n pictures that most likely show the sketch's object, the best first; with `which`, only objects that it
+        describes count. Pictures that do not show it are left out. Raises VisketchError if the detector does not know
+        the class of the sketch and there are only photos.
         """
         found = self.drawings.search(sketch, n, self.by, which) if self.drawings else []
         if self.by is None:
@@ -100,7 +101,7 @@ class PictureSearch:
             seen = index.seen(one.path)
             try:
                 left = meant(seen, asked.weights(), which, image.read(one.path, self.model.canvas))
-            except VisketchError as error:  # gone since
+            except VisketchError as error:  # deleted since it was indexed
                 self.problem(error)
                 continue
             boxes = tuple((box, sure) for category, box, sure in rows(left) if category == one.category)
@@ -109,7 +110,7 @@ class PictureSearch:
 
 
 class Scenes:
-    """Pictures as the tower sees them, looked at once: the hundred with the nearest places are ranked."""
+    """Pictures encoded by the tower, once: the hundred with the most similar places are ranked."""
 
     def __init__(
         self,
@@ -120,7 +121,7 @@ class Scenes:
         problem: Callable[[VisketchError], None],
         on_progress: Callable[[int, int], None] = lambda done, total: None,
     ) -> None:
-        """`cache`: the file to keep what was seen in."""
+        """`cache`: the file that keeps the tokens."""
         self.model = model
         facts = {file: file.stat() for file in files if file.is_file()}
         names = {f"{file.relative_to(folder)}|{fact.st_size}|{fact.st_mtime_ns}": file for file, fact in facts.items()}
@@ -139,7 +140,9 @@ class Scenes:
     def search(
         self, sketch: EncodedPicture, n: int, by: Predictor | None = None, which: Filter | None = None
     ) -> list[PhotoHit]:
-        """The n that most likely show what the sketch shows, the likeliest first; with `which` one like that."""
+        """The n pictures that most likely show the sketch's object, the best first; with `which`, as
+        described by it.
+        """
         if not self.files:
             return []
         names = [*self.files]
@@ -155,7 +158,7 @@ class Scenes:
         ]
 
     def _near(self, sketch: EncodedPicture, names: Sequence[str]) -> Float[np.ndarray, " n"]:
-        """How near the nearest place of each photo is to the sketch. Without a matcher all are as near."""
+        """The cosine of the most similar place of each picture and the sketch. Without a matcher all are equal."""
         if self.model.matcher is None:
             return np.zeros(len(names), np.float32)
         own = self.model.matcher.direction(sketch.tokens).cpu().numpy()

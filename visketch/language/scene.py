@@ -11,7 +11,7 @@ from visketch.language.vision.features import EncodedPicture
 
 @runtime_checkable
 class AnswersPairs(Protocol):
-    """What a scene asks: `SketchLanguage`, which imports this module."""
+    """The methods that a scene needs: those of `SketchLanguage`, which imports this module."""
 
     def sketch(self, drawing: Any) -> EncodedPicture: ...
 

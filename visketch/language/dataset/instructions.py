@@ -1,8 +1,8 @@
 """Instructions: questions about a sketch and a scene with their answers, as rows of a chat-format data set.
 
-Five tasks, after O3SLM (arXiv 2511.14368): DESC describes the whole scene with its boxes, COUNT, BBOX, VQA and SBIR
-ask for one thing of it. The first wording of each is the paper's own, where it prints one; the others keep a model from
-learning a sentence by heart. Answers have one form each, which `visketch.language` reads back.
+Five tasks, after O3SLM (arXiv 2511.14368): DESC describes the whole scene with its boxes; COUNT, BBOX, VQA and SBIR ask
+for one thing. The first wording of each task is the paper's, where it prints one; the others prevent a model from
+learning a sentence by heart. Answers have one form for each task, which `visketch.language` parses.
 """
 
 from collections.abc import Collection, Iterator, Sequence
@@ -57,14 +57,14 @@ QUESTIONS = {
         "Is nothing in the image larger than the object of the sketch?",
     ),
 }
-APART = 0.1  # of the side: what is less left or right of something is neither
+APART = 0.1  # of the side: objects closer than this along x are neither left nor right of each other
 
 
 def rows(scene: Scene, there: Query, absent: Query, rng: np.random.Generator, seen: Collection[str]) -> Iterator[Row]:
-    """What is asked about a scene by a sketch of something in it, and by one of something that is not.
+    """The questions about a scene, asked with a sketch of something in it, and with a sketch of something that is not.
 
-    DESC, COUNT and BBOX are asked once, by the absent sketch now and then; VQA twice; SBIR by both. `seen`: the classes
-    that training has. A row's `query` is for the writer.
+    DESC, COUNT and BBOX are asked once, sometimes with the absent sketch; VQA is asked twice; SBIR with both. `seen`:
+    the classes of training. A row's `query` is for the writer.
     """
 
     def row(task: str, question: str, query: Query, text: str, answer: str) -> Row:
@@ -91,7 +91,7 @@ def _pick(wordings: Sequence[str], rng: np.random.Generator) -> str:
 
 
 def describe(label: str, things: Sequence[Thing]) -> str:
-    """DESC: what the sketch shows, every object of the scene with its box from left to right, and the count."""
+    """DESC: the class of the sketch, every object of the scene with its box from left to right, and the count."""
     listed = ", ".join(f"{named(thing.label)} {write_box(thing.box)}" for thing in in_order(things)) or "nothing"
     times = counted(things).get(label, 0)
     return f"The sketch shows {named(label)}. The picture shows {listed}. It appears {times} times."
@@ -118,12 +118,14 @@ def write_box(box: Box) -> str:
 
 
 def in_order(things: Sequence[Thing]) -> list[Thing]:
-    """From left to right."""
+    """The objects from left to right."""
     return sorted(things, key=lambda thing: thing.box)
 
 
 def _questions(things: Sequence[Thing], label: str, rng: np.random.Generator) -> list[str]:
-    """Two questions that can be asked about the objects of a class: where it stands, if there is one, before others."""
+    """Two questions that can be asked about the objects of a class; the place comes first, if there is only
+    one object.
+    """
     weights = {"name": 2.0, "largest": 1.0, "another": 0.5}
     if counted(things)[label] == 1:
         weights |= {"another": 1.0, "where": 3.0}
@@ -157,7 +159,7 @@ def ask(question: str, things: Sequence[Thing], label: str, rng: np.random.Gener
 
 
 def whereabouts(box: Box) -> str:
-    """The part of the picture in which the middle of a box is: its centre, a ninth of it, or a quarter."""
+    """The part of the picture that contains the centre of a box: the central ninth, or a quarter."""
     x, y = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
     if max(abs(x - 0.5), abs(y - 0.5)) < 1 / 6:
         return "centre"
@@ -165,7 +167,7 @@ def whereabouts(box: Box) -> str:
 
 
 def _beside(things: Sequence[Thing], label: str) -> list[Thing]:
-    """Of the other classes that are there once, those clearly left or right of the only object of the class."""
+    """Objects of other classes that occur once and are clearly left or right of the only object of the class."""
     (own,) = (thing for thing in things if thing.label == label)
     once = [label for label, times in counted(things).items() if times == 1]
     others = [thing for thing in things if thing is not own and thing.label in once]
@@ -177,7 +179,7 @@ def _pick_thing(things: Sequence[Thing], rng: np.random.Generator) -> Thing:
 
 
 def chat(text: str, answer: str) -> Row:
-    """The prompt and the completion as TRL reads them: the sketch first, the scene second, the text third."""
+    """The prompt and the completion in the form of TRL: first the sketch, then the scene, then the text."""
     content = [{"type": "image"}, {"type": "image"}, {"type": "text", "text": text}]
     return {
         "prompt": [{"role": "user", "content": content}],
@@ -199,7 +201,7 @@ def _rounded(box: Box) -> list[float]:
 
 
 def llava(row: Row) -> Row:
-    """The same row as LLaVA's own trainer reads it: images by name, `<image>` where each belongs."""
+    """The same row in the form of LLaVA's own trainer: images by name, with `<image>` at their places."""
     text = row["prompt"][0]["content"][-1]["text"]
     answer = row["completion"][0]["content"][0]["text"]
     turns = starmap(_turn, (("human", f"<image>\n<image>\n{text}"), ("gpt", answer)))

@@ -1,7 +1,7 @@
-"""Scenes from photos: objects cut out and pasted on a background, with exact boxes; and photos as they are.
+"""Scenes from photos: objects cut out and pasted on a background, with exact boxes; and whole photos.
 
-An object's own outline (`photo_to_sketch.py`) is a sketch with which another of its class can be asked for: a style for
-each level of abstraction.
+The outline of an object (`photo_to_sketch.py`) is a sketch with which other objects of its class can be asked for;
+there is a style for each level of abstraction.
 """
 
 from collections import defaultdict
@@ -23,7 +23,7 @@ LONGEST = 640  # pixels of a photo's longer side in the data set
 
 
 class Objects:
-    """Objects cut out of photos; scenes of them on blurred pieces of other photos of their split."""
+    """Objects cut out of photos; scenes have them on blurred pieces of other photos of their split."""
 
     def __init__(
         self,
@@ -33,9 +33,10 @@ class Objects:
         problem: Callable[[VisketchError], None] = stop,
         progress: Callable[[int, int], None] | None = None,
     ) -> None:
-        """Cuts them all out. `progress`: called with photos done, photos. `problem` gets what is wrong with a photo.
+        """Cuts out all objects. `progress` is called with the photos done and the number of photos. `problem` receives
+        the error of a photo.
 
-        Raises VisketchError if OpenCV is not there or there is no object of these classes.
+        Raises VisketchError if OpenCV is not installed or there is no object of these classes.
         """
         photo_to_sketch.opencv()
         self.canvas = canvas
@@ -86,7 +87,7 @@ class Objects:
         return Scene(np.asarray(scene), tuple(things), frozenset(used))
 
     def _background(self, split: str, rng: np.random.Generator) -> UInt8[np.ndarray, "h h 3"]:
-        """A piece of a photo, so blurred that nothing in it can be counted."""
+        """A piece of a photo, blurred so much that nothing in it can be counted."""
         photos = self.photos[split]
         photo = Image.fromarray(photos[int(rng.integers(len(photos)))].pixels())
         side = int(min(photo.size) * rng.uniform(0.3, 0.9))
@@ -96,7 +97,7 @@ class Objects:
 
 
 class Outlines:
-    """The outlines of cut-out objects at one level of abstraction, as sketches to ask with."""
+    """The outlines of cut-out objects at one level of abstraction, as query sketches."""
 
     def __init__(self, objects: Objects, level: int) -> None:
         self.objects, self.level, self.style = objects, level, style_of(level)
@@ -113,13 +114,15 @@ class Outlines:
 
 
 class Annotated:
-    """Photos as they are, with what their annotations say is in them."""
+    """Whole photos with their annotated objects."""
 
     def __init__(self, photos: Sequence[Photo]) -> None:
         self.photos = photos
 
     def scenes(self, split: str) -> Iterator[Scene]:
-        """A scene for every photo; classes of which it has a crowd are not among its things: nobody counted them."""
+        """A scene for every photo. Classes with a crowd region are not among its objects, since the crowd is not
+        counted.
+        """
         for photo in self.photos:
             crowded = {item.label for item in photo.objects if item.crowd}
             kept = [item for item in photo.objects if item.label not in crowded]
@@ -147,7 +150,7 @@ def name_of(photo: Photo, number: int) -> str:
 
 
 def _trimmed(cutout: Cutout) -> tuple[np.ndarray, np.ndarray]:
-    """Without its margin: as large as the object."""
+    """The cut-out without its margin."""
     rows, columns = np.flatnonzero(cutout.mask.any(axis=1)), np.flatnonzero(cutout.mask.any(axis=0))
     inside = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     return cutout.pixels[inside], cutout.mask[inside]

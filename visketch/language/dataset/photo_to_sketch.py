@@ -1,8 +1,8 @@
-"""Photo objects → sketches, without weights: the object's outline and the lines inside of it, traced as strokes.
+"""Photo objects → sketches, without a network: the outline of the object and the lines inside it, traced as strokes.
 
-After SketchVCL (O3SLM, arXiv 2511.14368): the outline is the morphological gradient of the object's mask, as there.
-The lines inside, which SketchVCL has from a network (PhotoSketch), are Canny's edges of the photo smoothed by a filter
-that keeps edges. Strokes come in three levels of abstraction, from all lines to the bare outline.
+After SketchVCL (O3SLM, arXiv 2511.14368). As there, the outline is the morphological gradient of the object's mask. The
+inner lines, for which SketchVCL uses a network (PhotoSketch), are Canny edges of the photo after an edge-preserving
+filter. There are three levels of abstraction, from all lines to the outline alone.
 """
 
 from collections.abc import Sequence
@@ -16,19 +16,19 @@ from visketch.data.photos import PhotoObject
 from visketch.errors import VisketchError
 from visketch.geometry import bezier, trace
 
-SIDE = 112  # pixels of an object's longer side while it is traced: lines closer than that are no sketch's
+SIDE = 112  # pixels of an object's longer side during tracing: a sketch has no finer detail
 MARGIN = 6  # pixels around it
 LEVELS = (1, 2, 3)  # of abstraction
-SPECK = 12  # pixels: shorter lines inside are noise
-TOLERANCE = {1: 0.7, 2: 1.5, 3: 2.5}  # pixels: how far a level's straight pieces are from what was traced
-INSIDE = 4  # of the lines inside, how many are left at level 2, the longest
-PLAIN = 40  # levels of colour: a margin that varies by less is plain
-SMALLEST = 32  # pixels of a side in the photo: of less, nothing can be drawn
+SPECK = 12  # pixels: shorter inner lines are noise
+TOLERANCE = {1: 0.7, 2: 1.5, 3: 2.5}  # pixels: the tolerance of simplifying at each level
+INSIDE = 4  # inner lines that are kept at level 2, the longest ones
+PLAIN = 40  # levels of colour: a margin with a smaller variation is plain
+SMALLEST = 32  # the least side of an object in the photo, in pixels
 
 
 @dataclass(frozen=True)
 class Cutout:
-    """An object out of its photo: colours, and where it is. Both have a margin around the object."""
+    """An object cut out of its photo: its colours and its mask, both with a margin around it."""
 
     pixels: UInt8[np.ndarray, "y x 3"]
     mask: Bool[np.ndarray, "y x"]
@@ -38,15 +38,15 @@ def opencv() -> Any:
     try:
         import cv2
     except ImportError as error:
-        raise VisketchError("photos need OpenCV, pip install visketch[language]") from error
+        raise VisketchError("photos need OpenCV; pip install visketch[language]") from error
     return cv2
 
 
 def cut(pixels: UInt8[np.ndarray, "y x 3"], found: PhotoObject) -> Cutout | None:
-    """The object at `SIDE` pixels, or None if it is too small or cannot be told from what is around it.
+    """The object at `SIDE` pixels, or None if it is too small or cannot be told from its surroundings.
 
-    Its polygons say what is inside; without them GrabCut (Rother and others 2004) does, or where that fails the colour
-    that its margin has, if it has one.
+    The mask comes from its polygons; without them from GrabCut (Rother and others 2004), or if that fails from the
+    colour of the margin, if it is plain.
     """
     cv2 = opencv()
     high, wide = pixels.shape[:2]
@@ -58,7 +58,7 @@ def cut(pixels: UInt8[np.ndarray, "y x 3"], found: PhotoObject) -> Cutout | None
     size = (round((x2 - x1) * scale) + 2 * MARGIN, round((y2 - y1) * scale) + 2 * MARGIN)
     matrix = np.array([[scale, 0, MARGIN - x1 * scale], [0, scale, MARGIN - y1 * scale]], np.float32)
     shrunk = pixels
-    if scale < 0.5:  # a warp alone would skip pixels
+    if scale < 0.5:  # shrink first, since a warp alone would skip pixels
         shrunk = cv2.resize(pixels, None, fx=2 * scale, fy=2 * scale, interpolation=cv2.INTER_AREA)
         inner = matrix.copy()
         inner[:, :2] /= 2 * scale
@@ -74,13 +74,13 @@ def cut(pixels: UInt8[np.ndarray, "y x 3"], found: PhotoObject) -> Cutout | None
 def _filled(polygons: Sequence[np.ndarray], matrix: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     cv2 = opencv()
     mask = np.zeros(size[::-1], np.uint8)
-    for polygon in polygons:  # one by one: where two overlap, filling them at once would leave a hole
+    for polygon in polygons:  # one by one: filled together, an overlap would become a hole
         cv2.fillPoly(mask, [np.rint(polygon @ matrix[:, :2].T + matrix[:, 2]).astype(np.int32)], 1)
     return mask.astype(bool)
 
 
 def _parted(crop: np.ndarray) -> np.ndarray:
-    """What stands out from the margin of the box; nothing where GrabCut fails and the margin has many colours."""
+    """The pixels that differ from the margin of the box; none if GrabCut fails and the margin is not plain."""
     cv2 = opencv()
     high, wide = crop.shape[:2]
     box = np.zeros((high, wide), bool)
@@ -88,17 +88,19 @@ def _parted(crop: np.ndarray) -> np.ndarray:
     away = np.abs(crop.astype(int) - np.median(crop[~box], axis=0)).max(axis=2) > PLAIN
     plain = away[~box].mean() < 0.3
     y, x = np.mgrid[-1 : 1 : high * 1j, -1 : 1 : wide * 1j]
-    likely = away if plain else x**2 + y**2 < 0.6  # a start: what has another colour, or is in the middle
+    likely = away if plain else x**2 + y**2 < 0.6  # the initial mask: pixels of another colour, or in the middle
     state = np.where(box, np.where(likely, cv2.GC_PR_FGD, cv2.GC_PR_BGD), cv2.GC_BGD).astype(np.uint8)
     if not (box & likely).any():
         return np.zeros_like(box)
-    cv2.setRNGSeed(0)  # the same photo gives the same mask
-    # Once: more iterations hardly change it. At half the size it is four times as fast, and often finds nothing.
+    cv2.setRNGSeed(0)  # the same mask for the same photo
+    # One iteration: more hardly change it. At half the size it is four times as fast, but often finds nothing.
     cv2.grabCut(crop, state, None, np.zeros((1, 65)), np.zeros((1, 65)), 1, cv2.GC_INIT_WITH_MASK)
     found = state == cv2.GC_PR_FGD
     for mask in (found, away & box) if plain else (found,):
         mask = _largest(mask)
-        if 0.05 < mask.sum() / box.sum() < (1.1 if plain else 0.9):  # an object may fill its box, not a whole scene
+        if (
+            0.05 < mask.sum() / box.sum() < (1.1 if plain else 0.9)
+        ):  # an object may fill its box, but not the whole crop
             return mask
     return np.zeros_like(box)
 
@@ -110,7 +112,7 @@ def _shrunk(mask: np.ndarray, by: int) -> np.ndarray:
 
 
 def _largest(mask: np.ndarray) -> np.ndarray:
-    """The largest piece, its edge smoothed."""
+    """The largest connected part, with a smoothed edge."""
     cv2 = opencv()
     smooth = cv2.medianBlur(mask.astype(np.uint8) * 255, 5)
     count, pieces, facts, _ = cv2.connectedComponentsWithStats(smooth)
@@ -120,7 +122,7 @@ def _largest(mask: np.ndarray) -> np.ndarray:
 
 
 def edges(found: Cutout) -> tuple[Bool[np.ndarray, "y x"], Bool[np.ndarray, "y x"]]:
-    """The object's outline, and the lines inside of it."""
+    """The outline of the object, and the lines inside it."""
     cv2 = opencv()
     mask = cv2.medianBlur(found.mask.astype(np.uint8) * 255, 5)
     outline = cv2.morphologyEx(mask, cv2.MORPH_GRADIENT, cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))) > 0
@@ -135,8 +137,9 @@ def edges(found: Cutout) -> tuple[Bool[np.ndarray, "y x"], Bool[np.ndarray, "y x
 
 
 def sketch(found: Cutout) -> dict[int, tuple[np.ndarray, ...]]:
-    """The object as strokes, each (points, 2), at every level: 1 has all lines, 2 the outline and the longest few
-    inside, 3 the outline alone; the higher, the fewer points."""
+    """The object as strokes, each (points, 2), at every level: 1 has all lines, 2 the outline and the longest inner
+    lines, 3 the outline alone. A higher level has fewer points.
+    """
     outline, inner = edges(found)
     traced = trace.trace(trace.from_pixels(outline | inner)).strokes
     around = [stroke for stroke in traced if _share(stroke, outline) > 0.5]
@@ -150,6 +153,6 @@ def sketch(found: Cutout) -> dict[int, tuple[np.ndarray, ...]]:
 
 
 def _share(stroke: np.ndarray, where: np.ndarray) -> float:
-    """Of a stroke's points, how many are there."""
+    """The share of a stroke's points that lie in a mask."""
     x, y = np.rint(stroke - 0.5).astype(int).T
     return float(where[y.clip(0, where.shape[0] - 1), x.clip(0, where.shape[1] - 1)].mean())

@@ -1,9 +1,9 @@
-"""A data set of instructions, written as it is made: pictures, rows of chat in JSON lines, and what is in it.
+"""Write a data set of instructions: pictures, rows of chat in JSON lines, and a description.
 
-pictures/sketch/   what is asked with, dark on white        train.jsonl
-pictures/scene/    what is asked about                      validation.jsonl
-contact.png        some of the rows, to look at             test.jsonl
-dataset.json       counts, seed, sources                    README.md   the same in words
+pictures/sketch/   the queries, dark on white       train.jsonl
+pictures/scene/    the scenes                       validation.jsonl
+contact.png        some rows as pictures            test.jsonl
+dataset.json       counts, seed, sources            README.md   the same in words
 """
 
 import json
@@ -25,7 +25,7 @@ from visketch.language.dataset.photo_scenes import Annotated
 from visketch.language.dataset.scenes import Query, Scene, Scenery, Styles, choose, counted
 from visketch.render.contact_sheet import ContactSheet
 
-# Classes with many drawings, with photos that are easy to come by, or both.
+# Classes with many drawings, with common photos, or both.
 # fmt: off
 SEEN = (
     "airplane", "backpack", "butterfly", "camera", "car", "cat", "chair", "crab", "cup", "eye", "flower", "guitar",
@@ -40,27 +40,27 @@ FORMATS = ("jsonl", "llava")
 
 @dataclass(frozen=True)
 class DatasetPlan:
-    """What is made: the classes, how many scenes of each kind and split, and of how many objects."""
+    """What to make: the classes, the number of scenes of each kind and split, and the number of objects."""
 
     seen: tuple[str, ...] = SEEN
-    unseen: tuple[str, ...] = UNSEEN  # in the test split alone
+    unseen: tuple[str, ...] = UNSEEN  # only in the test split
     train: int = 12_000
     validation: int = 600
-    test: int = 600  # and half as many whose question is of an unseen class
+    test: int = 600  # plus half as many whose question is about an unseen class
     most: int = MOST
     seed: int = 0
 
     @property
     def total(self) -> int:
-        """Scenes of a kind."""
+        """The number of scenes of a kind."""
         return sum(len(self.scenes(split)) for split in SPLITS)
 
     def chance(self, kind: str, split: str, number: int) -> np.random.Generator:
-        """Of a scene: it decides all that is random about it."""
+        """The random generator of a scene, which decides everything random about it."""
         return np.random.default_rng([self.seed, SPLITS.index(split), number, *kind.encode()])
 
     def scenes(self, split: str) -> list[bool]:
-        """A scene each: whether it is of seen classes alone."""
+        """For each scene of a split, whether it has only seen classes."""
         unseen = self.test // 2 if split == "test" and self.unseen else 0
         return [True] * int(getattr(self, split)) + [False] * unseen
 
@@ -74,18 +74,18 @@ def prepare(
     formats: Sequence[str] = ("jsonl",),
     progress: Callable[[int], None] | None = None,
 ) -> dict:
-    """Write a data set to the folder `out`, which appears when it is whole; returns what dataset.json says.
+    """Write a data set to the folder `out`, which appears when it is complete; returns the content of dataset.json.
 
-    `scenery`: what scenes are made of, or photos as they are, by kind. `styles`: what is asked with. `sources`: what
-    dataset.json is to say of them. `formats`: "llava" adds files for LLaVA's own trainer. `progress`: called with
-    scenes done. The same plan gives the same rows.
-    Raises UsageError if `out` is there or the classes are too few, VisketchError if it cannot be written.
+    `scenery`: what scenes are made of, or whole photos, by kind. `styles`: the styles of queries. `sources`: what
+    dataset.json says about them. `formats`: "llava" adds files for LLaVA's own trainer. `progress` is called with the
+    number of scenes done. The same plan gives the same rows. Raises UsageError if `out` exists or there are too few
+    classes, VisketchError if the data set cannot be written.
     """
     out = Path(out)
     if out.exists():
         raise UsageError(f"{out}: exists already; name another folder, or remove it")
     if len(plan.seen) < 2 or set(plan.seen) & set(plan.unseen):
-        raise UsageError("take at least two classes, and none that is both seen and unseen")
+        raise UsageError("give at least two classes, and none that is both seen and unseen")
     part = out.with_name(f".{out.name}.{os.getpid()}.part")
     try:
         part.mkdir(parents=True)
@@ -108,7 +108,7 @@ def prepare(
         facts = writer.finish(facts)
         os.replace(part, out)
     except OSError as error:
-        raise VisketchError(f"{out}: cannot be written ({error.strerror or error}), choose another place") from error
+        raise VisketchError(f"{out}: cannot be written ({error.strerror or error}); choose another place") from error
     finally:
         shutil.rmtree(part, ignore_errors=True)
     return facts
@@ -117,12 +117,12 @@ def prepare(
 def compose(
     kind: str, source: Scenery, styles: Styles, split: str, plan: DatasetPlan
 ) -> Iterator[tuple[Scene, list[Row]]]:
-    """Scenes with the rows that are asked about them; every scene has its own chance."""
+    """Scenes with their rows; every scene has its own random generator."""
     here = styles.labels(split, source.labels(split))
     seen = [label for label in plan.seen if label in here]
     unseen = [label for label in plan.unseen if label in here]
     if len(seen) < 2:
-        raise VisketchError(f"{kind}: {len(seen)} of the classes have {split} objects, two are needed; add some")
+        raise VisketchError(f"{kind}: {len(seen)} of the classes have {split} objects, and two are needed; add some")
     for number, of_seen in enumerate(plan.scenes(split)):
         if not of_seen and len(unseen) < 2:
             return
@@ -132,7 +132,7 @@ def compose(
         scene = source.scene(labels, split, rng)
         counts = {label: times for label, times in counted(scene.things).items() if label in asked}
         others = [label for label in asked if label not in counts]
-        if others:  # else nothing is absent
+        if others:  # otherwise no class is absent
             shares = np.array([*counts.values()]) / sum(counts.values())
             there = styles.query(str(rng.choice([*counts], p=shares)), split, rng, scene.used)
             absent = styles.query(str(rng.choice(others)), split, rng, scene.used)
@@ -142,7 +142,7 @@ def compose(
 def annotated(
     kind: str, source: Annotated, styles: Styles, split: str, plan: DatasetPlan
 ) -> Iterator[tuple[Scene, list[Row]]]:
-    """Photos as they are, asked about every class of theirs that there are sketches of."""
+    """Whole photos, with questions about each of their classes for which there are sketches."""
     known = styles.labels(split, {item.label for photo in source.photos for item in photo.objects})
     if split != "test":
         known &= set(plan.seen)
@@ -154,7 +154,7 @@ def annotated(
         for label in [label for label in here if label in known] if others else ():
             try:
                 there = styles.query(label, split, rng, scene.used)
-            except VisketchError:  # its only sketches are of this photo
+            except VisketchError:  # all sketches of the class come from this photo
                 continue
             absent = styles.query(str(rng.choice(others)), split, rng, scene.used)
             rows += instructions.rows(scene, there, absent, rng, plan.seen)
@@ -163,7 +163,7 @@ def annotated(
 
 
 class Writer:
-    """The folder that is being written; a picture is written once, however many rows name it."""
+    """The folder being written. A picture is written once, however many rows use it."""
 
     def __init__(self, folder: Path, formats: Sequence[str]) -> None:
         self.folder, self.formats = folder, formats
@@ -196,7 +196,7 @@ class Writer:
         colour = scene.pixels.ndim == 3
         path = f"pictures/scene/{name}{'.jpg' if colour else '.png'}"
         picture = Image.fromarray(scene.pixels)
-        picture.save(self.folder / path, quality=90, compress_level=1)  # each format takes its own
+        picture.save(self.folder / path, quality=90, compress_level=1)  # each format uses its own argument
         for place, row in enumerate(rows):
             query = row.pop("query")
             facts: Row = {"id": f"{name}-{place}", "images": [self.sketch(query), path], **row}
@@ -225,14 +225,14 @@ class Writer:
 
 
 def card(facts: dict) -> str:
-    """The data set in words, as a README."""
+    """The description of the data set, as a README."""
     lines = [
         "# Sketches, scenes and instructions",
         "Written by `visketch language prepare`; the format is described in visketch's docs/language-data.md.",
         f"Classes: {', '.join(facts['seen'])}.",
-        f"In the test split alone: {', '.join(facts['unseen']) or 'none'}.",
-        f"Sketches to ask with: {facts['sketches']:,}, of the styles {', '.join(facts['styles'])}"
-        f" (in the test split alone: {', '.join(facts['styles_in_test_alone']) or 'none'}).",
+        f"Only in the test split: {', '.join(facts['unseen']) or 'none'}.",
+        f"Query sketches: {facts['sketches']:,}, of the styles {', '.join(facts['styles'])}"
+        f" (only in the test split: {', '.join(facts['styles_in_test_alone']) or 'none'}).",
         "| split | what | how many |\n|---|---|---|\n"
         + "\n".join(
             f"| {split} | {what} | {n:,} |" for split, counts in facts["counts"].items() for what, n in counts.items()

@@ -1,4 +1,4 @@
-"""The data set of instructions that `visketch language prepare` writes, as training and evaluation read it."""
+"""Read the data set of instructions that `visketch language prepare` writes, for training and evaluation."""
 
 import json
 from collections.abc import Iterator
@@ -15,27 +15,27 @@ class InstructionRow:
     """One question with its answer. `text` begins with the task: `COUNT: ...`."""
 
     id: str
-    sketch: str  # the pictures' names within the data set
+    sketch: str  # names of pictures within the data set
     scene: str
     task: str
-    question: str  # of a VQA row its kind
+    question: str  # the kind of a VQA row
     text: str
     answer: str
-    label: str  # what the sketch shows
+    label: str  # the class of the sketch
     style: str
     kind: str
     seen: bool
     boxes: tuple[Box, ...]
     objects: tuple[tuple[str, Box], ...]
-    sketch_of: str = ""  # the drawing or photo object that the sketch is of
-    scene_of: tuple[str, ...] = ()  # those that the scene is of
+    sketch_of: str = ""  # the drawing or photo object of the sketch
+    scene_of: tuple[str, ...] = ()  # those of the scene
 
 
 class InstructionRows:
     """One split of a data set, in memory."""
 
     def __init__(self, folder: Path, split: str) -> None:
-        """Raises VisketchError if it is not there or a row is damaged."""
+        """Raises VisketchError if the split does not exist or a row is damaged."""
         self.folder, self.split, path = folder, split, folder / f"{split}.jsonl"
         self.rows: list[InstructionRow] = []
         scenes: dict[str, tuple[tuple[str, Box], ...]] = {}
@@ -46,13 +46,13 @@ class InstructionRows:
                         self.rows.append(_row(json.loads(line), scenes))
                     except (ValueError, KeyError, TypeError, IndexError) as error:
                         raise VisketchError(
-                            f"{path}: row {number} is no instruction ({error}), prepare it again"
+                            f"{path}: row {number} is not an instruction ({error}); prepare the data set again"
                         ) from None
         except OSError as error:
             message = f"{path}: cannot be read ({error.strerror}); write it with `visketch language prepare`"
             raise VisketchError(message) from None
         if not self.rows:
-            raise VisketchError(f"{path}: no row in it; write it with `visketch language prepare`")
+            raise VisketchError(f"{path}: it has no rows; write it with `visketch language prepare`")
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -62,7 +62,7 @@ class InstructionRows:
 
     @cached_property
     def labels(self) -> list[str]:
-        """The classes that are asked about, in order of the alphabet; a scene may have objects of others."""
+        """The classes of the questions in alphabetical order; a scene may have objects of other classes."""
         return sorted({row.label for row in self.rows})
 
     @cached_property
@@ -77,7 +77,7 @@ class InstructionRows:
 
     @cached_property
     def pairs(self) -> list[list[InstructionRow]]:
-        """The rows that ask about the same two pictures, together."""
+        """The rows about the same two pictures, together."""
         groups: dict[tuple[str, str], list[InstructionRow]] = {}
         for row in self.rows:
             groups.setdefault((row.sketch, row.scene), []).append(row)
@@ -86,7 +86,7 @@ class InstructionRows:
 
 def _row(given: dict, scenes: dict[str, tuple[tuple[str, Box], ...]]) -> InstructionRow:
     sketch, scene = given["images"]
-    if scene not in scenes:  # written once, shared by all its rows
+    if scene not in scenes:  # stored once and shared by all its rows
         scenes[scene] = tuple((thing["label"], tuple(thing["box"])) for thing in given["objects"])
     return InstructionRow(
         id=given["id"],

@@ -1,7 +1,7 @@
-"""Scenes: pictures of several objects whose places are known, composed of what no other split has.
+"""Scenes: pictures of several objects at known places, composed of sources that no other split uses.
 
-A scene is square, its boxes are shares of its side: x1, y1, x2, y2, x to the right, y down. Objects do not overlap, so
-a box shows one object and a count is never a matter of opinion.
+A scene is square; its boxes are shares of its side: x1, y1, x2, y2, x to the right, y down. Objects do not overlap, so
+a box shows one object and a count is unambiguous.
 """
 
 import math
@@ -16,9 +16,9 @@ from jaxtyping import Float, UInt8
 from visketch.errors import UsageError, VisketchError
 from visketch.language.boxes import Box
 
-LARGEST = 0.6  # of the scene's side: an object that is alone
+LARGEST = 0.6  # of the scene's side: the largest extent of a single object
 GAP = 0.01  # of the side, between objects and at the edge
-REPEAT = 0.6  # how likely the next object is of a class that is there already
+REPEAT = 0.6  # the probability that the next object has a class that is there already
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Thing:
 
 @dataclass(frozen=True)
 class Query:
-    """A sketch to ask with: the drawing or object it is of, its picture's name, and how it came about."""
+    """A query sketch: the drawing or object that it shows, the name of its picture, and its style."""
 
     label: str
     source: str
@@ -44,52 +44,52 @@ class Query:
 class Scene:
     pixels: UInt8[np.ndarray, "..."] = field(compare=False, repr=False)
     things: tuple[Thing, ...]
-    used: frozenset[str]  # what it was made of: none of it may be the question as well
-    unsure: frozenset[str] = frozenset()  # classes that may be there, but nobody counted
+    used: frozenset[str]  # its sources: none of them may also be the query
+    unsure: frozenset[str] = frozenset()  # classes that may be there, but are not counted
 
 
 @runtime_checkable
 class Scenery(Protocol):
-    """What scenes are composed of."""
+    """A source of scenes."""
 
     def labels(self, split: str) -> set[str]:
-        """The classes of which it has objects."""
+        """The classes of its objects."""
 
     def scene(self, labels: Sequence[str], split: str, rng: np.random.Generator) -> Scene:
-        """A scene of objects of these classes."""
+        """A scene with objects of these classes."""
 
 
 @runtime_checkable
 class Style(Protocol):
-    """Sketches of one style, to ask with."""
+    """Query sketches of one style."""
 
     def sources(self, label: str, split: str) -> Sequence[str]:
-        """The names of what there is of a class."""
+        """The names of the sources of a class."""
 
     def query(self, source: str, label: str, split: str, rng: np.random.Generator) -> Query:
-        """The sketch of this source."""
+        """The sketch of a source."""
 
 
 class Styles:
-    """All styles that there are to ask with, the usual one half of the time; some of them in tests alone."""
+    """All styles of queries. The first one is used half of the time; some are only used in tests."""
 
     def __init__(self, styles: dict[str, Style], held_out: Collection[str] = ()) -> None:
-        """Raises UsageError if a style that is to be held out is none, or nothing is left to learn from."""
+        """Raises UsageError if a held-out style does not exist, or if none is left for training."""
         if unknown := set(held_out) - set(styles):
-            raise UsageError(f"no style {min(unknown)!r} to hold out, there are {', '.join(styles)}")
+            raise UsageError(f"no style {min(unknown)!r} to hold out; there are {', '.join(styles)}")
         if not set(styles) - set(held_out):
-            raise UsageError("every style is held out: leave one to learn from")
+            raise UsageError("every style is held out; leave one for training")
         self.styles, self.held_out = styles, frozenset(held_out)
 
     def labels(self, split: str, among: Collection[str]) -> set[str]:
-        """The classes that can be asked about."""
+        """The classes for which there are sketches."""
         return {label for label in among if len(self._of(label, split, frozenset()))}
 
     def query(self, label: str, split: str, rng: np.random.Generator, without: frozenset[str]) -> Query:
-        """A sketch of this class, of nothing that is in `without`. Raises VisketchError if there is none."""
+        """A sketch of this class whose source is not in `without`. Raises VisketchError if there is none."""
         found = self._of(label, split, without)
         if not found:
-            raise VisketchError(f"too few {split} sketches of {label!r} to ask with: add some, or leave the class out")
+            raise VisketchError(f"too few {split} sketches of {label!r} as queries; add some, or leave the class out")
         name = next(iter(found))
         if len(found) > 1 and rng.random() < 0.5:
             name = str(rng.choice([*found][1:]))
@@ -111,9 +111,9 @@ class Styles:
 def choose(
     count: int, classes: Sequence[str], rng: np.random.Generator, first: Sequence[str] | None = None
 ) -> list[str]:
-    """The classes of so many objects: often one again that is there, so that there is something to count.
+    """The classes of the objects of a scene. They are often repeated, so that there is something to count.
 
-    `first`: the classes that the first object may be of, if not all.
+    `first`: the classes that the first object may have, if not all.
     """
     labels = [str(rng.choice(first or classes))]
     while len(labels) < count:
@@ -122,14 +122,14 @@ def choose(
 
 
 def place(shapes: Float[np.ndarray, "n 2"], rng: np.random.Generator) -> Float[np.ndarray, "n 4"]:
-    """Boxes of these widths and heights (in any unit, kept but for the scale) somewhere in the unit square, apart."""
+    """Boxes with the given proportions at random places in the unit square, without overlaps."""
     shapes = shapes / shapes.max(axis=1, keepdims=True)
     side = min(LARGEST, 0.9 / math.sqrt(len(shapes)))
     while True:
         sizes = shapes * (side * rng.uniform(0.55, 1, (len(shapes), 1)))
         boxes = np.zeros((len(shapes), 4))
         put: list[int] = []
-        for number in np.argsort(-sizes.prod(axis=1)):  # the largest first, while there is room
+        for number in np.argsort(-sizes.prod(axis=1)):  # the largest first, as long as there is room
             size = sizes[number]
             corners = rng.uniform(GAP, np.maximum(1 - GAP - size, GAP + 1e-6), (40, 2))
             tried = np.concatenate([corners, corners + size], axis=1)
@@ -150,7 +150,7 @@ def _overlap(some: np.ndarray, others: np.ndarray) -> np.ndarray:
 
 
 def counted(things: Iterable[Thing]) -> dict[str, int]:
-    """How many there are of each class."""
+    """The number of objects of each class."""
     counts: dict[str, int] = defaultdict(int)
     for thing in things:
         counts[thing.label] += 1

@@ -1,4 +1,4 @@
-"""Scenes and questions of drawings, out of a packed data set: lines of one pen, and exact boxes."""
+"""Scenes and queries from the drawings of a packed data set: lines of one pen, and exact boxes."""
 
 from collections.abc import Iterable, Sequence
 
@@ -14,15 +14,15 @@ from visketch.geometry import sketch
 from visketch.language.dataset.scenes import Query, Scene, Thing, place
 
 PEN = 1.5 / 128  # of the scene's side
-FINER = 4  # times the canvas, to draw on
-VARIANTS = 3  # of a training drawing as a query: as it was drawn, and turned and stretched in two ways
+FINER = 4  # drawn at this multiple of the canvas, then shrunk
+VARIANTS = 3  # of a training drawing as a query: the original, and two that are turned and stretched
 
 
 class SketchScenes:
-    """Drawings of a packed data set: scenes of them, as lines of one thin pen, and sketches to ask with."""
+    """The drawings of a packed data set: scenes of them as lines of one thin pen, and query sketches."""
 
     def __init__(self, store: Store, classes: Iterable[str], canvas: int = 128, style: str = "human") -> None:
-        """Classes that the data set has not are left out. Raises VisketchError if it has none of them."""
+        """Classes that are not in the data set are left out. Raises VisketchError if it has none of them."""
         self.store, self.canvas, self.style = store, canvas, style
         self.found: dict[tuple[str, str], tuple[str, ...]] = {}
         self.rows: dict[tuple[str, str], int] = {}
@@ -33,7 +33,7 @@ class SketchScenes:
                 self.found[label, split] = tuple(store[row].source for row in rows)
                 self.rows |= {(label, key): row for key, row in zip(self.found[label, split], rows, strict=True)}
         if not self.rows:
-            raise VisketchError(f"{store.path}: no drawing of any of the classes, pack some or choose others")
+            raise VisketchError(f"{store.path}: no drawing of any of the classes; pack some or choose others")
 
     def labels(self, split: str) -> set[str]:
         return {label for (label, part), keys in self.found.items() if part == split and keys}
@@ -75,7 +75,7 @@ class SketchScenes:
 
 
 def page(lines: tuple[np.ndarray, ...], canvas: int) -> UInt8[np.ndarray, "h h"]:
-    """Lines in any unit as a sketch that fills its page: the project's usual pen, dark on white."""
+    """Lines in any unit as a sketch that fills its page, dark on white with the usual pen."""
     usual = SketchConfig()
     return draw(sketch.fit(lines, usual.margin), canvas, usual.pen)
 
@@ -83,8 +83,8 @@ def page(lines: tuple[np.ndarray, ...], canvas: int) -> UInt8[np.ndarray, "h h"]
 def draw(lines: tuple[np.ndarray, ...], canvas: int, pen: float) -> UInt8[np.ndarray, "h h"]:
     """Lines in the unit square → grey levels; `pen` is a share of the side.
 
-    Pillow's lines, drawn large and shrunk: near enough to the signed distance field's, and many times as fast where
-    the pen is thin.
+    Draws large lines with Pillow and shrinks them: close to the signed distance field, and many times as fast for a
+    thin pen.
     """
     side = FINER * canvas
     picture = Image.new("L", (side, side), 255)
@@ -93,6 +93,6 @@ def draw(lines: tuple[np.ndarray, ...], canvas: int, pen: float) -> UInt8[np.nda
         points = [tuple(point) for point in (line * side).tolist()]
         if len(points) > 1:
             brush.line(points, 0, wide, joint="curve")
-        for x, y in (points[0], points[-1]):  # a round pen's ends
+        for x, y in (points[0], points[-1]):  # round ends
             brush.ellipse((x - wide / 2, y - wide / 2, x + wide / 2, y + wide / 2), 0)
     return np.asarray(picture.resize((canvas, canvas), Image.Resampling.BOX))

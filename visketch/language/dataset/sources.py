@@ -14,23 +14,23 @@ from visketch.language.dataset.scenes import Scenery, Style, Styles
 from visketch.language.dataset.sketch_scenes import SketchScenes
 
 KINDS = ("drawings", "photos", "coco")
-HELD_OUT = style_of(3)  # the style that is for tests alone, unless others are named
+HELD_OUT = style_of(3)  # the style that is only used in tests, by default
 
 
 @dataclass(frozen=True)
 class SourcePaths:
-    """What was named: packed data sets of drawings, folders of photos."""
+    """The files that the user names: packed data sets of drawings, folders of photos."""
 
-    drawings: Path | None = None  # people's drawings: to compose scenes of, and to ask with
-    photos: tuple[Path, ...] = ()  # folders of folders of photos, named for what they show
+    drawings: Path | None = None  # drawings, for scenes and for queries
+    photos: tuple[Path, ...] = ()  # folders of photos in folders that are named by class
     coco: Path | None = None  # an instances.json
     images: Path | None = None  # the folder of its photos; by default `images` beside it
-    styles: dict[str, Path] = field(default_factory=dict)  # further styles to ask with: packed data sets
-    held_out: tuple[str, ...] = ()  # styles for tests alone; by default the barest outline
-    kinds: tuple[str, ...] = ()  # the kinds of scenes; by default all that can be made of this
+    styles: dict[str, Path] = field(default_factory=dict)  # further styles of queries: packed data sets
+    held_out: tuple[str, ...] = ()  # styles that are only used in tests; by default the bare outline
+    kinds: tuple[str, ...] = ()  # the kinds of scenes; by default all that can be made
 
     def about(self) -> dict:
-        """What dataset.json says of it: names, not paths."""
+        """The description for dataset.json: names, not paths."""
         places = {"drawings": self.drawings, "coco": self.coco, **self.styles}
         named = {name: path.resolve().name for name, path in places.items() if path}
         return named | {"photos": [folder.resolve().name for folder in self.photos]}
@@ -43,13 +43,13 @@ def open_all(
     problem: Callable[[VisketchError], None] = lambda _: None,
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[dict[str, Scenery | Annotated], Styles]:
-    """The scenery by kind, and the styles to ask with.
+    """The scenery by kind, and the styles of queries.
 
-    `problem` gets what is wrong with single photos, which are left out. `progress`: called with photos cut out, photos.
-    Raises VisketchError for what cannot be read, UsageError if nothing is named to make a kind of.
+    `problem` receives the error of a photo that is left out. `progress` is called with the photos cut out and the
+    number of photos. Raises VisketchError for files that cannot be read, UsageError if nothing is given for a kind.
     """
     if not named.drawings and not named.photos and not named.coco:
-        raise UsageError("nothing to make scenes of: name --drawings, --photos or --coco")
+        raise UsageError("nothing to make scenes from; name --drawings, --photos or --coco")
     real: list[Photo] = []
     if named.coco:
         real = coco.read(named.coco, named.images or named.coco.parent / "images", problem)
@@ -68,7 +68,7 @@ def open_all(
     if real:
         scenery["coco"] = Annotated(real)
     if unknown := set(named.kinds) - set(KINDS):
-        raise UsageError(f"no kind of scenes {min(unknown)!r}, there are {', '.join(KINDS)}")
+        raise UsageError(f"no kind of scenes {min(unknown)!r}; there are {', '.join(KINDS)}")
     if missing := set(named.kinds) - set(scenery):
         needed = {"drawings": "--drawings", "photos": "--photos or --coco", "coco": "--coco"}[min(missing)]
         raise UsageError(f"scenes of {min(missing)} need {needed}")

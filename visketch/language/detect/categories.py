@@ -1,7 +1,7 @@
-"""Words of *Quick, Draw!* → the 80 classes of COCO, which is what the detector knows.
+"""Words of *Quick, Draw!* → the 80 classes of COCO, which the detector knows.
 
-Most words are a class by the same name. Some are a narrower kind of one: an owl is a bird, and the detector finds
-birds. Every other word has no class, and nothing is guessed for it.
+Most words have a class of the same name. Some are a narrower kind of a class: an owl is a bird, and the detector finds
+birds. All other words have no class, and none is guessed.
 """
 
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ COCO = {
     if name
 }
 
-# Words that COCO spells or names otherwise.
+# Words with another spelling or name in COCO.
 RENAMED = {
     "house plant": "potted plant",
     "motorbike": "motorcycle",
@@ -36,7 +36,7 @@ RENAMED = {
     "tennis racquet": "tennis racket",
 }
 
-# Words that are a narrower kind of a COCO class.
+# Words for a narrower kind of a COCO class.
 NARROWER = {
     "alarm clock": "clock",
     "ambulance": "truck",  # COCO has no van: its annotators call large ones trucks
@@ -69,22 +69,22 @@ NARROWER = {
     "wine bottle": "bottle",
 }
 
-# Words that mean more than COCO's class of the same name, and what to know about the answer.
+# Words that mean more than COCO's class of the same name, with a note for the answer.
 NOTES = {
     "mouse": "computer mice only: the detector does not know the animal",
     "bear": "teddy bears are another class",
-    "keyboard": "of computers; pianos are none",
+    "keyboard": "of computers, not of pianos",
     "cell phone": "not telephones with a cord",
 }
 
-# What looks like a class and is none, so nobody adds it: a "wristwatch" is a clock in few of COCO's photos; "bread",
-# "cookie" and "steak" are food that COCO leaves out; a "telephone" has a cord, a "kettle" is no "teapot"; "flying
-# saucer" is no frisbee; "bat" flies; a "face" or a "hand" is part of a person, and no word means a whole one.
+# Not to be added, although they look like classes: a "wristwatch" is a clock in few of COCO's photos; COCO leaves out
+# "bread", "cookie" and "steak"; a "telephone" has a cord; a "kettle" is not a "teapot"; a "flying saucer" is not a
+# frisbee; the "bat" is the animal; a "face" or a "hand" is part of a person, and no word means a whole person.
 
 
 @dataclass(frozen=True)
 class Category:
-    """A COCO class as the answer to a word. `note` says what the detector cannot tell, in a few words, or is empty."""
+    """A COCO class as the answer to a word. `note`: what the detector cannot tell, in a few words, or empty."""
 
     name: str
     number: int  # COCO's id
@@ -98,7 +98,7 @@ def category(word: str) -> Category | None:
     if name not in NUMBERS:
         return None
     narrower = word in NARROWER
-    note = f"any {name} counts: the detector does not know kinds of it" if narrower else NOTES.get(word, "")
+    note = f"any {name} counts: the detector does not know the kinds" if narrower else NOTES.get(word, "")
     return Category(name, NUMBERS[name], narrower, note)
 
 

@@ -1,7 +1,7 @@
-"""The detector as a predictor: it answers what is asked with a sketch about a photo.
+"""The detector as a predictor: it answers questions about a photo that are asked with a sketch.
 
-The sketch is named by ViSketch; the word stands for a COCO class, or for a narrower kind of one; boxes of that class
-are the answer. Each photo is looked at once, however much is asked about it.
+ViSketch recognises the sketch; its word stands for a COCO class, or a narrower kind of one; the boxes of that class are
+the answer. The detector runs once on each photo, however many questions are asked.
 """
 
 from collections.abc import Callable
@@ -19,9 +19,9 @@ from visketch.language.detect.photo import Detections, PhotoDetector
 from visketch.language.detect.sketch_word import SIZE, SketchWord, UnknownWord
 from visketch.language.vision.features import EncodedPicture
 
-NAMES = frozenset(WORDS.get(name, name) for name in COCO.values())  # what can be told apart, in our words
-FAINTEST = 0.02  # weight times chance of boxes that words may choose among
-SIDE = 1024  # pixels of a photo's longer side at most: a tile then has more than the network takes
+NAMES = frozenset(WORDS.get(name, name) for name in COCO.values())  # the classes that can be found, by our names
+FAINTEST = 0.02  # the least weight times probability of boxes to which --which applies
+SIDE = 1024  # the longer side of a photo in pixels, at most: a tile then still has more than the network takes
 
 
 class CocoDetector:
@@ -30,7 +30,7 @@ class CocoDetector:
     def __init__(
         self, named: Callable[[EncodedPicture], dict[str, float]], detector: PhotoDetector | None = None
     ) -> None:
-        """`named`: a sketch → the chance of each word. Raises VisketchError if the detector cannot be loaded."""
+        """`named`: a sketch → the probability of each word. Raises VisketchError if the detector cannot be loaded."""
         self.detector, self.named = detector or PhotoDetector(), named
         self.count_from = float(self.detector.settings["count_from"])
         self.present_from = float(self.detector.settings["present_from"])
@@ -39,22 +39,22 @@ class CocoDetector:
         self.scenes: WeakKeyDictionary[EncodedPicture, Detections] = WeakKeyDictionary()
 
     def word(self, sketch: EncodedPicture) -> SketchWord:
-        """What a sketch asks for. Raises VisketchError for a word that no class covers."""
+        """The word of a sketch. Raises VisketchError for a word without a class."""
         if sketch not in self.sketches:
             self.sketches[sketch] = SketchWord.of(self.named(sketch))
         return self.sketches[sketch]
 
     def look(self, scene: EncodedPicture) -> Detections:
-        """What is in a photo. Raises VisketchError if its file is gone."""
+        """The detections in a photo. Raises VisketchError if its file is gone."""
         if scene not in self.scenes:
             self.scenes[scene] = self.detector(pixels(scene.picture))
         return self.scenes[scene]
 
     def answer(self, sketch: EncodedPicture, scene: EncodedPicture, min_score: float | None = None) -> Answer:
-        """Where in a photo is what the sketch shows, and what else is there.
+        """Where the sketch's object is in a photo, and what else is there.
 
-        Boxes count from a chance of `count_from` on; if there is none, the best one does from `present_from`, a far
-        lower one: of what people ask about, half is there. `min_score`: another chance for both. Raises VisketchError.
+        Boxes count from a probability of `count_from`. If there is none, the best box counts from `present_from`, which
+        is much lower: half of what people ask about is there. `min_score` replaces both. Raises VisketchError.
         """
         asked, seen = self.word(sketch), self.look(scene)
         word, category = asked.asks_for(there(seen))
@@ -69,12 +69,14 @@ class CocoDetector:
         ordered = tuple(sorted(found, key=lambda one: one.box))
         note = category.note
         if asked.unknown_chance > asked.chance[category.number]:
-            note = "; ".join(filter(None, [f"the sketch may be of {asked.unknown!r}, which it does not know", note]))
+            note = "; ".join(
+                filter(None, [f"the sketch may show {asked.unknown!r}, which the detector does not know", note])
+            )
         return Answer("detector", word, ordered, ordered, tuple(others), note)
 
     def score(self, sketch: EncodedPicture, scene: EncodedPicture, which: Filter | None = None) -> float:
-        """How likely the photo shows what the sketch shows: the chance of each class, weighted by the sketch's. With
-        `which`, only boxes of which that is true count. 0 for a word that no class covers.
+        """How likely the photo shows the sketch's object: the probability of each class in the photo, weighted by the
+        sketch's probabilities. With `which`, only boxes that it describes count. 0 for a word without a class.
         """
         try:
             weights, seen = self.word(sketch).weights(), self.look(scene)
@@ -95,14 +97,14 @@ def pixels(picture: image.Picture) -> UInt8[np.ndarray, "y x 3"]:
 
 
 def there(seen: Detections) -> Float[np.ndarray, " k"]:
-    """How likely there is anything of each class: not none of its boxes is right."""
+    """The probability that there is any object of each class: that not all of its boxes are wrong."""
     missing = np.ones(SIZE)
     np.multiply.at(missing, seen.category, 1 - seen.chance)
     return 1 - missing
 
 
 def meant(seen: Detections, weights: Float[np.ndarray, " k"], which: Filter, picture: image.Picture) -> Detections:
-    """The boxes that the words are true of; "the largest" is the largest of the likeliest class, if it is there."""
+    """The boxes that the words describe; "the largest" means the largest of the most probable class, if it is there."""
     own = np.flatnonzero(weights[seen.category] * seen.chance >= FAINTEST)
     found = {
         Detection(str(place), box, sure): place for place, (_, box, sure) in zip(own, rows(seen[own]), strict=True)
@@ -111,11 +113,11 @@ def meant(seen: Detections, weights: Float[np.ndarray, " k"], which: Filter, pic
 
 
 def label(number: int) -> str:
-    """A COCO class in the words of *Quick, Draw!* if it has one, else in COCO's."""
+    """The name of a COCO class: the word of *Quick, Draw!* if there is one, else COCO's."""
     return WORDS.get(COCO[number], COCO[number])
 
 
 def rows(seen: Detections) -> list[tuple[int, Box, float]]:
-    """COCO's id, the box and its chance, of each."""
+    """The COCO id, the box and the probability of each detection."""
     boxes: list[Box] = [(x1, y1, x2, y2) for x1, y1, x2, y2 in seen.box.tolist()]
     return list(zip(seen.category.tolist(), boxes, seen.chance.tolist(), strict=True))

@@ -1,6 +1,7 @@
-"""What is in the photos of a folder, in SQLite: each photo is looked at once, then every search reads the boxes.
+"""An index of the objects in the photos of a folder, in SQLite: the detector runs once on each photo, and every search
+reads the boxes.
 
-Written in steps, each whole or not at all: a process may be killed at any moment, and the next one goes on.
+It is written in atomic steps: a process can be killed at any moment, and the next one continues.
 """
 
 import sqlite3
@@ -24,14 +25,14 @@ create table boxes (photo integer, category integer, x1 real, y1 real, x2 real, 
 create index boxes_of_a_category on boxes (category, photo, chance);
 create index boxes_of_a_photo on boxes (photo);
 """
-AT_ONCE = 32  # photos that are written together
-FAINT = 1e-3  # classes of a sketch with less weight than that are not looked up
-Facts = tuple[int, int]  # a file's size, and when it was changed, in nanoseconds
+AT_ONCE = 32  # photos in one transaction
+FAINT = 1e-3  # classes with a smaller weight in the sketch are not searched
+Facts = tuple[int, int]  # the size of a file, and its modification time in nanoseconds
 
 
 @dataclass(frozen=True)
 class IndexedPhoto:
-    """A photo, how likely it shows what the sketch shows (0 to 1), and the boxes of the likeliest class."""
+    """A photo, how likely it shows the sketch's object (0 to 1), and the boxes of its most probable class."""
 
     path: Path
     score: float
@@ -40,10 +41,10 @@ class IndexedPhoto:
 
 
 class PhotoIndex:
-    """Open index of one folder. `drawings`: pictures in it that are no photos, for others to look at."""
+    """The open index of one folder. `drawings`: pictures in it that are not photos, which are searched otherwise."""
 
     def __init__(self, file: Path, mark: str) -> None:
-        """`mark` stands for the detector: what another one saw is thrown away. Raises VisketchError."""
+        """`mark` identifies the detector: an index of another one is discarded. Raises VisketchError."""
         self.file = file
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
@@ -73,9 +74,9 @@ class PhotoIndex:
         problem: Callable[[VisketchError], None],
         on_progress: Callable[[int, int], None] = lambda done, total: None,
     ) -> None:
-        """Look at what is new or changed among `files`, and forget all others.
+        """Index the new and changed files among `files`, and remove all others.
 
-        `look` returns None for a drawing. `problem` gets the error of each file that cannot be read, which is tried
+        `look` returns None for a drawing. `problem` receives the error of each file that cannot be read; it is tried
         again next time.
         """
         facts = {path: fact for path in files if (fact := _facts(path))}
@@ -116,7 +117,7 @@ class PhotoIndex:
             )
 
     def counts(self) -> tuple[int, int]:
-        """How many photos there are, and how many drawings."""
+        """The number of photos, and of drawings."""
         photos, drawings = self.db.execute(
             "select ifnull(sum(not drawing), 0), ifnull(sum(drawing), 0) from photos"
         ).fetchone()
@@ -126,15 +127,13 @@ class PhotoIndex:
         return [Path(path) for (path,) in self.db.execute("select path from photos where drawing order by path")]
 
     def search(self, asked: SketchWord, n: int, min_score: float = 0.0) -> list[IndexedPhoto]:
-        """The n photos that most likely show what a sketch shows, the likeliest first; those below `min_score` are
-        left out.
-        """
+        """The n photos that most likely show the sketch's object, the best first, without those below `min_score`."""
         weights = asked.weights()
         ranked = sorted(self.scores(weights).items(), key=lambda pair: (-pair[1], pair[0]))[:n]
         return [self._hit(photo, score, weights) for photo, score in ranked if score >= min_score]
 
     def scores(self, weights: Float[np.ndarray, " k"]) -> dict[int, float]:
-        """Of each photo with any box of a class that has a weight: the chance that there is one, weighted."""
+        """For each photo with a box of a weighted class: the weighted probability that it shows one."""
         some = np.flatnonzero(weights >= FAINT).tolist()
         marks = ",".join("?" * len(some))
         sql = f"select photo, category, chance from boxes where category in ({marks}) order by photo, category"
@@ -148,7 +147,7 @@ class PhotoIndex:
         return dict(zip(photos.astype(int).tolist(), sums.tolist(), strict=True))
 
     def seen(self, path: Path) -> Detections:
-        """All boxes of a photo, the likeliest first."""
+        """All boxes of a photo, the most probable first."""
         sql = """select category, x1, y1, x2, y2, chance from boxes join photos on photos.id = photo where path = ?
                  order by chance desc"""
         found = np.array(self.db.execute(sql, (str(path),)).fetchall(), float).reshape(-1, 6)
@@ -167,7 +166,7 @@ class PhotoIndex:
 
 
 def _facts(path: Path) -> Facts | None:
-    """None if the file is gone."""
+    """The size and time of a file; None if it is gone."""
     with suppress(OSError):
         found = path.stat()
         return found.st_size, found.st_mtime_ns

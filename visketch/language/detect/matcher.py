@@ -1,7 +1,7 @@
-"""The matcher finds the regions of a scene that show what a sketch shows, from the tower alone.
+"""The matcher finds the regions of a scene that show what a sketch shows, from the tokens of the tower alone.
 
-Beside every answer of the language model stands this one; it answers where validation scenes found it better. In drawn
-scenes the recogniser (`recogniser.py`) names what its regions show.
+It answers where it was better than the language model on validation scenes. In drawn scenes, the recogniser
+(`open_vocabulary.py`) classifies its regions.
 """
 
 import math
@@ -16,13 +16,13 @@ from visketch.language.answers import Detection
 from visketch.language.boxes import overlaps
 from visketch.language.vision.encoder import PairTower
 
-SOMETHING = 0.4  # how sure it must be that there is something at a place
-SAME = 0.45  # intersection over union from which two places speak of one object
+SOMETHING = 0.4  # the least probability that there is an object at a place
+SAME = 0.45  # two places whose boxes have a larger intersection over union show one object
 
 
 @dataclass(frozen=True)
 class Region:
-    """A part of a scene that shows something: its box, how sure that is, and what it may be."""
+    """A part of a scene with an object: its box, the probability of an object, and the probabilities of its classes."""
 
     box: tuple[float, float, float, float]
     score: float
@@ -30,30 +30,30 @@ class Region:
 
 
 class Matcher:
-    """Works on the tokens that the language model is shown, so that a picture is looked at once for both."""
+    """Uses the same tokens as the language model, so that each picture is encoded once for both."""
 
     def __init__(self, tower: PairTower, labels: list[str]) -> None:
         self.tower, self.labels = tower, labels
-        self.seen = tower.norm.normalized_shape[0]  # of a token that much is what the network sees
+        self.seen = tower.norm.normalized_shape[0]  # the width of the part of a token that holds the network's features
 
     @torch.inference_mode()
     def name(self, sketch: Float[Tensor, "t e"]) -> Float[Tensor, " c"]:
-        """What a sketch may show: the chance of each class."""
+        """The class probabilities of a sketch."""
         return self.tower.named(sketch[:, : self.seen].float().mean(dim=0)).softmax(dim=0).cpu()
 
     @torch.inference_mode()
     def direction(self, sketch: Float[Tensor, "t e"]) -> Float[Tensor, " d"]:
-        """The vector of length 1 that stands for what a sketch shows."""
+        """The vector of length 1 that represents what a sketch shows."""
         return self.tower.align(sketch[:, : self.seen].float().mean(dim=0))
 
     def nearest(self, direction: Float[np.ndarray, " d"], scene: Float[np.ndarray, "t e"]) -> float:
-        """The cosine of the place of a scene that is nearest to a direction: its tokens carry theirs."""
+        """The highest cosine of a direction and a place of a scene; tokens contain the vectors of their places."""
         along = scene[:, self.seen : self.seen + len(direction)].astype(np.float32)
         return float((along @ direction).max() / math.sqrt(len(direction)))
 
     @torch.inference_mode()
     def regions(self, scene: Float[Tensor, "t e"]) -> list[Region]:
-        """What stands where in a scene: places that speak of one object vote on its box and class."""
+        """The objects of a scene: places that show one object vote on its box and class."""
         seen = scene[:, : self.seen].float()
         chances = self.tower.covered(seen).softmax(dim=1).cpu()
         boxes = self.tower.boxes(seen[None])[0].clamp(0, 1).cpu()
@@ -72,7 +72,7 @@ class Matcher:
         return regions
 
     def match(self, sketch: Float[Tensor, "t e"], scene: Float[Tensor, "t e"]) -> tuple[str, list[Detection]]:
-        """What the sketch shows; and every region with what it shows, and how sure it is that both are the same."""
+        """The class of the sketch; and every region with its class, and the probability that it shows the same."""
         chances = self.name(sketch)
         things = [
             Detection(

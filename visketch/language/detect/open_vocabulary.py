@@ -1,7 +1,7 @@
-"""The recogniser: in a drawn scene, what each region shows and what the sketch shows, of all classes ViSketch knows.
+"""The recogniser: classifies the regions of a drawn scene, and the sketch, among all classes of ViSketch.
 
-The tower says where there is something, which needs no class; ViSketch reads what is drawn there as it reads any
-drawing. So a sketch of any of its classes can be asked with, not only those that the tower was trained on.
+The tower finds where there is an object, which needs no class; ViSketch classifies what is drawn there like any other
+drawing. So a sketch of any of its classes can be a query, and not only the classes of the tower's training.
 """
 
 from collections.abc import Sequence
@@ -24,36 +24,36 @@ from visketch.language.detect.matcher import Matcher, Region
 from visketch.language.vision.features import EncodedPicture
 from visketch.model import SketchModel
 
-MARGIN = 0.05  # of a region's longer side, around it
-TEMPERATURE = 2.0  # of ViSketch's chances: what it is unsure of, the tower may know
-AT_ONCE = 64  # drawings
+MARGIN = 0.05  # of a region's longer side, added around it
+TEMPERATURE = 2.0  # softens ViSketch's probabilities, so that the tower decides where ViSketch is unsure
+AT_ONCE = 64  # drawings classified together
 
 
 @cache
 def classes() -> frozenset[str]:
-    """What the shipped ViSketch knows, read without its weights."""
+    """The classes of the shipped ViSketch, read without its weights."""
     return frozenset(read_config(find()).labels)
 
 
 class Recogniser:
-    """Reads each picture once, however often it is asked about. ViSketch's weights are loaded when they are needed."""
+    """Classifies each picture once, however often it is asked about."""
 
     def __init__(self, matcher: Matcher, device: str = "cpu", model: SketchModel | None = None) -> None:
-        """`model` names the drawings; by default the shipped checkpoint."""
+        """`model` classifies the drawings; by default the shipped checkpoint."""
         self.matcher, self.model = matcher, model or SketchModel.load(device=device)
         self.sketches: WeakKeyDictionary[EncodedPicture, Float[Tensor, " c"]] = WeakKeyDictionary()
         self.scenes: WeakKeyDictionary[EncodedPicture, list[Region]] = WeakKeyDictionary()
 
     @cached_property
     def shared(self) -> tuple[list[int], list[int]]:
-        """The classes that the tower knows too: their numbers here, and there."""
+        """The classes that the tower also knows: their numbers in ViSketch and in the tower."""
         here, there = self.model.labels, self.matcher.labels
         both = [label for label in there if label in here]
         return [here.index(label) for label in both], [there.index(label) for label in both]
 
     def match(self, pairs: Sequence[tuple[EncodedPicture, EncodedPicture]]) -> list[tuple[str, list[Detection]]]:
-        """As `Matcher.match`, of pairs of sketch and scene: a region is as sure as the two say the same of it, the
-        cosine of their chances. Raises VisketchError for a scene whose file is gone.
+        """As `Matcher.match`, for pairs of sketch and scene. The score of a region is its score as an object times the
+        cosine of both probability vectors. Raises VisketchError for a scene whose file is gone.
         """
         self.read([sketch for sketch, _ in pairs], [scene for _, scene in pairs])
         matched = []
@@ -68,12 +68,12 @@ class Recogniser:
         return matched
 
     def name(self, sketch: EncodedPicture) -> str:
-        """What a sketch shows."""
+        """The class of a sketch."""
         self.read([sketch], [])
         return self._name(self.sketches[sketch])
 
     def chances(self, sketch: EncodedPicture) -> dict[str, float]:
-        """What a sketch may show: ViSketch's own chance of each class, unasked of the tower."""
+        """ViSketch's probability of each class for a sketch, without the tower."""
         drawing = _query(sketch)
         if drawing is None:
             return dict.fromkeys(self.model.labels, 1 / len(self.model.labels))
@@ -81,7 +81,7 @@ class Recogniser:
         return dict(zip(self.model.labels, own.tolist(), strict=True))
 
     def read(self, sketches: Sequence[EncodedPicture], scenes: Sequence[EncodedPicture]) -> None:
-        """What is on pictures not read before, all drawings together."""
+        """Classify the pictures that are new, all drawings together."""
         new = {sketch: self.matcher.name(sketch.tokens) for sketch in sketches if sketch not in self.sketches}
         named = self._agreed([_query(sketch) for sketch in new], [*new.values()])
         found = {
@@ -99,10 +99,10 @@ class Recogniser:
     def _agreed(
         self, drawings: Sequence[Sketch | None], told: Sequence[Float[Tensor, " k"]]
     ) -> list[Float[Tensor, " c"]]:
-        """The chances of ViSketch's classes for drawings, given what the tower was told by the same.
+        """The class probabilities of drawings, by ViSketch and the tower together. `told`: the tower's probabilities.
 
-        How likely a drawing is of a class that the tower knows, ViSketch says; of which of them, both: the product of
-        their chances. Of a blank one ViSketch says nothing.
+        ViSketch decides how probable the classes are that the tower also knows, as a group. Among these, the product of
+        both probabilities decides. A blank drawing has equal probabilities.
         """
         classes = len(self.model.labels)
         agreed = [torch.full((classes,), 1 / classes) for _ in drawings]
@@ -124,7 +124,7 @@ class Recogniser:
 
 
 def _query(sketch: EncodedPicture) -> Sketch | None:
-    """What a query was drawn from, or else the ink on its square."""
+    """The drawing of a query, or else the ink on its square."""
     return sketch.picture.sketch or _mask(ink.find(sketch.picture.square).pixels)
 
 
@@ -134,9 +134,10 @@ def _mask(pixels: Bool[np.ndarray, "_ _"]) -> Sketch | None:
 
 
 def drawn(pixels: Bool[np.ndarray, "h h"], regions: Sequence[Region]) -> list[tuple[Bool[np.ndarray, "_ _"], Region]]:
-    """The ink of each region: parts that hang together and lie in it for the most part, and the box that they fill.
+    """The ink of each region: the connected parts that lie mostly in it, and their bounding box.
 
-    If most of the ink hangs together with what is around, what lies in the region. Blank ones are left out.
+    If most of the ink in a region belongs to larger parts, it is the ink within the region. Regions without ink are
+    left out.
     """
     side = len(pixels)
     parts, count = ndimage.label(pixels, np.ones((3, 3)))
@@ -145,7 +146,7 @@ def drawn(pixels: Bool[np.ndarray, "h h"], regions: Sequence[Region]) -> list[tu
     for region in regions:
         here = _around(region.box, side)
         inside = np.bincount(parts[here].ravel(), minlength=count + 1)
-        inside[0] = 0  # paper
+        inside[0] = 0  # the paper
         own = inside > area / 2
         if own.any() and inside[own].sum() >= inside.sum() / 2:
             whole = own[parts]

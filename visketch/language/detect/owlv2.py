@@ -1,7 +1,7 @@
 """Experimental: OWLv2 (Minderer et al., arXiv 2306.09683), an open-vocabulary detector, for users who have its weights.
 
-Its weights were not at hand, so there is no figure for it. The sketch is named by the recogniser;
-the detector is asked for "a photo of a NAME".
+It was never measured, since its weights were not available. The recogniser names the sketch, and the detector searches
+for "a photo of a NAME".
 """
 
 from typing import Any
@@ -14,33 +14,33 @@ from visketch.language import image
 from visketch.language.answers import Detection
 from visketch.language.llm.llava import transformers
 
-LEAST = 0.1  # how sure it must be: transformers' own, chosen on nothing here
+LEAST = 0.1  # the least score; the default of transformers, not chosen on any data here
 
 
 class Detector:
-    """An Owlv2ForObjectDetection with its processor, by transformers."""
+    """An Owlv2ForObjectDetection of transformers, with its processor."""
 
     def __init__(self, base: str, device: str = "cpu") -> None:
-        """`base`: a folder, or a model in the Hub's cache. Raises UsageError without transformers, VisketchError for
-        weights that are not there.
+        """`base`: a folder, or a model in the Hub's cache. Raises UsageError without transformers, VisketchError if
+        there are no weights.
         """
         library = transformers()
         try:
             self.model: Any = (
                 library.Owlv2ForObjectDetection.from_pretrained(base, local_files_only=True).to(device).eval()
             )
-            # Not AutoProcessor: that one asks for torchvision.
+            # Not AutoProcessor, which requires torchvision.
             images = library.Owlv2ImageProcessorPil.from_pretrained(base, local_files_only=True)
             tokenizer = library.AutoTokenizer.from_pretrained(base, local_files_only=True)
             self.processor = library.Owlv2Processor(images, tokenizer)
         except unloadable() as error:
             first = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".:")
-            mend = "fetch one with `hf download google/owlv2-base-patch16-ensemble` and name that, or a folder of one"
-            raise VisketchError(f"{base}: no OWLv2 that can be loaded ({first}); {mend}") from None
+            mend = "download one with `hf download google/owlv2-base-patch16-ensemble` and name it, or a folder"
+            raise VisketchError(f"{base}: no OWLv2 can be loaded from there ({first}); {mend}") from None
 
     @torch.inference_mode()
     def find(self, label: str, picture: image.Picture) -> list[Detection]:
-        """Every box that may show a thing of this name, in shares of the upright picture, duplicates among them.
+        """Every box that may show an object of this name, in shares of the upright picture, including duplicates.
 
         Raises VisketchError if the picture's file is gone.
         """

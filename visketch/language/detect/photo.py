@@ -1,10 +1,10 @@
-"""A photo → every object of COCO's 80 classes in it, each with how likely it is to be right.
+"""A photo → every object of COCO's 80 classes in it, each with the probability that it is right.
 
-The network sees a square of 300 pixels, in which small things vanish. So the photo is looked at five times: as a
-whole, and as four tiles that overlap, mirrored, since a mirrored look errs elsewhere. What several looks agree on is
-fused (after weighted boxes fusion, Solovyev et al. 2021, arXiv 1910.13302), and a logistic regression turns the scores
-of the looks and the box's size into the chance that there is such an object, at an overlap of at least 0.5. Its
-coefficients stand in `detector.toml`; `bench/detector.py` fits them.
+The network sees a square of 300 pixels, in which small objects vanish. So it runs on five views of the photo: the
+whole, and four overlapping tiles, which are mirrored because a mirrored view makes other errors. Boxes on which views
+agree are fused (after weighted boxes fusion, Solovyev et al. 2021, arXiv 1910.13302). A logistic regression turns the
+scores of the views and the size of the box into the probability that there is such an object, at an overlap of at least
+0.5. Its coefficients are in `detector.toml`; `bench/detector.py` fits them.
 """
 
 import hashlib
@@ -21,22 +21,22 @@ from jaxtyping import Bool, Float, Int, UInt8
 from visketch.language.boxes import overlaps
 from visketch.language.detect import ssd
 
-VERSION = 1  # another one where the same network would see something else: old indexes are then made anew
+VERSION = 1  # increase it whenever the results of the same network change: old indexes are then rebuilt
 WHOLE = (0.0, 0.0, 1.0, 1.0)
-TILE = 0.625  # of each side of the photo: tiles share a quarter of it, so most things lie whole in one
+TILE = 0.625  # of each side of the photo: tiles overlap by a quarter of it, so most objects are complete in one
 TILES = [(x, y, x + TILE, y + TILE) for y in (0.0, 1 - TILE) for x in (0.0, 1 - TILE)]
-WEIGHTS = np.array([1.0] + 4 * [0.6])  # of the looks, in fused boxes and scores
-CUT = 0.015  # of a tile: a box that comes so near to an inner edge may be of a thing that goes on behind it
-SLACK = 0.02  # of the photo: a tile should have seen a box that sticks out of it by less
-SAME = 0.5  # intersection over union from which boxes of one class show one object
-FAINTEST, MOST = 0.04, 300  # scores of boxes that are fused, and how many of a look
-LEAST = 0.01  # chances that are kept
-LOWEST = 0.02  # a look that missed what others saw counts as a score of this
+WEIGHTS = np.array([1.0] + 4 * [0.6])  # of the views, for fused boxes and scores
+CUT = 0.015  # of a tile: a box this close to an inner edge may show only a part of an object
+SLACK = 0.02  # of the photo: a tile covers a box that extends beyond it by less
+SAME = 0.5  # boxes of one class with a larger intersection over union show one object
+FAINTEST, MOST = 0.04, 300  # the least score of boxes that are fused, and their number for each view
+LEAST = 0.01  # the least probability of a detection
+LOWEST = 0.02  # the score of a view that missed what others found
 
 
 @dataclass(frozen=True)
 class Detections:
-    """What is in a photo, the likeliest first. Boxes in shares of its sides; `category` is COCO's id."""
+    """The objects in a photo, the most probable first. Boxes are shares of its sides; `category` is COCO's id."""
 
     box: Float[np.ndarray, "n 4"]
     category: Int[np.ndarray, " n"]
@@ -54,8 +54,8 @@ class Detections:
 
 @dataclass(frozen=True)
 class Fused:
-    """Boxes that several looks agree on: the score that each look gave (0 where it saw none), and whether the box lies
-    in what it looked at.
+    """Boxes on which several views agree: the score of each view (0 if it found none), and whether the view covers the
+    box.
     """
 
     box: Float[np.ndarray, "n 4"]
@@ -64,21 +64,25 @@ class Fused:
     covered: Bool[np.ndarray, "n looks"]
 
     def mean(self) -> Float[np.ndarray, " n"]:
-        """The weighted mean score of the looks that cover a box."""
+        """The weighted mean score of the views that cover a box."""
         return (self.score * WEIGHTS).sum(axis=1) / (self.covered * WEIGHTS).sum(axis=1)
 
 
 class PhotoDetector:
-    """The shipped detector. It is loaded in about 0.1 s, and then looks at a photo in the time of five passes."""
+    """The shipped detector. Loading takes about 0.1 s; a photo takes five passes of the network."""
 
     def __init__(self, home: Path | None = None) -> None:
-        """`home`: another folder with the same files. Raises VisketchError if they are damaged or no onnxruntime."""
+        """`home`: another folder with the same files. Raises VisketchError if they are damaged or onnxruntime is
+        missing.
+        """
         self.network, self.settings = ssd.load(home or ssd.folder())
-        self.mark = hashlib.sha256(json.dumps([VERSION, self.settings]).encode()).hexdigest()[:16]  # of what it sees
+        self.mark = hashlib.sha256(json.dumps([VERSION, self.settings]).encode()).hexdigest()[
+            :16
+        ]  # identifies the results
         self.pool = ThreadPoolExecutor(min(len(WEIGHTS), os.cpu_count() or 1))
 
     def __call__(self, pixels: UInt8[np.ndarray, "y x 3"]) -> Detections:
-        """All that is in a photo of any size, upright, in colour."""
+        """All objects in an upright colour photo of any size."""
         fused = fuse(self.looks(pixels))
         chance = 1 / (1 + np.exp(-features(fused) @ np.array(self.settings["coefficients"])))
         order = np.argsort(-chance, kind="stable")
@@ -86,7 +90,7 @@ class PhotoDetector:
         return Detections(fused.box[order].clip(0, 1), fused.category[order], chance[order])
 
     def looks(self, pixels: UInt8[np.ndarray, "y x 3"]) -> "list[Look]":
-        """What each look saw, the whole first, before it is fused and judged."""
+        """The boxes of each view, the whole photo first, before they are fused."""
         windows = [WHOLE, *TILES]
         looks = [part(pixels, window) for window in windows]
         looks = [looks[0], *(np.ascontiguousarray(tile[:, ::-1]) for tile in looks[1:])]
@@ -98,7 +102,7 @@ Look = tuple[Float[np.ndarray, "_ 4"], Int[np.ndarray, " _"], Float[np.ndarray, 
 
 
 def part(pixels: UInt8[np.ndarray, "y x 3"], window: Sequence[float]) -> UInt8[np.ndarray, "v u 3"]:
-    """The pixels of a window, one each way at least."""
+    """The pixels of a window, at least one in each direction."""
     high, wide = pixels.shape[:2]
     x1, y1, x2, y2 = (round(share * side) for share, side in zip(window, (wide, high, wide, high), strict=True))
     return pixels[y1 : max(y2, y1 + 1), x1 : max(x2, x1 + 1)]
@@ -107,8 +111,8 @@ def part(pixels: UInt8[np.ndarray, "y x 3"], window: Sequence[float]) -> UInt8[n
 def back(
     box: Float[np.ndarray, "a 4"], scores: Float[np.ndarray, "a k"], window: Sequence[float], mirrored: bool
 ) -> Look:
-    """Of what the network saw in a window, the boxes that may be something, without duplicates, in shares of the
-    photo. Boxes that an inner edge of the window may cut are left out.
+    """The boxes that the network found in a window, without duplicates, in shares of the photo. Boxes that an inner
+    edge of the window may cut are left out.
     """
     anchor, category = np.nonzero(scores[:, 1:] > FAINTEST)
     category = category + 1
@@ -126,8 +130,8 @@ def back(
 
 
 def suppress(box: Float[np.ndarray, "n 4"], category: Int[np.ndarray, " n"]) -> Int[np.ndarray, " m"]:
-    """Non-maximum suppression: of boxes (the best first) that show one object of one class, the places of the first."""
-    apart = box + 10 * category[:, None]  # classes lie beside one another, so that none overlaps another
+    """Non-maximum suppression: the positions of the boxes that are kept, of boxes sorted by score."""
+    apart = box + 10 * category[:, None]  # shifts each class, so that boxes of different classes do not overlap
     same = overlaps(apart, apart) > SAME
     left = np.ones(len(box), bool)
     for place in range(len(box)):
@@ -137,9 +141,9 @@ def suppress(box: Float[np.ndarray, "n 4"], category: Int[np.ndarray, " n"]) -> 
 
 
 def fuse(looks: Sequence[Look]) -> Fused:
-    """Boxes of one class in several looks that show one object → one box, their mean by weight and score.
+    """Boxes of one class in several views that show one object → one box, their mean weighted by view and score.
 
-    The best box gathers those of other looks that overlap it, at most one of each.
+    The best box is joined with those of other views that overlap it, at most one of each view.
     """
     box, category, score = (np.concatenate(values) for values in zip(*looks, strict=True))
     look = np.repeat(np.arange(len(looks)), [len(values) for _, _, values in looks])
@@ -174,8 +178,8 @@ def _inside(box: Float[np.ndarray, "n 4"], window: Sequence[float]) -> Bool[np.n
 
 
 def features(fused: Fused) -> Float[np.ndarray, "n f"]:
-    """What the chance is computed from: log-odds of the whole's score, of the tiles' (their mean and the best), and the
-    logarithm of the box's share of the photo.
+    """The inputs of the logistic regression: log-odds of the score in the whole photo, of those in the tiles (mean and
+    maximum), and the logarithm of the box's share of the photo.
     """
     odds = fused.score.clip(LOWEST, 0.99)
     odds = np.log(odds / (1 - odds))

@@ -1,7 +1,7 @@
-"""The shipped detector as a network: SSDLite-MobileNetV2 in ONNX, one picture of 300 x 300 at a time.
+"""The network of the shipped detector: SSDLite-MobileNetV2 in ONNX, for one picture of 300 x 300 pixels at a time.
 
-Sandler et al. 2018, "MobileNetV2" (arXiv 1801.04381), trained on COCO by Google; where the weights come from stands in
-`checkpoints/detector/README.md`. The only door to onnxruntime for inference.
+Sandler et al. 2018, "MobileNetV2" (arXiv 1801.04381), trained on COCO by Google; `checkpoints/detector/README.md` says
+where the weights come from. Only this module uses onnxruntime for inference.
 """
 
 import hashlib
@@ -16,34 +16,34 @@ from PIL import Image
 
 from visketch.errors import VisketchError
 
-SIDE = 300  # pixels of the square that the network takes; a picture is stretched to it, as in training
+SIDE = 300  # side of the network's input in pixels; a picture is stretched to it, as in training
 SCALES = np.array([10, 10, 5, 5], np.float32)  # of the box codes: centre y, centre x, height, width
 FILE = "detector.toml"
 
 
 class Ssd:
-    """Box codes and scores of every anchor → boxes. Safe to call from several threads at once."""
+    """Box codes and scores of every anchor → boxes. Can be called from several threads at once."""
 
     def __init__(self, model: Path, anchors: Float[np.ndarray, "a 4"]) -> None:
-        """`anchors` are y1, x1, y2, x2 in shares. Raises VisketchError without onnxruntime or for a broken model."""
+        """`anchors`: y1, x1, y2, x2 in shares. Raises VisketchError without onnxruntime or for a broken model."""
         try:
             import onnxruntime
         except ImportError:
-            raise VisketchError("finding things in photos needs onnxruntime: pip install onnxruntime") from None
+            raise VisketchError("photos need onnxruntime: pip install onnxruntime") from None
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1  # windows run side by side, one a thread
+        options.intra_op_num_threads = options.inter_op_num_threads = 1  # views run in parallel, each in one thread
         options.log_severity_level = 4
         try:
             self.session: Any = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
             (self.input,) = (one.name for one in self.session.get_inputs())
-        except Exception as error:  # onnxruntime raises classes of its own, one for every cause
+        except Exception as error:  # onnxruntime has its own exception for each cause
             raise damaged(model) from error
         self.centre = np.stack([anchors[:, :2] + anchors[:, 2:]], axis=0)[0] / 2
         self.span = anchors[:, 2:] - anchors[:, :2]
 
     def __call__(self, pixels: UInt8[np.ndarray, "y x 3"]) -> tuple[Float[np.ndarray, "a 4"], Float[np.ndarray, "a k"]]:
-        """A picture → of every anchor its box (x1, y1, x2, y2 in shares of the sides, perhaps beyond them) and a score
-        in 0..1 of each COCO id, whose column 0 is the background.
+        """A picture → for every anchor its box (x1, y1, x2, y2 in shares of the sides, possibly outside), and a score
+        in 0..1 for each COCO id; column 0 is the background.
         """
         small = Image.fromarray(pixels).resize((SIDE, SIDE), Image.Resampling.BILINEAR)
         levels = np.asarray(small, np.float32)[None] / 127.5 - 1
@@ -56,13 +56,13 @@ class Ssd:
 
 
 def folder() -> Path:
-    """Where the shipped detector lies."""
+    """The folder of the shipped detector."""
     return Path(str(resources.files("visketch.checkpoints"))) / "detector"
 
 
 def load(home: Path) -> tuple[Ssd, dict]:
-    """The network in a folder, and the settings beside it. Raises VisketchError if a file is missing or is not the one
-    that the settings were measured with: a network of which one byte is another may still run, and count wrong.
+    """The network in a folder, and its settings. Raises VisketchError if a file is missing, or is not the one with
+    which the settings were measured: a network with one changed byte may still run, and give wrong counts.
     """
     try:
         settings = tomllib.loads((home / FILE).read_text())
@@ -78,4 +78,4 @@ def load(home: Path) -> tuple[Ssd, dict]:
 
 
 def damaged(file: Path) -> VisketchError:
-    return VisketchError(f"{file}: damaged or another detector's; install visketch again")
+    return VisketchError(f"{file}: damaged, or of another detector; install visketch again")

@@ -1,4 +1,4 @@
-"""Generate answers with the language model: tokens of two pictures and a text in, an answer or p(yes) out."""
+"""Generate answers with the language model: the tokens of two pictures and a text → an answer or p(yes)."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -18,14 +18,14 @@ from visketch.language.llm.llava import embedded, unwrapped
 from visketch.language.llm.tokenizer import Prompts
 
 BATCH = 32  # pairs answered together
-LONGEST = 160  # words of an answer
+LONGEST = 160  # tokens of an answer, at most
 Some = TypeVar("Some")
 Tokens = Float[Tensor, "t e"]
 Pairs = Sequence[tuple[Tokens, Tokens]]  # sketch, scene
 
 
 class LlavaGenerator:
-    """A LLaVA of two pictures, without its tower."""
+    """A LLaVA for two pictures, without its tower."""
 
     def __init__(self, model: Any, tokenizer: Any) -> None:
         self.model = unwrapped(model).eval()
@@ -35,17 +35,17 @@ class LlavaGenerator:
     def load(
         cls, settings: LanguageConfig, folder: Path, device: str = "cpu", *, tower: nn.Module | None = None
     ) -> "LlavaGenerator":
-        """The language model of a checkpoint's folder. Raises UsageError without transformers; VisketchError, also if
-        it was trained with another tower than `tower`.
+        """The language model of a checkpoint's folder. Raises UsageError without transformers; VisketchError if it is
+        missing or damaged, or was trained with another tower than `tower`.
         """
         model, tokenizer = llava.load(settings, folder)
         if tower is not None and not _same(tower, model.model.vision_tower.tower):
-            mend = "train align and instruct again"
-            raise VisketchError(f"{folder}: its language model was trained with another tower than its own; {mend}")
+            mend = "train the stages align and instruct again"
+            raise VisketchError(f"{folder}: the language model was trained with another tower; {mend}")
         return cls(model.to(device), tokenizer)
 
     def say(self, pairs: Pairs, texts: Sequence[str], longest: int = LONGEST) -> list[Output]:
-        """The likeliest answer, word by word, to a text about each pair."""
+        """The most probable answer, token by token, to a text about each pair."""
         said: list[Output] = []
         for part in cut(list(zip(pairs, texts, strict=True))):
             said += self._say([pair for pair, _ in part], [text for _, text in part], longest)
@@ -68,7 +68,7 @@ class LlavaGenerator:
         return [self._read(*row) for row in zip(made.sequences.tolist(), chances.tolist(), strict=True)]
 
     def yes(self, pairs: Pairs, text: str) -> list[float]:
-        """How likely the answer to a text is yes, and not no."""
+        """The probability that the answer to a text is yes and not no."""
         return [chance for part in cut(pairs) for chance in self._yes(part, text)]
 
     @torch.inference_mode()
@@ -79,7 +79,7 @@ class LlavaGenerator:
         return logits[:, [yes, no]].float().softmax(dim=1)[:, 0].tolist()
 
     def _heard(self, pairs: Pairs, texts: Sequence[str]) -> tuple[Float[Tensor, "b n w"], Int[Tensor, "b n"]]:
-        """Pictures and questions in the language model's space, filled up on the left; and the mask."""
+        """Pictures and questions as embeddings of the language model, padded on the left; and the mask."""
         asked = [np.concatenate([self.speech.opening, self.speech.question(text)]) for text in texts]
         most = max(map(len, asked))
         ids = np.stack([np.pad(one, (most - len(one), 0), constant_values=self.speech.pad) for one in asked])
@@ -90,7 +90,7 @@ class LlavaGenerator:
         return words, torch.from_numpy(mask).to(device)
 
     def _read(self, numbers: list[int], chances: list[float]) -> Output:
-        """Numbers → text, with the chance of each stretch: by how much each number makes the text longer."""
+        """Token numbers → text, with the probability of each stretch: the part by which a token extends the text."""
         if self.speech.end in numbers:
             numbers = numbers[: numbers.index(self.speech.end)]
         ends = [len(self.speech.text(numbers[: place + 1])) for place in range(len(numbers))]
@@ -99,7 +99,7 @@ class LlavaGenerator:
 
 
 def cut(some: Sequence[Some]) -> Iterator[Sequence[Some]]:
-    """As many at a time as are answered together."""
+    """Batches of pairs that are answered together."""
     return (some[first : first + BATCH] for first in range(0, len(some), BATCH))
 
 

@@ -1,7 +1,9 @@
-"""A LLaVA of two pictures (Liu et al., 2023), of any size, by transformers: its door in this package, and peft's.
+"""A LLaVA (Liu et al., 2023) for two pictures, of any size, by transformers. Only this module imports transformers'
+LLaVA and peft.
 
-One code path: `build` makes the small model from settings or takes a LLaVA from the Hub or a folder; `prepare` freezes
-the tower and, for a large one, puts LoRA on the language model alone. What follows knows no sizes.
+There is one code path: `build` makes the small model from settings, or loads a LLaVA from the Hub or a folder;
+`prepare` freezes the tower and, for a large model, adds LoRA to the language model. All other functions are independent
+of the size.
 """
 
 import os
@@ -21,14 +23,14 @@ from visketch.language.config import LanguageConfig, LoraConfig, TowerConfig
 from visketch.language.vision.encoder import PairTower, Tokens
 from visketch.language.vision.leaf_encoder import LeafTower
 
-# The seven projections of every layer of the language model, and nothing in the tower, which has some of these names.
+# The seven projections in every layer of the language model; not those of the tower, which has some of these names.
 ADAPTED = r".*language_model.*\.(q_proj|k_proj|v_proj|o_proj|gate_proj|up_proj|down_proj)"
 PROJECTOR = "multi_modal_projector"
 
 
 @cache
 def transformers() -> Any:
-    """The library, with the towers made known to it. Raises UsageError where it is missing."""
+    """The library, with our towers registered. Raises UsageError if it is not installed."""
     try:
         import transformers as library
     except ImportError:
@@ -58,7 +60,7 @@ def _register(library: Any) -> None:
             self.post_init()
 
         def _init_weights(self, module: nn.Module) -> None:
-            """As torch did it."""
+            """Keep torch's initialisation."""
 
         def forward(self, pixel_values: Tensor, **_: Any) -> BaseModelOutputWithPooling:
             tokens, mask = self.tower(pixel_values)
@@ -80,8 +82,8 @@ def attend(
     scaling: float,
     **_: Any,
 ) -> tuple[Float[Tensor, "b n h d"], None]:
-    """Attention written out, all of it in the precision of its products: on a CPU twice as fast as transformers' own,
-    which computes the weights in single precision.
+    """Attention with all products in their own precision: on a CPU twice as fast as that of transformers, which
+    computes the weights in single precision.
     """
     weights = (query * scaling) @ key.mT
     if attention_mask is not None:
@@ -90,18 +92,21 @@ def attend(
 
 
 def make_tower(settings: TowerConfig, classes: int) -> PairTower | LeafTower:
-    """A tower with fresh weights, or with its own. Raises UsageError for one that only comes with a LLaVA."""
+    """A tower with fresh weights, or with those of its checkpoint. Raises UsageError for one that is part
+    of a LLaVA.
+    """
     if settings.kind == "pair":
         return PairTower(settings, classes)
     if settings.kind == "leaf":
         return LeafTower(settings)
-    raise UsageError(f"a {settings.kind} tower comes with a large model: name it as the base")
+    raise UsageError(f"a {settings.kind} tower is part of a large model; name that as the base")
 
 
 def build(settings: LanguageConfig, tokenizer: Any = None, tower: nn.Module | None = None, **loading: Any) -> Any:
-    """A LlavaForConditionalGeneration: from `settings.base` (with `loading` for its `from_pretrained`), or made here.
+    """A LlavaForConditionalGeneration: from `settings.base` (`loading` is passed to its `from_pretrained`), or from
+    scratch.
 
-    `tower`: one with weights, for the model that is made here. Raises VisketchError where there are no weights.
+    `tower`: a trained tower for the model from scratch. Raises VisketchError if there are no weights.
     """
     library = transformers()
     if settings.base:
@@ -133,7 +138,7 @@ def build(settings: LanguageConfig, tokenizer: Any = None, tower: nn.Module | No
         image_seq_length=made.tokens,
         vision_feature_layer=-1,
         vision_feature_select_strategy="full",
-        # The fused kernel's backward is slow on CPUs, see models/blocks.py.
+        # The backward pass of the fused kernel is slow on CPUs, see models/blocks.py.
         attn_implementation="sdpa" if torch.cuda.is_available() else "visketch",
     )
     model = library.LlavaForConditionalGeneration(config)
@@ -145,23 +150,23 @@ def _fetched(base: str, library: Any, loading: dict[str, Any]) -> Any:
     try:
         return library.LlavaForConditionalGeneration.from_pretrained(base, **{"dtype": torch.bfloat16} | loading)
     except OSError:
-        mend = f"fetch it once with `hf download {base}`, or name its folder as base; the model `tiny` works without"
-        raise VisketchError(f"{base}: its weights are not here and cannot be fetched; {mend}") from None
+        mend = f"download it with `hf download {base}`, or name its folder as base; the model `tiny` needs none"
+        raise VisketchError(f"{base}: its weights are not here and cannot be downloaded; {mend}") from None
 
 
 def squeezed() -> Any:
-    """The settings by which a base is loaded in four bits (nf4). Raises UsageError where that is not possible."""
+    """The settings for loading a base in four bits (nf4). Raises UsageError if that is not possible."""
     if find_spec("bitsandbytes") is None:
-        raise UsageError("nf4 needs a CUDA card and `pip install bitsandbytes`; without it take lora.nf4=false")
+        raise UsageError("nf4 needs a CUDA card and `pip install bitsandbytes`; without it use lora.nf4=false")
     return transformers().BitsAndBytesConfig(
         load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=torch.bfloat16
     )
 
 
 def prepare(model: Any, lora: LoraConfig | None, freeze_projector: bool = False) -> Any:
-    """What is trained: never the tower; the projector in full, unless frozen; the language model whole or by LoRA.
+    """Set what is trained: never the tower; the projector, unless frozen; the language model completely or by LoRA.
 
-    Returns the model, wrapped by peft if there is LoRA.
+    Returns the model, wrapped by peft if LoRA is used.
     """
     model.model.vision_tower.requires_grad_(False).eval()
     if lora is None:
@@ -183,9 +188,9 @@ def prepare(model: Any, lora: LoraConfig | None, freeze_projector: bool = False)
 
 
 def save(model: Any, tokenizer: Any, folder: Path) -> None:
-    """Write what was trained, in half precision: a small model whole, of one with LoRA that and the projector.
+    """Write what was trained, in half precision: a small model completely; with LoRA, the adapter and the projector.
 
-    Files are written under another name first, so that a reader sees the old ones or the new.
+    Files are written under a temporary name first, so that a reader sees the old ones or the new ones.
     """
     part = folder / f".language.{os.getpid()}.part"
     try:
@@ -204,7 +209,7 @@ def save(model: Any, tokenizer: Any, folder: Path) -> None:
 
 
 def load(settings: LanguageConfig, folder: Path, **loading: Any) -> tuple[Any, Any]:
-    """The model and the tokenizer of a checkpoint's folder. Raises VisketchError where something is missing."""
+    """The model and the tokenizer of a checkpoint's folder. Raises VisketchError if something is missing."""
     library = transformers()
     if settings.base:
         tokenizer = library.AutoTokenizer.from_pretrained(settings.base)
@@ -220,14 +225,14 @@ def load(settings: LanguageConfig, folder: Path, **loading: Any) -> tuple[Any, A
 
 
 def merged(base: Any, folder: Path) -> Any:
-    """A base with the LoRA and the projector of a folder put into it."""
+    """A base, with the LoRA adapter and the projector of a folder merged into it."""
     import peft
 
     return peft.PeftModel.from_pretrained(base, str(folder)).merge_and_unload()
 
 
 class VisionTower(nn.Module):
-    """A LLaVA's tower as the others are asked: pixels in [0, 1] → tokens and mask."""
+    """The tower of a LLaVA with the interface of the other towers: pixels in [0, 1] → tokens and mask."""
 
     mean: Tensor
     deviation: Tensor
@@ -241,7 +246,7 @@ class VisionTower(nn.Module):
 
     @property
     def canvas(self) -> int:
-        """The side of the squares it sees, in pixels."""
+        """The side of its input squares in pixels."""
         vision = self.config.vision_config
         return int(vision.tower["canvas"] if vision.model_type == "visketch-tower" else vision.image_size)
 
@@ -256,7 +261,7 @@ class VisionTower(nn.Module):
 
 
 def tokens_of(config: Any) -> int:
-    """How many tokens a picture has for a model of this configuration."""
+    """The number of tokens of a picture in a model of this configuration."""
     if config.vision_config.model_type == "visketch-tower":
         return int(config.image_seq_length)
     side = config.vision_config.image_size // config.vision_config.patch_size
@@ -275,7 +280,7 @@ def hidden_states(
     place: Int[Tensor, "b n"],
     visible: Bool[Tensor, "b 1 n n"],
 ) -> Float[Tensor, "b n w"]:
-    """What the language model makes of each place of a sequence. `seen`: the pictures in their order."""
+    """The language model's hidden state of each position of a sequence. `seen`: the pictures in their order."""
     llava = unwrapped(model).model
     words = embedded(llava, ids, seen, unwrapped(model).config.image_token_id)
     hidden = torch.zeros(visible.shape, dtype=words.dtype, device=words.device)
@@ -285,7 +290,7 @@ def hidden_states(
 
 
 def embedded(llava: Any, ids: Int[Tensor, "b n"], seen: Float[Tensor, "s t e"], image: int) -> Float[Tensor, "b n w"]:
-    """Words and pictures in the language model's space; pictures' places hold what the projector makes of `seen`."""
+    """Words and pictures as embeddings; at the positions of pictures, the projector's output for `seen`."""
     words = llava.get_input_embeddings()(ids)
     projector = llava.multi_modal_projector
     projected = projector(seen.to(words.dtype)).to(words.dtype)

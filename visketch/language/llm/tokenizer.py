@@ -1,8 +1,9 @@
-"""The small model's own words, and how questions, answers and pictures become one sequence of them.
+"""The small model's tokenizer, and how questions, answers and pictures become one sequence of tokens.
 
     USER: <image> ... <image> <image> ... <image> COUNT: how many ...? ASSISTANT: 2 </s>
 
-is LLaVA-1.5's conversation, the sketch first, the scene second. The same functions serve its own tokenizer.
+This is the conversation format of LLaVA-1.5, with the sketch first and the scene second. The same functions work with
+LLaVA's own tokenizer.
 """
 
 import re
@@ -17,7 +18,7 @@ from jaxtyping import Int
 from visketch.errors import UsageError
 
 IMAGE, PAD, UNKNOWN, BEGIN, END = "<image>", "<pad>", "<unk>", "<s>", "</s>"
-# A place on the square (0.00 to 1.00), a digit, a word, a mark. Commas are left out: `tidy` knows where they belong.
+# A coordinate (0.00 to 1.00), a digit, a word, a punctuation mark. `tidy` adds the commas again.
 PIECES = r"<image>|</s>|[01]\.\d\d|\d|[^\W\d_]+(?:['-][^\W\d_]+)*|[\[\].:;?!]"
 TEMPLATE = (
     "{% for message in messages %}{% if message['role'] == 'user' %}USER: "
@@ -26,11 +27,11 @@ TEMPLATE = (
     "{% else %}ASSISTANT: {% for part in message['content'] %}{{ part['text'] }}{% endfor %}{{ eos_token }}"
     "{% endif %}{% endfor %}{% if add_generation_prompt %}ASSISTANT:{% endif %}"
 )
-IGNORED = -100  # a label that no loss is taken of
+IGNORED = -100  # a label without loss
 
 
 def learn(texts: Iterable[str]) -> Any:
-    """The tokenizer of all words in `texts`, of transformers' kind. Every place and digit is a word in any case."""
+    """A transformers tokenizer of all words in `texts`. Every coordinate and digit is always a token."""
     from tokenizers import Regex, Tokenizer, models, pre_tokenizers
 
     cut = pre_tokenizers.Split(Regex(PIECES), behavior="removed", invert=True)
@@ -63,14 +64,14 @@ def _wrapped(tokenizer: Any) -> Any:
 
 @dataclass(frozen=True)
 class Turn:
-    """A question and its answer, as the numbers of their words."""
+    """A question and its answer, as token numbers."""
 
     question: Int[np.ndarray, " q"]
     answer: Int[np.ndarray, " a"]
 
 
 class Prompts:
-    """What turns text into numbers and back, for two pictures of `tokens` tokens each."""
+    """Converts text to token numbers and back, for two pictures of `tokens` tokens each."""
 
     def __init__(self, tokenizer: Any, tokens: int) -> None:
         self.tokenizer, self.tokens = tokenizer, tokens
@@ -86,15 +87,15 @@ class Prompts:
 
     @cached_property
     def opening(self) -> Int[np.ndarray, " o"]:
-        """What comes before every question: both pictures, a number for each of their tokens."""
+        """The tokens before every question: both pictures, with a number for each of their tokens."""
         before, _ = self._split(f"USER: {IMAGE}\n{IMAGE}\n")
         many = [[number] * self.tokens if number == self.image else [number] for number in before]
         return np.array([number for some in many for number in some], np.int64)
 
     def question(self, text: str) -> Int[np.ndarray, " q"]:
-        """What follows the pictures when something is asked. Raises UsageError for a text with pictures in it."""
+        """The tokens after the pictures, for a question. Raises UsageError for a text with a picture in it."""
         if IMAGE in text:
-            raise UsageError(f"a question has no {IMAGE} in it, the two pictures come before it; leave that out")
+            raise UsageError(f"a question cannot contain {IMAGE}, since the two pictures come before it; leave it out")
         return np.array(self._split(f"USER: {IMAGE}\n{IMAGE}\n{text} ASSISTANT:")[1], np.int64)
 
     def turn(self, text: str, answer: str) -> Turn:
@@ -103,18 +104,20 @@ class Prompts:
         return Turn(asked, np.array([*whole[len(asked) :], self.end], np.int64))
 
     def text(self, numbers: Iterable[int]) -> str:
-        """An answer's numbers → its text."""
+        """The token numbers of an answer → its text."""
         return tidy(self.tokenizer.decode([*numbers], skip_special_tokens=True))
 
     def first(self, text: str, *answers: str) -> list[int]:
-        """The numbers by which answers to a question differ: of each the first that not all share."""
+        """The numbers by which answers to a question differ: for each answer, the first one that they do
+        not all share.
+        """
         turns = [self.turn(text, answer).answer.tolist() for answer in answers]
         place = next(i for i in range(min(map(len, turns))) if len({turn[i] for turn in turns}) == len(turns))
         return [turn[place] for turn in turns]
 
 
 def tidy(text: str) -> str:
-    """Words with a space between each → as people write: marks close up, boxes have their commas."""
+    """Words with spaces between them → normal text: punctuation without spaces, boxes with commas."""
     text = re.sub(r"\s+([.;?!:\]])", r"\1", re.sub(r"\[\s+", "[", text))
     text = re.sub(r"(?<=\d\.\d\d)\s+(?=\d\.\d\d)", ", ", text)
     return re.sub(r"\]\s+(?=an? )", "], ", text).strip()

@@ -1,7 +1,7 @@
-"""Towers: pixels → tokens and mask, the only seam between pictures and the language model.
+"""Towers: pixels → tokens and mask, the only interface between pictures and the language model.
 
-A tower sees squares (b 3 h h) in [0, 1], white 1, and gives a token for each of its places, row by row, with a mask
-that says where there is something to see. Sketches and scenes go through the same tower.
+A tower takes squares (b 3 h h) in [0, 1], white is 1, and gives a token for each place, row by row, with a mask of the
+places where there is something to see. Sketches and scenes use the same tower.
 """
 
 import math
@@ -20,16 +20,16 @@ Tokens = tuple[Float[Tensor, "b t e"], Bool[Tensor, "b t"]]
 
 @runtime_checkable
 class Tower(Protocol):
-    """What the language model needs of a tower."""
+    """The interface of a tower."""
 
-    tokens: int  # t, for every picture
-    width: int  # e
+    tokens: int  # t, the number of tokens of a picture
+    width: int  # e, the width of a token
 
     def __call__(self, pixels: Float[Tensor, "b 3 h h"]) -> Tokens: ...
 
 
 class TowerBlock(nn.Module):
-    """Two convolutions and a way around them (He et al., 2015)."""
+    """Two convolutions with a residual connection (He et al., 2015)."""
 
     def __init__(self, inner: int, outer: int, stride: int) -> None:
         super().__init__()
@@ -46,9 +46,10 @@ class TowerBlock(nn.Module):
 
 
 class PairTower(nn.Module):
-    """A small convolutional network trained on pairs of sketches and what they show (`pairs.py`).
+    """A small convolutional network, trained on pairs of sketches and scenes (objective `tower`).
 
-    A token is what the network sees at its place, the vector that sketches and objects have in common, and the place.
+    A token has the features of its place, the vector in the common space of sketches and objects, and the encoded
+    place.
     """
 
     def __init__(self, settings: TowerConfig, classes: int) -> None:
@@ -65,22 +66,22 @@ class PairTower(nn.Module):
         )
         self.norm = nn.LayerNorm(four)
         self.embed = nn.Linear(four, settings.embedding, bias=False)
-        self.named = nn.Linear(four, classes)  # what a sketch shows, from all it sees
-        self.covered = nn.Linear(four, classes + 1)  # what stands at a place; the last: nothing
-        self.reach = nn.Linear(four, 4)  # how far that reaches to the left, up, right and down
+        self.named = nn.Linear(four, classes)  # the class of a sketch, from its mean features
+        self.covered = nn.Linear(four, classes + 1)  # the class of the object at a place; the last one means nothing
+        self.reach = nn.Linear(four, 4)  # the distances to its box: left, up, right and down
         self.tokens, self.width = settings.grid**2, four + settings.embedding + settings.places
 
     def see(self, pixels: Float[Tensor, "b 3 h h"]) -> Float[Tensor, "b t c"]:
-        """What the network sees at each place."""
-        ink = (1 - pixels).contiguous(memory_format=torch.channels_last)  # paper is 0, as beyond the border
+        """The features of each place."""
+        ink = (1 - pixels).contiguous(memory_format=torch.channels_last)  # paper is 0, as it is beyond the border
         return self.norm(self.stages(self.stem(ink)).flatten(2).mT)
 
     def align(self, seen: Float[Tensor, "*b c"]) -> Float[Tensor, "*b d"]:
-        """What was seen → vectors of length 1, near for a sketch and what it shows."""
+        """Features → vectors of length 1, similar for a sketch and what it shows."""
         return F.normalize(self.embed(seen).float(), dim=-1)
 
     def boxes(self, seen: Float[Tensor, "b t c"]) -> Float[Tensor, "b t 4"]:
-        """The box of what stands at each place, in shares of the square."""
+        """The box of the object at each place, in shares of the square."""
         reach = F.softplus(self.reach(seen).float()) / 4
         x, y = centres(self.settings.grid, seen.device).unbind(1)
         left, up, right, down = reach.unbind(2)
@@ -95,14 +96,14 @@ class PairTower(nn.Module):
 
 
 def centres(grid: int, device: torch.device | None = None) -> Float[Tensor, "t 2"]:
-    """The middle of every place, row by row, x and y in shares of the square."""
+    """The centre of every place, row by row, x and y in shares of the square."""
     axis = (torch.arange(grid, device=device) + 0.5) / grid
     return torch.stack([axis.repeat(grid), axis.repeat_interleave(grid)], dim=1)
 
 
-@cache  # no buffer: transformers makes models without their values and fills in the weights alone
+@cache  # not a buffer: transformers creates models without values and loads only the weights
 def places(grid: int, width: int) -> Float[Tensor, "t w"]:
-    """Sines and cosines of a place's row and column on a square grid, of wave lengths from two places to all."""
+    """Sines and cosines of the row and column of each place, with wavelengths from two places to the whole grid."""
     axis = torch.arange(grid) + 0.5
     wave = torch.pi / grid * torch.logspace(0, math.log2(grid), width // 4, base=2)
     angle = axis[:, None] * wave

@@ -27,16 +27,16 @@ class EncodedPicture:
     picture: Picture
 
     def placed(self, things: Sequence[Detection]) -> list[Detection]:
-        """Boxes on the square → boxes on the picture. Those that lie beside the picture are left out."""
+        """Boxes on the square → boxes on the picture. Boxes beside the picture are left out."""
         back = [replace(thing, box=self.picture.letterbox.back(thing.box)) for thing in things]
         return [thing for thing in back if thing.box[0] < thing.box[2] and thing.box[1] < thing.box[3]]
 
 
 class Features:
-    """Pictures' names → their tokens (t e), in half precision, in a memory-mapped file."""
+    """The names of pictures → their tokens (t e), in half precision, in a memory-mapped file."""
 
     def __init__(self, file: Path | None, mark: str = "") -> None:
-        """Of no file: empty."""
+        """Without a file: empty."""
         about: dict = json.loads(file.with_suffix(".json").read_text()) if file else {"mark": mark, "names": []}
         self.mark: str = about["mark"]
         self.place: dict[str, int] = {name: number for number, name in enumerate(about["names"])}
@@ -53,9 +53,9 @@ def features(
     read: Callable[[str], Picture | None],
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Features:
-    """The tokens of the pictures `names`, as this tower sees them: those that `file` has of it are taken from there.
+    """The tokens of the pictures `names` by this tower. Those that are already in `file` are reused.
 
-    `read`: a name → its picture, or None for one that is left out. The file is there when it is whole.
+    `read`: a name → its picture, or None to leave it out. The file appears when it is complete.
     """
     mark = fingerprint(stored(tower))
     known = Features(file) if file.exists() and file.with_suffix(".json").exists() else None
@@ -88,7 +88,7 @@ def features(
         array[len(written)] = known[name]
         written.append(name)
     array.flush()
-    file.with_suffix(".json").unlink(missing_ok=True)  # if what follows is cut short, there are no names of others
+    file.with_suffix(".json").unlink(missing_ok=True)  # if this is interrupted, the file has no wrong names
     os.replace(part, file)
     write_atomically(file.with_suffix(".json"), json.dumps({"mark": mark, "names": written}).encode())
     return Features(file)

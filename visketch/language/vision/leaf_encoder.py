@@ -1,7 +1,8 @@
-"""The leaf encoder of a ViSketch checkpoint as a frozen tower: a token for every leaf of a drawing.
+"""Experimental: the leaf encoder of a ViSketch checkpoint as a frozen tower, with a token for every leaf of a drawing.
+It is worse than the pair tower (docs/language.md).
 
-Its weights stay where they are, in the checkpoint. A picture becomes lines first, the ink of a drawing or the edges of
-a photo, and lines become a field, as everywhere in visketch.
+Its weights stay in their checkpoint. A picture becomes lines first, the ink of a drawing or the edges of a photo, and
+the lines become a field.
 """
 
 import numpy as np
@@ -20,17 +21,19 @@ from visketch.model import SketchModel
 
 
 class LeafTower(nn.Module):
-    """Every smallest place of the canvas has the vector of the leaf it is in; blank ones are masked."""
+    """Every finest place of the canvas has the vector of the leaf that contains it; blank places are masked."""
 
     def __init__(self, settings: TowerConfig, checkpoint: str | None = None) -> None:
         """`checkpoint`: a folder or a shipped name, as for `ViSketch.load`. Raises VisketchError."""
         super().__init__()
-        self.model = SketchModel.load(checkpoint)  # no module: its weights are neither trained nor written here
+        self.model = SketchModel.load(checkpoint)  # not a module: its weights are neither trained nor saved here
         shape = self.model.config.sketch
         self.depth, grid = shape.depth, 1 << shape.depth
         self.tokens, self.width = grid**2, self.model.config.encoder.width + settings.places
         self.grid, self.places = grid, settings.places
-        self.order = sorted(range(grid**2), key=lambda z: _unwound(z, shape.depth))  # the curve's numbers, row by row
+        self.order = sorted(
+            range(grid**2), key=lambda z: _unwound(z, shape.depth)
+        )  # the positions on the Z-curve, row by row
 
     def forward(self, pixels: Float[Tensor, "b 3 h h"]) -> Tokens:
         squares = (255 * pixels).byte().permute(0, 2, 3, 1).cpu().numpy()
@@ -49,14 +52,14 @@ class LeafTower(nn.Module):
 
 
 def _unwound(z: int, depth: int) -> int:
-    """A place along the Z-curve → its number row by row."""
+    """Position on the Z-curve → position row by row."""
     x = sum((z >> 2 * bit & 1) << bit for bit in range(depth))
     y = sum((z >> 2 * bit + 1 & 1) << bit for bit in range(depth))
     return (y << depth) + x
 
 
 def field(square: UInt8[np.ndarray, "h h 3"], shape: sdf.SketchConfig) -> Float[np.ndarray, "p p"]:
-    """A picture's lines, where they are on it, as a field; saturated all over where there are none."""
+    """The lines of a picture, at their places, as a field; saturated everywhere if there are none."""
     try:
         found = lines(square)
         return sdf.field(tuple(line / len(square) for line in found), shape, shape.canvas).astype(np.float32)
@@ -65,7 +68,7 @@ def field(square: UInt8[np.ndarray, "h h 3"], shape: sdf.SketchConfig) -> Float[
 
 
 def lines(square: UInt8[np.ndarray, "h h 3"]) -> tuple[np.ndarray, ...]:
-    """The centre lines of a drawing, the edges of a photo, in pixels. Raises VisketchError if there are none."""
+    """The centre lines of a drawing, or the edges of a photo, in pixels. Raises VisketchError if there are none."""
     if not is_photo(square):
         found = ink.find(square)
         return Sketch(pixels=found.pixels, thin=found.thin, source="picture").lines()

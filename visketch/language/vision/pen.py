@@ -1,7 +1,8 @@
 """Drawn scenes with a thick pen: the tower sees them with the pen of its training.
 
-A tower was trained on scenes of thin lines (`dataset.sketch_scenes.PEN`). Shown lines twice as thick, it finds an
-object at every place of one drawing: of 64 pages that one drawing fills, 7 were counted right; with thin lines 51.
+The tower was trained on scenes of thin lines (`dataset.sketch_scenes.PEN`). In lines that are twice as thick, it finds
+an object at every place of a single drawing: of 64 pages that one drawing fills, 7 were counted right, and 50 with thin
+lines.
 """
 
 import numpy as np
@@ -16,7 +17,7 @@ THICK = 1.5  # times the pen of training
 
 
 def as_trained(picture: Picture) -> UInt8[np.ndarray, "h h 3"]:
-    """The square to show the tower: that of the picture, or if it is drawn with a thick pen its lines drawn thinner.
+    """The square that the tower sees: that of the picture, or if it is drawn with a thick pen, one with thinner lines.
 
     Raises VisketchError if the picture's file is gone.
     """
