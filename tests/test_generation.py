@@ -152,7 +152,7 @@ def test_what_it_refuses(model: SketchModel, store: Store, home: Path, tmp_path:
         with pytest.raises(error, match=saying):
             run(model, store, *asked.pop("labels", ["cat"]), **asked)
     (tmp_path / "cat.ndjson").write_text((home / "in/test/cat.ndjson").read_text().splitlines()[0])
-    with pytest.raises(UsageError, match="one drawing, two are the least"):
+    with pytest.raises(UsageError, match="one drawing; at least two"):
         run(model, store, "cat", samples=tmp_path)
     judge = Judge(model.config.sketch)
     judge.labels = ("cat", "house")

@@ -74,7 +74,7 @@ def test_the_table_for_people(folder: Path) -> None:
 def test_what_is_missing_is_named(folder: Path, tmp_path: Path) -> None:
     words = "evaluate", "language", "--sketches", folder / "packed.arrow", "--photos"
     one_line(visketch("evaluate", "language", "--photos", folder / "coco"), 2, "--sketches")
-    one_line(visketch(*words, tmp_path), 1, "no instances.json")
+    one_line(visketch(*words, tmp_path), 1, "neither instances.json")
     (tmp_path / "images").mkdir()
     (tmp_path / "instances.json").write_text("{}")
     one_line(visketch(*words, tmp_path), 1, "not in COCO's format")

@@ -280,7 +280,7 @@ def test_what_goes_wrong_is_said(browser: Any, studio: Served, tmp_path: Path) -
     box = page.locator("#paper").bounding_box()
     page.mouse.click(box["x"] + 50, box["y"] + 50)  # a dot
     page.locator("#trouble").wait_for(state="hidden")
-    for ask, said in (("refine", "nothing of it is left"), ("why", "nothing to explain")):
+    for ask, said in (("refine", "too little ink to refine"), ("why", "too little ink to explain")):
         page.click(f"#{ask}")
         page.locator("#trouble", has_text=said).wait_for()
         assert page.locator("#results").is_hidden()

@@ -107,7 +107,7 @@ def test_what_does_not_fit_is_refused(start: Path, store: Store, tmp_path: Path)
     with pytest.raises(UsageError, match=r"its diffusion is built otherwise; .* --config .*config.toml"):
         train("diffusion", store, tmp_path / "wide", wide, start=start)
     assert not (tmp_path / "wide/diffusion.safetensors").exists()
-    with pytest.raises(UsageError, match="the vqvae knows no classes: the other"):
+    with pytest.raises(UsageError, match="the vqvae has no classes, so the other"):
         train("vqvae", store, tmp_path / "codes", config.load("tiny"), start=start)
     poor = tmp_path / "poor"
     poor.mkdir()

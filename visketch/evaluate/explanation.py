@@ -1,4 +1,4 @@
-"""Checks explanations by deletion: erase leaves in the order of their votes, and see how fast the class goes."""
+"""Check explanations by deletion: erase leaves in the order of their votes, and see how fast the probability falls."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,19 +15,19 @@ from visketch.metrics import interval
 from visketch.model import SketchModel
 from visketch.tasks.explain import Look, alone, chances, erase, looked_at, pooled, shares
 
-SHARES = np.linspace(0, 1, 11)  # of a drawing's leaves that are erased
+SHARES = np.linspace(0, 1, 11)  # shares of a drawing's leaves that are erased
 RANDOM = 3  # random orders of each drawing
 
-LeafOrder = Callable[[SketchModel, Look, int], Tensor]  # a number for every leaf (n), the largest is erased first
+LeafOrder = Callable[[SketchModel, Look, int], Tensor]  # a value for each leaf (n); the largest is erased first
 
 
 @dataclass(frozen=True)
 class Curve:
-    """The probability of the class that the whole drawing is taken for, mean over the drawings."""
+    """The probability of the class predicted for the whole drawing, averaged over the drawings."""
 
     order: str
     probability: list[float]  # at each of `Deletion.shares`
-    area: float  # mean over the shares: the lower, the sooner the right leaves went
+    area: float  # mean over the shares; lower is better
     interval: tuple[float, float]  # 95 %, of the area
     below_random: float  # the share of the drawings whose area is below that of random orders
 
@@ -36,24 +36,24 @@ class Curve:
 class Deletion:
     drawings: int
     shares: list[float]
-    curves: list[Curve]  # the vote of `classify --explain` first, random orders last
+    curves: list[Curve]  # first the vote of `classify --explain`, last random orders
 
 
 def erased(model: SketchModel, look: Look, label: int) -> Float[Tensor, " n"]:
-    """How little the class is likely if this leaf alone is erased."""
+    """Minus the probability of the class if only this leaf is erased."""
     each = torch.eye(len(look.leaves), dtype=torch.bool, device=look.canvas.device)
     return -chances(model, erase(look.canvas, look.leaves, each), label)
 
 
 def left_out(model: SketchModel, look: Look, label: int) -> Float[Tensor, " n"]:
-    """How little the class is likely if the leaf is not pooled, though its neighbours still see its ink."""
+    """Minus the probability of the class if the leaf is not pooled, although its neighbours still see its ink."""
     sketch, leaf = (~torch.eye(len(look.leaves), dtype=torch.bool, device=look.cls.device)).nonzero(as_tuple=True)
     others = quadtree.Leaves(sketch, look.leaves.level[leaf], look.leaves.z[leaf])
     return -pooled(model, look.cls[leaf], others, len(look.leaves)).log_softmax(dim=1)[:, label]
 
 
 def gradient(model: SketchModel, look: Look, label: int) -> Float[Tensor, " n"]:
-    """Gradient times input: of the class's logit, by the leaf's vector."""
+    """Gradient times input: of the class's logit with respect to the leaf's vector."""
     with torch.inference_mode(False), torch.enable_grad():
         cls = look.cls.clone().requires_grad_()
         leaves = quadtree.Leaves(look.leaves.sketch.clone(), look.leaves.level.clone(), look.leaves.z.clone())
@@ -63,7 +63,7 @@ def gradient(model: SketchModel, look: Look, label: int) -> Float[Tensor, " n"]:
 
 
 def ink(model: SketchModel, look: Look, label: int) -> Float[Tensor, " n"]:
-    """How much of the leaf is ink: no vote at all, and hard to beat."""
+    """The amount of ink in the leaf: not a vote, but a strong baseline."""
     depth = model.config.sketch.depth
     return quadtree.information(look.canvas, depth, near=0.0)[0, look.leaves.tile]
 
@@ -84,7 +84,7 @@ ROWS = (*ORDERS, "least shares", "random")
 def deletion(
     model: SketchModel, store: Store, split: str = "test", limit: int | None = None, on_progress: OnProgress = quiet
 ) -> Deletion:
-    """Curves of drawings that have more than two leaves."""
+    """The curves of the drawings that have more than two leaves."""
     rows, found = sample(store, split, limit), []
     for done, number in enumerate(rows.tolist(), 1):
         look = Look.at(model, model.render([store[number]]))
@@ -108,7 +108,7 @@ def deletion(
 
 
 def curves(model: SketchModel, look: Look, seed: int) -> Float[np.ndarray, "orders shares"]:
-    """One drawing's curves, the random ones averaged."""
+    """The curves of one drawing; random orders are averaged."""
     rng, n = np.random.default_rng(seed), len(look.leaves)
     orders = [torch.argsort(order(model, look, look.label), descending=True, stable=True) for order in ORDERS.values()]
     chance = [torch.from_numpy(rng.permutation(n)).to(look.canvas.device) for _ in range(RANDOM)]
@@ -117,7 +117,7 @@ def curves(model: SketchModel, look: Look, seed: int) -> Float[np.ndarray, "orde
 
 
 def curve(model: SketchModel, look: Look, order: Int[Tensor, " n"]) -> Float[np.ndarray, " shares"]:
-    """The probability of the drawing's class when the first leaves of the order are erased."""
+    """The probability of the drawing's class after erasing the first leaves of the order."""
     n = len(order)
     rank = torch.empty_like(order)
     rank[order] = torch.arange(n, device=order.device)

@@ -1,6 +1,6 @@
-"""The generation table: what a judge makes of real drawings, other people's sketches and ours, coarse and refined.
+"""The generation table: a judge compares real drawings, other people's samples and our sketches, coarse and refined.
 
-Every row has as many sketches of each class as of any other, so that every class weighs the same in every figure.
+Every row has equally many sketches of each class, so that every class has the same weight in every figure.
 """
 
 import time
@@ -35,50 +35,50 @@ from visketch.model import SketchModel
 from visketch.quadtree import Order
 from visketch.sampling import SamplingOptions, candidate_seeds
 
-BATCH = 64  # sketches drawn and looked at together
-REFERENCE = 1000  # training drawings of a class that are looked at, at most
+BATCH = 64  # sketches drawn and judged together
+REFERENCE = 1000  # training drawings of a class that are judged, at most
 
 TRAINING, SAMPLES = "training drawings", "sketch-rnn samples"
-ROWS: dict[Coarse, tuple[str, str]] = {  # of each coarse stage: what it draws, and that refined
+ROWS: dict[Coarse, tuple[str, str]] = {  # for each coarse stage: the rows of its sketches, and of the refined ones
     "field": ("coarse field", "refined field"),
     "strokes": ("strokes", "strokes refined"),
 }
 
-OTHER = {"test": "validation", "validation": "test"}  # real drawings that real ones are compared with
+OTHER = {"test": "validation", "validation": "test"}  # the split with which real drawings are compared
 
-OnProgress = Callable[[str, int, int], None]  # what goes on, and how many sketches of all are looked at
+OnProgress = Callable[[str, int, int], None]  # the current step, the sketches judged, the number of sketches
 OnSketches = Callable[[str, int, Tensor], None]  # the row, the number of the class, fields (b h h)
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How many sketches of each class, how they are drawn and how shown. The seed of sketch i is `seed` + i."""
+    """How many sketches of each class, how they are drawn and shown. The seed of sketch i is `seed` + i."""
 
     n: int = 150
     seed: int = 0
     split: str = "test"  # of the real drawings
     seen: JudgedAs = "picture"
-    order: Order = "waves"  # of refining
-    steps: int | None = None  # None: as the checkpoint says
+    order: Order = "waves"  # of the refiner
+    steps: int | None = None  # None: the checkpoint's value
     guidance: float | None = None
     temperature: float = 0.7
     top_p: float = 0.95
-    tries: int = 1  # of so many the checkpoint's classifier keeps one
+    tries: int = 1  # candidates of which the checkpoint's classifier keeps one
 
 
 @dataclass(frozen=True)
 class GenerationTable:
     settings: Settings
     classes: list[str]
-    training: int  # training drawings among which the nearest is looked for
-    reference: int  # of these, the same number of each class: FID and KID are distances to them
-    fid_sketches: int  # as many as the smallest row has; of a larger one, the mean over sets of that many
-    held_out: int  # real drawings that precision, recall and the two-sample test compare with as many of a row
+    training: int  # training drawings among which the nearest is searched
+    reference: int  # a subset with equally many of each class: FID and KID are distances to them
+    fid_sketches: int  # the size of the smallest row; of larger rows, the mean over sets of this size
+    held_out: int  # real drawings for precision, recall and the two-sample test, compared with equally many of a row
     rows: list[GenerationRow]
 
 
 class Evaluator:
-    """Gives sketches to the judge and keeps its outputs for each row of the table. The sketches are not kept."""
+    """Passes sketches to the judge and collects its outputs for each row of the table. The sketches are not kept."""
 
     def __init__(
         self, model: SketchModel, judge: Judge, seen: JudgedAs, total: int, on_progress: OnProgress, show: OnSketches
@@ -95,11 +95,11 @@ class Evaluator:
         self.done = 0
 
     def begin(self, what: str) -> None:
-        """Report what is measured next."""
+        """Report the next step."""
         self.on_progress(what, self.done, self.total)
 
     def add(self, row: str, place: int, canvas: Float[Tensor, "b h h"]) -> None:
-        """Judge sketches of one class; their seams are measured as they were drawn."""
+        """Judge sketches of one class. Their seams are measured on the fields as they were drawn."""
         self.show(row, place, canvas)
         shape = self.model.config.sketch
         seams = seam(canvas, shape.tile, shape.near) * shape.clamp / shape.pen
@@ -124,12 +124,12 @@ def table(
     on_progress: OnProgress = lambda what, done, total: None,
     show: OnSketches = lambda row, place, canvas: None,
 ) -> GenerationTable:
-    """Judge real drawings, `samples` (a folder of <class>.ndjson), and new sketches coarse and refined.
+    """Judge real drawings, `samples` (a folder of <class>.ndjson), and new sketches, coarse and refined.
 
-    `show` gets every sketch as it was drawn, the training drawings among them. Raises UsageError, VisketchError.
+    `show` receives every sketch as it was drawn, including the training drawings. Raises UsageError, VisketchError.
     """
     if settings.n < 2:
-        raise UsageError(f"n = {settings.n}: two sketches of a class are the least")
+        raise UsageError(f"n = {settings.n}: there must be at least two sketches of a class")
     names = list(dict.fromkeys(model.labels[model.label_of(label)] for label in labels))
     check(judge, names, model.config.sketch, settings.seen)
     drawing = model.config.diffusion
@@ -161,40 +161,40 @@ def table(
 
 
 def coarse_stages(model: SketchModel) -> list[Coarse]:
-    """What the checkpoint's coarse stages draw: fields, strokes or both."""
+    """The kinds of coarse stage of a checkpoint: fields, strokes or both."""
     beside: list[Coarse] = ["field"] if model.config.coarse == "strokes" and model.has("field") else []
     return [*beside, model.config.coarse]
 
 
 def _drawings(store: Store, split: str, names: list[str], most: int, seed: int) -> list[list[Sketch]]:
-    """Of each class at most so many drawings, chosen by chance. Raises UsageError where there are not two."""
+    """At most `most` random drawings of each class. Raises UsageError if there are fewer than two."""
     drawings, of_split = [], store.rows(split)
     for name in names:
         rows = of_split[store.label[of_split] == store.labels.index(name)] if name in store.labels else of_split[:0]
         if len(rows) < 2:
-            raise UsageError(f"{store.path}: has {len(rows)} {split} drawings of {name!r}, two are the least")
+            raise UsageError(f"{store.path}: has {len(rows)} {split} drawings of {name!r}; at least two are needed")
         drawings.append([store[row] for row in np.random.default_rng(seed).permutation(rows)[:most]])
     return drawings
 
 
 def _samples(path: Path, most: int) -> list[Sketch]:
-    """The first drawings of a file. Raises UsageError where there are not two."""
+    """The first drawings of a file. Raises UsageError if there are fewer than two."""
     found = list(islice(read(path), most))
     if len(found) < 2:
-        raise UsageError(f"{path}: has one drawing, two are the least")
+        raise UsageError(f"{path}: has one drawing; at least two are needed")
     return found
 
 
 def _even(classes: list[list[Sketch]]) -> list[list[Sketch]]:
-    """As many of each class as there are of the rarest."""
+    """As many of each class as the rarest class has."""
     fewest = min(map(len, classes))
     return [sketches[:fewest] for sketches in classes]
 
 
 def _draw(evaluator: Evaluator, names: list[str], settings: Settings, stage: Coarse) -> dict[str, Cost]:
-    """Sketches as `ViSketch.generate` draws them, coarse and refined; returns what one of each row costs.
+    """Draw sketches as `ViSketch.generate` does, coarse and refined; returns the cost of one sketch for each row.
 
-    The coarse stage draws once: what is refined is what it drew.
+    The coarse stage runs once; its sketches are then refined.
     """
     model, (drawn, refined) = evaluator.model, ROWS[stage]
     spent, steps = {drawn: 0.0, refined: 0.0}, 0
@@ -230,7 +230,7 @@ def _coarse(
 
 
 def _since(begin: float, canvas: Tensor) -> float:
-    float(canvas[0, 0, 0])  # an accelerator has not done what it says before it has to give a pixel
+    float(canvas[0, 0, 0])  # reading a pixel waits for an accelerator to finish
     return time.perf_counter() - begin
 
 
@@ -246,7 +246,9 @@ def _measure(
     compared = min(len(said.place) for said in (*outputs.values(), *held_out.values())) // len(names)
     for row, said in outputs.items():
         evaluator.begin(f"figures: {row}")
-        alike = row != real or others in evaluator.outputs  # else there is nothing to compare the real ones with
+        alike = (
+            row != real or others in evaluator.outputs
+        )  # otherwise there is nothing to compare the real drawings with
         likeness = Likeness.between(held_out[row], said, compared, settings.seed) if alike else None
         rows.append(measure(row, said, classes, reference, likeness, each, costs[row], settings.seed))
     counts = len(reference.all), len(reference.even), each * len(names), compared * len(names)

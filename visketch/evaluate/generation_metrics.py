@@ -1,4 +1,4 @@
-"""The metrics of a row of the generation table, from the judge's outputs."""
+"""The metrics of a row of the generation table, from the outputs of the judge."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,25 +20,25 @@ from visketch.metrics import (
     two_sample,
 )
 
-SETS = 20  # random sets of sketches that a distance is averaged over
-FEWEST = 20  # sketches that a likeness is taken of
-LIKENESS_SETS = 5  # the same, and seeds of the two-sample test's folds
-HALVES = 50  # random halves that a standard error is taken from
+SETS = 20  # random sets of sketches over which a distance is averaged
+FEWEST = 20  # the least number of sketches for a likeness
+LIKENESS_SETS = 5  # random sets for a likeness, and seeds of the two-sample test's folds
+HALVES = 50  # random halves for a standard error
 
 
 @dataclass(frozen=True)
 class JudgeOutputs:
-    """What the judge outputs of some sketches (i), their classes numbered as they were asked for."""
+    """The outputs of the judge for sketches (i), with their classes in the order of the table."""
 
     logits: Float[np.ndarray, "i c"]
     features: Float[np.ndarray, "i e"]
-    seam: Float[np.ndarray, " i"]  # measured, not outputs: in shares of the pen's width
+    seam: Float[np.ndarray, " i"]  # not from the judge: in shares of the pen's width
     place: Int[np.ndarray, " i"]
 
 
 @dataclass(frozen=True)
 class Proportion:
-    """Of the sketches, with its 95 % interval."""
+    """A share of the sketches, with its 95 % interval."""
 
     value: float
     low: float
@@ -47,7 +47,7 @@ class Proportion:
 
 @dataclass(frozen=True)
 class Measure:
-    """A figure with its standard error, which fewer than four sketches of a class do not tell."""
+    """A figure with its standard error, which is None for fewer than four sketches of a class."""
 
     value: float
     error: float | None
@@ -55,10 +55,10 @@ class Measure:
 
 @dataclass(frozen=True)
 class Cost:
-    """What a sketch takes; None where it was not drawn here, or not refined."""
+    """The cost of a sketch; None for rows that were not drawn here, or not refined."""
 
-    seconds: float | None  # from its class on
-    steps: float | None  # of refining, which all sketches of a batch take together
+    seconds: float | None  # from the class to the sketch
+    steps: float | None  # steps of the refiner, shared by the sketches of a batch
 
 
 NOTHING = Cost(None, None)
@@ -66,7 +66,7 @@ NOTHING = Cost(None, None)
 
 @dataclass(frozen=True)
 class OfClass:
-    """The sketches of one class alone."""
+    """The figures of one class."""
 
     top1_among: Proportion
     top1: Proportion
@@ -76,33 +76,33 @@ class OfClass:
 class GenerationRow:
     row: str
     sketches: int
-    top1_among: Proportion  # the right class is the judge's best of those asked for
+    top1_among: Proportion  # the judge's best among the drawn classes is right
     top3_among: Proportion
-    top1: Proportion  # its best of all it knows
-    fid: Measure  # to the training drawings
+    top1: Proportion  # its best among all classes it knows is right
+    fid: Measure  # distance to the training drawings
     kid: Measure
     diversity: Measure
     nearest: Measure  # mean distance to the nearest training drawing
-    likeness: "Likeness | None"  # to real drawings that no training saw; None where there are too few
-    seam: Measure  # how far the field jumps where leaves meet, in shares of the pen's width: of a drawing 0
-    seconds: float | None  # these two as in Cost
+    likeness: "Likeness | None"  # to real drawings that no training saw; None if there are too few
+    seam: Measure  # the jump of the field where leaves meet, in shares of the pen's width; 0 for a drawing
+    seconds: float | None  # this and the next as in Cost
     steps: float | None
-    by_class: list[OfClass]  # in the order in which they were asked for
+    by_class: list[OfClass]  # in the order of the table
 
 
 @dataclass(frozen=True)
 class Likeness:
-    """How alike a row's sketches and held-out real drawings are, as many of each; means over random sets."""
+    """How similar a row's sketches and held-out real drawings are, equally many of each; means over random sets."""
 
     precision: Measure  # the share of the sketches that lie among the real drawings
     recall: Measure  # the share of the real drawings that lie among the sketches
-    c2st: Measure  # how often a linear classifier tells one from the other: 0.5 at best
+    c2st: Measure  # the accuracy of a linear classifier that tells them apart: 0.5 is best
 
     @classmethod
     def between(cls, real: JudgeOutputs, made: JudgeOutputs, each: int, seed: int) -> "Likeness | None":
         """`each`: how many of a class are compared. The errors are the spread over sets of sketches.
 
-        None for fewer than FEWEST sketches: of these the figures would say nothing.
+        None for fewer than FEWEST sketches, for which the figures would have no meaning.
         """
         if each * len(np.unique(real.place)) < FEWEST:
             return None
@@ -115,7 +115,7 @@ class Likeness:
 
 
 class Reference:
-    """The training drawings that rows are compared with: all of them, and the same number of each class."""
+    """The training drawings for comparison: all of them, and a subset with equally many of each class."""
 
     def __init__(self, training: JudgeOutputs, seed: int) -> None:
         self.all = training.features
@@ -133,7 +133,7 @@ def measure(
     cost: Cost,
     seed: int,
 ) -> GenerationRow:
-    """`classes`: the judge's numbers of those asked for. `each`: how many sketches of a class FID is taken of."""
+    """`classes`: the judge's numbers of the drawn classes. `each`: the number of sketches of a class for FID."""
     features, place = outputs.features, outputs.place
     error: Callable[..., float | None] = partial(spread, labels=place, seed=seed, samples=HALVES)
 
@@ -150,7 +150,7 @@ def measure(
         return Measure(float(values.mean()), error(lambda rows: float(values[rows].mean())))
 
     every = np.arange(len(place))
-    sets = SETS if len(place) > each * len(classes) else 1  # of the smallest row there is only one
+    sets = SETS if len(place) > each * len(classes) else 1  # the smallest row has only one set
     return GenerationRow(
         row,
         len(place),
@@ -170,19 +170,19 @@ def measure(
 
 
 def of_class(logits: Float[np.ndarray, "i c"], classes: Int[np.ndarray, " j"], number: int, seed: int) -> OfClass:
-    """What the judge made of the sketches of one class, the given one of `classes`."""
+    """The figures of the sketches of one class, the given one of `classes`."""
     right = np.full(len(logits), number)
     return OfClass(share(logits[:, classes], right, 1, seed), share(logits, classes[right], 1, seed))
 
 
 def share(logits: Float[np.ndarray, "i c"], right: Int[np.ndarray, " i"], first: int, seed: int) -> Proportion:
-    """How often the right class is among the `first` ones."""
+    """How often the right class is among the best `first`."""
     hits = (rank_of(torch.from_numpy(logits), torch.from_numpy(right)) < first).double().numpy()
     return Proportion(float(hits.mean()), *interval(hits, seed))
 
 
 def subset(labels: Int[np.ndarray, " i"], each: int, seed: int) -> Int[np.ndarray, " j"]:
-    """The numbers of `each` rows of every class, by chance."""
+    """The numbers of `each` random rows of every class."""
     rng = np.random.default_rng(seed)
     chosen = [rng.choice(np.flatnonzero(labels == label), each, replace=False) for label in np.unique(labels)]
     return np.concatenate(chosen)

@@ -1,4 +1,4 @@
-"""Judges of generated sketches: classifiers with features, and what is shown to them."""
+"""Judges of generated sketches: classifiers with features, and the form in which they see sketches."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,7 +21,7 @@ JudgedAs = Literal["picture", "field"]
 
 @runtime_checkable
 class Judge(Protocol):
-    """`independent`: it shares no part with what it judges. `shape`: how its fields are drawn."""
+    """`independent`: it shares no part with the model that it judges. `shape`: how its fields are drawn."""
 
     name: str
     independent: bool
@@ -29,12 +29,14 @@ class Judge(Protocol):
     shape: SketchConfig
 
     def logits_and_features(self, field: Float[Tensor, "b h h"]) -> tuple[Float[Tensor, "b c"], Float[Tensor, "b e"]]:
-        """→ logits and features: one call, so that a judge whose logits come of its features looks once."""
+        """Logits and features in one call, since most judges compute the logits from the features."""
         ...
 
 
 class OwnJudge:
-    """The checkpoint's classifier, which shares its encoder with the refiner. Features: the pooled leaves."""
+    """The checkpoint's own classifier, which shares its encoder with the refiner. Its features are the
+    pooled leaves.
+    """
 
     independent = False
 
@@ -47,19 +49,19 @@ class OwnJudge:
 
 
 class BaselineJudge:
-    """A network of another kind, trained on real drawings alone. Features: what it makes its logits of."""
+    """A network of another kind, trained only on real drawings. Its features are the inputs of the last layer."""
 
     independent = True
 
     def __init__(self, model: SketchModel) -> None:
-        """`model`: a checkpoint that holds a baseline. Raises VisketchError if it does not."""
+        """`model`: a checkpoint with a baseline. Raises VisketchError if it has none."""
         self.baseline, self.device = model.part("baseline"), model.device
         self.name, self.shape = model.folder.name if model.folder else "baseline", model.config.sketch
         self.labels: Sequence[str] = model.labels
 
     @classmethod
     def load(cls, folder: str | Path, device: str = "cpu") -> "BaselineJudge":
-        """Raises VisketchError."""
+        """The judge of a checkpoint's folder. Raises VisketchError."""
         return cls(SketchModel.load(folder, device))
 
     @torch.inference_mode()
@@ -69,20 +71,22 @@ class BaselineJudge:
 
 
 def check(judge: Judge, labels: Sequence[str], drawn: SketchConfig, seen: JudgedAs) -> None:
-    """Refuse a judge that cannot judge these classes, or these fields as they are. Raises UsageError."""
+    """Refuse a judge that does not know these classes, or fields of this kind. Raises UsageError."""
     unknown = [label for label in labels if label not in judge.labels]
     if unknown:
         raise UsageError(f"the judge {judge.name} does not know {', '.join(unknown)}; train one on these classes")
     tree = {"depth", "information"}
     if seen == "field" and judge.shape.model_dump(exclude=tree) != drawn.model_dump(exclude=tree):
-        raise UsageError(f"the judge {judge.name} knows fields of another canvas or pen; let it see pictures")
+        raise UsageError(
+            f"the judge {judge.name} was trained on fields of another canvas or pen; show it pictures (--seen picture)"
+        )
 
 
 def reread(canvas: Float[Tensor, "b h h"], drawn: SketchConfig, wanted: SketchConfig) -> Float[Tensor, "b side side"]:
-    """Fields → the fields that `wanted` gives of their pictures: ink on white, written as PNG and read like any other.
+    """Fields → the fields that `wanted` gives of their pictures: ink on white, read like any picture.
 
-    So a judge sees lines, and neither that a field is no exact distance nor how thick a pen it drew. What has no ink
-    stays blank.
+    So the judge sees the lines, and neither inexact distances nor the thickness of the pen. A sketch without ink stays
+    blank.
     """
     levels = (255 * (1 - sdf.ink(canvas.float().cpu(), drawn.clamp))).round().byte().numpy()
     blank = np.full((wanted.canvas, wanted.canvas), -1, np.float32)

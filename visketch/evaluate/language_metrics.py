@@ -1,9 +1,9 @@
-"""How well questions with a sketch are answered, after O3SLM's protocols (arXiv 2511.14368).
+"""The metrics of answers to questions that are asked with a sketch, after O3SLM's protocols (arXiv 2511.14368).
 
-Counting and closed questions by exact match, detection by boxes found at an overlap, retrieval by precision at K (what
-the paper calls Acc@K, as its falling with K shows) and mAP. Beside each stands what is had for nothing: by always
-giving the commonest answer, and by chance. Rows are those of `visketch language prepare`; what was answered comes
-parsed, in the rows' order.
+Counting and closed questions are measured by exact match, detection by boxes found at an overlap, retrieval by mAP and
+by precision at K (the paper calls it Acc@K; that it falls with K shows what it is). Each has two baselines: always the
+most frequent answer, and chance. Rows are those of `visketch language prepare`; answers are parsed and in the order of
+the rows.
 """
 
 from collections import Counter, defaultdict
@@ -21,9 +21,9 @@ from visketch.language.dataset.rows import InstructionRow
 Box = Sequence[float]
 Some = TypeVar("Some")
 
-OVERLAPS = np.arange(0.5, 1.0, 0.05)  # COCO's: intersections over unions from which a box is found
+OVERLAPS = np.arange(0.5, 1.0, 0.05)  # COCO's thresholds of intersection over union
 RANKS = (1, 5, 10)
-# Shares of the picture from which an object is medium and large. COCO's 32² and 96² pixels of its 640 x 480; objects of
+# Shares of the picture from which an object is medium and large: COCO's 32² and 96² pixels of 640 x 480. Objects of
 # composed scenes are larger.
 SIZES = {"coco": (0.0033, 0.03)}
 SIZES_COMPOSED = (0.04, 0.1)
@@ -31,7 +31,7 @@ SIZES_COMPOSED = (0.04, 0.1)
 
 @dataclass(frozen=True)
 class ExactMetrics:
-    """Answers that are right or wrong. Shares of 1; `majority`: of the commonest answer; `chance`: of a random one."""
+    """Answers that are right or wrong, as shares of 1. `majority`: the most frequent answer; `chance`: a random one."""
 
     rows: int
     right: float
@@ -41,12 +41,12 @@ class ExactMetrics:
 
 @dataclass(frozen=True)
 class DetectionMetrics:
-    """Boxes. Shares of 1.
+    """Boxes, as shares of 1.
 
     `accuracy_50`: true boxes that are found (each by a box of its own) at an overlap of 0.5; `accuracy`: the mean over
-    0.5 to 0.95; `small`, `medium`, `large`: the same mean for objects of a size, None where there is none.
-    `precision_50`: answered boxes that are of a true one. `none_right`: rows without a true box that were answered so.
-    `majority_50`: by one box, the mean one; `chance_50`: by the boxes of another row.
+    0.5 to 0.95; `small`, `medium`, `large`: the same for objects of a size, None if there are none. `precision_50`:
+    answered boxes that match a true one. `none_right`: rows without a true box and without an answered one.
+    `majority_50`: always the mean box; `chance_50`: the boxes of another row.
     """
 
     rows: int
@@ -64,7 +64,7 @@ class DetectionMetrics:
 
 @dataclass(frozen=True)
 class RetrievalMetrics:
-    """Rankings of galleries. `precision`: at each of RANKS; `chance`: the share of a gallery that is wanted."""
+    """Rankings of galleries. `precision`: at each of RANKS; `chance`: the share of relevant scenes in a gallery."""
 
     queries: int
     gallery: int
@@ -75,17 +75,17 @@ class RetrievalMetrics:
 
 @dataclass(frozen=True)
 class Gallery:
-    """A sketch, the scenes to find its class in, and which of them show it."""
+    """A sketch, the scenes in which its class is searched, and which of them show it."""
 
-    row: InstructionRow  # one of those that ask with the sketch
+    row: InstructionRow  # one of the rows with this sketch
     scenes: tuple[str, ...]
     wanted: Bool[np.ndarray, " n"] = field(compare=False)
 
 
 def exact(truth: Sequence[Hashable], answers: Sequence[Hashable], groups: Sequence[str] | None = None) -> ExactMetrics:
-    """Shares of equal pairs. `groups`: of different questions, each has a commonest answer and a chance of its own.
+    """Shares of equal pairs. `groups`: kinds of questions, each with its own most frequent answer and chance.
 
-    Chance is how often an answer is right that is drawn as often as each is true. Raises ValueError if the lengths
+    Chance is the accuracy of answers drawn with the frequencies of the true ones. Raises ValueError if the lengths
     differ.
     """
     by_group: dict[str, Counter[Hashable]] = defaultdict(Counter)
@@ -99,12 +99,12 @@ def exact(truth: Sequence[Hashable], answers: Sequence[Hashable], groups: Sequen
 
 
 def counting(rows: Sequence[InstructionRow], counts: Sequence[int | None]) -> ExactMetrics:
-    """Exact numbers; None is no answer."""
+    """Exact counts; None means no answer."""
     return exact([len(row.boxes) for row in rows], counts)
 
 
 def questions(rows: Sequence[InstructionRow], texts: Sequence[str]) -> ExactMetrics:
-    """Closed questions by their text, but for case, blanks and a full stop. Each kind has its commonest answer."""
+    """Closed questions by their text, ignoring case, spaces and a full stop. Each kind has its most frequent answer."""
     kinds = [row.question or row.task for row in rows]
     return exact([_plain(row.answer) for row in rows], [_plain(text) for text in texts], kinds)
 
@@ -114,7 +114,7 @@ def _plain(text: str) -> str:
 
 
 def detection(rows: Sequence[InstructionRow], boxes: Sequence[Sequence[Box]]) -> DetectionMetrics:
-    """Boxes in shares of the scene's sides, as many as were answered."""
+    """Boxes in shares of the scene's sides, in any number."""
     truth = [row.boxes for row in rows]
     found = [_found(true, given) for true, given in zip(truth, boxes, strict=True)]
     sizes = [_size(row.kind, box) for row in rows for box in row.boxes]
@@ -125,7 +125,7 @@ def detection(rows: Sequence[InstructionRow], boxes: Sequence[Sequence[Box]]) ->
     flat = np.array([box for true in truth for box in true]).reshape(-1, 4)
     usual = [flat.mean(axis=0).tolist()] if total else []
     shown = [true for true in truth if true]
-    further = shown[len(shown) // 2 :] + shown[: len(shown) // 2]  # rows beside one another may be of one scene
+    further = shown[len(shown) // 2 :] + shown[: len(shown) // 2]  # neighbouring rows may be about the same scene
     return DetectionMetrics(
         rows=len(rows),
         boxes=total,
@@ -153,7 +153,7 @@ def _size(kind: str, box: Box) -> str:
 
 
 def _found(true: Sequence[Box], given: Sequence[Box]) -> Bool[np.ndarray, "n o"]:
-    """Which true boxes are found at each of OVERLAPS: as many as can be, each by a box of its own."""
+    """The true boxes that are found at each of OVERLAPS: the largest possible number, each with a box of its own."""
     hits = np.zeros((len(true), len(OVERLAPS)), bool)
     if len(true) and len(given):
         shared = overlaps(np.array(true, float), np.array(given, float))
@@ -171,10 +171,11 @@ def galleries(
     among: Sequence[InstructionRow] = (),
     seed: int = 0,
 ) -> list[Gallery]:
-    """Sketches with the scenes to find their class in: `size` scenes of the rows, or of those in `among`, the same for
-    all.
+    """Sketches with the scenes in which their class is searched: `size` scenes of the rows, or of those in `among`, the
+    same for all.
 
-    The classes take turns; a sketch has at least one wanted scene, and none that was composed of the sketch itself.
+    The classes take turns. Each sketch has at least one relevant scene, and none that was composed of the sketch
+    itself.
     """
     rng = np.random.default_rng(seed)
     shows = {row.scene: {label for label, _ in row.objects} for row in among or rows}
@@ -198,7 +199,7 @@ def _shuffled(some: list[Some], rng: np.random.Generator) -> list[Some]:
 
 
 def retrieval(galleries: Sequence[Gallery], scores: Sequence[Float[np.ndarray, " n"]]) -> RetrievalMetrics:
-    """Scenes ranked by their scores, the highest first; equal ones as they stand, which is at random."""
+    """Scenes ranked by their scores, the highest first; equal ones keep their random order."""
     precision: dict[int, list[float]] = {rank: [] for rank in RANKS}
     averages = []
     for gallery, score in zip(galleries, scores, strict=True):
@@ -216,8 +217,9 @@ def retrieval(galleries: Sequence[Gallery], scores: Sequence[Float[np.ndarray, "
 
 
 def split_up(rows: Sequence[InstructionRow]) -> dict[str, list[int]]:
-    """The rows' places by kind of scene and by classes seen in training or not; and where there are several styles, by
-    style as well."""
+    """The positions of the rows by kind of scene, and by classes seen or unseen in training; with several styles also
+    by style.
+    """
     parts: dict[str, list[int]] = defaultdict(list)
     styles: dict[str, set[str]] = defaultdict(set)
     for row in rows:
@@ -234,8 +236,9 @@ def _part(row: InstructionRow) -> str:
 
 
 def scenes_for(part: str, rows: Sequence[InstructionRow], size: int) -> list[InstructionRow]:
-    """The rows whose scenes a part's sketches are searched in, whatever their style: of the same kind and classes,
-    or where these are too few of the same kind."""
+    """The rows whose scenes are searched with the sketches of a part, of any style: those of the same kind and classes,
+    or if these are too few, of the same kind.
+    """
     kind, classes = part.split(", ")[:2]
     same = [row for row in rows if _part(row) == f"{kind}, {classes}"]
     return same if len({row.scene for row in same}) >= size else [row for row in rows if row.kind == kind]
@@ -244,7 +247,7 @@ def scenes_for(part: str, rows: Sequence[InstructionRow], size: int) -> list[Ins
 def by_part(
     rows: Sequence[InstructionRow], answers: Sequence[Some], measure: Callable[[list[InstructionRow], list[Some]], Any]
 ) -> dict:
-    """The measure of every part of the rows (`split_up`)."""
+    """The metric of every part of the rows (`split_up`)."""
     return {
         name: measure([rows[place] for place in places], [answers[place] for place in places])
         for name, places in split_up(rows).items()

@@ -1,8 +1,8 @@
-"""The table of `visketch evaluate language`: a sketch-language model is asked what a data set asks, by all its ways.
+"""The table of `visketch evaluate language`: the questions of a data set, answered by every predictor of a model.
 
-Who answers: `description`, the language model, whose own list of what is where is filtered by what the sketch shows;
-`words`, the language model by its direct answer; `matcher`, the tower's sketch classifier and region matcher beside it;
-`recogniser`, the same with ViSketch's classes; `default`, the predictor that answers without `--by`.
+The columns are: `description`, the language model's description of the scene, filtered by the class of the sketch;
+`words`, its direct answers; `matcher`, the tower's sketch classifier and region matcher; `recogniser`, the same with
+ViSketch's classes; `default`, the predictor that answers without `--by`.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from visketch.language.vision.features import EncodedPicture
 
 Some = TypeVar("Some")
-Pair = tuple[str, str]  # the pictures' names: sketch, scene
+Pair = tuple[str, str]  # the names of two pictures: sketch, scene
 OnProgress = Callable[[str, int, int], None]
 ASKED: "dict[str, Predictor | None]" = {
     "description": "language",
@@ -35,14 +35,14 @@ ASKED: "dict[str, Predictor | None]" = {
     "detector": "detector",
     "default": None,
 }
-AT_ONCE = 64  # pairs that are asked together
+AT_ONCE = 64  # pairs in one batch
 
 
 @dataclass(frozen=True)
 class LanguageTable:
-    """Every measure of everyone who answers, by part of the data set (kind of scene, classes seen or not, style).
+    """All metrics of all predictors, by part of the data set (kind of scene, seen or unseen classes, style).
 
-    `duplicates`: boxes of BBOX that non-maximum suppression took out, and all before it.
+    `duplicates`: boxes of BBOX that non-maximum suppression removed, and the number before it.
     """
 
     counting: dict[str, dict[str, ExactMetrics]]
@@ -51,7 +51,7 @@ class LanguageTable:
     kinds_of_question: dict[str, dict[str, ExactMetrics]]
     naming: dict[
         str, dict[str, ExactMetrics]
-    ]  # what a sketch shows; `classifier`: visketch's own, among the data's classes
+    ]  # classes of sketches; `classifier`: ViSketch's, among the classes of the data
     retrieval: dict[str, dict[str, RetrievalMetrics]]
     yes_no: dict[str, dict[str, ExactMetrics]]
     duplicates: dict[str, tuple[int, int]]
@@ -60,7 +60,9 @@ class LanguageTable:
 def reasoned(
     model: "SketchLanguage", question: str, found: "Answer | VisketchError", scene: "EncodedPicture"
 ) -> str | None:
-    """The answer to a closed question, from what was found; None where there is none, as for a thing not found."""
+    """The answer to a closed question from what was found; None if there is none, as for an object that was
+    not found.
+    """
     try:
         return None if isinstance(found, VisketchError) else model.reason(question, found, scene)
     except VisketchError:
@@ -68,7 +70,7 @@ def reasoned(
 
 
 class Asker:
-    """A model and a data set's pictures, each looked at once."""
+    """A model and the pictures of a data set, each encoded once."""
 
     def __init__(self, model: "SketchLanguage", rows: InstructionRows, on_progress: OnProgress) -> None:
         self.model, self.rows, self.on_progress = model, rows, on_progress
@@ -82,7 +84,7 @@ class Asker:
             self.on_progress("pictures", done, len(new))
 
     def each(self, what: str, pairs: Sequence[Pair], ask: Callable[[list], Sequence[Some]]) -> list[Some]:
-        """What `ask` answers about each pair of pictures."""
+        """The answers of `ask` for each pair of pictures."""
         self.look(name for pair in pairs for name in pair)
         found: list[Some] = []
         for done, some in _cut(pairs):
@@ -99,13 +101,13 @@ def evaluate(
     queries: int = 100,
     on_progress: OnProgress = lambda what, done, total: None,
 ) -> LanguageTable:
-    """Ask all that the rows ask; at most `limit` of a task, and `queries` sketches a gallery, of each part.
+    """Answer the questions of the rows; for each part at most `limit` of a task, and `queries` sketches of retrieval.
 
-    Raises UsageError if there is nothing to ask, VisketchError if a picture cannot be read.
+    Raises UsageError if there are no questions, VisketchError if a picture cannot be read.
     """
     asked = {task: _some([row for row in rows if row.task == task], limit) for task in ("COUNT", "BBOX", "VQA", "SBIR")}
     if not any(asked.values()):
-        raise UsageError(f"{rows.folder}: no question in its {rows.split} split; choose another --split")
+        raise UsageError(f"{rows.folder}: there are no questions in its {rows.split} split; choose another --split")
     asker = Asker(model, rows, on_progress)
     counting, detection, naming, duplicates = {}, {}, {}, {}
     for who in _who(model):
@@ -150,7 +152,7 @@ def _who(model: "SketchLanguage") -> list[str]:
 
 
 def _default(model: "SketchLanguage") -> list[str]:
-    """Where it is the language model that answers unasked, that is there already."""
+    """The column `default`, unless the language model answers by default, which has its own column."""
     spoken = "language" in model.available() and model.settings.answers == "language"
     return [] if spoken else ["default"]
 
@@ -160,7 +162,9 @@ def _pairs(rows: Sequence[InstructionRow]) -> list[Pair]:
 
 
 def _find(asker: Asker, rows: Sequence[InstructionRow], who: str) -> "list[Answer | VisketchError]":
-    """Counting and boxes often ask about the same pair: it is looked into once."""
+    """The objects found for each row. Counting and boxes often ask about the same pair, which is then
+    processed once.
+    """
     by: Predictor | None = ASKED[who]
     new = [pair for pair in dict.fromkeys(_pairs(rows)) if (who, pair) not in asker.found]
     answered = asker.each(f"{who}, boxes", new, lambda pairs: asker.model.find(pairs, by))
@@ -177,7 +181,7 @@ def _named(rows: list[InstructionRow], labels: list[str]) -> ExactMetrics:
 
 
 def _classified(asker: Asker, rows: Sequence[InstructionRow]) -> list[str]:
-    """What visketch's classifier takes the sketches for, of the classes that the data set asks about."""
+    """ViSketch's classes of the sketches, among the classes of the data set."""
     model, classes = SketchModel.load(), {row.label for row in asker.rows}
     names, labels = list(dict.fromkeys(row.sketch for row in rows)), {}
     for done, some in _cut(names):
@@ -189,14 +193,14 @@ def _classified(asker: Asker, rows: Sequence[InstructionRow]) -> list[str]:
 
 
 def _said(asker: Asker, rows: Sequence[InstructionRow]) -> "list[Output]":
-    """The language model's own words; rows of the same question text are asked together."""
+    """The direct answers of the language model; rows with the same question are batched."""
     texts = iter([row.text for row in rows])
     ask = partial(_say, asker.model, texts)
     return asker.each("words", _pairs(rows), ask)
 
 
 def _told(asker: Asker, rows: Sequence[InstructionRow], who: str) -> list[str]:
-    """Answers to closed questions: in words, or from what was found."""
+    """Answers to closed questions: direct ones, or from what was found."""
     if who == "words":
         return [one.text for one in _said(asker, rows)]
     found = zip(rows, _find(asker, rows, who), strict=True)
@@ -226,7 +230,7 @@ def _locate(
 
 
 def _read(reader: "Callable[[Output], Some]", said: "Output") -> Some | None:
-    """None for what does not parse: it is wrong, not a failure."""
+    """A parsed answer; None if it cannot be parsed, which counts as wrong."""
     try:
         return reader(said)
     except VisketchError:
@@ -236,7 +240,7 @@ def _read(reader: "Callable[[Output], Some]", said: "Output") -> Some | None:
 def _retrieve(
     asker: Asker, rows: Sequence[InstructionRow], size: int, queries: int
 ) -> tuple[dict[str, dict[str, RetrievalMetrics]], dict[str, dict[str, ExactMetrics]]]:
-    """Galleries ranked, and yes or no by a half, of those who score: the language model's p(yes), and the others."""
+    """Ranked galleries, and yes or no at a score of one half, for all predictors with scores."""
     everyone = [*asker.model.available(), *_default(asker.model)]
     ranked: dict[str, dict[str, RetrievalMetrics]] = {who: {} for who in everyone}
     decided: dict[str, dict[str, ExactMetrics]] = {}
@@ -264,7 +268,7 @@ def _scores(asker: Asker, galleries: Sequence[Gallery], who: str, part: str) -> 
 
 
 def _some(rows: list[InstructionRow], limit: int | None) -> list[InstructionRow]:
-    """At most so many of each part, an even sample, in order."""
+    """At most `limit` rows of each part, sampled evenly, in order."""
     if limit is None:
         return rows
     kept: set[int] = set()
@@ -274,7 +278,7 @@ def _some(rows: list[InstructionRow], limit: int | None) -> list[InstructionRow]
 
 
 def _cut(some: Iterable[Some]) -> list[tuple[int, list[Some]]]:
-    """So many at a time, with how many are done then."""
+    """Batches, with the number of rows done after each."""
     every = list(some)
     return [
         (min(first + AT_ONCE, len(every)), every[first : first + AT_ONCE]) for first in range(0, len(every), AT_ONCE)

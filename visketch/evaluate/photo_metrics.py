@@ -1,6 +1,6 @@
-"""How well things are found in photos, by COCO's own measures (cocodataset.org, "Detection evaluation").
+"""The metrics of objects found in photos, by COCO's own measures (cocodataset.org, "Detection evaluation").
 
-The only door to pycocotools, COCO's reference implementation.
+Only this module imports pycocotools, COCO's reference implementation.
 """
 
 import contextlib
@@ -11,14 +11,14 @@ from typing import Any
 
 from visketch.errors import UsageError
 
-CROWDED = 8  # objects of a class in a photo from which it is a crowd
-SAME = 0.5  # intersection over union of a box and its object
+CROWDED = 8  # from this number of objects of a class on, a photo shows a crowd
+SAME = 0.5  # the least intersection over union of a box and its object
 
 
 @dataclass(frozen=True)
 class Precision:
-    """Average precision of boxes, mean over classes, shares of 1: over overlaps of 0.5 to 0.95, at 0.5, and by the size
-    of objects (below 32², up to 96², and more pixels); None where there is no such object.
+    """Average precision of boxes, averaged over classes, as shares of 1: over overlaps of 0.5 to 0.95, at 0.5, and by
+    the size of objects (below 32², up to 96², and more pixels); None if there is no such object.
     """
 
     ap: float

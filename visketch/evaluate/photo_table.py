@@ -1,8 +1,9 @@
-"""The table of `visketch evaluate language --photos`: hand-drawn sketches ask about photos annotated in COCO's format.
+"""The table of `visketch evaluate language --photos`: photos annotated in COCO's format, asked about with hand-drawn
+sketches.
 
-Only classes are asked about that are words of *Quick, Draw!* one to one, and only those that some photo shows. Who
-answers: `detector`; `detector, told the word`, the same without having to read the sketch; `matcher`; `language`, the
-language model by its description. Beside them: the commonest answer, and chance.
+It uses the classes that are words of *Quick, Draw!* one to one and that occur in a photo. The columns are: `detector`;
+`detector, told the word`, the same without reading the sketch; `matcher`; `language`, the language model by its
+description. Baselines are the most frequent answer, and chance.
 """
 
 import json
@@ -35,31 +36,31 @@ if TYPE_CHECKING:
 
 TOLD = "detector, told the word"
 WHO: "dict[str, Predictor]" = {"detector": "detector", TOLD: "detector", "matcher": "matcher", "language": "language"}
-FAINTEST = 0.01  # boxes that average precision takes into account
+FAINTEST = 0.01  # the least score of boxes for average precision
 OnProgress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
 class PhotoTable:
-    """Every measure of everyone who answers. `seconds`: to look at a photo for the detector, after start."""
+    """All metrics of all predictors. `seconds`: the time of the detector for a photo, after loading."""
 
     photos: int
     words: int
     sketches: int
     seconds: float
     boxes: dict[str, Precision]
-    counting: dict[str, ExactMetrics]  # of as many pairs that are there as pairs that are not
-    present: dict[str, ExactMetrics]  # of those, the pairs that are there
+    counting: dict[str, ExactMetrics]  # of equally many pairs with and without the class in the photo
+    present: dict[str, ExactMetrics]  # only the pairs with the class in the photo
     absent: dict[str, ExactMetrics]
     questions: dict[str, ExactMetrics]
     retrieval: dict[str, RetrievalMetrics]
-    refused: float  # of sketches: taken for a word that the detector does not know
+    refused: float  # share of sketches that are taken for a word that the detector does not know
 
 
 @dataclass(frozen=True)
 class AnnotatedPhoto:
-    """An annotated photo: its COCO id, sides in pixels, and what is in it, in words, with boxes in shares; and words of
-    which it shows a crowd that nobody counted.
+    """An annotated photo: its COCO id, its sides in pixels, its objects by word, with boxes in shares; and the words of
+    which it shows an uncounted crowd.
     """
 
     id: int
@@ -73,8 +74,8 @@ class AnnotatedPhoto:
 
 
 def annotated(folder: Path) -> tuple[dict[str, Any], list[AnnotatedPhoto]]:
-    """COCO's annotations and the photos in a folder: `instances.json` beside `images/`, or as COCO's own archives
-    unpack, `annotations/instances_val2017.json` beside `val2017/`. Raises VisketchError.
+    """COCO's annotations and the photos in a folder: `instances.json` and `images/`, or as in COCO's own archives
+    `annotations/instances_val2017.json` and `val2017/`. Raises VisketchError.
     """
     files = [*folder.glob("instances*.json"), *folder.glob("annotations/instances*.json")]
     for file in sorted(files):
@@ -82,7 +83,9 @@ def annotated(folder: Path) -> tuple[dict[str, Any], list[AnnotatedPhoto]]:
         if images.is_dir():
             break
     else:
-        raise VisketchError(f"{folder}: no instances.json with images/, nor annotations/instances_*.json with photos")
+        raise VisketchError(
+            f"{folder}: it has neither instances.json with images/, nor annotations/instances_*.json with photos"
+        )
     try:
         content = json.loads(file.read_bytes())
         objects: dict[int, list[dict]] = {one["id"]: [] for one in content["images"]}
@@ -90,10 +93,10 @@ def annotated(folder: Path) -> tuple[dict[str, Any], list[AnnotatedPhoto]]:
             objects[one["image_id"]].append(one)
         photos = [_photo(one, images, objects[one["id"]]) for one in content["images"]]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise VisketchError(f"{file}: not in COCO's format (instances), {error}") from None
+        raise VisketchError(f"{file}: not in COCO's format: {error}") from None
     missing = next((photo.path for photo in photos if not photo.path.is_file()), None)
     if missing:
-        raise VisketchError(f"{missing}: no such photo, though {file.name} names it")
+        raise VisketchError(f"{missing}: {file.name} lists this photo, but it does not exist")
     return content, photos
 
 
@@ -111,12 +114,12 @@ def _photo(facts: Mapping[str, Any], images: Path, objects: Sequence[Mapping[str
 
 
 class PhotoAsker:
-    """A model, photos that it has looked at once, and sketches to ask with."""
+    """A model, photos that it has encoded once, and query sketches."""
 
     def __init__(
         self, model: "SketchLanguage", photos: Sequence[AnnotatedPhoto], drawings: Store, each: int, seed: int
     ) -> None:
-        """`each`: test drawings of a word. Raises UsageError if there is nothing to ask with."""
+        """`each`: the number of test drawings of a word. Raises UsageError if there are none."""
         self.model, self.photos, self.rng = model, photos, np.random.default_rng(seed)
         shown = {thing.label for photo in photos for thing in photo.things}
         test, labels = drawings.rows("test"), np.array(drawings.labels)
@@ -128,12 +131,12 @@ class PhotoAsker:
                 some = self.rng.permutation(own)[:each]
                 self.sketches[word] = [model.sketch(drawings[row]) for row in some]
         if not self.sketches:
-            raise UsageError("no test drawing of anything that these photos show; give other --sketches")
+            raise UsageError("no test drawing of any class in these photos; give other --sketches")
         self.told = {word: EncodedPicture(some[0].tokens, some[0].picture) for word, some in self.sketches.items()}
         self.scenes = [model.look([photo.path])[0] for photo in photos]
         start = time.perf_counter()
         for number, scene in enumerate(self.scenes):
-            if number == 1:  # the first one pays for loading
+            if number == 1:  # the first photo includes the time of loading
                 start = time.perf_counter()
             model.coco.look(scene)
         self.seconds = (time.perf_counter() - start) / max(len(photos) - 1, 1)
@@ -156,7 +159,9 @@ def evaluate(
     seed: int = 0,
     on_progress: OnProgress = lambda what, done, total: None,
 ) -> PhotoTable:
-    """`each`: test drawings of a word; `limit`: at most so many photos. Raises UsageError, VisketchError."""
+    """`each`: the number of test drawings of a word. `limit`: at most this many photos. Raises UsageError,
+    VisketchError.
+    """
     content, photos = annotated(folder)
     photos = photos[:limit]
     content = _only(content, {photo.id for photo in photos})
@@ -166,7 +171,7 @@ def evaluate(
     boxes, counts, questions, retrieval = {}, {}, {}, {}
     for done, who in enumerate(everyone):
         on_progress("who answers", done, len(everyone))
-        if who != "language":  # it would have to describe every photo for every sketch
+        if who != "language":  # the language model would have to describe every photo for every sketch
             boxes[who] = _boxes(asker, who, content)
             retrieval[who] = _retrieval(asker, who)
         counts[who] = _counts(asker, who, pairs)
@@ -197,11 +202,11 @@ def _only(content: Mapping[str, Any], ids: set[int]) -> dict[str, Any]:
     }
 
 
-Pair = tuple[int, str, int, int]  # photo, word, how many there are, and which drawing asks
+Pair = tuple[int, str, int, int]  # photo, word, the number of its objects, the query drawing
 
 
 def _exact(pairs: Sequence[Pair], counts: Mapping[str, Sequence[int | None]], there: Sequence[bool]) -> dict:
-    """Counted right by everyone, of the pairs that are there, that are not, or both."""
+    """The counting metrics of all predictors, for the pairs with the class in the photo, those without, or both."""
     some = [place for place, (_, _, count, _) in enumerate(pairs) if (count > 0) in there]
     truth = [pairs[place][2] for place in some]
     return {who: language_metrics.exact(truth, [told[place] for place in some]) for who, told in counts.items()}
@@ -213,7 +218,7 @@ def _counts(asker: PhotoAsker, who: str, pairs: Sequence[Pair]) -> list[int | No
 
 
 def _count(answer: "Answer | VisketchError") -> int | None:
-    """None for no answer, which is never right."""
+    """The count; None for an error, which counts as wrong."""
     return None if isinstance(answer, VisketchError) else answer.count
 
 
@@ -226,7 +231,7 @@ def _is_refused(model: "SketchLanguage", sketch: EncodedPicture) -> bool:
 
 
 def _pairs(asker: PhotoAsker) -> list[Pair]:
-    """Every pair of photo and word that is there, and as many that are not, drawn at random."""
+    """Every pair of a photo and a word in it, and equally many random pairs of a photo and a word not in it."""
     there: list[Pair] = []
     absent: list[Pair] = []
     for place, photo in enumerate(asker.photos):
@@ -239,7 +244,7 @@ def _pairs(asker: PhotoAsker) -> list[Pair]:
 
 
 def _boxes(asker: PhotoAsker, who: str, content: Mapping[str, Any]) -> Precision:
-    """Every word asked about every photo; the mean over the drawings of a word."""
+    """Every word is asked about every photo; the mean over the drawings of a word."""
     every = []
     for turn in range(1 if who == TOLD else max(map(len, asker.sketches.values()))):
         rows = []
@@ -264,8 +269,8 @@ def _result(photo: AnnotatedPhoto, number: int, box: Box, score: float) -> dict[
 
 
 def _questions(asker: PhotoAsker) -> list[tuple[int, str, str, str, str, int]]:
-    """Two closed questions about each word in each photo: where it is (or, of several, whether there is another), and
-    whether it is the largest thing. Photo, word, kind, text, answer and drawing of each.
+    """Two closed questions about each word in each photo: where it is (or, for several objects, whether there is
+    another), and whether it is the largest object. Returns photo, word, kind, text, answer and drawing of each.
     """
     asked = []
     for place, photo in enumerate(asker.photos):

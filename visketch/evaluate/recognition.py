@@ -1,4 +1,4 @@
-"""How often drawings are recognised: by ViSketch, and by baselines that are shown the same drawings."""
+"""Recognition accuracy of ViSketch, and of baselines on the same drawings."""
 
 import statistics
 import time
@@ -19,14 +19,14 @@ from visketch.geometry.sketch import Sketch
 from visketch.metrics import interval, rank_of
 from visketch.model import SketchModel, size
 
-BATCH = 64  # sketches looked at or drawn together
-SUBSET = 100  # classes of the smaller task that others have measured
+BATCH = 64  # sketches rendered or classified together
+SUBSET = 100  # classes of the smaller task that other papers use
 OnProgress = Callable[[int, int], None]
-LabelledBatches = Iterable[tuple[list[Sketch], Int[Tensor, " b"]]]  # and the numbers of their classes
+LabelledBatches = Iterable[tuple[list[Sketch], Int[Tensor, " b"]]]  # sketches, and the numbers of their classes
 
 
 def quiet(done: int, total: int) -> None:
-    """Nobody watches."""
+    """The default `on_progress`."""
 
 
 @dataclass(frozen=True)
@@ -35,12 +35,12 @@ class Accuracy:
     top1: float
     interval: tuple[float, float]  # 95 %, of top-1
     top5: float
-    class_mean: float  # top-1, mean over the classes: data sets are skewed
+    class_mean: float  # top-1, averaged over the classes, since data sets are skewed
 
 
 @dataclass(frozen=True)
 class RecognitionRow:
-    """One model. Its times are those of a sketch, from the field to the answer."""
+    """The figures of one model. Times are those of one sketch, from the field to the answer."""
 
     name: str
     folder: Path | None
@@ -48,21 +48,21 @@ class RecognitionRow:
     alone_ms: float  # one sketch at a time
     together_ms: float  # BATCH at a time
     overall: Accuracy
-    subset: Accuracy | None  # drawings of SUBSET classes, told from one another; None if there are no more classes
+    subset: Accuracy | None  # drawings of SUBSET classes, classified among these; None if there are no more classes
     styles: dict[str, Accuracy]
 
 
 @dataclass(frozen=True)
 class Recognition:
     rows: list[RecognitionRow]  # ViSketch first
-    drawing_ms: float  # to draw a sketch's field, which comes before any model
+    drawing_ms: float  # to render a sketch's field, which is not part of the models' times
     threads: int
-    subset: list[str]  # the classes of `Row.subset`
+    subset: list[str]  # the classes of `RecognitionRow.subset`
 
 
 @dataclass(frozen=True)
 class RecognitionModel:
-    """A model to measure: `model.render` turns sketches into the fields it was trained on, `logits` classifies them."""
+    """A model to measure: `model.render` turns sketches into the fields of its training, `logits` classifies them."""
 
     name: str
     model: SketchModel
@@ -79,9 +79,9 @@ def classify(
     styles: bool = False,
     on_progress: OnProgress = quiet,
 ) -> Recognition:
-    """`baselines`: checkpoints that hold a baseline. `styles`: measure in other styles too.
+    """Measure a model and baselines. `baselines`: checkpoints with a baseline. `styles`: also measure other styles.
 
-    Raises UsageError if a baseline knows other classes, or a drawing has no strokes to style.
+    Raises UsageError if a baseline has other classes, or if a drawing has no strokes to restyle.
     """
     contenders = [_visketch(model), *(_baseline(baseline, model) for baseline in baselines)]
     among = subset(len(model.labels))
@@ -121,10 +121,10 @@ def _visketch(model: SketchModel) -> RecognitionModel:
 
 
 def _baseline(baseline: SketchModel, model: SketchModel) -> RecognitionModel:
-    """Raises UsageError if it cannot be compared with the model. Its pictures may be larger or smaller ones."""
+    """Raises UsageError if it cannot be compared with the model. Its pictures may have another size."""
     if baseline.labels != model.labels:
         raise UsageError(
-            f"{baseline.folder}: its baseline knows other classes than {model.folder}; train it on the same data"
+            f"{baseline.folder}: its baseline has other classes than {model.folder}; train it on the same data"
         )
     net = baseline.part("baseline")
 
@@ -137,7 +137,7 @@ def _baseline(baseline: SketchModel, model: SketchModel) -> RecognitionModel:
 
 
 def subset(classes: int) -> Bool[Tensor, " c"]:
-    """Which classes are in the smaller task: always the same SUBSET of so many; none if there are no more."""
+    """The classes of the smaller task: always the same SUBSET; none if there are no more classes."""
     chosen = torch.zeros(classes, dtype=torch.bool)
     if classes > SUBSET:
         chosen[np.random.default_rng(0).choice(classes, SUBSET, replace=False)] = True
@@ -145,7 +145,7 @@ def subset(classes: int) -> Bool[Tensor, " c"]:
 
 
 def sample(store: Store, split: str, limit: int | None) -> np.ndarray:
-    """Row numbers of a split, or an even sample of `limit` of them."""
+    """The row numbers of a split, or `limit` of them, sampled evenly."""
     rows = store.rows(split)
     if limit and limit < len(rows):
         rows = np.sort(np.random.default_rng(0).choice(rows, limit, replace=False))
@@ -155,7 +155,7 @@ def sample(store: Store, split: str, limit: int | None) -> np.ndarray:
 def batches(
     model: SketchModel, store: Store, split: str, limit: int | None, on_progress: OnProgress, style: Style = as_drawn
 ) -> Iterator[tuple[list[Sketch], Int[Tensor, " b"]]]:
-    """The drawings of a split, with the model's numbers of their classes. Chance is a row's own."""
+    """The drawings of a split, with the model's numbers of their classes. Random choices depend only on the row."""
     number = np.array([model.label_of(name) for name in store.labels])
     rows = sample(store, split, limit)
     for first in range(0, len(rows), BATCH):
@@ -168,12 +168,14 @@ def batches(
 def ranks(
     contenders: Sequence[RecognitionModel], drawings: LabelledBatches, among: Bool[Tensor, " c"]
 ) -> tuple[Int[Tensor, " b"], list[Int[Tensor, "2 b"]]]:
-    """The classes of the drawings; and how many classes each model puts before the right one, of all and of `among`."""
+    """The classes of the drawings; and for each model the number of classes ranked before the right one, among all and
+    among `among`.
+    """
     labels: list[Tensor] = []
     seen: list[list[Tensor]] = [[] for _ in contenders]
     for sketches, label in drawings:
         labels.append(label)
-        fields: dict[str, Tensor] = {}  # as each contender is used to, drawn once
+        fields: dict[str, Tensor] = {}  # rendered once for each kind of field
         for contender, kept in zip(contenders, seen, strict=True):
             used_to = repr(contender.model.config.sketch)
             if used_to not in fields:
@@ -184,7 +186,7 @@ def ranks(
 
 
 def accuracy(rank: Int[Tensor, " b"], label: Int[Tensor, " b"]) -> Accuracy:
-    """`rank`: how many classes come before the right one."""
+    """`rank`: the number of classes ranked before the right one."""
     hits = (rank == 0).double()
     count = torch.bincount(label)
     per_class = (torch.zeros(len(count), dtype=torch.double).index_add(0, label, hits) / count)[count > 0]
@@ -193,7 +195,7 @@ def accuracy(rank: Int[Tensor, " b"], label: Int[Tensor, " b"]) -> Accuracy:
 
 
 def milliseconds(work: Callable[[Any], object], pieces: Sequence[Any], sketches: int) -> float:
-    """What `work` on all the pieces takes, a sketch: the median of three rounds, after one that warms up."""
+    """The time of `work` for one sketch: the median of three rounds over all pieces, after a warm-up round."""
     seconds = []
     for _ in range(4):
         start = time.perf_counter()

@@ -1,6 +1,7 @@
-"""How well drawings of the same class find one another: by what `visketch search` compares, and by baselines' features.
+"""How well drawings of the same class find one another: by the vectors of `visketch search`, and by the features of
+baselines.
 
-Every drawing is a query once, and all the others are the gallery; what is of its class is relevant.
+Every drawing is a query once, and all the others are the gallery; those of its class are relevant.
 """
 
 from collections.abc import Sequence
@@ -23,22 +24,22 @@ from visketch.search.features import side_by_side
 
 @dataclass(frozen=True)
 class SearchRow:
-    """One kind of vector."""
+    """The figures of one kind of vector."""
 
     name: str
-    vector: str  # "features and probabilities" (what is searched) or "features alone"
+    vector: str  # "features and probabilities" (used by search) or "features alone"
     width: int
     mean_average_precision: float
-    interval: tuple[float, float]  # 95 %, of that
+    interval: tuple[float, float]  # 95 %, of the mean average precision
     precision_at_10: float
-    class_mean_average_precision: float  # mean over the classes: data sets are skewed
+    class_mean_average_precision: float  # averaged over the classes, since data sets are skewed
     class_precision_at_10: float
 
 
 @dataclass(frozen=True)
 class SearchTable:
     drawings: int
-    queries: int  # drawings with another one of their class
+    queries: int  # drawings with at least one other of their class
     classes: list[str]
     rows: list[SearchRow]  # ViSketch first
 
@@ -53,23 +54,25 @@ def search(
     unseen: bool = False,
     on_progress: OnProgress = quiet,
 ) -> SearchTable:
-    """`labels`: of these classes alone, by default of all. `unseen`: of those that the checkpoint was not trained on.
+    """`labels`: only these classes, by default all. `unseen`: only classes that the checkpoint was not trained on.
 
-    Baselines may have another canvas. Raises UsageError where there is no such drawing, or a
-    baseline saw these in training.
+    Baselines may have another canvas. Raises UsageError if there is no such drawing, or if a baseline was trained on
+    these classes.
     """
     judges: list[Judge] = [OwnJudge(model), *map(BaselineJudge, baselines)]
     names = chosen(model, store, labels, unseen)
     for judge in judges[1:]:
         if unseen and (cheats := [name for name in names if name in judge.labels]):
-            raise UsageError(f"the baseline {judge.name} was trained on {', '.join(cheats[:3])}; train one without")
+            raise UsageError(
+                f"the baseline {judge.name} was trained on {', '.join(cheats[:3])}; train one without these classes"
+            )
     rows = store.rows(split)
     rows = rows[np.isin(store.label[rows], [store.labels.index(name) for name in names])]
     if limit and limit < len(rows):
         rows = np.sort(np.random.default_rng(0).choice(rows, limit, replace=False))
     label = store.label[rows].astype(np.int64)
     if (np.bincount(label, minlength=1) < 2).all():
-        raise UsageError(f"{store.path}: has no two {split} drawings of one of these classes")
+        raise UsageError(f"{store.path}: it has no class of these with two {split} drawings")
     found = []
     for judge, (logits, features) in zip(judges, looks(judges, model, store, rows, on_progress), strict=True):
         name = "SketchModel" if judge is judges[0] else judge.name
@@ -82,7 +85,7 @@ def search(
 
 
 def chosen(model: SketchModel, store: Store, labels: Sequence[str], unseen: bool) -> list[str]:
-    """The classes of the data set that are asked for. Raises UsageError if one is not there, or none is left."""
+    """The classes of the data set that are measured. Raises UsageError if one does not exist, or none is left."""
     if missing := [name for name in labels if name not in store.labels]:
         raise UsageError(f"{store.path}: has no class {missing[0]!r}")
     names = [name for name in (labels or store.labels) if not (unseen and name in model.labels)]
@@ -97,7 +100,7 @@ def chosen(model: SketchModel, store: Store, labels: Sequence[str], unseen: bool
 def looks(
     judges: Sequence[Judge], model: SketchModel, store: Store, rows: Int[np.ndarray, " i"], on_progress: OnProgress
 ) -> list[tuple[Float[Tensor, "i c"], Float[Tensor, "i e"]]]:
-    """What each judge sees in the drawings: logits and features."""
+    """The judges' logits and features of the drawings."""
     seen: list[list[tuple[Tensor, Tensor]]] = [[] for _ in judges]
     for first in range(0, len(rows), BATCH):
         sketches = [store[int(number)] for number in rows[first : first + BATCH]]

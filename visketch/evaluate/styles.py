@@ -1,7 +1,7 @@
-"""Drawings in other styles, one change at a time: turned, strokes missing, other pens, photographed.
+"""Drawings in other styles, with one change at a time: turned, strokes missing, other pens, photographed.
 
-A style is a pure function of a drawing and a random generator. Since the project draws all centre lines with its own
-pen, a pen only shows in a picture: these are drawn with Pillow and read as a user's pictures are.
+A style is a pure function of a drawing and a random generator. Since all centre lines are rendered with the project's
+own pen, a pen only matters in a picture: these are drawn with Pillow and read like a user's pictures.
 """
 
 import io
@@ -19,9 +19,9 @@ from visketch.geometry.sketch import Sketch, fit
 Style = Callable[[Sketch, np.random.Generator], Sketch]
 
 SIDE = 256  # pixels of a picture
-FINE = 4  # times as many while it is drawn, so that edges are smooth
+FINE = 4  # drawn at this multiple of the size, so that edges are smooth
 MARGIN = 1 / 16
-PEN = 1 / 64  # the normal pen's width as a share of the side
+PEN = 1 / 64  # the width of the normal pen as a share of the side
 
 
 def as_drawn(sketch: Sketch, rng: np.random.Generator) -> Sketch:
@@ -29,14 +29,14 @@ def as_drawn(sketch: Sketch, rng: np.random.Generator) -> Sketch:
 
 
 def turned(sketch: Sketch, rng: np.random.Generator, degrees: float = 20.0) -> Sketch:
-    """Turned by so much to the left or to the right."""
+    """Turned to the left or to the right."""
     angle = np.radians(degrees) * rng.choice((-1, 1))
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     return _like(sketch, strokes=tuple((line @ turn.T).astype(np.float32) for line in _strokes(sketch)))
 
 
 def incomplete(sketch: Sketch, rng: np.random.Generator, share: float = 0.3) -> Sketch:
-    """That share of the strokes left out, by chance; one is always kept."""
+    """With this share of the strokes removed at random; at least one is kept."""
     lines = _strokes(sketch)
     chance = rng.random(len(lines))
     kept = chance >= min(share, chance.max())
@@ -44,12 +44,12 @@ def incomplete(sketch: Sketch, rng: np.random.Generator, share: float = 0.3) -> 
 
 
 def pen(sketch: Sketch, rng: np.random.Generator, times: float = 1.0) -> Sketch:
-    """A picture drawn with a pen so many times the normal width."""
+    """A picture drawn with a pen of `times` the normal width."""
     return _read(picture(sketch, times * PEN), sketch)
 
 
 def paper(sketch: Sketch, rng: np.random.Generator) -> Sketch:
-    """A photo of a drawing on paper: light that falls off, grain, a little blur, a strong JPEG compression."""
+    """A photo of a drawing on paper: uneven light, grain, slight blur, strong JPEG compression."""
     direction = rng.normal(size=2)
     axis = np.linspace(-1, 1, SIDE)
     along = (direction[0] * axis + direction[1] * axis[:, None]) / np.abs(direction).sum()  # -1 to 1
@@ -66,7 +66,7 @@ def paper(sketch: Sketch, rng: np.random.Generator) -> Sketch:
 STYLES: dict[str, Style] = {
     "turned": turned,
     "incomplete": incomplete,
-    "pen": pen,  # what the other pictures are to be compared with
+    "pen": pen,  # for comparison with the other pictures
     "pen x 0.5": partial(pen, times=0.5),
     "pen x 3": partial(pen, times=3.0),
     "paper": paper,
@@ -74,7 +74,7 @@ STYLES: dict[str, Style] = {
 
 
 def picture(sketch: Sketch, width: float) -> Image.Image:
-    """The drawing in black on white, anti-aliased; `width` of the pen is a share of the side."""
+    """The drawing in black on white, anti-aliased; the `width` of the pen is a share of the side."""
     side, radius = FINE * SIDE, FINE * SIDE * width / 2
     fine = Image.new("L", (side, side), 255)
     draw = ImageDraw.Draw(fine)
@@ -87,7 +87,7 @@ def picture(sketch: Sketch, width: float) -> Image.Image:
 
 
 def _read(seen: Image.Image, sketch: Sketch) -> Sketch:
-    """As `data.image` reads a file."""
+    """Read a picture as `data.image` reads a file."""
     found, _ = image.understand(seen)
     return _like(sketch, pixels=found.pixels, thin=found.thin)
 
@@ -98,5 +98,5 @@ def _like(sketch: Sketch, **drawing: object) -> Sketch:
 
 def _strokes(sketch: Sketch) -> tuple[np.ndarray, ...]:
     if sketch.strokes is None:
-        raise UsageError(f"{sketch.source}: is a picture, so its style is given; styles are for drawings with strokes")
+        raise UsageError(f"{sketch.source}: this is a picture; styles need drawings with strokes")
     return sketch.lines()

@@ -1,4 +1,4 @@
-"""How well drawings survive being written in codes and read back."""
+"""How well drawings are reconstructed from their codes."""
 
 from dataclasses import dataclass
 
@@ -14,16 +14,16 @@ from visketch.model import SketchModel
 
 @dataclass(frozen=True)
 class Reconstruction:
-    """One row: whole sketches encoded and decoded leaf by leaf."""
+    """One row: whole sketches, encoded and decoded leaf by leaf."""
 
-    target: str  # what its pixels are: "signed distance" or "binary"
-    quantiser: str  # how its code book was trained: "chosen" or "plain"
+    target: str  # the meaning of a pixel: "signed distance" or "binary"
+    quantiser: str  # how the codebook was trained: "chosen" or "plain"
     sketches: int
     ink_f1: float  # mean over sketches, ink within 1 pixel counts as hit
     perplexity: float
     codebook_size: int
-    used: float  # the share of the codes that some leaf is written with
-    mse: float  # of the target, over the inked leaves: targets of one kind compare, others do not
+    used: float  # the share of the codes that are used
+    mse: float  # of the target, over the inked leaves; only comparable between targets of the same kind
 
 
 def reconstruct(

@@ -1,4 +1,4 @@
-"""Sheets that show two things at once: before beside after, and what was given apart from what was added."""
+"""Sheets that compare: before and after, or the given ink and the added ink."""
 
 import math
 from collections.abc import Sequence
@@ -10,13 +10,13 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
 
-CELL = 256  # pixels of a drawing's side on a sheet
-MOST = 64  # drawings on a sheet: more is no picture to look at
+CELL = 256  # side of a drawing on a sheet, in pixels
+MOST = 64  # drawings on a sheet, at most: more would be too small to see
 GIVEN, ADDED, BEFORE = (0, 0, 0), (20, 110, 220), (150, 150, 150)  # colours of the pen
 
 
 def tinted(canvas: "Tensor", clamp: float, pen: tuple[int, int, int] = GIVEN) -> "np.ndarray":
-    """A field (h h) → a picture (CELL CELL 3) uint8 of it, in a colour on white."""
+    """A field (h h) → a picture (CELL CELL 3) uint8, in one colour on white."""
     import numpy as np
 
     ink = 1 - grey(canvas[None], clamp, CELL)[0][..., None] / 255
@@ -24,10 +24,10 @@ def tinted(canvas: "Tensor", clamp: float, pen: tuple[int, int, int] = GIVEN) ->
 
 
 def told_apart(canvas: "Tensor", given: "Tensor", clamp: float) -> "np.ndarray":
-    """A drawing with what was given in black and what was added in blue, (CELL CELL 3) uint8."""
+    """A drawing with the given ink in black and the added ink in blue, (CELL CELL 3) uint8."""
     import numpy as np
 
-    # The darker of the two, channel by channel: where both have ink, black.
+    # The darker of both in each channel, so black where both have ink.
     return np.minimum(tinted(canvas, clamp, ADDED), tinted(given, clamp))
 
 
@@ -39,7 +39,7 @@ def beside(before: "Tensor", after: "Tensor", clamp: float) -> "np.ndarray":
 
 
 def sheet(pictures: Sequence["np.ndarray"]) -> "np.ndarray":
-    """Pictures (rows columns 3) of one size, about as high as wide together, on white."""
+    """Pictures (rows columns 3) of equal size in a grid, about as high as wide, on white."""
     import numpy as np
 
     high, wide = pictures[0].shape[:2]

@@ -1,4 +1,4 @@
-"""A contact sheet: some rows of a data set as people see them, to look at before a machine learns from it."""
+"""A contact sheet: some rows of a data set as people see them, to check it before training."""
 
 from collections import Counter
 from pathlib import Path
@@ -6,14 +6,14 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
-SIDE, WIDE, EDGE, COLUMNS = 192, 720, 16, 2  # pixels: a picture, a row with its words; rows beside one another
-OF_EACH = 2  # rows of a task and kind, of different scenes and styles
+SIDE, WIDE, EDGE, COLUMNS = 192, 720, 16, 2  # pixels of a picture, and of a row with its text; columns of rows
+OF_EACH = 2  # rows of each task and kind, with different scenes and styles
 INK, GREY, LINE, RED = (20, 20, 20), (110, 110, 110), (220, 220, 220), (200, 30, 30)
-LONGEST = 220  # letters of an answer
+LONGEST = 220  # characters of an answer
 
 
 class ContactSheet:
-    """Keeps the first test rows of every kind and task, and draws them: sketch, scene with its boxes, words."""
+    """Collects the first test rows of every kind and task, and draws them: sketch, scene with its boxes, text."""
 
     def __init__(self) -> None:
         self.kept: list[tuple[dict, np.ndarray, np.ndarray]] = []

@@ -1,4 +1,4 @@
-"""The picture of an explanation: the drawing under its leaves, each with its vote, and the words above."""
+"""The picture of an explanation: the drawing under its leaves, each with its vote, and the text above."""
 
 import textwrap
 
@@ -9,12 +9,12 @@ from visketch.render.grey import grey
 from visketch.render.poster import EDGE, INK, NONE, Page
 from visketch.tasks.explain import Explanation
 
-SIDE, CAPTION, COLUMNS = 640, 128, 88  # pixels of the drawing, of the words above it; characters of a line of words
+SIDE, CAPTION, COLUMNS = 640, 128, 88  # pixels of the drawing and of the text above it; characters in a line of text
 FOR, AGAINST = (47, 158, 96), (211, 47, 47)
 
 
 def picture(why: Explanation, clamp: float, name: str) -> np.ndarray:
-    """(rows columns 3) uint8: what speaks for the class is green, what speaks against it red."""
+    """(rows columns 3) uint8: leaves for the class are green, leaves against it are red."""
     page = Page(SIDE + 2 * EDGE, SIDE + CAPTION + 2 * EDGE + 24)
     page.write((EDGE, EDGE - 8), name, 24, INK)
     for number, line in enumerate(textwrap.wrap(why.words, COLUMNS)[:5]):
@@ -33,12 +33,12 @@ def picture(why: Explanation, clamp: float, name: str) -> np.ndarray:
             over_ink(page, (corners[0] + 6, corners[1] + 4), weight, 17, INK)
             over_ink(page, (corners[0] + 6, corners[3] - 20), says, 13, INK)
     page.frame((left, top), SIDE, NONE)
-    below = "above: how much the class owes to the leaf, green for, red against; below: what the leaf says by itself"
+    below = "above: the leaf's share of the votes, green for the class, red against; below: its class by itself"
     page.write((left, top + SIDE + 8), below, 13)
     return np.asarray(page.image)
 
 
 def over_ink(page: Page, at: tuple[int, int], text: str, size: int, color: str) -> None:
-    """Words with a white border."""
+    """Text with a white border."""
     font = ImageFont.load_default(size)
     page.draw.text(at, text, fill=color, font=font, stroke_width=3, stroke_fill="white")

@@ -1,4 +1,4 @@
-"""Pictures and strokes in files that appear whole or not at all, with what made them written inside."""
+"""Pictures and strokes in files that appear complete or not at all, with facts about their origin inside."""
 
 import io
 import json
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def png(pixels: "np.ndarray", facts: dict) -> bytes:
-    """Grey levels or colours as a PNG file; `facts` say inside it how it was made."""
+    """Grey levels or colours as a PNG file; `facts` about its origin are written into it."""
     from PIL import Image
     from PIL.PngImagePlugin import PngInfo
 
@@ -27,7 +27,7 @@ def png(pixels: "np.ndarray", facts: dict) -> bytes:
 
 
 def write_png(path: Path, pixels: "np.ndarray", facts: dict) -> None:
-    """`png` in a file. Raises VisketchError."""
+    """Write `png` to a file. Raises VisketchError."""
     from visketch.checkpoint import write_atomically
 
     write_atomically(path, png(pixels, facts))
@@ -36,7 +36,7 @@ def write_png(path: Path, pixels: "np.ndarray", facts: dict) -> None:
 def trace(canvas: "Tensor", clamp: float, side: int, drawn: "Trace | None" = None) -> "Trace":
     """A field (h h) → its strokes and the width of their pen on a page `side` wide.
 
-    `drawn`: the strokes that the field was rendered from, in its pixels, where they are known.
+    `drawn`: the strokes from which the field was rendered, in its pixels, if they are known.
     """
     from visketch.geometry import trace as tracing
 
@@ -52,7 +52,9 @@ def write_svg(
     facts: dict,
     page: "PageArea | None" = None,
 ) -> None:
-    """A page of strokes, a group for each drawing; `page`: the one that they were found on. Raises VisketchError."""
+    """Write a page of strokes, a group for each drawing; `page`: the page on which they were found. Raises
+    VisketchError.
+    """
     from visketch.checkpoint import write_atomically
     from visketch.data import write
 

@@ -1,4 +1,6 @@
-"""The sheet of a generation table: what the judge was asked about, a row a row and a column a class."""
+"""The sheet of a generation table: sketches that were judged, with a row for each row of the table and a column for
+each class.
+"""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -12,12 +14,12 @@ from visketch.render.poster import EDGE, INK, Page
 if TYPE_CHECKING:
     from torch import Tensor
 
-ACROSS = 2  # sketches to a row of a cell, and rows
+ACROSS = 2  # columns and rows of sketches in a cell
 SIDE, GAP, LEFT, TOP = 96, 20, 190, 40  # pixels: a sketch, between cells, for the captions
 
 
 class GenerationSheet:
-    """Keeps the first sketches of every row and class, as pictures."""
+    """Collects the first sketches of every row and class, as pictures."""
 
     def __init__(self, clamp: float) -> None:
         self.clamp = clamp

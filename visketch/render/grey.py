@@ -8,7 +8,9 @@ if TYPE_CHECKING:
 
 
 def grey(canvas: "Tensor", clamp: float, side: int) -> "np.ndarray":
-    """Fields (b h h) → grey levels (b side side) uint8. A field enlarges without losing its edge; ink would blur."""
+    """Fields (b h h) → grey levels (b side side) uint8. The field is enlarged and not the ink, which keeps
+    edges sharp.
+    """
     import torch.nn.functional as F
 
     from visketch.geometry import sdf

@@ -1,5 +1,5 @@
-"""Pages of pictures and words: what `visketch show` writes (quadtree, context and codes of one drawing side by side),
-and galleries of what was found.
+"""Pages of pictures and text: the output of `visketch show` (quadtree, context and codes of one drawing), and galleries
+of search results.
 """
 
 import colorsys
@@ -18,16 +18,16 @@ if TYPE_CHECKING:
     from visketch.config import SketchConfig
     from visketch.tasks.inspect import View
 
-Box = tuple[int, int]  # left and top of something to draw
+Box = tuple[int, int]  # left and top of an element
 
 LEVELS = ["#7a7f87", "#3465c9", "#d9822b", "#2f9e60", "#8f4fbf", "#c2407d", "#1f98a6", "#8a7a2d"]
 CHOSEN, INK, FAINT, NONE = "#d32f2f", "#1f2328", "#6a737d", "#e4e7eb"
-EDGE, BIG, SMALL, GAP = 32, 640, 160, 28  # pixels: the border, the drawing, a tile, the space between
-RIGHT = 4 * (SMALL + GAP) - GAP  # the width of what stands to the right of the drawing
+EDGE, BIG, SMALL, GAP = 32, 640, 160, 28  # pixels: border, drawing, tile, space between
+RIGHT = 4 * (SMALL + GAP) - GAP  # the width of the column to the right of the drawing
 
 
 class Page:
-    """A white page to put pictures and words on."""
+    """A white page for pictures and text."""
 
     def __init__(self, width: int, height: int) -> None:
         self.image = Image.new("RGB", (width, height), "white")
@@ -47,19 +47,19 @@ class Page:
         self.draw.rectangle((left, top, left + side - 1, top + side - 1), outline=color, width=width)
 
     def nothing(self, at: Box, side: int) -> None:
-        """Where there is no tile."""
+        """The placeholder of a tile that does not exist."""
         left, top = at
         self.draw.rectangle((left, top, left + side - 1, top + side - 1), fill="#f6f7f9", outline=NONE)
         self.draw.line((left, top, left + side - 1, top + side - 1), fill=NONE)
         self.draw.line((left, top + side - 1, left + side - 1, top), fill=NONE)
 
 
-THUMB, BETWEEN, CAPTION = 176, 16, 40  # pixels of a gallery: a picture, between them, the words below one
-Card = tuple[np.ndarray | None, str, str]  # a picture, or None for one that is not there any more; two lines of words
+THUMB, BETWEEN, CAPTION = 176, 16, 40  # pixels of a gallery: picture, space between, text below
+Card = tuple[np.ndarray | None, str, str]  # a picture, or None if it is gone; two lines of text
 
 
 def gallery(query: np.ndarray, found: Sequence[Card]) -> np.ndarray:
-    """(rows columns 3) uint8: what was searched with, and what was found, in rows."""
+    """(rows columns 3) uint8: the query and the results, in rows."""
     columns = math.ceil(math.sqrt(len(found) + 1))
     wide, high = THUMB + BETWEEN, THUMB + BETWEEN + CAPTION
     rows = math.ceil((len(found) + 1) / columns)
@@ -94,7 +94,7 @@ def poster(seen: "View", shape: "SketchConfig", name: str) -> np.ndarray:
 
 
 def tree(page: Page, at: Box, seen: "View", shape: "SketchConfig") -> None:
-    """The drawing under its quadtree, a colour for each level, and the chosen leaf."""
+    """The drawing under its quadtree, with a colour for each level, and the chosen leaf."""
     left, top = at
     page.put(at, grey(seen.field, shape.clamp, BIG)[0], BIG)
     from visketch.quadtree import place
@@ -124,14 +124,14 @@ def tree(page: Page, at: Box, seen: "View", shape: "SketchConfig") -> None:
 
 
 def context(page: Page, at: Box, seen: "View", shape: "SketchConfig") -> int:
-    """What the chosen leaf is shown: the root, then 3 x 3 tiles of every level, the middle ones its ancestors.
+    """The context of the chosen leaf: the root, then the 3 x 3 tiles of every level, with its ancestors in the middle.
 
-    Returns how far down it reaches.
+    Returns the lower end in pixels.
     """
     left, top = at
     none = seen.context.count(-1)
     number = seen.numbers().index(seen.leaf)
-    page.write((left, top), f"What leaf {number} is shown", 19, INK)
+    page.write((left, top), f"The context of leaf {number}", 19, INK)
     beyond = f", {none} of them beyond the border or finer than it" if none else ""
     page.write((left, top + 26), f"{len(seen.context)} tiles{beyond}")
     top += 54
@@ -155,14 +155,14 @@ def context(page: Page, at: Box, seen: "View", shape: "SketchConfig") -> int:
 
 
 def tile(page: Page, at: Box, field: "Tensor", side: int, shape: "SketchConfig") -> None:
-    """A tile as the network gets it: its p x p pixels of signed distance, the middle of a line black."""
+    """A tile as the network sees it: p x p pixels of signed distance, with the middle of a line in black."""
     highest = min(1.0, shape.pen / 2 / shape.clamp)
     levels = (highest - field.numpy()) / (highest + 1) * 255
     page.put(at, np.clip(levels, 0, 255).round().astype(np.uint8), side, smooth=False)
 
 
 def codes(page: Page, at: Box, seen: "View", shape: "SketchConfig") -> None:
-    """The chosen leaf, its codes and what they are read back as; the whole read back; and the code book in use."""
+    """The chosen leaf, its codes and the leaf decoded from them; the whole drawing decoded; and the codes in use."""
     assert seen.codes is not None
     assert seen.drawn is not None
     assert seen.again is not None
@@ -192,20 +192,20 @@ def mosaic(page: Page, at: Box, chosen: list[int], book: int) -> None:
 
 
 def tint(code: int, book: int) -> str:
-    """A pale colour of its own for every code."""
+    """A pale colour for each code."""
     red, green, blue = colorsys.hls_to_rgb(code * 0.618 % 1, 0.80, 0.55)
     return f"#{round(255 * red):02x}{round(255 * green):02x}{round(255 * blue):02x}"
 
 
 def usage(page: Page, at: Box, width: int, seen: "View") -> None:
-    """How often the drawing uses each code of the book, from 0 to the last."""
+    """How often the drawing uses each code of the codebook, from 0 to the last."""
     assert seen.codes is not None
     left, top = at
     counts = np.bincount(seen.codes[seen.inked].numpy().ravel(), minlength=seen.book)
     mine = set(seen.codes[seen.leaf].tolist())
-    page.write((left, top), f"The code book: {int((counts > 0).sum())} of {seen.book} codes are in use here", 19, INK)
+    page.write((left, top), f"The codebook: {int((counts > 0).sum())} of {seen.book} codes are used here", 19, INK)
     most = int(counts.max())
-    page.write((left, top + 26), f"one bar a code, this leaf's in red; the tallest is used {most} times")
+    page.write((left, top + 26), f"one bar for each code, those of this leaf in red; the tallest is used {most} times")
     base, height = top + 52 + 100, 100
     for code, count in enumerate(counts.tolist()):
         start, end = (left + code * width // seen.book, left + (code + 1) * width // seen.book - 1)

@@ -1,7 +1,7 @@
-"""Nearest neighbours on disk, by usearch (an HNSW graph of bytes). Its only door.
+"""Approximate nearest neighbours on disk, by usearch (an HNSW graph of int8 vectors). Only this module imports it.
 
-A graph is an aid: it is made of vectors that are kept elsewhere, and may be made again at any time. It is read through
-a memory map, so that one larger than memory can be searched; building holds one in memory.
+A graph is derived from vectors that are stored elsewhere, and can be rebuilt at any time. It is read through a memory
+map, so it may be larger than memory; building holds one in memory.
 """
 
 import os
@@ -19,12 +19,12 @@ try:
 except ImportError:
     raise UsageError("searching needs usearch: pip install 'visketch[search]'") from None
 
-SEARCHED = 128  # candidates kept while walking the graph, and while building it
+SEARCHED = 128  # candidates during a search of the graph, and during building
 
 
 def grow(old: Path | None, new: Path, more: Iterable[tuple[Int[np.ndarray, " i"], Float[np.ndarray, "i e"]]]) -> int:
-    """Write the graph `old`, or an empty one, with more vectors of length 1 in it (at least one) to `new`; returns how
-    many it has. `new` is there when it is whole.
+    """Write the graph `old`, or an empty one, with more vectors of length 1 (at least one) to `new`; returns the number
+    of vectors. `new` appears when it is complete.
     """
     graph = None
     for keys, vectors in more:
@@ -47,18 +47,18 @@ def grow(old: Path | None, new: Path, more: Iterable[tuple[Int[np.ndarray, " i"]
 
 
 class NeighbourGraph:
-    """A graph on disk, to be asked. Raises VisketchError if it is none."""
+    """A graph on disk. Raises VisketchError if the file is not one."""
 
     def __init__(self, path: Path) -> None:
         index = Index.restore(str(path), view=True, expansion_search=SEARCHED)
         if index is None:
-            raise VisketchError(f"{path}: no graph; make the index anew with --renew")
+            raise VisketchError(f"{path}: not a graph; rebuild the index with --renew")
         self.index = index
 
     def __len__(self) -> int:
         return len(self.index)
 
     def nearest(self, vector: Float[np.ndarray, " e"], n: int) -> Int[np.ndarray, " i"]:
-        """The keys of about the n nearest vectors, in no order that can be relied on: bytes are coarse."""
+        """The keys of about the n nearest vectors, in no reliable order, since int8 is coarse."""
         found = self.index.search(vector.astype(np.float32), min(n, len(self.index)), threads=1)
         return found.keys.astype(np.int64)

@@ -1,8 +1,8 @@
 """The database of an index, in SQLite: files, the drawings in them, and a vector for each different drawing.
 
-A vector goes by what is drawn (`store.key`), not by where: a file that is touched, moved, renamed or prolonged has
-nothing embedded twice. Whatever is written is written whole, so a process may be killed at any moment: a file is done
-when its size and time are there, and what is not done is read again.
+A vector is stored by the content of its drawing (`store.key`) and not by its place: if a file is touched, moved,
+renamed or extended, nothing is embedded twice. All writes are atomic, so a process can be killed at any moment: a file
+is done when its size and time are stored, and other files are read again.
 """
 
 import json
@@ -27,29 +27,29 @@ create table drawings (file integer, place integer, name text, label text, vecto
 create index drawings_of_a_vector on drawings (vector);
 create table graphs (number integer primary key, name text, bytes integer, vectors integer, last integer);
 """
-CHUNK = 4096  # vectors read at once
+CHUNK = 4096  # vectors that are read at once
 STORED = np.dtype("<f2")
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One drawing to be written down."""
+    """One drawing to store."""
 
     file: str
-    place: int  # among the drawings of its file that can be read
-    name: str  # what to show after the file's name, as `#3`; empty where a file is one drawing
+    place: int  # its position among the readable drawings of its file
+    name: str  # displayed after the name of the file, like `#3`; empty for a file of one drawing
     label: str | None
     key: str
 
 
 @dataclass(frozen=True)
 class Done:
-    """A file whose drawings are all in the database."""
+    """A file whose drawings are all stored."""
 
     file: str
     size: int
-    changed: int  # nanoseconds, of its content or its entry, whichever is later
-    unread: int  # drawings in it that cannot be read
+    changed: int  # in nanoseconds, the later of its modification and status change
+    unread: int  # the number of drawings in it that cannot be read
 
 
 @dataclass(frozen=True)
@@ -67,12 +67,12 @@ class GraphRow:
     name: str
     bytes: int
     vectors: int
-    last: int  # the id of its last vector
+    last: int  # the id of the last vector
 
 
 class Database:
     def __init__(self, path: Path, about: dict[str, str] | None = None) -> None:
-        """Open the database at `path`; `about` makes a new one where there is none. Raises VisketchError."""
+        """Open the database at `path`; with `about`, create it if it does not exist. Raises VisketchError."""
         self.path = path
         if not path.exists() and about is None:
             raise VisketchError(f"{path.parent}: not an index; make one with `visketch index`")
@@ -83,15 +83,15 @@ class Database:
             (version,) = self.db.execute("pragma user_version").fetchone()
             self.about = {name: json.loads(value) for name, value in self.db.execute("select name, value from about")}
         except sqlite3.Error as error:
-            raise VisketchError(f"{path}: is damaged or no index ({error}); make it anew with --renew") from None
+            raise VisketchError(f"{path}: damaged, or not an index ({error}); rebuild it with --renew") from None
         if version != FORMAT:
-            raise VisketchError(f"{path.parent}: an index of another version; make it anew with --renew")
+            raise VisketchError(f"{path.parent}: an index of another version; rebuild it with --renew")
 
     def _create(self, about: dict[str, str]) -> None:
         rows = [(name, json.dumps(value)) for name, value in about.items()]
         with self.db:
             self.db.execute("begin immediate")
-            for statement in SCHEMA.split(";\n")[:-1]:  # executescript would commit before the transaction ends
+            for statement in SCHEMA.split(";\n")[:-1]:  # executescript would commit too early
                 self.db.execute(statement)
             self.db.executemany("insert into about values (?, ?)", rows)
             self.db.execute(f"pragma user_version = {FORMAT}")
@@ -100,12 +100,12 @@ class Database:
         self.db.close()
 
     def done(self) -> dict[str, tuple[int, int]]:
-        """Size and time of every file that is written down whole."""
+        """The size and time of every file that is stored completely."""
         rows = self.db.execute("select path, size, changed from files where size is not null")
         return {path: (size, changed) for path, size, changed in rows}
 
     def known(self, keys: Sequence[str]) -> set[str]:
-        """Which of the drawings have a vector already."""
+        """The drawings that have a vector already."""
         marks = ",".join("?" * len(keys))
         return {key for (key,) in self.db.execute(f"select key from vectors where key in ({marks})", list(keys))}
 
@@ -116,7 +116,7 @@ class Database:
     def write(
         self, begun: Iterable[str], vectors: dict[str, np.ndarray], entries: Iterable[Entry], done: Iterable[Done]
     ) -> None:
-        """One step, whole or not at all: files begun (anew), vectors by key, drawings, files done."""
+        """One atomic step: files begun (again), vectors by key, drawings, files done."""
         with self.db:
             for path in begun:
                 self.db.execute("insert into files (path) values (?) on conflict do update set size = null", (path,))
@@ -136,7 +136,7 @@ class Database:
             )
 
     def keep(self, files: Iterable[str]) -> int:
-        """Forget all other files, and the vectors that no drawing has any more; returns how many files went."""
+        """Remove all other files, and vectors without drawings; returns the number of removed files."""
         with self.db:
             self.db.execute("create temporary table kept (path text primary key)")
             self.db.executemany("insert or ignore into kept values (?)", ((path,) for path in files))
@@ -147,14 +147,14 @@ class Database:
         return gone
 
     def counts(self) -> dict[str, int]:
-        """How many files, drawings and different drawings, and how many could not be read."""
+        """The numbers of files, drawings, different drawings, and drawings that could not be read."""
         files, unread = self.db.execute("select count(*), ifnull(sum(unread), 0) from files").fetchone()
         (drawings,) = self.db.execute("select count(*) from drawings").fetchone()
         (vectors,) = self.db.execute("select count(*) from vectors").fetchone()
         return {"files": files, "drawings": drawings, "different": vectors, "unread": unread}
 
     def span(self, first: int, end: int) -> tuple[int, int]:
-        """How many vectors have an id from `first` to before `end`, and the last id (0 without any)."""
+        """The number of vectors with an id from `first` to before `end`, and the last id (0 without any)."""
         sql = "select count(*), ifnull(max(id), 0) from vectors where id >= ? and id < ?"
         return self.db.execute(sql, (first, end)).fetchone()
 
@@ -162,7 +162,7 @@ class Database:
         return self.db.execute("select ifnull(max(id), 0) from vectors").fetchone()[0]
 
     def vectors(self, first: int, end: int) -> Iterator[tuple[Int[np.ndarray, " i"], Float[np.ndarray, "i e"]]]:
-        """Ids from `first` to before `end`, and their vectors, some at a time."""
+        """Ids from `first` to before `end` with their vectors, in chunks."""
         rows = self.db.execute("select id, value from vectors where id >= ? and id < ? order by id", (first, end))
         while some := rows.fetchmany(CHUNK):
             ids, values = zip(*some, strict=True)
@@ -181,7 +181,7 @@ class Database:
             self.db.execute("delete from graphs where number = ?", (number,))
 
     def rank(self, query: Float[np.ndarray, " e"], ids: Int[np.ndarray, " i"], n: int) -> list[Hit]:
-        """The n drawings most similar of those that have one of the vectors: by the vectors themselves."""
+        """The n most similar drawings among those with one of these vectors, by the exact vectors."""
         found: list[tuple[float, int]] = []
         for some in np.array_split(ids, max(1, len(ids) // 500)):
             marks = ",".join("?" * len(some))

@@ -28,26 +28,28 @@ from visketch.search.features import features, mark
 from visketch.search.indexer import BATCH, Indexer, OnProgress, embedder
 from visketch.search.scan import ScannedDrawing, ScannedFile, listed, look, look_and_draw
 
-SPAN = 1 << 17  # ids of vectors in one neighbour file, which is held in memory while it is built
-EXACT = 200_000  # vectors up to which a query is compared with all: 0.6 s; above, with usearch, graphs are built
+SPAN = 1 << 17  # ids of vectors in one neighbour file, which is in memory while it is built
+EXACT = 200_000  # vectors up to which a query is compared with all (0.6 s); above, usearch builds graphs
 SUFFIXES = {"exact": ".vectors", "graph": ".usearch"}
-CANDIDATES = 64  # come from a neighbour file at least, and four times as many as are asked for, to be ranked
+CANDIDATES = (
+    64  # the least number from a neighbour file, and at least four times the results, which are then ranked exactly
+)
 CATALOGUE = "catalogue.sqlite"
-BUSY = "is being written by another process; wait for it"
+BUSY = "another process is writing it; wait until it has finished"
 
 
 @dataclass(frozen=True)
 class Update:
-    """What one run over the source did."""
+    """What an update of an index did."""
 
     embedded: int  # drawings
-    files: int  # that were new or changed
+    files: int  # new or changed ones
     removed: int  # files
-    unread: int  # drawings or files, of those that were read now
+    unread: int  # drawings or files that could not be read in this update
 
 
 def usual(source: Path) -> Path:
-    """Where the index of a source lies by default: in the user's cache, never beside the drawings."""
+    """The default place of the index of a source: in the user's cache, never beside the drawings."""
     given, home = os.environ.get("VISKETCH_CACHE"), Path.home()
     if given:
         cache = Path(given)
@@ -66,13 +68,16 @@ def is_index(path: Path) -> bool:
 
 
 class Index:
-    """An index, open. It is a folder: an SQLite database, and neighbour files made of its vectors, a span of ids each.
+    """An open index. It is a folder with an SQLite database, and neighbour files made from its vectors, one for each
+    span of ids.
 
-    A neighbour file is a matrix that is compared with as a whole (`matrix.py`), or in a large index a graph (`ann.py`).
+    A neighbour file is a matrix that is compared completely (`matrix.py`), or in a large index a graph (`ann.py`).
     """
 
     def __init__(self, folder: Path, model: SketchModel, create: bool = False) -> None:
-        """`create`: make an empty one if there is none. Raises VisketchError, also where other weights made it."""
+        """`create`: create an empty one if there is none. Raises VisketchError, also for an index made with other
+        weights.
+        """
         self.folder, self.model = folder, model
         wanted = mark(model)
         if create and not is_index(folder):
@@ -82,7 +87,7 @@ class Index:
         for part, made in self.database.about.items():
             if wanted.get(part) != made:
                 raise VisketchError(
-                    f"{folder}: was made with other weights ({part} {made}, here {wanted.get(part)}); make it anew "
+                    f"{folder}: was made with other weights ({part} {made}, here {wanted.get(part)}); rebuild it "
                     "with `visketch index --renew`, or name their --checkpoint"
                 )
         self.lock = FileLock(folder / "lock", timeout=0)
@@ -96,11 +101,12 @@ class Index:
         engine: parallel.Engine = "local",
         device: str = "auto",
     ) -> Update:
-        """Embed what is new or changed in `source` (a folder, a file of drawings, a data set), and forget what is gone.
+        """Embed new and changed drawings of `source` (a folder, a file of drawings, a data set), and remove those that
+        are gone.
 
-        It may be interrupted anywhere, even killed: what is embedded stays, and the next run goes on.
-        `problem` gets the error of each drawing that cannot be read. `engine`: "ray" has a cluster read and embed;
-        `device` is what it does so on. Raises VisketchError.
+        It can be interrupted at any point, even killed: finished work is kept, and the next update continues. `problem`
+        receives the error of each drawing that cannot be read. `engine`: with "ray", a cluster reads and embeds, on
+        `device`. Raises VisketchError.
         """
         with self._writing():
             clerk = Indexer(self.database, self.model, problem)
@@ -139,12 +145,12 @@ class Index:
 
     @property
     def kind(self) -> str:
-        """Which neighbour files an index of this size has."""
+        """The kind of neighbour files for an index of this size."""
         large = self.database.counts()["different"] > EXACT
         return "graph" if large and find_spec("usearch") else "exact"
 
     def _build(self) -> None:
-        """Bring the neighbour files up to the database's vectors."""
+        """Update the neighbour files to the vectors of the database."""
         rows = self.database.graphs()
         for number in sorted({*rows, *range(self.database.last() // SPAN + 1)}):
             self._build_one(number, rows.get(number))
@@ -154,8 +160,8 @@ class Index:
                 file.unlink(missing_ok=True)
 
     def _build_one(self, number: int, row: GraphRow | None) -> None:
-        """A matrix is written anew when a vector is new or gone. A graph gets the vectors that it lacks; it keeps those
-        that are gone until they are more than a fifth of it.
+        """A matrix is rewritten when a vector is new or removed. A graph gets its missing vectors; removed ones stay in
+        it until they are more than a fifth.
         """
         first, end = number * SPAN, (number + 1) * SPAN
         vectors, last = self.database.span(first, end)
@@ -189,9 +195,10 @@ class Index:
         self.database.put_graph(GraphRow(number, new.name, new.stat().st_size, count, last))
 
     def open(self) -> None:
-        """Map the neighbour files; those that are behind after a run was killed are built first, unless a run goes on.
+        """Map the neighbour files. Files that are out of date, since an update was killed, are built first, unless an
+        update is running.
 
-        Graphs that another installation built are built again as matrices where usearch is not installed.
+        Graphs are rebuilt as matrices if usearch is not installed here.
         """
         rows = self.database.graphs().values()
         last = max((row.last for row in rows), default=0)
@@ -213,7 +220,7 @@ class Index:
         return ann.NeighbourGraph(file)
 
     def bytes(self) -> int:
-        """What the index takes on disk."""
+        """The size of the index on disk."""
         return sum(file.stat().st_size for file in self.folder.iterdir())
 
     def search(self, query: Sketch, n: int) -> list[Hit]:
@@ -221,7 +228,7 @@ class Index:
         return self.nearest(features(self.model, self.model.render([query]))[0].cpu().numpy(), n)
 
     def nearest(self, vector: Float[np.ndarray, " e"], n: int) -> list[Hit]:
-        """The n drawings whose vectors are nearest to one of length 1."""
+        """The n drawings whose vectors are nearest to a vector of length 1."""
         if not self.neighbours:
             self.open()
         wanted, most = max(CANDIDATES, 4 * n), sum(map(len, self.neighbours))
@@ -230,22 +237,22 @@ class Index:
             hits = self.database.rank(vector, np.concatenate([np.empty(0, np.int64), *ids]), n)
             if len(hits) == n or wanted >= most:
                 return hits
-            wanted *= 2  # many of them are gone since
+            wanted *= 2  # many of them have been removed
 
 
 def alike(hits: list[Hit]) -> list[Hit]:
-    """Those that are more like the query than unlike it, similarity above 0; all of them if there is none such."""
+    """The hits with a similarity above 0, or all of them if there are none."""
     return [hit for hit in hits if hit.similarity > 0] or hits
 
 
 def check_place(folder: Path) -> None:
-    """Refuse a place for a new index where something else is. Raises VisketchError."""
+    """Refuse a folder for a new index if it has something else. Raises VisketchError."""
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise VisketchError(f"{folder}: is there and is no index; choose another --out")
+        raise VisketchError(f"{folder}: the folder exists and is not an index; choose another --out")
 
 
 def remove(folder: Path) -> None:
-    """Take an index away, and nothing that is none. Raises VisketchError while it is written."""
+    """Delete an index, and nothing else. Raises VisketchError while it is being written."""
     if is_index(folder):
         try:
             with FileLock(folder / "lock", timeout=0):

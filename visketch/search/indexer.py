@@ -1,4 +1,4 @@
-"""Writes scanned drawings and their vectors into the database, a batch at a time."""
+"""Store scanned drawings and their vectors in the database, in batches."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -15,11 +15,9 @@ from visketch.search.database import Database, Done
 from visketch.search.features import features, mark
 from visketch.search.scan import ScannedDrawing, ScannedFile, drawn
 
-BATCH = 64  # drawings embedded together, and written down together
+BATCH = 64  # drawings that are embedded and stored together
 
-OnProgress = Callable[
-    [int, int | None], None
-]  # how many of the files (of a single file: drawings) are done, of how many
+OnProgress = Callable[[int, int | None], None]  # files done (for a single file: drawings), and their number
 
 
 class Embedder:
@@ -37,15 +35,21 @@ class Embedder:
 
 
 def embedder(checkpoint: Path | None, wanted: dict[str, str], device: str) -> Embedder:
-    """One made where it works, on any machine of a cluster. Raises VisketchError if the weights there are others."""
+    """An Embedder, created where it runs, on any machine of a cluster. Raises VisketchError if the weights there
+    differ.
+    """
     model = SketchModel.load(checkpoint, device)
     if mark(model) != wanted:
-        raise VisketchError(f"{checkpoint}: other weights on another machine of the cluster; make them the same")
+        raise VisketchError(
+            f"{checkpoint}: the weights differ on another machine of the cluster; copy the same ones to all"
+        )
     return Embedder(model)
 
 
 class Indexer:
-    """Writes down what is seen; `flush` at the end. What has no vector gets it here, unless the catalogue has it."""
+    """Stores scanned drawings; call `flush` at the end. Drawings without a vector are embedded, unless the database has
+    one.
+    """
 
     def __init__(self, catalogue: Database, model: SketchModel, problem: Problem) -> None:
         self.database, self.problem = catalogue, problem
@@ -58,7 +62,7 @@ class Indexer:
         self.finished: list[ScannedFile] = []
 
     def __call__(self, seen: ScannedDrawing) -> None:
-        """One after another, of one file after another."""
+        """Add drawings one after another, file by file."""
         if seen.file.path != self.current:
             self.current = seen.file.path
             self.files += 1
@@ -69,7 +73,7 @@ class Indexer:
             self._note(seen.file.path, seen.problem)
         else:
             self.finished.append(seen.file)
-        # Of many files without a drawing none would else ever be written down.
+        # Otherwise many files without a drawing would never be stored.
         if BATCH in (len(self.waiting), len(self.finished)):
             self.flush()
 
@@ -78,7 +82,7 @@ class Indexer:
         self.problem(error)
 
     def flush(self) -> None:
-        """Embed what waits and is drawn for the first time, and write all of it down in one step."""
+        """Embed the waiting drawings that are new, and store everything in one step."""
         entries = [(seen.entry, seen) for seen in self.waiting if seen.entry]
         known = self.database.known([entry.key for entry, _ in entries])
         fresh = {entry.key: seen for entry, seen in entries if entry.key not in known}

@@ -1,6 +1,6 @@
-"""Nearest neighbours by comparing with every vector: one memory-mapped matrix, exact and quickly written.
+"""Nearest neighbours by comparison with every vector: one memory-mapped matrix, exact and fast to write.
 
-Below some hundred thousand vectors a search takes less than half a second, where a graph (`ann.py`) takes minutes to
+Below some hundred thousand vectors a search takes less than half a second, and a graph (`ann.py`) takes minutes to
 build.
 """
 
@@ -15,13 +15,13 @@ from jaxtyping import Float, Int
 
 from visketch.errors import VisketchError
 
-CHUNK = 1 << 14  # vectors multiplied at once
+CHUNK = 1 << 14  # vectors that are multiplied at once
 
 
 def write(new: Path, vectors: Iterable[tuple[Int[np.ndarray, " i"], Float[np.ndarray, "i e"]]]) -> int:
-    """Ids and vectors of length 1 (at least one), half precision, in a file that is there when it is whole.
+    """Write ids and vectors of length 1 (at least one) in half precision; the file appears when it is complete.
 
-    Returns how many there are.
+    Returns the number of vectors.
     """
     rows = [_rows(ids, some) for ids, some in vectors]
     part = new.with_name(f".{new.name}.{os.getpid()}.part")
@@ -44,13 +44,15 @@ def _rows(ids: Int[np.ndarray, " i"], vectors: Float[np.ndarray, "i e"]) -> np.n
 
 
 class VectorMatrix:
-    """A file of `write`, mapped. Raises VisketchError if it is none."""
+    """A memory-mapped file of `write`. Raises VisketchError if the file is not one."""
 
     def __init__(self, path: Path) -> None:
         try:
-            self.rows = np.load(path, mmap_mode="c")  # nothing is written to it; torch warns of what cannot be
+            self.rows = np.load(
+                path, mmap_mode="c"
+            )  # copy-on-write, although nothing is written: torch warns about read-only arrays
         except (OSError, ValueError) as error:
-            raise VisketchError(f"{path}: no vectors ({error}); make the index anew with --renew") from None
+            raise VisketchError(f"{path}: not a file of vectors ({error}); rebuild the index with --renew") from None
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -58,7 +60,7 @@ class VectorMatrix:
     def nearest(self, vector: Float[np.ndarray, " e"], n: int) -> Int[np.ndarray, " i"]:
         """The ids of the n vectors with the greatest cosine, in no particular order."""
         query = torch.from_numpy(vector.astype(np.float32))
-        every = torch.from_numpy(self.rows["vector"])  # torch widens half precision ten times as fast as numpy
+        every = torch.from_numpy(self.rows["vector"])  # torch converts half precision ten times as fast as numpy
         cosine = torch.cat([some.float() @ query for some in every.split(CHUNK)]).numpy()
         n = min(n, len(cosine))
         return self.rows["id"][np.argpartition(-cosine, n - 1)[:n]].astype(np.int64)

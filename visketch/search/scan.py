@@ -1,6 +1,6 @@
-"""Scans files for the drawings to index, and renders their fields.
+"""Scan files for drawings to index, and render their fields.
 
-Imports no torch: the processes of a cluster that read files start without it.
+Imports no torch, so that the processes of a cluster that read files start quickly.
 """
 
 import os
@@ -24,15 +24,15 @@ from visketch.search.database import Entry
 
 @dataclass(frozen=True)
 class ScannedFile:
-    """A file as it was when it was listed."""
+    """A file with its size and time at the moment of listing."""
 
     path: str
     size: int
-    changed: int  # nanoseconds, of its content or its entry, whichever is later: a copy may keep the former
+    changed: int  # in nanoseconds, the later of modification and status change: a copy may keep the former
 
 
 def listed(path: str) -> ScannedFile | None:
-    """None if it is gone since."""
+    """The file; None if it is gone."""
     try:
         facts = os.stat(path)
     except OSError:
@@ -42,15 +42,15 @@ def listed(path: str) -> ScannedFile | None:
 
 @dataclass(frozen=True)
 class ScannedDrawing:
-    """Of a file: a drawing and what is made of it so far, or what cannot be read, or (neither) its end."""
+    """A drawing of a file with its field or vector, or an error, or (neither) the end of the file."""
 
     file: ScannedFile
     entry: Entry | None = None
     sketch: Sketch | None = None
     field: np.ndarray | None = None  # (h h)
     vector: np.ndarray | None = None  # (e)
-    problem: VisketchError | None = None  # a drawing's too, if it is blank
-    total: int | None = None  # drawings in the file, if somebody knows
+    problem: VisketchError | None = None  # also for a blank drawing
+    total: int | None = None  # the number of drawings in the file, if known
 
     @property
     def is_end(self) -> bool:
@@ -58,7 +58,7 @@ class ScannedDrawing:
 
 
 def look(file: ScannedFile) -> Iterator[ScannedDrawing]:
-    """All there is to say of a file."""
+    """All drawings and errors of a file."""
     problems: list[VisketchError] = []
     for place, (name, sketch, total) in enumerate(drawings(Path(file.path), problems.append)):
         yield from (ScannedDrawing(file, problem=problem) for problem in problems)
@@ -69,25 +69,25 @@ def look(file: ScannedFile) -> Iterator[ScannedDrawing]:
 
 
 def look_and_draw(shape: SketchConfig, known: Container[str], file: ScannedFile) -> Iterator[ScannedDrawing]:
-    """The same without the drawings, but with the fields of those whose key is not known."""
+    """The same with fields in place of the drawings, for those whose key is not known."""
     for seen in look(file):
         new = seen.entry is not None and seen.entry.key not in known
         yield replace(drawn(shape, seen) if new else seen, sketch=None)
 
 
 def drawn(shape: SketchConfig, seen: ScannedDrawing) -> ScannedDrawing:
-    """With the field of the drawing, if there is one, or why it has none."""
+    """With the field of the drawing, or the error if it has none."""
     if seen.sketch is None:
         return seen
     try:
         return replace(seen, field=sdf.render(seen.sketch, shape))
-    except VisketchError as error:  # blank
+    except VisketchError as error:  # it is blank
         return replace(seen, problem=error)
 
 
 def drawings(file: Path, problem: Problem) -> Iterator[tuple[str, Sketch, int | None]]:
-    """The drawings of a file or packed data set: what to show after the file's name, the drawing, how many there are
-    (None: nobody knows).
+    """The drawings of a file or packed data set: what is displayed after the name of the file, the drawing, and the
+    number of drawings (None if unknown).
     """
     if store.is_packed(file):
         packed = Store.open(file)
@@ -98,7 +98,7 @@ def drawings(file: Path, problem: Problem) -> Iterator[tuple[str, Sketch, int | 
 
 
 def drawing(file: Path, place: int) -> Sketch:
-    """One drawing again. Raises VisketchError if it is not there any more."""
+    """One drawing, read again. Raises VisketchError if it is gone."""
     if store.is_packed(file):
         packed = Store.open(file)
         found = packed[place] if place < len(packed) else None

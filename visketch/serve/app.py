@@ -1,4 +1,4 @@
-"""The HTTP API and the page: requests go to the worker, its answers become responses."""
+"""The HTTP API and the page: requests become jobs of the worker, and its answers become responses."""
 
 import asyncio
 import contextlib
@@ -27,8 +27,8 @@ from visketch.serve.sandbox import PIXELS, SandboxedReader
 from visketch.serve.service import Service
 from visketch.serve.worker import BATCH, Full, Job, Stopped, Worker
 
-VERSION = version("visketch")  # read once: looking it up takes as long as all the rest of a small answer
-EVENTS = 16  # that wait for a slow client; more are left out, for each shows all that the one before did
+VERSION = version("visketch")  # read once, since the lookup takes as long as a small request
+EVENTS = 16  # that wait for a slow client; further ones are dropped, since each event replaces the previous one
 logger = logging.getLogger("visketch.serve")
 
 
@@ -41,36 +41,38 @@ class Verb(NamedTuple):
 
 VERBS = {
     "classify": Verb(schemas.ClassifyRequest, schemas.ClassifyResponse, "What a drawing shows."),
-    "refine": Verb(schemas.RefineRequest, schemas.SketchesResponse, "A rough sketch drawn again.", True),
-    "complete": Verb(schemas.CompleteRequest, schemas.CompleteResponse, "A half-drawn sketch finished.", True),
-    "generate": Verb(schemas.GenerateRequest, schemas.SketchesResponse, "New sketches of a class.", True),
-    "search": Verb(schemas.SearchRequest, schemas.SearchResponse, "The most similar drawings of the index."),
+    "refine": Verb(schemas.RefineRequest, schemas.SketchesResponse, "Draw a rough sketch again.", True),
+    "complete": Verb(schemas.CompleteRequest, schemas.CompleteResponse, "Finish a half-drawn sketch.", True),
+    "generate": Verb(schemas.GenerateRequest, schemas.SketchesResponse, "Draw new sketches of a class.", True),
+    "search": Verb(schemas.SearchRequest, schemas.SearchResponse, "Find the most similar drawings of the index."),
     "vectorize": Verb(
-        schemas.VectorizeRequest, schemas.VectorizeResponse, "Any file of a drawing as strokes, as SVG and as ndjson."
+        schemas.VectorizeRequest, schemas.VectorizeResponse, "Turn any file of a drawing into strokes, SVG and ndjson."
     ),
     "explain": Verb(
-        schemas.ExplainRequest, schemas.ExplainResponse, "Which leaves of the quadtree decide what it is taken for."
+        schemas.ExplainRequest,
+        schemas.ExplainResponse,
+        "Find the leaves of the quadtree that decide the predicted class.",
     ),
 }
 PROBLEMS = {
     400: "Cut short.",
-    401: "No token, or a wrong one.",
-    403: "Another site's page, or a name that is not the server's.",
-    404: "These weights, or this server without an index, cannot do that.",
-    408: "The request took too long to come in.",
+    401: "The token is missing or wrong.",
+    403: "The request comes from a page of another site, or uses a host name that is not allowed.",
+    404: "The weights lack a part for this, or the server has no index.",
+    408: "The request was not received in time.",
     413: "The request is too large.",
-    415: "Neither JSON nor a form with a file.",
-    422: "It is no drawing, or an option is wrong.",
-    429: "Too many wait: come again after Retry-After seconds.",
+    415: "The body is neither JSON nor a form with a file.",
+    422: "The drawing or an option is wrong.",
+    429: "Too many requests wait; try again after Retry-After seconds.",
     500: "A bug.",
-    503: "The server ends, or the work took too long.",
+    503: "The server is stopping, or the work took too long.",
 }
 
 
 def build(
     studio: Service, *, names: frozenset[str] = frozenset(), token: str | None = None, batch: int = BATCH
 ) -> Middleware:
-    """The application behind its guard, and with it a worker and a reader. `names`, `token`: as in `Middleware`."""
+    """The application behind its middleware, with a worker and a file reader. `names`, `token`: as in `Middleware`."""
     gauges = Metrics()
     worker, reader = Worker(studio.recognise, gauges, batch=batch), SandboxedReader()
 
@@ -87,9 +89,9 @@ def build(
     app = FastAPI(
         title="visketch",
         version=VERSION,
-        description="Draw, recognise, refine, finish and search hand-drawn sketches.",
+        description="Draw, recognise, refine, complete and search hand-drawn sketches.",
         lifespan=lifespan,
-        docs_url=None,  # these pages load scripts from elsewhere; ours is /api.html
+        docs_url=None,  # FastAPI's pages load scripts from other sites; ours is /api.html
         redoc_url=None,
     )
     app.state.worker, app.state.ready = worker, None
@@ -102,7 +104,7 @@ def build(
 
 
 def loaded(app: FastAPI, loading: asyncio.Future[Any]) -> None:
-    """The weights are there, or why they are not."""
+    """Record that the weights are loaded, or the error."""
     if not loading.cancelled():
         app.state.ready = loading.exception() or True
         if loading.exception() and not isinstance(loading.exception(), Stopped):
@@ -110,11 +112,11 @@ def loaded(app: FastAPI, loading: asyncio.Future[Any]) -> None:
 
 
 def add_verb(app: FastAPI, name: str, verb: Verb, studio: Service, worker: Worker, reader: SandboxedReader) -> None:
-    draws = verb.form is not schemas.GenerateRequest  # all others take a drawing
+    draws = verb.form is not schemas.GenerateRequest  # all other verbs take a drawing
 
     async def answer(request: Request) -> Response:
         if name not in studio.verbs:
-            lacks = "start it with --index" if name == "search" else "its weights lack a part"
+            lacks = "start it with --index" if name == "search" else "its weights lack a part for it"
             raise HTTPException(404, f"this server cannot {name}: {lacks}")
         lane = "quick" if name == "classify" else "long"
         worker.check(lane)  # before any work on the request
@@ -128,7 +130,9 @@ def add_verb(app: FastAPI, name: str, verb: Verb, studio: Service, worker: Worke
         return said(await waited(request, worker, worker.submit(lane, work)), tag(request, studio))
 
     shown: dict[str, Any] = {"text/event-stream": {"schema": {"type": "string"}}} if verb.streams else {}
-    ask_so = " With `Accept: text/event-stream` its progress comes as server-sent events, `done` last."
+    ask_so = (
+        " With `Accept: text/event-stream` the progress is sent as server-sent events, with `done` as the last one."
+    )
     app.add_api_route(
         f"/v1/{name}",
         answer,
@@ -157,14 +161,14 @@ def add_facts(app: FastAPI, studio: Service, gauges: Metrics) -> None:
             limits={"bytes": requests.UPLOAD, "pixels": PIXELS, "points": POINTS, "strokes": schemas.STROKES},
         )
 
-    @app.get("/healthz", summary="Whether the server lives.", responses=problems(403))
+    @app.get("/healthz", summary="Whether the server is running.", responses=problems(403))
     async def health() -> dict[str, str]:
         return {"status": "ok"}
 
     @app.get("/readyz", summary="Whether the weights are loaded.", responses=problems(403, 503))
     async def ready() -> dict[str, str]:
         if app.state.ready is not True:
-            raise HTTPException(503, str(app.state.ready or "the weights are being loaded"))
+            raise HTTPException(503, str(app.state.ready or "the weights are still loading"))
         return {"status": "ready"}
 
     plain: dict[int | str, Any] = {200: {"content": {"text/plain": {"schema": {"type": "string"}}}}}
@@ -177,7 +181,7 @@ def add_facts(app: FastAPI, studio: Service, gauges: Metrics) -> None:
 
 
 def add_page(app: FastAPI) -> None:
-    """The page's files; of each the name alone, so there is no way out of their folder."""
+    """The files of the page. They are addressed by name only, so no path leads out of their folder."""
     pages = StaticFiles(directory=str(files("visketch.serve") / "page"))
 
     @app.get("/", include_in_schema=False)
@@ -187,7 +191,7 @@ def add_page(app: FastAPI) -> None:
 
 
 def add_problems(app: FastAPI) -> None:
-    """What becomes of exceptions: (status, what to say, more headers)."""
+    """Turn exceptions into responses: (status, detail, more headers)."""
 
     def answers(kind: type[Exception], emit: Callable[[Any], tuple[int, str, dict[str, str]]]) -> None:
         async def handle(request: Request, error: Exception) -> Response:
@@ -197,12 +201,15 @@ def add_problems(app: FastAPI) -> None:
         app.add_exception_handler(kind, handle)
 
     def bug(error: Exception) -> tuple[int, str, dict[str, str]]:
-        return 500, "something went wrong here; the server's log says what", {}
+        return 500, "internal error; see the server's log", {}
 
     answers(StarletteException, lambda error: (error.status_code, str(error.detail), dict(error.headers or {})))
     answers(ValidationError, lambda error: (422, requests.in_words(error), {}))
     answers(VisketchError, lambda error: (422, str(error), {}))
-    answers(Full, lambda error: (429, "too many requests wait; come again", {"retry-after": after(error.seconds)}))
+    answers(
+        Full,
+        lambda error: (429, "too many requests are waiting; try again later", {"retry-after": after(error.seconds)}),
+    )
     answers(Stopped, lambda error: (503, str(error), {"retry-after": "5"}))
     answers(Exception, bug)
 
@@ -212,7 +219,7 @@ def after(seconds: float) -> str:
 
 
 def problems(*which: int) -> dict[int | str, Any]:
-    """Their part of the OpenAPI page."""
+    """The OpenAPI description of these error statuses."""
     schema = schemas.ProblemDetails.model_json_schema()
     return {
         status: {"description": words, "content": {"application/problem+json": {"schema": schema}}}
@@ -226,14 +233,16 @@ def said(answer: BaseModel, headers: dict[str, str]) -> Response:
 
 
 def tag(request: Request, studio: Service) -> dict[str, str]:
-    """An ETag, the same for the same request to the same weights. Weak: what is computed together rounds together."""
+    """An ETag, the same for equal requests to the same weights. It is weak, since results depend on the batch by
+    rounding.
+    """
     body = getattr(request, "_body", b"")
     about = f"{VERSION} {studio.name} {request.url.path} ".encode()
     return {"etag": f'W/"{hashlib.sha256(about + body).hexdigest()[:24]}"'} if body else {}
 
 
 async def waited(request: Request, worker: Worker, job: Job) -> Any:
-    """The job's answer. If the client hangs up first, the job is cancelled."""
+    """The answer of a job. If the client disconnects first, the job is cancelled."""
     left = asyncio.ensure_future(hung_up(request))
     try:
         await asyncio.wait({job.answer, left}, return_when=asyncio.FIRST_COMPLETED)
@@ -251,7 +260,7 @@ async def hung_up(request: Request) -> None:
 
 
 def stream(request: Request, worker: Worker, work: Any) -> Response:
-    """Server-sent events: what `work` tells, then `done` with the answer or `error` with the problem."""
+    """Server-sent events: the progress of `work`, then `done` with the answer or `error` with the problem."""
     events: asyncio.Queue[tuple[str, Any]] = asyncio.Queue()
 
     def hear(name: str, data: dict[str, Any]) -> None:
@@ -288,10 +297,10 @@ def event(name: str, data: str) -> str:
 
 
 def trouble(error: BaseException, number: str) -> dict[str, Any]:
-    """A problem where the answer's status is sent already."""
+    """A problem as an event, when the status has been sent already."""
     known = isinstance(error, VisketchError | Stopped)
     if not known:
         logger.error("%s: %r", number, error, exc_info=error)
     status = 422 if isinstance(error, VisketchError) else 503 if known else 500
-    detail = str(error) if known else "something went wrong here; the server's log says what"
+    detail = str(error) if known else "internal error; see the server's log"
     return schemas.ProblemDetails(title="Problem", status=status, detail=detail, request_id=number).model_dump()

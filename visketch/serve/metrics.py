@@ -1,4 +1,4 @@
-"""What the server counts, for Prometheus. A registry of its own, so that a process may run several servers."""
+"""The server's metrics for Prometheus, in a registry of its own, so that a process can run several servers."""
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
@@ -12,7 +12,7 @@ class Metrics:
         self.requests = Counter("visketch_requests", "Requests answered.", ["path", "status"], registry=registry)
         self.seconds = Histogram(
             "visketch_request_seconds",
-            "From the request to the end of its answer.",
+            "Time from the request to the end of its response.",
             ["path"],
             registry=registry,
             buckets=SECONDS,
@@ -20,10 +20,14 @@ class Metrics:
         self.batch = Histogram(
             "visketch_batch_size", "Drawings recognised together.", registry=registry, buckets=BATCHES
         )
-        self.waiting = Gauge("visketch_waiting", "Requests that wait for the model.", ["lane"], registry=registry)
+        self.waiting = Gauge("visketch_waiting", "Requests waiting for the model.", ["lane"], registry=registry)
         self.worked = Counter("visketch_model_seconds", "The model's work.", ["lane"], registry=registry)
-        self.refused = Counter("visketch_refused", "Refused with 429: too many waited.", ["lane"], registry=registry)
-        self.dropped = Counter("visketch_dropped", "Long work given up, since the client had gone.", registry=registry)
+        self.refused = Counter(
+            "visketch_refused", "Requests refused with 429 because too many were waiting.", ["lane"], registry=registry
+        )
+        self.dropped = Counter(
+            "visketch_dropped", "Long jobs cancelled because the client had disconnected.", registry=registry
+        )
 
     def page(self) -> bytes:
         return generate_latest(self.registry)

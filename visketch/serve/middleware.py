@@ -1,7 +1,7 @@
 """Middleware before the application: allowed hosts and origins, the token, and the headers of every response.
 
-A web page must not reach a server on the user's machine. The Host header gives away a request that came through a name
-that was made to point here (DNS rebinding), the Origin header one that a script of another page sent.
+A web page must not reach a server on the user's machine. The Host header reveals a request through a name that was made
+to point here (DNS rebinding), the Origin header one from a script of another site.
 """
 
 import ipaddress
@@ -31,13 +31,13 @@ SAID = {
     "cross-origin-resource-policy": "same-origin",
     "permissions-policy": "camera=(), microphone=(), geolocation=()",
 }
-KEPT = ("/v1/", "/metrics", "/openapi.json")  # for those who have the token; the page itself has no secret
+KEPT = ("/v1/", "/metrics", "/openapi.json")  # need the token; the page itself has no secrets
 REQUEST_ID = re.compile(r"[\w.-]{1,64}")
 
 
 class Middleware:
     def __init__(self, app: ASGIApp, names: frozenset[str], token: str | None, most: int, gauges: Metrics) -> None:
-        """`names`: those that the server may be asked by, besides addresses of numbers and localhost. `most`: bytes of
+        """`names`: allowed Host headers; IP addresses and localhost always pass. `most`: the most bytes of
         a request.
         """
         self.app, self.names, self.token, self.most, self.gauges = app, names | {"localhost"}, token, most, gauges
@@ -48,7 +48,7 @@ class Middleware:
             return
         headers, start = Headers(scope=scope), time.perf_counter()
         asked = scope["method"]
-        if asked == "HEAD":  # answered as GET, without its content
+        if asked == "HEAD":  # answered like GET, without a body
             scope = {**scope, "method": "GET"}
         given = headers.get("x-request-id", "")
         number = given if REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
@@ -89,10 +89,10 @@ class Middleware:
     def _refused(self, scope: Scope, headers: Headers) -> tuple[int, str] | None:
         host = headers.get("host", "")
         if not self._is_ours(host):
-            return 403, f"{host[:80]!r} is no name of this server; open it by its address, or start it with --name"
+            return 403, f"{host[:80]!r} is not an allowed host name; use the server's address, or start it with --name"
         origin = headers.get("origin")
         if origin is not None and urlsplit(origin).netloc.lower() != host.lower():
-            return 403, "another site's page may not ask this server"
+            return 403, "pages of other sites may not use this server"
         length = headers.get("content-length", "0")
         if not length.isdecimal() or int(length) > self.most:
             return 413, self._too_large()
@@ -106,7 +106,7 @@ class Middleware:
         return f"more than {self.most >> 20} MB; send less"
 
     def _is_ours(self, host: str) -> bool:
-        """A name has to be known; numbers cannot be made to point elsewhere."""
+        """Names must be known; an IP address cannot be made to point elsewhere."""
         try:
             name = urlsplit(f"//{host}").hostname or ""
             if name in self.names:
@@ -118,7 +118,7 @@ class Middleware:
 
 
 def problem(status: int, detail: str, number: str, headers: dict[str, str] | None = None) -> Response:
-    """An answer that says what went wrong (RFC 9457)."""
+    """A response that says what went wrong (RFC 9457)."""
     from http import HTTPStatus
 
     body = ProblemDetails(title=HTTPStatus(status).phrase, status=status, detail=detail, request_id=number)

@@ -1,4 +1,4 @@
-"""Requests → what they ask: JSON with strokes, or a form with a file."""
+"""Parse requests: JSON with strokes, or a form with a file."""
 
 import asyncio
 from typing import Any, NamedTuple, TypeVar
@@ -14,22 +14,22 @@ from visketch.geometry.sketch import Sketch
 from visketch.serve.sandbox import SandboxedReader
 from visketch.serve.schemas import LARGEST, ApiRequest, with_drawing
 
-UPLOAD = 16 << 20  # bytes of a request
-FIELD = 1 << 12  # bytes of a field beside the file
-SECONDS = 20.0  # for a request to come in
+UPLOAD = 16 << 20  # bytes of a request, at most
+FIELD = 1 << 12  # bytes of a form field besides the file, at most
+SECONDS = 20.0  # to receive a request
 
 Form = TypeVar("Form", bound=ApiRequest)
 
 
 class DrawingRequest(NamedTuple):
-    """What is asked, and of which drawing."""
+    """The options of a request, and its drawing."""
 
     asked: Any
     sketch: Sketch | None
 
 
 async def question(request: Request, form: type[ApiRequest], reader: SandboxedReader | None) -> DrawingRequest:
-    """`reader`: for files; without one the request has no drawing.
+    """Parse a request. `reader`: reads files; without one the request has no drawing.
 
     Raises HTTPException, ValidationError, VisketchError.
     """
@@ -44,9 +44,9 @@ async def question(request: Request, form: type[ApiRequest], reader: SandboxedRe
                 either = " or a form with a file (multipart/form-data)" if reader else ""
                 raise HTTPException(415, f"send JSON (application/json){either}")
     except TimeoutError:
-        raise HTTPException(408, f"the request did not come in within {SECONDS:.0f} seconds") from None
+        raise HTTPException(408, f"the request was not received within {SECONDS:.0f} seconds") from None
     except ClientDisconnect:
-        raise HTTPException(400, "the request was cut short") from None
+        raise HTTPException(400, "the request is incomplete") from None
     asked = form.model_validate(fields)
     return DrawingRequest(asked, await asyncio.to_thread(reader.read, content, name))
 
@@ -59,19 +59,21 @@ def of_json(body: bytes, form: type[ApiRequest], drawing: bool) -> DrawingReques
 
 
 def sketch(drawing: list, published: bool = False) -> Sketch:
-    """Raises VisketchError for strokes that are none, too many, or too large. `published`: QuickDraw's own, in rows."""
+    """Strokes → a sketch. Raises VisketchError for strokes that are invalid, too many, or too large. `published`:
+    QuickDraw's own form, in rows.
+    """
     try:
         found = Sketch(strokes=points.strokes(drawing, "rows" if published else None), source="drawing")
     except ValueError as error:
         raise VisketchError(f"drawing: {error}") from None
     if any((abs(stroke) > LARGEST).any() for stroke in found.strokes or ()):
-        raise VisketchError(f"drawing: a coordinate is beyond {LARGEST:,.0f}, scale the drawing down")
+        raise VisketchError(f"drawing: a coordinate is larger than {LARGEST:,.0f}; scale the drawing down")
     found.lines()
     return found
 
 
 async def uploaded(request: Request) -> tuple[bytes, str, dict[str, str]]:
-    """The file, its name and the fields beside it."""
+    """The file, its name and the other fields of the form."""
     async with request.form(max_files=1, max_fields=16, max_part_size=FIELD) as fields:
         file = fields.get("file")
         if not isinstance(file, UploadFile):
@@ -81,7 +83,7 @@ async def uploaded(request: Request) -> tuple[bytes, str, dict[str, str]]:
 
 
 def described(form: type[ApiRequest], drawing: bool) -> dict[str, Any]:
-    """The request's body for OpenAPI."""
+    """The OpenAPI description of the request body."""
     whole = with_drawing(form) if drawing else form
     content = {"application/json": {"schema": whole.model_json_schema()}}
     if drawing:
@@ -94,7 +96,7 @@ def described(form: type[ApiRequest], drawing: bool) -> dict[str, Any]:
 
 
 def in_words(error: ValidationError) -> str:
-    """The first things that are wrong, in one line."""
+    """The first validation errors in one line."""
     said = [f"{'.'.join(map(str, each['loc'])) or 'request'}: {each['msg']}" for each in error.errors()[:3]]
     more = len(error.errors()) - len(said)
     return "; ".join(said) + (f"; and {more} more" if more > 0 else "")

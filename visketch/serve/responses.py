@@ -1,4 +1,4 @@
-"""How drawing is shown while it goes on, and what is drawn put into JSON."""
+"""Progress events while a sketch is drawn, and drawings as JSON."""
 
 import base64
 import io
@@ -22,13 +22,13 @@ from visketch.model import Frame, SketchModel
 from visketch.serve.worker import Emit
 from visketch.tasks.complete import STROKE, Completion
 
-DECIMALS = 2  # of a coordinate
+DECIMALS = 2  # decimals of a coordinate
 
 
 class ProgressFrames:
-    """Frames → events. `coarse` has pictures of the noise that becomes a sketch, `leaves` the quadtree over it (for
-    each sketch left, top and side of each leaf in shares, and its turn), `refine` the canvases after each turn.
-    All candidates are shown, those of one sketch in a row. A picture is only made if a client listens.
+    """Frames → events. `coarse` has pictures of the noise that becomes a sketch; `leaves` has the quadtree (for each
+    sketch left, top and side of each leaf in shares, and its turn); `refine` has the canvases after each turn. All
+    candidates are shown; those of one sketch are consecutive. A picture is only made if a client listens.
     """
 
     def __init__(self, model: SketchModel, emit: Emit) -> None:
@@ -65,7 +65,7 @@ def leaves(canvas: Float[Tensor, "b h h"], shape: SketchConfig) -> list[list[tup
 
 
 def picture(ink: np.ndarray) -> str:
-    """Ink in [0, 1] (h h) as a PNG whose ink is black and whose paper is clear, in a data address."""
+    """Ink in [0, 1] (h h) as a PNG with black ink and transparent paper, as a data URL."""
     alpha = (255 * ink.clip(0, 1)).round().astype(np.uint8)
     both = np.stack([np.zeros_like(alpha), alpha], axis=-1)
     content = io.BytesIO()
@@ -74,7 +74,7 @@ def picture(ink: np.ndarray) -> str:
 
 
 def added(found: Completion, shape: SketchConfig) -> list[np.ndarray]:
-    """The strokes of what is new in a completion, without specks, in pixels of its canvas."""
+    """The strokes of the new ink of a completion, without specks, in pixels of its canvas."""
     if found.added_strokes is not None:
         return [stroke * shape.canvas for stroke in found.added_strokes]
     new = ((found.canvas > 0) & (found.given <= 0)).cpu().numpy()
@@ -86,10 +86,10 @@ def added(found: Completion, shape: SketchConfig) -> list[np.ndarray]:
 
 
 def listed(strokes: Sequence[np.ndarray]) -> list[list[list[float]]]:
-    """Strokes (points, 2) → as *Quick, Draw!* has them."""
+    """Strokes (points, 2) → the form of *Quick, Draw!*."""
     return [np.round(stroke.T.astype(np.float64), DECIMALS).tolist() for stroke in strokes]
 
 
 def unit(share: float) -> float:
-    """A share, rounded; sums of many may be beyond 0 or 1 by a hair."""
+    """A share, rounded and limited to 0..1: sums of many can be slightly outside."""
     return round(min(max(float(share), 0.0), 1.0), 6)

@@ -1,4 +1,4 @@
-"""The server as a process: a port, uvicorn on it, and an end without loose ends."""
+"""The server process: open a port, run uvicorn on it, and shut down cleanly."""
 
 import ipaddress
 import secrets
@@ -14,12 +14,12 @@ import uvicorn
 from visketch.errors import UsageError, VisketchError
 from visketch.serve.middleware import Middleware
 
-KEPT = 65  # seconds that a connection may be idle: longer than anybody is told to wait
-GRACE = 5  # seconds for answers on their way when the server ends
+KEPT = 65  # seconds that a connection may be idle: longer than any Retry-After
+GRACE = 5  # seconds to finish responses when the server stops
 
 
 def is_private(host: str) -> bool:
-    """Whether only this machine reaches the address."""
+    """Whether only this machine can reach the address."""
     try:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -27,27 +27,29 @@ def is_private(host: str) -> bool:
 
 
 def check_token(host: str, token: str | None) -> None:
-    """Raises UsageError for an address that others reach without a token."""
+    """Raises UsageError for an address that other machines can reach if there is no token."""
     if not token and not is_private(host):
         example = secrets.token_urlsafe(12)
-        raise UsageError(f"--host {host}: others reach it; choose a token: --token {example} or VISKETCH_TOKEN")
+        raise UsageError(
+            f"--host {host}: other machines can reach it, so it needs a token: --token {example} or VISKETCH_TOKEN"
+        )
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """The port, taken. Raises VisketchError."""
+    """Open the port. Raises VisketchError."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         found = socket.create_server((host, port), family=family, backlog=512)
     except OSError as error:
         raise VisketchError(f"{host}:{port}: {error.strerror}; choose another --host or --port") from None
-    # An answer goes out as head and body. Without this, which connections inherit, the body waits until the client's
-    # system acknowledges the head: 40 ms. asyncio sets it only on sockets that were made with the protocol's number.
+    # A response is sent as head and body. Without TCP_NODELAY, which connections inherit, the body waits 40 ms for the
+    # client's acknowledgement of the head. asyncio sets it only on sockets created with the protocol number.
     found.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return found
 
 
 class Server(uvicorn.Server):
-    """On Ctrl-C or SIGTERM what waits is told so, answers on their way go out, and `run` returns."""
+    """On Ctrl-C or SIGTERM, waiting requests are refused, running responses are finished, and `run` returns."""
 
     def __init__(self, app: Middleware) -> None:
         ends: dict[str, Any] = {"timeout_graceful_shutdown": GRACE, "timeout_keep_alive": KEPT}
@@ -60,7 +62,7 @@ class Server(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """As uvicorn's, but that the signal is not raised again at the end: it has been heeded."""
+        """As uvicorn's, but the signal is not raised again at the end, since it has been handled."""
         before = {number: signal.signal(number, self.handle_exit) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
             yield
@@ -70,7 +72,7 @@ class Server(uvicorn.Server):
 
 
 def run(app: Middleware, port: socket.socket, started: Callable[[], None] = lambda: None) -> None:
-    """Serve until a signal ends it."""
+    """Serve until a signal stops it."""
     server = Server(app)
     before = server.startup
 

@@ -1,7 +1,7 @@
 """Reads uploaded files in a separate process.
 
-If a file takes too long or too much memory, or crashes the reader, only its sender gets an error: the process is killed
-and a new one started. It imports no torch, so that it starts quickly.
+If a file takes too much time or memory, or crashes the reader, only its sender gets an error: the process is killed and
+a new one is started. It does not import torch, so it starts quickly.
 """
 
 import multiprocessing
@@ -15,12 +15,12 @@ from threading import Lock
 from visketch.errors import VisketchError
 from visketch.geometry.sketch import Sketch
 
-SECONDS = 15.0  # for a file
+SECONDS = 15.0  # to read a file
 START = 60.0  # for the process to start
-PIXELS = 40_000_000  # of a picture: a phone's photo has 12 million
-INFLATED = 100 << 20  # bytes of an npz
-MEMORY = 4 << 30  # bytes of address space
-SUFFIXES = (".bin", ".npy", ".npz", ".ndjson", ".svg")  # what readers go by besides the first bytes
+PIXELS = 40_000_000  # of a picture, at most; a phone's photo has 12 million
+INFLATED = 100 << 20  # bytes of an uncompressed npz, at most
+MEMORY = 4 << 30  # bytes of address space, at most
+SUFFIXES = (".bin", ".npy", ".npz", ".ndjson", ".svg")  # suffixes that readers use besides the first bytes
 
 
 class SandboxedReader:
@@ -32,9 +32,9 @@ class SandboxedReader:
         self._folder: tempfile.TemporaryDirectory | None = None
 
     def read(self, content: bytes, name: str) -> Sketch:
-        """The first drawing of a file. Of its `name` only the ending counts, and only if it is a known one.
+        """The first drawing of a file. Only the suffix of its `name` is used, if it is a known one.
 
-        Raises VisketchError for what cannot be read, or not in time.
+        Raises VisketchError if it cannot be read, or not in time.
         """
         suffix = next((known for known in SUFFIXES if name.lower().endswith(known)), "")
         with self._lock:
@@ -42,11 +42,11 @@ class SandboxedReader:
             try:
                 pipe.send((content, suffix))
                 if not pipe.poll(self.seconds):
-                    raise VisketchError(f"upload: not read within {self.seconds:.0f} seconds, simplify the drawing")
+                    raise VisketchError(f"upload: not read within {self.seconds:.0f} seconds; simplify the drawing")
                 found = pipe.recv()
             except (EOFError, OSError):
                 self._stop()
-                raise VisketchError("upload: too much for the reader, simplify or shrink the drawing") from None
+                raise VisketchError("upload: too complex to read; simplify or shrink the drawing") from None
             except VisketchError:
                 self._stop()
                 raise
@@ -70,7 +70,7 @@ class SandboxedReader:
         theirs.close()
         if not self._pipe.poll(START):
             self._stop()
-            raise VisketchError("upload: the reader did not start, try again")
+            raise VisketchError("upload: the reader did not start; try again")
         self._pipe.recv()
         return self._pipe
 
@@ -86,12 +86,12 @@ class SandboxedReader:
 
 
 def serve(pipe: Connection, folder: str) -> None:
-    """The process: (content, suffix) in, a sketch or what is wrong out, until the other end is gone."""
+    """The process: takes (content, suffix), sends a sketch or an error, until the other end is closed."""
     import signal
 
     from visketch.data import image, read  # noqa: F401  (imported now, so that the first file does not wait for it)
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the server
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the server handles Ctrl-C
     with suppress(ImportError, ValueError, OSError):
         import resource
 
@@ -105,7 +105,7 @@ def serve(pipe: Connection, folder: str) -> None:
 
 
 def first(content: bytes, file: Path) -> Sketch | str:
-    """The first drawing in a file of that content, or why there is none. The file is there for that long only."""
+    """The first drawing in a file with this content, or the error. The file exists only during the call."""
     from visketch.data.read import read
 
     try:
@@ -117,13 +117,13 @@ def first(content: bytes, file: Path) -> Sketch | str:
     except VisketchError as error:
         return str(error).replace(str(file), "upload")
     except MemoryError:
-        return "upload: too much for the reader, simplify or shrink the drawing"
+        return "upload: too complex to read; simplify or shrink the drawing"
     finally:
         file.unlink(missing_ok=True)
 
 
 def check(file: Path) -> None:
-    """Refuse, by its first bytes, what a reader would take but a server should not. Raises VisketchError."""
+    """Refuse, by its first bytes, a file that a reader would accept but a server should not. Raises VisketchError."""
     import zipfile
 
     from PIL import Image
@@ -131,8 +131,8 @@ def check(file: Path) -> None:
     if zipfile.is_zipfile(file):
         with zipfile.ZipFile(file) as archive:
             if sum(part.file_size for part in archive.infolist()) > INFLATED:
-                raise VisketchError(f"{file}: larger than {INFLATED >> 20} MB unpacked, split the file")
+                raise VisketchError(f"{file}: larger than {INFLATED >> 20} MB unpacked; split the file")
         return
     with suppress(OSError, Image.DecompressionBombError, ValueError, SyntaxError), Image.open(file) as picture:
         if picture.width * picture.height > PIXELS:
-            raise VisketchError(f"{file}: more than {PIXELS // 10**6} million pixels, shrink the picture")
+            raise VisketchError(f"{file}: more than {PIXELS // 10**6} million pixels; shrink the picture")

@@ -1,6 +1,6 @@
-"""What programs send to the server and get back. These models check it, and the OpenAPI document is made of them.
+"""The requests and responses of the HTTP API: these models validate them and define the OpenAPI document.
 
-Where a verb of the command line prints the same with --json, the names are the same.
+Names are the same as in the --json output of the command line.
 """
 
 from functools import cache
@@ -11,27 +11,27 @@ from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, create_model,
 from visketch.geometry.sketch import POINTS
 from visketch.sampling import TRIES, SamplingOptions
 
-STROKES = 2_000  # of a drawing
+STROKES = 2_000  # of a drawing, at most
 DEFAULTS = SamplingOptions()
-SKETCHES = 64  # drawn together at most, those counted that are tried and not kept
+SKETCHES = 64  # drawn together at most, including candidates that are not kept
 SEEDS = 2**32
 
 Number = Annotated[float, Field(ge=-1e6, le=1e6, allow_inf_nan=False)]
-LARGEST = 1e6  # of a coordinate
+LARGEST = 1e6  # the largest coordinate
 AXIS = {"type": "array", "items": {"type": "number", "minimum": -LARGEST, "maximum": LARGEST}, "maxItems": POINTS}
 POINT = {"type": "object", "properties": {"x": {"type": "number"}, "y": {"type": "number"}}, "required": ["x", "y"]}
 NAMED = {"type": "object", "properties": {"x": AXIS, "y": AXIS}, "required": ["x", "y"]}
 STROKE = {"anyOf": [{"type": "array", "items": AXIS}, {"type": "array", "items": POINT}, NAMED], "minItems": 1}
 Strokes = Annotated[
-    list[Any],  # read by `visketch.data.points`, which says what is wrong with a stroke
+    list[Any],  # parsed by `visketch.data.points`, which reports what is wrong with a stroke
     WithJsonSchema({"type": "array", "items": STROKE, "minItems": 1, "maxItems": STROKES}),
     Field(
         min_length=1,
         max_length=STROKES,
-        description="As *Quick, Draw!* has them: for each stroke the x and the y of its points, [[x...], [y...]]. "
-        "x goes to the right, y down, in any unit. A third list, times, is taken and not used. Pairs, [[x, y], ...], "
-        'and points with names, [{"x": 1, "y": 2}, ...] or {"x": [...], "y": [...]}, are taken too. Where every stroke '
-        "has two or three points, rows and pairs look alike, and are refused unless `key_id` says it is QuickDraw's.",
+        description="In the form of *Quick, Draw!*: for each stroke the x and the y of its points, [[x...], [y...]]. "
+        "x goes to the right, y down, in any unit. A third list, times, is ignored. Pairs, [[x, y], ...], and points "
+        'with names, [{"x": 1, "y": 2}, ...] or {"x": [...], "y": [...]}, are accepted too. If every stroke has two or '
+        "three points, rows and pairs look alike, and are refused unless there is a `key_id`, as in QuickDraw's files.",
         examples=[[[[0, 50, 100, 0], [60, 0, 60, 60]], [[20, 80], [60, 60]]]],
     ),
 ]
@@ -41,7 +41,7 @@ Label = Annotated[str, Field(min_length=1, max_length=64, description="A class, 
 
 
 class ApiRequest(BaseModel):
-    """What may be said beside a drawing."""
+    """The options of a request, besides the drawing."""
 
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
 
@@ -63,14 +63,18 @@ class SearchRequest(ApiRequest):
 
 
 class RefineRequest(ApiRequest):
-    label: Annotated[Label | None, Field(alias="class", description="By default what it is taken for.")] = None
-    strength: Annotated[float, Field(ge=0, le=1, description="How much may change; 0: only the lines; 1: all.")] = 0.0
+    label: Annotated[Label | None, Field(alias="class", description="By default the classifier's guess.")] = None
+    strength: Annotated[
+        float, Field(ge=0, le=1, description="How much may change, from 0 (only the lines) to 1 (all).")
+    ] = 0.0
     temperature: Annotated[float, Field(ge=0, le=10)] = DEFAULTS.temperature
     seed: Seed = 0
 
 
 class CompleteRequest(ApiRequest):
-    label: Annotated[Label | None, Field(alias="class", description="By default the four likeliest share them.")] = None
+    label: Annotated[Label | None, Field(alias="class", description="By default the four most probable classes.")] = (
+        None
+    )
     n: Annotated[int, Field(ge=1, le=16, description="How many completions.")] = 8
     tries: Annotated[int, Field(ge=1, le=4, description="Places tried for each.")] = TRIES
     temperature: Annotated[float, Field(ge=0, le=10)] = DEFAULTS.temperature
@@ -80,15 +84,17 @@ class CompleteRequest(ApiRequest):
 class GenerateRequest(ApiRequest):
     label: Annotated[Label, Field(alias="class")]
     n: Annotated[int, Field(ge=1, le=16, description="How many sketches.")] = 4
-    tries: Annotated[int, Field(ge=1, le=4, description="Of so many for each the classifier keeps one.")] = TRIES
+    tries: Annotated[
+        int, Field(ge=1, le=4, description="Candidates for each sketch, of which the classifier keeps one.")
+    ] = TRIES
     guidance: Annotated[float | None, Field(ge=0, le=20, description="How much the class counts.")] = None
     temperature: Annotated[float, Field(ge=0, le=10)] = DEFAULTS.temperature
-    coarse_only: Annotated[bool, Field(description="Leave out the refining.")] = False
+    coarse_only: Annotated[bool, Field(description="Skip the refiner.")] = False
     seed: Seed = 0
 
 
 class Line(ApiRequest):
-    """What a line of QuickDraw's files says beside the drawing, so that it may be sent as it is; it is not used."""
+    """The other fields of a line of QuickDraw's files, so that a line can be sent as it is; they are ignored."""
 
     word: str | None = None
     countrycode: str | None = None
@@ -99,7 +105,7 @@ class Line(ApiRequest):
 
 @cache
 def with_drawing(form: type[ApiRequest]) -> type[ApiRequest]:
-    """The same with a drawing in it, for a request that is JSON; in a form with a file, the file is the drawing."""
+    """The same with a drawing, for a request in JSON; in a form, the file is the drawing."""
     return create_model(f"{form.__name__}Drawing", __base__=(form, Line), drawing=(Strokes, ...))
 
 
@@ -110,7 +116,9 @@ class PredictionItem(BaseModel):
 
 class ApiResponse(BaseModel):
     checkpoint: str
-    seconds: Annotated[float, Field(ge=0, description="That the model worked, those for other requests included.")] = 0
+    seconds: Annotated[
+        float, Field(ge=0, description="Computing time, including that of other requests in the batch.")
+    ] = 0
 
 
 class ClassifyResponse(ApiResponse):
@@ -118,14 +126,16 @@ class ClassifyResponse(ApiResponse):
 
 
 class SketchItem(BaseModel):
-    """A sketch that was drawn: strokes in a square of `size`, by a pen as wide as `pen`."""
+    """A drawn sketch: strokes in a square of side `size`, drawn with a pen of width `pen`."""
 
     model_config = ConfigDict(populate_by_name=True)
 
     label: Annotated[str, Field(alias="class")]
-    probability: Annotated[Probability, Field(description="The classifier's, of that class.")]
+    probability: Annotated[Probability, Field(description="Of the class, by the classifier.")]
     seed: int
-    picture: Annotated[int, Field(description="Of the pictures that the events show, all tries among them.")] = 0
+    picture: Annotated[
+        int, Field(description="The number of its picture in the events, which show all candidates.")
+    ] = 0
     size: float
     pen: float
     drawing: list[list[list[float]]]
@@ -136,12 +146,12 @@ class SketchesResponse(ApiResponse):
 
 
 class CompletionItem(SketchItem):
-    given: Annotated[int, Field(description="So many of the strokes, the first, are those that were sent.")]
+    given: Annotated[int, Field(description="The number of strokes that were sent; they come first.")]
     added: Annotated[Probability, Field(description="The share of the ink that is new.")]
 
 
 class CompleteResponse(ApiResponse):
-    sketches: Annotated[list[CompletionItem], Field(description="The likeliest first; what adds nothing last.")]
+    sketches: Annotated[list[CompletionItem], Field(description="The most probable first; those without new ink last.")]
 
 
 class VectorizeResponse(ApiResponse):
@@ -149,18 +159,18 @@ class VectorizeResponse(ApiResponse):
     width: float
     height: float
     pen: float
-    svg: Annotated[str, Field(description="The same as a file: centre lines, as curves.")]
+    svg: Annotated[str, Field(description="The same as an SVG file: centre lines, as curves.")]
     ndjson: Annotated[str, Field(description="The same as a line of Quick, Draw!'s files.")]
 
 
 class HitItem(BaseModel):
     rank: int
-    name: Annotated[str, Field(description="The file's, and #3 where it has several drawings.")]
+    name: Annotated[str, Field(description="The name of the file, with #3 if it has several drawings.")]
     label: str | None
     similarity: float
     size: float
     pen: float
-    drawing: Annotated[list[list[list[float]]], Field(description="Empty if the file is not there any more.")]
+    drawing: Annotated[list[list[list[float]]], Field(description="Empty if the file is gone.")]
 
 
 class SearchResponse(ApiResponse):
@@ -169,11 +179,13 @@ class SearchResponse(ApiResponse):
 
 
 class VoteItem(BaseModel):
-    """What one leaf of the quadtree adds, as `visketch classify --explain --json` has it."""
+    """The vote of one leaf of the quadtree, as in `visketch classify --explain --json`."""
 
-    box: Annotated[list[float], Field(description="Left, top, right, bottom in the square the drawing is fitted to.")]
+    box: Annotated[
+        list[float], Field(description="Left, top, right, bottom in the square to which the drawing is fitted.")
+    ]
     input: Annotated[list[float], Field(description="The same in the units of the drawing.")]
-    weight: Annotated[float, Field(description="A share of all; below 0: against the class.")]
+    weight: Annotated[float, Field(description="The share of all votes; below 0: against the class.")]
     attention: float
     label: str
     probability: float
@@ -188,24 +200,24 @@ class ExplainResponse(ApiResponse):
     label: str
     probability: Probability
     words: str
-    without: Annotated[Probability, Field(description="The probability if the leaves that decide are erased.")]
+    without: Annotated[Probability, Field(description="The probability if the deciding leaves are erased.")]
     leaves: Annotated[list[VoteItem], Field(description="The strongest first.")]
 
 
 class About(BaseModel):
-    """What this server can do."""
+    """What this server offers."""
 
     version: str
     checkpoint: str
     canvas: int
     labels: list[str]
-    verbs: Annotated[list[str], Field(description="What can be asked of /v1/, with these weights and this index.")]
-    index: Annotated[str | None, Field(description="What is searched, by name.")]
+    verbs: Annotated[list[str], Field(description="The verbs of /v1/ that work with these weights and this index.")]
+    index: Annotated[str | None, Field(description="The name of the searched gallery.")]
     limits: dict[str, int]
 
 
 class ProblemDetails(BaseModel):
-    """What went wrong (RFC 9457)."""
+    """An error (RFC 9457)."""
 
     title: str
     status: int

@@ -1,4 +1,4 @@
-"""What can be asked of the model, each with its answer. All of it runs on the model's one thread (`worker.py`)."""
+"""The verbs of the API, and how the model answers them. Everything runs on the model's single thread (`worker.py`)."""
 
 import math
 import time
@@ -28,7 +28,7 @@ from visketch.tasks import complete as completing
 from visketch.tasks.explain import explain
 from visketch.tasks.refine import refine
 
-NEEDED = {  # the parts of a checkpoint that a verb takes; "field": its coarse stage of fields, whatever part that is
+NEEDED = {  # the parts of a checkpoint that a verb needs; "field": the part with its coarse stage of fields
     "classify": {"encoder", "classifier"},
     "explain": {"encoder", "classifier"},
     "search": {"encoder", "classifier"},
@@ -37,13 +37,13 @@ NEEDED = {  # the parts of a checkpoint that a verb takes; "field": its coarse s
     "complete": {"encoder", "classifier", "refiner", "vqvae", "field"},
     "generate": {"encoder", "classifier", "refiner", "vqvae", "diffusion"},
 }
-SHARE = 4  # drawings that are worth a core of their own
+SHARE = 4  # drawings for which another core is used
 FIRST = (np.array([[0, 0], [255, 255]], dtype=np.float32),)
 
 
 @contextmanager
 def threads(count: int) -> Iterator[None]:
-    """So many for what torch computes."""
+    """The number of threads that torch uses, inside the context."""
     usual = torch.get_num_threads()
     torch.set_num_threads(count)
     try:
@@ -54,7 +54,7 @@ def threads(count: int) -> Iterator[None]:
 
 class Service:
     def __init__(self, model: SketchModel, index: Path | None = None, searched: str = "") -> None:
-        """`index`: where it is; `searched`: what it is of, for people."""
+        """`index`: its folder. `searched`: the name of the gallery, for people."""
         self.model, self.index, self.searched = model, index, searched
         self.name = model.config.name
         stage = {"field": model.config.coarse_part("field")}
@@ -65,10 +65,10 @@ class Service:
         self.cores = torch.get_num_threads() if model.device.type == "cpu" else 1
 
     def load(self, emit: Emit) -> None:
-        """What the verbs need, before anybody waits for it. Raises VisketchError."""
+        """Load what the verbs need before the first request. Raises VisketchError."""
         for part in self.needed:
             self.model.part(part)
-        self.recognise([(Sketch(strokes=FIRST), 1)])  # the very first takes twice as long
+        self.recognise([(Sketch(strokes=FIRST), 1)])  # the first drawing takes twice as long
         if "search" in self.verbs:
             self.gallery.open()
 
@@ -78,7 +78,7 @@ class Service:
 
     @cached_property
     def gallery(self) -> Any:
-        """Opened on the thread that searches it: SQLite wants that."""
+        """The index, opened on the thread that searches it, as SQLite requires."""
         from visketch.search.index import Index
 
         assert self.index
@@ -86,16 +86,16 @@ class Service:
 
     @torch.inference_mode()
     def answer(self, verb: str, sketch: Sketch | None, asked: schemas.ApiRequest, emit: Emit) -> schemas.ApiResponse:
-        """Of any verb but classify. Raises VisketchError."""
+        """Answer any verb but classify. Raises VisketchError."""
         start = time.perf_counter()
         answer = getattr(self, verb)(sketch, asked, emit)
         return answer.model_copy(update={"seconds": round(time.perf_counter() - start, 4)})
 
     def recognise(self, asked: Sequence[tuple[Sketch, int]]) -> list[schemas.ClassifyResponse | VisketchError]:
-        """(drawing, how many classes to name) → answers, all at once; what is wrong with one costs no other.
+        """(drawing, number of classes) → answers, all together; an error of one drawing does not affect the others.
 
-        Many are shared out: every core draws and recognises some of them by itself, and then some more. That leaves
-        no core idle; where all work on each product of one batch, they wait for one another after each.
+        Many drawings are divided: every core renders and classifies some of them by itself, and then more, so that no
+        core is idle. If all cores worked on each product of one batch, they would wait for one another after each.
         """
         if self.cores == 1 or len(asked) < 2 * SHARE:
             with threads(1):
@@ -103,12 +103,12 @@ class Service:
         each = max(SHARE, math.ceil(len(asked) / (4 * self.cores)))
         some = [asked[first : first + each] for first in range(0, len(asked), each)]
         shared = [self.crew.submit(self._recognised, piece) for piece in some]
-        wait(shared)  # if one fails, none goes on beside what comes next
+        wait(shared)  # if one fails, the others finish before the next batch begins
         return [answer for piece in shared for answer in piece.result()]
 
     @cached_property
     def crew(self) -> ThreadPoolExecutor:
-        """A thread for each core, in which torch takes no others; nor does it in threads that start after these."""
+        """A thread for each core, in which torch uses no further threads; nor does it in threads that start later."""
         return ThreadPoolExecutor(self.cores, "share", torch.set_num_threads, (1,))
 
     def _recognised(self, asked: Sequence[tuple[Sketch, int]]) -> list[schemas.ClassifyResponse | VisketchError]:
@@ -133,7 +133,7 @@ class Service:
     def vectorize(self, sketch: Sketch, asked: schemas.VectorizeRequest, emit: Emit) -> schemas.VectorizeResponse:
         trace, wide, high = tracing.strokes_of(sketch)
         if not trace.strokes:
-            raise VisketchError(f"{sketch.source}: no line in it that could be followed")
+            raise VisketchError(f"{sketch.source}: it has no lines that could be traced")
         facts = {"class": sketch.label} if sketch.label else {}
         return schemas.VectorizeResponse(
             checkpoint=self.name,
@@ -189,12 +189,14 @@ class Service:
         canvas = refine(self.model, [sketch], [label], **settings, on_progress=show)
         drawn = self._drawn(canvas, label, [asked.seed], [0])
         if not drawn[0].drawing:
-            raise VisketchError(f"{sketch.source}: too little ink, nothing of it is left; draw more")
+            raise VisketchError(f"{sketch.source}: too little ink to refine; draw more")
         return schemas.SketchesResponse(checkpoint=self.name, sketches=drawn)
 
     def generate(self, sketch: None, asked: schemas.GenerateRequest, emit: Emit) -> schemas.SketchesResponse:
         if asked.n * asked.tries > schemas.SKETCHES:
-            raise UsageError(f"n = {asked.n}, tries = {asked.tries}: {schemas.SKETCHES} sketches at once are the most")
+            raise UsageError(
+                f"n = {asked.n}, tries = {asked.tries}: at most {schemas.SKETCHES} sketches can be drawn at once"
+            )
         label = self.model.labels[self.model.label_of(asked.label)]
         options = SamplingOptions(guidance=asked.guidance, temperature=asked.temperature, tries=asked.tries)
         show = ProgressFrames(self.model, emit)
@@ -214,8 +216,8 @@ class Service:
         probability: Float[Tensor, " b"] | None = None,
         strokes: Sequence[Sequence[np.ndarray]] | None = None,
     ) -> list[schemas.SketchItem]:
-        """`pictures`: which of those that the events showed each is. `probability` of the class, and the `strokes` that
-        the model drew, in pixels, where they are known.
+        """`pictures`: the number of each sketch's picture in the events. `probability` of the class, and the `strokes`
+        that the model drew, in pixels, if they are known.
         """
         number = self.model.label_of(label)
         if probability is None:
@@ -253,7 +255,7 @@ class Service:
     def _completion(
         self, part: Sketch, asked: schemas.CompleteRequest, found: completing.Completion
     ) -> schemas.CompletionItem:
-        """The given strokes as they are, moved to their place, and after them what was added, traced."""
+        """The given strokes, moved to their place, followed by the traced new ones."""
         shape = self.model.config.sketch
         lines = part.lines() if part.pixels is None else tracing.strokes_of(part)[0].strokes
         given = [line * shape.canvas for line in found.place.lines(lines)]

@@ -1,8 +1,8 @@
-"""The thread on which the model runs, and the queue in front of it.
+"""The thread on which the model runs, and its queue.
 
-Waiting drawings are recognised in one batch, without waiting for a batch to fill. Longer jobs, such as drawing, run one
-after another. Between the steps of a long job the thread checks for cancellation and recognises what has come in, so a
-page that draws still recognises. When the queue is full, a job is refused at once.
+Waiting drawings are classified in one batch, without waiting for a batch to fill. Longer jobs, such as drawing, run one
+after another. Between the steps of a long job, the thread checks for cancellation and classifies new drawings, so
+recognition goes on while a sketch is drawn. When the queue is full, a job is refused immediately.
 """
 
 import asyncio
@@ -16,34 +16,36 @@ from typing import Any
 from visketch.errors import VisketchError
 from visketch.serve.metrics import Metrics
 
-Emit = Callable[[str, Callable[[], dict[str, Any]]], None]  # the name of an event; what to say, made if anybody listens
+Emit = Callable[
+    [str, Callable[[], dict[str, Any]]], None
+]  # the name of an event, and its content, which is only computed for a listener
 Listen = Callable[[str, dict[str, Any]], None]
-Recognise = Callable[[Sequence[Any]], Sequence[Any]]  # of each an answer or a VisketchError
+Recognise = Callable[[Sequence[Any]], Sequence[Any]]  # for each drawing an answer or a VisketchError
 Work = Callable[[Emit], Any]
 
-BATCH = 64  # drawings recognised together at most
-QUICK, LONG = 256, 8  # that may wait
-WAIT = 0.6  # seconds until its turn that a drawing to be recognised waits at most, if it is not for the next batch
-SECONDS = 180.0  # for one job, what is recognised between its steps included
+BATCH = 64  # drawings in one batch, at most
+QUICK, LONG = 256, 8  # jobs that may wait in each lane
+WAIT = 0.6  # the longest expected wait of a drawing, in seconds, unless it is in the next batch
+SECONDS = 180.0  # for one job, including the recognition between its steps
 
 
 class Full(Exception):
-    """Too much waits already."""
+    """Too many jobs are waiting."""
 
     def __init__(self, seconds: float) -> None:
-        self.seconds = seconds  # until it is worth coming again
+        self.seconds = seconds  # after which to try again
 
 
 class Gone(Exception):
-    """Nobody waits for it any more."""
+    """The client has disconnected."""
 
 
 class Stopped(Exception):
-    """The server ends, or the work took too long."""
+    """The server is stopping, or the work took too long."""
 
 
 class Job:
-    """Something to be done, whose answer an event loop waits for."""
+    """A job whose answer an event loop awaits."""
 
     def __init__(self, work: Any, listen: Listen | None = None) -> None:
         self.work, self.listen = work, listen
@@ -53,7 +55,7 @@ class Job:
         self.gone = False
 
     def settle(self, found: Any) -> None:
-        """From the worker's thread. What is an exception is raised where the answer is awaited."""
+        """Set the answer, from the worker's thread. An exception is raised where the answer is awaited."""
         self._call(self._settle, found)
 
     def say(self, name: str, data: Callable[[], dict[str, Any]]) -> None:
@@ -80,11 +82,11 @@ class Worker:
         self.recognise, self.gauges, self.batch = recognise, gauges, batch
         self.most = {"quick": quick, "long": long}
         self.lanes: dict[str, deque[Job]] = {"quick": deque(), "long": deque()}
-        self.doing: list[Job] = []  # of the long ones
-        self.taken = 0  # of the quick ones: how many are being recognised
+        self.doing: list[Job] = []  # long jobs
+        self.taken = 0  # the number of quick jobs in the current batch
         self.changed = Condition()
         self.stopping = False
-        self.usual = {"quick": 0.01, "long": 5.0}  # seconds a job, a running mean
+        self.usual = {"quick": 0.01, "long": 5.0}  # seconds for a job, a running mean
         self.thread = Thread(target=self._run, name="model", daemon=True)
         for lane in self.lanes:
             gauges.waiting.labels(lane).set_function(partial(len, self.lanes[lane]))
@@ -93,7 +95,7 @@ class Worker:
         self.thread.start()
 
     def submit(self, lane: str, work: Any, listen: Listen | None = None) -> Job:
-        """From an event loop. `listen`: to what the work tells. Raises what `check` does."""
+        """Add a job, from an event loop. `listen` receives its events. Raises as `check` does."""
         job = Job(work, listen)
         with self.changed:
             self.check(lane)
@@ -102,7 +104,9 @@ class Worker:
         return job
 
     def drop(self, job: Job) -> None:
-        """Cancel a job whose client has gone; it leaves the queue. Called from the job's event loop."""
+        """Cancel a job whose client has disconnected, and remove it from the queue. Called from the job's
+        event loop.
+        """
         job.gone = True
         job.answer.cancel()
         with self.changed:
@@ -113,7 +117,7 @@ class Worker:
                         self.gauges.dropped.inc()
 
     def check(self, lane: str) -> None:
-        """Raises Full, or Stopped once the server ends."""
+        """Raises Full, or Stopped if the server is stopping."""
         if self.stopping:
             raise Stopped("the server is being stopped")
         before = len(self.lanes[lane])
@@ -124,12 +128,12 @@ class Worker:
             raise Full(seconds)
 
     def stop(self) -> None:
-        """Refuse what waits, and end the running job at its next step. From any thread, more than once."""
-        self.stopping = True  # no lock: a signal handler may interrupt the very code that holds it
+        """Refuse waiting jobs and end the running one at its next step. Can be called from any thread, repeatedly."""
+        self.stopping = True  # without the lock: a signal handler may interrupt the code that holds it
         Thread(target=self._wake, daemon=True).start()
 
     def _wake(self) -> None:
-        """Tell all clients at once: the running job may take a while to its next step."""
+        """Refuse all waiting jobs immediately: the running one may take a while to its next step."""
         with self.changed:
             for job in [*self.lanes["quick"], *self.lanes["long"], *self.doing]:
                 job.settle(Stopped("the server is being stopped"))
@@ -178,7 +182,7 @@ class Worker:
             if self.stopping:
                 raise Stopped("the server is being stopped")
             if time.perf_counter() - start > SECONDS:
-                raise Stopped(f"not done within {SECONDS:.0f} seconds; ask for less at once")
+                raise Stopped(f"not finished within {SECONDS:.0f} seconds; ask for less at once")
             job.say(name, data)
             self._recognise_waiting()
 
@@ -190,7 +194,7 @@ class Worker:
             self.gauges.dropped.inc()
         except (VisketchError, Stopped) as error:
             job.settle(error)
-        except Exception as error:  # a bug: told to the one who asked, and the thread goes on
+        except Exception as error:  # a bug: reported to the client; the thread goes on
             job.settle(error)
         else:
             self._learn("long", 0.3, time.perf_counter() - start)
@@ -198,5 +202,5 @@ class Worker:
         self.gauges.worked.labels("long").inc(time.perf_counter() - start)
 
     def _learn(self, lane: str, share: float, seconds: float) -> None:
-        """How long a job takes, by one that was done: what was given up or failed says nothing about it."""
+        """Update the running mean of the time of a job, from finished jobs only."""
         self.usual[lane] += share * (seconds - self.usual[lane])

@@ -1,4 +1,4 @@
-"""Recognise many drawings: reading and rendering, which other processes do, and classifying batches.
+"""Recognise many drawings: reading and rendering, in other processes, and classifying in batches.
 
 Imports no torch, so that the processes that read files start quickly.
 """
@@ -21,24 +21,24 @@ if TYPE_CHECKING:
 
 Row = dict[str, Any]
 
-UPRIGHT = 0.1  # so much surer is what a drawing shows when it is turned, or it stays as it is
+UPRIGHT = 0.1  # the least gain in probability for which a turned drawing is preferred
 
 
 @dataclass(frozen=True)
 class RenderedDrawing:
-    """A drawing by the name to show, as a field (h h), or why there is none."""
+    """A drawing with its displayed name, as a field (h h), or the reason why there is none."""
 
     name: str
     field: np.ndarray | None
     problem: str = ""
-    separate: int = 1  # drawings that lie side by side in it
+    separate: int = 1  # the number of separate drawings in it
 
 
 def draw(
     shape: SketchConfig, item: Item, done: Container[str] = (), *, split: bool = False
 ) -> Iterator[RenderedDrawing]:
-    """Every drawing of an item, but for those done, as its field; with `split` each of those that lie side by side on
-    one page, by the page's name and a number.
+    """The field of every drawing of an item, except those done. With `split`, each of the separate drawings on one
+    page, with the name of the page and a number.
     """
     for name, sketch in drawings(item):
         if name in done:
@@ -60,7 +60,7 @@ def draw(
 
 
 def undone(items: Iterable[Item], done: Container[str]) -> Iterator[Item]:
-    """The items but for those known to be among those done, before they are read."""
+    """The items except those that are known to be done before they are read."""
     return (item for item in items if (str(item) if isinstance(item, Path) else item[0]) not in done)
 
 
@@ -70,11 +70,11 @@ def undone_drawings(items: Iterable[Item], done: Container[str]) -> Iterator[Ite
 
 
 class BatchClassifier:
-    """Batches of drawings → rows: {"path", "predictions"}, the likeliest first, or {"path", "error"}.
+    """Batches of drawings → rows: {"path", "predictions"}, the most probable first, or {"path", "error"}.
 
-    "sure" is in it too if the classifier is calibrated: whether nine of ten such answers are right.
-    "separate": how many drawings lie side by side in it, if more than one. With `any_way_up` each is looked at in four
-    ways, a quarter turn apart, and the surest answer counts; "turned": by how many degrees clockwise it was turned.
+    If the classifier is calibrated, a row has "sure": whether nine in ten such answers are right. "separate": the
+    number of separate drawings in it, if more than one. With `any_way_up`, each drawing is classified in all four
+    quarter turns, and the most confident answer counts; "turned": the degrees clockwise.
     """
 
     def __init__(self, model: "SketchModel", top: int, any_way_up: bool = False) -> None:
@@ -91,7 +91,7 @@ class BatchClassifier:
                 rows.append({"path": drawn.name, "error": drawn.problem})
                 continue
             ways = [next(answers) for _ in self.turns]
-            # A turn has to be surer: as it is, a drawing is most often the right way up.
+            # A turn must be more confident, since most drawings are the right way up.
             turn = max(self.turns, key=lambda turn: ways[turn][0].probability - (UPRIGHT if turn else 0))
             row: Row = {"path": drawn.name, **self.answer(ways[turn])}
             row |= {"turned": 90 * turn} if turn else {}
@@ -104,15 +104,15 @@ class BatchClassifier:
 
 
 def sure(model: "SketchModel") -> float | None:
-    """The probability from which on nine of ten answers are right; None if it was never measured."""
-    from visketch import checkpoint  # which imports torch: processes that only draw start without it
+    """The least probability at which nine in ten answers are right; None if it was not measured."""
+    from visketch import checkpoint  # imported here, since it imports torch, which rendering processes do not need
 
     facts = checkpoint.read_metadata(model.folder, "classifier")["facts"] if model.folder else {}
     return facts.get("confidence", {}).get("sure")
 
 
 def batch_classifier(checkpoint: str | Path | None, top: int, device: str, any_way_up: bool = False) -> BatchClassifier:
-    """One made where it works, on any machine of a cluster. Raises VisketchError."""
+    """A BatchClassifier, created where it runs, on any machine of a cluster. Raises VisketchError."""
     from visketch.model import SketchModel
 
     return BatchClassifier(SketchModel.load(checkpoint, device), top, any_way_up)

@@ -1,7 +1,7 @@
-"""Complete a half-drawn sketch in several ways: the coarse stage draws around what is given, which stays.
+"""Complete a half-drawn sketch in several ways: the coarse stage draws around the given part, which is kept.
 
-Where the part lies in the whole, and at what size, is not known: each completion is tried at several places, and the
-classifier keeps the one that it takes most for its class.
+The place and size of the part in the whole are unknown: each completion is tried at several places, and the classifier
+keeps the one with the highest probability of its class.
 """
 
 from collections.abc import Callable, Sequence
@@ -28,26 +28,26 @@ from visketch.sampling import TRIES, SamplingOptions, generator
 
 OnFrame = Callable[[Frame], None]
 
-SHARES = (1.0, 1.0, 0.85, 0.7)  # its longer side in that of the whole: of first halves the median is 0.96
-KNOWN = 0.6  # so close to what is given (in units of the field) nothing new is drawn, or lines would be doubled
-ROUNDS = 2  # how often a step is taken
-AGAIN = (0.15, 0.9)  # at these times: earlier there is nothing yet to agree on, later it is too late
-STROKE = 2.0  # what is added and smaller than so many pens squared is no stroke
+SHARES = (1.0, 1.0, 0.85, 0.7)  # the part's longer side as a share of the whole's; the median of first halves is 0.96
+KNOWN = 0.6  # nothing new is drawn this close to the given ink (in units of the field), which avoids double lines
+ROUNDS = 2  # repetitions of a step
+AGAIN = (0.15, 0.9)  # the times at which steps are repeated: earlier there is no structure yet, later it is fixed
+STROKE = 2.0  # added ink smaller than this many pens squared is not a stroke
 BATCH = 64  # sketches drawn together
-PROPOSED = 4  # classes that completions spread over where none is named
+PROPOSED = 4  # classes over which completions are spread by default
 
 
 @dataclass(frozen=True)
 class Completion:
     label: str
-    probability: float  # the classifier's, of that class
+    probability: float  # of its class, by the classifier
     added: float  # the share of the ink that is new
     seed: int
-    tried: int  # which of the places it is
+    tried: int  # the number of its place
     canvas: Float[Tensor, "h h"]
-    given: Float[Tensor, "h h"]  # what was drawn already: no part of the canvas is below it
+    given: Float[Tensor, "h h"]  # the field of the given part; the canvas is nowhere below it
     place: Place
-    added_strokes: tuple[np.ndarray, ...] | None = None  # in shares of the side, where the coarse stage draws strokes
+    added_strokes: tuple[np.ndarray, ...] | None = None  # in shares of the side, if the coarse stage draws strokes
 
 
 @torch.inference_mode()
@@ -61,11 +61,11 @@ def complete(
     on_progress: OnFrame = lambda frame: None,
     **changes: Any,
 ) -> list[Completion]:
-    """One completion for each of the labels, in their order, the best of `options.tries` places. Number i has the seed
+    """One completion for each label, in their order, each the best of `options.tries` places. Number i has the seed
     `seed` + i and does not depend on the others.
 
-    The part is moved and scaled as a whole, to a `place` of its own in each of them, and otherwise left as it is.
-    Raises VisketchError for a blank part, UsageError for an unknown class.
+    The part is moved and scaled as a whole, to its own `place` in each completion, and is otherwise not changed. Raises
+    VisketchError for a blank part, UsageError for an unknown class.
     """
     options = replace(options, **changes)
     tries = options.tries or TRIES
@@ -81,7 +81,7 @@ def complete(
         spots, new, given, canvas = drawing(model, part, spots, label, seeds, options, on_progress)
         chance = model.logits(canvas).softmax(dim=1).gather(1, label[:, None])[:, 0]
         added = ((canvas > 0) & (given <= 0)).flatten(1).sum(dim=1) / (canvas > 0).flatten(1).sum(dim=1).clamp(min=1)
-        likely = chance - (added == 0).float()  # what adds nothing comes last, however well it is known already
+        likely = chance - (added == 0).float()  # completions without new ink come last, whatever their probability
         best = rearrange(likely, "(b j) -> b j", j=tries).argmax(dim=1).tolist()
         for i, j in zip(some, best, strict=True):
             at = (i - first) * tries + j
@@ -90,7 +90,7 @@ def complete(
                 given[at].clone(),
                 spots[at],
                 new[at],
-            )  # or the whole batch would stay in memory
+            )  # copies, since views would keep the whole batch in memory
             found.append(Completion(model.labels[numbers[i]], float(chance[at]), float(added[at]), seed + i, j, *kept))
     return found
 
@@ -126,7 +126,7 @@ def _with_strokes(
     options: SamplingOptions,
     on_progress: OnFrame,
 ) -> Drawn:
-    """Add strokes to those of the part. Nothing is refined: what is given stays as it is."""
+    """Add strokes to those of the part. Nothing is refined, so the given strokes are not changed."""
     from visketch.tasks.complete_strokes import strokes_around
 
     found = strokes_around(model, part, spots, label, seeds, options, on_progress)
@@ -137,7 +137,9 @@ def _with_strokes(
 
 
 def strokes(found: Completion, part: Sketch, shape: SketchConfig) -> Trace | None:
-    """A completion's strokes in pixels of its canvas, those of the part first; None where its field must be traced."""
+    """The strokes of a completion in pixels of its canvas, those of the part first; None if its field must
+    be traced.
+    """
     if found.added_strokes is None:
         return None
     given = found.place.lines(strokes_of(part)[0].strokes if part.pixels is not None else part.lines())
@@ -145,7 +147,7 @@ def strokes(found: Completion, part: Sketch, shape: SketchConfig) -> Trace | Non
 
 
 def spread(proposed: Sequence[Prediction], n: int) -> list[str]:
-    """`n` classes, each as often as it is likely (D'Hondt's rule)."""
+    """`n` classes, each in proportion to its probability (D'Hondt's rule)."""
     count = dict.fromkeys((guess.label for guess in proposed), 0)
     for _ in range(n):
         most = max(proposed, key=lambda guess: guess.probability / (count[guess.label] + 1))
@@ -154,8 +156,8 @@ def spread(proposed: Sequence[Prediction], n: int) -> list[str]:
 
 
 def places(lines: Sequence[np.ndarray], margin: float, seed: int, tries: int) -> list[Place]:
-    """Where a part may lie on the canvas: first as if it were as large as the whole, then smaller, by chance in the
-    middle or at either end of the room that is left.
+    """Possible places of a part on the canvas: first as large as the whole, then smaller, at random in the middle or at
+    either end of the free space.
     """
     points = np.concatenate(lines).astype(np.float64)
     low, size = points.min(axis=0), np.ptp(points, axis=0)
@@ -181,7 +183,7 @@ def _around(
     options: SamplingOptions,
     on_progress: OnFrame,
 ) -> Float[Tensor, "b h h"]:
-    """Coarse canvases on which what is given is as sharp as it was. Each seed is of as many sketches as the others."""
+    """Coarse canvases on which the given part is as sharp as before. Each seed is used for equally many sketches."""
     config, tries = model.config, len(given) // len(seeds)
     chances, tile, side = [generator(s, stage=2) for s in seeds], config.sketch.tile, config.sketch.canvas
     diffusion, stage = model.part(config.coarse_part("field")), config.stage("field")
@@ -202,10 +204,10 @@ def _around(
 def with_strokes(
     given: Float[Tensor, "b h h"], drawn: Float[Tensor, "b h h"], shape: SketchConfig
 ) -> Float[Tensor, "b h h"]:
-    """What is given, as it is, with the strokes that are drawn beside it.
+    """The given part, unchanged, with the strokes that are drawn beside it.
 
-    Along given lines refining also leaves a fringe, where it draws them a little beside their place, and it makes solid
-    what was a speck. Neither is a stroke: what lies clear of the given ink must be as large as one to be added.
+    Refining also leaves a fringe along given lines, where it draws them slightly shifted, and turns specks into dots.
+    Neither is a stroke: ink that is separate from the given ink must have the size of a stroke to be added.
     """
     pen = shape.pen * shape.canvas
     clear = ((drawn > 0) & (given < -shape.near)).cpu().numpy()
@@ -213,8 +215,8 @@ def with_strokes(
     for kept, ink in zip(keep, clear, strict=True):
         pieces, count = ndimage.label(ink, np.ones((3, 3)))
         large = np.flatnonzero(np.bincount(pieces.ravel(), minlength=count + 1) >= STROKE * pen**2)
-        near = np.isin(pieces, large[large > 0])  # 0 is no piece
-        kept[:] = ndimage.binary_dilation(near, iterations=round(1.5 * pen))  # up to the given line that it joins
+        near = np.isin(pieces, large[large > 0])  # 0 is the background
+        kept[:] = ndimage.binary_dilation(near, iterations=round(1.5 * pen))  # up to the given line that it touches
     return torch.where(torch.from_numpy(keep).to(given.device), torch.maximum(drawn, given), given)
 
 
@@ -228,11 +230,11 @@ def draw_around(
     guidance: float,
     on_progress: Callable[[int, int, Tensor], None] = lambda done, total, x: None,
 ) -> Float[Tensor, "b p p"]:
-    """Fields in [-1, 1] that are `given` near its ink, and elsewhere what the diffusion makes of that.
+    """Fields in [-1, 1] that equal `given` near its ink, and are completed elsewhere by the diffusion.
 
-    At every step what it predicts is replaced near the ink by what is given. Taken once, a step leaves the rest no time
-    to agree with it: so most are taken ROUNDS times, noised again in between (RePaint, Lugmayr et al., 2022, arXiv
-    2201.09865, there for DDPM). `fresh` gives noise, new at each call.
+    At every step, the prediction near the ink is replaced by what is given. The rest needs time to adapt to it, so most
+    steps are repeated ROUNDS times, with noise added in between (RePaint, Lugmayr et al., 2022, arXiv 2201.09865, there
+    for DDPM). `fresh` gives new noise at each call.
     """
     known, x = given > -KNOWN, fresh()
     for step in range(steps):
@@ -242,7 +244,7 @@ def draw_around(
             flow = diffusion.guided(x, torch.full((len(x),), time, device=x.device), label, guidance)
             sketch = torch.where(known, given, x - time * flow)
             x = torch.lerp(sketch, x, after / time)
-            if left:  # of a sketch at `after` back to one at `time`: its share shrinks, noise makes up for the rest
+            if left:  # from time `after` back to `time`: the share of the sketch shrinks, and noise is added
                 share = (1 - time) / (1 - after)
                 x = share * x + (time**2 - (share * after) ** 2) ** 0.5 * fresh()
         on_progress(step + 1, steps, x)

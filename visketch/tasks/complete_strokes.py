@@ -1,7 +1,7 @@
-"""A half-drawn sketch → whole ones, where the coarse stage draws strokes: the given ones are tokens that stay fixed.
+"""Complete a half-drawn sketch with a coarse stage of strokes: the given strokes are fixed tokens.
 
-The network was trained with a beginning or some strokes of a drawing given (`train.diffusion.given`), so nothing has to
-be blended: the strokes that it adds join those that are there.
+The network was trained with a beginning or some strokes of a drawing given (`train.diffusion.given`), so no blending is
+needed: the strokes that it adds join the given ones.
 """
 
 from collections.abc import Callable, Sequence
@@ -30,17 +30,17 @@ def strokes_around(
     options: SamplingOptions,
     on_progress: Callable[[Frame], None],
 ) -> list[tuple[Place, Lines]]:
-    """For each of the places (b) where a part may lie in the whole: its place on the canvas, which has room for what
-    was added, and the strokes added, in shares of the canvas's side. Each seed has as many places as the others.
+    """For each of the places (b) of a part in the whole: its place on the canvas, with space for what was added, and
+    the added strokes in shares of the canvas's side. Each seed is used for equally many places.
 
-    Raises UsageError for a part of more strokes than the network has places for.
+    Raises UsageError for a part with more strokes than the network allows.
     """
     strokes = strokes_of(part)[0].strokes if part.pixels is not None else part.lines()
     given = [_pieces(place.lines(strokes)) for place in places]
     most = model.config.diffusion.pieces
     if len(given[0]) >= most:
         raise UsageError(
-            f"{part.source or 'the part'}: {len(given[0])} pieces of strokes, at most {most - 1} are completed"
+            f"{part.source or 'the part'}: {len(given[0])} pieces of strokes; at most {most - 1} can be completed"
         )
     drawn = model.strokes(
         label,
@@ -60,7 +60,7 @@ def _pieces(lines: Lines) -> Pieces:
 
 
 def _fitted(place: Place, given: Lines, added: Sketch, margin: float) -> tuple[Place, Lines]:
-    """The whole, fitted to the canvas: the place of what was given, and the strokes that were added."""
+    """The whole, fitted to the canvas: the place of the given part, and the added strokes."""
     new = [(line + 1) / 2 for line in added.strokes or ()]
     points = np.concatenate([*given, *new]).astype(np.float64)
     low, size = points.min(axis=0), np.ptp(points, axis=0)

@@ -1,9 +1,10 @@
 """Explain a classification: which leaves of the quadtree decide it.
 
-A leaf's *vote* is what it adds to the probability of the class when the leaves are drawn one after another, each time
-looked at anew, on average over some random orders (Shapley values, sampled as in Castro et al., 2009). So the votes of
-a drawing add up to its probability, and a leaf below 0 speaks against the class. docs/questions/explain.md measures
-why this and not another vote: erase the leaves that vote most, and the class must go.
+A leaf's *vote* is what it adds to the probability of the class when the leaves are drawn one after another and the
+drawing is classified after each, averaged over some random orders (Shapley values, sampled as in Castro et al., 2009).
+So the votes of a drawing add up to its probability, and a leaf below 0 is evidence against the class.
+docs/questions/explain.md compares this vote with others: when the leaves with the highest votes are erased, the
+probability must fall.
 """
 
 from collections import Counter
@@ -21,10 +22,10 @@ from visketch.errors import VisketchError
 from visketch.geometry.sketch import Sketch, fit
 from visketch.model import Prediction, SketchModel
 
-BATCH = 64  # canvases looked at together
-ORDERS = 4  # random orders, each taken backwards too
-MOST = 4  # leaves named as those that decide
-AGAINST = -0.05  # a weight below this is worth a word
+BATCH = 64  # canvases classified together
+ORDERS = 4  # random orders; each is also used in reverse
+MOST = 4  # the most leaves that are named as deciding
+AGAINST = -0.05  # a weight below this is mentioned
 NUMBERS = ("no", "one", "two", "three", "four")
 
 Box = tuple[float, float, float, float]  # left, top, right, bottom
@@ -32,13 +33,13 @@ Box = tuple[float, float, float, float]  # left, top, right, bottom
 
 @dataclass(frozen=True)
 class Vote:
-    """One leaf's."""
+    """The vote of one leaf."""
 
-    box: Box  # in the unit square that the drawing is fitted to
-    input: Box  # on the input: in shares of a picture's width and height, or in the units of the strokes
-    weight: float  # its vote, as a share of all: they add up to 1; below 0: against the class
-    attention: float  # how much the pooling looks at it: these add up to less than 1, the rest is the query's own
-    label: str  # what it says by itself, with what it sees around it
+    box: Box  # in the unit square to which the drawing is fitted
+    input: Box  # on the input: in shares of a picture's width and height, or in the unit of the strokes
+    weight: float  # its vote as a share of all votes, which add up to 1; below 0: against the class
+    attention: float  # of the pooling; these add up to less than 1, the rest goes to the query itself
+    label: str  # the class of the leaf by itself, with its context
     probability: float
 
 
@@ -46,14 +47,14 @@ class Vote:
 class Explanation:
     label: str
     probability: float
-    votes: list[Vote]  # the strongest first
-    without: float  # the probability if the leaves that decide are erased
+    votes: list[Vote]  # the highest first
+    without: float  # the probability if the deciding leaves are erased
     guesses: tuple[Prediction, ...] = ()  # the most probable classes, best first
     canvas: Float[Tensor, "1 h h"] | None = field(default=None, compare=False, repr=False)  # the drawing as a field
 
     @property
     def words(self) -> str:
-        """In a few sentences, a line each, which parts decided."""
+        """A few sentences, a line each, about the parts that decided."""
         first = self.votes[: deciding([vote.weight for vote in self.votes])]
         one, weight = len(first) == 1, sum(vote.weight for vote in first)
         where = f"{_places(self._regions(first))} {'has' if one else 'have'}"
@@ -73,21 +74,23 @@ class Explanation:
         return "\n".join(parts)
 
     def _instead(self, against: list[Vote]) -> str:
-        """What leaves that speak against the class say by themselves: some say the class itself, which says nothing."""
+        """The classes that leaves against the class predict by themselves; those that predict the class itself are not
+        mentioned.
+        """
         others = [vote for vote in against if vote.label != self.label]
         if len(others) == len(against):
             return f"; {_says(others)}"
         return f"; {_some_say(len(others))} {_listed(Counter(vote.label for vote in others))}" if others else ""
 
     def _regions(self, votes: list[Vote]) -> Counter[str]:
-        """How many of the votes lie where in the drawing."""
+        """The number of votes in each region of the drawing."""
         centres = np.array([_centre(vote) for vote in self.votes])
         low, high = centres.min(axis=0), centres.max(axis=0)
         return Counter(_region((np.array(_centre(vote)) - low) / np.maximum(high - low, 1e-9)) for vote in votes)
 
 
 def deciding(weights: Sequence[float]) -> int:
-    """How many of the weights, the greatest first, make up half of all: MOST at most."""
+    """The number of weights, the highest first, that make up half of all: at most MOST."""
     reached = np.cumsum(weights) >= 0.5
     return min(int(reached.argmax()) + 1 if reached.any() else MOST, MOST, len(weights))
 
@@ -98,7 +101,7 @@ def _centre(vote: Vote) -> tuple[float, float]:
 
 
 def _region(place: np.ndarray) -> str:
-    """(x, y) in the unit square → its name."""
+    """The name of a place (x, y) in the unit square."""
     edges = [bool(abs(value - 0.5) > 0.25) for value in place]
     off = [bool(abs(value - 0.5) > 0.1) for value in place] if not any(edges) else edges
     horizontal = ("left", "right")[int(place[0] > 0.5)] if off[0] else ""
@@ -151,10 +154,10 @@ def percent(share: float) -> str:
 
 @dataclass(frozen=True)
 class Look:
-    """One drawing as the classifier saw it."""
+    """One drawing with the classifier's intermediate results."""
 
     canvas: Float[Tensor, "1 h h"]
-    cls: Float[Tensor, "n e"]  # of every inked leaf
+    cls: Float[Tensor, "n e"]  # the CLS vector of every inked leaf
     leaves: quadtree.Leaves
     logits: Float[Tensor, "1 c"]
 
@@ -165,21 +168,23 @@ class Look:
 
     @property
     def label(self) -> int:
-        """The number of the likeliest class."""
+        """The number of the most probable class."""
         return int(self.logits[0].argmax())
 
 
 def explain(model: SketchModel, sketch: Sketch, top: int = 5) -> Explanation:
     """Which leaves decide for the most probable class, and the `top` classes.
 
-    Raises VisketchError for a sketch that is blank or has next to no ink.
+    Raises VisketchError for a sketch that is blank or has almost no ink.
     """
     look = Look.at(model, model.render([sketch]))
     if not len(look.leaves):
-        raise VisketchError(f"{sketch.source or 'sketch'}: too little ink, no leaf holds any; nothing to explain")
+        raise VisketchError(f"{sketch.source or 'sketch'}: too little ink to explain: no leaf holds any; draw more")
     label = look.label
     vote = shares(model, look, label)
-    weight = vote / vote.sum().clamp(min=1e-9)  # of the likeliest class, so more than that of a blank canvas
+    weight = vote / vote.sum().clamp(
+        min=1e-9
+    )  # positive, since the probability of the best class is above that of a blank canvas
     order = weight.argsort(descending=True)
     gone = torch.zeros(1, len(order), dtype=torch.bool, device=order.device)
     gone[0, order[: deciding(weight[order].tolist())]] = True
@@ -202,11 +207,11 @@ def explain(model: SketchModel, sketch: Sketch, top: int = 5) -> Explanation:
 
 @dataclass(frozen=True)
 class Viewport:
-    """How a drawing lies on the canvas: the way back to the input, see `strokes.fit`."""
+    """The position of a drawing on the canvas, to map boxes back to the input; see `sketch.fit`."""
 
     centre: np.ndarray
     scale: float
-    size: np.ndarray  # of a picture; 1 for strokes
+    size: np.ndarray  # of a picture in pixels; 1 for strokes
 
     @classmethod
     def of(cls, sketch: Sketch, margin: float) -> "Viewport":
@@ -235,21 +240,21 @@ def pooled(
 
 @torch.inference_mode()
 def alone(model: SketchModel, look: Look) -> Float[Tensor, "n c"]:
-    """What each leaf, with what it sees around it, would say by itself: probabilities."""
+    """The class probabilities of each leaf by itself, with its context."""
     with model.precision():
         return model.part("classifier")(look.cls, look.leaves, 1)[1].float().softmax(dim=1)
 
 
 @torch.inference_mode()
 def looked_at(model: SketchModel, look: Look) -> Float[Tensor, " n"]:
-    """How much the pooling looks at each leaf, in the last block; the same for all classes."""
+    """The attention of the pooling to each leaf in the last block; it does not depend on the class."""
     with model.precision():
         return model.part("classifier").attention(look.cls, look.leaves, 1)
 
 
 def shares(model: SketchModel, look: Look, label: int, orders: int = ORDERS) -> Float[Tensor, " n"]:
-    """The votes: what each leaf adds to the probability, mean over the orders. They add up to the probability of the
-    whole less that of a blank canvas.
+    """The votes: what each leaf adds to the probability, averaged over the orders. They add up to the probability of
+    the whole drawing minus that of a blank canvas.
     """
     n, rng = len(look.leaves), np.random.default_rng(0)
     forth = np.stack([rng.permutation(n) for _ in range(orders)])
@@ -257,14 +262,14 @@ def shares(model: SketchModel, look: Look, label: int, orders: int = ORDERS) -> 
     turn = order.argsort(dim=1)
     gone = rearrange(turn[:, None] < torch.arange(n + 1, device=turn.device)[:, None], "o k n -> (o k) n")
     chance = chances(model, erase(look.canvas, look.leaves, gone), label).exp()
-    lost = -rearrange(chance, "(o k) -> o k", k=n + 1).diff(dim=1)  # by the k-th leaf of the order
+    lost = -rearrange(chance, "(o k) -> o k", k=n + 1).diff(dim=1)  # what the k-th leaf of the order adds
     return lost.gather(1, turn).mean(dim=0)
 
 
 def erase(
     canvas: Float[Tensor, "1 h h"], leaves: quadtree.Leaves, which: Bool[Tensor, "b n"]
 ) -> Float[Tensor, "b h h"]:
-    """Copies of the drawing, blank where the leaves were that are erased (True)."""
+    """Copies of the drawing that are blank where leaves are erased (True)."""
     copies = canvas.repeat(len(which), 1, 1)
     sketch, leaf = which.nonzero(as_tuple=True)
     gone = quadtree.Leaves(sketch, leaves.level[leaf], leaves.z[leaf])
@@ -274,6 +279,6 @@ def erase(
 
 
 def chances(model: SketchModel, canvases: Float[Tensor, "b h h"], label: int) -> Float[Tensor, " b"]:
-    """The log-probability of a class on each of the canvases."""
+    """The log-probability of a class for each canvas."""
     logits = torch.cat([model.logits(some) for some in canvases.split(BATCH)])
     return logits.log_softmax(dim=1)[:, label]

@@ -1,8 +1,9 @@
-"""The classifier as one ONNX file, for apps without torch. The only door to onnx and onnxruntime.
+"""Export the classifier as one ONNX file, for apps without torch. Only this module imports onnx, and onnxruntime to
+check the result.
 
-The graph holds everything from the field on: the quadtree, the leaf encoder, the classifier. Batches may be of any
-size, and the cost follows the ink, as with torch: blank tiles are left out inside the graph. Drawing the field is left
-to `sdf.render`, which needs no torch.
+The graph has everything after the field: the quadtree, the leaf encoder, the classifier. Batches can have any size, and
+the cost is proportional to the ink, as with torch: blank tiles are skipped inside the graph. Rendering the field is
+left to `sdf.render`, which needs no torch.
 """
 
 import json
@@ -28,12 +29,12 @@ from visketch.models.classifier import Classifier
 from visketch.models.encoder import LeafEncoder
 from visketch.models.stem import PyramidStem
 
-OPSET = 18  # of 2022: what phones and browsers run as well
-CLOSE = 1e-3  # logits may differ by so much from torch's
+OPSET = 18  # of 2022, which phones and browsers also support
+CLOSE = 1e-3  # the largest allowed difference of the logits from torch's
 
 
 class ClassifierGraph(nn.Module):
-    """Fields → logits, as `ViSketch.logits` has it, in operations whose sizes may all be unknown."""
+    """Fields → logits, as `ViSketch.logits`, in operations that work for any sizes."""
 
     blank: Tensor
     context: Tensor
@@ -47,7 +48,7 @@ class ClassifierGraph(nn.Module):
     def forward(self, field: Float[Tensor, "b h h"]) -> Float[Tensor, "b c"]:
         depth, sketches = self.shape.depth, field.shape[0]
         leaf, rich = quadtree.grow(quadtree.information(field, depth, self.shape.near), self.shape.information)
-        finest = (leaf & rich)[:, quadtree.first_tile(depth) :]  # no other leaf holds information
+        finest = (leaf & rich)[:, quadtree.first_tile(depth) :]  # only finest leaves hold information
         sketch, z = finest.nonzero(as_tuple=True)
         leaves = quadtree.Leaves(sketch, torch.full_like(z, depth), z)
         cls = self.encoder(self.embed(field), leaves, self.context[leaves.tile], first=1)[:, 0]
@@ -55,7 +56,7 @@ class ClassifierGraph(nn.Module):
         return self.classifier.out(self.classifier.pool_padded(padded, finest))
 
     def embed(self, field: Float[Tensor, "b h h"]) -> Float[Tensor, "b m e"]:
-        """`LeafEncoder.embed`: blank tiles share the first token, or whole levels are read at once."""
+        """`LeafEncoder.embed`: blank tiles share the first token, or whole levels are processed at once."""
         if isinstance(self.encoder.stem, PyramidStem):
             return self.encoder.embed_levels(field, self.shape.depth)
         inked = quadtree.inked(field, self.shape.depth)
@@ -65,17 +66,18 @@ class ClassifierGraph(nn.Module):
 
 
 def export_classifier(model: SketchModel, path: Path) -> dict[str, Any]:
-    """Write the ONNX file; returns what is to be said of it. Raises VisketchError if it does not compute the same.
+    """Write the ONNX file; returns facts about it. Raises VisketchError if its results differ.
 
-    Input `field` (b h h) float32, output `logits` (b c) float32. The file's metadata: `labels` and `sketch` (what
-    `SketchConfig` takes) in JSON, `encoder` and `classifier` (fingerprints), `name` of the checkpoint, `visketch`.
+    Input `field` (b h h) float32, output `logits` (b c) float32. Metadata of the file: `labels` and `sketch` (the
+    arguments of `SketchConfig`) in JSON, `encoder` and `classifier` (fingerprints), `name` of the checkpoint,
+    `visketch`.
     """
     onnx = _import("onnx")
-    _import("onnxscript")  # what torch.onnx writes with
+    _import("onnxscript")  # used by torch.onnx
     shape = model.config.sketch
     graph = ClassifierGraph(model.part("encoder"), model.part("classifier"), shape).to("cpu").eval()
     with _quietly():
-        # Captured here, for torch.onnx would try other ways if this failed, of which one fixes the size of the batch.
+        # Captured here, since torch.onnx would otherwise fall back to other methods, one of which fixes the batch size.
         sample, free = torch.zeros(3, shape.canvas, shape.canvas), {"field": {0: torch.export.Dim("b")}}
         captured = torch.export.export(graph, (sample,), dynamic_shapes=free, strict=False)
         program = torch.onnx.export(
@@ -88,13 +90,15 @@ def export_classifier(model: SketchModel, path: Path) -> dict[str, Any]:
     content = made.SerializeToString()
     difference = compare(model, content)
     if not difference <= CLOSE:
-        raise VisketchError(f"{path}: not written, its logits would differ by {difference:.2g}; try another torch")
+        raise VisketchError(
+            f"{path}: not written, since its logits would differ by {difference:.2g}; try another version of torch"
+        )
     checkpoint.write_atomically(path, content)
     return {"path": path, "bytes": len(content), "classes": len(model.labels), "difference": difference}
 
 
 def metadata(model: SketchModel) -> dict[str, str]:
-    """What an app must know to use the graph, and where it comes from."""
+    """What an app needs to use the graph, and its origin."""
     assert model.folder is not None
     marks = {part: checkpoint.read_metadata(model.folder, part)["fingerprint"] for part in ("encoder", "classifier")}
     about = {"labels": json.dumps(model.labels), "sketch": model.config.sketch.model_dump_json()}
@@ -102,7 +106,7 @@ def metadata(model: SketchModel) -> dict[str, str]:
 
 
 def compare(model: SketchModel, content: bytes) -> float:
-    """The greatest difference between the logits of the two, in single precision, for scribbles of 1 to 24 lines."""
+    """The largest difference between the logits of both, in single precision, for scribbles of 1 to 24 lines."""
     runtime = _import("onnxruntime")
     session = runtime.InferenceSession(content, providers=["CPUExecutionProvider"])
     rng = np.random.default_rng(0)
@@ -129,7 +133,7 @@ def _import(library: str) -> Any:
 
 @contextmanager
 def _quietly() -> Iterator[None]:
-    """torch.onnx tells its developers that torchvision is missing, and more."""
+    """Silence torch.onnx, which logs that torchvision is missing, and more."""
     logger = logging.getLogger("torch.onnx")
     before = logger.level
     logger.setLevel(logging.ERROR)

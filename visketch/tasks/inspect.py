@@ -1,4 +1,4 @@
-"""Inspect how the model sees one drawing: its quadtree, a leaf's context, its codes and the classification."""
+"""Inspect how the model sees one drawing: its quadtree, the context of a leaf, its codes and its classes."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -14,29 +14,29 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class View:
-    """All that is shown of one drawing."""
+    """Everything that is shown about one drawing."""
 
     field: "Tensor"  # (1 h h)
-    leaves: "Leaves"  # all of them, together they cover the canvas
-    inked: "Tensor"  # (n) which of them hold ink
-    leaf: int  # the one looked at, among all
+    leaves: "Leaves"  # all leaves; together they cover the canvas
+    inked: "Tensor"  # (n) whether a leaf holds ink
+    leaf: int  # the number of the chosen leaf among all
     tiles: "Tensor"  # (m p p)
-    context: list[int]  # the tiles it is shown, -1 for none
+    context: list[int]  # the numbers of its context tiles, -1 for none
     codes: "Tensor | None" = None  # (n t) of every leaf; None without a vqvae
-    drawn: "Tensor | None" = None  # (n p p) those codes read back
-    again: "Tensor | None" = None  # (1 h h) the whole drawing from its codes
-    book: int = 0  # how many codes there are
+    drawn: "Tensor | None" = None  # (n p p) the leaves decoded from their codes
+    again: "Tensor | None" = None  # (1 h h) the whole drawing, decoded
+    book: int = 0  # the size of the codebook
     guess: tuple[tuple[str, float], ...] = ()
 
     def numbers(self) -> list[int]:
-        """The inked leaves, as places among all: what --leaf counts."""
+        """The inked leaves as positions among all leaves; --leaf counts these."""
         return self.inked.nonzero()[:, 0].tolist()
 
 
 def look(model: "SketchModel", field: "Tensor", leaf: int | None) -> View:
-    """Everything about one field; what the checkpoint has no part for is left out.
+    """Everything about one field, as far as the checkpoint has the parts.
 
-    Raises UsageError for a leaf that is not there.
+    Raises UsageError for a leaf that does not exist.
     """
     import torch
 
@@ -48,8 +48,8 @@ def look(model: "SketchModel", field: "Tensor", leaf: int | None) -> View:
     tiles = quadtree.tiles(field, shape.depth)
     numbers = inked.nonzero()[:, 0]
     if not len(numbers):
-        raise VisketchError("no leaf of the drawing holds ink")
-    if leaf is None:  # the one that holds most
+        raise VisketchError("no leaf of the drawing holds ink; draw more")
+    if leaf is None:  # the leaf with most ink
         leaf = int(share[0, leaves[inked].tile].argmax())
     if leaf >= len(numbers):
         raise UsageError(f"--leaf {leaf}: the drawing has {len(numbers)} inked leaves, 0 to {len(numbers) - 1}")
@@ -74,7 +74,7 @@ def look(model: "SketchModel", field: "Tensor", leaf: int | None) -> View:
 
 
 def summary(seen: View) -> dict[str, Any]:
-    """What the picture shows, in numbers."""
+    """The content of the picture, in numbers."""
     levels = seen.leaves.level.tolist()
     counts = {level: [0, 0] for level in sorted(set(levels))}
     for level, inked in zip(levels, seen.inked.tolist(), strict=True):

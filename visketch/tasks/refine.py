@@ -1,4 +1,4 @@
-"""Refine a user's rough sketch: the coarse stage may change it, and the refiner draws its lines again."""
+"""Refine a rough sketch: the coarse stage may change it, and the refiner draws its lines again."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -18,7 +18,7 @@ from visketch.sampling import SamplingOptions
 
 OnFrame = Callable[[Frame], None]
 
-FINEST = 1024  # pixels at which lines are thinned: more only costs time
+FINEST = 1024  # the largest picture in which lines are thinned, in pixels: more only costs time
 
 
 @torch.inference_mode()
@@ -35,19 +35,19 @@ def refine(
     on_progress: OnFrame = lambda frame: None,
     **changes: Any,
 ) -> Float[Tensor, "b h h"]:
-    """Sketches and the class of each → fields. What comes of a sketch does not depend on the others.
+    """Sketches with their classes → fields. The result of a sketch does not depend on the others.
 
-    `strength` in [0, 1] says how much may change. 0: nothing but the lines, which are drawn again from the sketch
-    shrunk to the coarse tile. Above: the tile is noised up to that time and the coarse stage draws it again, as
-    the class asks; at 1 nothing of the sketch is left. `canvas`: as in `ViSketch.render`; a larger one has finer lines
-    and a deeper tree. What the coarse stage drew is refined on the canvas of training first, and its centre lines then
-    are drawn on the larger one, since the coarse stage knows one pen only. `fields`: the sketches as `render` drew them
-    on that canvas, if that has been done.
-    Raises VisketchError for a blank sketch, UsageError for what is not in these ranges. `changes` replace
-    some of the `options`.
+    `strength` in [0, 1] says how much may change. 0: only the lines are drawn again, from the sketch reduced to the
+    coarse tile. Above 0, the tile is noised up to that time and the coarse stage draws it again for its class; at 1
+    nothing of the sketch is left. `canvas`: as in `ViSketch.render`; a larger one has finer lines and a deeper tree.
+    Since the coarse stage has only one pen, its result is first refined on the canvas of training, and its centre lines
+    are then drawn on the larger canvas. `fields`: the sketches rendered on that canvas, if they are available.
+    `changes` replace single `options`.
+
+    Raises VisketchError for a blank sketch, UsageError for values out of range.
     """
     if not 0 <= strength <= 1:
-        raise UsageError(f"strength {strength}: take a number from 0 (only the lines) to 1 (all anew)")
+        raise UsageError(f"strength = {strength}: must be between 0 (only the lines) and 1 (everything)")
     options, shape = replace(options, **changes), model.config.sketch
     label = torch.tensor([model.label_of(name) for name in labels], device=model.device)
     if fields is None:
@@ -67,7 +67,7 @@ def refine(
 
 
 def shrunk(model: SketchModel, canvas: Float[Tensor, "b h h"]) -> Float[Tensor, "b h h"]:
-    """What is left of a field that has been as small as the coarse tile is beside the canvas of training."""
+    """A field after reduction to the coarse tile and enlargement, at the resolution of the canvas of training."""
     return enlarge(F.avg_pool2d(canvas, 2**model.config.sketch.depth), canvas.shape[-1])
 
 
@@ -86,7 +86,9 @@ def refined(
 
 
 def thinned(model: SketchModel, field: Float[Tensor, "h h"], canvas: int, sketch: Sketch) -> Sketch:
-    """The ink of a field, to be drawn with another pen. Enlarged first: a skeleton is as smooth as its pixels."""
+    """The ink of a field as a sketch, to be drawn with another pen. It is enlarged first, since a skeleton is as smooth
+    as its pixels.
+    """
     size = min(canvas, FINEST)
     fine = F.interpolate(field[None, None], size=(size, size), mode="bicubic", align_corners=False)[0, 0]
     ink = sdf.ink(fine, model.config.sketch.clamp) > 0.5

@@ -1,5 +1,5 @@
-"""Calibration on validation scenes, never on tests: the least scores of the matcher and the recogniser, and who answers
-by default.
+"""Calibration on validation scenes, never on test scenes: the thresholds of the matcher and the recogniser, and the
+default predictor.
 """
 
 from collections.abc import Sequence
@@ -11,20 +11,21 @@ from visketch.language.answers import Predictor
 from visketch.language.dataset.rows import InstructionRow, InstructionRows
 from visketch.language.model import Pair, SketchLanguage
 
-MOST = 400  # validation pairs that are asked, an even sample
-STEPS = 95  # thresholds that are tried
+MOST = 400  # validation pairs that are used, sampled evenly
+STEPS = 95  # number of thresholds to try
 
 
 def asked(rows: InstructionRows) -> list[InstructionRow]:
-    """The rows of COUNT, or as many of them as are enough."""
+    """The rows of COUNT, or as many of them as needed."""
     some = [row for row in rows if row.task == "COUNT"]
     return [some[place] for place in np.unique(np.linspace(0, len(some) - 1, min(MOST, len(some))).round().astype(int))]
 
 
 def thresholds(model: SketchLanguage, rows: InstructionRows) -> dict[Predictor, float]:
-    """How sure the matcher and the recogniser must be to count right most often; the latter in drawn scenes, if any.
+    """The thresholds at which the matcher and the recogniser count right most often; the latter in drawn scenes, if
+    there are any.
 
-    Of thresholds that are as good the middle one, which stands furthest from being wrong.
+    Of equally good thresholds the middle one is taken, which is furthest from the worse ones.
     """
     some = asked(rows)
     pairs = _looked_at(model, some, rows)
@@ -45,7 +46,7 @@ def _looked_at(model: SketchLanguage, some: Sequence[InstructionRow], rows: Inst
 
 
 def best(sure: Sequence[Sequence[float]], counts: Int[np.ndarray, " n"]) -> tuple[float, float]:
-    """The threshold above which there are most often as many as there should be, and how often."""
+    """The threshold above which the number of regions is right most often, and how often it is."""
     tried = np.linspace(0.02, 0.96, STEPS)
     found = np.array([[(np.array(some) >= least).sum() for some in sure] for least in tried])
     right = (found == counts).mean(axis=1)
@@ -54,7 +55,7 @@ def best(sure: Sequence[Sequence[float]], counts: Int[np.ndarray, " n"]) -> tupl
 
 
 def better(model: SketchLanguage, rows: InstructionRows) -> dict[str, float]:
-    """How often the language model counts right, and how often who would answer without it."""
+    """How often the language model counts right, and how often the default predictor without it does."""
     some = asked(rows)
     pairs = _looked_at(model, some, rows)
     told = {"language": model.find(pairs, "language")}

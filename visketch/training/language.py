@@ -1,7 +1,8 @@
-"""Training of the sketch-language model: its tower, then two stages of the language model over the frozen tower.
+"""Training of the sketch-language model: first its tower, then two stages of the language model with the frozen tower.
 
-`tower` trains a pair tower; `align` lets the projector and the language model describe what the tower sees (DESC alone,
-dense and with boxes); `instruct` goes on with all tasks, DESC among them, or it is forgotten (O3SLM section G).
+`tower` trains a pair tower. `align` trains the projector and the language model to describe what the tower sees (only
+DESC, which is dense and has boxes). `instruct` continues with all tasks, including DESC, which would otherwise be
+forgotten (O3SLM section G).
 """
 
 from collections.abc import Callable
@@ -34,15 +35,14 @@ def train(
     report: Report = lambda step, steps, metrics: None,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Outcome:
-    """Train one stage into a checkpoint folder, on a data set's training split; resumable, as `training.sketch`.
+    """Train one stage into a checkpoint folder, on the training split of a data set; resumable, as `training.sketch`.
 
-    `start`: another folder, whose weights it goes on from: a tower from its tower; `align` from its tower alone;
-    `instruct` from its language model. By default from what is in `folder`; where there is a tower alone, `instruct`
-    begins without alignment. `on_progress` hears how many pictures the frozen tower has looked at.
-    Raises UsageError, VisketchError.
+    `start`: another folder with the initial weights: of the tower for `tower` and `align`, of the language model for
+    `instruct`. By default those in `folder` are used; if that has only a tower, `instruct` begins without alignment.
+    `on_progress` receives the number of pictures that the frozen tower has encoded. Raises UsageError, VisketchError.
     """
     if stage not in knobs.STAGES:
-        raise UsageError(f"no stage {stage!r}: take one of {', '.join(knobs.STAGES)}")
+        raise UsageError(f"no stage {stage!r}; use one of {', '.join(knobs.STAGES)}")
     refuse_to_begin_anew(state_of(folder, stage), resume)
     settings = settings.model_copy(update=known(start or folder) or {"labels": tuple(rows.labels)})
     accelerator = accelerated(settings.train.precision)
@@ -60,7 +60,7 @@ def train(
 
 
 def known(folder: Path) -> dict[str, Any]:
-    """What earlier stages found out, if there were any."""
+    """The results of earlier stages, if there are any."""
     if not (folder / knobs.FILE).exists():
         return {}
     there = knobs.read(folder)
@@ -73,7 +73,7 @@ def known(folder: Path) -> dict[str, Any]:
 
 
 def tune(stage: str, folder: Path, rows: InstructionRows, settings: LanguageConfig) -> None:
-    """Choose on validation scenes: after the tower how sure the matcher must be, then who answers by default."""
+    """Choose on validation scenes: after the tower the thresholds, after other stages the default predictor."""
     from visketch.language.model import SketchLanguage
     from visketch.training import calibration
 
@@ -95,10 +95,10 @@ Stage = tuple[Any, Any, Callable[[state.Average, int], None]]
 
 
 def tower_stage(rows: InstructionRows, folder: Path, settings: LanguageConfig, start: Path | None) -> Stage:
-    """A pair tower's objective, batches, and how it is written."""
+    """The objective of a pair tower, its batches, and how it is written."""
     training, labels = settings.train.tower, list(settings.labels)
     if settings.tower.kind != "pair":
-        raise UsageError(f"a {settings.tower.kind} tower comes with its weights; go on with --stage align")
+        raise UsageError(f"a {settings.tower.kind} tower is trained already; continue with --stage align")
     tower = PairTower(settings.tower, len(labels))
     tower.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if start:
@@ -124,7 +124,7 @@ def speech_stage(
     device: torch.device,
     on_progress: Callable[[int, int], None],
 ) -> Stage:
-    """The language model's objective over the tower's cached tokens, its batches, and how it is written."""
+    """The objective of the language model on the tower's cached tokens, its batches, and how it is written."""
     from visketch.language import image
     from visketch.language.llm import llava
     from visketch.language.llm.tokenizer import Prompts
@@ -150,7 +150,7 @@ def speech_stage(
 
 
 def language_model(stage: str, rows: InstructionRows, begun: Path, settings: LanguageConfig) -> tuple[Any, Any]:
-    """What a stage of the language model starts from: the model and its tokenizer."""
+    """The initial model of a stage, and its tokenizer."""
     from visketch.language.llm import llava
     from visketch.language.llm import tokenizer as words
 

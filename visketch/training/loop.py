@@ -1,7 +1,7 @@
-"""The training loop of every part, on accelerate: one CPU, one GPU, or many machines.
+"""The training loop of every part, with accelerate: one CPU, one GPU, or many machines.
 
-A batch is a pure function of the step, and so is everything random in the loss: resuming needs only weights, averages
-and the optimiser's moments.
+A batch is a pure function of the step, and so is everything random in the loss. So resuming needs only the weights,
+their averages and the optimiser's moments.
 """
 
 import signal
@@ -29,7 +29,7 @@ Report = Callable[[int, int, dict[str, float]], None]
 
 @dataclass(frozen=True)
 class Outcome:
-    """Where training ended. `finished` is False if it was told to stop."""
+    """The result of training. `finished` is False if it was stopped."""
 
     folder: Path
     step: int
@@ -38,24 +38,26 @@ class Outcome:
 
 
 def accelerated(precision: str) -> Accelerator:
-    """What trains on the device that is there."""
+    """The Accelerator for the available device."""
     return Accelerator(mixed_precision=precision, cpu=not torch.cuda.is_available())
 
 
 def state_of(folder: Path, part: str) -> Path:
-    """The file to resume a part's training from."""
+    """The file from which the training of a part is resumed."""
     return folder / "training" / f"{part}.safetensors"
 
 
 def refuse_to_begin_anew(state: Path, resume: bool) -> None:
-    """Raises UsageError where a run would be lost."""
+    """Raises UsageError if a training run would be lost."""
     if state.exists() and not resume:
-        raise UsageError(f"{state}: a training run is there; go on with --resume, or delete it to start anew")
+        raise UsageError(
+            f"{state}: a training run exists; continue it with --resume, or delete the file to start again"
+        )
 
 
 @dataclass(frozen=True)
 class Loop:
-    """How a part is trained, whatever it is."""
+    """How a part is trained, independent of the part."""
 
     part: str
     folder: Path
@@ -77,9 +79,9 @@ def fit(
     trained_on: dict[str, str] | None = None,
     report: Report = lambda step, steps, metrics: None,
 ) -> Outcome:
-    """Step after step of `batches`, which gives a batch for a step's number, until the last or a signal.
+    """Train on `batches`, which gives the batch of each step, until the last step or a signal.
 
-    `write` puts the average into the checkpoint. Raises VisketchError for a snapshot that does not fit.
+    `write` saves the average as the checkpoint. Raises VisketchError for a state that does not fit.
     """
     settings, folder, part, marks = loop.settings, loop.folder, loop.part, trained_on or {}
     state = state_of(folder, part)
@@ -105,7 +107,7 @@ def fit(
             report(step, settings.steps, metrics)
             stop = bool(_any(accelerator, stopped() or step == settings.steps))
             if stop or _any(accelerator, time.monotonic() - saved > 60 * loop.save_minutes):
-                if main:  # the parts first: what is resumed after a kill in between writes them again
+                if main:  # the parts first: if it is killed in between, resuming writes them again
                     write(average, step)
                     snapshot.save(state, objective, optimizer, average, step, marks)
                 accelerator.wait_for_everyone()
@@ -144,14 +146,14 @@ def schedule(step: int, settings: PartTraining) -> float:
 
 @contextmanager
 def held(folder: Path, part: str, main: bool) -> Iterator[None]:
-    """Inside, no other run may train this part into this folder. Raises UsageError if one does already."""
+    """Inside this context, no other run can train this part into this folder. Raises UsageError if one already does."""
     lock = FileLock(folder / "training" / f".{part}.lock")
     try:
         if main:
             (folder / "training").mkdir(parents=True, exist_ok=True)
             lock.acquire(timeout=0)
     except Timeout:
-        raise UsageError(f"{folder}: another run is training its {part}; wait for it, or take another --out") from None
+        raise UsageError(f"{folder}: another run is training its {part}; wait for it, or use another --out") from None
     except OSError as error:
         raise VisketchError(f"{folder}: cannot be written, {error.strerror}") from None
     try:
@@ -162,7 +164,7 @@ def held(folder: Path, part: str, main: bool) -> Iterator[None]:
 
 @contextmanager
 def stop_signals() -> Iterator[Callable[[], bool]]:
-    """Inside, SIGINT and SIGTERM only raise a flag; a second SIGINT interrupts at once."""
+    """Inside this context, SIGINT and SIGTERM only set a flag; a second SIGINT interrupts immediately."""
     flag = False
 
     def raise_flag(number: int, frame: object) -> None:
@@ -180,7 +182,7 @@ def stop_signals() -> Iterator[Callable[[], bool]]:
 
 
 def _any(accelerator: Accelerator, flag: bool) -> bool:
-    """Whether any process raised the flag: all must take the same branch."""
+    """Whether any process has set its flag, since all must take the same branch."""
     if accelerator.num_processes == 1:
         return flag
     return bool(accelerator.reduce(torch.tensor(float(flag), device=accelerator.device)) > 0)

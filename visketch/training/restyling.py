@@ -1,8 +1,8 @@
-"""The same drawing by another hand: what a recogniser is trained on, so that it knows more than one way of drawing.
+"""The same drawing in another style: training data for recognisers, so that they learn more than one way of drawing.
 
-All is a pure function of the lines and a random generator. Lines are in any unit, and come back with the drawing's
-larger side as the unit and its middle at 0; `sketch.fit` follows. Which change comes how often was set by eye on 64
-drawings (lab book, 2026-11-25).
+Everything is a pure function of the lines and a random generator. Lines may be in any unit; the result has the larger
+side of the drawing as its unit and its centre at 0, and `sketch.fit` follows. The frequencies of the changes were
+chosen by eye on 64 drawings (lab book, 2026-11-25).
 """
 
 import numpy as np
@@ -15,12 +15,12 @@ from visketch.geometry.sketch import fit
 Lines = tuple[np.ndarray, ...]
 
 SIDE = 256  # pixels of a picture whose areas are filled
-SMALLEST = 0.02  # of the picture: what is enclosed is filled if it is so large
+SMALLEST = 0.02  # of the picture: the least size of an enclosed area that is filled
 
 
 def restyle(lines: Lines, rng: np.random.Generator) -> Lines:
-    """Bent or seen askew as a whole; stroke by stroke elsewhere, shaky, broken, doubled or rounded; a part missing,
-    something hatched.
+    """The whole drawing bent or in perspective; single strokes moved, shaky, broken, doubled or rounded; a part
+    missing; hatching added.
     """
     drawn = _by_another_hand(_askew(_centred(lines), rng), rng)
     if rng.random() < 0.04:
@@ -37,7 +37,7 @@ def _centred(lines: Lines) -> list[np.ndarray]:
 
 
 def _askew(lines: list[np.ndarray], rng: np.random.Generator) -> list[np.ndarray]:
-    """A small perspective; and the paper bent into waves."""
+    """A small perspective, and waves."""
     if rng.random() < 0.3:
         away = rng.normal(0, 0.25, 2)
         lines = [line / (1 + np.clip(line @ away, -0.5, 0.5))[:, None] for line in lines]
@@ -68,7 +68,7 @@ def _by_another_hand(lines: list[np.ndarray], rng: np.random.Generator) -> list[
 
 
 def _moved(line: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """A little elsewhere, turned, larger or smaller."""
+    """Slightly shifted, turned and scaled."""
     angle, size, middle = rng.normal(0, 0.06), np.exp(rng.normal(0, 0.07)), line.mean(axis=0)
     turn = size * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     return (line - middle) @ turn.T + middle + rng.normal(0, 0.02, 2)
@@ -90,7 +90,7 @@ def _hatching(rng: np.random.Generator) -> list[np.ndarray]:
 
 
 def _with_a_part_missing(lines: list[np.ndarray], rng: np.random.Generator) -> list[np.ndarray]:
-    """Without what lies in a circle; whole, if nothing else would be left."""
+    """Without the part in a circle; unchanged if nothing else would be left."""
     centre, radius, kept = rng.uniform(-0.5, 0.5, 2), rng.uniform(0.08, 0.2), []
     for line in lines:
         away = np.linalg.norm(line - centre, axis=1) > radius
@@ -100,9 +100,10 @@ def _with_a_part_missing(lines: list[np.ndarray], rng: np.random.Generator) -> l
 
 
 def filled(lines: Lines, rng: np.random.Generator) -> Bool[np.ndarray, "y x"] | None:
-    """The drawing as an icon of filled areas: its ink. None if it encloses nothing.
+    """The ink of the drawing as an icon of filled areas. None if it encloses nothing.
 
-    Either all that the drawing encloses is ink, with its inner lines as gaps, or some of what its lines enclose.
+    Either everything that the drawing encloses is ink, with its inner lines as gaps, or some of the areas between its
+    lines are.
     """
     pen = int(rng.integers(4, 12))
     picture = Image.new("1", (SIDE, SIDE))

@@ -1,9 +1,9 @@
-"""One training loop for every part, on accelerate: one CPU, one GPU, or many machines through torchrun.
+"""Training of the parts of a sketch checkpoint, with accelerate: one CPU, one GPU, or many machines through torchrun.
 
-A batch is a pure function of (seed, step, place in the batch), and so is everything random in the loss. Resuming
-therefore needs only weights, averages and the optimiser's moments, and continues to the losses of a run that was never
-interrupted; and, dropout and the VQ-VAE's quantiser aside, the losses do not depend on how many processes share the
-batch, but for rounding (which grows fast under Muon).
+A batch is a pure function of (seed, step, place in the batch), and so is everything random in the loss. So resuming
+needs only the weights, averages and moments, and gives the losses of a run that was never interrupted. Apart from
+dropout and the VQ-VAE's quantiser, the losses do not depend on the number of processes, except for rounding (which
+grows fast with Muon).
 """
 
 from collections.abc import Callable
@@ -28,7 +28,7 @@ from visketch.training.objectives.recognition import BaselineObjective, Classifi
 from visketch.training.objectives.refiner import RefinerObjective
 from visketch.training.objectives.vqvae import VQVAEObjective
 
-POOL = 16  # batches whose drawings are sorted by length together
+POOL = 16  # batches whose drawings are sorted by length as one group
 TRAINABLE = ("vqvae", "diffusion", "field", "classifier", "refiner", "baseline")
 
 
@@ -39,13 +39,13 @@ class Batches(Dataset):
         settings: PartTraining = getattr(config.train, part)
         self.objective, self.store, self.seed, self.settings = objective, store, config.train.seed, settings
         self.rank, self.world = rank, world
-        if settings.batch % world:  # else the mean over processes would not be that over the batch
+        if settings.batch % world:  # otherwise the mean over processes would not be the mean over the batch
             raise UsageError(f"train.{part}.batch={settings.batch} cannot be shared evenly by {world} processes")
-        # Rows are dealt out as if every step took as many as the largest, so a row's place needs no history.
+        # Rows are assigned as if every step had the size of the largest one, so that no history is needed.
         self.stride = settings.batch * max(objective.enlarged(share) for share in np.linspace(0, 1, 101))
         self.rows = objective.admitted(store, capped(store, config.train.per_class, self.seed))
         if not len(self.rows):
-            raise VisketchError(f"{store.path}: no drawing in its training split; pack one that has some")
+            raise VisketchError(f"{store.path}: no drawing in its training split; pack a data set that has some")
         self.chance = balanced(store.label[self.rows], config.train.balance) if config.train.balance else None
         self.length = objective.lengths(store)
         self._epoch: tuple[int, np.ndarray] = (-1, self.rows)
@@ -64,7 +64,9 @@ class Batches(Dataset):
         return {name: torch.from_numpy(np.stack([example[name] for example in examples])) for name in examples[0]}
 
     def _row_of(self, step: int, place: int) -> int:
-        """The drawing at a place of a step's batch. Those of like length come together: they are padded less."""
+        """The drawing at a place of a step's batch. Drawings of similar length are in one batch, which needs less
+        padding.
+        """
         if self.length is None:
             return self._row(step * self.stride + place)
         pool, at = divmod(step, POOL)
@@ -91,13 +93,13 @@ class Batches(Dataset):
 
 
 def balanced(label: np.ndarray, balance: float) -> np.ndarray:
-    """How often to draw each row (rows,), so that a class of n rows is drawn as if it had n^(1 - balance)."""
+    """The number of times to draw each row (rows,), so that a class with n rows has the weight n^(1 - balance)."""
     chance = np.bincount(label)[label] ** -balance
     return chance / chance.sum()
 
 
 def capped(store: Store, per_class: int, seed: int) -> np.ndarray:
-    """Row numbers of the training split, at most `per_class` of each class: data sets are skewed."""
+    """Row numbers of the training split, at most `per_class` of each class, since data sets are skewed."""
     rows = np.random.default_rng(seed).permutation(store.rows("train"))
     order = np.argsort(store.label[rows], kind="stable")
     label = store.label[rows][order]
@@ -120,10 +122,10 @@ def train(
 ) -> Outcome:
     """Train one part into a checkpoint folder; other parts that it needs are read from there.
 
-    `start`: another checkpoint, from whose weights it goes on and which lends the parts that are leant on. `begin` is
-    told what is trained. Progress is kept in `folder/training/<part>.safetensors` (to resume from) and `<part>.jsonl`.
-    SIGINT and SIGTERM end it after the current step, with everything saved. A classifier that is finished is calibrated
-    on the validation drawings (`confidence`). Raises UsageError, VisketchError.
+    `start`: another checkpoint, with the initial weights and the frozen dependencies. `begin` receives what is trained.
+    The state is saved in `folder/training/<part>.safetensors` (to resume from), the metrics in `<part>.jsonl`. SIGINT
+    and SIGTERM stop it after the current step, with everything saved. A finished classifier is calibrated on the
+    validation drawings (`confidence`). Raises UsageError, VisketchError.
     """
     if part not in TRAINABLE:
         raise UsageError(f"no part {part!r} to train: {nearest(part, list(TRAINABLE))}")
@@ -158,7 +160,7 @@ def train(
 
 
 def steps_of(folder: Path, part: str) -> int:
-    """How many steps a part was trained, all legs together that are on record; 0 if it is not there.
+    """The number of steps that a part was trained, over all recorded runs; 0 if it does not exist.
 
     Raises VisketchError if it cannot be read.
     """
@@ -171,10 +173,10 @@ def steps_of(folder: Path, part: str) -> int:
 def make_objective(
     part: str, config: Config, folder: Path, start: Path | None = None, resuming: bool = False
 ) -> tuple[Objective, dict[str, str]]:
-    """The part's objective, its modules filled with what `folder` holds; and the fingerprints of the frozen ones.
+    """The objective of a part, its modules filled with the parts in `folder`; and the fingerprints of the frozen ones.
 
-    The encoder is shared: whoever trains it starts from the one that is there, unless a snapshot follows (`resuming`).
-    The others start anew, or from those of `start`.
+    The encoder is shared: training starts from the one in the folder, unless a state is loaded next (`resuming`). Other
+    parts start with fresh weights, or those of `start`.
     """
     _check_folder(folder, config)
     labels, marks = list(config.labels), {}
@@ -195,7 +197,9 @@ def make_objective(
 
     if part == "vqvae":
         if start:
-            raise UsageError("the vqvae knows no classes: the other parts take that of --from as it is; train those")
+            raise UsageError(
+                "the vqvae has no classes, so the other parts can use that of --from as it is; train those"
+            )
         return VQVAEObjective(config, trained("vqvae")), marks
     if part == "field":
         return DiffusionObjective(config, trained("field"), labels, "field"), marks
@@ -216,7 +220,9 @@ def make_objective(
 
 
 def _check_folder(folder: Path, config: Config) -> None:
-    """Parts in one folder share one configuration (training settings, and sections of parts not there, aside)."""
+    """Parts in one folder share one configuration (except for training settings, and sections of parts that do not
+    exist).
+    """
     if not (folder / "config.toml").exists():
         return
     there = read_config(folder)
@@ -226,4 +232,4 @@ def _check_folder(folder: Path, config: Config) -> None:
         *(part for part in checkpoint.PARTS if checkpoint.part_file(folder, part).exists()),
     ):
         if getattr(there, section) != getattr(config, section):
-            raise UsageError(f"{folder}: holds a checkpoint with another [{section}]; choose another folder with --out")
+            raise UsageError(f"{folder}: has a checkpoint with another [{section}]; choose another folder with --out")

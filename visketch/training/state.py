@@ -1,4 +1,4 @@
-"""What training saves: the state to resume from, the parts as a usable checkpoint, and the metrics."""
+"""The files of training: the state to resume from, the parts as a usable checkpoint, and the metrics."""
 
 import json
 import time
@@ -19,8 +19,8 @@ LEANS_ON = {"refiner": ("vqvae", "encoder"), "classifier": ("encoder",)}
 
 
 class Average:
-    """An exponential moving average of what training changes in a module: its trained parameters, and the statistics
-    of its batch norms, which must fit them. This is what is shipped.
+    """An exponential moving average of what training changes in a module: its trained parameters, and the statistics of
+    its batch norms, which must fit them. The average is what is shipped.
     """
 
     def __init__(self, module: nn.Module, decay: float) -> None:
@@ -36,7 +36,7 @@ class Average:
 
     @contextmanager
     def in_place(self) -> Iterator[None]:
-        """Inside, the module holds the average."""
+        """Inside this context, the module has the average as its weights."""
         kept = {name: p.detach().clone() for name, p in self.live.items()}
         try:
             self.put(self.mean)
@@ -58,7 +58,7 @@ def save(
     step: int,
     trained_on: dict[str, str],
 ) -> None:
-    """One file, written atomically. `trained_on`: the fingerprints of the frozen parts."""
+    """Write one file, atomically. `trained_on`: the fingerprints of the frozen parts."""
     tensors = {f"model/{name}": value for name, value in objective.state_dict().items()}
     tensors |= {f"average/{name}": value for name, value in average.mean.items()}
     tensors |= {f"moments/{name}": value for name, value in optimizer.state().items()}
@@ -68,11 +68,11 @@ def save(
 def restore(
     state: Path, objective: nn.Module, optimizer: Optimizer, average: Average, trained_on: dict[str, str]
 ) -> int:
-    """Fill everything from a snapshot; returns the step. Raises VisketchError if it does not fit."""
+    """Load a state; returns the step. Raises VisketchError if it does not fit."""
     tensors, metadata = checkpoint.read_tensors(state)
     for part, mark in json.loads(metadata.get("trained_on", "{}")).items():
         if trained_on.get(part) != mark:
-            raise VisketchError(f"{state}: was begun with another {part} ({mark}); put that back, or start anew")
+            raise VisketchError(f"{state}: the run began with another {part} ({mark}); restore that, or start again")
     prefixed: dict[str, dict[str, Tensor]] = {"model": {}, "average": {}, "moments": {}}
     try:
         for name, value in tensors.items():
@@ -84,30 +84,30 @@ def restore(
         optimizer.restore(prefixed["moments"])
         return int(metadata["step"])
     except (RuntimeError, KeyError, ValueError) as error:
-        raise VisketchError(f"{state}: was written with another configuration ({str(error).splitlines()[0]})") from None
+        raise VisketchError(f"{state}: the configuration differs ({str(error).splitlines()[0]})") from None
 
 
 def export(
     folder: Path, config: Config, objective: Objective, average: Average, trained_on: dict[str, str], facts: dict
 ) -> None:
-    """Write the averaged parts, each naming the fingerprints of the parts it leans on.
+    """Write the averaged parts, each with the fingerprints of the parts that it depends on.
 
-    `trained_on`: those of the frozen parts, as they were when they were loaded.
+    `trained_on`: those of the frozen parts when they were loaded.
     """
     checkpoint.write_config(folder, config)
     marks = dict(trained_on)
     with average.in_place():
         objective.settle()
-        for name, module in objective.parts.items():  # the encoder comes first
+        for name, module in objective.parts.items():  # the encoder is first
             needs = {part: marks[part] for part in LEANS_ON.get(name, ()) if part in marks}
             marks[name] = checkpoint.save_part(folder, name, module, needs, facts)
 
 
 class Log:
-    """Metrics as JSON lines, one object a row, and on TensorBoard if asked."""
+    """Metrics as JSON lines, one object a row, and for TensorBoard if wanted."""
 
     def __init__(self, folder: Path, part: str, main: bool, tensorboard: bool, step: int) -> None:
-        """`step`: where training goes on; what an interrupted run logged beyond it is dropped."""
+        """`step`: where training continues; rows of an interrupted run after it are removed."""
         self.file = self.board = None
         if main:
             path = folder / "training" / f"{part}.jsonl"
@@ -119,7 +119,7 @@ class Log:
                 try:
                     from torch.utils.tensorboard import SummaryWriter
                 except ImportError:
-                    raise UsageError("--tensorboard needs it: pip install 'visketch[tensorboard]'") from None
+                    raise UsageError("--tensorboard needs tensorboard: pip install 'visketch[tensorboard]'") from None
 
                 self.board = SummaryWriter(str(folder / "training" / "tensorboard" / part))
 

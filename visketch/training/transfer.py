@@ -13,11 +13,10 @@ from visketch.errors import UsageError
 
 @torch.no_grad()
 def init_from(part: str, module: nn.Module, config: Config, folder: Path) -> None:
-    """Fill a fresh part with that of another checkpoint.
+    """Initialise a fresh part with that of another checkpoint.
 
-    What belongs to a class (its row of an embedding or of the last layer) goes with its label; classes that the other
-    checkpoint does not know keep their fresh rows. Raises UsageError if it was built otherwise, VisketchError if it
-    cannot be read.
+    Rows of a class (in an embedding or the last layer) are copied by label; classes that the other checkpoint does not
+    have keep their fresh rows. Raises UsageError if its architecture differs, VisketchError if it cannot be read.
     """
     there = read_config(folder)
     other = build(there, part)
@@ -26,7 +25,9 @@ def init_from(part: str, module: nn.Module, config: Config, folder: Path) -> Non
     fits = there.sketch == config.sketch and given.keys() == wanted.keys()
     fits = fits and all(given[name].shape == wanted[name].shape for name in given.keys() - per_class)
     if not fits:
-        raise UsageError(f"{folder}: its {part} is built otherwise; take its settings: --config {folder}/config.toml")
+        raise UsageError(
+            f"{folder}: its {part} has another architecture; use its settings: --config {folder}/config.toml"
+        )
     known = [label for label in config.labels if label in there.labels]
     here, from_there = ([labels.index(label) for label in known] for labels in (config.labels, there.labels))
     for name, tensor in wanted.items():
@@ -38,7 +39,7 @@ def init_from(part: str, module: nn.Module, config: Config, folder: Path) -> Non
 
 
 def class_tensors(config: Config, part: str) -> set[str]:
-    """The names of a part's tensors that have a row for every class: those that grow with the classes."""
+    """The names of a part's tensors that have a row for each class."""
     with torch.device("meta"):
         two, three = (
             build(config.model_copy(update={"labels": labels}), part).state_dict() for labels in ("ab", "abc")

@@ -1,4 +1,4 @@
-"""What the diffusion is trained on: fields for the paper's backbones, pieces of strokes for the other."""
+"""The objectives of the diffusions: fields for the paper's, pieces of strokes for the other."""
 
 from typing import Any
 
@@ -11,13 +11,13 @@ from visketch.geometry import pieces
 from visketch.geometry.sketch import Sketch, augment, fit
 from visketch.training.objectives.objective import Batch, Example, Objective, Result, draw
 
-UNCLASSED = 0.1  # the share of the examples that have the null class, which guidance needs
+UNCLASSED = 0.1  # the share of examples with the null class, which guidance needs
 
 
 class DiffusionObjective(Objective):
     """Flow matching on the root tile; one example in ten has the null class.
 
-    Times are logit-normal: the middle of the way is where there is most to learn (Esser et al., 2024).
+    Times are logit-normal, since there is most to learn at intermediate times (Esser et al., 2024).
     """
 
     def __init__(self, config: Config, diffusion: Any, labels: list[str], part: str = "diffusion") -> None:
@@ -31,7 +31,7 @@ class DiffusionObjective(Objective):
         field = draw(sketch, rng, shape, 0.0, 2 * shape.tile)
         coarse = field.reshape(shape.tile, 2, shape.tile, 2).mean(axis=(1, 3))
         return {
-            # Mirrored or not, else as drawn: after twenty epochs it knew its drawings by heart (lab book, 2026-11-21).
+            # Mirrored at random, but not turned: it memorised its drawings in twenty epochs (lab book, 2026-11-21).
             "field": coarse[:, ::-1].copy() if rng.random() < 0.5 else coarse,
             "noise": rng.standard_normal((shape.tile, shape.tile), dtype=np.float32),
             "time": np.float32(1 / (1 + np.exp(-rng.standard_normal()))),
@@ -48,23 +48,23 @@ class DiffusionObjective(Objective):
 class StrokesObjective(DiffusionObjective):
     """Flow matching on pieces of strokes.
 
-    In a share of the examples (`train.diffusion.given`) some of a drawing is given: its beginning, or any of its
-    strokes. So the network learns to complete what is there, and not only to draw from nothing.
+    In a share of the examples (`train.diffusion.given`), a part of the drawing is given: its beginning, or some of its
+    strokes. So the network also learns to complete drawings.
     """
 
-    TURNED = 1 / 3  # the strength of `augment`: by up to 7 degrees and 8 %
-    MIDDLE = -0.2  # mean of the logit of the times: a little more of those at which small strokes take shape
+    TURNED = 1 / 3  # the strength of `augment`: up to 7 degrees and 8 %
+    MIDDLE = -0.2  # mean of the logit of the times: a few more of those at which small strokes take shape
 
     def lengths(self, store: Store) -> np.ndarray:
         return store.count(pieces.count)
 
     def admitted(self, store: Store, rows: np.ndarray) -> np.ndarray:
-        """Drawings of strokes that have no more pieces than the network has places."""
+        """The drawings with strokes that have no more pieces than the network allows."""
         length = self.lengths(store)[rows]
         return rows[(length > 0) & (length <= self.config.diffusion.pieces)]
 
     def study(self, store: Store) -> None:
-        """Count how many pieces the training drawings of each class have."""
+        """Count the pieces of the training drawings of each class."""
         rows = self.admitted(store, store.rows("train"))
         histogram = torch.zeros_like(self.diffusion.histogram)
         label = torch.tensor([self.label[store.labels[number]] for number in store.label[rows]])
@@ -97,7 +97,7 @@ class StrokesObjective(DiffusionObjective):
 
 
 def some(joined: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Which pieces (t,) of a drawing are given: more often its beginning, else strokes by chance; never all."""
+    """The pieces (t,) of a drawing that are given: usually its beginning, otherwise random strokes; never all."""
     if rng.random() < 0.6:
         return np.arange(len(joined)) < rng.integers(len(joined))
     stroke = np.cumsum(~joined) - 1

@@ -1,8 +1,8 @@
-"""The language model's objective: questions about two pictures and their answers, over a frozen tower's tokens.
+"""The objective of the language model: questions about two pictures and their answers, on the tokens of a frozen tower.
 
-All questions about a pair of pictures stand behind one opening: the pictures once, then turns that see the pictures and
-themselves alone, each counted on from the pictures. Short ones share a row. The loss is that of separate sequences, for
-a third of the work.
+All questions about a pair of pictures share one opening: the pictures once, then turns that see only the pictures and
+themselves, with positions counted from the pictures. Short sequences share a row. The loss equals that of separate
+sequences, at a third of the cost.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,14 +25,16 @@ Sequenced = dict[str, np.ndarray]
 
 
 def packed(opening: Int[np.ndarray, " o"], turns: Sequence[Turn]) -> Sequenced:
-    """Turns behind one opening: ids, labels (the answers' alone), weights, turn (0: the opening), place; each (n)."""
+    """Turns after one opening: ids, labels (only of the answers), weights, turn (0: the opening), position;
+    each (n).
+    """
     ids, labels, weights = [opening], [np.full(len(opening), IGNORED)], [np.zeros(len(opening))]
     turn, place = [np.zeros(len(opening), np.int64)], [np.arange(len(opening))]
     for number, one in enumerate(turns, 1):
         asked, said = len(one.question), len(one.answer)
         ids += [one.question, one.answer]
         labels += [np.full(asked, IGNORED), one.answer]
-        # A long answer counts for more than a short one, but not by its length.
+        # A long answer has more weight than a short one, but not in proportion to its length.
         weights += [np.zeros(asked), np.full(said, said**-0.5)]
         turn.append(np.full(asked + said, number))
         place.append(len(opening) + np.arange(asked + said))
@@ -41,9 +43,9 @@ def packed(opening: Int[np.ndarray, " o"], turns: Sequence[Turn]) -> Sequenced:
 
 
 def stacked(some: Sequence[Sequenced], pad: int) -> tuple[Batch, list[int]]:
-    """Sequences of different lengths as rows (b n), as many in a row as the longest leaves room for.
+    """Sequences of different lengths as rows (b n), as many in a row as fit into the length of the longest.
 
-    Returns them and the order in which the sequences now stand. `pair` tells those of a row apart; -1 is nothing.
+    Returns the rows, and the new order of the sequences. `pair` distinguishes those of a row; -1 is padding.
     """
     sizes = [len(one["ids"]) for one in some]
     longest = max(sizes)
@@ -67,7 +69,7 @@ def stacked(some: Sequence[Sequenced], pad: int) -> tuple[Batch, list[int]]:
 
 
 def visible(pair: Int[Tensor, "b n"], turn: Int[Tensor, "b n"]) -> Bool[Tensor, "b 1 n n"]:
-    """Which place sees which: of its own pair the opening and its own turn, up to itself."""
+    """The positions that each position sees: the opening of its pair, and its own turn up to itself."""
     n = turn.shape[1]
     same = (turn[:, :, None] == turn[:, None]) | (turn[:, None] == 0)
     before = torch.ones(n, n, dtype=torch.bool, device=turn.device).tril()
@@ -75,7 +77,9 @@ def visible(pair: Int[Tensor, "b n"], turn: Int[Tensor, "b n"]) -> Bool[Tensor, 
 
 
 class LlavaBatches:
-    """Step → batch of pairs. A row's sketch is exchanged for another of the same class: the answers stay right."""
+    """Step → batch of pairs. The sketch of a row is replaced by another of the same class, which keeps the answers
+    right.
+    """
 
     def __init__(
         self, rows: InstructionRows, speech: Prompts, features: Features, settings: StageTraining, stage: str, seed: int
@@ -118,11 +122,11 @@ class LlavaBatches:
 
 
 class LlavaObjective(nn.Module):
-    """The loss of answers, given pictures as the tower saw them."""
+    """The loss of the answers, given the tokens of the pictures."""
 
     def __init__(self, model: Any) -> None:
         super().__init__()
-        self.model = model  # as transformers has it, or wrapped by peft
+        self.model = model  # of transformers, possibly wrapped by peft
         self.parts = {"language": model}
 
     def forward(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
@@ -141,10 +145,10 @@ class LlavaObjective(nn.Module):
         return loss, {"words": losses.mean(), "right": right}
 
     def state_dict(self, *_: Any, **__: Any) -> dict[str, Tensor]:  # type: ignore[override]
-        """What is trained alone: of a large model that is a fortieth."""
+        """Only what is trained: of a large model that is a fortieth."""
         return {name: value.detach() for name, value in self.named_parameters() if value.requires_grad}
 
     def load_state_dict(self, state: Mapping[str, Any], *_: Any, **__: Any) -> Any:  # type: ignore[override]
         if state.keys() != self.state_dict().keys():
-            raise RuntimeError("other weights were trained")
+            raise RuntimeError("the state has other weights than are trained")
         return super().load_state_dict(state, strict=False)

@@ -1,7 +1,7 @@
-"""What a part is trained on: examples that are a pure function of a drawing and a random generator, and a loss.
+"""The objective of a part: examples that are a pure function of a drawing and a random generator, and a loss.
 
-Everything random in a loss but dropout comes with the example, so that a step gives the same loss however many
-processes share it.
+Everything random in a loss except dropout is part of the example, so that a step gives the same loss for any number of
+processes.
 """
 
 import numpy as np
@@ -14,43 +14,45 @@ from visketch.geometry.sketch import Sketch, augment, fit
 
 Example = dict[str, np.ndarray | np.generic]
 Batch = dict[str, Tensor]
-Result = tuple[Tensor, dict[str, Tensor]]  # the loss, and what else is worth logging
+Result = tuple[Tensor, dict[str, Tensor]]  # the loss, and further values to log
 
 
 class Objective(nn.Module):
-    """One part's training. `parts` are the modules it trains; frozen ones are held out of the module tree."""
+    """The training of one part. `parts` are the modules that it trains; frozen ones are kept out of the module tree."""
 
     parts: dict[str, nn.Module]
 
     @property
     def frozen(self) -> dict[str, nn.Module]:
-        """What it leans on and does not train."""
+        """The parts that it needs and does not train."""
         return {}
 
     def example(self, sketch: Sketch, rng: np.random.Generator, progress: float) -> Example:
-        """One drawing → what the loss needs, as arrays that stack. `progress` is the share of the steps done."""
+        """One drawing → the inputs of the loss, as arrays that can be stacked. `progress`: the share of the
+        steps done.
+        """
         raise NotImplementedError
 
     def enlarged(self, progress: float) -> int:
-        """How many times the configured batch a step takes: cheap early steps may take more."""
+        """The size of a step's batch in multiples of the configured one: cheap early steps can be larger."""
         return 1
 
     def admitted(self, store: Store, rows: np.ndarray) -> np.ndarray:
-        """Those of the row numbers whose drawings it can learn from."""
+        """The row numbers of drawings that it can learn from."""
         return rows
 
     def lengths(self, store: Store) -> np.ndarray | None:
-        """How long each drawing (drawings,) of a data set is to it, if those of one batch should be of like length."""
+        """The length of each drawing (drawings,), if the drawings of a batch should have similar lengths."""
         return None
 
     def study(self, store: Store) -> None:
-        """Called once before training, with the data set: for what is counted, not learned."""
+        """Called once before training, with the data set, to count what is not learned."""
 
     def forward(self, batch: Batch) -> Result:
         raise NotImplementedError
 
     def settle(self) -> None:
-        """Called before the parts are written: bring them into the form in which they are used."""
+        """Called before the parts are written, to bring them into their final form."""
 
 
 def draw(sketch: Sketch, rng: np.random.Generator, config: SketchConfig, strength: float, canvas: int) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""What the classifier and its baselines are trained on: the same pictures, in the same order."""
+"""The objectives of the classifier and its baselines: the same pictures, in the same order."""
 
 from dataclasses import replace
 
@@ -19,10 +19,10 @@ from visketch.training.objectives.objective import Batch, Example, Objective, Re
 
 
 class RecognitionObjective(Objective):
-    """Class from a picture that grows: in the first parts of training it shows what shallower trees show.
+    """Class from a picture that grows: early in training it shows what shallower trees show.
 
-    A tree of depth d is a whole sketch at p 2^d pixels, so growing d is growing the picture: everything that sees the
-    root tile alone can be learned at a twentieth of the cost (our choice; lab book, 2026-11-21).
+    A tree of depth d is a whole sketch at p 2^d pixels, so increasing d enlarges the picture: what the root tile shows
+    can be learned at a twentieth of the cost (our choice; lab book, 2026-11-21).
     """
 
     def __init__(self, config: Config, settings: RecognitionTraining, labels: list[str]) -> None:
@@ -46,7 +46,7 @@ class RecognitionObjective(Objective):
         return {"canvas": canvas, "label": np.int64(self.label[str(sketch.label)])}
 
     def restyled(self, sketch: Sketch, rng: np.random.Generator) -> Sketch:
-        """Some drawings of strokes by another hand, and some as filled areas."""
+        """Some drawings in another style, and some as filled areas."""
         if sketch.strokes is None or not (self.settings.restyle or self.settings.fill):
             return sketch
         if rng.random() < self.settings.fill and (ink := restyling.filled(sketch.lines(), rng)) is not None:
@@ -97,7 +97,7 @@ def classify_loss(
     settings: ClassifierTraining,
     sampled: int,
 ) -> Result:
-    """Cross-entropy of the pooled leaves, plus `settings.auxiliary` times the mean of that of every leaf alone."""
+    """Cross-entropy of the pooled leaves, plus `settings.auxiliary` times the mean cross-entropy of each leaf alone."""
     canvas, label = batch["canvas"], batch["label"]
     depth = (canvas.shape[-1] // shape.tile).bit_length() - 1
     leaves = inked_leaves(canvas, shape, depth)
@@ -112,7 +112,7 @@ def classify_loss(
 
 
 def choose(leaves: quadtree.Leaves, score: Float[Tensor, "b m"], most: int) -> Bool[Tensor, " n"]:
-    """At most `most` leaves of each sketch, those with the highest scores (m may exceed the tree's tiles)."""
+    """At most `most` leaves of each sketch, those with the highest scores (m may exceed the number of tiles)."""
     drawn = score[leaves.sketch, leaves.tile]
     order = torch.argsort(drawn, descending=True, stable=True)
     order = order[torch.argsort(leaves.sketch[order], stable=True)]
@@ -123,6 +123,6 @@ def choose(leaves: quadtree.Leaves, score: Float[Tensor, "b m"], most: int) -> B
 
 
 def per_sketch(values: Float[Tensor, " n"], leaves: quadtree.Leaves, sketches: int) -> Float[Tensor, " b"]:
-    """The mean over each sketch's leaves (0 where it has none)."""
+    """The mean over each sketch's leaves (0 if it has none)."""
     total = values.new_zeros(sketches).index_add(0, leaves.sketch, values)
     return total / torch.bincount(leaves.sketch, minlength=sketches).clamp(min=1)

@@ -1,8 +1,8 @@
-"""The pair tower's objective: sketches by class, scenes place by place, and both in one space.
+"""The objective of the pair tower: sketches by class, scenes by place, and both in a common space.
 
-Three losses. A sketch's class. For every place of a scene what stands there, or nothing, and its box: a language model
-can only say what a token tells. And the supervised contrastive loss (Khosla et al., 2020) between sketches and the
-places of scenes, so that one vector stands for a class however it is drawn or photographed.
+It has three losses: the class of a sketch; for every place of a scene the class of the object there, or nothing, and
+its box (the language model can only use what a token contains); and the supervised contrastive loss (Khosla et al.,
+2020) between sketches and the places of scenes, so that one vector stands for a class in drawings and photos.
 """
 
 import numpy as np
@@ -18,12 +18,12 @@ from visketch.language.dataset.rows import InstructionRows
 from visketch.language.vision.encoder import PairTower, centres
 
 Batch = dict[str, Tensor]
-VISIBLE = 0.6  # the share of an object that must still be in the picture after moving it, or it counts for nothing
+VISIBLE = 0.6  # the least visible share of an object after moving it; otherwise it is ignored
 SMOOTHING = 0.1
 
 
 class TowerBatches:
-    """Step → batch: as many sketches, of all classes alike, as scenes, each moved and mirrored."""
+    """Step → batch: equally many sketches, balanced over the classes, and scenes, which are moved and mirrored."""
 
     def __init__(
         self, rows: InstructionRows, labels: list[str], canvas: int, batch: int, steps: int, seed: int
@@ -62,7 +62,9 @@ class TowerBatches:
         return image.read(self.folder / path, self.canvas).square
 
     def targets(self, objects: list[tuple[str, Box]]) -> tuple[Int[np.ndarray, " t"], Float[np.ndarray, "t 4"]]:
-        """What covers each place (the number of classes: nothing), and its box."""
+        """The class at each place (`len(number)`: none of these classes), and its box. An object between places belongs
+        to the nearest one.
+        """
         return targets(objects, self.number, self.grid)
 
 
@@ -83,7 +85,7 @@ def targets(
 
 
 def turned(pixels: UInt8[np.ndarray, "h h 3"], rng: np.random.Generator) -> UInt8[np.ndarray, "h h 3"]:
-    """A sketch turned by up to 15 degrees, stretched, shrunk to as little as 60 %, and mirrored half the time."""
+    """A sketch turned by up to 15 degrees, stretched, shrunk to 60 % or more, and mirrored half the time."""
     side = len(pixels)
     angle, stretch = rng.uniform(-np.pi / 12, np.pi / 12), rng.uniform(-0.15, 0.15)
     size, mirror = rng.uniform(0.6, 1.05), -1.0 if rng.random() < 0.5 else 1.0
@@ -96,7 +98,7 @@ def turned(pixels: UInt8[np.ndarray, "h h 3"], rng: np.random.Generator) -> UInt
 def moved(
     pixels: UInt8[np.ndarray, "h h 3"], objects: tuple[tuple[str, Box], ...], rng: np.random.Generator
 ) -> tuple[UInt8[np.ndarray, "h h 3"], list[tuple[str, Box]]]:
-    """A scene shrunk or enlarged a little, shifted, and mirrored half the time; and its objects, where they are now."""
+    """A scene slightly shrunk or enlarged, shifted, and mirrored half the time; and its objects at their new places."""
     side, size = len(pixels), np.exp(rng.uniform(-0.25, 0.2, 2))
     mirror = np.array([-1.0 if rng.random() < 0.5 else 1.0, 1.0])
     shift = rng.uniform(-0.1, 0.1, 2)
@@ -113,7 +115,7 @@ def moved(
 
 
 def _warped(pixels: np.ndarray, matrix: np.ndarray, shift: np.ndarray) -> UInt8[np.ndarray, "h h 3"]:
-    """For each pixel of the result where it comes from: matrix @ (x, y) + shift."""
+    """Each pixel of the result comes from matrix @ (x, y) + shift."""
     (a, b), (c, d) = matrix
     edge = tuple(int(value) for value in np.median(np.concatenate([pixels[0], pixels[-1]]), axis=0))
     picture = Image.fromarray(pixels)
@@ -166,7 +168,7 @@ def contrast(
     nothing: int,
     temperature: float,
 ) -> Float[Tensor, ""]:
-    """Sketches → the places their class covers, among all places; and places → sketches of their class."""
+    """Sketches → the places of their class among all places; and places → the sketches of their class."""
     likeness = sketch @ place.T / temperature
     same = label[:, None] == covered[None]
     there = same.any(dim=1)
@@ -177,7 +179,7 @@ def contrast(
 
 
 def giou(some: Float[Tensor, "n 4"], others: Float[Tensor, "n 4"]) -> Float[Tensor, " n"]:
-    """Generalised intersection over union of boxes, one with one (Rezatofighi et al., 2019)."""
+    """Generalised intersection over union of pairs of boxes (Rezatofighi et al., 2019)."""
     low, high = torch.maximum(some[:, :2], others[:, :2]), torch.minimum(some[:, 2:], others[:, 2:])
     common = (high - low).clamp(min=0).prod(dim=1)
     areas = (some[:, 2:] - some[:, :2]).clamp(min=0).prod(dim=1) + (others[:, 2:] - others[:, :2]).prod(dim=1)

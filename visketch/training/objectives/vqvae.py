@@ -1,4 +1,4 @@
-"""What the VQ-VAE is trained on."""
+"""The objective of the VQ-VAE."""
 
 import numpy as np
 import torch
@@ -11,9 +11,9 @@ from visketch.training.objectives.objective import Batch, Example, Objective, Re
 
 
 class VQVAEObjective(Objective):
-    """Reconstruct inked tiles of all levels; the nearer the zero level, the more a pixel weighs."""
+    """Reconstruct inked tiles of all levels; a pixel has more weight the nearer it is to the zero level."""
 
-    TILES = 8  # a sketch; the finest tiles are most of them
+    TILES = 8  # for each sketch; most of them are finest tiles
 
     def __init__(self, config: Config, vqvae: VQVAE) -> None:
         super().__init__()
