@@ -107,7 +107,7 @@ class TestWords:
 
     @pytest.mark.parametrize("words", ["fluffy", "the fluffy red one", "the one", " "])
     def test_others_are_not_understood(self, words: str) -> None:
-        with pytest.raises(UsageError, match=r"say a colour \(black, white"):
+        with pytest.raises(UsageError, match=r"use a colour \(black, white"):
             Filter.told(words)
 
     @pytest.mark.parametrize("words", ["largest leftmost", "large and small", "on the left and right", "top bottom"])
@@ -155,7 +155,7 @@ class TestWords:
         ],
     )
     def test_more_than_that_is_refused(self, question: str, scene: image.Picture) -> None:
-        with pytest.raises(VisketchError, match="in a way that is not understood; say it of one thing, before"):
+        with pytest.raises(VisketchError, match="description of the objects is not understood; put attributes before"):
             reason(question, "house", THINGS, (), ("cat",), picture=scene)
 
     def test_a_name_is_no_colour(self, scene: image.Picture) -> None:

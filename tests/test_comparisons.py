@@ -119,7 +119,7 @@ def test_what_is_not_there_cannot_be_compared() -> None:
             [FISH],
             KNOWN,
         )
-    with pytest.raises(VisketchError, match="none of the 1 classes"):
+    with pytest.raises(VisketchError, match="not one of the 1 classes"):
         reason("Is the cat larger than the fish?", "cat", CATS, [FISH], KNOWN, {"cat"})
 
 

@@ -53,7 +53,7 @@ def test_a_larger_canvas_has_the_same_pen_and_tiles_in_pixels() -> None:
     assert (large.near, large.margin, large.information) == (shape.near, shape.margin, shape.information)
     assert shape.at(128) == shape
     for side in (64, 200, 8192):
-        with pytest.raises(UsageError, match=f"a canvas of {side} pixels: take one of 128, .*4096"):
+        with pytest.raises(UsageError, match=f"a canvas of {side} pixels is not possible; use one of 128, .*4096"):
             shape.at(side)
 
 

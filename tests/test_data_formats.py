@@ -166,7 +166,7 @@ def test_strokes_of_tldraw_in_every_packing(encode, tmp_path):
     unseen = [drawn(HOUSE[0] * 3, opacity=0), shape("text", text="house"), shape("frame", w=900, h=900)]
     same(only(tldr(tmp_path, *(drawn(stroke, **more) for stroke in HOUSE), *unseen)).strokes, within=0.2)
     refused(tldr(tmp_path, *unseen), "blank")
-    refused(tldr(tmp_path, drawn(HOUSE[0], encode=lambda _: {"packed": 3})), "not known here")
+    refused(tldr(tmp_path, drawn(HOUSE[0], encode=lambda _: {"packed": 3})), "in an unknown way")
     refused(tldr(tmp_path, drawn(HOUSE[0], encode=lambda _: {"path": "AAAA"})), "cannot be read")
 
 
@@ -410,7 +410,7 @@ def test_kaggles_table(tmp_path):
     same(first.strokes)
     assert (first.label, first.source) == ("house", f"{tmp_path / 'a.csv'}:1")
     assert last.strokes[0].tolist() == [[0, 60], [50, 0]]
-    assert "a.csv:2: the drawing is not JSON" in str(problems[0])
+    assert "a.csv:2: the drawing is not complete JSON" in str(problems[0])
     (tmp_path / "b.csv").write_text(table([row], ("key_id", "countrycode", "drawing")))
     assert only(tmp_path / "b.csv").label is None
     (tmp_path / "c.csv").write_text("path,label\na.png,cat\n")

@@ -93,10 +93,10 @@ def test_a_reading_that_makes_nonsense_is_left_out():
 @pytest.mark.parametrize(
     ("wrong", "reason"),
     [
-        ([[[1, 2], [3]]], "as many"),
-        ([[[1, 2, 3, 4], [1, 2, 3, 4, 5]]], "as many"),
+        ([[[1, 2], [3]]], "equally many"),
+        ([[[1, 2, 3, 4], [1, 2, 3, 4, 5]]], "equally many"),
         ([[[1] * 6] * 6], "neither"),
-        ([{"x": [1, 2], "y": [1]}], "as many"),
+        ([{"x": [1, 2], "y": [1]}], "equally many"),
         ([[{"x": 1}]], 'no number "y"'),
         ([[{"x": 1, "y": True}]], 'no number "y"'),
         ([{"points": [1, 2, 3]}], "odd"),

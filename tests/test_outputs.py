@@ -89,7 +89,7 @@ class TestVerbs:
         before = content(mine)
         done = visketch("trace", mine, "--out", mine)
         assert done.exit_code == 1
-        assert "drawing.svg: is an input of the command" in done.stderr
+        assert "drawing.svg: this file is an input of the command" in done.stderr
         after = content(mine)
         assert {name: after[name] for name in before} == before
         assert sorted(after) == ["a.png", "a.svg", "drawing-2.svg", "drawing.png", "drawing.svg"]

@@ -23,7 +23,7 @@ def one_line(path, problem=None):
     message = str(caught.value)
     assert message.startswith(str(path))
     assert "\n" not in message
-    assert "," in message  # the mend
+    assert ";" in message  # the mend
     return message
 
 

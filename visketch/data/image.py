@@ -43,7 +43,7 @@ def masks(path: Path) -> Iterator[Sketch | VisketchError]:
                 yield from _frames(picture, path)
     except Image.UnidentifiedImageError:
         raise VisketchError(
-            f"{path}: neither a picture nor a drawing; give PNG, JPEG, WebP, SVG, ndjson or npz"
+            f"{path}: not a picture or a drawing; give PNG, JPEG, WebP, SVG, ndjson or npz"
         ) from None
     except (VisketchError, PermissionError, FileNotFoundError):
         raise

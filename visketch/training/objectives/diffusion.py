@@ -31,7 +31,8 @@ class DiffusionObjective(Objective):
         field = draw(sketch, rng, shape, 0.0, 2 * shape.tile)
         coarse = field.reshape(shape.tile, 2, shape.tile, 2).mean(axis=(1, 3))
         return {
-            # Mirrored at random, but not turned: it memorised its drawings in twenty epochs (lab book, 2026-11-21).
+            # Mirrored at random, otherwise as drawn. Without mirroring, the network had memorised its drawings after
+            # twenty epochs (lab book, 2026-11-21).
             "field": coarse[:, ::-1].copy() if rng.random() < 0.5 else coarse,
             "noise": rng.standard_normal((shape.tile, shape.tile), dtype=np.float32),
             "time": np.float32(1 / (1 + np.exp(-rng.standard_normal()))),
