@@ -203,7 +203,7 @@ def test_a_larger_canvas_is_classified_and_refined_with_the_same_weights(model: 
 
 
 def test_a_canvas_that_no_tree_has_is_refused(model: SketchModel) -> None:
-    with pytest.raises(UsageError, match="a canvas of 96 pixels is not possible; use one of 64, 128, 256, 512, 1024, 2048"):
+    with pytest.raises(UsageError, match="96 pixels is not possible; use one of 64, 128, 256, 512, 1024, 2048"):
         model.logits(torch.full((1, 96, 96), -1.0))
     with pytest.raises(UsageError, match="a canvas of 32 pixels"):
         model.render([drawings.draw("cat")], 32)

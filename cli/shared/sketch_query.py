@@ -1,6 +1,5 @@
 """What the verbs that ask with a sketch share: arguments, loading the model, and a row for each picture."""
 
-import contextlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -80,15 +79,13 @@ def query(model: "SketchLanguage", sketch: str) -> "EncodedPicture":
     """The sketch to ask with. Warns if it looks like a photo, since the arguments may be in the wrong order. Raises
     VisketchError.
     """
-    from visketch.language import image
-
-    with contextlib.suppress(VisketchError):  # a file of strokes is not a picture, and so not a photo
-        if image.is_photo(image.read(sketch, model.canvas).square):
-            console.warn(f"{sketch}: this looks like a photo; the sketch comes first, the picture second")
     try:
-        return model.sketch(sketch)
+        encoded = model.sketch(sketch)
     except VisketchError as error:
         raise VisketchError(f"{error} (the sketch comes first, the picture second)") from None
+    if encoded.picture.sketch and encoded.picture.sketch.about.get("photo"):
+        console.warn(f"{sketch}: this looks like a photo; the sketch comes first, the picture second")
+    return encoded
 
 
 def which(words: str | None) -> "Filter | None":

@@ -10,6 +10,7 @@ from threading import Lock
 from typing import Any
 
 import numpy as np
+from jaxtyping import UInt8
 from PIL import Image, ImageOps
 
 from visketch.data import ink
@@ -42,9 +43,7 @@ def masks(path: Path) -> Iterator[Sketch | VisketchError]:
             with opened(path) as picture:
                 yield from _frames(picture, path)
     except Image.UnidentifiedImageError:
-        raise VisketchError(
-            f"{path}: not a picture or a drawing; give PNG, JPEG, WebP, SVG, ndjson or npz"
-        ) from None
+        raise VisketchError(f"{path}: not a picture or a drawing; give PNG, JPEG, WebP, SVG, ndjson or npz") from None
     except (VisketchError, PermissionError, FileNotFoundError):
         raise
     except Exception as error:  # a broken file can make Pillow's decoders raise anything
@@ -128,8 +127,16 @@ def understand(picture: Image.Image) -> tuple[ink.Ink, dict[str, Any]]:
     found = ink.find(colours)
     facts = {"width": width, "height": height, "turned": TURNS.get(turn, 0), "mirrored": turn in (2, 4, 5, 7)}
     seen = {"inverted": found.inverted, "sheet": found.sheet, "rules": found.ruled, "specks": found.specks}
+    if is_photo(colours[::4, ::4]):
+        facts["photo"] = True
     scale = max(width, height) / max(found.pixels.shape)
     return found, {**facts, "transparent": clear, **seen, "pen": round(found.pen * scale, 1)}
+
+
+def is_photo(colours: UInt8[np.ndarray, "y x c"]) -> bool:
+    """Whether it is a photo and not a drawing: less than half of it has the colour of its edge."""
+    edge = np.median(np.concatenate([colours[0], colours[-1]]), axis=0)
+    return bool((np.abs(colours.astype(np.int16) - edge).max(axis=2) < 32).mean() < 0.5)
 
 
 def _colours(picture: Image.Image) -> tuple[np.ndarray, bool]:

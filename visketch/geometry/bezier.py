@@ -6,7 +6,6 @@ from itertools import pairwise
 
 import numpy as np
 from jaxtyping import Float
-from scipy import interpolate
 
 CORNER = np.cos(np.radians(50))  # a stroke has a corner where it turns by more within a pen's width
 TOLERANCE = 1 / 14  # of the pen: the mean distance that a curve may have from its points
@@ -63,6 +62,8 @@ def _fitted(line: np.ndarray, tolerance: float) -> np.ndarray:
     straight = line[:1] + np.linspace(0, 1, 4)[:, None] * (line[-1:] - line[:1])
     if len(line) < 5 or np.abs(_aside(line)).max() < tolerance:
         return straight[None]
+    from scipy import interpolate  # here, since most processes that import this module fit no curve: 0.2 s
+
     weight = np.ones(len(line))
     weight[[0, -1]] = 100  # keeps the ends in place
     (knots, values, degree), _ = interpolate.splprep(line.T, w=weight, s=len(line) * tolerance**2)

@@ -186,12 +186,6 @@ def square(picture: Image.Image, canvas: int, source: str = "", size: tuple[int,
     return Picture(sheet, Letterbox(width, height), source)
 
 
-def is_photo(square: UInt8[np.ndarray, "h h 3"]) -> bool:
-    """Whether it is a photo and not a drawing: less than half of it has the colour of its edge."""
-    edge = np.median(np.concatenate([square[0], square[-1]]), axis=0)
-    return bool((np.abs(square.astype(np.int16) - edge).max(axis=2) < 32).mean() < 0.5)
-
-
 def inside(picture: Picture) -> UInt8[np.ndarray, "y x 3"]:
     """The square without its margins."""
     side = len(picture.square)

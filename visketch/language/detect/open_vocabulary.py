@@ -83,7 +83,6 @@ class Recogniser:
     def read(self, sketches: Sequence[EncodedPicture], scenes: Sequence[EncodedPicture]) -> None:
         """Classify the pictures that are new, all drawings together."""
         new = {sketch: self.matcher.name(sketch.tokens) for sketch in sketches if sketch not in self.sketches}
-        named = self._agreed([_query(sketch) for sketch in new], [*new.values()])
         found = {
             scene: drawn(scene.picture.ink.pixels, self.matcher.regions(scene.tokens))
             for scene in dict.fromkeys(scenes)
@@ -91,8 +90,10 @@ class Recogniser:
         }
         every = [one for some in found.values() for one in some]
         masks = [_mask(pixels) for pixels, _ in every]
-        agreed = iter(self._agreed(masks, [region.chances for _, region in every]))
-        self.sketches.update(zip(new, named, strict=True))
+        drawings = [*map(_query, new), *masks]
+        agreed = iter(self._agreed(drawings, [*new.values(), *(region.chances for _, region in every)]))
+        for sketch in new:
+            self.sketches[sketch] = next(agreed)
         for scene, some in found.items():
             self.scenes[scene] = [replace(region, chances=next(agreed)) for _, region in some]
 

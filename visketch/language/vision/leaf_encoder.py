@@ -11,11 +11,11 @@ from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
 from visketch.data import ink
+from visketch.data.image import is_photo
 from visketch.errors import VisketchError
 from visketch.geometry import sdf
 from visketch.geometry.sketch import Sketch
 from visketch.language.config import TowerConfig
-from visketch.language.image import is_photo
 from visketch.language.vision.encoder import Tokens, places
 from visketch.model import SketchModel
 
