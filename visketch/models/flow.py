@@ -1,12 +1,7 @@
 """What the coarse stages share, whatever they draw: the steps of sampling by flow matching."""
 
-from diffusers import FlowMatchEulerDiscreteScheduler
 
-
-def euler(steps: int, strength: float = 1.0) -> FlowMatchEulerDiscreteScheduler:
-    """Euler's steps of a flow from time `strength` to 0, in that share of `steps`."""
+def times(steps: int, strength: float = 1.0) -> list[float]:
+    """The times of Euler's method for a flow from time `strength` to 0, in that share of `steps`; the last is 0."""
     steps = max(1, round(steps * strength))
-    scheduler = FlowMatchEulerDiscreteScheduler()
-    # Named, because by default the last step goes from 0.001 to 0 and does nothing.
-    scheduler.set_timesteps(sigmas=[strength * (1 - step / steps) for step in range(steps)])
-    return scheduler
+    return [strength * (1 - step / steps) for step in range(steps + 1)]

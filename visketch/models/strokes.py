@@ -7,6 +7,7 @@ et al., 2025, arXiv 2503.23752), which draws sets of normalised strokes.
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from torch import Tensor, nn
 from visketch.config import DiffusionConfig
 from visketch.geometry.pieces import POINTS, Pieces, join
 from visketch.models.blocks import attend
-from visketch.models.flow import euler
+from visketch.models.flow import times
 
 FREQUENCIES = 64  # sines and cosines that tell the time
 NOISIEST = 0.05  # the loss is weighed as that of a velocity, 1 / time², but not beyond this time
@@ -147,14 +148,13 @@ class StrokeDiffusion(nn.Module):
         guidance = self.config.guidance if guidance is None else guidance
         given = torch.zeros(noise.shape[:2], dtype=torch.bool, device=noise.device) if given is None else given
         start = torch.zeros_like(noise) if start is None else start
-        scheduler = euler(steps or self.config.steps, strength)
+        route = times(steps or self.config.steps, strength)
         x = torch.where(given[..., None], start, torch.lerp(start, noise, strength))
-        for step, timestep in enumerate(scheduler.timesteps):
-            time = timestep / 1000
-            clean = self.guided(x, time.expand(len(x)).to(x.device), label, count, given, guidance)
-            x = scheduler.step((x - clean) / time, timestep, x, return_dict=False)[0]
-            x = torch.where(given[..., None], start, x)
-            on_progress(step + 1, len(scheduler.timesteps), x)
+        for done, (time, after) in enumerate(pairwise(route), 1):
+            now = torch.full((len(x),), time, device=x.device)
+            clean = self.guided(x, now, label, count, given, guidance)
+            x = torch.where(given[..., None], start, torch.lerp(clean, x, after / time))
+            on_progress(done, len(route) - 1, x)
         return x
 
     def noise(
