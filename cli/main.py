@@ -18,6 +18,7 @@ from typer.core import TyperGroup
 
 from visketch.errors import RenamedWarning
 
+from .animate import animate
 from .ask import ask
 from .classify import classify
 from .complete import complete
@@ -42,7 +43,7 @@ from .trace import trace
 from .train import train
 
 # In the order of --help: what is done with drawings, then with data and weights.
-DRAWINGS = ("generate", "classify", "refine", "complete", "trace", "show", "index", "search")
+DRAWINGS = ("generate", "classify", "refine", "complete", "trace", "animate", "show", "index", "search")
 SCENES = ("count", "locate", "ask", "photos")
 ORDER = (*DRAWINGS, *SCENES, "serve", "data", "language", "train", "evaluate", "export", "push", "info")
 
@@ -82,6 +83,7 @@ app.command()(classify)
 app.command()(refine)
 app.command()(complete)
 app.command()(trace)
+app.command()(animate)
 app.command()(show)
 app.command()(index)
 app.command()(search)

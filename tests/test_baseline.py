@@ -14,8 +14,9 @@ from visketch import config
 from visketch.data.packing import pack
 from visketch.data.store import Store
 from visketch.errors import UsageError
-from visketch.model import SketchModel, build
+from visketch.model import SketchModel
 from visketch.models.blocks import BatchNorm
+from visketch.parts import build
 from visketch.training.objectives.recognition import BaselineObjective, ClassifierObjective
 from visketch.training.sketch import train
 

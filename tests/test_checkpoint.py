@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 from visketch import checkpoint
 from visketch.config import TrainConfig, read_config
 from visketch.errors import VisketchError
-from visketch.model import build
+from visketch.parts import build
 
 CONFIG = tiny_model.small()
 

@@ -17,9 +17,9 @@ from PIL import Image
 from typer.testing import CliRunner, Result
 
 from visketch import checkpoint
-from visketch.cli import generate as drawing
 from visketch.cli.main import app
 from visketch.cli.shared import filenames as names
+from visketch.cli.shared import generation as drawing
 from visketch.cli.shared.outputs import Outputs, parse_out
 
 CONFIG = tiny_model.small("name=random")
@@ -231,7 +231,7 @@ class TestGenerate:
             return Generated(canvas, torch.arange(len(canvas)), None)
 
         monkeypatch.setattr(SketchModel, "generate_fields", interrupt)
-        monkeypatch.setattr("visketch.cli.generate.BATCH", 2)
+        monkeypatch.setattr("visketch.cli.shared.generation.BATCH", 2)
         words = ("-c", "cat", "-n", 5, "--tries", 1, "--format", kind, "--out", tmp_path / "a", "--checkpoint", folder)
         result = visketch("generate", *words)
         assert result.exit_code == 130

@@ -28,7 +28,7 @@ ORDER = (
     ("geometry", "quadtree", "metrics", "parallel"),
     ("sampling",),
     ("data", "models", "checkpoint"),
-    ("decoding",),
+    ("decoding", "parts"),
     ("model",),
     ("tasks", "search"),
     ("render",),

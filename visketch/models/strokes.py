@@ -18,6 +18,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from visketch.config import DiffusionConfig
+from visketch.errors import UsageError
 from visketch.geometry.pieces import POINTS, Pieces, join
 from visketch.models.blocks import attend
 from visketch.models.flow import times
@@ -29,6 +30,7 @@ TOGETHER = 32  # sketches drawn at once: they wait for the one of them with the 
 # logarithm of that, which is no smaller than SMALLEST.
 PLACE, SHAPE, SIZE = 2.0, 1.5, 1.2
 SMALLEST = 0.01
+QUARTERS = {"few": (0.0, 0.25), "many": (0.75, 1.0)}  # of the drawings of a class, in order of their pieces
 BLUNT = 0.33  # the half size of a piece of which place and shape tell a point equally well
 
 
@@ -162,15 +164,23 @@ class StrokeDiffusion(nn.Module):
         label: Int[Tensor, " b"],
         generators: Sequence[torch.Generator],
         given: Sequence[Pieces] | None = None,
+        detail: str | int = "usual",
     ) -> list[Float[Tensor, "_ d"]]:
         """What a sketch of each label is drawn from: noise for as many pieces as drawings of its class have, by chance.
 
-        `given`: pieces that are there already; there will be more than these.
+        `given`: pieces that are there already; there will be more than these. `detail`: as few as a quarter of these
+        drawings has, as many as a quarter has, or a number of pieces. Raises UsageError for more than there are places.
         """
+        if isinstance(detail, int) and detail > self.config.pieces:
+            raise UsageError(f"detail = {detail}: at most {self.config.pieces} strokes are drawn with these weights")
         noise = []
         for row, generator in enumerate(generators):
             likely, least = self.histogram[label[row]].cpu(), len(given[row]) if given else 0
             likely = torch.where(torch.arange(len(likely)) > least, likely, 0)
+            if isinstance(detail, int):
+                likely = torch.zeros_like(likely).index_fill_(0, torch.tensor(max(detail, least + 1)), 1.0)
+            elif detail in QUARTERS and likely.any():
+                likely = between(likely, *QUARTERS[detail])
             count = int(torch.multinomial(likely, 1, generator=generator)) if likely.any() else least + 1
             noise.append(torch.randn(count, self.size, generator=generator))
         return noise
@@ -184,17 +194,22 @@ class StrokeDiffusion(nn.Module):
         guidance: float | None = None,
         on_progress: Callable[[int, int, Callable[[], Drawn]], None] = lambda done, total, drawn: None,
         given: Sequence[Pieces] | None = None,
+        like: Sequence[Pieces] | None = None,
+        strength: float = 1.0,
     ) -> Drawn:
         """The strokes of a sketch for each label and noise, which has a row for each of its pieces. Coordinates fill
         [-1, 1]. `on_progress` is told the steps done, of all, and may ask what is drawn so far.
 
+        `given`: the first pieces of each, which stay as they are. `like`: all pieces of each, which are noised up to
+        time `strength` and drawn again from there, as in `sample`; give one of the two.
+
         Sketches of like length are drawn together, since a batch is as long as its longest.
         """
-        count = torch.tensor([len(rows) for rows in noise])
+        count, known = torch.tensor([len(rows) for rows in noise]), given or like
         groups = count.argsort(stable=True).split(TOGETHER)
         drawn: Drawn = [[np.zeros((1, 2), np.float32)] for _ in noise]  # a dot, until its turn comes
         for number, group in enumerate(groups):
-            places, here = group.tolist(), group.to(label.device)
+            places = group.tolist()
 
             def put(tokens: Tensor, places: list[int] = places) -> Drawn:
                 points, joined = (part.cpu().numpy() for part in self.pieces(tokens))
@@ -209,8 +224,10 @@ class StrokeDiffusion(nn.Module):
                 on_progress(number * total + done, len(groups) * total, partial(put, x))
 
             rows = nn.utils.rnn.pad_sequence([noise[place] for place in places], batch_first=True).to(label.device)
-            kept = self.kept([given[place] for place in places], rows) if given else (None, None)
-            put(self.sample(label[here], count[group].to(label.device), rows, steps, guidance, seen, *kept))
+            start, which = self.kept([known[place] for place in places], rows) if known else (None, None)
+            here, several = label[group.to(label.device)], count[group].to(label.device)
+            kept = which if given else None
+            put(self.sample(here, several, rows, steps, guidance, seen, start, kept, strength))
         return drawn
 
     def kept(
@@ -241,6 +258,12 @@ class StrokeDiffusion(nn.Module):
         twice[2] = torch.cat([null, label])
         without, told = self(*twice).chunk(2)
         return without + guidance * (told - without)
+
+
+def between(likely: Float[Tensor, " n"], low: float, high: float) -> Float[Tensor, " n"]:
+    """The part of a histogram that lies between two of its quantiles."""
+    share = F.pad(likely.cumsum(0) / likely.sum(), (1, 0))
+    return share.clamp(low, high).diff()
 
 
 class ModulatedBlock(nn.Module):

@@ -45,8 +45,7 @@ def strokes_around(
     drawn = model.strokes(
         label,
         candidate_seeds(seeds, len(places) // len(seeds)),
-        options.steps,
-        options.guidance,
+        options,
         on_progress,
         given,
     )
