@@ -31,6 +31,7 @@ from .index import index
 from .info import info
 from .language import app as language
 from .locate import locate
+from .morph import morph
 from .photos import app as photos
 from .push import push
 from .refine import refine
@@ -43,7 +44,7 @@ from .trace import trace
 from .train import train
 
 # In the order of --help: what is done with drawings, then with data and weights.
-DRAWINGS = ("generate", "classify", "refine", "complete", "trace", "animate", "show", "index", "search")
+DRAWINGS = ("generate", "classify", "refine", "complete", "trace", "animate", "morph", "show", "index", "search")
 SCENES = ("count", "locate", "ask", "photos")
 ORDER = (*DRAWINGS, *SCENES, "serve", "data", "language", "train", "evaluate", "export", "push", "info")
 
@@ -84,6 +85,7 @@ app.command()(refine)
 app.command()(complete)
 app.command()(trace)
 app.command()(animate)
+app.command()(morph)
 app.command()(show)
 app.command()(index)
 app.command()(search)

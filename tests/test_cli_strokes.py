@@ -71,10 +71,10 @@ class TestGenerate:
 
         calls = iter(range(9))
 
-        def full(*words: object) -> str:
+        def full(*words: object, **more: object) -> str:
             if next(calls) == 2:
                 raise OSError(28, "No space left on device")
-            return ndjson(*words)  # type: ignore[arg-type]
+            return ndjson(*words, **more)  # type: ignore[arg-type]
 
         ndjson = write.ndjson
         words = ("generate", "-c", "cat", "-n", 4, "--out", tmp_path / "a.ndjson", "--checkpoint", folder)

@@ -41,6 +41,17 @@ def cut(strokes: Sequence[Float[np.ndarray, "_ 2"]], k: int = POINTS) -> Pieces:
     return Pieces(_filled(runs, k), np.array(joined, bool))
 
 
+def spread(stroke: Float[np.ndarray, "_ 2"], parts: int, k: int = POINTS) -> Float[np.ndarray, "parts k 2"]:
+    """A stroke as exactly so many pieces, its vertices among their points if there are not too many of them."""
+    places = parts * (k - 1) + 1
+    if len(stroke) > places:
+        along = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(stroke, axis=0), axis=1))])
+        even = np.linspace(0, along[-1], places)
+        stroke = np.stack([np.interp(even, along, axis) for axis in stroke.T], axis=1).astype(np.float32)
+    points = _filled([stroke], places)[0]
+    return np.stack([points[part * (k - 1) : part * (k - 1) + k] for part in range(parts)])
+
+
 def fitted(strokes: Sequence[Float[np.ndarray, "_ 2"]], most: int) -> Pieces:
     """A drawing's strokes as pieces that fill [-1, 1], as those that the network is trained on.
 

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from visketch.errors import UsageError, VisketchError
-from visketch.geometry.pieces import Pieces, fitted
+from visketch.geometry.pieces import Pieces, fitted, join
 from visketch.geometry.sketch import Sketch
 from visketch.geometry.trace import strokes_of
 from visketch.model import DEFAULTS, Frame, Generated, SketchModel
@@ -45,7 +45,9 @@ def like(
     seeds = candidate_seeds([seed + i for _ in names for i in range(n)], tries)
     numbers = [model.label_of(name) for name in names for _ in range(n * tries)]
     labels = torch.tensor(numbers, device=model.device)
-    drawn = model.strokes(labels, seeds, options, on_progress, like=[pieces] * len(seeds), strength=max(strength, 1e-3))
+    drawn = [Sketch(strokes=tuple(join(pieces)))] * len(seeds)
+    if strength:
+        drawn = model.strokes(labels, seeds, options, on_progress, like=[pieces] * len(seeds), strength=strength)
     return model.best_strokes(drawn, labels, seeds, options, coarse_only, on_progress)
 
 
