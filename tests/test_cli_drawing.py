@@ -217,9 +217,9 @@ class TestGenerate:
         assert result.stderr.splitlines() == ["0 of 16 sketches are written", WHOLE]
         assert not list(tmp_path.iterdir()), "the name it had taken is free again"
 
-    @pytest.mark.parametrize(("kind", "written"), [("png", 2), ("ndjson", 0)])
+    @pytest.mark.parametrize(("kind", "files", "how"), [("png", 2, ""), ("ndjson", 1, "; --skip-done goes on")])
     def test_interrupted_between_batches(
-        self, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, written: int
+        self, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, files: int, how: str
     ) -> None:
         from visketch.model import Generated, SketchModel
 
@@ -235,8 +235,8 @@ class TestGenerate:
         words = ("-c", "cat", "-n", 5, "--tries", 1, "--format", kind, "--out", tmp_path / "a", "--checkpoint", folder)
         result = visketch("generate", *words)
         assert result.exit_code == 130
-        assert result.stderr.splitlines() == [f"{written} of 5 sketches are written", WHOLE]
-        assert len(list((tmp_path / "a").iterdir())) == written
+        assert result.stderr.splitlines() == [f"2 of 5 sketches are written{how}", WHOLE]
+        assert len(list((tmp_path / "a").iterdir())) == files
 
     def test_a_bug_is_one_line_too_and_debug_shows_where(self, folder: Path, tmp_path: Path, monkeypatch) -> None:
         def bug(*_: object, **__: object) -> None:
