@@ -2,7 +2,7 @@
 
 from itertools import islice
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,6 +12,9 @@ from .shared import console, inputs, options
 from .shared.filenames import stem_of
 from .shared.outputs import Outputs, Overwrite, parse_out
 from .shared.pictures import DRAWINGS, SheetOfStrokes, check_out, columns_for, is_picture, moves
+
+if TYPE_CHECKING:
+    from visketch.geometry.sketch import Sketch
 
 MOST = 64  # drawings on a sheet
 
@@ -47,8 +50,7 @@ def animate(
       visketch animate cats/ --size 128 --out cats.webp
     """
     usual = Path(f"{stem_of(paths[0])}.svg")
-    check_out(out or usual, DRAWINGS)
-    if not is_picture(out or usual):
+    if not is_picture(check_out(out or usual, DRAWINGS)):
         raise UsageError(f"{out}: name a .svg, .gif, .webp or .png file")
     moves((out or usual).suffix.lower(), animate=True)
     outputs = Outputs(paths, overwrite)
@@ -60,32 +62,33 @@ def animate(
         raise VisketchError(f"{paths[0]}: has no drawing {number}")
     if len(found) > MOST:
         console.note(f"the first {MOST} drawings are shown; -n 100 shows the hundredth alone")
+    from visketch.data.named import about
     from visketch.geometry.trace import on_page, strokes_of
     from visketch.render.animation import write_drawing
 
-    drawn, failed = [], 0
+    drawn, failed = list["Sketch"](), 0
     for name, sketch in found[:MOST]:
         try:
             if isinstance(sketch, str):
                 raise VisketchError(sketch)
-            drawn.append((sketch, on_page(sketch) if len(found) == 1 else strokes_of(sketch)))
+            on_page(sketch)
+            drawn.append(sketch)
         except VisketchError as error:
-            from visketch.data.named import about
-
             failed += 1
             console.error(f"{name}: {about(error, name)}")
     if not drawn:
         raise typer.Exit(console.FAILED)
     with outputs.place(out, usual) as chosen:
-        facts = {"of": Path(paths[0]).name}
         if len(found) == 1:
-            sketch, (drawing, page) = drawn[0]
-            write_drawing(outputs.take(chosen), drawing, page, {"class": sketch.label or stem_of(paths[0])}, size)
+            drawing, page = on_page(drawn[0])
+            shown = {"class": drawn[0].label or stem_of(paths[0])}
+            write_drawing(outputs.take(chosen), drawing, page, shown, size)
         else:
             sheet = SheetOfStrokes(len(drawn), columns_for(1, len(drawn)), size)
-            for number, (_, (drawing, wide, high)) in enumerate(drawn):
-                sheet.put(number, drawing.scaled(size / max(wide, high)))
-            sheet.write(outputs.take(chosen), facts, animate=True)
+            for place, sketch in enumerate(drawn):
+                drawing, wide, high = strokes_of(sketch)
+                sheet.put(place, drawing.scaled(size / max(wide, high)))
+            sheet.write(outputs.take(chosen), {"of": Path(paths[0]).name}, animate=True)
     if as_json:
         console.document({"path": chosen, "drawings": len(drawn), "failed": failed})
     else:

@@ -114,7 +114,13 @@ def generate(
         raise UsageError("--skip-done: goes on with .ndjson; name it by --out, and leave out --overwrite")
     if out and not skip_done:
         check_all(outputs, out, suffix, classes, n)
-    asked = {"tries": tries, "coarse": coarse, "steps": steps, "temperature": temperature, "top_p": top_p}
+    asked: dict[str, Any] = {
+        "tries": tries,
+        "coarse": coarse,
+        "steps": steps,
+        "temperature": temperature,
+        "top_p": top_p,
+    }
     asked |= {"order": order, "guidance": guidance, "coarse_only": coarse_only, "detail": options.parse_detail(detail)}
     model = options.load(checkpoint, device)
     settings = settle(model, asked, suffix, animate)

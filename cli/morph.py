@@ -83,7 +83,8 @@ def morph(
     names = options.check_classes(checkpoint, classes or [name for name in (start, end) if name])
     if len(names) not in (0, 2):
         raise UsageError(f"--class: {len(names)} named; name what each of the two drawings shows, or neither")
-    usual = Path(f"{'-'.join(map(stem, names) if drawn else map(stem_of, paths or []))}.png")
+    ends = [stem(name) for name in names] if drawn else [stem_of(path) for path in paths or []]
+    usual = Path(f"{'-'.join(ends)}.png")
     check_out(out or usual, KINDS)
     if not is_picture(out or usual):
         raise UsageError(f"{out}: name a .png, .gif, .webp or .svg file")
@@ -94,19 +95,22 @@ def morph(
     model = options.load(checkpoint, device)
     options.load_parts(model, model.config.coarse_part("strokes"), "encoder", "classifier")
     begin = time.perf_counter()
+    from visketch.geometry.sketch import Sketch
+
     if drawn:
         made = model.generate_fields(names, 1, seed=seed, coarse_only=True, coarse="strokes")
-        sketches = [made_sketch(strokes, name) for strokes, name in zip(made.strokes or (), names, strict=True)]
+        pairs = zip(made.strokes or (), names, strict=True)
+        sketches = [Sketch(strokes=strokes, label=name, source=name) for strokes, name in pairs]
     labels = names or [guess.label for (guess,) in model.classify_many(sketches, top=1)]
     with outputs.place(out, usual) as chosen:
-        facts = {"classes": labels, "steps": steps, "strength": strength, "seed": seed, "size": size}
+        facts: dict[str, Any] = {"classes": labels, "steps": steps, "strength": strength, "seed": seed, "size": size}
         guesses = write(model, sketches, facts | {"checkpoint": model.config.name}, outputs.take(chosen))
     rows = [{"label": guess.label, "probability": round(guess.probability, 6)} for guess in guesses]
     if as_json:
         console.document({"path": chosen, **facts, "seconds": round(time.perf_counter() - begin, 3), "drawings": rows})
     else:
         console.say(f"{labels[0]} to {labels[1]} in {steps} steps: {chosen}")
-        console.note(f"seed {seed} · taken for {', '.join(dict.fromkeys(row['label'] for row in rows))}")
+        console.note(f"seed {seed} · taken for {', '.join(dict.fromkeys(guess.label for guess in guesses))}")
 
 
 def asked(paths: list[str], start: str | None, end: str | None) -> bool:
@@ -128,12 +132,6 @@ def read(path: str) -> "Sketch":
     return sketch
 
 
-def made_sketch(strokes: Any, name: str) -> "Sketch":
-    from visketch.geometry.sketch import Sketch
-
-    return Sketch(strokes=strokes, label=name, source=name)
-
-
 def write(model: "SketchModel", sketches: list["Sketch"], facts: dict[str, Any], path: Path) -> list["Prediction"]:
     """Draw the steps and write them; returns what the classifier takes each for. Raises VisketchError."""
     from visketch.render.morphing import write_morph
@@ -141,10 +139,12 @@ def write(model: "SketchModel", sketches: list["Sketch"], facts: dict[str, Any],
 
     with console.progress() as bar:
         task = bar.add_task("morph")
+        first, last = sketches
         found = morphed(
             model,
-            *sketches,
-            tuple(facts["classes"]),
+            first,
+            last,
+            (facts["classes"][0], facts["classes"][1]),
             steps=facts["steps"],
             strength=facts["strength"],
             seed=facts["seed"],

@@ -145,7 +145,8 @@ class StrokeDiffusion(nn.Module):
         """Noise → tokens, by Euler steps with classifier-free guidance (1 switches it off).
 
         `start`: tokens of which those `given` are kept as they are; with `strength` below 1 the others are noised up to
-        that time and drawn again from there (SDEdit, Meng et al., 2022, arXiv 2108.01073).
+        that time and drawn again from there (SDEdit, Meng et al., 2022, arXiv 2108.01073). `on_progress` sees the clean
+        tokens as they are predicted at each step; the last are those returned.
         """
         guidance = self.config.guidance if guidance is None else guidance
         given = torch.zeros(noise.shape[:2], dtype=torch.bool, device=noise.device) if given is None else given
@@ -154,9 +155,9 @@ class StrokeDiffusion(nn.Module):
         x = torch.where(given[..., None], start, torch.lerp(start, noise, strength))
         for done, (time, after) in enumerate(pairwise(route), 1):
             now = torch.full((len(x),), time, device=x.device)
-            clean = self.guided(x, now, label, count, given, guidance)
+            clean = torch.where(given[..., None], start, self.guided(x, now, label, count, given, guidance))
             x = torch.where(given[..., None], start, torch.lerp(clean, x, after / time))
-            on_progress(done, len(route) - 1, x)
+            on_progress(done, len(route) - 1, clean)  # as predicted so far: there is no noise in it
         return x
 
     def noise(

@@ -44,6 +44,8 @@ VERBS = {
     "refine": Verb(schemas.RefineRequest, schemas.SketchesResponse, "A rough sketch drawn again.", True),
     "complete": Verb(schemas.CompleteRequest, schemas.CompleteResponse, "A half-drawn sketch finished.", True),
     "generate": Verb(schemas.GenerateRequest, schemas.SketchesResponse, "New sketches of a class.", True),
+    "vary": Verb(schemas.VaryRequest, schemas.SketchesResponse, "Variations of a drawing, of its strokes.", True),
+    "morph": Verb(schemas.MorphRequest, schemas.MorphResponse, "From one drawing to another, in steps.", True),
     "search": Verb(schemas.SearchRequest, schemas.SearchResponse, "The most similar drawings of the index."),
     "vectorize": Verb(
         schemas.VectorizeRequest, schemas.VectorizeResponse, "Any file of a drawing as strokes, as SVG and as ndjson."

@@ -76,18 +76,14 @@ def morph(
     if not 0 <= strength < 1:
         raise UsageError(f"strength {strength}: take a number from 0 (straight from one to the other) up to below 1")
     numbers = [model.label_of(label) for label in labels]
-    starts, ends, joined = matched(*(pieces_of(model, sketch) for sketch in (first, last)), most=most_pieces(model))
+    most = model.config.stage("strokes").pieces
+    starts, ends, joined = matched(pieces_of(model, first), pieces_of(model, last), most)
     share = torch.linspace(0, 1, steps)
     points = torch.lerp(torch.from_numpy(starts), torch.from_numpy(ends), share[:, None, None, None])
     if strength and steps > 2:
         inner = _drawn(model, points[1:-1], joined, share[1:-1], numbers, strength, seed, on_progress)
         points = torch.cat([points[:1], inner, points[-1:]])
     return Morph([join(Pieces(each, joined)) for each in points.numpy()])
-
-
-def most_pieces(model: SketchModel) -> int:
-    """How many pieces a drawing may have. Raises UsageError for weights that draw no strokes."""
-    return model.config.stage("strokes").pieces
 
 
 def _drawn(
