@@ -135,11 +135,12 @@ class Visitor:
     def sees(self, words: str) -> None:
         self.page.locator("#first", has_text=re.compile(f"^{words}$")).wait_for()
 
-    def results(self, count: int) -> Any:
-        """The cards, once all are done."""
+    def results(self, count: int | None = None) -> Any:
+        """The cards, once all are done; so many, or at least one and at most eight."""
         self.page.locator("#progress[hidden]").wait_for(state="attached")
         cards = self.page.locator(".card:enabled")
-        assert cards.count() == count, self.page.locator("#trouble").text_content()
+        found = cards.count()
+        assert found == count if count else 1 <= found <= 8, self.page.locator("#trouble").text_content()
         return cards
 
     def strokes(self) -> int:
@@ -216,11 +217,11 @@ def test_the_model_draws_and_finishes(browser: Any, studio: Served) -> None:
     assert page.locator("#undo").is_disabled()
 
     visitor.draw(cat()[:2])
-    with page.expect_response("**/v1/complete") as answer:
-        page.click("#finish")
-    events = answer.value.text().strip().split("data: ")
-    ways = [way for way in json.loads(events[-1])["sketches"] if way["added"] > 0]
-    assert visitor.results(len(ways)).locator(".stroke.new").count() > 0
+    page.click("#finish")
+    ways = visitor.results()
+    for number in range(ways.count()):
+        assert ways.nth(number).locator(".stroke:not(.new)").count() == 2, "one's own lines"
+        assert ways.nth(number).locator(".stroke.new").count() > 0
     assert page.locator("#results h2", has_text=re.compile("^(One way|[A-Z][a-z]+ ways) to finish it$")).count() == 1
     if studio.index:
         with page.expect_response("**/v1/search") as answer:
@@ -239,13 +240,11 @@ def test_the_page_begins_a_cat_for_who_comes_first(browser: Any, studio: Served,
     visitor.sees("cat|.*")
     assert page.locator("#finish.main").is_enabled()
     if motion == "reduce":
-        with page.expect_response("**/v1/complete") as answer:
-            page.click("#finish")
-        events = answer.value.text().strip().split("event: ")
-        shown = [json.loads(event.split("data: ")[1]) for event in events if event.startswith("coarse")]
-        assert all(len(drawing) > 6 for drawing in shown[-1]["drawings"]), "with what was given"
-        ways = [way for way in json.loads(events[-1].split("data: ")[1])["sketches"] if way["added"] > 0]
-        visitor.results(len(ways))
+        page.click("#finish")
+        page.locator("#cards .stroke.new").first.wait_for()  # while it is drawn
+        assert page.locator("#progress").is_visible()
+        assert page.locator(".card").first.locator(".stroke:not(.new)").count() == 6, "with what was given"
+        visitor.results()
     visitor.draw([np.array([[0, 0], [100, 0]])])
     assert page.locator("#begun").is_hidden()
     assert visitor.strokes() == 1, "one's own line alone"
@@ -268,27 +267,23 @@ def test_more_like_this_and_from_one_to_another(browser: Any, studio: Served) ->
         page.click("#draw")
     assert asked.value.post_data_json["detail"] == "many"
     visitor.results(8)
-    with page.expect_response("**/v1/vary") as answer:
-        page.get_by_role("button", name="More like this").nth(2).click()
-    assert answer.value.status == 200
+    page.get_by_role("button", name="More like this").nth(2).click()
+    assert page.locator("#results h2").inner_text() == "More like this bus"
     visitor.results(8)
     acts = page.get_by_role("button", name="Morph: ")
     acts.nth(0).focus()
     page.keyboard.press("Enter")
     assert acts.nth(0).get_attribute("aria-pressed") == "true"
     page.locator("#doing", has_text="the drawing that it is to become").wait_for()
-    with page.expect_response("**/v1/morph") as answer:
-        acts.nth(5).click()
-    drawings = json.loads(answer.value.text().strip().split("data: ")[-1])["drawings"]
-    assert len(drawings) == 12
+    acts.nth(5).click()
     visitor.results(1)
     page.focus("#share")
     page.keyboard.press("Home")
-    first = page.locator("#cards svg").inner_html()
+    first = page.locator("#cards figure svg").inner_html()
     page.keyboard.press("End")
-    assert page.locator("#cards svg").inner_html() != first
+    assert page.locator("#cards figure svg").inner_html() != first
     page.locator(".card").click()  # onto the paper
-    assert visitor.strokes() == len(drawings[-1])
+    assert visitor.strokes() == page.locator("#cards figure .stroke").count()
     assert b"animation: draw" in visitor.save("moving").read_bytes()
     assert visitor.save("gif").read_bytes().startswith(b"GIF89a")
     visitor.leave()

@@ -27,6 +27,7 @@ from visketch.tasks.complete import STROKE, Completion
 DECIMALS = 2  # of a coordinate
 SHOWN = 512  # pixels of an animation's longer side
 PAGE = 256.0  # the side of the page on which strokes are shown while they are drawn
+EDGE = 1 / 16  # its border, a share of it
 
 
 class ProgressFrames:
@@ -55,7 +56,7 @@ class ProgressFrames:
     def _strokes(frame: Frame) -> dict[str, Any]:
         """What is drawn so far on a page of PAGE, QuickDraw's way."""
         assert frame.strokes
-        drawings = [listed([(stroke + 1) * (PAGE / 2) for stroke in strokes], 1) for strokes in frame.strokes()]
+        drawings = [on_page(strokes) for strokes in frame.strokes()]
         return {"stage": frame.stage, "done": frame.done, "total": frame.total, "size": PAGE, "drawings": drawings}
 
     def _shown(self, frame: Frame) -> dict[str, Any]:
@@ -98,6 +99,11 @@ def added(found: Completion, shape: SketchConfig) -> list[np.ndarray]:
     size[0] = 0
     large = size >= STROKE * (shape.pen * shape.canvas) ** 2
     return list(trace.trace(trace.from_pixels(large[pieces])).strokes)
+
+
+def on_page(strokes: Sequence[np.ndarray]) -> list[list[list[float]]]:
+    """Strokes in [-1, 1] → on a page of PAGE, with a border."""
+    return listed([((stroke + 1) / 2 * (1 - 2 * EDGE) + EDGE) * PAGE for stroke in strokes], 1)
 
 
 def listed(strokes: Sequence[np.ndarray], decimals: int = DECIMALS) -> list[list[list[float]]]:

@@ -22,7 +22,7 @@ from visketch.geometry.sketch import Sketch
 from visketch.model import Generated, SketchModel
 from visketch.sampling import SamplingOptions
 from visketch.serve import requests, schemas
-from visketch.serve.responses import DECIMALS, PAGE, ProgressFrames, added, gif, listed, unit
+from visketch.serve.responses import DECIMALS, PAGE, ProgressFrames, added, gif, listed, on_page, unit
 from visketch.serve.worker import Emit
 from visketch.tasks import complete as completing
 from visketch.tasks.explain import explain
@@ -229,7 +229,7 @@ class Service:
             emit("coarse", partial(dict, stage="coarse", done=done, total=total))
 
         found = morph(self.model, sketch, last, labels, **how, on_progress=show)
-        pages = [listed([(stroke + 1) * (PAGE / 2) for stroke in strokes], 1) for strokes in found.steps]
+        pages = [on_page(strokes) for strokes in found.steps]
         pen = round(self.model.config.sketch.pen * PAGE, DECIMALS)
         return schemas.MorphResponse(checkpoint=self.name, classes=labels, size=PAGE, pen=pen, drawings=pages)
 

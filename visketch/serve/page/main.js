@@ -349,7 +349,6 @@ function morph(first, last) {
       const sketch = { ...answer, class: first.class, drawing: answer.drawings[0], caption: [first.class, last.class] };
       cards.show([sketch], true);
       $("way").hidden = false;
-      $("way").firstElementChild.textContent = words;
       walk = { answer, sketch };
       stroll();
     },
