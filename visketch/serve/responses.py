@@ -111,7 +111,7 @@ def listed(strokes: Sequence[np.ndarray], decimals: int = DECIMALS) -> list[list
     return [np.round(stroke.T.astype(np.float64), decimals).tolist() for stroke in strokes]
 
 
-def gif(drawing: trace.Trace, wide: float, high: float, facts: dict) -> str:
+def gif(drawing: trace.Trace, wide: int | float, high: int | float, facts: dict) -> str:
     """A drawing being drawn, in base64."""
     times = SHOWN / max(wide, high)
     pictures = list(frames([drawing.scaled(times)], max(1, round(wide * times)), max(1, round(high * times))))
