@@ -11,7 +11,7 @@ from visketch.errors import UsageError, VisketchError
 from .shared import console, inputs, options
 from .shared.filenames import stem, stem_of
 from .shared.outputs import Outputs, Overwrite, parse_out
-from .shared.pictures import check_out, is_picture, suffix_of, write_png, write_sketch
+from .shared.pictures import DRAWINGS, check_out, is_picture, moves, suffix_of, write_png, write_sketch
 
 if TYPE_CHECKING:
     from visketch.geometry.sketch import Sketch
@@ -43,10 +43,11 @@ def complete(
             "-o",
             parser=parse_out,
             metavar="PATH",
-            help="A folder for the sketches and a sheet of them, or a .png file (-n 1: .svg or .ndjson too).",
+            help="A folder for the sketches and a sheet of them, or a .png file (-n 1: .svg, .ndjson, .gif, .webp).",
         ),
     ] = None,
     kind: options.Format = None,
+    animate: options.Animate = False,
     tries: Annotated[
         int, typer.Option(min=1, max=64, help="Placements tried for each completion; the most probable is kept.")
     ] = 4,
@@ -74,12 +75,14 @@ def complete(
       visketch complete part.svg
       visketch complete part.svg --class cat -n 16 --out cats/
       visketch complete part.png --class cat --class dog -n 1 --out whole.png
+      visketch complete part.svg -n 1 --animate --out whole.svg
     """
-    check_out(out or Path("completed.png"))
+    check_out(out or Path("completed.png"), DRAWINGS)
     suffix = suffix_of(out or Path("completed"), kind)
+    animate = moves(suffix, animate)
     usual = Path(f"{stem_of(path)}-completed{suffix if n == 1 else ''}")
-    if out and is_picture(out) and suffix != ".png" and n > 1:
-        raise UsageError(f"{out}: a sheet is a .png file; for several sketches name a folder, and the --format")
+    if out and is_picture(out) and (suffix != ".png" or animate) and n > 1:
+        raise UsageError(f"{out}: a sheet is a .png that stands still; for several name a folder and a --format")
     outputs = Outputs([path], overwrite)
     if out and is_picture(out):
         outputs.check(out)
@@ -100,7 +103,7 @@ def complete(
     with outputs.place(out, usual) as chosen:
         found = finish(model, part, labels, settings)
         side = size or model.config.sketch.canvas
-        result = write(model, name, part, found, chosen, suffix, side, settings, outputs)
+        result = write(model, name, part, found, chosen, suffix, side, settings, outputs, animate)
     result["seconds"] = round(time.perf_counter() - start, 3)
     result["proposed"] = [{"label": guess.label, "probability": round(guess.probability, 6)} for guess in proposed]
     if as_json:
@@ -139,8 +142,12 @@ def write(
     side: int,
     settings: dict[str, Any],
     outputs: Outputs,
+    animate: bool,
 ) -> dict[str, Any]:
-    """Write the files; returns what to print about them. Raises VisketchError."""
+    """The files, and what to say about them. With `animate` what was given is there from the beginning.
+
+    Raises VisketchError.
+    """
     from visketch.metrics import kept
     from visketch.render.compare import MOST, sheet, tinted, told_apart
     from visketch.tasks.complete import strokes
@@ -157,7 +164,9 @@ def write(
         row["kept"] = round(float(kept(completion.given[None] > 0, completion.canvas[None] > 0)), 4)
         if path:
             lines = strokes(completion, part, model.config.sketch)
-            write_sketch(outputs.take(path), completion.canvas, clamp, side, facts | {**row, "path": None}, lines)
+            about = facts | {**row, "path": None}
+            given = len(lines.strokes) - len(completion.added_strokes or ()) if lines else 0
+            write_sketch(outputs.take(path), completion.canvas, clamp, side, about, lines, animate, given)
         rows.append(row)
     on_sheet = None
     if len(found) > 1 or not picture:

@@ -18,6 +18,7 @@ from typer.core import TyperGroup
 
 from visketch.errors import RenamedWarning
 
+from .animate import animate
 from .ask import ask
 from .classify import classify
 from .complete import complete
@@ -30,6 +31,7 @@ from .index import index
 from .info import info
 from .language import app as language
 from .locate import locate
+from .morph import morph
 from .photos import app as photos
 from .push import push
 from .refine import refine
@@ -41,8 +43,8 @@ from .show import show
 from .trace import trace
 from .train import train
 
-# In the order of --help: verbs for drawings first, then those for data and weights.
-DRAWINGS = ("generate", "classify", "refine", "complete", "trace", "show", "index", "search")
+# In the order of --help: what is done with drawings, then with data and weights.
+DRAWINGS = ("generate", "classify", "refine", "complete", "trace", "animate", "morph", "show", "index", "search")
 SCENES = ("count", "locate", "ask", "photos")
 ORDER = (*DRAWINGS, *SCENES, "serve", "data", "language", "train", "evaluate", "export", "push", "info")
 
@@ -82,6 +84,8 @@ app.command()(classify)
 app.command()(refine)
 app.command()(complete)
 app.command()(trace)
+app.command()(animate)
+app.command()(morph)
 app.command()(show)
 app.command()(index)
 app.command()(search)

@@ -13,7 +13,7 @@ from visketch.errors import UsageError, VisketchError
 from .shared import console, inputs, options
 from .shared.filenames import free, stem_of
 from .shared.outputs import Outputs, Overwrite, parse_out
-from .shared.pictures import check_out, is_picture, suffix_of, write_png, write_sketch
+from .shared.pictures import DRAWINGS, check_out, is_picture, moves, suffix_of, write_png, write_sketch
 
 if TYPE_CHECKING:
     import numpy as np
@@ -54,12 +54,13 @@ def refine(
             "-o",
             parser=parse_out,
             metavar="PATH",
-            help="A .png, .svg or .ndjson file for one sketch, a .png file for the sheet of several, or a folder.",
+            help="A .png, .svg, .ndjson, .gif or .webp file for one, a .png for the sheet of several, or a folder.",
         ),
     ] = None,
     kind: options.Format = None,
-    compare: Annotated[bool, typer.Option("--compare", help="Write the sketch beside its input.")] = False,
-    size: Annotated[int | None, typer.Option(min=8, max=4096, help="Side in pixels; by default the canvas.")] = None,
+    animate: options.Animate = False,
+    compare: Annotated[bool, typer.Option("--compare", help="Write one sketch beside what it was.")] = False,
+    size: Annotated[int | None, typer.Option(min=8, max=4096, help="Pixels; by default the canvas.")] = None,
     canvas: Annotated[
         int | None,
         typer.Option(
@@ -94,9 +95,13 @@ def refine(
       visketch refine rough.png --class cat --strength 0.6 --compare --out cat.png
       visketch refine scans/ --class owl --out owls/
       visketch refine plan.svg --canvas 1024 --out clean.svg
+      visketch refine rough.png --animate --out clean.svg
     """
-    check_out(out or Path("refined.png"))
+    check_out(out or Path("refined.png"), DRAWINGS)
     suffix = suffix_of(out or Path("refined"), kind)
+    animate = moves(suffix, animate)
+    if compare and animate:
+        raise UsageError("--compare is a .png that stands still; leave out --animate")
     if label:
         (label,) = options.check_classes(checkpoint, [label])
     outputs = Outputs(paths, overwrite)
@@ -108,11 +113,9 @@ def refine(
     if out and alone and not is_picture(out):
         outputs.check(out / f"{stem_of(first[0][0])}-refined{suffix}")
     if compare and not alone:
-        raise UsageError("--compare is for one sketch; the sheet of several compares them already")
-    if out and is_picture(out) and suffix != ".png" and (compare or not alone):
-        raise UsageError(
-            f"{out}: a comparison or a sheet is a .png file; for several sketches name a folder, and the --format"
-        )
+        raise UsageError("--compare is for one sketch; several are compared on their sheet")
+    if out and is_picture(out) and (suffix != ".png" or animate) and (compare or not alone):
+        raise UsageError(f"{out}: a comparison or a sheet is a .png; for several name a folder and a --format")
     model = options.load(checkpoint, device)
     shape = model.config.sketch.at(canvas or model.config.sketch.canvas)
     redrawn = (model.config.coarse_part("field"),) if strength else ()
@@ -123,7 +126,8 @@ def refine(
     usual = Path(f"{stem_of(first[0][0])}-refined{'.png' if compare else suffix}" if alone else "refined")
     start = time.perf_counter()
     with outputs.place(out, usual) as chosen, console.progress() as bar:
-        work = Refinement(model, chosen, suffix, size or shape.canvas, settings, label, alone, compare, outputs)
+        side = size or shape.canvas
+        work = Refinement(model, chosen, suffix, side, settings, label, alone, compare, outputs, animate)
         rows = list(work.run(chain(first, found), bar))
         on_sheet = work.write_sheet()
     seconds = round(time.perf_counter() - start, 3)
@@ -153,6 +157,7 @@ class Refinement:
         alone: bool,
         compare: bool,
         outputs: Outputs,
+        animate: bool = False,
     ) -> None:
         self.model, self.out, self.suffix, self.side, self.settings, self.label = (
             model,
@@ -164,7 +169,7 @@ class Refinement:
         )
         self.pairs: list[np.ndarray] | None = [] if compare or not (alone and is_picture(out)) else None
         self.taken: set[str] = set()
-        self.alone, self.compare, self.outputs = alone, compare, outputs
+        self.alone, self.compare, self.outputs, self.animate = alone, compare, outputs, animate
 
     def run(self, found: Iterator[tuple[str, "Sketch | str"]], bar: Any) -> Iterator[Row]:
         """A row for every drawing: {"path", "class", "probability", "out"} or {"path", "error"}."""
@@ -234,7 +239,7 @@ class Refinement:
                 self.pairs.append(beside(before, after, clamp))
         if out and not self.compare:
             facts = {"of": Path(path).name, "class": label, **self.settings}
-            write_sketch(out, after, clamp, self.side, facts)
+            write_sketch(out, after, clamp, self.side, facts, animate=self.animate)
         return {"class": label, "probability": probability, "out": out}
 
     def file(self, path: str) -> Path | None:

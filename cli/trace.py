@@ -13,7 +13,7 @@ from visketch.errors import UsageError, VisketchError
 from .shared import console, inputs, options
 from .shared.filenames import free, stem_of
 from .shared.outputs import Outputs, Overwrite, parse_out
-from .shared.pictures import STROKES, Lines, check_out, is_picture, write_svg
+from .shared.pictures import DRAWINGS, STROKES, Lines, check_out, is_picture, moves, write_svg
 
 Row = dict[str, Any]
 
@@ -31,6 +31,9 @@ def trace(
             help="A .svg file; for many drawings a folder or a .ndjson file.",
         ),
     ] = None,
+    animate: Annotated[
+        bool, typer.Option("--animate", help="Let the strokes appear one after another: .svg, .gif, .webp or .png.")
+    ] = False,
     overwrite: Overwrite = False,
     as_json: options.Json = False,
 ) -> None:
@@ -48,6 +51,7 @@ def trace(
       visketch trace photo.jpg --out drawing.svg
       visketch trace scans/ --out strokes/
       visketch trace 'cats/*.png' --out cats.ndjson
+      visketch trace photo.jpg --animate --out drawing.svg
     """
     listed = inputs.listed(paths, source)
     wanted = iter(listed)
@@ -55,7 +59,8 @@ def trace(
     if out is None and (source or len(paths or ()) > 1 or Path(first).is_dir()):
         raise UsageError("there are several drawings; name a folder or a .ndjson file with --out")
     usual = Path(f"{stem_of(first)}.svg")
-    check_out(out or usual, STROKES)
+    check_out(out or usual, DRAWINGS if animate else STROKES)
+    moves((out or usual).suffix.lower(), animate)
     outputs = Outputs([*(paths or ()), *([source] if source else [])], overwrite)
     if out and is_picture(out):
         outputs.check(out)
@@ -63,7 +68,7 @@ def trace(
         task = bar.add_task("drawings", total=None)
         rows = []
         names = paths if source is None and paths else itertools.chain([first], wanted)
-        for row in write(names, chosen, outputs):
+        for row in write(names, chosen, outputs, animate):
             rows.append(row)
             bar.advance(task)
             if "error" in row:
@@ -79,10 +84,11 @@ def trace(
         raise typer.Exit(console.FAILED)
 
 
-def write(paths: Iterable[str], out: Path, outputs: Outputs) -> Iterator[Row]:
+def write(paths: Iterable[str], out: Path, outputs: Outputs, animate: bool = False) -> Iterator[Row]:
     """Trace every drawing and write it; yields {"path", "out", "strokes", "points", "pen"} or {"path", "error"}."""
     from visketch.data import named
     from visketch.geometry.trace import on_page
+    from visketch.render.animation import write_drawing
 
     taken: set[str] = set()
     with Lines(outputs.take(out)) if out.suffix.lower() == ".ndjson" else nullcontext() as lines:
@@ -102,7 +108,10 @@ def write(paths: Iterable[str], out: Path, outputs: Outputs) -> Iterator[Row]:
                     own = free(stem_of(name), taken)
                     file = out if is_picture(out) else out / f"{own}.svg"
                     shown = {"class": found.label or Path(name).stem}
-                    write_svg(outputs.take(file), [drawing], *page.box[2:], shown, page)
+                    if animate:
+                        write_drawing(outputs.take(file), drawing, page, shown)
+                    else:
+                        write_svg(outputs.take(file), [drawing], *page.box[2:], shown, page)
             except UsageError:
                 raise
             except VisketchError as error:

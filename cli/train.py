@@ -150,7 +150,7 @@ def described(modules: "dict[str, nn.Module]") -> str:
 
 
 def sizes(modules: "dict[str, nn.Module]") -> dict[str, int]:
-    from visketch.model import size
+    from visketch.parts import size
 
     return {name: size(module) for name, module in modules.items()}
 

@@ -58,9 +58,10 @@ def test_the_page_of_the_docs_runs(
     assert Image.open("cat.png").size == (512, 512)
     assert sketch("cat.svg").strokes
     assert said[2].startswith("cat ")
-    assert "%" in said[3]
+    assert said[3].count("'") == 2 * 5, "what each of five steps is taken for"
+    assert "%" in said[4]
     assert Image.open("why.png").size > (600, 600)
-    count, boxes, answer = re.fullmatch(r"(\d+) (\[.*\]) (.+)\n", said[5]).groups()  # type: ignore[union-attr]
+    count, boxes, answer = re.fullmatch(r"(\d+) (\[.*\]) (.+)\n", said[6]).groups()  # type: ignore[union-attr]
     assert boxes.count("Detection(label=") == int(count) > 0
     assert answer
     assert said[-1].startswith("nowhere.png: ")

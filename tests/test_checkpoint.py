@@ -18,6 +18,7 @@ from visketch import checkpoint
 from visketch.checkpoint import build
 from visketch.config import TrainConfig, read_config
 from visketch.errors import VisketchError
+from visketch.parts import build
 
 CONFIG = tiny_model.small()
 

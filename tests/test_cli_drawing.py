@@ -17,9 +17,9 @@ from PIL import Image
 from typer.testing import CliRunner, Result
 
 from visketch import checkpoint
-from visketch.cli import generate as drawing
 from visketch.cli.main import app
 from visketch.cli.shared import filenames as names
+from visketch.cli.shared import generation as drawing
 from visketch.cli.shared.outputs import Outputs, parse_out
 
 CONFIG = tiny_model.small("name=random")
@@ -217,9 +217,9 @@ class TestGenerate:
         assert result.stderr.splitlines() == ["0 of 16 sketches are written", WHOLE]
         assert not list(tmp_path.iterdir()), "the name it had taken is free again"
 
-    @pytest.mark.parametrize(("kind", "written"), [("png", 2), ("ndjson", 0)])
+    @pytest.mark.parametrize(("kind", "files", "how"), [("png", 2, ""), ("ndjson", 1, "; --skip-done goes on")])
     def test_interrupted_between_batches(
-        self, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, written: int
+        self, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, files: int, how: str
     ) -> None:
         from visketch.model import Generated, SketchModel
 
@@ -231,12 +231,12 @@ class TestGenerate:
             return Generated(canvas, torch.arange(len(canvas)), None)
 
         monkeypatch.setattr(SketchModel, "generate_fields", interrupt)
-        monkeypatch.setattr("visketch.cli.generate.BATCH", 2)
+        monkeypatch.setattr("visketch.cli.shared.generation.BATCH", 2)
         words = ("-c", "cat", "-n", 5, "--tries", 1, "--format", kind, "--out", tmp_path / "a", "--checkpoint", folder)
         result = visketch("generate", *words)
         assert result.exit_code == 130
-        assert result.stderr.splitlines() == [f"{written} of 5 sketches are written", WHOLE]
-        assert len(list((tmp_path / "a").iterdir())) == written
+        assert result.stderr.splitlines() == [f"2 of 5 sketches are written{how}", WHOLE]
+        assert len(list((tmp_path / "a").iterdir())) == files
 
     def test_a_bug_is_one_line_too_and_debug_shows_where(self, folder: Path, tmp_path: Path, monkeypatch) -> None:
         def bug(*_: object, **__: object) -> None:

@@ -64,21 +64,36 @@ class TestGenerate:
         assert said["paths"] == [str(tmp_path / "b" / name) for name in ("cat.ndjson", "star.ndjson")]
         assert len(list(read(tmp_path / "b" / "cat.ndjson"))) == 2
 
-    def test_a_failure_leaves_no_half_file(self, folder: Path, tmp_path: Path, monkeypatch) -> None:
+    def test_after_a_failure_the_lines_are_whole_and_can_be_gone_on_with(
+        self, folder: Path, tmp_path: Path, monkeypatch
+    ) -> None:
         from visketch.data import write
 
         calls = iter(range(9))
 
-        def full(*words: object) -> str:
+        def full(*words: object, **more: object) -> str:
             if next(calls) == 2:
                 raise OSError(28, "No space left on device")
-            return ndjson(*words)  # type: ignore[arg-type]
+            return ndjson(*words, **more)  # type: ignore[arg-type]
 
         ndjson = write.ndjson
-        monkeypatch.setattr(write, "ndjson", full)
-        result = visketch("generate", "-c", "cat", "-n", 4, "--out", tmp_path / "a.ndjson", "--checkpoint", folder)
-        one_line(result, 1, "a.ndjson", "No space left")
-        assert not list(tmp_path.iterdir())
+        words = ("generate", "-c", "cat", "-n", 4, "--out", tmp_path / "a.ndjson", "--checkpoint", folder)
+        with monkeypatch.context() as patch:
+            patch.setattr(write, "ndjson", full)
+            one_line(visketch(*words), 1, "a.ndjson", "No space left", "2 sketches are written, --skip-done goes on")
+        assert len(list(read(tmp_path / "a.ndjson"))) == 2
+        with (tmp_path / "a.ndjson").open("a") as file:
+            file.write('{"word": "cut o')  # killed while it wrote
+        one_line(visketch(*words), 2, "is there already")
+        one_line(visketch(*words, "--skip-done", "--steps", 3), 2, "made with steps = ", "not 3")
+        assert visketch(*words, "--skip-done").exit_code == 0
+        rows = [json.loads(line) for line in (tmp_path / "a.ndjson").read_text().splitlines()]
+        assert [row["seed"] for row in rows] == [0, 1, 2, 3]
+        assert all(0 <= row["score"] <= 1 and row["made"]["checkpoint"] == "random" for row in rows)
+        visketch(*words[:-4], "--out", tmp_path / "b.ndjson", *words[-2:])
+        assert [row["drawing"] for row in rows] == [
+            json.loads(line)["drawing"] for line in (tmp_path / "b.ndjson").read_text().splitlines()
+        ]
 
 
 class TestTrace:
@@ -147,8 +162,8 @@ class TestTrace:
 
     @pytest.mark.parametrize("name", ["../../escape", "/etc/escape", "..", ".hidden", "a\0b"])
     def test_no_name_leads_out_of_the_folder(self, name: str, folder: Path, tmp_path: Path) -> None:
-        from visketch.cli.generate import place_of
         from visketch.cli.shared.filenames import stem, stem_of
+        from visketch.cli.shared.generation import place_of
 
         out = tmp_path / "out"
         for made in (

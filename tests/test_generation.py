@@ -20,6 +20,7 @@ from visketch.evaluate.generation import ROWS, SAMPLES, TRAINING, GenerationTabl
 from visketch.evaluate.generation_metrics import NOTHING, Cost, JudgeOutputs, Reference, measure, subset
 from visketch.metrics import diversity, frechet, kernel_distance, seam
 from visketch.model import SketchModel
+from visketch.sampling import SamplingOptions
 
 REAL = "real drawings (test)"
 COARSE, REFINED = ROWS["field"]
@@ -228,7 +229,7 @@ def test_strokes_have_rows_of_their_own_beside_the_field(store: Store) -> None:
     found, drawn, _ = run(strokes, store, "cat", "star")
     assert [row.row for row in found.rows] == [REAL, *ROWS["field"], *ROWS["strokes"]]
     label = torch.full((3,), strokes.label_of("cat"))
-    assert torch.equal(drawn["strokes", 0], strokes.render(strokes.strokes(label, [0, 1, 2], steps=2)))
+    assert torch.equal(drawn["strokes", 0], strokes.render(strokes.strokes(label, [0, 1, 2], SamplingOptions(steps=2))))
 
 
 def test_likeness_is_to_real_drawings_that_no_training_saw(model: SketchModel, home: Path) -> None:

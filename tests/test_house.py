@@ -27,9 +27,8 @@ ORDER = (
     ("config",),
     ("geometry", "quadtree", "metrics", "parallel"),
     ("sampling",),
-    ("data", "models"),
-    ("checkpoint",),
-    ("decoding",),
+    ("data", "models", "checkpoint"),
+    ("decoding", "parts"),
     ("model",),
     ("tasks", "search"),
     ("render",),
@@ -46,7 +45,7 @@ FLOORS = {f"visketch.{unit}": number for number, units in enumerate(ORDER) for u
 
 # Each heavy library has one door, or few: the only modules, or folders, that may import it.
 DOORS = {
-    "diffusers": ("visketch.models.diffusion", "visketch.models.flow"),
+    "diffusers": "visketch.models.diffusion",
     "vector_quantize_pytorch": "visketch.models.vqvae",
     "safetensors": "visketch.checkpoint",
     "accelerate": "visketch.training.loop",

@@ -17,6 +17,7 @@ from visketch.checkpoint import build
 from visketch.errors import UsageError, VisketchError
 from visketch.geometry.sketch import Sketch
 from visketch.model import Frame, Prediction, SketchModel
+from visketch.parts import build
 from visketch.sampling import SamplingOptions, candidate_seeds, generator, sample_top_p
 from visketch.training.objectives.recognition import classify_loss
 
@@ -150,8 +151,9 @@ def test_strokes_are_the_same_alone_and_among_others_and_are_what_generate_rende
     model = SketchModel(settings, diffusion=tiny_model.awake(settings, "diffusion"))
     seen: list[torch.Tensor] = []
     label = torch.tensor([0, 1, 2])
-    three = model.strokes(label, [5, 6, 7], steps=3, on_progress=lambda frame: seen.append(frame.canvas.clone()))
-    alone = model.strokes(label[1:2], [6], steps=3)
+    options = SamplingOptions(steps=3)
+    three = model.strokes(label, [5, 6, 7], options, on_progress=lambda frame: seen.append(frame.canvas.clone()))
+    alone = model.strokes(label[1:2], [6], options)
     assert [sketch.label for sketch in three] == list(tiny_model.LABELS)
     for many, one in zip(three[1].strokes or (), alone[0].strokes or (), strict=True):
         np.testing.assert_allclose(many, one, atol=1e-4)

@@ -38,7 +38,7 @@ PATIENCE = 120_000  # milliseconds, of a busy machine
 
 # The most of each that were on the page at once, however briefly.
 WATCH = """
-window.most = { ".card": 0, "img.coarse": 0, ".leaf": 0 };
+window.most = { ".card": 0, img: 0, "svg .stroke": 0 };
 const cards = document.getElementById("cards");
 new MutationObserver(() => {
   for (const kind in window.most) window.most[kind] = Math.max(window.most[kind], cards.querySelectorAll(kind).length);
@@ -101,7 +101,8 @@ def browser() -> Iterator[Any]:
 class Visitor:
     """Somebody at the page."""
 
-    def __init__(self, browser: Any, studio: Served, **screen: Any) -> None:
+    def __init__(self, browser: Any, studio: Served, before: bool = True, **screen: Any) -> None:
+        """`before`: who has been here before, and is not shown half a cat."""
         screen = {"viewport": {"width": 1280, "height": 800}, **screen}
         self.context = browser.new_context(accept_downloads=True, **screen)
         self.page = self.context.new_page()
@@ -111,6 +112,8 @@ class Visitor:
         self.page.on("pageerror", lambda error: self.said.append(str(error)))
         self.asked: list[str] = []
         self.page.on("request", lambda request: self.asked.append(request.url))
+        if before:
+            self.page.add_init_script("localStorage.setItem('seen', 'true')")
         self.page.goto(studio.address)
         self.page.wait_for_selector("body[data-ready]", state="attached")
 
@@ -132,11 +135,12 @@ class Visitor:
     def sees(self, words: str) -> None:
         self.page.locator("#first", has_text=re.compile(f"^{words}$")).wait_for()
 
-    def results(self, count: int) -> Any:
-        """The cards, once all are done."""
+    def results(self, count: int | None = None) -> Any:
+        """The cards, once all are done; so many, or at least one and at most eight."""
         self.page.locator("#progress[hidden]").wait_for(state="attached")
         cards = self.page.locator(".card:enabled")
-        assert cards.count() == count, self.page.locator("#trouble").text_content()
+        found = cards.count()
+        assert found == count if count else 1 <= found <= 8, self.page.locator("#trouble").text_content()
         return cards
 
     def strokes(self) -> int:
@@ -203,8 +207,9 @@ def test_the_model_draws_and_finishes(browser: Any, studio: Served) -> None:
     page.click("#draw")
     cards = visitor.results(8)
     most = page.evaluate("window.most")
-    assert (most[".card"], most["img.coarse"]) == (12, 12)
-    assert most[".leaf"] > 12
+    assert most[".card"] == 12
+    assert most["img"] == 0, "strokes are shown, and never noise"
+    assert most["svg .stroke"] > 24
     cards.nth(1).drag_to(page.locator("#paper"))
     page.locator("#hint.gone").wait_for(state="attached")
     assert page.locator("#undo").is_enabled()
@@ -212,11 +217,11 @@ def test_the_model_draws_and_finishes(browser: Any, studio: Served) -> None:
     assert page.locator("#undo").is_disabled()
 
     visitor.draw(cat()[:2])
-    with page.expect_response("**/v1/complete") as answer:
-        page.click("#finish")
-    events = answer.value.text().strip().split("data: ")
-    ways = [way for way in json.loads(events[-1])["sketches"] if way["added"] > 0]
-    assert visitor.results(len(ways)).locator(".stroke.new").count() > 0
+    page.click("#finish")
+    ways = visitor.results()
+    for number in range(ways.count()):
+        assert ways.nth(number).locator(".stroke:not(.new)").count() == 2, "one's own lines"
+        assert ways.nth(number).locator(".stroke.new").count() > 0
     assert page.locator("#results h2", has_text=re.compile("^(One way|[A-Z][a-z]+ ways) to finish it$")).count() == 1
     if studio.index:
         with page.expect_response("**/v1/search") as answer:
@@ -224,6 +229,63 @@ def test_the_model_draws_and_finishes(browser: Any, studio: Served) -> None:
         found = answer.value.json()["found"]
         assert 0 < len(found) <= 12
         visitor.results(len(found))
+    visitor.leave()
+
+
+@pytest.mark.parametrize("motion", ["no-preference", "reduce"])
+def test_the_page_begins_a_cat_for_who_comes_first(browser: Any, studio: Served, motion: str) -> None:
+    visitor = Visitor(browser, studio, before=False, reduced_motion=motion)
+    page = visitor.page
+    page.locator("#begun", has_text="half drawn").wait_for()
+    visitor.sees("cat|.*")
+    assert page.locator("#finish.main").is_enabled()
+    if motion == "reduce":
+        page.click("#finish")
+        page.locator("#cards .stroke.new").first.wait_for()  # while it is drawn
+        assert page.locator("#progress").is_visible()
+        assert page.locator(".card").first.locator(".stroke:not(.new)").count() == 6, "with what was given"
+        visitor.results()
+    visitor.draw([np.array([[0, 0], [100, 0]])])
+    assert page.locator("#begun").is_hidden()
+    assert visitor.strokes() == 1, "one's own line alone"
+    page.click("#undo")
+    assert page.locator("#undo").is_disabled()
+    page.reload()
+    page.wait_for_selector("body[data-ready]", state="attached")
+    assert page.locator("#begun").is_hidden(), "it is shown once"
+    visitor.leave()
+
+
+def test_more_like_this_and_from_one_to_another(browser: Any, studio: Served) -> None:
+    visitor = Visitor(browser, studio)
+    page = visitor.page
+    page.fill("#what", "bus")
+    page.focus("#detail")
+    page.keyboard.press("ArrowRight")
+    assert page.locator("#amount output").inner_text() == "many"
+    with page.expect_request("**/v1/generate") as asked:
+        page.click("#draw")
+    assert asked.value.post_data_json["detail"] == "many"
+    visitor.results(8)
+    page.get_by_role("button", name="More like this").nth(2).click()
+    assert page.locator("#results h2").inner_text() == "More like this bus"
+    visitor.results(8)
+    acts = page.get_by_role("button", name="Morph: ")
+    acts.nth(0).focus()
+    page.keyboard.press("Enter")
+    assert acts.nth(0).get_attribute("aria-pressed") == "true"
+    page.locator("#doing", has_text="the drawing that it is to become").wait_for()
+    acts.nth(5).click()
+    visitor.results(1)
+    page.focus("#share")
+    page.keyboard.press("Home")
+    first = page.locator("#cards figure svg").inner_html()
+    page.keyboard.press("End")
+    assert page.locator("#cards figure svg").inner_html() != first
+    page.locator(".card").click()  # onto the paper
+    assert visitor.strokes() == page.locator("#cards figure .stroke").count()
+    assert b"animation: draw" in visitor.save("moving").read_bytes()
+    assert visitor.save("gif").read_bytes().startswith(b"GIF89a")
     visitor.leave()
 
 
@@ -326,6 +388,17 @@ def test_nobody_is_shut_out(browser: Any, studio: Served) -> None:
     page.locator("#doing", has_text="%").wait_for()
     page.click("#save")
     look("why, saving")
+    page.keyboard.press("Escape")
+    page.fill("#what", "bus")
+    page.click("#draw")
+    visitor.results(8)
+    look("cards")
+    for number in (0, 1):
+        page.get_by_role("button", name="Morph: ").nth(number).click()
+    page.locator("#way").wait_for()
+    visitor.results(1)
+    look("a morph")
+    page.click("#save")
     page.keyboard.press("Escape")
     page.fill("#what", "qwertz")
     page.click("#draw")

@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from visketch.data.drawing import Drawing, sketch
-from visketch.model import DEFAULTS, Frame, SketchModel
+from visketch.model import DEFAULTS, Frame, Generated, SketchModel
 from visketch.results import DrawnSketch, SavedExplanation
 from visketch.sampling import SamplingOptions
-from visketch.tasks import complete, explain, refine
+from visketch.tasks import complete, explain, like, morph, refine
 
 OnProgress = Callable[[Frame], None]
 
@@ -18,7 +18,7 @@ def quiet(frame: Frame) -> None:
 
 
 class ViSketch(SketchModel):
-    """A checkpoint with methods that take drawings: `classify`, `generate`, `refine`, `complete`, `explain`.
+    """A checkpoint to ask: `classify`, `generate`, `vary`, `morph`, `refine`, `complete`, `explain`.
 
     A drawing is a path, a PIL image, the bytes of a file or an open file, an array, a tensor or strokes: see
     `visketch.data.drawing.sketch`. Keyword arguments such as `tries=8` or `temperature=0.5` replace single
@@ -40,9 +40,44 @@ class ViSketch(SketchModel):
         drawn = self.generate_fields(
             label, n, seed=seed, options=options, coarse_only=coarse_only, on_progress=on_progress, **changes
         )
-        scores = drawn.probability.tolist() if drawn.probability is not None else [None] * n
-        facts = {"coarse_only": coarse_only}
-        strokes = drawn.strokes or [None] * n
+        return self._generated(drawn, label, seed, {"coarse_only": coarse_only})
+
+    def vary(
+        self,
+        drawing: Drawing,
+        label: str | None = None,
+        n: int = 1,
+        *,
+        strength: float = like.STRENGTH,
+        seed: int = 0,
+        options: SamplingOptions = DEFAULTS,
+        on_progress: OnProgress = quiet,
+        **changes: Any,
+    ) -> list[DrawnSketch]:
+        """`n` sketches like a drawing of your own, of as many strokes; by weights that draw strokes.
+
+        `strength` in [0, 1] says how much may change. `label` is what it shows, by default the classifier's guess.
+        """
+        own = sketch(drawing)
+        label = label or self.classify_many([own], top=1)[0][0].label
+        how: dict[str, Any] = {"strength": strength, "seed": seed, "options": options, "on_progress": on_progress}
+        drawn = like.like(self, own, label, n, coarse_only=True, **how, **changes)
+        return self._generated(drawn, label, seed, {"strength": strength})
+
+    def morph(self, first: Drawing, last: Drawing, labels: tuple[str, str] | None = None, **how: Any) -> morph.Morph:
+        """From one drawing to another in steps that are drawings: `.sketches()`. `labels` are what the two show, by
+        default the classifier's guesses; `how`: `steps`, `strength` and `seed`, as in `tasks.morph.morph`.
+        """
+        ends = [sketch(drawing) for drawing in (first, last)]
+        if labels is None:
+            start, end = (guesses[0].label for guesses in self.classify_many(ends, top=1))
+            labels = start, end
+        return morph.morph(self, ends[0], ends[1], labels, **how)
+
+    def _generated(self, drawn: Generated, label: str, seed: int, facts: dict[str, Any]) -> list[DrawnSketch]:
+        count = len(drawn.canvas)
+        scores = drawn.probability.tolist() if drawn.probability is not None else [None] * count
+        strokes = drawn.strokes or [None] * count
         return [
             self._drawn(canvas, label, score, seed + i, facts, lines)
             for i, (canvas, score, lines) in enumerate(zip(drawn.canvas, scores, strokes, strict=True))
@@ -100,7 +135,11 @@ class ViSketch(SketchModel):
         labels = [label] * n if label else complete.spread(guesses, n)
         found = complete.complete(self, part, labels, seed=seed, options=options, on_progress=on_progress, **changes)
         found.sort(key=lambda one: (one.added == 0, -one.probability))
-        return [self._drawn(one.canvas, one.label, one.probability, one.seed, {"added": one.added}) for one in found]
+        traces = [complete.strokes(one, part, self.config.sketch) for one in found]
+        return [
+            self._drawn(one.canvas, one.label, one.probability, one.seed, {"added": one.added}, lines and lines.strokes)
+            for one, lines in zip(found, traces, strict=True)
+        ]
 
     def explain(self, drawing: Drawing, top: int = 5) -> SavedExplanation:
         """Which parts of a drawing decide its predicted class: `.words`, `.votes`, and `.save("why.png")`."""

@@ -23,16 +23,12 @@ from visketch.geometry import sdf
 from visketch.geometry.pieces import Pieces
 from visketch.geometry.sketch import Sketch, fit
 from visketch.parallel import refuse_after_fork
+from visketch.parts import build
 from visketch.sampling import TRIES, SamplingOptions, candidate_seeds, generator, sample_top_p
 
 DEFAULTS = SamplingOptions()
 Model = TypeVar("Model", bound="SketchModel")
-Drawing = Any  # anything that `visketch.data.drawing.sketch` reads
-
-
-def size(*parts: nn.Module) -> int:
-    """The number of parameters."""
-    return sum(p.numel() for part in parts for p in part.parameters())
+Drawing = Any  # whatever `visketch.data.drawing` reads
 
 
 def multiplies_bfloat16() -> bool:
@@ -58,9 +54,8 @@ class Frame:
     stage: str  # "coarse" or "refine"
     done: int
     total: int
-    draw: Callable[
-        [], Float[Tensor, "b h h"]
-    ]  # called when `canvas` is read, so that strokes are only rendered if they are needed
+    draw: Callable[[], Float[Tensor, "b h h"]]  # called when `canvas` is read: strokes are rendered only then
+    strokes: Callable[[], list[list[np.ndarray]]] | None = None  # in [-1, 1], if the coarse stage draws strokes
 
     @property
     def canvas(self) -> Float[Tensor, "b h h"]:
@@ -242,25 +237,41 @@ class SketchModel:
         seeds = candidate_seeds([seed + i for _ in names for i in range(n)], tries)
         numbers = [self.label_of(name) for name in names for _ in range(n * tries)]
         labels = torch.tensor(numbers, device=self.device)
-        drawn: list[Sketch] | None = None
         if (options.coarse or self.config.coarse) == "strokes":
-            drawn = self.strokes(labels, seeds, options.steps, options.guidance, on_progress)
-            canvas = self.render(drawn)
-        else:
-            canvas = self.coarse(labels, seeds, options.steps, options.guidance, on_progress)
+            drawn = self.strokes(labels, seeds, options, on_progress)
+            return self.best_strokes(drawn, labels, seeds, options, coarse_only, on_progress)
+        if options.detail != "usual":
+            raise UsageError(f"detail = {options.detail!r}: the coarse stage draws no strokes that could be counted")
+        canvas = self.coarse(labels, seeds, options.steps, options.guidance, on_progress)
         if not coarse_only:
-            for frame in self.decode(canvas, labels, seeds=seeds, options=options):
-                canvas = frame.canvas
-                on_progress(frame)
-        made = self.best_of(canvas, labels, tries)
-        if drawn is None:
-            return made
-        return replace(made, strokes=tuple(self._in_pixels(drawn[i]) for i in made.chosen.tolist()))
+            canvas = self._refined(canvas, labels, seeds, options, on_progress)
+        return self.best_of(canvas, labels, tries)
 
-    def _in_pixels(self, sketch: Sketch) -> tuple[np.ndarray, ...]:
-        """The strokes of a sketch at the place where `render` draws them on the canvas."""
-        shape = self.config.sketch
-        return tuple(line * np.float32(shape.canvas) for line in fit(sketch.lines(), shape.margin))
+    def best_strokes(
+        self,
+        drawn: Sequence[Sketch],
+        label: Int[Tensor, " b_tries"],
+        seeds: Sequence[int],
+        options: SamplingOptions,
+        coarse_only: bool,
+        on_progress: Callable[[Frame], None],
+    ) -> Generated:
+        """Of each `tries` candidates of strokes in a row the best one; its field is refined, its strokes are kept."""
+        made, shape = self.best_of(self.render(drawn), label, self.tries_of(options)), self.config.sketch
+        best, canvas = made.chosen.tolist(), made.canvas
+        if not coarse_only:
+            canvas = self._refined(canvas, label[made.chosen], [seeds[i] for i in best], options, on_progress)
+        fitted = (fit(drawn[i].lines(), shape.margin) for i in best)  # where `render` puts them
+        strokes = tuple(tuple(line * np.float32(shape.canvas) for line in lines) for lines in fitted)
+        return replace(made, canvas=canvas, strokes=strokes)
+
+    def _refined(
+        self, canvas: Tensor, label: Tensor, seeds: Sequence[int], options: SamplingOptions, on_progress: Any
+    ) -> Tensor:
+        for frame in self.decode(canvas, label, seeds=seeds, options=options):
+            canvas = frame.canvas
+            on_progress(frame)
+        return canvas
 
     def tries_of(self, options: SamplingOptions) -> int:
         """The number of candidates that are drawn for each sketch."""
@@ -298,18 +309,25 @@ class SketchModel:
         self,
         label: Int[Tensor, " b"],
         seeds: Sequence[int],
-        steps: int | None = None,
-        guidance: float | None = None,
+        options: SamplingOptions = DEFAULTS,
         on_progress: Callable[[Frame], None] = lambda frame: None,
         given: Sequence[Pieces] | None = None,
+        like: Sequence[Pieces] | None = None,
+        strength: float = 1.0,
     ) -> list[Sketch]:
         """The coarse stage as strokes in drawing order: one sketch for each label and seed.
 
-        `given`: for each sketch, pieces of strokes in [-1, 1] that exist already; the result has new strokes besides.
+        `given`: for each, pieces of strokes in [-1, 1] that are there already; what is returned is drawn beside them.
+        `like`, `strength`: pieces that it starts from, and how much of them may change, as in `StrokeDiffusion.draw`.
         Raises UsageError if the checkpoint's diffusion draws no strokes.
         """
         diffusion = self.part(self.config.coarse_part("strokes"))
-        noise = diffusion.noise(label, [generator(s, stage=0) for s in seeds], given)
+        chance = [generator(s, stage=0) for s in seeds]
+        if like:
+            rows = zip(map(len, like), chance, strict=True)
+            noise = [torch.randn(count, diffusion.size, generator=one) for count, one in rows]
+        else:
+            noise = diffusion.noise(label, chance, given, options.detail)
 
         def sketches(drawn: list[list[np.ndarray]]) -> list[Sketch]:
             return [
@@ -318,9 +336,9 @@ class SketchModel:
             ]
 
         def show(done: int, total: int, drawn: Callable[[], list[list[np.ndarray]]]) -> None:
-            on_progress(Frame("coarse", done, total, lambda: self.render(sketches(drawn()))))
+            on_progress(Frame("coarse", done, total, lambda: self.render(sketches(drawn())), drawn))
 
-        return sketches(diffusion.draw(label, noise, steps, guidance, show, given))
+        return sketches(diffusion.draw(label, noise, options.steps, options.guidance, show, given, like, strength))
 
     @torch.inference_mode()
     def best_of(self, canvas: Float[Tensor, "b_tries h h"], label: Int[Tensor, " b_tries"], tries: int) -> Generated:

@@ -14,6 +14,7 @@ from visketch.data import write
 from visketch.errors import UsageError
 from visketch.geometry import trace
 from visketch.geometry.sketch import Sketch
+from visketch.render.animation import ANIMATED, write_animation
 from visketch.render.files import png, write_png, write_svg
 from visketch.render.grey import grey
 from visketch.tasks.explain import Explanation
@@ -21,8 +22,8 @@ from visketch.tasks.explain import Explanation
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-SHOWN = 256  # side of a sketch in a notebook, in pixels
-SUFFIXES = (".png", ".svg", ".ndjson")
+SHOWN = 256  # pixels of a sketch in a notebook
+SUFFIXES = (".png", ".svg", ".ndjson", ".gif", ".webp")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
@@ -62,15 +63,19 @@ class DrawnSketch(Sketch):
 
         return Image.fromarray(self.pixels_at(size or len(self.field)))
 
-    def save(self, path: str | Path, size: int | None = None) -> Path:
-        """Write a .png or .svg `size` pixels wide, or one line of .ndjson; returns the path.
+    def save(self, path: str | Path, size: int | None = None, animate: bool = False) -> Path:
+        """Write a .png or .svg `size` pixels wide, or a line of .ndjson; returns the path. A .gif or .webp draws it
+        stroke by stroke, and so do .svg and .png with `animate`.
 
         Raises UsageError for another suffix, VisketchError if the file cannot be written.
         """
         path, side = Path(path), size or len(self.field)
         facts = {"class": self.label, "seed": self.seed, "score": self.score, "size": side, **self.facts}
         suffix = path.suffix.lower()
-        if suffix == ".png":
+        if suffix in (".gif", ".webp") or (animate and suffix in ANIMATED):
+            lines = trace.Trace(self.strokes or (), self.pen).scaled(side / len(self.field))
+            write_animation(path, [lines], side, side, facts)
+        elif suffix == ".png":
             write_png(path, self.pixels_at(side), facts)
         elif suffix == ".svg":
             lines = trace.Trace(self.strokes or (), self.pen).scaled(side / len(self.field))

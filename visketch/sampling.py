@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 import numpy as np
 import torch
@@ -12,7 +13,8 @@ from visketch.config import Coarse
 from visketch.errors import UsageError
 from visketch.quadtree import Order
 
-TRIES = 4  # the default number of candidates, of which the classifier keeps one
+Amount = Literal["few", "usual", "many"]
+TRIES = 4  # candidates by default, of which the classifier keeps one
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,8 @@ class SamplingOptions:
     temperature: float = 0.7  # of the refiner's codes; 0 takes the most probable one
     top_p: float = 0.95  # the refiner samples among the most probable codes that make up this
     order: Order = "waves"  # refine many leaves at once, or one after another
-    coarse: Coarse | None = None  # whether the coarse stage draws strokes or a field; None: the checkpoint's default
+    coarse: Coarse | None = None  # whether the coarse stage draws strokes or a field; None: what the checkpoint is for
+    detail: Amount | int = "usual"  # how many strokes, beside what is usual for the class; or their number
     tries: int | None = None  # candidates drawn for each sketch; the classifier keeps the most probable one
 
     def __post_init__(self) -> None:
@@ -39,7 +42,11 @@ class SamplingOptions:
         if self.temperature < 0:
             raise UsageError(f"temperature = {self.temperature:g}: must be 0 (always the most probable code) or more")
         if not 0 < self.top_p <= 1:
-            raise UsageError(f"top_p = {self.top_p:g}: must be above 0 and at most 1")
+            raise UsageError(f"top_p = {self.top_p:g}: take a share above 0, up to 1")
+        if isinstance(self.detail, str) and self.detail not in get_args(Amount):
+            raise UsageError(f"detail = {self.detail!r}: take few, usual, many or a number of strokes")
+        if isinstance(self.detail, int) and self.detail < 1:
+            raise UsageError(f"detail = {self.detail}: draw at least one stroke")
         if self.order not in ("waves", "one-by-one"):
             raise UsageError(f"order = {self.order!r}: must be 'waves' or 'one-by-one'")
 

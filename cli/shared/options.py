@@ -102,8 +102,12 @@ From = Annotated[
     typer.Option("--from", metavar="FILE|-", help="A list of more paths, one a line; - reads it from standard input."),
 ]
 Format = Annotated[
-    Literal["png", "svg", "ndjson"] | None,
-    typer.Option("--format", metavar="png|svg|ndjson", help="The format of the files in a folder; by default png."),
+    Literal["png", "svg", "ndjson", "gif", "webp"] | None,
+    typer.Option("--format", metavar="png|svg|ndjson|gif|webp", help="What a folder is filled with; by default png."),
+]
+Animate = Annotated[
+    bool,
+    typer.Option("--animate", help="Draw it stroke by stroke: an .svg or .png that moves; .gif and .webp always do."),
 ]
 
 
@@ -132,6 +136,27 @@ def check_classes(checkpoint: str | None, classes: list[str]) -> list[str]:
 
     config = read_config(find(checkpoint))
     return [config.labels[config.label_of(name)] for name in classes]
+
+
+def several_classes(checkpoint: str | None, classes: list[str]) -> list[str]:
+    """The same where a word may be several classes, `cat,dog`, or `all` of them; each label once."""
+    from visketch.config import find, read_config
+
+    names = [name.strip() for word in classes for name in word.split(",")]
+    if not all(names):
+        raise UsageError(f"--class {next(word for word in classes if not all(word.split(',')))!r}: a name is empty")
+    every = read_config(find(checkpoint)).labels if "all" in names else ()
+    named = check_classes(checkpoint, [name for name in names if name != "all"])
+    return list(dict.fromkeys([*named, *every]))
+
+
+def parse_detail(detail: str) -> str | int:
+    """few, usual, many, or a number of strokes. Raises UsageError."""
+    if detail in ("few", "usual", "many"):
+        return detail
+    if not detail.isdecimal() or int(detail) < 1:
+        raise UsageError(f"--detail {detail}: take few, usual, many or a number of strokes, from 1")
+    return int(detail)
 
 
 def load(checkpoint: str | None, device: str) -> "SketchModel":

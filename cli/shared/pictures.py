@@ -1,4 +1,4 @@
-"""Fields → sketches as PNG, SVG or ndjson. A file appears complete or not at all."""
+"""Fields → sketches as PNG, SVG, ndjson or animations, in files that appear whole or not at all."""
 
 import math
 import os
@@ -18,9 +18,11 @@ if TYPE_CHECKING:
 
 PNG = (".png",)
 STROKES = (".svg", ".ndjson")
-KINDS = (*PNG, *STROKES)  # formats of sketches
-OTHERS = {".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".pdf", ".eps", ".json", ".txt"}
-SHEET = 8192  # the longest side of a sheet, in pixels
+KINDS = (*PNG, *STROKES)  # what sketches are written as
+MOVING = (".gif", ".webp")  # what only animations are written as; with --animate .svg and .png move too
+DRAWINGS = (*KINDS, *MOVING)
+OTHERS = {*MOVING, ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".pdf", ".eps", ".json", ".txt"}
+SHEET = 8192  # pixels of a sheet's side at most
 
 
 class Sheet:
@@ -61,13 +63,23 @@ class SheetOfStrokes:
         self.drawings: list[Trace] = []
 
     def add(self, number: int, canvas: "Tensor", clamp: float, drawn: "Trace | None" = None) -> None:
+        self.put(number, trace(canvas, clamp, self.side, drawn))
+
+    def put(self, number: int, drawing: "Trace") -> None:
+        """Strokes of a page of `side`, in their place."""
         row, column = divmod(number, self.columns)
         x, y = (float(place * (self.side + self.gap) + self.gap) for place in (column, row))
-        self.drawings.append(trace(canvas, clamp, self.side, drawn).moved(x, y))
+        self.drawings.append(drawing.moved(x, y))
 
-    def write(self, path: Path, facts: dict) -> None:
+    def write(self, path: Path, facts: dict, animate: bool = False) -> None:
+        """With `animate` all are drawn at once, stroke by stroke."""
         wide, high = (count * (self.side + self.gap) + self.gap for count in (self.columns, self.rows))
-        write_svg(path, self.drawings, wide, high, facts)
+        if animate:
+            from visketch.render.animation import write_page
+
+            write_page(path, self.drawings, wide, high, facts)
+        else:
+            write_svg(path, self.drawings, wide, high, facts)
 
 
 def columns_for(classes: int, n: int) -> int:
@@ -78,14 +90,27 @@ def columns_for(classes: int, n: int) -> int:
 
 
 def write_sketch(
-    path: Path, canvas: "Tensor", clamp: float, side: int, facts: dict, drawn: "Trace | None" = None
+    path: Path,
+    canvas: "Tensor",
+    clamp: float,
+    side: int,
+    facts: dict,
+    drawn: "Trace | None" = None,
+    animate: bool = False,
+    given: int = 0,
 ) -> None:
     """Write one field (h h) in the format of the suffix of `path`: PNG or SVG `side` pixels wide, or a line of ndjson.
 
-    `facts` are written into the file; "class" among them is what the sketch shows. `drawn`: the strokes, if the model
-    drew them; else the field is traced. Raises VisketchError.
+    With `animate` its strokes appear one after another, but for the first `given`, which are there from the beginning.
+
+    `facts` say inside the file how it was made; "class", if there, names what it shows. `drawn`: as in `trace`.
+    Raises VisketchError.
     """
-    if path.suffix.lower() == ".png":
+    if animate:
+        from visketch.render.animation import write_animation
+
+        write_animation(path, [trace(canvas, clamp, side, drawn)], side, side, facts, given=given)
+    elif path.suffix.lower() == ".png":
         write_png(path, grey(canvas[None], clamp, side)[0], facts)
     elif path.suffix.lower() == ".svg":
         write_svg(path, [trace(canvas, clamp, side, drawn)], side, side, facts)
@@ -157,8 +182,15 @@ def check_out(out: Path, kinds: tuple[str, ...] = KINDS) -> Path:
 
 
 def is_picture(out: Path) -> bool:
-    """Whether `out` is one file, not a folder."""
-    return out.suffix.lower() in KINDS and not out.is_dir()
+    """Whether `out` means one file, rather than a folder of them."""
+    return out.suffix.lower() in DRAWINGS and not out.is_dir()
+
+
+def moves(suffix: str, animate: bool) -> bool:
+    """Whether what is written is an animation. Raises UsageError where --animate asks for one that cannot be."""
+    if animate and suffix == ".ndjson":
+        raise UsageError("--animate: ndjson has strokes and no motion; name a .svg, .gif, .webp or .png file")
+    return animate or suffix in MOVING
 
 
 def suffix_of(out: Path, kind: str | None) -> str:

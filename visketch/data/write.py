@@ -7,17 +7,31 @@ import json
 import math
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import Any
 from xml.sax.saxutils import escape
 
 import numpy as np
 
 from visketch.geometry.bezier import bezier, simplified
+from visketch.geometry.pace import pace
 from visketch.geometry.sketch import PageArea, Sketch
 
 Strokes = Sequence[np.ndarray]  # each (points, 2), x to the right, y down
 
-LARGEST = 255  # the largest coordinate in QuickDraw's simplified form
-TOLERANCE = 1.0  # the largest error of simplifying, in the same unit
+# Before its turn a path is hidden, or its round cap would be a dot. Dashes are longer than the path (whose length is
+# called 1), or rounding would leave a gap at its end.
+MOTION = """  <style>
+    @keyframes draw {
+      from { stroke-dasharray: 1.01; stroke-dashoffset: 1.01; visibility: hidden }
+      to { stroke-dasharray: 1.01; stroke-dashoffset: 0 }
+    }
+    @keyframes appear { from { visibility: hidden } }
+    @media (prefers-reduced-motion: reduce) { path { animation: none !important } }
+  </style>
+"""
+
+LARGEST = 255  # of a coordinate in QuickDraw's simplified form
+TOLERANCE = 1.0  # in the same unit: straight lines between fewer points stay so near
 
 
 def svg(
@@ -26,31 +40,49 @@ def svg(
     height: int | float,
     facts: dict,
     page: PageArea | None = None,
+    animate: bool = False,
+    given: int = 0,
 ) -> str:
     """A page of drawings, a group each: their strokes in the unit of the page, and the width of the pen. The paper is
     transparent.
 
-    A stroke is one open path of cubic curves with round caps and joins; a dot is a path without length. `facts` (the
-    class, and how it was made) become the title and description, which viewers do not draw. `page`: the page on which
-    the strokes were found, instead of `width` and `height`, so that the file fits over its source.
+    A stroke is one open path of cubic curves with round caps and joins; a dot is a path of no length. `facts` (title,
+    and how it was made) become the title and description, which viewers show and never draw. `page`: the one that they
+    were found on, instead of `width` and `height`: the file lies over its source.
+
+    `animate`: the strokes of each drawing appear one after another (`pace`), but for its first `given`, which are there
+    from the beginning; where less motion is asked for, the whole is shown at once.
     """
     page = page or PageArea((0.0, 0.0, float(width), float(height)))
     digits = max(2, 5 - math.ceil(math.log10(max(page.box[2:]))))
-    groups = "\n".join(_group(strokes, pen, digits) for strokes, pen in drawings)
+    groups = "\n".join(
+        _group(strokes, pen, digits, pace(strokes, given) if animate else None) for strokes, pen in drawings
+    )
     sides = [_number(value, digits) for value in page.box]
     box = " ".join(sides)
     size = f'width="{escape(page.width or sides[2])}" height="{escape(page.height or sides[3])}"'
     title = f"  <title>{escape(str(facts['class']))}</title>\n" if "class" in facts else ""
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="{box}" {size}>\n'
-        f"{title}  <desc>{escape(json.dumps(facts, default=str))}</desc>\n{groups}\n</svg>\n"
+        f"{title}  <desc>{escape(json.dumps(facts, default=str))}</desc>\n{MOTION if animate else ''}{groups}\n</svg>\n"
     )
 
 
-def _group(strokes: Strokes, pen: float, digits: int) -> str:
+def _group(strokes: Strokes, pen: float, digits: int, times: np.ndarray | None) -> str:
     style = 'fill="none" stroke="black" stroke-linecap="round" stroke-linejoin="round"'
-    paths = "\n".join(f'    <path d="{_path(stroke, pen, digits)}"/>' for stroke in strokes)
+    motion = [""] * len(strokes) if times is None else [_motion(*time) for time in times.tolist()]
+    drawn = (_path(stroke, pen, digits) for stroke in strokes)
+    paths = "\n".join(f'    <path d="{path}"{moves}/>' for path, moves in zip(drawn, motion, strict=True))
     return f'  <g {style} stroke-width="{_number(pen, digits)}">\n{paths}\n  </g>'
+
+
+def _motion(start: float, end: float) -> str:
+    """The attributes of a path that is drawn between two moments, in seconds."""
+    if end == 0:
+        return ""
+    if end == start:
+        return f' style="animation: appear 0s {_number(start, 3)}s both"'
+    return f' pathLength="1" style="animation: draw {_number(end - start, 3)}s {_number(start, 3)}s linear both"'
 
 
 def _path(stroke: np.ndarray, pen: float, digits: int) -> str:
@@ -74,11 +106,12 @@ def _number(value: float, digits: int) -> str:
     return "0" if text == "-0" else text
 
 
-def ndjson(strokes: Strokes, word: str | None, made: datetime | None = None) -> str:
-    """One line with the fields of Google's published files, in their simplified form: integers from 0 to 255, the
+def ndjson(strokes: Strokes, word: str | None, made: datetime | None = None, more: dict[str, Any] | None = None) -> str:
+    """One line, with the fields of Google's published files, in their simplified form: whole numbers from 0 to 255, the
     drawing in the upper left corner, few points.
 
-    `key_id` is derived from the drawing, so equal drawings have equal ids. The country is unknown: "ZZ".
+    `key_id` follows from the drawing, so the same drawing has the same. The country, which nobody knows, is
+    "ZZ". `more`: fields of our own beside these.
     """
     from visketch.data.store import key
 
@@ -90,6 +123,7 @@ def ndjson(strokes: Strokes, word: str | None, made: datetime | None = None) -> 
         "timestamp": f"{made or datetime.now(UTC):%Y-%m-%d %H:%M:%S.%f} UTC",
         "recognized": True,
         "key_id": f"{number:016d}",
+        **(more or {}),
         "drawing": [line.T.tolist() for line in drawing],
     }
     return json.dumps(record, separators=(",", ":")) + "\n"

@@ -225,7 +225,9 @@ def _coarse(
     model: SketchModel, label: Int[Tensor, " b"], seeds: list[int], settings: Settings, stage: Coarse
 ) -> Float[Tensor, "b h h"]:
     if stage == "strokes":
-        return model.render(model.strokes(label, seeds, settings.steps, settings.guidance))
+        return model.render(
+            model.strokes(label, seeds, SamplingOptions(steps=settings.steps, guidance=settings.guidance))
+        )
     return model.coarse(label, seeds, settings.steps, settings.guidance)
 
 

@@ -31,6 +31,17 @@ def bezier(stroke: Float[np.ndarray, "n 2"], pen: float) -> Float[np.ndarray, "m
     return np.concatenate([_fitted(line[a : b + 1], TOLERANCE * pen) for a, b in pairwise(cuts)])
 
 
+def smooth(stroke: Float[np.ndarray, "n 2"], pen: float, steps: int = 8) -> Float[np.ndarray, "m 2"]:
+    """Points along the curves of `bezier`, `steps` to a curve; a dot stays one point."""
+    curves = bezier(stroke, pen)
+    if not len(curves):
+        return stroke[:1].astype(np.float64)
+    t = np.linspace(0, 1, steps + 1)[1:, None]
+    weights = np.stack([(1 - t) ** 3, 3 * t * (1 - t) ** 2, 3 * t**2 * (1 - t), t**3])  # (4, steps, 1)
+    along = np.einsum("msw,nmd->nsd", weights, curves).reshape(-1, 2)
+    return np.concatenate([curves[0, :1], along])
+
+
 def _resampled(stroke: np.ndarray, spacing: float) -> np.ndarray:
     """Points about `spacing` apart, including those of the stroke."""
     from visketch.geometry.sketch import sample

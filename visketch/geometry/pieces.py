@@ -12,8 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int, Integer
 
-POINTS = 12  # k: nine in ten strokes of QuickDraw have no more vertices
-TOLERANCE = 2 / 255  # how far simplifying may move a line, as a share of the drawing's longer side (QuickDraw's value)
+from visketch.errors import UsageError
+from visketch.geometry.sketch import fit
+
+POINTS = 12  # k: of QuickDraw's strokes nine in ten have no more vertices
+TOLERANCE = 2 / 255  # share of the drawing's longer side by which simplifying may move a line, as QuickDraw's recipe
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,31 @@ def cut(strokes: Sequence[Float[np.ndarray, "_ 2"]], k: int = POINTS) -> Pieces:
     return Pieces(_filled(runs, k), np.array(joined, bool))
 
 
+def spread(stroke: Float[np.ndarray, "_ 2"], parts: int, k: int = POINTS) -> Float[np.ndarray, "parts k 2"]:
+    """A stroke as exactly so many pieces, its vertices among their points if there are not too many of them."""
+    places = parts * (k - 1) + 1
+    if len(stroke) > places:
+        along = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(stroke, axis=0), axis=1))])
+        even = np.linspace(0, along[-1], places)
+        stroke = np.stack([np.interp(even, along, axis) for axis in stroke.T], axis=1).astype(np.float32)
+    points = _filled([stroke], places)[0]
+    return np.stack([points[part * (k - 1) : part * (k - 1) + k] for part in range(parts)])
+
+
+def fitted(strokes: Sequence[Float[np.ndarray, "_ 2"]], most: int) -> Pieces:
+    """A drawing's strokes as pieces that fill [-1, 1], as those that the network is trained on.
+
+    Simplified no further than is needed to have at most `most`. Raises UsageError for a drawing of more strokes.
+    """
+    if len(strokes) > most:
+        raise UsageError(f"{len(strokes):,} strokes: at most {most} can be changed; leave some out")
+    lines = [2 * line - 1 for line in fit(tuple(strokes), margin=0.0)]
+    tolerance = TOLERANCE
+    while len(found := cut(simplified(lines, tolerance, always=tolerance > TOLERANCE))) > most:
+        tolerance *= 1.5
+    return found
+
+
 def count(points: Integer[np.ndarray, " i"], k: int = POINTS) -> Int[np.ndarray, " i"]:
     """The number of pieces that `cut` makes of each of i strokes, given their numbers of points."""
     return np.maximum(1, -(-(points.astype(np.int64) - 1) // (k - 1)))
@@ -58,17 +86,22 @@ def join(pieces: Pieces) -> list[Float[np.ndarray, "_ 2"]]:
     return strokes
 
 
-def simplified(strokes: Sequence[Float[np.ndarray, "_ 2"]], tolerance: float) -> list[Float[np.ndarray, "_ 2"]]:
+def simplified(
+    strokes: Sequence[Float[np.ndarray, "_ 2"]], tolerance: float, always: bool = False
+) -> list[Float[np.ndarray, "_ 2"]]:
     """Strokes with fewer vertices, no line moved by more than `tolerance` (Ramer, Douglas and Peucker).
 
-    Strokes whose vertices are mostly further apart than that, such as QuickDraw's, are not changed.
+    Strokes whose vertices are mostly further apart than that, as QuickDraw's are, stay as they are, but with `always`.
     """
-    from skimage.measure import approximate_polygon
+    from visketch.geometry import bezier
 
     def dense(stroke: np.ndarray) -> bool:
-        return len(stroke) > 2 and float(np.median(np.linalg.norm(np.diff(stroke, axis=0), axis=1))) < 3 * tolerance
+        return float(np.median(np.linalg.norm(np.diff(stroke, axis=0), axis=1))) < 3 * tolerance
 
-    return [approximate_polygon(stroke, tolerance) if dense(stroke) else stroke for stroke in strokes]
+    return [
+        bezier.simplified(stroke, tolerance) if len(stroke) > 2 and (always or dense(stroke)) else stroke
+        for stroke in strokes
+    ]
 
 
 def _filled(runs: Sequence[np.ndarray], k: int) -> Float[np.ndarray, "t k 2"]:

@@ -1,6 +1,7 @@
 """The coarse stage: class → p x p signed distance field, by flow matching."""
 
 from collections.abc import Callable
+from itertools import pairwise
 
 import torch
 from diffusers import UNet2DModel
@@ -10,7 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from visketch.config import DiffusionConfig
-from visketch.models.flow import euler
+from visketch.models.flow import times
 
 
 class Diffusion(nn.Module):
@@ -62,12 +63,11 @@ class Diffusion(nn.Module):
         that share of the steps (SDEdit, Meng et al., 2022, arXiv 2108.01073); at 1 nothing of them is left.
         """
         guidance = self.config.guidance if guidance is None else guidance
-        scheduler = euler(steps or self.config.steps, strength)
+        route = times(steps or self.config.steps, strength)
         x = noise if rough is None else torch.lerp(rough, noise, strength)
-        for step, timestep in enumerate(scheduler.timesteps):
-            flow = self.guided(x, (timestep / 1000).expand(len(x)).to(x.device), label, guidance)
-            x = scheduler.step(flow, timestep, x, return_dict=False)[0]
-            on_progress(step + 1, len(scheduler.timesteps), x)
+        for done, (time, after) in enumerate(pairwise(route), 1):
+            x = x + (after - time) * self.guided(x, torch.full((len(x),), time, device=x.device), label, guidance)
+            on_progress(done, len(route) - 1, x)
         return x.clamp(-1, 1)
 
     def guided(

@@ -7,6 +7,7 @@ al., 2025, arXiv 2503.23752), which draws sets of normalised strokes.
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -17,9 +18,10 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from visketch.config import DiffusionConfig
+from visketch.errors import UsageError
 from visketch.geometry.pieces import POINTS, Pieces, join
 from visketch.models.blocks import attend
-from visketch.models.flow import euler
+from visketch.models.flow import times
 
 FREQUENCIES = 64  # sines and cosines that encode the time
 NOISIEST = 0.05  # the loss is weighted like that of a velocity, 1 / time², but no more than at this time
@@ -28,7 +30,8 @@ TOGETHER = 32  # sketches drawn at once; all take as long as the one with the mo
 # the logarithm of the half size, which is at least SMALLEST.
 PLACE, SHAPE, SIZE = 2.0, 1.5, 1.2
 SMALLEST = 0.01
-BLUNT = 0.33  # the half size of a piece at which place and shape predict a point equally well
+QUARTERS = {"few": (0.0, 0.25), "many": (0.75, 1.0)}  # of the drawings of a class, in order of their pieces
+BLUNT = 0.33  # the half size of a piece of which place and shape tell a point equally well
 
 
 Drawn = list[list[np.ndarray]]  # the strokes of each sketch, each (points, 2)
@@ -141,20 +144,20 @@ class StrokeDiffusion(nn.Module):
     ) -> Float[Tensor, "b t d"]:
         """Noise → tokens, by Euler steps with classifier-free guidance (1 switches it off).
 
-        `start`: tokens; those `given` are kept as they are. With `strength` below 1, the others are noised up to that
-        time and drawn again from there (SDEdit, Meng et al., 2022, arXiv 2108.01073).
+        `start`: tokens of which those `given` are kept as they are; with `strength` below 1 the others are noised up to
+        that time and drawn again from there (SDEdit, Meng et al., 2022, arXiv 2108.01073). `on_progress` sees the clean
+        tokens as they are predicted at each step; the last are those returned.
         """
         guidance = self.config.guidance if guidance is None else guidance
         given = torch.zeros(noise.shape[:2], dtype=torch.bool, device=noise.device) if given is None else given
         start = torch.zeros_like(noise) if start is None else start
-        scheduler = euler(steps or self.config.steps, strength)
+        route = times(steps or self.config.steps, strength)
         x = torch.where(given[..., None], start, torch.lerp(start, noise, strength))
-        for step, timestep in enumerate(scheduler.timesteps):
-            time = timestep / 1000
-            clean = self.guided(x, time.expand(len(x)).to(x.device), label, count, given, guidance)
-            x = scheduler.step((x - clean) / time, timestep, x, return_dict=False)[0]
-            x = torch.where(given[..., None], start, x)
-            on_progress(step + 1, len(scheduler.timesteps), x)
+        for done, (time, after) in enumerate(pairwise(route), 1):
+            now = torch.full((len(x),), time, device=x.device)
+            clean = torch.where(given[..., None], start, self.guided(x, now, label, count, given, guidance))
+            x = torch.where(given[..., None], start, torch.lerp(clean, x, after / time))
+            on_progress(done, len(route) - 1, clean)  # as predicted so far: there is no noise in it
         return x
 
     def noise(
@@ -162,16 +165,24 @@ class StrokeDiffusion(nn.Module):
         label: Int[Tensor, " b"],
         generators: Sequence[torch.Generator],
         given: Sequence[Pieces] | None = None,
+        detail: str | int = "usual",
     ) -> list[Float[Tensor, "_ d"]]:
         """The noise that a sketch of each label is drawn from. Its number of pieces is sampled from the drawings of the
         class.
 
-        `given`: pieces that exist already; the sketch gets more pieces than these.
+        `given`: pieces that are there already; there will be more than these. `detail`: as few as a quarter of these
+        drawings has, as many as a quarter has, or a number of pieces. Raises UsageError for more than there are places.
         """
+        if isinstance(detail, int) and detail > self.config.pieces:
+            raise UsageError(f"detail = {detail}: at most {self.config.pieces} strokes are drawn with these weights")
         noise = []
         for row, generator in enumerate(generators):
             likely, least = self.histogram[label[row]].cpu(), len(given[row]) if given else 0
             likely = torch.where(torch.arange(len(likely)) > least, likely, 0)
+            if isinstance(detail, int):
+                likely = torch.zeros_like(likely).index_fill_(0, torch.tensor(max(detail, least + 1)), 1.0)
+            elif detail in QUARTERS and likely.any():
+                likely = between(likely, *QUARTERS[detail])
             count = int(torch.multinomial(likely, 1, generator=generator)) if likely.any() else least + 1
             noise.append(torch.randn(count, self.size, generator=generator))
         return noise
@@ -185,17 +196,22 @@ class StrokeDiffusion(nn.Module):
         guidance: float | None = None,
         on_progress: Callable[[int, int, Callable[[], Drawn]], None] = lambda done, total, drawn: None,
         given: Sequence[Pieces] | None = None,
+        like: Sequence[Pieces] | None = None,
+        strength: float = 1.0,
     ) -> Drawn:
         """The strokes of a sketch for each label and noise; the noise has a row for each piece. Coordinates fill [-1,
         1]. `on_progress` gets the steps done, the number of steps, and a function that returns the strokes so far.
 
-        Sketches of similar length are drawn together, since a batch is as long as its longest.
+        `given`: the first pieces of each, which stay as they are. `like`: all pieces of each, which are noised up to
+        time `strength` and drawn again from there, as in `sample`; give one of the two.
+
+        Sketches of like length are drawn together, since a batch is as long as its longest.
         """
-        count = torch.tensor([len(rows) for rows in noise])
+        count, known = torch.tensor([len(rows) for rows in noise]), given or like
         groups = count.argsort(stable=True).split(TOGETHER)
         drawn: Drawn = [[np.zeros((1, 2), np.float32)] for _ in noise]  # a dot, until it is drawn
         for number, group in enumerate(groups):
-            places, here = group.tolist(), group.to(label.device)
+            places = group.tolist()
 
             def put(tokens: Tensor, places: list[int] = places) -> Drawn:
                 points, joined = (part.cpu().numpy() for part in self.pieces(tokens))
@@ -210,8 +226,10 @@ class StrokeDiffusion(nn.Module):
                 on_progress(number * total + done, len(groups) * total, partial(put, x))
 
             rows = nn.utils.rnn.pad_sequence([noise[place] for place in places], batch_first=True).to(label.device)
-            kept = self.kept([given[place] for place in places], rows) if given else (None, None)
-            put(self.sample(label[here], count[group].to(label.device), rows, steps, guidance, seen, *kept))
+            start, which = self.kept([known[place] for place in places], rows) if known else (None, None)
+            here, several = label[group.to(label.device)], count[group].to(label.device)
+            kept = which if given else None
+            put(self.sample(here, several, rows, steps, guidance, seen, start, kept, strength))
         return drawn
 
     def kept(
@@ -242,6 +260,12 @@ class StrokeDiffusion(nn.Module):
         twice[2] = torch.cat([null, label])
         without, told = self(*twice).chunk(2)
         return without + guidance * (told - without)
+
+
+def between(likely: Float[Tensor, " n"], low: float, high: float) -> Float[Tensor, " n"]:
+    """The part of a histogram that lies between two of its quantiles."""
+    share = F.pad(likely.cumsum(0) / likely.sum(), (1, 0))
+    return share.clamp(low, high).diff()
 
 
 class ModulatedBlock(nn.Module):

@@ -51,12 +51,15 @@ def write_svg(
     height: int | float,
     facts: dict,
     page: "PageArea | None" = None,
+    animate: bool = False,
+    given: int = 0,
 ) -> None:
-    """Write a page of strokes, a group for each drawing; `page`: the page on which they were found. Raises
-    VisketchError.
+    """A page of strokes, a group for each drawing; `page`: the one that they were found on; `animate`, `given`: as in
+    `write.svg`. Raises VisketchError.
     """
     from visketch.checkpoint import write_atomically
     from visketch.data import write
 
-    text = write.svg([(drawing.strokes, drawing.pen) for drawing in drawings], width, height, facts, page)
+    found = [(drawing.strokes, drawing.pen) for drawing in drawings]
+    text = write.svg(found, width, height, facts, page, animate, given)
     write_atomically(path, text.encode())

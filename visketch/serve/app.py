@@ -41,10 +41,12 @@ class Verb(NamedTuple):
 
 VERBS = {
     "classify": Verb(schemas.ClassifyRequest, schemas.ClassifyResponse, "What a drawing shows."),
-    "refine": Verb(schemas.RefineRequest, schemas.SketchesResponse, "Draw a rough sketch again.", True),
-    "complete": Verb(schemas.CompleteRequest, schemas.CompleteResponse, "Finish a half-drawn sketch.", True),
-    "generate": Verb(schemas.GenerateRequest, schemas.SketchesResponse, "Draw new sketches of a class.", True),
-    "search": Verb(schemas.SearchRequest, schemas.SearchResponse, "Find the most similar drawings of the index."),
+    "refine": Verb(schemas.RefineRequest, schemas.SketchesResponse, "A rough sketch drawn again.", True),
+    "complete": Verb(schemas.CompleteRequest, schemas.CompleteResponse, "A half-drawn sketch finished.", True),
+    "generate": Verb(schemas.GenerateRequest, schemas.SketchesResponse, "New sketches of a class.", True),
+    "vary": Verb(schemas.VaryRequest, schemas.SketchesResponse, "Variations of a drawing, of its strokes.", True),
+    "morph": Verb(schemas.MorphRequest, schemas.MorphResponse, "From one drawing to another, in steps.", True),
+    "search": Verb(schemas.SearchRequest, schemas.SearchResponse, "The most similar drawings of the index."),
     "vectorize": Verb(
         schemas.VectorizeRequest, schemas.VectorizeResponse, "Turn any file of a drawing into strokes, SVG and ndjson."
     ),

@@ -4,6 +4,7 @@ import base64
 import io
 from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,16 +20,21 @@ from visketch.config import SketchConfig
 from visketch.decoding import inked_leaves
 from visketch.geometry import trace
 from visketch.model import Frame, SketchModel
+from visketch.render.animation import frames, movie
 from visketch.serve.worker import Emit
 from visketch.tasks.complete import STROKE, Completion
 
-DECIMALS = 2  # decimals of a coordinate
+DECIMALS = 2  # of a coordinate
+SHOWN = 512  # pixels of an animation's longer side
+PAGE = 256.0  # the side of the page on which strokes are shown while they are drawn
+EDGE = 1 / 16  # its border, a share of it
 
 
 class ProgressFrames:
-    """Frames → events. `coarse` has pictures of the noise that becomes a sketch; `leaves` has the quadtree (for each
-    sketch left, top and side of each leaf in shares, and its turn); `refine` has the canvases after each turn. All
-    candidates are shown; those of one sketch are consecutive. A picture is only made if a client listens.
+    """Frames → events. Where the coarse stage draws strokes, `coarse` has the strokes as they are predicted so far;
+    else it has pictures of the noise that becomes a sketch, `leaves` the quadtree over it (for
+    each sketch left, top and side of each leaf in shares, and its turn), `refine` the canvases after each turn.
+    All candidates are shown, those of one sketch in a row. A picture is only made if a client listens.
     """
 
     def __init__(self, model: SketchModel, emit: Emit) -> None:
@@ -36,12 +42,22 @@ class ProgressFrames:
         self.coarse: Tensor | None = None
 
     def __call__(self, frame: Frame) -> None:
+        if frame.strokes:
+            self.emit("coarse", partial(self._strokes, frame))
+            return
         if frame.stage == "coarse":
             self.coarse = frame.canvas
         elif self.coarse is not None:
             shape, coarse, self.coarse = self.model.config.sketch, self.coarse.clamp(-1, 1), None
             self.emit("leaves", lambda: {"leaves": leaves(coarse, shape)})
         self.emit(frame.stage, partial(self._shown, frame))
+
+    @staticmethod
+    def _strokes(frame: Frame) -> dict[str, Any]:
+        """What is drawn so far on a page of PAGE, QuickDraw's way."""
+        assert frame.strokes
+        drawings = [on_page(strokes) for strokes in frame.strokes()]
+        return {"stage": frame.stage, "done": frame.done, "total": frame.total, "size": PAGE, "drawings": drawings}
 
     def _shown(self, frame: Frame) -> dict[str, Any]:
         if frame.stage == "coarse":
@@ -85,9 +101,21 @@ def added(found: Completion, shape: SketchConfig) -> list[np.ndarray]:
     return list(trace.trace(trace.from_pixels(large[pieces])).strokes)
 
 
-def listed(strokes: Sequence[np.ndarray]) -> list[list[list[float]]]:
-    """Strokes (points, 2) → the form of *Quick, Draw!*."""
-    return [np.round(stroke.T.astype(np.float64), DECIMALS).tolist() for stroke in strokes]
+def on_page(strokes: Sequence[np.ndarray]) -> list[list[list[float]]]:
+    """Strokes in [-1, 1] → on a page of PAGE, with a border."""
+    return listed([((stroke + 1) / 2 * (1 - 2 * EDGE) + EDGE) * PAGE for stroke in strokes], 1)
+
+
+def listed(strokes: Sequence[np.ndarray], decimals: int = DECIMALS) -> list[list[list[float]]]:
+    """Strokes (points, 2) → as *Quick, Draw!* has them."""
+    return [np.round(stroke.T.astype(np.float64), decimals).tolist() for stroke in strokes]
+
+
+def gif(drawing: trace.Trace, wide: int | float, high: int | float, facts: dict) -> str:
+    """A drawing being drawn, in base64."""
+    times = SHOWN / max(wide, high)
+    pictures = list(frames([drawing.scaled(times)], max(1, round(wide * times)), max(1, round(high * times))))
+    return base64.b64encode(movie(Path("drawing.gif"), pictures, facts)).decode()
 
 
 def unit(share: float) -> float:

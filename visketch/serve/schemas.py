@@ -4,7 +4,7 @@ Names are the same as in the --json output of the command line.
 """
 
 from functools import cache
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, create_model, field_validator
 
@@ -51,7 +51,10 @@ class ClassifyRequest(ApiRequest):
 
 
 class VectorizeRequest(ApiRequest):
-    pass
+    animate: Annotated[bool, Field(description="The SVG draws itself, and there is a GIF that does too.")] = False
+
+
+Strength = Annotated[float, Field(ge=0, le=1, description="How much may change; 0: nothing; 1: all.")]
 
 
 class ExplainRequest(ApiRequest):
@@ -89,7 +92,28 @@ class GenerateRequest(ApiRequest):
     ] = TRIES
     guidance: Annotated[float | None, Field(ge=0, le=20, description="How much the class counts.")] = None
     temperature: Annotated[float, Field(ge=0, le=10)] = DEFAULTS.temperature
-    coarse_only: Annotated[bool, Field(description="Skip the refiner.")] = False
+    coarse_only: Annotated[bool, Field(description="Leave out the refining; strokes are never refined.")] = False
+    detail: Annotated[
+        Literal["few", "usual", "many"] | Annotated[int, Field(ge=1, le=1000)],
+        Field(description="How many strokes, for such a class, or their number; of weights that draw strokes."),
+    ] = "usual"
+    seed: Seed = 0
+
+
+class VaryRequest(ApiRequest):
+    label: Annotated[Label | None, Field(alias="class", description="By default what it is taken for.")] = None
+    strength: Strength = 0.5
+    n: Annotated[int, Field(ge=1, le=16, description="How many variations.")] = 8
+    tries: Annotated[int, Field(ge=1, le=4, description="Of so many for each the classifier keeps one.")] = 1
+    seed: Seed = 0
+
+
+class MorphRequest(ApiRequest):
+    to: Annotated[Strokes, Field(description="The last drawing; `drawing` is the first.")]
+    label: Annotated[Label | None, Field(alias="class", description="Of the first; by default what it is.")] = None
+    to_label: Annotated[Label | None, Field(alias="to_class", description="Of the last, likewise.")] = None
+    steps: Annotated[int, Field(ge=2, le=32, description="Drawings, both ends among them.")] = 12
+    strength: Annotated[float, Field(ge=0, lt=1, description="How much is drawn anew half way.")] = 0.55
     seed: Seed = 0
 
 
@@ -161,6 +185,17 @@ class VectorizeResponse(ApiResponse):
     pen: float
     svg: Annotated[str, Field(description="The same as an SVG file: centre lines, as curves.")]
     ndjson: Annotated[str, Field(description="The same as a line of Quick, Draw!'s files.")]
+    gif: Annotated[str | None, Field(description="With `animate`: it being drawn, in base64.")] = None
+
+
+class MorphResponse(ApiResponse):
+    classes: tuple[str, str]
+    size: float
+    pen: float
+    drawings: Annotated[
+        list[list[list[list[float]]]],
+        Field(description="From the first to the last; stroke i has the same number of points in each."),
+    ]
 
 
 class HitItem(BaseModel):

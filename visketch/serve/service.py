@@ -19,20 +19,25 @@ from visketch.errors import UsageError, VisketchError
 from visketch.geometry import sdf
 from visketch.geometry import trace as tracing
 from visketch.geometry.sketch import Sketch
-from visketch.model import SketchModel
+from visketch.model import Generated, SketchModel
 from visketch.sampling import SamplingOptions
-from visketch.serve import schemas
-from visketch.serve.responses import DECIMALS, ProgressFrames, added, listed, unit
+from visketch.serve import requests, schemas
+from visketch.serve.responses import DECIMALS, PAGE, ProgressFrames, added, gif, listed, on_page, unit
 from visketch.serve.worker import Emit
 from visketch.tasks import complete as completing
 from visketch.tasks.explain import explain
+from visketch.tasks.like import like
+from visketch.tasks.morph import morph
 from visketch.tasks.refine import refine
 
-NEEDED = {  # the parts of a checkpoint that a verb needs; "field": the part with its coarse stage of fields
+# The parts of a checkpoint that a verb takes. "field", "strokes": the coarse stage that draws these, whichever it is.
+NEEDED = {
     "classify": {"encoder", "classifier"},
     "explain": {"encoder", "classifier"},
     "search": {"encoder", "classifier"},
     "vectorize": set(),
+    "vary": {"encoder", "classifier", "strokes"},
+    "morph": {"encoder", "classifier", "strokes"},
     "refine": {"encoder", "classifier", "refiner", "vqvae"},
     "complete": {"encoder", "classifier", "refiner", "vqvae", "field"},
     "generate": {"encoder", "classifier", "refiner", "vqvae", "diffusion"},
@@ -57,8 +62,11 @@ class Service:
         """`index`: its folder. `searched`: the name of the gallery, for people."""
         self.model, self.index, self.searched = model, index, searched
         self.name = model.config.name
-        stage = {"field": model.config.coarse_part("field")}
+        self.strokes = model.config.coarse == "strokes"
+        stage = {"field": model.config.coarse_part("field")} | ({"strokes": "diffusion"} if self.strokes else {})
         parts = {verb: {stage.get(part, part) for part in needed} for verb, needed in NEEDED.items()}
+        if self.strokes:  # which are never refined
+            parts |= {verb: {"encoder", "classifier", "diffusion"} for verb in ("generate", "complete")}
         there = {part for part in set().union(*parts.values()) if model.has(part)}
         self.parts = {verb: needed for verb, needed in parts.items() if needed <= there}
         self.verbs = [verb for verb in self.parts if verb != "search" or index]
@@ -141,8 +149,9 @@ class Service:
             width=wide,
             height=high,
             pen=round(trace.pen, DECIMALS),
-            svg=write.svg([(trace.strokes, trace.pen)], wide, high, facts),
+            svg=write.svg([(trace.strokes, trace.pen)], wide, high, facts, animate=asked.animate),
             ndjson=write.ndjson(trace.strokes, sketch.label),
+            gif=gif(trace, wide, high, facts) if asked.animate else None,
         )
 
     def explain(self, sketch: Sketch, asked: schemas.ExplainRequest, emit: Emit) -> schemas.ExplainResponse:
@@ -182,7 +191,7 @@ class Service:
         return {"size": float(max(wide, high)), "pen": round(trace.pen, DECIMALS), "drawing": listed(trace.strokes)}
 
     def refine(self, sketch: Sketch, asked: schemas.RefineRequest, emit: Emit) -> schemas.SketchesResponse:
-        label = asked.label or self.model.classify(sketch, top=1)[0].label
+        label = self._label(asked.label, sketch)
         show = ProgressFrames(self.model, emit)
         options = SamplingOptions(temperature=asked.temperature)
         settings: dict[str, Any] = {"strength": asked.strength, "seed": asked.seed, "options": options}
@@ -198,11 +207,43 @@ class Service:
                 f"n = {asked.n}, tries = {asked.tries}: at most {schemas.SKETCHES} sketches can be drawn at once"
             )
         label = self.model.labels[self.model.label_of(asked.label)]
-        options = SamplingOptions(guidance=asked.guidance, temperature=asked.temperature, tries=asked.tries)
-        show = ProgressFrames(self.model, emit)
+        names = ("guidance", "temperature", "tries", "detail")
+        options = SamplingOptions(**{name: getattr(asked, name) for name in names})
+        show, coarse_only = ProgressFrames(self.model, emit), asked.coarse_only or self.strokes
         drawn = self.model.generate_fields(
-            label, asked.n, seed=asked.seed, options=options, coarse_only=asked.coarse_only, on_progress=show
+            label, asked.n, seed=asked.seed, options=options, coarse_only=coarse_only, on_progress=show
         )
+        return self._generated(drawn, label, asked)
+
+    def vary(self, sketch: Sketch, asked: schemas.VaryRequest, emit: Emit) -> schemas.SketchesResponse:
+        label = self._label(asked.label, sketch)
+        how: dict[str, Any] = {"strength": asked.strength, "seed": asked.seed, "tries": asked.tries}
+        show = ProgressFrames(self.model, emit)
+        drawn = like(self.model, sketch, label, asked.n, **how, coarse_only=True, on_progress=show)
+        return self._generated(drawn, label, asked)
+
+    def morph(self, sketch: Sketch, asked: schemas.MorphRequest, emit: Emit) -> schemas.MorphResponse:
+        last = requests.sketch(asked.to)
+        labels = self._label(asked.label, sketch), self._label(asked.to_label, last)
+        how: dict[str, Any] = {"steps": asked.steps, "strength": asked.strength, "seed": asked.seed}
+
+        def show(done: int, total: int) -> None:
+            emit("coarse", partial(dict, stage="coarse", done=done, total=total))
+
+        found = morph(self.model, sketch, last, labels, **how, on_progress=show)
+        pages = [on_page(strokes) for strokes in found.steps]
+        pen = round(self.model.config.sketch.pen * PAGE, DECIMALS)
+        return schemas.MorphResponse(checkpoint=self.name, classes=labels, size=PAGE, pen=pen, drawings=pages)
+
+    def _label(self, named: str | None, sketch: Sketch) -> str:
+        """The class that is named, or what a drawing is taken for. Raises UsageError for an unknown one."""
+        if named is None:
+            return self.model.classify(sketch, top=1)[0].label
+        return self.model.labels[self.model.label_of(named)]
+
+    def _generated(
+        self, drawn: Generated, label: str, asked: schemas.GenerateRequest | schemas.VaryRequest
+    ) -> schemas.SketchesResponse:
         seeds = [asked.seed + i for i in range(asked.n)]
         sketches = self._drawn(drawn.canvas, label, seeds, drawn.chosen.tolist(), drawn.probability, drawn.strokes)
         return schemas.SketchesResponse(checkpoint=self.name, sketches=sketches)

@@ -6,7 +6,7 @@ keeps the one with the highest probability of its class.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -23,8 +23,10 @@ from visketch.geometry.place import Place
 from visketch.geometry.sketch import Sketch
 from visketch.geometry.trace import Trace, strokes_of
 from visketch.model import DEFAULTS, Frame, Prediction, SketchModel
-from visketch.models.diffusion import Diffusion
 from visketch.sampling import TRIES, SamplingOptions, generator
+
+if TYPE_CHECKING:  # it imports diffusers, which takes seconds, and strokes are completed without it
+    from visketch.models.diffusion import Diffusion
 
 OnFrame = Callable[[Frame], None]
 
@@ -222,7 +224,7 @@ def with_strokes(
 
 @torch.no_grad()
 def draw_around(
-    diffusion: Diffusion,
+    diffusion: "Diffusion",
     given: Float[Tensor, "b p p"],
     label: Int[Tensor, " b"],
     fresh: Callable[[], Float[Tensor, "b p p"]],

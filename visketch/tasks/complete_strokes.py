@@ -5,13 +5,14 @@ needed: the strokes that it adds join the given ones.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 from jaxtyping import Int
 from torch import Tensor
 
 from visketch.errors import UsageError
-from visketch.geometry.pieces import TOLERANCE, Pieces, cut, simplified
+from visketch.geometry.pieces import TOLERANCE, Pieces, cut, join, simplified
 from visketch.geometry.place import Place
 from visketch.geometry.sketch import Sketch
 from visketch.geometry.trace import strokes_of
@@ -42,12 +43,18 @@ def strokes_around(
         raise UsageError(
             f"{part.source or 'the part'}: {len(given[0])} pieces of strokes; at most {most - 1} can be completed"
         )
+    beside = [join(part) for part in given]
+
+    def show(frame: Frame) -> None:  # with what was given: the added strokes alone are no drawing
+        new = frame.strokes
+        shown = (lambda: [[*part, *added] for part, added in zip(beside, new(), strict=True)]) if new else None
+        on_progress(replace(frame, strokes=shown))
+
     drawn = model.strokes(
         label,
         candidate_seeds(seeds, len(places) // len(seeds)),
-        options.steps,
-        options.guidance,
-        on_progress,
+        options,
+        show,
         given,
     )
     margin = model.config.sketch.margin

@@ -9,6 +9,7 @@ from visketch import checkpoint
 from visketch.checkpoint import build
 from visketch.config import Config, read_config
 from visketch.errors import UsageError
+from visketch.parts import build
 
 
 @torch.no_grad()

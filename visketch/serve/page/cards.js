@@ -12,9 +12,11 @@ const svg = (name, attributes) => {
 };
 
 export class Cards {
+  /** `put`: what a click does with a sketch; `acts`: more of that, {icon, name, act, pressed} each. */
   constructor(list, put) {
     this.list = list;
     this.put = put;
+    this.acts = [];
     this.cards = [];
   }
 
@@ -48,6 +50,14 @@ export class Cards {
         leaf.classList.toggle("now", Number(leaf.dataset.turn) === turn);
         leaf.classList.toggle("done", Number(leaf.dataset.turn) < turn);
       }
+    });
+  }
+
+  /** The sketches so far as strokes: as they are predicted, and of those that are new no more than a share. */
+  strokes(drawings, size, share, given = 0) {
+    this.cards.forEach(({ figure }, i) => {
+      const shown = given + Math.ceil(share * (drawings[i].length - given));
+      figure.replaceChildren(drawn({ drawing: drawings[i].slice(0, shown), size, pen: size / 32, given: given || undefined }));
     });
   }
 
@@ -86,7 +96,28 @@ export class Cards {
         event.dataTransfer.setData(KIND, JSON.stringify(sketch.drawing));
         event.dataTransfer.effectAllowed = "copy";
       });
+      if (this.acts.length && sketch.class) card.after(this.actions(sketch));
     });
+  }
+
+  actions(sketch) {
+    const row = Object.assign(document.createElement("div"), { className: "acts" });
+    for (const { icon, name, act, pressed } of this.acts) {
+      const button = Object.assign(document.createElement("button"), { type: "button", className: "icon", title: name });
+      button.setAttribute("aria-label", `${name}: ${sketch.caption.join(" ")}`);
+      if (pressed) button.setAttribute("aria-pressed", String(pressed(sketch)));
+      const picture = svg("svg", { "aria-hidden": "true" });
+      picture.append(svg("use", { href: `#${icon}` }));
+      button.append(picture);
+      button.addEventListener("click", () => act(sketch, button));
+      row.append(button);
+    }
+    return row;
+  }
+
+  /** Draw what has become of a sketch on its card. */
+  redraw(number, sketch) {
+    this.cards[number].figure.replaceChildren(drawn(sketch));
   }
 }
 

@@ -3,6 +3,7 @@
 import { about, ask, upload, watch } from "./server.js";
 import { Cards, KIND, showVotes } from "./cards.js";
 import { Live } from "./live.js";
+import { begin } from "./begun.js";
 import { Paper } from "./paper.js";
 import { Picker } from "./picker.js";
 import { fitted, keep, kept, sent } from "./strokes.js";
@@ -11,6 +12,8 @@ const KEPT = 8; // sketches shown in the end
 const DRAWN = 12; // of so many of a class, all of them seen as they come
 const TRIES = 2; // for each way to finish, seen likewise
 const NUMBERS = ["No", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight"];
+const still = matchMedia("(prefers-reduced-motion: reduce)");
+let studio = { index: null };
 const $ = (id) => document.getElementById(id);
 const percent = (share) => (share >= 0.995 ? ">99 %" : share < 0.01 ? "<1 %" : `${Math.round(100 * share)} %`);
 const a = (label) => `${/^[aeio]|^u(?!ni)/i.test(label) ? "an" : "a"} ${label}`;
@@ -19,10 +22,12 @@ const a = (label) => `${/^[aeio]|^u(?!ni)/i.test(label) ? "an" : "a"} ${label}`;
 
 const paper = new Paper($("paper"), (strokes, drawing) => {
   $("hint").classList.toggle("gone", strokes.length > 0);
+  $("begun").hidden = !paper.offered;
+  $("finish").classList.toggle("main", Boolean(paper.offered));
   if ($("results").dataset.of === "explain") closeResults(); // it explained what was there before
   if ($("trouble").dataset.of === "ask") calm(); // it was about what one did before
   if (!drawing) {
-    keep(strokes);
+    keep(paper.offered ? [] : strokes);
     $("undo").disabled = !paper.canUndo;
     $("redo").disabled = !paper.canRedo;
     for (const id of ["clear", "save", "refine", "finish", "similar", "why"]) $(id).disabled = !strokes.length;
@@ -150,7 +155,7 @@ for (const button of $("formats").children) {
   button.addEventListener("click", async () => {
     menu(false);
     try {
-      download(await content(button.dataset.as), button.dataset.as);
+      download(await content(button.dataset.as), { moving: "svg" }[button.dataset.as] ?? button.dataset.as);
       calm();
     } catch (problem) {
       complain(problem);
@@ -160,8 +165,10 @@ for (const button of $("formats").children) {
 
 async function content(kind) {
   if (kind === "png") return paper.picture();
-  const { svg, ndjson } = await ask("vectorize", { drawing: sent(paper.strokes) });
-  return kind === "svg" ? new Blob([svg], { type: "image/svg+xml" }) : new Blob([ndjson], { type: "application/x-ndjson" });
+  const animate = kind === "moving" || kind === "gif";
+  const { svg, ndjson, gif } = await ask("vectorize", { drawing: sent(paper.strokes), animate });
+  if (kind === "gif") return new Blob([Uint8Array.from(atob(gif), (letter) => letter.charCodeAt(0))], { type: "image/gif" });
+  return kind === "ndjson" ? new Blob([ndjson], { type: "application/x-ndjson" }) : new Blob([svg], { type: "image/svg+xml" });
 }
 
 function download(blob, kind) {
@@ -185,21 +192,22 @@ function put(drawing) {
 }
 
 /** Ask for something that takes long, and show how it comes. `show` puts the answer on the page, `at` is where to look. */
-async function want({ title, verb, body, count, few, show, again, at = $("results") }) {
+async function want({ title, verb, body, count, few, show, again, given, at = $("results") }) {
   running?.abort();
   const mine = (running = new AbortController());
   once_more = again ?? null;
   $("results").hidden = false;
   $("results").dataset.of = verb;
   entitle(title);
-  $("again").hidden = $("change").hidden = true;
+  $("again").hidden = $("change").hidden = $("way").hidden = true;
   $("overlay").replaceChildren();
   calm();
   cards.wait(count, few);
   progress("waiting", 0, 1);
   at.scrollIntoView({ block: "nearest", behavior: "smooth" });
   try {
-    const answer = await (count ? watch(verb, body, hear, mine.signal) : ask(verb, body, mine.signal));
+    const told = (name, data) => hear(name, data, given);
+    const answer = await (count ? watch(verb, body, told, mine.signal) : ask(verb, body, mine.signal));
     if (running !== mine) return;
     progress();
     $("again").hidden = !again;
@@ -216,22 +224,25 @@ function entitle(words) {
   $("results").querySelector("h2").textContent = words;
 }
 
-function hear(name, data) {
+function hear(name, data, given) {
   if (name === "leaves") return cards.leaves(data.leaves);
-  cards.frame(name, data.pictures, data.done);
+  if (data.drawings) cards.strokes(data.drawings, data.size, data.done / data.total, given);
+  else if (data.pictures) cards.frame(name, data.pictures, data.done);
   progress(name, data.done, data.total);
 }
 
 const DOING = {
   waiting: "Thinking …",
   coarse: "First the whole, coarse …",
+  strokes: "Stroke by stroke …",
   refine: "Now leaf by leaf, each seeing its surroundings …",
 };
 
 function progress(stage, done, total) {
   $("progress").hidden = !stage;
-  $("doing").textContent = stage ? DOING[stage] : "";
-  const share = stage === "refine" ? 0.7 + (0.3 * done) / total : stage === "coarse" ? (0.7 * done) / total : 0;
+  $("doing").textContent = stage ? DOING[stage === "coarse" && studio.strokes ? "strokes" : stage] : "";
+  const first = studio.strokes ? 1 : 0.7; // strokes are not refined
+  const share = stage === "refine" ? 0.7 + (0.3 * done) / total : stage === "coarse" ? (first * done) / total : 0;
   $("progress").style.setProperty("--share", share);
   $("progress").setAttribute("aria-valuenow", Math.round(100 * share));
 }
@@ -255,7 +266,7 @@ function generate(label) {
   want({
     title: `${name}: twelve tries`,
     verb: "generate",
-    body: { class: label, n: DRAWN, tries: 1, seed: seed() },
+    body: { class: label, n: DRAWN, tries: 1, seed: seed(), detail: DETAIL[$("detail").value] },
     count: DRAWN,
     again: () => generate(label),
     show: ({ sketches }) => {
@@ -274,6 +285,7 @@ function finish() {
     verb: "complete",
     body: { drawing, n: KEPT, tries: TRIES, seed: seed() },
     count: KEPT * TRIES,
+    given: drawing.length,
     again: finish,
     show: ({ sketches }) => {
       const more = sketches.filter(({ added }) => added > 0);
@@ -285,6 +297,98 @@ function finish() {
     },
   });
 }
+
+const DETAIL = ["few", "usual", "many"];
+$("detail").addEventListener("input", () => {
+  const words = DETAIL[$("detail").value];
+  $("detail").nextElementSibling.textContent = words;
+  $("detail").setAttribute("aria-valuetext", words);
+});
+
+// What can be done with a card
+
+const named_points = (drawing) => drawing.map(([x, y]) => ({ x, y }));
+let start = null; // the drawing that is to become another
+
+function vary(sketch) {
+  want({
+    title: `More like this ${sketch.class}`,
+    verb: "vary",
+    body: { drawing: named_points(sketch.drawing), class: sketch.class, n: KEPT, seed: seed() },
+    count: KEPT,
+    again: () => vary(sketch),
+    show: ({ sketches }) => {
+      $("doing").textContent = "The same strokes, half drawn anew.";
+      cards.show(sketches.map(named));
+    },
+  });
+}
+
+function choose(sketch, button) {
+  const first = start;
+  start = first === sketch ? null : sketch;
+  for (const each of $("cards").querySelectorAll("[aria-pressed]")) each.setAttribute("aria-pressed", String(each === button && Boolean(start)));
+  if (!first || first === sketch) {
+    $("doing").textContent = start ? "Now the same on the drawing that it is to become." : "";
+    return;
+  }
+  start = null;
+  morph(first, sketch);
+}
+
+function morph(first, last) {
+  const words = first.class === last.class ? `From one ${first.class} to another` : `From ${a(first.class)} to ${a(last.class)}`;
+  want({
+    title: words,
+    verb: "morph",
+    body: { drawing: named_points(first.drawing), to: named_points(last.drawing), class: first.class, to_class: last.class, seed: seed() },
+    count: 1,
+    few: true,
+    again: () => morph(first, last),
+    show: (answer) => {
+      const sketch = { ...answer, class: first.class, drawing: answer.drawings[0], caption: [first.class, last.class] };
+      cards.show([sketch], true);
+      $("way").hidden = false;
+      walk = { answer, sketch };
+      stroll();
+    },
+  });
+}
+
+let walk = null; // the morph that the slider goes through
+
+/** The drawing at a share of the way: stroke i has as many points in every step. */
+function midway({ drawings }, share) {
+  const place = share * (drawings.length - 1), low = Math.min(Math.floor(place), drawings.length - 2), far = place - low;
+  const mix = (from, to) => from.map((value, k) => value + far * (to[k] - value));
+  return drawings[low].map(([x, y], i) => [mix(x, drawings[low + 1][i][0]), mix(y, drawings[low + 1][i][1])]);
+}
+
+function show_midway(share) {
+  walk.sketch.drawing = midway(walk.answer, share);
+  walk.sketch.class = walk.answer.classes[share < 0.5 ? 0 : 1];
+  cards.redraw(0, walk.sketch);
+}
+
+/** Once from the first to the last, by itself; a hand on the slider stops it. */
+function stroll() {
+  $("share").value = 0;
+  show_midway(0);
+  if (still.matches) return;
+  const mine = walk, began = performance.now();
+  const step = (now) => {
+    if (walk !== mine || mine.held || $("way").hidden) return;
+    const share = Math.min(1, Math.max(0, (now - began) / 2400));
+    $("share").value = 100 * share;
+    show_midway(share);
+    if (share < 1) requestAnimationFrame(step);
+  };
+  requestAnimationFrame(step);
+}
+$("share").addEventListener("input", () => {
+  walk.held = true;
+  show_midway($("share").value / 100);
+});
 
 function refine() {
   const drawing = sent(paper.strokes), strength = Number($("strength").value);
@@ -362,9 +466,14 @@ $("trouble").lastElementChild.addEventListener("click", calm);
 // Start
 
 showGuess(null);
-let studio = { index: null };
 try {
-  studio = await about();
+  studio = { ...(await about()) };
+  studio.strokes = studio.verbs.includes("vary");
+  $("amount").hidden = !studio.strokes;
+  cards.acts = studio.strokes ? [
+    { icon: "i-more", name: "More like this", act: vary },
+    { icon: "i-morph", name: "Morph", act: choose, pressed: (sketch) => sketch === start },
+  ] : [];
   picker.labels = studio.labels;
   $("similar").hidden = !studio.verbs.includes("search");
   const shown = { refine: "refine", finish: "complete", why: "explain", wish: "generate" };
@@ -374,4 +483,5 @@ try {
 }
 const before = kept();
 if (before.length) paper.put(before);
+else if (studio.verbs?.includes("complete")) begin(paper, still.matches);
 document.body.dataset.ready = "true";

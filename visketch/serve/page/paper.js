@@ -17,6 +17,7 @@ export class Paper {
     this.line = null; // being drawn
     this.rest = null; // while the rubber is down: what is left
     this.spot = null; // of the pen that keys move
+    this.offered = null; // what the page drew by itself: no part of what can be undone, and gone with the first line
     canvas.addEventListener("pointerdown", (event) => this.down(event));
     canvas.addEventListener("pointermove", (event) => this.move(event));
     for (const name of ["pointerup", "pointercancel", "lostpointercapture"]) canvas.addEventListener(name, () => this.up());
@@ -27,6 +28,7 @@ export class Paper {
   }
 
   get strokes() {
+    if (this.offered) return this.offered;
     if (this.rest) return this.rest;
     return this.line ? [...this.past[this.now], this.line] : this.past[this.now];
   }
@@ -36,8 +38,14 @@ export class Paper {
 
   /** Take these strokes from now on; what was before can be had again. */
   put(strokes) {
+    this.offered = null;
     this.past = [...this.past.slice(0, this.now + 1), strokes];
     this.now++;
+    this.tell();
+  }
+
+  offer(strokes) {
+    this.offered = strokes;
     this.tell();
   }
 
@@ -63,6 +71,7 @@ export class Paper {
   down(event) {
     if (!event.isPrimary || event.button > 0 && event.button !== 5 || this.line || this.rest) return;
     this.keyUp();
+    this.offered = null;
     this.canvas.setPointerCapture(event.pointerId);
     const point = this.place(event);
     if (this.rubbing || event.button === 5) { // 5: the other end of a pen
@@ -102,6 +111,7 @@ export class Paper {
     const way = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
     if ((!way && event.key !== " ") || event.ctrlKey || event.metaKey || event.altKey) return;
     event.preventDefault();
+    this.offered = null;
     this.spot ??= [SIDE / 2, SIDE / 2];
     if (way) {
       const far = event.shiftKey ? 3 * STEP : STEP;

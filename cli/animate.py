@@ -1,0 +1,97 @@
+"""`visketch animate`: drawings as they would be drawn, stroke by stroke."""
+
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from visketch.errors import UsageError, VisketchError
+
+from .shared import console, inputs, options
+from .shared.filenames import stem_of
+from .shared.outputs import Outputs, Overwrite, parse_out
+from .shared.pictures import DRAWINGS, SheetOfStrokes, check_out, columns_for, is_picture, moves
+
+if TYPE_CHECKING:
+    from visketch.geometry.sketch import Sketch
+
+MOST = 64  # drawings on a sheet
+
+
+def animate(
+    paths: Annotated[
+        list[str],
+        typer.Argument(metavar="PATH...", help="Whatever `classify` takes; - is standard input."),
+    ],
+    number: Annotated[
+        int | None, typer.Option("-n", "--number", min=1, metavar="N", help="The Nth drawing alone, of a file of many.")
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", parser=parse_out, metavar="PATH", help="A .svg, .gif, .webp or .png file."),
+    ] = None,
+    size: Annotated[int, typer.Option(min=8, max=4096, help="Pixels of a drawing's longer side.")] = 512,
+    overwrite: Overwrite = False,
+    as_json: options.Json = False,
+) -> None:
+    """Let a drawing be drawn again before your eyes.
+
+    Strokes appear in their order, at the speed of a pen; pictures are traced first. Several drawings, or a file of
+    many, become a sheet on which all are drawn at once: the first 64. An SVG plays once and needs nothing else (where
+    less motion is asked for, it shows the whole at once); GIF, WebP and PNG begin again and again.
+    By default ./<name>.svg, or the next free name. What is read is never written, and what is there is only replaced
+    with --overwrite.
+
+    \b
+    Examples:
+      visketch animate drawing.svg
+      visketch animate cat.ndjson -n 3 --out cat.gif
+      visketch animate cats/ --size 128 --out cats.webp
+    """
+    usual = Path(f"{stem_of(paths[0])}.svg")
+    if not is_picture(check_out(out or usual, DRAWINGS)):
+        raise UsageError(f"{out}: name a .svg, .gif, .webp or .png file")
+    moves((out or usual).suffix.lower(), animate=True)
+    outputs = Outputs(paths, overwrite)
+    if out:
+        outputs.check(out)
+    first, last = (number - 1, number) if number else (0, MOST + 1)
+    found = list(islice(inputs.drawings(paths), first, last))
+    if not found:
+        raise VisketchError(f"{paths[0]}: has no drawing {number}")
+    if len(found) > MOST:
+        console.note(f"the first {MOST} drawings are shown; -n 100 shows the hundredth alone")
+    from visketch.data.named import about
+    from visketch.geometry.trace import on_page, strokes_of
+    from visketch.render.animation import write_drawing
+
+    drawn, failed = list["Sketch"](), 0
+    for name, sketch in found[:MOST]:
+        try:
+            if isinstance(sketch, str):
+                raise VisketchError(sketch)
+            on_page(sketch)
+            drawn.append(sketch)
+        except VisketchError as error:
+            failed += 1
+            console.error(f"{name}: {about(error, name)}")
+    if not drawn:
+        raise typer.Exit(console.FAILED)
+    with outputs.place(out, usual) as chosen:
+        if len(found) == 1:
+            drawing, page = on_page(drawn[0])
+            shown = {"class": drawn[0].label or stem_of(paths[0])}
+            write_drawing(outputs.take(chosen), drawing, page, shown, size)
+        else:
+            sheet = SheetOfStrokes(len(drawn), columns_for(1, len(drawn)), size)
+            for place, sketch in enumerate(drawn):
+                drawing, wide, high = strokes_of(sketch)
+                sheet.put(place, drawing.scaled(size / max(wide, high)))
+            sheet.write(outputs.take(chosen), {"of": Path(paths[0]).name}, animate=True)
+    if as_json:
+        console.document({"path": chosen, "drawings": len(drawn), "failed": failed})
+    else:
+        console.say(f"{len(drawn)} drawing{'' if len(drawn) == 1 else 's'}: {chosen}")
+    if failed:
+        raise typer.Exit(console.FAILED)

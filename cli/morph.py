@@ -1,0 +1,161 @@
+"""`visketch morph`: from one drawing to another, in steps that are drawings."""
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from visketch.errors import UsageError, VisketchError
+
+from .shared import console, inputs, options
+from .shared.filenames import stem, stem_of
+from .shared.outputs import Outputs, Overwrite, parse_out
+from .shared.pictures import MOVING, PNG, Sheet, check_out, columns_for, is_picture
+
+if TYPE_CHECKING:
+    from visketch.geometry.sketch import Sketch
+    from visketch.model import Prediction, SketchModel
+
+KINDS = (*PNG, ".svg", *MOVING)
+
+
+def morph(
+    paths: Annotated[
+        list[str] | None, typer.Argument(metavar="[FIRST LAST]", show_default=False, help="Two drawings.")
+    ] = None,
+    classes: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--class",
+            "-c",
+            metavar="NAME",
+            help="What the two show, in their order; by default the classifier's guesses.",
+            autocompletion=options.complete_class,
+        ),
+    ] = None,
+    start: Annotated[
+        str | None,
+        typer.Option(
+            "--from", metavar="NAME", help="Or: draw one of a class ...", autocompletion=options.complete_class
+        ),
+    ] = None,
+    end: Annotated[
+        str | None,
+        typer.Option("--to", metavar="NAME", help="and one of another.", autocompletion=options.complete_class),
+    ] = None,
+    steps: Annotated[int, typer.Option(min=2, max=120, help="Drawings, both ends among them.")] = 12,
+    strength: Annotated[
+        float,
+        typer.Option("--strength", "-s", min=0, max=0.99, help="How much is drawn anew half way; 0: only moved."),
+    ] = 0.55,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            "-o",
+            parser=parse_out,
+            metavar="PATH",
+            help="A .png for a sheet; .gif, .webp or .svg move.",
+        ),
+    ] = None,
+    size: Annotated[int, typer.Option(min=8, max=1024, help="Pixels of a drawing's side.")] = 256,
+    seed: options.Seed = 0,
+    checkpoint: options.Checkpoint = None,
+    device: options.Device = "auto",
+    overwrite: Overwrite = False,
+    as_json: options.Json = False,
+) -> None:
+    """Turn one drawing into another.
+
+    Strokes of the one become strokes of the other, and the model draws every step between them anew, so that each is
+    a sketch of something. Needs weights that draw strokes. The sheet goes to ./<first>-<last>.png, or to the next free
+    name; a .gif, .webp or .svg moves there and back. What is read is never written, and what is there is only replaced
+    with --overwrite.
+
+    \b
+    Examples:
+      visketch morph cat.svg owl.svg
+      visketch morph cat.svg owl.svg --steps 24 --out cat-owl.gif
+      visketch morph --from cat --to owl --seed 7 --out cat-owl.svg
+    """
+    drawn = asked(paths or [], start, end)
+    names = options.check_classes(checkpoint, classes or [name for name in (start, end) if name])
+    if len(names) not in (0, 2):
+        raise UsageError(f"--class: {len(names)} named; name what each of the two drawings shows, or neither")
+    ends = [stem(name) for name in names] if drawn else [stem_of(path) for path in paths or []]
+    usual = Path(f"{'-'.join(ends)}.png")
+    check_out(out or usual, KINDS)
+    if not is_picture(out or usual):
+        raise UsageError(f"{out}: name a .png, .gif, .webp or .svg file")
+    outputs = Outputs(paths or [], overwrite)
+    if out:
+        outputs.check(out)
+    sketches = [read(path) for path in paths or []]
+    model = options.load(checkpoint, device)
+    options.load_parts(model, model.config.coarse_part("strokes"), "encoder", "classifier")
+    begin = time.perf_counter()
+    from visketch.geometry.sketch import Sketch
+
+    if drawn:
+        made = model.generate_fields(names, 1, seed=seed, coarse_only=True, coarse="strokes")
+        pairs = zip(made.strokes or (), names, strict=True)
+        sketches = [Sketch(strokes=strokes, label=name, source=name) for strokes, name in pairs]
+    labels = names or [guess.label for (guess,) in model.classify_many(sketches, top=1)]
+    with outputs.place(out, usual) as chosen:
+        facts: dict[str, Any] = {"classes": labels, "steps": steps, "strength": strength, "seed": seed, "size": size}
+        guesses = write(model, sketches, facts | {"checkpoint": model.config.name}, outputs.take(chosen))
+    rows = [{"label": guess.label, "probability": round(guess.probability, 6)} for guess in guesses]
+    if as_json:
+        console.document({"path": chosen, **facts, "seconds": round(time.perf_counter() - begin, 3), "drawings": rows})
+    else:
+        console.say(f"{labels[0]} to {labels[1]} in {steps} steps: {chosen}")
+        console.note(f"seed {seed} · taken for {', '.join(dict.fromkeys(guess.label for guess in guesses))}")
+
+
+def asked(paths: list[str], start: str | None, end: str | None) -> bool:
+    """Whether both ends are to be drawn. Raises UsageError for anything but two drawings or two classes."""
+    if paths and (start or end):
+        raise UsageError("name two drawings, or two classes by --from and --to, not both")
+    if not paths and not (start and end):
+        raise UsageError("name two drawings, or two classes by --from and --to")
+    if paths and len(paths) != 2:
+        raise UsageError(f"{len(paths)} drawing{'' if len(paths) == 1 else 's'} named; name two")
+    return not paths
+
+
+def read(path: str) -> "Sketch":
+    """The first drawing of a file. Raises VisketchError."""
+    name, sketch = next(inputs.drawings([path]))
+    if isinstance(sketch, str):
+        raise VisketchError(f"{name}: {sketch}")
+    return sketch
+
+
+def write(model: "SketchModel", sketches: list["Sketch"], facts: dict[str, Any], path: Path) -> list["Prediction"]:
+    """Draw the steps and write them; returns what the classifier takes each for. Raises VisketchError."""
+    from visketch.render.morphing import write_morph
+    from visketch.tasks.morph import morph as morphed
+
+    with console.progress() as bar:
+        task = bar.add_task("morph")
+        first, last = sketches
+        found = morphed(
+            model,
+            first,
+            last,
+            (facts["classes"][0], facts["classes"][1]),
+            steps=facts["steps"],
+            strength=facts["strength"],
+            seed=facts["seed"],
+            on_progress=lambda done, total: bar.update(task, completed=done, total=total),
+        )
+    fields, shape = model.render(found.sketches()), model.config.sketch
+    if path.suffix.lower() == ".png":
+        sheet = Sheet(len(fields), columns_for(1, len(fields)), facts["size"])
+        for number, field in enumerate(fields):
+            sheet.add(number, field, shape.clamp)
+        sheet.write(path, facts)
+    else:
+        write_morph(path, found, facts["size"], shape.pen, facts)
+    return [guess for (guess,) in model.classify_fields(fields, top=1)]

@@ -1,0 +1,85 @@
+"""An ndjson file of new sketches that grows line by line: at any moment it is whole, and a run can be gone on with."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from visketch.errors import UsageError, VisketchError
+
+if TYPE_CHECKING:
+    from visketch.geometry.trace import Trace
+
+MADE = "made"  # the field of a line that says how its sketch was made
+
+
+class Dataset:
+    """The file, open for writing at its end. `done`: the class and the seed of each sketch that has a line in it.
+
+    A line is one of QuickDraw's, with three more fields: "seed", "score" (the classifier's probability of the class;
+    null if it was not asked) and "made" (the options and the checkpoint).
+    """
+
+    def __init__(self, path: Path, made: dict[str, Any], go_on: bool, overwrite: bool = False) -> None:
+        """`made`: how the sketches are made; a file is only gone on with if all in it were made so.
+
+        Raises UsageError, with nothing written, for a file that is there and not gone on with or overwritten, or was
+        made otherwise; VisketchError for one that is no such data set or cannot be written.
+        """
+        self.path, self.made = path, json.loads(json.dumps(made))
+        self.done: set[tuple[str, int]] = set()
+        whole = 0
+        try:
+            if path.exists() and not overwrite:
+                if not go_on:
+                    mend = "go on with --skip-done, replace it by --overwrite, or choose another --out"
+                    raise UsageError(f"{path}: is there already; {mend}")
+                whole = self._read()
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self.file = open(path, "a", encoding="utf-8", newline="")  # noqa: SIM115
+            self.file.truncate(whole)  # a line that was cut off is written again
+        except OSError as error:
+            raise VisketchError(f"{path}: cannot be written, {error.strerror}") from error
+
+    def _read(self) -> int:
+        """Take note of what is done; returns how many bytes of the file are whole lines."""
+        whole = 0
+        with self.path.open("rb") as lines:
+            for number, line in enumerate(lines, 1):
+                if not line.endswith(b"\n"):
+                    break
+                try:
+                    row = json.loads(line)
+                    word, seed, made = row["word"], int(row["seed"]), row[MADE]
+                except (ValueError, LookupError, TypeError):
+                    raise VisketchError(f"{self.path}:{number}: none of these sketches; choose another --out") from None
+                if made != self.made:
+                    other = next(name for name in {**made, **self.made} if made.get(name) != self.made.get(name))
+                    was, now = made.get(other), self.made.get(other)
+                    raise UsageError(f"{self.path}: was made with {other} = {was}, not {now}; choose another --out")
+                self.done.add((word, seed))
+                whole += len(line)
+        return whole
+
+    def __enter__(self) -> "Dataset":
+        return self
+
+    def add(self, drawing: "Trace", word: str, seed: int, score: float | None) -> bool:
+        """A drawing; one without a stroke is left out, since the format has none such. Raises VisketchError."""
+        from visketch.data import write
+
+        if not drawing.strokes:
+            return False
+        score = None if score is None else round(score, 6)
+        more = {"seed": seed, "score": score, MADE: self.made}
+        try:
+            self.file.write(write.ndjson(drawing.strokes, word, more=more))
+            self.file.flush()  # whoever reads along sees whole lines, and a crash costs none
+        except OSError as error:
+            raise VisketchError(f"{self.path}: cannot be written, {error.strerror}") from error
+        self.done.add((word, seed))
+        return True
+
+    def __exit__(self, *_: object) -> None:
+        self.file.close()
+        if not self.done:
+            self.path.unlink(missing_ok=True)

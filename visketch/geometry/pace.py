@@ -1,0 +1,45 @@
+"""When a hand would draw what: strokes → the seconds at which each begins and ends."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Float
+
+SPEED = 1.6  # of the pen: longer sides of the drawing a second
+LIFTED = 0.12  # seconds between two strokes
+LONGEST = 8.0  # seconds that a drawing may take: a longer one is drawn faster
+
+
+def pace(strokes: Sequence[Float[np.ndarray, "_ 2"]], given: int = 0) -> Float[np.ndarray, "n 2"]:
+    """The start and the end of each of n strokes, in seconds: one after another, each as long as it is.
+
+    The first `given` are there from the beginning.
+    """
+    if not strokes:
+        return np.zeros((0, 2))
+    points = np.concatenate(strokes)
+    side = max(float(np.ptp(points, axis=0).max()), 1e-6)
+    seconds = np.array([length(stroke)[-1] for stroke in strokes]) / side / SPEED
+    seconds[:given] = 0
+    pauses = np.where(np.arange(len(strokes)) > given, LIFTED, 0.0)
+    ends = np.cumsum(seconds + pauses)
+    both = np.stack([ends - seconds, ends], axis=1)
+    return both * min(1.0, LONGEST / max(float(ends[-1]), 1e-6))
+
+
+def length(stroke: Float[np.ndarray, "n 2"]) -> Float[np.ndarray, " n"]:
+    """How far each point is from the first, along the stroke."""
+    return np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(stroke.astype(np.float64), axis=0), axis=1))])
+
+
+def between(
+    stroke: Float[np.ndarray, "n 2"], start: float, end: float, first: float, last: float
+) -> Float[np.ndarray, "m 2"]:
+    """What is drawn from second `first` to `last` of a stroke that is begun at `start` and ends at `end`."""
+    if last < start or (first >= end and first > start):
+        return stroke[:0]
+    along = length(stroke)
+    share = along / along[-1] if along[-1] else np.linspace(0, 1, len(stroke))
+    low, high = (min(max((moment - start) / max(end - start, 1e-9), 0.0), 1.0) for moment in (first, last))
+    ends = np.stack([[np.interp(place, share, axis) for axis in stroke.T] for place in (low, high)])
+    return np.concatenate([ends[:1], stroke[(share > low) & (share < high)], ends[1:]])

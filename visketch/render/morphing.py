@@ -1,0 +1,85 @@
+"""A morph as a picture that moves: there and back again, as GIF, WebP, animated PNG or SVG."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+from xml.sax.saxutils import escape
+
+import numpy as np
+
+from visketch.render.animation import FINER, FRAME, ink, movie
+from visketch.tasks.morph import Morph
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+SECONDS = 2.4  # one way
+REST = 0.8  # seconds at each end
+EDGE = 1 / 12  # of the side, around the drawing
+
+
+def write_morph(path: Path, morph: Morph, side: int, pen: float, facts: dict) -> None:
+    """The morph as the suffix of `path` says, `side` pixels wide; `pen` is a share of it.
+
+    Raises UsageError for another suffix or a picture too large, VisketchError if it cannot be written.
+    """
+    from visketch.checkpoint import write_atomically
+
+    if path.suffix.lower() == ".svg":
+        write_atomically(path, svg(morph, side, pen, facts).encode())
+        return
+    count = round(1000 * SECONDS / FRAME)
+    there = [picture(placed(morph.between(i / count), side), side, pen * side) for i in range(count + 1)]
+    rest = round(1000 * REST / FRAME)
+    write_atomically(path, movie(path, [*there, *there[-1:] * rest, *there[-2::-1]], facts, hold=round(1000 * REST)))
+
+
+def placed(strokes: Sequence[np.ndarray], side: int) -> list[np.ndarray]:
+    """From [-1, 1] onto a page of `side`."""
+    return [((stroke + 1) / 2 * (1 - 2 * EDGE) + EDGE) * side for stroke in strokes]
+
+
+def picture(strokes: Sequence[np.ndarray], side: int, pen: float) -> "Image":
+    """Strokes as a grey PIL image."""
+    from PIL import ImageDraw
+    from PIL.Image import Resampling, new
+
+    finer = max(1, min(4, FINER // side))
+    canvas = new("L", (side * finer, side * finer), 255)
+    draw = ImageDraw.Draw(canvas)
+    for stroke in strokes:
+        ink(draw, stroke * finer - 0.5, pen * finer)
+    return canvas.resize((side, side), Resampling.BOX)
+
+
+def svg(morph: Morph, side: int, pen: float, facts: dict) -> str:
+    """A page that moves by itself; where less motion is asked for, it shows both ends, one over the other in grey."""
+    pages, whole = [placed(strokes, side) for strokes in morph.steps], 2 * (SECONDS + REST)
+    way = (REST / 2 + np.linspace(0, SECONDS, len(pages))) / whole  # at the ends half a rest before and after it
+    moments, shown = [0.0, *way, *(1 - way[::-1]), 1.0], [pages[0], *pages, *pages[::-1], pages[0]]
+    keys, seconds = ";".join(f"{moment:.4f}" for moment in moments), f"{whole:g}s"
+    moving = "\n".join(
+        f'    <path d="{_path(pages[0][i])}"><animate attributeName="d" dur="{seconds}" repeatCount="indefinite" '
+        f'keyTimes="{keys}" values="{";".join(_path(page[i]) for page in shown)}"/></path>'
+        for i in range(len(pages[0]))
+    )
+    ends = "\n".join(
+        f'    <g stroke="{color}">' + "".join(f'<path d="{_path(stroke)}"/>' for stroke in page) + "</g>"
+        for color, page in (("#bbb", pages[0]), ("black", pages[-1]))
+    )
+    style = f'fill="none" stroke-linecap="round" stroke-linejoin="round" stroke-width="{pen * side:.2f}"'
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {side} {side}" width="{side}" height="{side}">\n'
+        f"  <title>{escape(' to '.join(facts['classes']))}</title>\n"
+        f"  <desc>{escape(json.dumps(facts, default=str))}</desc>\n"
+        "  <style>.still { display: none } @media (prefers-reduced-motion: reduce) "
+        "{ .still { display: inline } .moving { display: none } }</style>\n"
+        f'  <g class="moving" stroke="black" {style}>\n{moving}\n  </g>\n'
+        f'  <g class="still" {style}>\n{ends}\n  </g>\n</svg>\n'
+    )
+
+
+def _path(stroke: np.ndarray) -> str:
+    points = [f"{x:.1f} {y:.1f}" for x, y in stroke.tolist()]
+    return "M" + "L".join(points)

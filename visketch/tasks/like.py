@@ -1,0 +1,65 @@
+"""Variations of a drawing: its strokes are noised, and drawn again from there as its class asks."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from visketch.errors import UsageError, VisketchError
+from visketch.geometry.pieces import Pieces, fitted, join
+from visketch.geometry.sketch import Sketch
+from visketch.geometry.trace import strokes_of
+from visketch.model import DEFAULTS, Frame, Generated, SketchModel
+from visketch.sampling import SamplingOptions, candidate_seeds
+
+STRENGTH = 0.4  # by default
+
+
+@torch.inference_mode()
+def like(
+    model: SketchModel,
+    sketch: Sketch,
+    label: str | Sequence[str],
+    n: int = 1,
+    *,
+    strength: float = STRENGTH,
+    seed: int = 0,
+    options: SamplingOptions = DEFAULTS,
+    coarse_only: bool = False,
+    on_progress: Callable[[Frame], None] = lambda frame: None,
+    **changes: Any,
+) -> Generated:
+    """`n` sketches of a class (or of each of several) like the one given, of as many strokes. As `generate_fields`.
+
+    `strength` in [0, 1] says how much may change: the strokes are noised up to that time of the diffusion and drawn
+    again from there (SDEdit, Meng et al., 2022, arXiv 2108.01073). At 0 nothing changes, at 1 nothing of the drawing is
+    left. Raises UsageError for a drawing of too many strokes, what is out of range, or weights that draw no strokes.
+    """
+    if not 0 <= strength <= 1:
+        raise UsageError(f"strength {strength}: take a number from 0 (nothing changes) to 1 (all is new)")
+    if n < 1:
+        raise UsageError(f"n = {n}: draw at least one sketch")
+    options, names = replace(options, **changes), [label] if isinstance(label, str) else list(label)
+    pieces, tries = pieces_of(model, sketch), model.tries_of(options)
+    seeds = candidate_seeds([seed + i for _ in names for i in range(n)], tries)
+    numbers = [model.label_of(name) for name in names for _ in range(n * tries)]
+    labels = torch.tensor(numbers, device=model.device)
+    drawn = [Sketch(strokes=tuple(join(pieces)))] * len(seeds)
+    if strength:
+        drawn = model.strokes(labels, seeds, options, on_progress, like=[pieces] * len(seeds), strength=strength)
+    return model.best_strokes(drawn, labels, seeds, options, coarse_only, on_progress)
+
+
+def pieces_of(model: SketchModel, sketch: Sketch) -> Pieces:
+    """A drawing as the pieces that the network knows. Raises UsageError, naming the drawing, for too many strokes, and
+    for weights that draw none; VisketchError for a blank drawing.
+    """
+    most = model.config.stage("strokes").pieces
+    strokes = strokes_of(sketch)[0].strokes if sketch.pixels is not None else sketch.lines()
+    if not strokes:
+        raise VisketchError(f"{sketch.source or 'sketch'}: blank, there is no ink in it")
+    try:
+        return fitted(strokes, most)
+    except UsageError as error:
+        raise UsageError(f"{sketch.source or 'sketch'}: {error}") from None

@@ -1,0 +1,168 @@
+"""From one drawing to another in steps, each of which is a drawing.
+
+Strokes are matched, and their points moved in straight lines from one drawing to the other. What lies between is no
+sketch of anything, so each step is noised, the most in the middle, and the stroke diffusion draws it again from there
+as something between the two classes (SDEdit, Meng et al., 2022, arXiv 2108.01073; guidance of both classes, mixed as in
+composable diffusion, Liu et al., 2022, arXiv 2206.01714). The noise is the same in all steps, so that neighbours are
+alike. Our choice.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from scipy.optimize import linear_sum_assignment
+from torch import Tensor
+
+from visketch.errors import UsageError
+from visketch.geometry.pace import length
+from visketch.geometry.pieces import POINTS, Pieces, join, spread
+from visketch.geometry.sketch import Sketch
+from visketch.model import SketchModel
+from visketch.models.flow import times
+from visketch.sampling import generator
+from visketch.tasks.like import pieces_of
+
+STEPS = 12  # drawings, both ends among them, by default
+MOST = 120
+STRENGTH = 0.55  # of the noise in the middle
+ALONG = 16  # places at which two strokes are compared
+
+Strokes = list[np.ndarray]
+
+
+@dataclass(frozen=True)
+class Morph:
+    """Drawings in [-1, 1], the first and the last as they were given. Each has the same number of strokes, and a stroke
+    has as many points in each, so that they can be moved from one to the next.
+    """
+
+    steps: list[Strokes]
+
+    def sketches(self) -> list[Sketch]:
+        return [Sketch(strokes=tuple(strokes), source=f"step {i}") for i, strokes in enumerate(self.steps, 1)]
+
+    def between(self, share: float) -> Strokes:
+        """The drawing at a share of the whole way, on the straight line between two steps."""
+        place = share * (len(self.steps) - 1)
+        low = min(int(place), len(self.steps) - 2)
+        ends = zip(self.steps[low], self.steps[low + 1], strict=True)
+        return [start + (end - start) * np.float32(place - low) for start, end in ends]
+
+
+@torch.inference_mode()
+def morph(
+    model: SketchModel,
+    first: Sketch,
+    last: Sketch,
+    labels: tuple[str, str],
+    *,
+    steps: int = STEPS,
+    strength: float = STRENGTH,
+    seed: int = 0,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Morph:
+    """`steps` drawings from the first to the last, which show `labels`. `strength` in [0, 1): how much the steps may
+    differ from the straight way between the two; in the middle that much, at the ends nothing.
+
+    Raises UsageError for drawings of too many strokes, what is out of range, and weights that draw no strokes;
+    VisketchError for a blank drawing.
+    """
+    if not 2 <= steps <= MOST:
+        raise UsageError(f"steps = {steps}: take from 2, the two ends, to {MOST}")
+    if not 0 <= strength < 1:
+        raise UsageError(f"strength {strength}: take a number from 0 (straight from one to the other) up to below 1")
+    numbers = [model.label_of(label) for label in labels]
+    most = model.config.stage("strokes").pieces
+    starts, ends, joined = matched(pieces_of(model, first), pieces_of(model, last), most)
+    share = torch.linspace(0, 1, steps)
+    points = torch.lerp(torch.from_numpy(starts), torch.from_numpy(ends), share[:, None, None, None])
+    if strength and steps > 2:
+        inner = _drawn(model, points[1:-1], joined, share[1:-1], numbers, strength, seed, on_progress)
+        points = torch.cat([points[:1], inner, points[-1:]])
+    return Morph([join(Pieces(each, joined)) for each in points.numpy()])
+
+
+def _drawn(
+    model: SketchModel,
+    points: Float[Tensor, "b t k 2"],
+    joined: np.ndarray,
+    share: Float[Tensor, " b"],
+    numbers: Sequence[int],
+    strength: float,
+    seed: int,
+    on_progress: Callable[[int, int], None],
+) -> Float[Tensor, "b t k 2"]:
+    """Straight steps → drawings: each noised up to its own time, and drawn again from there."""
+    diffusion, stage = model.part(model.config.coarse_part("strokes")), model.config.stage("strokes")
+    here, count = model.device, torch.full((len(points),), points.shape[1], device=model.device)
+    tokens = diffusion.tokens(points, torch.from_numpy(joined).expand(len(points), -1)).to(here)
+    noise = torch.randn(tokens.shape[1:], generator=generator(seed, stage=4)).to(here)
+    time, share = (strength * torch.sin(torch.pi * share)).to(here), share[:, None, None].to(here)
+    x = torch.lerp(tokens, noise.expand_as(tokens), time[:, None, None])
+    given = torch.zeros(tokens.shape[:2], dtype=torch.bool, device=here)
+    route = times(stage.steps)
+    with model.precision():
+        for done, (now, after) in enumerate(pairwise(route), 1):
+            clean = [
+                diffusion.guided(x, time * now, torch.full_like(count, number), count, given, stage.guidance)
+                for number in dict.fromkeys(numbers)
+            ]
+            x = torch.lerp(torch.lerp(clean[0], clean[-1], share), x, after / now)
+            on_progress(done, len(route) - 1)
+    return diffusion.pieces(x.float())[0].cpu()
+
+
+def matched(first: Pieces, last: Pieces, most: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Two drawings as pieces (t, k, 2) each, of which number i becomes number i, and which are joined (t,).
+
+    Strokes of the drawing that has fewer are cut in two until there are as many; each is matched with the one to which
+    it is nearest over all (Kuhn, 1955), turned round if it is then nearer.
+    """
+    strokes, others = join(first), join(last)
+    for fewer, more in ((strokes, others), (others, strokes)):
+        while len(fewer) < len(more):
+            _halve(fewer)
+    cost = np.array([[_apart(stroke, other)[0] for other in others] for stroke in strokes])
+    pairs = [(strokes[i], others[j]) for i, j in zip(*linear_sum_assignment(cost), strict=True)]
+    pairs = [(stroke, other[::-1] if _apart(stroke, other)[1] else other) for stroke, other in pairs]
+    parts = [max(_parts(stroke), _parts(other)) for stroke, other in pairs]
+    while sum(parts) > most:  # the longest lines have to do with fewer points
+        parts[int(np.argmax(parts))] -= 1
+    starts, ends = (
+        np.concatenate([spread(pair[which], count) for pair, count in zip(pairs, parts, strict=True)])
+        for which in (0, 1)
+    )
+    return starts, ends, np.concatenate([np.arange(count) > 0 for count in parts])
+
+
+def _parts(stroke: np.ndarray) -> int:
+    return max(1, -(-(len(stroke) - 1) // (POINTS - 1)))
+
+
+def _halve(strokes: Strokes) -> None:
+    """Cut the longest in the middle, in its place."""
+    along = [length(stroke) for stroke in strokes]
+    place = int(np.argmax([each[-1] for each in along]))
+    stroke, each = strokes[place], along[place]
+    middle = np.array([[np.interp(each[-1] / 2, each, axis) for axis in stroke.T]], np.float32)
+    before = each < each[-1] / 2
+    if not before.any():  # a dot
+        before[0] = True
+    strokes[place : place + 1] = [np.concatenate([stroke[before], middle]), np.concatenate([middle, stroke[~before]])]
+
+
+def _apart(stroke: np.ndarray, other: np.ndarray) -> tuple[float, bool]:
+    """How far two strokes are from each other on average, and whether that is with one of them turned round."""
+    one, two = (_sampled(each) for each in (stroke, other))
+    straight, turned = (float(np.linalg.norm(one - each, axis=1).mean()) for each in (two, two[::-1]))
+    return min(straight, turned), turned < straight
+
+
+def _sampled(stroke: np.ndarray) -> np.ndarray:
+    along = length(stroke)
+    places = np.linspace(0, along[-1], ALONG)
+    return np.stack([np.interp(places, along, axis) for axis in stroke.T], axis=1)
