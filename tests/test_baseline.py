@@ -11,7 +11,6 @@ import torch
 from torch import nn
 
 from visketch import config
-from visketch.checkpoint import build
 from visketch.data.packing import pack
 from visketch.data.store import Store
 from visketch.errors import UsageError

@@ -15,7 +15,6 @@ import torch
 from safetensors.torch import save_file
 
 from visketch import checkpoint
-from visketch.checkpoint import build
 from visketch.config import TrainConfig, read_config
 from visketch.errors import VisketchError
 from visketch.parts import build

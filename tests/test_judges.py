@@ -42,7 +42,7 @@ def model() -> SketchModel:
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A checkpoint with a baseline and nothing else."""
-    monkeypatch.setattr("visketch.checkpoint.build", lambda config, part: Baseline(len(config.labels)))
+    monkeypatch.setattr("visketch.model.build", lambda config, part: Baseline(len(config.labels)))
     checkpoint.write_config(tmp_path, CONFIG)
     checkpoint.save_part(tmp_path, "baseline", Baseline(len(CONFIG.labels)), {}, {})
     return tmp_path

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from visketch import checkpoint, quadtree
-from visketch.checkpoint import build
 from visketch.errors import UsageError, VisketchError
 from visketch.geometry.sketch import Sketch
 from visketch.model import Frame, Prediction, SketchModel

@@ -9,7 +9,6 @@ import tiny_model
 import torch
 
 from visketch import checkpoint, config
-from visketch.checkpoint import build
 from visketch.data.packing import pack
 from visketch.data.store import Store
 from visketch.errors import UsageError, VisketchError

@@ -9,7 +9,6 @@ import torch
 from torch import nn
 
 from visketch import checkpoint, config
-from visketch.checkpoint import build
 from visketch.config import Config
 from visketch.data.packing import pack
 from visketch.data.store import Store

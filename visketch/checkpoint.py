@@ -9,13 +9,12 @@ import json
 import os
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from visketch.config import Config
-from visketch.errors import UsageError, VisketchError, nearest
+from visketch.errors import VisketchError
 
 # `field`: the paper's coarse stage, beside a diffusion of strokes. `baseline`: a separate model to compare with.
 PARTS = ("vqvae", "diffusion", "field", "encoder", "refiner", "classifier", "baseline")
@@ -70,45 +69,6 @@ def stored(module: nn.Module) -> dict[str, Tensor]:
         name: (value.half() if value.is_floating_point() else value).detach().cpu().contiguous().clone()
         for name, value in module.state_dict().items()
     }
-
-
-def build(config: Config, part: str) -> Any:
-    """A part with fresh weights, as the configuration says. Imports only the libraries that this part needs.
-
-    Raises UsageError for a part that does not exist.
-    """
-    width, classes = config.encoder.width, len(config.labels)
-    if part == "vqvae":
-        from visketch.models.vqvae import VQVAE
-
-        return VQVAE(config.vqvae)
-    if part == "diffusion" and config.coarse == "strokes":
-        from visketch.models.strokes import StrokeDiffusion
-
-        return StrokeDiffusion(config.diffusion, classes)
-    if part in ("diffusion", "field"):
-        from visketch.models.diffusion import Diffusion
-
-        return Diffusion(getattr(config, part), config.sketch.tile, classes)
-    if part == "encoder":
-        from visketch.models.encoder import LeafEncoder
-
-        return LeafEncoder(config.encoder, config.sketch)
-    if part == "refiner":
-        from visketch.models.refiner import Refiner
-
-        return Refiner(
-            config.refiner, width, config.sketch.codes, config.vqvae.codebook_size, config.vqvae.width, classes
-        )
-    if part == "classifier":
-        from visketch.models.classifier import Classifier
-
-        return Classifier(config.classifier, width, classes, mean=config.encoder.pyramid)
-    if part == "baseline":
-        from visketch.models.baseline import Baseline
-
-        return Baseline(config.baseline, config.sketch.canvas, classes)
-    raise UsageError(f"no part {part!r}: {nearest(part, list(PARTS))}")
 
 
 def save_part(folder: Path, part: str, module: nn.Module, trained_on: dict[str, str], facts: dict) -> str:

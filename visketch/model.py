@@ -105,7 +105,7 @@ class SketchModel:
                 if self.folder is None:
                     raise UsageError(f"this model has no {name}")
                 with torch.inference_mode(False):  # weights that are created in inference mode could not be trained
-                    module = checkpoint.build(self.config, name)
+                    module = build(self.config, name)
                     checkpoint.load_part(self.folder, name, module)
                     self._parts[name] = module.to(self.device).eval()
             return self._parts[name]

@@ -15,7 +15,6 @@ import torch
 from torch.utils.data import Dataset
 
 from visketch import checkpoint
-from visketch.checkpoint import build
 from visketch.config import Config, PartTraining, read_config
 from visketch.data.store import Store
 from visketch.errors import UsageError, VisketchError, nearest

@@ -6,7 +6,6 @@ import torch
 from torch import nn
 
 from visketch import checkpoint
-from visketch.checkpoint import build
 from visketch.config import Config, read_config
 from visketch.errors import UsageError
 from visketch.parts import build
