@@ -22,7 +22,7 @@ def network() -> StrokeDiffusion:
 
 @pytest.fixture
 def noise(network: StrokeDiffusion) -> torch.Tensor:
-    return torch.randn(4, 7, network.read.in_features, generator=torch.Generator().manual_seed(0))
+    return torch.randn(4, 4, 7, network.read.in_features, generator=torch.Generator().manual_seed(0))
 
 
 @pytest.fixture(scope="module")
@@ -57,31 +57,31 @@ def test_tokens_keep_the_pieces() -> None:
 
 @torch.no_grad()
 def test_a_sketch_does_not_depend_on_the_others_of_its_batch(network: StrokeDiffusion, noise: torch.Tensor) -> None:
-    together = network.sample(LABEL, COUNT, noise, steps=4)
+    together = network.sample(LABEL, COUNT, noise)
     for i, count in enumerate(COUNT.tolist()):
-        alone = network.sample(LABEL[i : i + 1], COUNT[i : i + 1], noise[i : i + 1, :count], steps=4)
+        alone = network.sample(LABEL[i : i + 1], COUNT[i : i + 1], noise[:, i : i + 1, :count])
         torch.testing.assert_close(together[i, :count], alone[0], rtol=1e-4, atol=1e-4)
 
 
 @torch.no_grad()
 def test_class_number_and_noise_matter(network: StrokeDiffusion, noise: torch.Tensor) -> None:
-    usual = network.sample(LABEL, COUNT, noise, steps=3)
+    usual = network.sample(LABEL, COUNT, noise)
     for other in (
-        network.sample(LABEL.roll(1), COUNT, noise, steps=3),
-        network.sample(LABEL, COUNT, noise.roll(1, dims=0), steps=3),
-        network.sample(LABEL, COUNT, noise, steps=3, guidance=5.0),
+        network.sample(LABEL.roll(1), COUNT, noise),
+        network.sample(LABEL, COUNT, noise.roll(1, dims=1)),
+        network.sample(LABEL, COUNT, noise, guidance=5.0),
     ):
         assert not torch.allclose(usual[0, :3], other[0, :3], atol=1e-3)
 
 
 @torch.no_grad()
 def test_given_pieces_stay_exactly_and_the_others_heed_them(network: StrokeDiffusion, noise: torch.Tensor) -> None:
-    start = torch.randn(noise.shape, generator=torch.Generator().manual_seed(2))
-    given = torch.zeros(noise.shape[:2], dtype=torch.bool)
+    start = torch.randn(noise.shape[1:], generator=torch.Generator().manual_seed(2))
+    given = torch.zeros(noise.shape[1:3], dtype=torch.bool)
     given[:, 0] = True
-    drawn = network.sample(LABEL, COUNT, noise, steps=3, start=start, given=given)
+    drawn = network.sample(LABEL, COUNT, noise, start=start, given=given)
     assert torch.equal(drawn[given], start[given])
-    other = network.sample(LABEL, COUNT, noise, steps=3, start=-start, given=given)
+    other = network.sample(LABEL, COUNT, noise, start=-start, given=given)
     assert not torch.allclose(drawn[1, 1:], other[1, 1:], atol=1e-3)
 
 

@@ -325,9 +325,10 @@ class SketchModel:
         chance = [generator(s, stage=0) for s in seeds]
         if like:
             rows = zip(map(len, like), chance, strict=True)
-            noise = [torch.randn(count, diffusion.size, generator=one) for count, one in rows]
+            steps = options.steps or diffusion.config.steps
+            noise = [torch.randn(steps, count, diffusion.size, generator=one) for count, one in rows]
         else:
-            noise = diffusion.noise(label, chance, given, options.detail)
+            noise = diffusion.noise(label, chance, options.steps, given, options.detail)
 
         def sketches(drawn: list[list[np.ndarray]]) -> list[Sketch]:
             return [
@@ -338,7 +339,7 @@ class SketchModel:
         def show(done: int, total: int, drawn: Callable[[], list[list[np.ndarray]]]) -> None:
             on_progress(Frame("coarse", done, total, lambda: self.render(sketches(drawn())), drawn))
 
-        return sketches(diffusion.draw(label, noise, options.steps, options.guidance, show, given, like, strength))
+        return sketches(diffusion.draw(label, noise, options.guidance, show, given, like, strength))
 
     @torch.inference_mode()
     def best_of(self, canvas: Float[Tensor, "b_tries h h"], label: Int[Tensor, " b_tries"], tries: int) -> Generated:

@@ -7,7 +7,6 @@ al., 2025, arXiv 2503.23752), which draws sets of normalised strokes.
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -134,41 +133,44 @@ class StrokeDiffusion(nn.Module):
         self,
         label: Int[Tensor, " b"],
         count: Int[Tensor, " b"],
-        noise: Float[Tensor, "b t d"],
-        steps: int | None = None,
+        noise: Float[Tensor, "s b t d"],
         guidance: float | None = None,
         on_progress: Callable[[int, int, Tensor], None] = lambda done, total, x: None,
         start: Float[Tensor, "b t d"] | None = None,
         given: Bool[Tensor, "b t"] | None = None,
         strength: float = 1.0,
     ) -> Float[Tensor, "b t d"]:
-        """Noise → tokens, by Euler steps with classifier-free guidance (1 switches it off).
+        """Noise for each of s steps → tokens, with classifier-free guidance (1 switches it off).
+
+        A step predicts the clean tokens and noises them afresh up to the next time (ancestral sampling: DDIM with
+        eta = 1; Song et al., 2021, arXiv 2010.02502). So one step mends what another got wrong; with Euler's steps,
+        which keep the noise that they began with, fewer of the drawings were recognised (lab book).
 
         `start`: tokens of which those `given` are kept as they are; with `strength` below 1 the others are noised up to
         that time and drawn again from there (SDEdit, Meng et al., 2022, arXiv 2108.01073). `on_progress` sees the clean
         tokens as they are predicted at each step; the last are those returned.
         """
         guidance = self.config.guidance if guidance is None else guidance
-        given = torch.zeros(noise.shape[:2], dtype=torch.bool, device=noise.device) if given is None else given
-        start = torch.zeros_like(noise) if start is None else start
-        route = times(steps or self.config.steps, strength)
-        x = torch.where(given[..., None], start, torch.lerp(start, noise, strength))
-        for done, (time, after) in enumerate(pairwise(route), 1):
-            now = torch.full((len(x),), time, device=x.device)
+        given = torch.zeros(noise.shape[1:3], dtype=torch.bool, device=noise.device) if given is None else given
+        start = torch.zeros_like(noise[0]) if start is None else start
+        route, clean = times(len(noise), strength), start
+        for done, time in enumerate(route[:-1], 1):
+            x = torch.where(given[..., None], start, torch.lerp(clean, noise[done - 1], time))
+            now = torch.full((x.shape[0],), time, device=x.device)
             clean = torch.where(given[..., None], start, self.guided(x, now, label, count, given, guidance))
-            x = torch.where(given[..., None], start, torch.lerp(clean, x, after / time))
-            on_progress(done, len(route) - 1, clean)  # as predicted so far: there is no noise in it
-        return x
+            on_progress(done, len(route) - 1, clean)
+        return clean
 
     def noise(
         self,
         label: Int[Tensor, " b"],
         generators: Sequence[torch.Generator],
+        steps: int | None = None,
         given: Sequence[Pieces] | None = None,
         detail: str | int = "usual",
-    ) -> list[Float[Tensor, "_ d"]]:
-        """The noise that a sketch of each label is drawn from. Its number of pieces is sampled from the drawings of the
-        class.
+    ) -> list[Float[Tensor, "s _ d"]]:
+        """What a sketch of each label is drawn from in so many steps: noise for each of them, for as many pieces as
+        drawings of its class have, by chance.
 
         `given`: pieces that are there already; there will be more than these. `detail`: as few as a quarter of these
         drawings has, as many as a quarter has, or a number of pieces. Raises UsageError for more than there are places.
@@ -184,30 +186,29 @@ class StrokeDiffusion(nn.Module):
             elif detail in QUARTERS and likely.any():
                 likely = between(likely, *QUARTERS[detail])
             count = int(torch.multinomial(likely, 1, generator=generator)) if likely.any() else least + 1
-            noise.append(torch.randn(count, self.size, generator=generator))
+            noise.append(torch.randn(steps or self.config.steps, count, self.size, generator=generator))
         return noise
 
     @torch.no_grad()
     def draw(
         self,
         label: Int[Tensor, " b"],
-        noise: Sequence[Float[Tensor, "_ d"]],
-        steps: int | None = None,
+        noise: Sequence[Float[Tensor, "s _ d"]],
         guidance: float | None = None,
         on_progress: Callable[[int, int, Callable[[], Drawn]], None] = lambda done, total, drawn: None,
         given: Sequence[Pieces] | None = None,
         like: Sequence[Pieces] | None = None,
         strength: float = 1.0,
     ) -> Drawn:
-        """The strokes of a sketch for each label and noise; the noise has a row for each piece. Coordinates fill [-1,
-        1]. `on_progress` gets the steps done, the number of steps, and a function that returns the strokes so far.
+        """The strokes of a sketch for each label and noise, which has a row for each step and each of its pieces.
+        Coordinates fill [-1, 1]. `on_progress` is told the steps done, of all, and may ask what is drawn so far.
 
         `given`: the first pieces of each, which stay as they are. `like`: all pieces of each, which are noised up to
         time `strength` and drawn again from there, as in `sample`; give one of the two.
 
         Sketches of like length are drawn together, since a batch is as long as its longest.
         """
-        count, known = torch.tensor([len(rows) for rows in noise]), given or like
+        count, known = torch.tensor([rows.shape[1] for rows in noise]), given or like
         groups = count.argsort(stable=True).split(TOGETHER)
         drawn: Drawn = [[np.zeros((1, 2), np.float32)] for _ in noise]  # a dot, until it is drawn
         for number, group in enumerate(groups):
@@ -216,8 +217,8 @@ class StrokeDiffusion(nn.Module):
             def put(tokens: Tensor, places: list[int] = places) -> Drawn:
                 points, joined = (part.cpu().numpy() for part in self.pieces(tokens))
                 for row, place in enumerate(places):
-                    new = slice(len(given[place]) if given else 0, len(noise[place]))
-                    if given and joined[row, new.start]:  # a piece that continues a given stroke begins at its end
+                    new = slice(len(given[place]) if given else 0, noise[place].shape[1])
+                    if given and joined[row, new.start]:  # what goes on with a given stroke begins where that ends
                         points[row, new.start, 0] = given[place].points[-1, -1]
                     drawn[place] = join(Pieces(points[row, new], joined[row, new]))
                 return drawn
@@ -225,11 +226,12 @@ class StrokeDiffusion(nn.Module):
             def seen(done: int, total: int, x: Tensor, number: int = number, put: Any = put) -> None:
                 on_progress(number * total + done, len(groups) * total, partial(put, x))
 
-            rows = nn.utils.rnn.pad_sequence([noise[place] for place in places], batch_first=True).to(label.device)
-            start, which = self.kept([known[place] for place in places], rows) if known else (None, None)
+            rows = nn.utils.rnn.pad_sequence([noise[place].transpose(0, 1) for place in places])
+            rows = rearrange(rows, "t b s d -> s b t d").to(label.device)
+            start, which = self.kept([known[place] for place in places], rows[0]) if known else (None, None)
             here, several = label[group.to(label.device)], count[group].to(label.device)
             kept = which if given else None
-            put(self.sample(here, several, rows, steps, guidance, seen, start, kept, strength))
+            put(self.sample(here, several, rows, guidance, seen, start, kept, strength))
         return drawn
 
     def kept(
