@@ -277,7 +277,7 @@ class TestRecogniser:
         items.insert(2, ("blank", Sketch(strokes=(), source="blank")))
         drawn = [one for item in items for one in batch.draw(CONFIG.sketch, item)]
         rows = batch.batch_classifier(folder, 2, "cpu")(drawn)
-        assert rows.pop(2) == {"path": "blank", "error": "blank, there is no ink in it"}
+        assert rows.pop(2) == {"path": "blank", "error": "blank, it has no ink; give another drawing"}
         for row, guesses in zip(rows, model.classify_many(sketches, top=2), strict=True):
             assert [guess["label"] for guess in row["predictions"]] == [guess.label for guess in guesses]
             assert [guess["probability"] for guess in row["predictions"]] == pytest.approx(

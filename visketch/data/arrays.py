@@ -131,7 +131,7 @@ def _bitmaps(array: np.ndarray, path: Path, alone: bool) -> Iterator[Sketch | Vi
             kind = BITMAP if levels.shape == (SIDE, SIDE) else "bitmap"
             yield Sketch(pixels=pixels, source=source, about={"kind": kind})
         else:
-            yield VisketchError(f"{source}: blank, it has no ink")
+            yield VisketchError(f"{source}: blank, it has no ink; give another drawing")
 
 
 def _ink(levels: np.ndarray, bounds: tuple[float, float], dark: bool) -> np.ndarray:

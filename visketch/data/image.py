@@ -86,7 +86,7 @@ def _frames(picture: Image.Image, path: Path) -> Iterator[Sketch | VisketchError
         else:
             even = found.contrast < 2 * ink.CONTRAST
             yield VisketchError(
-                f"{source}: blank, it has no ink"
+                f"{source}: blank, it has no ink; give another drawing"
                 if even
                 else f"{source}: the drawing cannot be told from its surroundings; cut it out or photograph it again"
             )

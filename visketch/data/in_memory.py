@@ -52,7 +52,7 @@ def of_array(drawing: Any) -> Sketch:
     values = _picture(drawing)
     if values.dtype == bool and values.ndim == 2:
         if not values.any():
-            raise VisketchError("picture: blank, there is no ink in it")
+            raise VisketchError("picture: blank, it has no ink; give another drawing")
         return Sketch(pixels=values, source="picture")
     return of_image(to_image(values))
 
@@ -63,7 +63,7 @@ def of_image(picture: Image.Image) -> Sketch:
         raise UsageError(f"an empty picture of {picture.width} x {picture.height} pixels; pass one that has pixels")
     found, about = image.understand(picture.copy())  # a copy, since reading may shrink it in place
     if not found.pixels.any():
-        raise VisketchError("picture: blank, there is no ink in it")
+        raise VisketchError("picture: blank, it has no ink; give another drawing")
     return Sketch(pixels=found.pixels, thin=found.thin, source="picture", about=about)
 
 

@@ -62,7 +62,7 @@ class Sketch:
             if not all(np.isfinite(line).all() for line in lines):
                 raise VisketchError(f"{self.source or 'sketch'}: a stroke has a coordinate that is not a number")
         if not lines:
-            raise VisketchError(f"{self.source or 'sketch'}: blank, it has no ink")
+            raise VisketchError(f"{self.source or 'sketch'}: blank, it has no ink; give another drawing")
         return lines
 
 
