@@ -58,7 +58,7 @@ def pieces_of(model: SketchModel, sketch: Sketch) -> Pieces:
     most = model.config.stage("strokes").pieces
     strokes = strokes_of(sketch)[0].strokes if sketch.pixels is not None else sketch.lines()
     if not strokes:
-        raise VisketchError(f"{sketch.source or 'sketch'}: blank, there is no ink in it")
+        raise VisketchError(f"{sketch.source or 'sketch'}: blank, it has no ink; give another drawing")
     try:
         return fitted(strokes, most)
     except UsageError as error:
