@@ -77,7 +77,7 @@ def test_few_and_many_are_the_quarters_of_what_is_usual() -> None:
     label = torch.zeros(200, dtype=torch.long)
     counts = {
         detail: [
-            len(rows)
+            rows.shape[1]
             for rows in network.noise(label, [torch.Generator().manual_seed(i) for i in range(200)], detail=detail)
         ]
         for detail in ("few", "usual", "many", 7)
