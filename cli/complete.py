@@ -91,8 +91,9 @@ def complete(
     if isinstance(part, str):
         raise VisketchError(f"{name}: {part}")
     model = options.load(checkpoint, device)
-    options.load_parts(model, model.config.coarse_part("field"), "encoder", "refiner", "vqvae", "classifier")
-    drawing, start = model.config.stage("field"), time.perf_counter()
+    refined = ("refiner", "vqvae") if model.config.coarse == "field" else ()  # strokes are never refined
+    options.load_parts(model, "diffusion", "encoder", *refined, "classifier")
+    drawing, start = model.config.stage(), time.perf_counter()
     settings = {"seed": seed, "tries": tries, "temperature": temperature, "steps": steps or drawing.steps}
     settings |= {"guidance": drawing.guidance if guidance is None else guidance}
     from visketch.tasks.complete import PROPOSED, spread

@@ -339,7 +339,8 @@ class SketchModel:
         def show(done: int, total: int, drawn: Callable[[], list[list[np.ndarray]]]) -> None:
             on_progress(Frame("coarse", done, total, lambda: self.render(sketches(drawn())), drawn))
 
-        return sketches(diffusion.draw(label, noise, options.guidance, show, given, like, strength))
+        with self.precision():
+            return sketches(diffusion.draw(label, noise, options.guidance, show, given, like, strength))
 
     @torch.inference_mode()
     def best_of(self, canvas: Float[Tensor, "b_tries h h"], label: Int[Tensor, " b_tries"], tries: int) -> Generated:
