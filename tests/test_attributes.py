@@ -214,6 +214,6 @@ class TestVerbs:
 
     def test_what_is_not_understood_is_told_at_once(self, folder: Path) -> None:
         scene = folder / "scenes" / "coloured.png"
-        one_line(visketch("count", folder / "house.png", scene, "--which", "fluffy"), 2, "'fluffy' does not say which")
-        one_line(visketch("count", folder / "house.png", scene, "--which", ""), 2, "'' does not say which")
+        one_line(visketch("count", folder / "house.png", scene, "--which", "fluffy"), 2, "'fluffy' is not an attribute")
+        one_line(visketch("count", folder / "house.png", scene, "--which", ""), 2, "'' is not an attribute")
         one_line(visketch("search", folder / "house.png", folder / "scenes", "--which", "red"), 2, "--which")

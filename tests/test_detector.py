@@ -78,7 +78,7 @@ class TestCategories:
         assert (owl.name, owl.narrower, owl.note) == (
             "bird",
             True,
-            "any bird counts: the detector does not know kinds of it",
+            "any bird counts: the detector does not know the kinds",
         )
         assert mouse is not None
         assert "the animal" in mouse.note
@@ -220,12 +220,12 @@ class TestCocoDetector:
         asker, *pair = self.asker({"owl": 0.9}, seen([[0, 0, 0.2, 0.2], [0, 0, 1, 1]], ["bird", "tv"], [0.9, 0.8]))
         answer = asker.answer(*pair)
         assert (answer.label, answer.count, answer.by) == ("owl", 1, "detector")
-        assert answer.note == "any bird counts: the detector does not know kinds of it"
+        assert answer.note == "any bird counts: the detector does not know the kinds"
         assert [one.label for one in answer.others] == ["television"]
 
     def test_a_doubtful_sketch_says_so(self) -> None:
         asker, *pair = self.asker({"angel": 0.5, "bird": 0.3}, seen([], [], []))
-        assert asker.answer(*pair).note == "the sketch may be of 'angel', which it does not know"
+        assert asker.answer(*pair).note == "the sketch may show 'angel', which the detector does not know"
 
     def test_what_is_unknown_scores_nothing(self) -> None:
         asker, *pair = self.asker({"angel": 0.9, "bird": 0.01}, seen([[0, 0, 1, 1]], ["bird"], [0.9]))

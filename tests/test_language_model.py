@@ -324,7 +324,7 @@ class TestReasoning:
             reason(question, "cat", self.OWN, self.OTHERS)
 
     def test_a_class_that_cannot_be_told_is_no_answer(self) -> None:
-        with pytest.raises(VisketchError, match="'dog', which is none of the 2 classes"):
+        with pytest.raises(VisketchError, match="'dog', which is not one of the 2 classes"):
             reason("is there a dog?", "cat", self.OWN, self.OTHERS, ("dog",), ("cat", "bus"))
         assert reason("is there a cat?", "cat", self.OWN, self.OTHERS, ("dog",), ("bus",)) == "yes"
 
