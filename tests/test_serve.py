@@ -265,7 +265,7 @@ class TestRefusals:
             ({"drawing": []}, "at least 1"),
             ({"drawing": [[[1, 2], [3]]]}, "equally many"),
             ({"drawing": [[["1"], [2]]]}, "numbers"),
-            ({"drawing": [[[1e9], [2]]]}, "beyond 1,000,000"),
+            ({"drawing": [[[1e9], [2]]]}, "larger than 1,000,000"),
             ({"drawing": [[[0, 60], [50, 0]]]}, "[[x...], [y...]] or [[x, y], ...]"),
             ({"drawing": STAR, "topp": 3}, "topp: Extra"),
             ({"drawing": STAR, "top": 0}, "top"),

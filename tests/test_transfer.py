@@ -104,7 +104,7 @@ def test_parts_that_are_leant_on_are_lent(start: Path, store: Store, tmp_path: P
 
 def test_what_does_not_fit_is_refused(start: Path, store: Store, tmp_path: Path) -> None:
     wide = config.load("tiny", ["diffusion.width=32"])
-    with pytest.raises(UsageError, match=r"its diffusion is built otherwise; .* --config .*config.toml"):
+    with pytest.raises(UsageError, match=r"its diffusion has another architecture; .* --config .*config.toml"):
         train("diffusion", store, tmp_path / "wide", wide, start=start)
     assert not (tmp_path / "wide/diffusion.safetensors").exists()
     with pytest.raises(UsageError, match="the vqvae has no classes, so the other"):

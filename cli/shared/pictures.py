@@ -172,7 +172,7 @@ def check_out(out: Path, kinds: tuple[str, ...] = KINDS) -> Path:
         written = ", ".join(kind[1:].upper() if len(kind) == 4 else kind[1:] for kind in kinds)
         raise UsageError(f"{out}: the output is {written}; name a {names} file or a folder")
     if out.exists() and not out.is_dir() and out.suffix.lower() not in kinds:
-        raise VisketchError(f"{out}: this is another kind of file; name a {names} file or a folder")
+        raise VisketchError(f"{out}: this is a file; name a {names} file or a folder")
     there = next(place for place in (out, *out.absolute().parents) if place.exists())
     if there != out and not there.is_dir():
         raise VisketchError(f"{there}: this is a file and not a folder; choose another --out")

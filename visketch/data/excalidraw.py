@@ -46,7 +46,7 @@ def _sketch(elements: Any, paper: Any, source: str) -> Sketch | VisketchError:
     except (TypeError, ValueError, KeyError, IndexError, OverflowError):
         return VisketchError(f"{source}: an Excalidraw element cannot be read; export the scene as SVG")
     if not lines:
-        return VisketchError(f"{source}: blank, it has no lines (text, pictures and frames do not count)")
+        return VisketchError(f"{source}: blank, it has no lines; text, pictures and frames do not count")
     strokes = tuple(line.astype(np.float32) for line in lines)
     if not all(np.isfinite(line).all() for line in strokes):
         return VisketchError(f"{source}: a coordinate is not a number; save the scene again")

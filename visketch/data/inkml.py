@@ -55,7 +55,7 @@ def strokes(path: Path) -> Sketch:
     except (ValueError, OverflowError) as error:
         raise VisketchError(f"{path}: {error}; export it again") from None
     if not lines:
-        raise VisketchError(f"{path}: blank, it has no trace of a pen")
+        raise VisketchError(f"{path}: blank, it has no trace of a pen; give another file")
     return Sketch(strokes=tuple(lines), source=str(path), about={"kind": "InkML"})
 
 

@@ -49,11 +49,11 @@ def strokes(path: Path) -> Sketch:
     about: dict[str, Any] = {"kind": "SVG"}
     if picture is None or size is None:  # only the lines are known
         if not lines:
-            raise VisketchError(f"{path}: blank, it has no shapes (text and pictures do not count)")
+            raise VisketchError(f"{path}: blank, it has no shapes; text and pictures do not count")
         return Sketch(strokes=tuple(line.points for line in lines), source=str(path), about=about)
     found, facts = image.understand(picture)
     if not found.pixels.any():
-        raise VisketchError(f"{path}: blank, nothing in it is visible (text and pictures do not count)")
+        raise VisketchError(f"{path}: blank, nothing in it is visible; text and pictures do not count")
     to_pixels = matrix * (SIDE / max(size))
     paper = "black" if facts["inverted"] else "white"
     kept = seen.only(lines, to_pixels, found, np.asarray(on_paper(picture, paper))) if lines else None

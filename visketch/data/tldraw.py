@@ -68,7 +68,7 @@ def drawings(document: dict[str, Any], path: Path) -> Iterator[Sketch | Visketch
         return
     inked = [lines for lines in drawn if lines]
     if not inked:
-        yield VisketchError(f"{path}: blank, it has no lines (text, notes and pictures do not count)")
+        yield VisketchError(f"{path}: blank, it has no lines; text, notes and pictures do not count")
     for number, lines in enumerate(inked, 1):
         source = f"{path}:{number}" if len(inked) > 1 else str(path)
         strokes = tuple(line.astype(np.float32) for line in lines)
