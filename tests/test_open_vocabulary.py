@@ -136,7 +136,7 @@ class TestRegions:
         pixels = np.zeros((100, 100), bool)
         pixels[20:40, 20] = pixels[20:40, 39] = True  # two lines of one thing
         pixels[10:90, 42] = True  # a neighbour's, of which little lies in the region
-        ((ink, region),) = drawn(pixels, [self.region((0.18, 0.22, 0.44, 0.38))])
+        ((ink, region),) = drawn(pixels, [self.region((0.18, 0.22, 0.44, 0.38))], 2)
         assert region.box == (0.2, 0.2, 0.4, 0.4)
         assert ink.shape == (20, 20)
         assert ink.sum() == 40
@@ -144,7 +144,7 @@ class TestRegions:
     def test_what_hangs_together_with_all_is_cut(self) -> None:
         pixels = np.zeros((100, 100), bool)
         pixels[50] = True
-        ((ink, region),) = drawn(pixels, [self.region((0.4, 0.4, 0.6, 0.6))])
+        ((ink, region),) = drawn(pixels, [self.region((0.4, 0.4, 0.6, 0.6))], 2)
         assert region.box == (0.4, 0.4, 0.6, 0.6)
         assert ink.any()
 
@@ -155,13 +155,21 @@ class TestRegions:
             pixels[20:61, [left, right]] = True
         pixels[40, 50:98] = True  # and a shelf in the right one
         pixels[[30, 36], 20:27] = pixels[30:37, [20, 26]] = True  # a window in the left one
-        ((ink, region),) = drawn(pixels, [self.region((0.1, 0.2, 0.5, 0.6))])
+        ((ink, region),) = drawn(pixels, [self.region((0.1, 0.2, 0.5, 0.6))], 2)
         assert region.box == (0.1, 0.2, 0.5, 0.6)
         assert min(ink.shape) > 40
 
     def test_where_nothing_is_drawn_nothing_is(self) -> None:
-        assert drawn(np.zeros((100, 100), bool), [self.region((0.1, 0.1, 0.5, 0.5))]) == []
-        assert drawn(np.eye(100, dtype=bool), [self.region((0.9, 0.0, 1.0, 0.1))]) == []
+        assert drawn(np.zeros((100, 100), bool), [self.region((0.1, 0.1, 0.5, 0.5))], 2) == []
+
+    def test_what_no_region_touches_is_one_too_unless_it_is_small(self) -> None:
+        pixels = np.zeros((100, 100), bool)
+        pixels[10:30, 10] = pixels[60:90, 50] = pixels[70, 53:60] = pixels[5:9, 90] = True
+        (_, first), (ink, overlooked) = drawn(pixels, [self.region((0.05, 0.05, 0.35, 0.35))], 2)
+        assert first.box == (0.1, 0.1, 0.11, 0.3)
+        assert overlooked.box == (0.5, 0.6, 0.6, 0.9), "two lines near each other are one drawing"
+        assert ink.sum() == 37
+        assert overlooked.chances.tolist() == [0.5, 0.5]
 
     def test_the_tower_decides_among_its_own_classes_alone(self, folder: Path, model: SketchLanguage) -> None:
         assert model.matcher

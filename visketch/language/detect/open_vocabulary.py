@@ -20,12 +20,14 @@ from visketch.data import ink
 from visketch.geometry.sketch import Sketch
 from visketch.language import image
 from visketch.language.answers import Detection
-from visketch.language.detect.matcher import Matcher, Region
+from visketch.language.detect.matcher import SOMETHING, Matcher, Region
 from visketch.language.vision.features import EncodedPicture
 from visketch.model import SketchModel
 
 MARGIN = 0.05  # of a region's longer side, added around it
 TEMPERATURE = 2.0  # softens ViSketch's probabilities, so that the tower decides where ViSketch is unsure
+NEAR = 0.04  # of the square's side: ink that is no farther apart belongs to one drawing
+DRAWN = 0.1  # of the square's side is at least as wide or high as a drawing that the tower overlooks
 AT_ONCE = 64  # drawings classified together
 
 
@@ -84,7 +86,7 @@ class Recogniser:
         """Classify the pictures that are new, all drawings together."""
         new = {sketch: self.matcher.name(sketch.tokens) for sketch in sketches if sketch not in self.sketches}
         found = {
-            scene: drawn(scene.picture.ink.pixels, self.matcher.regions(scene.tokens))
+            scene: drawn(scene.picture.ink.pixels, self.matcher.regions(scene.tokens), len(self.matcher.labels))
             for scene in dict.fromkeys(scenes)
             if scene not in self.scenes
         }
@@ -134,20 +136,24 @@ def _mask(pixels: Bool[np.ndarray, "_ _"]) -> Sketch | None:
     return Sketch(pixels=pixels, source="picture") if pixels.any() else None
 
 
-def drawn(pixels: Bool[np.ndarray, "h h"], regions: Sequence[Region]) -> list[tuple[Bool[np.ndarray, "_ _"], Region]]:
+def drawn(
+    pixels: Bool[np.ndarray, "h h"], regions: Sequence[Region], classes: int
+) -> list[tuple[Bool[np.ndarray, "_ _"], Region]]:
     """The ink of each region: the connected parts that lie mostly in it, and their bounding box.
 
     If most of the ink in a region belongs to larger parts, it is the ink within the region. Regions without ink are
-    left out.
+    left out. What is drawn beside all regions is a region too (`_overlooked`).
     """
     side = len(pixels)
     parts, count = ndimage.label(pixels, np.ones((3, 3)))
     area = np.bincount(parts.ravel(), minlength=count + 1)
     found = []
+    touched = np.zeros(count + 1, bool)
     for region in regions:
         here = _around(region.box, side)
         inside = np.bincount(parts[here].ravel(), minlength=count + 1)
         inside[0] = 0  # the paper
+        touched |= inside > 0
         own = inside > area / 2
         if own.any() and inside[own].sum() >= inside.sum() / 2:
             whole = own[parts]
@@ -157,6 +163,23 @@ def drawn(pixels: Bool[np.ndarray, "h h"], regions: Sequence[Region]) -> list[tu
             found.append((whole[y1:y2, x1:x2], replace(region, box=box)))
         elif inside.any():
             found.append((pixels[here], region))
+    return found + _overlooked(pixels & ~touched[parts], classes)
+
+
+def _overlooked(pixels: Bool[np.ndarray, "h h"], classes: int) -> list[tuple[Bool[np.ndarray, "_ _"], Region]]:
+    """What is drawn where the tower saw no object, if it is as large as a drawing: ink that lies near each other, as
+    regions whose class the tower does not tell (all of its classes are equally probable).
+    """
+    side, found = len(pixels), []
+    near = ndimage.distance_transform_edt(~pixels) <= NEAR * side / 2 if pixels.any() else pixels
+    groups, count = ndimage.label(near)
+    for number in range(1, count + 1):
+        own = pixels & (groups == number)
+        rows, columns = np.flatnonzero(own.any(axis=1)), np.flatnonzero(own.any(axis=0))
+        y1, y2, x1, x2 = (int(edge) for edge in (rows[0], rows[-1] + 1, columns[0], columns[-1] + 1))
+        if max(y2 - y1, x2 - x1) >= DRAWN * side:
+            box = (x1 / side, y1 / side, x2 / side, y2 / side)
+            found.append((own[y1:y2, x1:x2], Region(box, SOMETHING, torch.full((classes,), 1 / classes))))
     return found
 
 
