@@ -160,10 +160,8 @@ def like_what(
 
 def settle(model: "SketchModel", asked: dict[str, Any], suffix: str, animate: bool) -> dict[str, Any]:
     """The options with the checkpoint's defaults, and the parts that they need loaded. Raises VisketchError."""
-    from visketch.sampling import SamplingOptions
-
     coarse, stage = asked["coarse"] or model.config.coarse, model.config.stage(asked["coarse"])
-    settings = asked | {"coarse": coarse, "tries": model.tries_of(SamplingOptions(tries=asked["tries"]))}
+    settings = asked | {"coarse": coarse, "tries": asked["tries"] or 1}
     settings |= {name: getattr(stage, name) for name in ("steps", "guidance") if asked[name] is None}
     if coarse == "strokes" and (suffix in STROKES or animate):
         settings["coarse_only"] = True  # strokes are written as they are drawn: refining changes pixels only

@@ -19,7 +19,8 @@ import torch
 from PIL import Image
 
 from visketch.data.store import Store
-from visketch.evaluate.judges import BaselineJudge, Judge, reread
+from visketch.evaluate import judges
+from visketch.evaluate.judges import Judge, reread
 from visketch.geometry import sdf
 from visketch.geometry.sketch import Sketch
 from visketch.metrics import interval, kept
@@ -68,7 +69,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--sheet", type=Path)
     chosen = parser.parse_args()
-    model, judge, store = SketchModel.load(chosen.checkpoint), BaselineJudge.load(chosen.judge), Store.open(chosen.data)
+    model, judge, store = SketchModel.load(chosen.checkpoint), judges.load(chosen.judge), Store.open(chosen.data)
     whole = drawings(store, chosen.split, chosen.classes, chosen.each)
     parts, labels = [half(sketch) for sketch in whole], [str(sketch.label) for sketch in whole]
     before = {"whole drawing": model.render(whole), "first half": model.render(parts)}

@@ -23,7 +23,7 @@ from visketch import quadtree
 from visketch.config import find
 from visketch.data.store import Store
 from visketch.decoding import enlarge, inked_leaves, side_by_side
-from visketch.evaluate.judges import OwnJudge, reread
+from visketch.evaluate.judges import ClassifierJudge, reread
 from visketch.geometry.sketch import Sketch
 from visketch.metrics import ink_f1, rank_of, seam
 from visketch.model import SketchModel
@@ -61,7 +61,7 @@ def worth(model: SketchModel, drawn: Tensor, truth: Tensor, label: Tensor) -> Ro
     """What sketches are worth: seams in shares of the pen, ink near the truth, recognised of all classes."""
     shape = model.config.sketch
     said = torch.cat(
-        [OwnJudge(model).logits_and_features(reread(some, shape, shape))[0] for some in drawn.split(BATCH)]
+        [ClassifierJudge(model).logits_and_features(reread(some, shape, shape))[0] for some in drawn.split(BATCH)]
     )
     seams = seam(drawn, shape.tile, shape.near) * shape.clamp / shape.pen
     return {

@@ -20,7 +20,8 @@ from PIL import Image
 
 from visketch.data import image
 from visketch.data.store import Store
-from visketch.evaluate.judges import BaselineJudge, Judge, reread
+from visketch.evaluate import judges
+from visketch.evaluate.judges import Judge, reread
 from visketch.evaluate.recognition import sample
 from visketch.evaluate.styles import PEN, picture
 from visketch.geometry.sketch import Sketch, fit
@@ -74,7 +75,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--sheet", type=Path)
     chosen = parser.parse_args()
-    model, judge, store = SketchModel.load(chosen.checkpoint), BaselineJudge.load(chosen.judge), Store.open(chosen.data)
+    model, judge, store = SketchModel.load(chosen.checkpoint), judges.load(chosen.judge), Store.open(chosen.data)
     drawings = [store[int(row)] for row in sample(store, chosen.split, chosen.limit)]
     clean = model.render(drawings)
     rows: list[dict] = []

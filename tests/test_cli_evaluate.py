@@ -16,7 +16,7 @@ from visketch.cli.evaluate.generate import measure, percent
 from visketch.data.store import Store
 from visketch.evaluate.generation import ROWS
 from visketch.evaluate.generation_metrics import Measure
-from visketch.evaluate.judges import BaselineJudge, OwnJudge
+from visketch.evaluate.judges import BaselineJudge, ClassifierJudge
 from visketch.evaluate.search import looks
 from visketch.model import SketchModel
 
@@ -210,7 +210,7 @@ class TestSearch:
         half = tiny_model.small(f"sketch.canvas={shape.canvas // 2}", f"sketch.depth={shape.depth - 1}")
         baseline, model = SketchModel.load(tiny_model.write_checkpoint(tmp_path, half)), SketchModel.load(folder)
         rows = store.rows("train")
-        found = looks([OwnJudge(model), BaselineJudge(baseline)], model, store, rows, lambda done, total: None)
+        found = looks([ClassifierJudge(model), BaselineJudge(baseline)], model, store, rows, lambda done, total: None)
         for judged, (logits, _) in zip((model, baseline), found, strict=True):
             fields = judged.render([store[int(row)] for row in rows])
             with model.precision():

@@ -14,7 +14,7 @@ from visketch import checkpoint
 from visketch.config import Config
 from visketch.data.read import read
 from visketch.errors import UsageError, VisketchError
-from visketch.evaluate.judges import BaselineJudge, OwnJudge, check, reread
+from visketch.evaluate.judges import BaselineJudge, ClassifierJudge, check, load, reread
 from visketch.model import SketchModel
 
 CONFIG = tiny_model.small()
@@ -50,25 +50,25 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_the_own_judge_says_what_the_model_says(model: SketchModel) -> None:
     canvas = model.render(drawings.draw_many(4))
-    logits, features = OwnJudge(model).logits_and_features(canvas)
+    logits, features = ClassifierJudge(model).logits_and_features(canvas)
     torch.testing.assert_close(logits, model.logits(canvas))
     assert features.shape == (4, CONFIG.encoder.width)
     with torch.inference_mode():
         torch.testing.assert_close(model.part("classifier").out(features), logits)
-    assert not OwnJudge(model).independent
+    assert not ClassifierJudge(model).independent
 
 
 def test_a_blank_sketch_can_be_judged(model: SketchModel) -> None:
     canvas = torch.cat([torch.full((1, 64, 64), -1.0), model.render([drawings.draw("cat")])])
-    logits, features = OwnJudge(model).logits_and_features(canvas)
+    logits, features = ClassifierJudge(model).logits_and_features(canvas)
     assert logits.isfinite().all()
     assert features.isfinite().all()
-    only_blank, _ = OwnJudge(model).logits_and_features(canvas[:1])
+    only_blank, _ = ClassifierJudge(model).logits_and_features(canvas[:1])
     torch.testing.assert_close(only_blank[0], logits[0], rtol=0, atol=1e-4)
 
 
 def test_a_peer_is_loaded_from_its_folder(folder: Path) -> None:
-    judge = BaselineJudge.load(folder)
+    judge = load(folder)
     assert (tuple(judge.labels), judge.shape, judge.independent) == (tiny_model.LABELS, CONFIG.sketch, True)
     assert judge.name == folder.name
     field = torch.rand(5, 64, 64)
@@ -78,9 +78,19 @@ def test_a_peer_is_loaded_from_its_folder(folder: Path) -> None:
     torch.testing.assert_close(features, judge.baseline.features(field))
     (folder / "baseline.safetensors").unlink()
     with pytest.raises(VisketchError, match="has no baseline"):
-        BaselineJudge.load(folder)
+        load(folder)
     with pytest.raises(VisketchError, match="no checkpoint there"):
-        BaselineJudge.load(folder / "nowhere")
+        load(folder / "nowhere")
+
+
+def test_another_checkpoints_classifier_judges_too(model: SketchModel, tmp_path: Path) -> None:
+    checkpoint.write_config(tmp_path, CONFIG)
+    for part in ("encoder", "classifier"):
+        checkpoint.save_part(tmp_path, part, model.part(part), {}, {})
+    judge = load(tmp_path)
+    assert (judge.name, judge.independent) == (tmp_path.name, True)
+    canvas = model.render([drawings.draw("cat")])
+    torch.testing.assert_close(judge.logits_and_features(canvas)[0], model.logits(canvas), rtol=1e-2, atol=1e-2)
 
 
 def judge_of(labels: tuple[str, ...], config: Config) -> BaselineJudge:

@@ -24,7 +24,7 @@ from visketch.geometry.pieces import Pieces
 from visketch.geometry.sketch import Sketch, fit
 from visketch.parallel import refuse_after_fork
 from visketch.parts import build
-from visketch.sampling import TRIES, SamplingOptions, candidate_seeds, generator, sample_top_p
+from visketch.sampling import SamplingOptions, candidate_seeds, generator, sample_top_p
 
 DEFAULTS = SamplingOptions()
 Model = TypeVar("Model", bound="SketchModel")
@@ -232,7 +232,7 @@ class SketchModel:
         if n < 1:
             raise UsageError(f"n = {n}: n must be 1 or more")
         options = replace(options, **changes)
-        tries = self.tries_of(options)
+        tries = options.tries or 1
         names = [label] if isinstance(label, str) else list(label)
         seeds = candidate_seeds([seed + i for _ in names for i in range(n)], tries)
         numbers = [self.label_of(name) for name in names for _ in range(n * tries)]
@@ -257,7 +257,7 @@ class SketchModel:
         on_progress: Callable[[Frame], None],
     ) -> Generated:
         """Of each `tries` candidates of strokes in a row the best one; its field is refined, its strokes are kept."""
-        made, shape = self.best_of(self.render(drawn), label, self.tries_of(options)), self.config.sketch
+        made, shape = self.best_of(self.render(drawn), label, options.tries or 1), self.config.sketch
         best, canvas = made.chosen.tolist(), made.canvas
         if not coarse_only:
             canvas = self._refined(canvas, label[made.chosen], [seeds[i] for i in best], options, on_progress)
@@ -272,10 +272,6 @@ class SketchModel:
             canvas = frame.canvas
             on_progress(frame)
         return canvas
-
-    def tries_of(self, options: SamplingOptions) -> int:
-        """The number of candidates that are drawn for each sketch."""
-        return options.tries or (TRIES if self.has("classifier") else 1)
 
     @torch.inference_mode()
     def coarse(

@@ -14,15 +14,16 @@ from visketch.errors import UsageError
 from visketch.quadtree import Order
 
 Amount = Literal["few", "usual", "many"]
-TRIES = 4  # candidates by default, of which the classifier keeps one
+TRIES = 4  # places tried for each completion by default
 
 
 @dataclass(frozen=True)
 class SamplingOptions:
     """How a sketch is drawn. The command line, Python and HTTP share these options and their defaults.
 
-    `None` for `steps` and `guidance` means the value in the checkpoint's configuration; for `tries` it means TRIES if
-    the checkpoint has a classifier, and 1 if not. Raises UsageError for a value out of range.
+    `None` for `steps` and `guidance` means the value in the checkpoint's configuration. For `tries` it means 1 for a
+    new sketch (what the classifier likes best is tidier and less varied than people's drawings: docs/results.md) and
+    TRIES for a completion. Raises UsageError for a value out of range.
     """
 
     steps: int | None = None  # of the coarse stage

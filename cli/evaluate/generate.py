@@ -39,7 +39,8 @@ def generate(
     judge: Annotated[
         Path | None,
         typer.Option(
-            help="An independent judge: the folder of a baseline's checkpoint. By default the checkpoint's classifier."
+            help="An independent judge: the folder of a baseline, or of another checkpoint with a classifier. By "
+            "default the checkpoint's own classifier."
         ),
     ] = None,
     seen: Annotated[
@@ -113,10 +114,10 @@ def generate(
     from visketch.evaluate import generation, judges
 
     if judge:
-        asked: Judge = judges.BaselineJudge.load(judge, str(model.device))
+        asked: Judge = judges.load(judge, str(model.device))
     else:
         options.load_parts(model, "classifier")
-        asked = judges.OwnJudge(model)
+        asked = judges.ClassifierJudge(model)
     if every:
         classes = [label for label in model.labels if label in asked.labels and store.has(split, [label])]
     classes = classes or (USUAL if {*USUAL} <= {*model.labels} & {*store.labels} else store.labels[: len(USUAL)])

@@ -80,7 +80,10 @@ Guidance = Annotated[
 Tries = Annotated[
     int | None,
     typer.Option(
-        min=1, max=64, metavar="N", help="Draw each sketch this often and keep the most probable; by default 4."
+        min=1,
+        max=64,
+        metavar="N",
+        help="Draw each sketch this often and keep the one that the classifier finds most probable; by default 1.",
     ),
 ]
 Temperature = Annotated[

@@ -33,15 +33,14 @@ class Judge(Protocol):
         ...
 
 
-class OwnJudge:
-    """The checkpoint's own classifier, which shares its encoder with the refiner. Its features are the
-    pooled leaves.
+class ClassifierJudge:
+    """A checkpoint's classifier. Its features are the pooled leaves. It is independent if another checkpoint draws:
+    a checkpoint's own classifier shares its encoder with the refiner.
     """
 
-    independent = False
-
-    def __init__(self, model: SketchModel) -> None:
-        self.model, self.name, self.shape = model, "own classifier", model.config.sketch
+    def __init__(self, model: SketchModel, independent: bool = False) -> None:
+        self.model, self.independent, self.shape = model, independent, model.config.sketch
+        self.name = model.folder.name if independent and model.folder else "own classifier"
         self.labels: Sequence[str] = model.labels
 
     def logits_and_features(self, field: Float[Tensor, "b h h"]) -> tuple[Float[Tensor, "b c"], Float[Tensor, "b e"]]:
@@ -59,15 +58,18 @@ class BaselineJudge:
         self.name, self.shape = model.folder.name if model.folder else "baseline", model.config.sketch
         self.labels: Sequence[str] = model.labels
 
-    @classmethod
-    def load(cls, folder: str | Path, device: str = "cpu") -> "BaselineJudge":
-        """The judge of a checkpoint's folder. Raises VisketchError."""
-        return cls(SketchModel.load(folder, device))
-
     @torch.inference_mode()
     def logits_and_features(self, field: Float[Tensor, "b h h"]) -> tuple[Float[Tensor, "b c"], Float[Tensor, "b e"]]:
         features = self.baseline.features(field.to(self.device))
         return self.baseline.out(features).float(), features.float()
+
+
+def load(folder: str | Path, device: str = "cpu") -> Judge:
+    """The judge in a checkpoint's folder: its baseline, or else its classifier. Raises VisketchError."""
+    model = SketchModel.load(folder, device)
+    if model.has("classifier") and not model.has("baseline"):
+        return ClassifierJudge(model, independent=True)
+    return BaselineJudge(model)
 
 
 def check(judge: Judge, labels: Sequence[str], drawn: SketchConfig, seen: JudgedAs) -> None:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from visketch.data.store import Store
 from visketch.errors import UsageError
-from visketch.evaluate.judges import BaselineJudge, Judge, OwnJudge
+from visketch.evaluate.judges import BaselineJudge, ClassifierJudge, Judge
 from visketch.evaluate.recognition import BATCH, OnProgress, quiet
 from visketch.geometry import sdf
 from visketch.metrics import interval, retrieval
@@ -59,7 +59,7 @@ def search(
     Baselines may have another canvas. Raises UsageError if there is no such drawing, or if a baseline was trained on
     these classes.
     """
-    judges: list[Judge] = [OwnJudge(model), *map(BaselineJudge, baselines)]
+    judges: list[Judge] = [ClassifierJudge(model), *map(BaselineJudge, baselines)]
     names = chosen(model, store, labels, unseen)
     for judge in judges[1:]:
         if unseen and (cheats := [name for name in names if name in judge.labels]):

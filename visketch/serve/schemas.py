@@ -89,7 +89,7 @@ class GenerateRequest(ApiRequest):
     n: Annotated[int, Field(ge=1, le=16, description="How many sketches.")] = 4
     tries: Annotated[
         int, Field(ge=1, le=4, description="Candidates for each sketch, of which the classifier keeps one.")
-    ] = TRIES
+    ] = 1
     guidance: Annotated[float | None, Field(ge=0, le=20, description="How much the class counts.")] = None
     temperature: Annotated[float, Field(ge=0, le=10)] = DEFAULTS.temperature
     coarse_only: Annotated[bool, Field(description="Leave out the refining; strokes are never refined.")] = False

@@ -41,7 +41,7 @@ def like(
     if n < 1:
         raise UsageError(f"n = {n}: draw at least one sketch")
     options, names = replace(options, **changes), [label] if isinstance(label, str) else list(label)
-    pieces, tries = pieces_of(model, sketch), model.tries_of(options)
+    pieces, tries = pieces_of(model, sketch), options.tries or 1
     seeds = candidate_seeds([seed + i for _ in names for i in range(n)], tries)
     numbers = [model.label_of(name) for name in names for _ in range(n * tries)]
     labels = torch.tensor(numbers, device=model.device)
