@@ -116,5 +116,5 @@ class TestVerb:
         words = ("animate", tmp_path / "cats.ndjson", "--size", 2000, "--out", tmp_path / "a.gif")
         assert visketch(*words).exit_code == 0, "a sheet is shrunk"
         one_line(visketch(*words, "-n", 1, "--overwrite"), 2, "at most 1024")
-        one_line(visketch(*words), 2, "is there already")
+        one_line(visketch(*words), 2, "exists already")
         assert sorted(path.name for path in tmp_path.iterdir()) == ["a.gif", "blank.svg", "cats.ndjson"]

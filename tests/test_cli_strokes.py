@@ -84,7 +84,7 @@ class TestGenerate:
         assert len(list(read(tmp_path / "a.ndjson"))) == 2
         with (tmp_path / "a.ndjson").open("a") as file:
             file.write('{"word": "cut o')  # killed while it wrote
-        one_line(visketch(*words), 2, "is there already")
+        one_line(visketch(*words), 2, "exists already")
         one_line(visketch(*words, "--skip-done", "--steps", 3), 2, "made with steps = ", "not 3")
         assert visketch(*words, "--skip-done").exit_code == 0
         rows = [json.loads(line) for line in (tmp_path / "a.ndjson").read_text().splitlines()]

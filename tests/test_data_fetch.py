@@ -125,7 +125,7 @@ def test_a_later_run_continues_what_an_earlier_one_left(bucket, tmp_path):
     content = lines(2000)
     bucket.put("cat", content)
     bucket.dies_after = [30_001, 0, 0]
-    with pytest.raises(VisketchError, match=r"cat\.ndjson: the connection ended after 30001 of \d+ bytes, check"):
+    with pytest.raises(VisketchError, match=r"cat\.ndjson: the connection ended after 30001 of \d+ bytes; check"):
         fetch(["cat"], bucket.root, tmp_path)
     folder = tmp_path / "full" / "simplified"
     assert [file.name for file in folder.iterdir()] == ["cat.ndjson.part"]
@@ -173,7 +173,7 @@ def test_mistakes_are_told_in_one_line(bucket, tmp_path):
         fetch(["catt"], bucket.root, tmp_path)
     with pytest.raises(UsageError, match="at least 1"):
         fetch(["cat"], bucket.root, tmp_path, limit=0)
-    with pytest.raises(VisketchError, match=r"cat\.ndjson: Not Found, check"):
+    with pytest.raises(VisketchError, match=r"cat\.ndjson: Not Found; check"):
         fetch(["cat"], bucket.root, tmp_path)
     with pytest.raises(VisketchError, match="No such file or directory, check the root"):
         fetch(["cat"], str(tmp_path / "nowhere"), tmp_path)

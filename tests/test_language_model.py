@@ -320,7 +320,7 @@ class TestReasoning:
         ],
     )
     def test_a_noun_that_is_no_class_is_named(self, question: str) -> None:
-        with pytest.raises(VisketchError, match=r"'unicorns?', which is no class it knows"):
+        with pytest.raises(VisketchError, match=r"'unicorns?', which is not a known class"):
             reason(question, "cat", self.OWN, self.OTHERS)
 
     def test_a_class_that_cannot_be_told_is_no_answer(self) -> None:

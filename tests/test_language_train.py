@@ -271,7 +271,7 @@ class TestVerbs:
         one_line(
             visketch("ask", *pictures, "is it red?", "--checkpoint", tmp_path), 2, "language model", "ask what it is"
         )
-        one_line(visketch("count", *pictures, "--by", "language", "--checkpoint", tmp_path), 2, "only a matcher")
+        one_line(visketch("count", *pictures, "--by", "language", "--checkpoint", tmp_path), 2, "no language model")
 
     def test_swapped_pictures_are_noticed(self, data: Path, folder: Path, tmp_path: Path) -> None:
         noise = np.random.default_rng(0).integers(0, 256, (9, 9, 3), dtype=np.uint8)

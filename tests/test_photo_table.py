@@ -79,7 +79,7 @@ def test_what_is_missing_is_named(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "instances.json").write_text("{}")
     one_line(visketch(*words, tmp_path), 1, "not in COCO's format")
     (tmp_path / "instances.json").write_text((folder / "coco/instances.json").read_text())
-    one_line(visketch(*words, tmp_path), 1, "1.jpg: no such photo")
+    one_line(visketch(*words, tmp_path), 1, "1.jpg: instances.json lists this photo, but it does not exist")
 
 
 def test_precision_is_one_for_the_truth_and_falls_with_every_false_box() -> None:

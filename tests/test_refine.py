@@ -86,7 +86,7 @@ def test_lines_are_thinned_where_they_are(model: SketchModel) -> None:
 
 
 def test_refuses(model: SketchModel) -> None:
-    with pytest.raises(UsageError, match=r"strength 1\.5"):
+    with pytest.raises(UsageError, match=r"strength = 1\.5"):
         refine(model, [CAT], ["cat"], strength=1.5)
     with pytest.raises(UsageError, match="catt"):
         refine(model, [CAT], ["catt"], strength=0.0)

@@ -212,7 +212,7 @@ class TestGallery:
             Index(opened.folder, model).update(home, fail)
 
     def test_refuses_a_place_where_something_else_is(self, model: SketchModel, home: Path, tmp_path: Path) -> None:
-        with pytest.raises(VisketchError, match="no index"):
+        with pytest.raises(VisketchError, match="is not an index"):
             Index(home, model, create=True)
         with pytest.raises(VisketchError, match="not an index"):
             Index(home, model)
@@ -383,7 +383,7 @@ class TestVerbs:
         one_line(visketch("search", tmp_path / "none.png", home), 1, "none.png: no such file")
         one_line(visketch("search", query, home, "--out", "a.jpg"), 2, "PNG")
         one_line(visketch("index", tmp_path / "none"), 1, "no such file")
-        one_line(visketch("index", home, "--out", home), 1, "no index")
+        one_line(visketch("index", home, "--out", home), 1, "is not an index")
         (tmp_path / "empty").mkdir()
         one_line(visketch("search", query, tmp_path / "empty"), 1, "no file of drawings")
         assert (home / "cats.ndjson").exists()

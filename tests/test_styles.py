@@ -70,5 +70,5 @@ def test_paper_is_read_back_as_the_drawing_with_specks(each_drawing: Sketch) -> 
 def test_a_picture_has_its_style_already() -> None:
     raster = Sketch(pixels=np.eye(9, dtype=bool), source="scan.png")
     for style in styles.STYLES.values():
-        with pytest.raises(UsageError, match=r"scan.png: is a picture"):
+        with pytest.raises(UsageError, match=r"scan.png: this is a picture"):
             style(raster, rng())

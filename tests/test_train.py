@@ -221,7 +221,7 @@ def test_workers_change_nothing(trained: dict, store: Store, tmp_path: Path) -> 
 
 
 def test_a_run_is_not_begun_over_another(trained: dict, store: Store) -> None:
-    with pytest.raises(UsageError, match=r"vqvae.safetensors: a training run is there; go on with --resume"):
+    with pytest.raises(UsageError, match=r"vqvae.safetensors: a training run exists; continue it with --resume"):
         run("vqvae", store, trained["vqvae"][0])
 
 

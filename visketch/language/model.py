@@ -58,6 +58,7 @@ class SketchLanguage:
         """
         self.settings, self.canvas = settings, settings.tower.canvas
         self.load_generator = load_generator
+        self.device, self.classifier = device, classifier
         self.sight: nn.Module
         if tower is None:
             self.sight = llava.VisionTower(self.generator.model).eval()
@@ -65,7 +66,6 @@ class SketchLanguage:
         else:
             self.sight = tower.eval()
         self.matcher = Matcher(tower, list(settings.labels)) if isinstance(tower, PairTower) else None
-        self.device, self.classifier = device, classifier
         self.detector: Detector | None = None  # an OWLv2 that takes the place of the shipped detector (experimental)
 
     @classmethod
