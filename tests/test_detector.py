@@ -87,7 +87,9 @@ class TestCategories:
 
 class TestSketchWord:
     def test_a_word_of_no_class_is_refused(self) -> None:
-        with pytest.raises(UnknownWord, match=r"'angel', which .* --by matcher .* the known classes are airplane, alarm clock"):
+        with pytest.raises(
+            UnknownWord, match=r"'angel', which .* --by matcher .* the known classes are airplane, alarm clock"
+        ):
             SketchWord.of({word: 0.9 if word == "angel" else 0.1 / 344 for word in WORDS})
 
     def test_kinds_of_a_class_add_up(self) -> None:
