@@ -156,10 +156,10 @@ class TestViSketch:
             _ = visketch.nothing
 
     def test_sketches_are_saved_shown_and_passed_on(self, model: ViSketch, tmp_path: Path) -> None:
-        one, other = model.generate("cat", 2, seed=3, steps=2)
+        one, other = model.generate("cat", 2, seed=3, steps=2, tries=2)
         assert (one.label, one.seed, other.seed) == ("cat", 3, 4)
-        assert one.score is not None, "four candidates by default, so the classifier was asked"
-        fields = model.generate_fields("cat", 2, seed=3, steps=2)
+        assert one.score is not None, "the classifier chose"
+        fields = model.generate_fields("cat", 2, seed=3, steps=2, tries=2)
         assert torch.equal(one.field, fields.canvas[0])
         assert one.image(300).size == (300, 300)
         assert Image.open(one.save(tmp_path / "one.png", 64)).size == (64, 64)
