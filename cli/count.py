@@ -56,9 +56,8 @@ def counted(
     """{"count", "class", "by", "note", "others"}; others: what the other predictors count, if `compare`."""
     scene = model.scene(path)
     answer = sketch_query.found(model, (sketch, scene), by, which)
-    passed = {answer.by, "language"} | (
-        {"detector"} if not model.detector else set()
-    )  # the shipped detector may not know the class
+    # The shipped detector may not know the class
+    passed = {answer.by, "language"} | ({"detector"} if not model.detector else set())
     rest = [one for one in model.available(scene) if compare and one not in passed]
     others = {one: sketch_query.found(model, (sketch, scene), one, which).count for one in rest}
     return {"count": answer.count, "class": answer.label, "by": answer.by, "note": answer.note, "others": others}

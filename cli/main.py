@@ -139,9 +139,8 @@ def run() -> None:
     codecs.register_error("plainly", console.plainly)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(
-                errors="plainly"
-            )  # a file name may not be valid text, and a terminal may know few characters
+            # A file name may not be valid text, and a terminal may know few characters
+            stream.reconfigure(errors="plainly")
     app(prog_name="visketch")
 
 

@@ -32,9 +32,8 @@ def write_atomically(path: Path, content: bytes) -> None:
     """Write to a temporary file, then rename it: a reader sees the old file or the new one, never a partial one. Raises
     VisketchError.
     """
-    part = path.with_name(
-        f".{path.name}.{os.getpid()}.part"
-    )  # one for each process, since others may write the same file
+    # One for each process, since others may write the same file
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with open(part, "wb") as file:

@@ -74,9 +74,8 @@ def shown(
     encoder: LeafEncoder, plan: Plan, refined: Float[Tensor, "b h h"], which: Bool[Tensor, " n"]
 ) -> Float[Tensor, "i j e"]:
     """The memory of the chosen leaves if the finished canvas is known: one pass for all of them."""
-    both = encoder.embed_tiles(
-        torch.cat([plan.coarse, refined]), plan.depth
-    )  # in one call, since training normalises over both
+    # In one call, since training normalises over both
+    both = encoder.embed_tiles(torch.cat([plan.coarse, refined]), plan.depth)
     leaves = plan.leaves[which]
     index, is_refined = mixed_index(leaves, plan.rank[which], plan.finished, plan.depth, encoder.levels)
     return encoder(rearrange(both, "(two b) m e -> b (two m) e", two=2), leaves, index, is_refined, plan.kept)
@@ -124,9 +123,8 @@ def without_seams(
     place = leaves.sketch * 4 ** (plan.depth - levels) + leaves.z // squares
     window = torch.unique(place, return_inverse=True)[1]
     side = canvas.shape[-1] >> plan.depth
-    blank = vqvae.codebook.lookup(
-        vqvae.encode(canvas.new_full((1, side, side), -1))
-    )  # outside the leaves there is no ink
+    # Outside the leaves there is no ink
+    blank = vqvae.codebook.lookup(vqvae.encode(canvas.new_full((1, side, side), -1)))
     canvas = canvas.clone()
     chunk = max(CHUNK // squares, 1)
     for first in range(0, int(window.max()) + 1 if len(leaves) else 0, chunk):

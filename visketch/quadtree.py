@@ -116,9 +116,8 @@ def information(canvas: Float[Tensor, "b h h"], depth: int, near: float) -> Floa
     """
     side = canvas.shape[-1] >> depth
     inked = rearrange(canvas > -near, "b (y p) (x q) -> b y p x q", p=side, q=side)
-    share = (
-        inked.sum(dim=(2, 4), dtype=torch.int32).to(canvas.dtype) / side**2
-    )  # counted as integers, since rearranging floats is slow
+    # Counted as integers, since rearranging floats is slow
+    share = inked.sum(dim=(2, 4), dtype=torch.int32).to(canvas.dtype) / side**2
     levels = [rearrange(cut(share, depth), "b z 1 1 -> b z")]
     for _ in range(depth):
         levels.append(reduce(levels[-1], "b (z 4) -> b z", "mean"))

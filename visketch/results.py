@@ -39,9 +39,8 @@ class DrawnSketch(Sketch):
     pen: float  # the width of the line, in pixels of the canvas
     score: float | None = None  # the probability of its class by the classifier; None if it was not classified
     seed: int = 0
-    facts: dict[str, Any] = dataclasses.field(
-        default_factory=dict, repr=False
-    )  # how it was made; written into its file
+    # How it was made; written into its file
+    facts: dict[str, Any] = dataclasses.field(default_factory=dict, repr=False)
 
     @classmethod
     def of(

@@ -172,3 +172,11 @@ def extreme(pick: np.ufunc, levels: Shaped[np.ndarray, "y x"], size: int, axis: 
         wide = pick(wide[:-step], wide[step:])
         width += step
     return wide.swapaxes(0, axis)
+
+
+def closed_over(levels: Shaped[np.ndarray, "y x"], window: int) -> Shaped[np.ndarray, "y x"]:
+    """A closing: without what is darker than its surroundings and narrower than the window."""
+    for pick in (np.maximum, np.minimum):
+        for axis in (0, 1):
+            levels = extreme(pick, levels, window, axis)
+    return levels

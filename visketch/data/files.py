@@ -30,9 +30,8 @@ def head(path: Path, count: int) -> bytes:
     parts, left = [], count
     with opened(path) as file:
         try:
-            while left and (
-                part := file.read(min(left, CHUNK))
-            ):  # in chunks: one large read would reserve its whole buffer
+            # In chunks: one large read would reserve its whole buffer
+            while left and (part := file.read(min(left, CHUNK))):
                 parts.append(part)
                 left -= len(part)
         except BROKEN:

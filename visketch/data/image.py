@@ -17,6 +17,7 @@ from visketch.data import ink
 from visketch.errors import VisketchError
 from visketch.geometry.sketch import PageArea, Sketch
 
+# Pillow's other formats call programs or are not pictures of drawings
 FORMATS = (
     "PNG",
     "JPEG",
@@ -24,7 +25,7 @@ FORMATS = (
     "GIF",
     "BMP",
     "TIFF",
-)  # Pillow's other formats call programs or are not pictures of drawings
+)
 SIDE = 1024  # the longer side in pixels, at most: more only costs time, since the models see 256
 PIXELS = 89_000_000  # the most pixels of a picture, and of a progressive JPEG, which is decoded at full size
 JPEG_PIXELS = 210_000_000  # the same for other JPEGs: the largest phone cameras have 200 million

@@ -21,10 +21,11 @@ WINDOW = 1 / 9  # of the side: wider than any pen
 DARKEST = 0.3  # of the brightest paper: darker pixels are ink and not shadow
 SHEET = 0.15  # the least share of the picture for a sheet of paper on a darker surface
 GRAINY = 9.0  # differences of neighbouring paper pixels, in levels of 255, from which the picture is smoothed
+# The least level, and the least number along the border, of the squares of a transparency pattern
 LIGHT, CHECKS = (
     150,
     12,
-)  # the least level, and the least number along the border, of the squares of a transparency pattern
+)
 EVEN = 8  # the largest differences of paper of one colour, in levels
 COLOURED = 0.25  # a coloured fill differs from the paper by this share between two channels
 EDGE = 0.75  # the largest brightness just outside the edge of a sheet
@@ -114,7 +115,7 @@ def _sheet(grey: UInt8[np.ndarray, "y x"]) -> Bool[np.ndarray, "y x"] | None:
     from skimage.filters import threshold_otsu
 
     # Closed over the drawing, whose lines would cut the paper into pieces.
-    paper = _closed(grey, max(grey.shape) * WINDOW)
+    paper = clutter.closed_over(grey, int(max(grey.shape) * WINDOW))
     threshold = threshold_otsu(paper)
     bright = paper > threshold
     border = np.concatenate([bright[0], bright[-1], bright[:, 0], bright[:, -1]])
@@ -189,12 +190,11 @@ def _contrast(levels: UInt8[np.ndarray, "c y x"], small: UInt8[np.ndarray, "c v 
     window = max(15, max(levels.shape) * WINDOW) * max(small.shape) / max(levels.shape)
     papers = []
     for few in small:
-        paper = ndimage.gaussian_filter(
-            few.astype(np.float32), 1.0, mode="nearest"
-        )  # otherwise the grain would raise it
+        # Otherwise the grain would raise it
+        paper = ndimage.gaussian_filter(few.astype(np.float32), 1.0, mode="nearest")
         # A closing removes dark lines and keeps the edges of shadows. Then an opening, twice as wide: ink may be
         # brighter than the paper in one channel and darker in another.
-        paper = -_closed(-_closed(paper, window), 2 * window)
+        paper = -clutter.closed_over(-clutter.closed_over(paper, int(window)), int(2 * window))
         paper = ndimage.gaussian_filter(paper, 1.0, mode="nearest")
         paper = np.maximum(paper, max(1.0, DARKEST * float(paper.max())))
         papers.append(_resized(paper, levels.shape[1:], Image.Resampling.BILINEAR))
@@ -285,11 +285,3 @@ def _threshold(contrast: Float[np.ndarray, "y x"]) -> Bool[np.ndarray, "y x"]:
     otsu = float(threshold_otsu(hist=(counts, (reach + 0.5) / FINE)))
     strong = max(otsu, grain, CONTRAST / 2)
     return clutter.hanging(contrast > max(0.8 * strong, grain, CONTRAST / 2), contrast > strong)
-
-
-def _closed(levels: Shaped[np.ndarray, "y x"], size: float) -> Shaped[np.ndarray, "y x"]:
-    """Without structures that are darker than their surroundings and narrower than the window."""
-    for pick in (np.maximum, np.minimum):
-        for axis in (0, 1):
-            levels = clutter.extreme(pick, levels, int(size), axis)
-    return levels

@@ -20,6 +20,7 @@ import numpy as np
 Layout = Literal["rows", "pairs"]
 Strokes = tuple[np.ndarray, ...]
 
+# The fields in which programs keep the points of a stroke
 INSIDE = (
     "points",
     "path",
@@ -27,7 +28,7 @@ INSIDE = (
     "stroke",
     "strokes",
     "drawing",
-)  # the fields in which programs keep the points of a stroke
+)
 SURE = (True, True)
 WRONG = "a stroke is neither [[x...], [y...]] nor [[x, y], ...], with equally many numbers for each"
 

@@ -67,9 +67,8 @@ def bent(start: np.ndarray, end: np.ndarray, bend: float) -> np.ndarray:
     if abs(bend) < 1e-3 * max(long, 1) or long == 0:
         return np.stack([start, end])
     middle = (start + end) / 2 + bend * np.array([way[1], -way[0]]) / long
-    radius = (long * long / 4 + bend * bend) / (
-        2 * bend
-    )  # of the circle through the three points; the sign is its side
+    # Of the circle through the three points; the sign is its side
+    radius = (long * long / 4 + bend * bend) / (2 * bend)
     centre = middle - radius * np.array([way[1], -way[0]]) / long
     first, last = (np.arctan2(*(point - centre)[::-1]) for point in (start, end))
     turn = (last - first) % (2 * np.pi)

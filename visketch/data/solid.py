@@ -4,7 +4,7 @@ import numpy as np
 from jaxtyping import Bool, Shaped, UInt8
 from scipy import ndimage
 
-from visketch.data.clutter import extreme
+from visketch.data.clutter import closed_over
 from visketch.geometry.sketch import skeleton
 
 SMALL = 400  # pixels of the longer side, at which the pen is looked for
@@ -86,22 +86,14 @@ def _darkest(levels: Shaped[np.ndarray, "y x"], step: int) -> Shaped[np.ndarray,
     return padded.reshape(high // step, step, wide // step, step).min(axis=(1, 3))
 
 
-def _closed_over(levels: UInt8[np.ndarray, "y x"], window: int) -> UInt8[np.ndarray, "y x"]:
-    """Without what is darker than its surroundings and narrower than the window."""
-    for pick in (np.maximum, np.minimum):
-        for axis in (0, 1):
-            levels = extreme(pick, levels, window, axis)
-    return levels
-
-
 def _without_gaps(levels: UInt8[np.ndarray, "y x"], window: int) -> UInt8[np.ndarray, "y x"]:
     """Without what is lighter than its surroundings and narrower than the window."""
-    return 255 - _closed_over(255 - levels, window)
+    return 255 - closed_over(255 - levels, window)
 
 
 def _depth(light: UInt8[np.ndarray, "c y x"], window: int) -> UInt8[np.ndarray, "y x"]:
     """How much darker each pixel is than what is on both sides of it, in the colour in which it is most."""
-    return np.max([_closed_over(one, window) - one for one in light], axis=0)  # a closing is nowhere less
+    return np.max([closed_over(one, window) - one for one in light], axis=0)  # a closing is nowhere less
 
 
 def _window(

@@ -248,9 +248,8 @@ def _measure(
     compared = min(len(said.place) for said in (*outputs.values(), *held_out.values())) // len(names)
     for row, said in outputs.items():
         evaluator.begin(f"figures: {row}")
-        alike = (
-            row != real or others in evaluator.outputs
-        )  # otherwise there is nothing to compare the real drawings with
+        # Otherwise there is nothing to compare the real drawings with
+        alike = row != real or others in evaluator.outputs
         likeness = Likeness.between(held_out[row], said, compared, settings.seed) if alike else None
         rows.append(measure(row, said, classes, reference, likeness, each, costs[row], settings.seed))
     counts = len(reference.all), len(reference.even), each * len(names), compared * len(names)

@@ -107,12 +107,10 @@ def fit(lines: tuple[np.ndarray, ...], margin: float) -> tuple[np.ndarray, ...]:
     low, high = points.min(axis=0), points.max(axis=0)
     side = max(float((high - low).max()), 1e-6)
     scale = (1 - 2 * margin) / side
-    centre = (
-        low + high
-    ) / 2  # subtracted before scaling: the scale of a dot is huge, and would amplify rounding errors
-    fitted = ((points - centre) * scale + 0.5).astype(
-        np.float32
-    )  # all lines at once, since a skeleton has a thousand short ones
+    # Subtracted before scaling: the scale of a dot is huge, and would amplify rounding errors
+    centre = (low + high) / 2
+    # All lines at once, since a skeleton has a thousand short ones
+    fitted = ((points - centre) * scale + 0.5).astype(np.float32)
     ends = np.cumsum([len(line) for line in lines]).tolist()
     return tuple(fitted[end - len(line) : end] for line, end in zip(lines, ends, strict=True))
 

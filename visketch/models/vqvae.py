@@ -23,9 +23,8 @@ class Codebook(nn.Module):
         self.codes = nn.Parameter(torch.randn(config.codebook_size, config.codebook_dim))
 
     def nearest(self, latents: Float[Tensor, "n t w"]) -> Int[Tensor, "n t"]:
-        with torch.autocast(
-            latents.device.type, enabled=False
-        ):  # half precision would sometimes select a neighbouring code
+        # Half precision would sometimes select a neighbouring code
+        with torch.autocast(latents.device.type, enabled=False):
             x = self.project_in(latents.float())
             x = F.normalize(x, dim=-1) if self.cosine else x
             return torch.cdist(x, self.codes.expand(len(x), -1, -1)).argmin(dim=-1)

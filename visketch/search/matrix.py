@@ -48,9 +48,8 @@ class VectorMatrix:
 
     def __init__(self, path: Path) -> None:
         try:
-            self.rows = np.load(
-                path, mmap_mode="c"
-            )  # copy-on-write, although nothing is written: torch warns about read-only arrays
+            # Copy-on-write, although nothing is written: torch warns about read-only arrays
+            self.rows = np.load(path, mmap_mode="c")
         except (OSError, ValueError) as error:
             raise VisketchError(f"{path}: not a file of vectors ({error}); rebuild the index with --renew") from None
 

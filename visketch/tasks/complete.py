@@ -87,12 +87,13 @@ def complete(
         best = rearrange(likely, "(b j) -> b j", j=tries).argmax(dim=1).tolist()
         for i, j in zip(some, best, strict=True):
             at = (i - first) * tries + j
+            # Copies, since views would keep the whole batch in memory
             kept = (
                 canvas[at].clone(),
                 given[at].clone(),
                 spots[at],
                 new[at],
-            )  # copies, since views would keep the whole batch in memory
+            )
             found.append(Completion(model.labels[numbers[i]], float(chance[at]), float(added[at]), seed + i, j, *kept))
     return found
 

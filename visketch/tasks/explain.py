@@ -182,9 +182,8 @@ def explain(model: SketchModel, sketch: Sketch, top: int = 5) -> Explanation:
         raise VisketchError(f"{sketch.source or 'sketch'}: too little ink to explain: no leaf holds any; draw more")
     label = look.label
     vote = shares(model, look, label)
-    weight = vote / vote.sum().clamp(
-        min=1e-9
-    )  # positive, since the probability of the best class is above that of a blank canvas
+    # Positive, since the probability of the best class is above that of a blank canvas
+    weight = vote / vote.sum().clamp(min=1e-9)
     order = weight.argsort(descending=True)
     gone = torch.zeros(1, len(order), dtype=torch.bool, device=order.device)
     gone[0, order[: deciding(weight[order].tolist())]] = True

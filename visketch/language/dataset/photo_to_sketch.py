@@ -98,9 +98,8 @@ def _parted(crop: np.ndarray) -> np.ndarray:
     found = state == cv2.GC_PR_FGD
     for mask in (found, away & box) if plain else (found,):
         mask = _largest(mask)
-        if (
-            0.05 < mask.sum() / box.sum() < (1.1 if plain else 0.9)
-        ):  # an object may fill its box, but not the whole crop
+        # An object may fill its box, but not the whole crop
+        if 0.05 < mask.sum() / box.sum() < (1.1 if plain else 0.9):
             return mask
     return np.zeros_like(box)
 

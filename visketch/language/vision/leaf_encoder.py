@@ -31,9 +31,8 @@ class LeafTower(nn.Module):
         self.depth, grid = shape.depth, 1 << shape.depth
         self.tokens, self.width = grid**2, self.model.config.encoder.width + settings.places
         self.grid, self.places = grid, settings.places
-        self.order = sorted(
-            range(grid**2), key=lambda z: _unwound(z, shape.depth)
-        )  # the positions on the Z-curve, row by row
+        # The positions on the Z-curve, row by row
+        self.order = sorted(range(grid**2), key=lambda z: _unwound(z, shape.depth))
 
     def forward(self, pixels: Float[Tensor, "b 3 h h"]) -> Tokens:
         squares = (255 * pixels).byte().permute(0, 2, 3, 1).cpu().numpy()
