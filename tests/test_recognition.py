@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 from typer.testing import CliRunner, Result
 
-from visketch import checkpoint
+from visketch import checkpoint, quadtree
 from visketch.cli.main import app
 from visketch.config import Config
 from visketch.data.packing import pack
@@ -71,7 +71,7 @@ def test_programs_get_every_figure(home: Path) -> None:
     assert said["drawing_ms"] > 0
     assert said["threads"] == torch.get_num_threads()
     own, resnet, vit = said["rows"]
-    assert [row["name"] for row in said["rows"]] == ["SketchModel", "resnet34", "vit"]
+    assert [row["name"] for row in said["rows"]] == ["visketch", "resnet34", "vit"]
     assert [Path(row["folder"]).name for row in said["rows"]] == ["own", "resnet34", "vit"]
     assert resnet["parameters"] == sum(
         p.numel() for p in SketchModel.load(home / "resnet34").part("baseline").parameters()
@@ -91,12 +91,12 @@ def test_people_get_tables_that_fit(home: Path) -> None:
     alone = classify(home).stdout
     assert alone.startswith("6 drawings (test), 3 classes")
     assert "time for a drawing" in alone
-    assert "SketchModel" not in alone
+    assert "parameters" not in alone
     both = classify(home, "--baseline", home / "resnet34", "--baseline", home / "vit", "--styles").stdout
     lines = both.splitlines()
     assert max(map(len, lines)) <= 80
     (head,) = (line for line in lines if "resnet34" in line)
-    assert head.split() == ["SketchModel", "resnet34", "vit"]
+    assert head.split() == ["visketch", "resnet34", "vit"]
     for row in ("top-1 ", "top-5 ", "parameters", *(f"top-1, {style}  " for style in STYLES)):
         assert sum(line.startswith(row) for line in lines) == 1, row
 
@@ -122,6 +122,23 @@ def test_a_peer_sees_the_drawings_on_its_own_canvas(store: Store, home: Path, tm
         logits = baseline.part("baseline")(baseline.render([store[int(row)] for row in rows]))
     right = logits.argmax(dim=1) == torch.from_numpy(store.label[rows].astype(int))
     assert found.overall.top1 == pytest.approx(float(right.double().mean()))
+
+
+def test_a_shallower_tree_reads_the_reduced_canvas(store: Store, home: Path) -> None:
+    own = SketchModel.load(home / "own")
+    _, root, *rest = recognition.classify(own, store, "train", depths=range(CONFIG.sketch.depth + 1)).rows
+    assert [row.name for row in rest] == [f"to level {depth}" for depth in range(1, CONFIG.sketch.depth + 1)]
+    fields = own.render([store[int(row)] for row in store.rows("train")])
+    reduced = torch.nn.functional.adaptive_avg_pool2d(fields, CONFIG.sketch.tile)
+    each, zero = torch.arange(len(fields)), torch.zeros(len(fields), dtype=torch.long)
+    roots, encoder = quadtree.Leaves(each, zero, zero), own.part("encoder")
+    with torch.no_grad():
+        cls = encoder(encoder.embed(reduced, 0), roots, torch.zeros(len(fields), 1, dtype=torch.long), first=1)[:, 0]
+        logits, _ = own.part("classifier")(cls, roots, len(fields))
+    label = torch.from_numpy(store.label[store.rows("train")].astype(int))
+    assert root.overall.top1 == pytest.approx(float((logits.argmax(dim=1) == label).double().mean()))
+    torch.testing.assert_close(own.logits(fields, CONFIG.sketch.depth), own.logits(fields))
+    refused(classify(home, "--depth", CONFIG.sketch.depth + 1), 2, "depth")
 
 
 def test_chance_in_a_style_is_the_drawing_s_own(store: Store, home: Path) -> None:

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
@@ -155,13 +156,23 @@ class SketchModel:
         return sdf.ink(canvas, self.config.sketch.at(canvas.shape[-1]).clamp)
 
     @torch.inference_mode()
-    def embed(self, canvas: Float[Tensor, "b h h"]) -> tuple[Float[Tensor, "n e"], quadtree.Leaves]:
-        """Fields → the CLS vector of every inked leaf, and the leaves."""
+    def embed(
+        self, canvas: Float[Tensor, "b h h"], depth: int | None = None
+    ) -> tuple[Float[Tensor, "n e"], quadtree.Leaves]:
+        """Fields → the CLS vector of every inked leaf, and the leaves.
+
+        `depth`: of the tree; a shallower one than the canvas has (the default) reads the canvas reduced. Raises
+        UsageError for a deeper one.
+        """
         from visketch.decoding import inked_leaves
         from visketch.models.encoder import context_index, portions
 
         shape, encoder = self.config.sketch, self.part("encoder")
-        depth = shape.at(canvas.shape[-1]).depth
+        whole = shape.at(canvas.shape[-1]).depth
+        depth = whole if depth is None else depth
+        if not 0 <= depth <= whole:
+            raise UsageError(f"depth = {depth}: the tree of this canvas has levels 0 to {whole}")
+        canvas = F.avg_pool2d(canvas[:, None], 2 ** (whole - depth))[:, 0] if depth < whole else canvas
         leaves = inked_leaves(canvas, shape, depth)
         index = context_index(leaves, depth, shape.depth)
         some = portions(len(leaves), self.device)
@@ -171,16 +182,18 @@ class SketchModel:
         return cls[: len(leaves)].float(), leaves
 
     @torch.inference_mode()
-    def logits_and_features(self, canvas: Float[Tensor, "b h h"]) -> tuple[Float[Tensor, "b c"], Float[Tensor, "b e"]]:
-        """Fields → logits, and the features that they are computed from: the pooled leaves."""
-        cls, leaves = self.embed(canvas)
+    def logits_and_features(
+        self, canvas: Float[Tensor, "b h h"], depth: int | None = None
+    ) -> tuple[Float[Tensor, "b c"], Float[Tensor, "b e"]]:
+        """Fields → logits, and the features that they are computed from: the pooled leaves. `depth`: as in `embed`."""
+        cls, leaves = self.embed(canvas, depth)
         classifier = self.part("classifier")
         with self.precision():
             pooled = classifier.pool(cls, leaves, len(canvas))
             return classifier.out(pooled).float(), pooled.float()
 
-    def logits(self, canvas: Float[Tensor, "b h h"]) -> Float[Tensor, "b c"]:
-        return self.logits_and_features(canvas)[0]
+    def logits(self, canvas: Float[Tensor, "b h h"], depth: int | None = None) -> Float[Tensor, "b c"]:
+        return self.logits_and_features(canvas, depth)[0]
 
     def classify(self, drawing: Drawing, top: int = 5) -> Any:
         """The `top` most probable classes of a drawing, best first, as a list[Prediction]. A list of drawings gives a

@@ -20,6 +20,10 @@ def classify(
             "--styles", help="Also measure drawings that are turned, incomplete, drawn with other pens, or on paper."
         ),
     ] = False,
+    depth: Annotated[
+        list[int] | None,
+        typer.Option(help="Also measure with a tree of this depth (0: the root tile alone); may be repeated."),
+    ] = None,
     data: arguments.Data = arguments.DATA,
     split: arguments.Split = "test",
     limit: arguments.Limit = None,
@@ -35,6 +39,7 @@ def classify(
     Examples:
       visketch evaluate classify --data quickdraw.arrow --split test
       visketch evaluate classify --baseline runs/resnet34 --baseline runs/vit --styles --limit 2000
+      visketch evaluate classify --depth 0 --depth 1 --data quickdraw.arrow
     """
     model, store = arguments.load(checkpoint, device, data, split, "encoder", "classifier")
     contenders = arguments.load_baselines(baselines, device)
@@ -46,12 +51,12 @@ def classify(
         def on_progress(done: int, total: int) -> None:
             bar.update(task, completed=done, total=total)
 
-        found = library.classify(model, store, split, limit, contenders, styles, on_progress)
+        found = library.classify(model, store, split, limit, contenders, styles, on_progress, depth or ())
     if as_json:
         console.document(arguments.about(data, split, model) | asdict(found))
         return
     console.say(f"{found.rows[0].overall.sketches:,} drawings ({split}), {len(store.labels)} classes")
-    if contenders or styles:
+    if contenders or styles or depth:
         compare(found)
     else:
         tell(found)

@@ -79,12 +79,16 @@ def classify(
     baselines: Sequence[SketchModel] = (),
     styles: bool = False,
     on_progress: OnProgress = quiet,
+    depths: Sequence[int] = (),
 ) -> Recognition:
     """Measure a model and baselines. `baselines`: checkpoints with a baseline. `styles`: also measure other styles.
 
-    Raises UsageError if a baseline has other classes, or if a drawing has no strokes to restyle.
+    `depths`: the model is also measured with trees of these depths (0: the root tile alone): what each level
+    adds. Raises UsageError for a depth that the tree does not have, a baseline of other classes, or a drawing without
+    strokes to restyle.
     """
-    contenders = [_visketch(model), *(_baseline(baseline, model) for baseline in baselines)]
+    contenders = [_visketch(model), *(_visketch(model, depth) for depth in depths)]
+    contenders += [_baseline(baseline, model) for baseline in baselines]
     among = subset(len(model.labels))
     looks = {"as drawn": as_drawn} | (STYLES if styles else {})
     found: dict[str, tuple[Tensor, list[Tensor]]] = {}
@@ -116,9 +120,10 @@ def classify(
     return Recognition(rows, drawing, torch.get_num_threads(), names)
 
 
-def _visketch(model: SketchModel) -> RecognitionModel:
+def _visketch(model: SketchModel, depth: int | None = None) -> RecognitionModel:
     parameters = size(model.part("encoder"), model.part("classifier"))
-    return RecognitionModel("SketchModel", model, parameters, lambda field: model.logits(field).cpu())
+    name = "visketch" if depth is None else f"to level {depth}" if depth else "root alone"
+    return RecognitionModel(name, model, parameters, lambda field: model.logits(field, depth).cpu())
 
 
 def _baseline(baseline: SketchModel, model: SketchModel) -> RecognitionModel:
