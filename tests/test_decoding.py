@@ -60,17 +60,6 @@ class Parts:
     vqvae, encoder, refiner = (tiny_model.awake(CONFIG, name) for name in ("vqvae", "encoder", "refiner"))
 
 
-PYRAMID = tiny_model.awake(tiny_model.small("encoder.pyramid=true"), "encoder")
-
-
-@pytest.fixture(params=["tile", "pyramid"])
-def stem(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """With either stem: one that looks over the borders of tiles when it classifies must not when it refines."""
-    if request.param == "pyramid":
-        monkeypatch.setattr(Parts, "encoder", PYRAMID)
-    return request.param
-
-
 def record(plan: Plan, label: Tensor = LABEL) -> Drawn:
     n, e, v = len(plan.leaves), CONFIG.encoder.width, CONFIG.vqvae.codebook_size
     teacher = torch.randint(v, (n, CODES), generator=torch.Generator().manual_seed(1))
@@ -96,7 +85,7 @@ def record(plan: Plan, label: Tensor = LABEL) -> Drawn:
 @pytest.mark.parametrize("every_leaf", [False, True], ids=["inked leaves", "every leaf"])
 @pytest.mark.parametrize("order", ORDERS)
 @torch.no_grad()
-def test_one_pass_shows_each_leaf_what_drawing_shows_it(stem: str, order: str, every_leaf: bool, context: int) -> None:
+def test_one_pass_shows_each_leaf_what_drawing_shows_it(order: str, every_leaf: bool, context: int) -> None:
     drawn = record(plan(order, every_leaf, context))
     leaves, finished_canvas = drawn.plan.leaves, drawn.canvases[-1]
     every = torch.ones(len(leaves), dtype=torch.bool)
@@ -113,7 +102,7 @@ def test_one_pass_shows_each_leaf_what_drawing_shows_it(stem: str, order: str, e
 
 @pytest.mark.parametrize("context", SLOTS)
 @torch.no_grad()
-def test_nothing_beyond_its_context_changes_what_the_refiner_says_of_a_leaf(stem: str, context: int) -> None:
+def test_nothing_beyond_its_context_changes_what_the_refiner_says_of_a_leaf(context: int) -> None:
     made = plan("mixed", every_leaf=False, context=context)
     noise = torch.rand_like(made.coarse) * 2 - 1
     reach = 16 * context  # of one level, the leaves around it; of both, everything: at 64 pixels the root is shown
@@ -136,7 +125,7 @@ def test_nothing_beyond_its_context_changes_what_the_refiner_says_of_a_leaf(stem
 
 @pytest.mark.parametrize("order", ORDERS)
 @torch.no_grad()
-def test_so_it_does_on_a_larger_canvas(stem: str, order: str) -> None:
+def test_so_it_does_on_a_larger_canvas(order: str) -> None:
     """Two levels deeper than the weights are used to, where leaves look at windows."""
     fields = [torch.from_numpy(sdf.render(sketch, CONFIG.sketch.at(256))) for sketch in SKETCHES]
     blurred = torch.nn.functional.avg_pool2d(torch.stack([*fields, *fields[:2]])[:, None], 4)[:, 0]

@@ -33,21 +33,21 @@ def test_blank_tiles_share_one_pass_and_get_what_their_own_would_give(encoder: L
     assert 0.2 < (tiles.amax(dim=(2, 3)) == -1).float().mean() < 0.8
     seen: list[int] = []
     hook = encoder.stem.register_forward_hook(lambda module, inputs, output: seen.append(len(inputs[0])))
-    embedded = encoder.embed(canvas, SHAPE.depth)
+    embedded = encoder.embed_tiles(canvas, SHAPE.depth)
     hook.remove()
     inked = int((tiles.amax(dim=(2, 3)) > -1).sum())
-    assert seen == [1 + len(portions(inked, canvas.device)[0])]
-    plain = encoder.stem(tiles.flatten(0, 1)).unflatten(0, tiles.shape[:2])
+    assert seen == [3 + len(portions(inked, canvas.device)[0])], "one blank tile for each level"
+    plain = torch.stack([encoder.stem(own, encoder.level_of(SHAPE.depth, canvas.device)) for own in tiles])
     torch.testing.assert_close(embedded, plain, rtol=0, atol=1e-5)
 
 
 def test_gradients_reach_the_stem_through_shared_blanks(encoder: LeafEncoder) -> None:
     blank = torch.full((1, 32, 32), -1.0)
     encoder.zero_grad()
-    encoder.embed(blank, 1).sum().backward()
+    encoder.embed_tiles(blank, 1).sum().backward()
     shared = encoder.stem.out.weight.grad.clone()
     encoder.zero_grad()
-    encoder.stem(quadtree.tiles(blank, 1)[0]).sum().backward()
+    encoder.stem(quadtree.tiles(blank, 1)[0], encoder.level_of(1, blank.device)).sum().backward()
     torch.testing.assert_close(shared, encoder.stem.out.weight.grad, rtol=1e-5, atol=1e-5)
     encoder.zero_grad()
 
@@ -56,9 +56,9 @@ def test_gradients_reach_the_stem_through_shared_blanks(encoder: LeafEncoder) ->
 def test_tiles_go_through_the_stem_in_chunks(
     encoder: LeafEncoder, canvas: Tensor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = encoder.embed(canvas, SHAPE.depth)
+    whole = encoder.embed_tiles(canvas, SHAPE.depth)
     monkeypatch.setattr("visketch.models.encoder.CACHED", 7)
-    torch.testing.assert_close(encoder.embed(canvas, SHAPE.depth), whole, rtol=0, atol=1e-5)
+    torch.testing.assert_close(encoder.embed_tiles(canvas, SHAPE.depth), whole, rtol=0, atol=1e-5)
 
 
 @torch.no_grad()
@@ -82,9 +82,9 @@ def test_of_a_deeper_tree_only_what_leaves_are_shown_is_embedded(encoder: LeafEn
     """On a canvas eight times as wide: windows and finer. A leaf's own place is that in its window."""
     shape = SHAPE.at(512)
     canvas = torch.from_numpy(sdf.render(drawings.draw("cat"), shape))[None]
-    embedded, blank = encoder.embed(canvas, 5), encoder.stem(torch.full((1, 16, 16), -1.0))
-    plain = encoder.stem(quadtree.tiles(canvas, 5)[0])
-    coarser = quadtree.first_tile(5 - 2)
+    level, coarser = encoder.level_of(5, canvas.device), quadtree.first_tile(5 - 2)
+    embedded, blank = encoder.embed_tiles(canvas, 5), encoder.stem(torch.full((1, 16, 16), -1.0), level[:1])
+    plain = encoder.stem(quadtree.tiles(canvas, 5)[0], level)
     torch.testing.assert_close(embedded[0, coarser:], plain[coarser:], rtol=0, atol=1e-5)
     torch.testing.assert_close(embedded[0, :coarser], blank.expand(coarser, -1), rtol=0, atol=1e-5)
     leaves = inked_leaves(canvas, SHAPE, 5)
@@ -92,7 +92,8 @@ def test_of_a_deeper_tree_only_what_leaves_are_shown_is_embedded(encoder: LeafEn
     index = context_index(leaves, 5, SHAPE.depth)
     x = tokens(encoder, embedded, leaves, index)
     inside = Leaves(leaves.sketch, torch.full_like(leaves.level, 2), leaves.z % 16)
-    expected = encoder.cls + x[:, 1 + 9 * 2 - 4] + encoder.place(_waves(quadtree.place(inside)))
+    shown = x[:, [1, 1 + 9 - 4, 1 + 9 * 2 - 4]].mean(dim=1)
+    expected = encoder.cls + shown + encoder.place(_waves(quadtree.place(inside)))
     torch.testing.assert_close(x[:, 0], expected, rtol=0, atol=1e-5)
     assert torch.equal(index[:, 9 * 2 - 4], leaves.tile)
 
@@ -126,16 +127,19 @@ def test_slots_hold_what_a_slow_loop_puts_there(encoder: LeafEncoder) -> None:
 
 
 @torch.no_grad()
-def test_cls_starts_as_the_leafs_own_tile(encoder: LeafEncoder) -> None:
-    """Whatever its level: the slot where the tile finds itself in its context."""
+def test_cls_starts_as_the_mean_of_the_leafs_own_tile_and_its_ancestors(encoder: LeafEncoder) -> None:
+    """Whatever its level: the slots where these tiles are in its context."""
     level = torch.tensor([0] + [1] * 4 + [2] * 16)
     every = Leaves(torch.zeros(21, dtype=torch.long), level, torch.arange(21) - (4**level - 1) // 3)
     index = context_index(every, 2)
     x = tokens(encoder, torch.randn(1, 21, 32), every, index)
     beside = x[:, 0] - encoder.place(_waves(quadtree.place(every))) - encoder.cls
     for leaf in range(21):
-        own = index[leaf].tolist().index(leaf)
-        torch.testing.assert_close(beside[leaf], x[leaf, 1 + own], rtol=0, atol=1e-5)
+        line = [leaf]
+        while line[-1]:
+            line.append((line[-1] - 1) // 4)
+        slots = [1 + index[leaf].tolist().index(tile) for tile in line]
+        torch.testing.assert_close(beside[leaf], x[leaf, slots].mean(dim=0), rtol=0, atol=1e-5)
 
 
 @torch.no_grad()

@@ -1,4 +1,4 @@
-"""The pyramid stem: one network for all levels, whose tokens stand where their tiles stand and see beyond them."""
+"""The stem: one network for all levels, whose tokens stand where their tiles stand and see beyond them."""
 
 import drawings
 import pytest
@@ -9,9 +9,9 @@ from torch import Tensor
 from visketch import quadtree
 from visketch.geometry import sdf
 from visketch.models.encoder import LeafEncoder, _along_z
-from visketch.models.stem import PyramidStem
+from visketch.models.stem import Stem
 
-SETTINGS = tiny_model.small("encoder.pyramid=true")
+SETTINGS = tiny_model.small()
 SHAPE = SETTINGS.sketch
 
 
@@ -27,7 +27,7 @@ def canvas() -> Tensor:
 
 def test_a_token_a_tile_of_any_side() -> None:
     for tile in (8, 16, 24, 32, 40):
-        stem = PyramidStem(tile, 4, 6, levels=3).eval()
+        stem = Stem(tile, 4, 6, levels=3).eval()
         assert stem.pictures(torch.randn(2, 2 * tile, 4 * tile), 1).shape == (2, 2, 4, 6)
 
 

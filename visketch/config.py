@@ -95,7 +95,6 @@ class EncoderConfig(Section):
     layers: Count = 3
     heads: Count = 6
     stem: Count = 24  # channels of the stem's first stage, doubled at each of the next
-    pyramid: bool = False  # the stem reads whole pictures of a level, so that a tile sees what is beyond its border
     dropout: Share = 0.0
 
 

@@ -37,7 +37,7 @@ def build(config: Config, part: str) -> Any:
     if part == "classifier":
         from visketch.models.classifier import Classifier
 
-        return Classifier(config.classifier, width, classes, mean=config.encoder.pyramid)
+        return Classifier(config.classifier, width, classes)
     if part == "baseline":
         from visketch.models.baseline import Baseline
 

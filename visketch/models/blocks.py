@@ -116,22 +116,16 @@ def channels_last(layers: nn.Sequential) -> nn.Sequential:
 class BatchNorm(nn.BatchNorm2d):
     """Batch normalisation with the statistics of all processes together, on any device.
 
-    The tile stem needs it: with group normalisation it learned half as fast (lab book, 2026-11-21). PyTorch's
-    SyncBatchNorm is for GPUs only. The first `shared` pictures are the same in every process and are counted once.
+    The stem needs it: with group normalisation it learned half as fast (lab book, 2026-11-21). PyTorch's
+    SyncBatchNorm is for GPUs only.
     """
-
-    def __init__(self, width: int, shared: int = 0) -> None:
-        super().__init__(width)
-        self.shared = shared
 
     def forward(self, x: Float[Tensor, "n e p q"]) -> Float[Tensor, "n e p q"]:
         if not (self.training and distributed.is_initialized() and distributed.get_world_size() > 1):
             return super().forward(x)
         wide = x.float()
-        share = torch.ones_like(wide[:, :1, :1, :1])
-        share[: self.shared] = 1 / distributed.get_world_size()
-        count = share.sum().view(1) * x[0, 0].numel()
-        sums = torch.cat([(share * wide).sum(dim=(0, 2, 3)), (share * wide.square()).sum(dim=(0, 2, 3)), count])
+        count = wide.new_tensor([x.shape[0] * x[0, 0].numel()])
+        sums = torch.cat([wide.sum(dim=(0, 2, 3)), wide.square().sum(dim=(0, 2, 3)), count])
         total, squares, count = all_reduce(sums).split([x.shape[1], x.shape[1], 1])
         mean = total / count
         variance = squares / count - mean.square()

@@ -1,4 +1,4 @@
-"""The classifier: self-attention pools the CLS vectors of the leaves (ViSketch-GPT 3.4)."""
+"""The classifier: self-attention pools the CLS vectors of the leaves, beginning with their mean (ViSketch-GPT 3.4)."""
 
 import torch
 from einops import einsum, rearrange
@@ -11,11 +11,9 @@ from visketch.models.blocks import Block
 
 
 class Classifier(nn.Module):
-    def __init__(self, config: ClassifierConfig, width: int, classes: int, mean: bool = False) -> None:
-        """`mean`: pooling starts from the mean of the leaves; otherwise from a learned vector alone."""
+    def __init__(self, config: ClassifierConfig, width: int, classes: int) -> None:
         super().__init__()
         self.query = nn.Parameter(torch.randn(1, width) * 0.02)
-        self.mean = mean
         self.blocks = nn.ModuleList(Block(width, config.heads, config.dropout) for _ in range(config.layers))
         self.norm = nn.LayerNorm(width)
         self.dropout = nn.Dropout(config.dropout)
@@ -52,9 +50,8 @@ class Classifier(nn.Module):
         self, tokens: Float[Tensor, "b l e"], present: Bool[Tensor, "b l"]
     ) -> tuple[Float[Tensor, "b 1+l e"], Bool[Tensor, "b 1 1 1+l"]]:
         """The query and the leaves as the input of the last block, and which leaves are present."""
-        query = self.query.to(tokens.dtype).expand(tokens.shape[0], 1, -1)
-        if self.mean:
-            query = query + (tokens.sum(dim=1) / present.sum(dim=1, keepdim=True).clamp(min=1))[:, None]
+        mean = tokens.sum(dim=1) / present.sum(dim=1, keepdim=True).clamp(min=1)
+        query = self.query.to(tokens.dtype) + mean[:, None]
         x = torch.cat([query, tokens], dim=1)
         mask = torch.cat([torch.ones_like(present[:, :1]), present], dim=1)[:, None, None]
         for block in self.blocks[:-1]:

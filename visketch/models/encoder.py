@@ -9,10 +9,10 @@ from torch import Tensor, nn
 from visketch import quadtree
 from visketch.config import EncoderConfig, SketchConfig
 from visketch.models.blocks import Block
-from visketch.models.stem import PyramidStem, TileStem
+from visketch.models.stem import Stem
 
 CHUNK = 512  # tiles or leaves in one pass through a network (not in training), which limits the memory
-PIXELS = 2**20  # pixels in one pass through a pyramid stem (not in training)
+PIXELS = 2**20  # pixels of whole canvases in one pass through the stem (not in training)
 CACHED = 128  # CHUNK on a CPU: the intermediate results fit into its caches, up to a fifth faster than with 512
 
 
@@ -36,12 +36,8 @@ class LeafEncoder(nn.Module):
         super().__init__()
         e = config.width
         self.levels = sketch.depth
-        self.stem: TileStem | PyramidStem
-        if config.pyramid:
-            self.stem = PyramidStem(sketch.tile, config.stem, e, sketch.depth + 1)
-        else:
-            self.stem = TileStem(sketch.tile, config.stem, e)
-        self.blanks = sketch.depth + 1 if config.pyramid else 1  # different blank tiles: one for each level, or one
+        self.stem = Stem(sketch.tile, config.stem, e, sketch.depth + 1)
+        self.blanks = sketch.depth + 1  # different blank tiles: one for each level
         self.none = nn.Parameter(torch.randn(1, e) * 0.02)
         self.slot = nn.Parameter(torch.randn(9 * sketch.depth + 1, e) * 0.02)
         self.refined = nn.Parameter(torch.randn(e) * 0.02)
@@ -51,17 +47,14 @@ class LeafEncoder(nn.Module):
         self.blocks = nn.ModuleList(Block(e, config.heads, config.dropout) for _ in range(config.layers))
 
     def embed(self, canvas: Float[Tensor, "b h h"], depth: int) -> Float[Tensor, "b m e"]:
-        """One token for each tile, for classifying. With a pyramid stem, a token contains the
-        surroundings of its tile.
+        """One token for each tile, for classifying: of the whole picture of each level that leaves see, so that a token
+        also contains the surroundings of its tile.
         """
-        if not isinstance(self.stem, PyramidStem):
-            return self.embed_tiles(canvas, depth)
         at_once = len(canvas) if self.training else max(1, PIXELS // canvas[0].numel())
         return torch.cat([self.embed_levels(some, depth) for some in canvas.split(at_once)])
 
     def embed_levels(self, canvas: Float[Tensor, "b h h"], depth: int) -> Float[Tensor, "b m e"]:
-        """The tokens of a pyramid stem from the whole picture of each level that leaves see."""
-        assert isinstance(self.stem, PyramidStem)
+        """`embed`, of all canvases at once."""
         top, tokens = max(depth - self.levels, 0), []
         for level in range(top, depth + 1):
             picture = F.avg_pool2d(canvas[:, None], 2 ** (depth - level))[:, 0] if level < depth else canvas
@@ -125,7 +118,8 @@ class LeafEncoder(nn.Module):
         # F.embedding, because the backward pass of advanced indexing is slow on a CPU.
         slots = F.embedding(flat, table) + self.slot[: index.shape[1]]
         slots = slots + (self.refined if refined is None else refined[..., None] * self.refined)
-        # CLS starts as the leaf's own tile: without this short path to the stem, learning took several times longer.
+        # CLS starts as the mean of the leaf's own tile and its ancestors. Without this short path to the stem,
+        # learning took several times longer.
         inside = quadtree.within_window(leaves, index.shape[1] // 9)
         own = self.path(slots, inside.level, kept.start or 0)
         cls = self.cls + own + self.place(_waves(quadtree.place(inside, index.shape[1] // 9)))
@@ -136,10 +130,7 @@ class LeafEncoder(nn.Module):
         return self.norm_out(x)
 
     def path(self, slots: Float[Tensor, "n k e"], level: Int[Tensor, " n"], outermost: int) -> Float[Tensor, "n e"]:
-        """A leaf's own token; with a pyramid stem, its mean with those of its ancestors, from slot `outermost` on."""
-        if not isinstance(self.stem, PyramidStem):
-            each = torch.arange(level.shape[0], device=level.device)
-            return slots[each, (9 * level - 4).clamp(min=0)]
+        """The mean of a leaf's own token and those of its ancestors, from slot `outermost` on."""
         middles = [
             max(9 * above - 4, 0) for above in range(slots.shape[1] // 9 + 1)
         ]  # the middle slot of each level: root, 1, ...

@@ -1,4 +1,4 @@
-"""The stems, which turn pixels into tokens: residual convolution networks shared by all levels of the quadtree."""
+"""The stem, which turns pixels into tokens: a residual convolution network shared by all levels of the quadtree."""
 
 from collections.abc import Callable
 from functools import partial
@@ -10,37 +10,12 @@ from einops import rearrange
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from visketch.models.blocks import BatchNorm, ResidualConv, channels_last
+from visketch.models.blocks import BatchNorm
 
-WIDEST = 16  # the channels of a pyramid stem's last stages, in multiples of the first stage's
-
-
-class TileStem(nn.Module):
-    """A small residual convolution network: one p x p tile → one token.
-
-    The last 4 x 4 map is flattened and not averaged, since the position of a line within its tile matters.
-    """
-
-    def __init__(self, tile: int, channels: int, width: int) -> None:
-        super().__init__()
-        c = channels
-        self.layers = channels_last(nn.Sequential(*_halve(1, c, kernel=5), *_halve(c, 2 * c), *_halve(2 * c, 4 * c)))
-        self.out = nn.Linear(4 * c * (tile // 8) ** 2, width)
-
-    def forward(self, tiles: Float[Tensor, "n p p"], level: Int[Tensor, " n"] | None = None) -> Float[Tensor, "n e"]:
-        """`level` is not used: this stem treats tiles of all levels alike."""
-        maps = self.layers(tiles[:, None].contiguous(memory_format=torch.channels_last))
-        return self.out(rearrange(maps, "n c p q -> n (p q c)"))
+WIDEST = 16  # the channels of the last stages, in multiples of the first stage's
 
 
-def _halve(before: int, after: int, kernel: int = 3) -> list[nn.Module]:
-    """Half the side, and one residual block."""
-    conv = nn.Conv2d(before, after, kernel, stride=2, padding=kernel // 2, bias=False)
-    norm = partial(BatchNorm, shared=1)  # in every process the first tile is the same blank one (`LeafEncoder.embed`)
-    return [conv, norm(after), nn.ReLU(inplace=True), ResidualConv(after, norm)]
-
-
-class PyramidStem(nn.Module):
+class Stem(nn.Module):
     """A residual convolution network that halves a picture until each of its p x p tiles is one place, its token.
 
     It runs over the whole picture of a level, so a token also depends on what lies beyond its tile's border. All levels

@@ -2,8 +2,7 @@
 check the result.
 
 The graph has everything after the field: the quadtree, the leaf encoder, the classifier. Batches can have any size, and
-the cost is proportional to the ink, as with torch: blank tiles are skipped inside the graph. Rendering the field is
-left to `sdf.render`, which needs no torch.
+blank leaves are skipped inside the graph. Rendering the field is left to `sdf.render`, which needs no torch.
 """
 
 import json
@@ -27,7 +26,6 @@ from visketch.geometry.sketch import Sketch
 from visketch.model import SketchModel
 from visketch.models.classifier import Classifier
 from visketch.models.encoder import LeafEncoder
-from visketch.models.stem import PyramidStem
 
 OPSET = 18  # of 2022, which phones and browsers also support
 CLOSE = 1e-3  # the largest allowed difference of the logits from torch's
@@ -36,13 +34,11 @@ CLOSE = 1e-3  # the largest allowed difference of the logits from torch's
 class ClassifierGraph(nn.Module):
     """Fields → logits, as `ViSketch.logits`, in operations that work for any sizes."""
 
-    blank: Tensor
     context: Tensor
 
     def __init__(self, encoder: LeafEncoder, classifier: Classifier, shape: SketchConfig) -> None:
         super().__init__()
         self.encoder, self.classifier, self.shape = encoder, classifier, shape
-        self.register_buffer("blank", torch.full((1, shape.tile, shape.tile), -1.0))
         self.register_buffer("context", quadtree.context(shape.depth))
 
     def forward(self, field: Float[Tensor, "b h h"]) -> Float[Tensor, "b c"]:
@@ -51,18 +47,9 @@ class ClassifierGraph(nn.Module):
         finest = (leaf & rich)[:, quadtree.first_tile(depth) :]  # only finest leaves hold information
         sketch, z = finest.nonzero(as_tuple=True)
         leaves = quadtree.Leaves(sketch, torch.full_like(z, depth), z)
-        cls = self.encoder(self.embed(field), leaves, self.context[leaves.tile], first=1)[:, 0]
+        cls = self.encoder(self.encoder.embed_levels(field, depth), leaves, self.context[leaves.tile], first=1)[:, 0]
         padded = cls.new_zeros(sketches, finest.shape[1], cls.shape[1]).index_put((sketch, z), cls)
         return self.classifier.out(self.classifier.pool_padded(padded, finest))
-
-    def embed(self, field: Float[Tensor, "b h h"]) -> Float[Tensor, "b m e"]:
-        """`LeafEncoder.embed`: blank tiles share the first token, or whole levels are processed at once."""
-        if isinstance(self.encoder.stem, PyramidStem):
-            return self.encoder.embed_levels(field, self.shape.depth)
-        inked = quadtree.inked(field, self.shape.depth)
-        seen = torch.cat([self.blank, quadtree.tiles(field, self.shape.depth)[inked.nonzero(as_tuple=True)]])
-        number = inked.flatten().long().cumsum(0).view(inked.shape) * inked
-        return nn.functional.embedding(number, self.encoder.stem(seen))
 
 
 def export_classifier(model: SketchModel, path: Path) -> dict[str, Any]:
