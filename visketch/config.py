@@ -99,6 +99,7 @@ class EncoderConfig(Section):
 
 
 class RefinerConfig(Section):
+    width: Count = 192
     layers: Count = 4
     heads: Count = 6
     dropout: Share = 0.1

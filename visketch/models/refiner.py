@@ -19,8 +19,11 @@ class Refiner(nn.Module):
     code.
     """
 
-    def __init__(self, config: RefinerConfig, width: int, codes: int, codebook_size: int, latent: int, classes: int):
+    def __init__(self, config: RefinerConfig, memory: int, codes: int, codebook_size: int, latent: int, classes: int):
+        """`memory`: the width of the memory, which may be another one than the refiner's own."""
         super().__init__()
+        width = config.width
+        self.read = nn.Linear(memory, width)
         self.start = nn.Parameter(torch.randn(1, 1, width) * 0.02)
         self.position = nn.Parameter(torch.randn(codes, width) * 0.02)
         self.code = nn.Embedding(codebook_size, width)
@@ -33,7 +36,7 @@ class Refiner(nn.Module):
         self.norm = nn.LayerNorm(width)
         self.out = nn.Linear(width, codebook_size)
 
-    def _given(self, label: Int[Tensor, " n"], latents: Float[Tensor, "n t d"]) -> Float[Tensor, "n t e"]:
+    def _given(self, label: Int[Tensor, " n"], latents: Float[Tensor, "n t d"]) -> Float[Tensor, "n t w"]:
         """What is known about every place before any code is written."""
         return self.position + self.latent(latents) + self.label(label)[:, None]
 
@@ -46,6 +49,7 @@ class Refiner(nn.Module):
     ) -> Float[Tensor, "n t v"]:
         """The logits of every code, given those before it: for training, in one pass."""
         n, t = codes.shape
+        memory = self.read(memory)
         previous = torch.cat([self.start.expand(n, -1, -1), self.code(codes[:, :-1])], dim=1)
         x = previous + self._given(label, latents)
         causal = torch.ones(t, t, dtype=torch.bool, device=x.device).tril()
@@ -62,6 +66,7 @@ class Refiner(nn.Module):
         choose: Callable[[Tensor, int], Tensor],
     ) -> Int[Tensor, "n t"]:
         """Write the codes one after another, with a key-value cache. `choose`: logits (n v), place → codes (n)."""
+        memory = self.read(memory)
         memories = [block.memory(memory) for block in self.blocks]
         given = self._given(label, latents)
         past: list = [None] * len(self.blocks)
