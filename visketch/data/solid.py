@@ -1,28 +1,48 @@
 """Areas that are filled → lines: the dark outline where there is one, whatever the fill, else the area's own edge."""
 
 import numpy as np
-from jaxtyping import Bool, Shaped, UInt8
+from jaxtyping import Bool, Float, Shaped, UInt8
 from scipy import ndimage
 
 from visketch.data.clutter import closed_over
 from visketch.geometry.sketch import skeleton
 
-SMALL = 400  # pixels of the longer side, at which the pen is looked for
-WIDE = 2.5  # pens: what is wider is no line
-BROAD = 1 / 12  # of a drawing's extent: no pen is so wide
-LEAST = 6.0  # pixels: in a tiny picture what is narrower may be where lines meet
-WINDOWS = (5, 7, 9, 13, 17, 23, 31, 43, 59, 83)  # pixels of the small picture, across which lines are looked for
-PLATEAU = 0.85  # of the depth that it has for wider pens too, a line has for its own
-LINED = 0.6  # of the edges between areas and paper are lines, or the drawing has no outline
-EVEN, JOINED = 1.5, 2.2  # most of a pen's lines differ by less, and no place where they meet is so many times as thick
-CRAYON = 7  # pixels of the small picture between which a crayon touches the paper
-ROUGH = 0.15  # of what is painted is lighter than what is near it, at least: a crayon's texture
-FINE = 200  # of the small picture's pixels across a drawing for each on both sides of a gap in a crayon's trace
-GAPS = 1.08  # times as large is a drawing without gaps: more, and it may be crayon
-FAINT = 24.0  # levels of 255 between a line and what is beside it, below which there is none
-DEEP = 60.0  # such levels of a line that is black, or nearly
-ALIKE = 40.0  # levels between two colours that are one
-OPEN = 0.4  # of an area's edge is no line: then its edge is drawn
+# The pen is measured in a reduced picture, whose longer side has this many pixels.
+SMALL = 400
+# Ink wider than this many times the narrow lines is not a line.
+WIDE = 2.5
+# No pen is wider than this share of the drawing's extent.
+BROAD = 1 / 12
+# In a tiny picture the place where lines meet may be this many pixels wide.
+LEAST = 6.0
+# Most of the lines of one pen differ in width by less than EVEN, and where they meet they are less than JOINED times
+# as wide.
+EVEN, JOINED = 1.5, 2.2
+# A thick pen closes the gaps between its own lines. Its drawing is told from an area by its lines: at least the share
+# USUAL of their length has the same width, to within ALIKE_WIDTH, and no blob is wider than BLOB such lines.
+USUAL, ALIKE_WIDTH, BLOB = 0.4, 1.25, 2.7
+# Outlines are searched with these windows, in pixels of the reduced picture, from the narrowest to the widest.
+WINDOWS = (5, 7, 9, 13, 17, 23, 31, 43, 59, 83)
+# A window is wide enough for the outline if wider ones find it little deeper: this share of their depth is reached.
+PLATEAU = 0.85
+# A drawing has an outline if at least this share of the edge between its areas and the paper is lined.
+LINED = 0.6
+# A crayon leaves light gaps of up to this many pixels of the reduced picture.
+CRAYON = 7
+# A crayon's texture: at least this share of the painted pixels is lighter than the pixels around them.
+ROUGH = 0.15
+# Gaps in a crayon's area are closed over a distance of 1 / FINE of the drawing's extent.
+FINE = 200
+# If closing the gaps enlarges the drawing by less than this factor, it was not drawn with a crayon.
+GAPS = 1.08
+# A line is at least this much darker than what is beside it, in levels of 255.
+FAINT = 24.0
+# A black or nearly black line is at least this much darker than what is beside it.
+DEEP = 60.0
+# Two colours that differ by less than this, in levels, count as one.
+ALIKE = 40.0
+# If more than this share of an area's edge has no outline, the edge itself is drawn.
+OPEN = 0.4
 
 
 def outlined(
@@ -60,15 +80,31 @@ def outlined(
 
 
 def _is_one_pen(painted: Bool[np.ndarray, "y x"], step: int, extent: int) -> bool:
-    """Whether all is as thick as one pen makes it, a brush too, but for places where lines meet."""
+    """Whether everything was drawn with one pen or brush, and nothing is a filled area.
+
+    `painted` is reduced by `step`; `extent`, in pixels of the full picture, is the longer side of the drawing.
+    """
     thickness = 2 * step * ndimage.distance_transform_edt(np.pad(painted, 1))[1:-1, 1:-1]
-    along = thickness[skeleton(painted)]
+    along = np.sort(thickness[skeleton(painted)])
     if not len(along):
         return True
     thin, middle, thick = np.percentile(along, [20, 50, 80]).tolist()
     most = float(thickness.max())
-    even = thick < EVEN * thin and most < JOINED * middle and middle < 2 * BROAD * extent
-    return even or most <= min(max(WIDE * thin, 4 * step), max(BROAD * extent, LEAST))
+    if thick < EVEN * thin and most < JOINED * middle and middle < 2 * BROAD * extent:
+        return True
+    if most <= min(max(WIDE * thin, 4 * step), max(BROAD * extent, LEAST)):
+        return True
+    width, share = _usual(along)
+    return share >= USUAL and width <= BROAD * extent and most <= BLOB * width
+
+
+def _usual(widths: Float[np.ndarray, " n"]) -> tuple[float, float]:
+    """The most common of sorted widths, and the share of all widths that differ from it by a factor of ALIKE_WIDTH at
+    most.
+    """
+    ends = np.searchsorted(widths, widths * ALIKE_WIDTH, "right") - np.searchsorted(widths, widths / ALIKE_WIDTH)
+    most = int(ends.argmax())
+    return float(widths[most]), float(ends[most]) / len(widths)
 
 
 def _closed_square(area: Bool[np.ndarray, "y x"], gap: int) -> Bool[np.ndarray, "y x"]:
