@@ -1,10 +1,11 @@
 """Areas that are filled → lines: the dark outline where there is one, whatever the fill, else the area's own edge."""
 
 import numpy as np
-from jaxtyping import Bool, Float, Shaped, UInt8
+from jaxtyping import Bool, Float, Int, Shaped, UInt8
 from scipy import ndimage
 
-from visketch.data.clutter import closed_over
+from visketch.data import morphology
+from visketch.data.morphology import closed_over, near
 from visketch.geometry.sketch import skeleton
 
 # The pen is measured in a reduced picture, whose longer side has this many pixels.
@@ -46,11 +47,15 @@ OPEN = 0.4
 
 
 def outlined(
-    pixels: Bool[np.ndarray, "y x"], areas: Bool[np.ndarray, "y x"], light: UInt8[np.ndarray, "c y x"]
+    pixels: Bool[np.ndarray, "y x"],
+    areas: Bool[np.ndarray, "y x"],
+    levels: UInt8[np.ndarray, "c y x"],
+    paper: Shaped[np.ndarray, " c"],
 ) -> tuple[Bool[np.ndarray, "y x"], Bool[np.ndarray, "y x"]]:
-    """Ink whose filled areas are lines, and what was filled.
+    """Replace filled areas by their outlines. Returns the ink and a mask of what was filled.
 
-    `areas`: what is not paper, in any colour. `light`: of each colour, how much of the paper's is left, 255 on paper.
+    `pixels` is the ink that was found, `areas` everything that differs from the paper in any channel, `levels` the
+    picture, and `paper` its colour.
     """
     nothing = np.zeros_like(pixels)
     painted = pixels | areas
@@ -60,42 +65,62 @@ def outlined(
     extent = max(int(np.ptp(rows)), int(np.ptp(columns))) + 1
     step = max(1, round(max(pixels.shape) / SMALL))
     few = painted[::step, ::step]
+    if not few.any():
+        return pixels, nothing
     gap = round(extent / step / FINE)
     closed = _closed_square(few, gap)  # a crayon leaves gaps
-    if closed.sum() < GAPS * few.sum() and _is_one_pen(few, step, extent):  # as nearly always
+    widths, widest = _widths(few, step)
+    if closed.sum() < GAPS * few.sum() and _is_one_pen(widths, widest, step, extent):  # as nearly always
         return pixels, nothing
-    if _is_one_pen(closed, step, extent):
+    if _is_one_pen(*_widths(closed, step), step, extent):
         return pixels, nothing
+    light = _light(levels, paper)
     value = light.max(axis=0)[::step, ::step]
     rough = value - _without_gaps(value, CRAYON) > 0.6 * FAINT
     if rough[closed].mean() > ROUGH:
         light = np.stack([_without_gaps(one, CRAYON * step) for one in light])
+    elif _is_thick_pen(widths, widest, extent):
+        return pixels, nothing
     # By the brightest colour a crayon is bright, whatever its own and its texture, and a black line is not. A line in a
     # colour is told by all of them.
     for colours, depth in ((light.max(axis=0, keepdims=True), DEEP), (light, FAINT)):
         found = _window(closed, np.stack([_darkest(one, step) for one in colours]), extent / step, depth)
         if found is not None:
             return _lines(pixels, painted, light, colours, (found[0] + 1) * step, found[1], extent)
-    return _edges(_closed(painted, extent / 80), light, extent), painted
+    return _edges(morphology.closed(painted, extent / 80), light, extent), painted
 
 
-def _is_one_pen(painted: Bool[np.ndarray, "y x"], step: int, extent: int) -> bool:
-    """Whether everything was drawn with one pen or brush, and nothing is a filled area.
+def _light(levels: UInt8[np.ndarray, "c y x"], paper: Shaped[np.ndarray, " c"]) -> UInt8[np.ndarray, "c y x"]:
+    """The share of the paper's light in each channel, 255 for all of it."""
+    table = np.arange(256)[None] * (255 / np.maximum(paper, 1))[:, None]
+    return np.stack([one[channel] for one, channel in zip(table.clip(0, 255).astype(np.uint8), levels, strict=True)])
 
-    `painted` is reduced by `step`; `extent`, in pixels of the full picture, is the longer side of the drawing.
+
+def _widths(painted: Bool[np.ndarray, "y x"], step: int) -> tuple[Float[np.ndarray, " n"], float]:
+    """The widths along the skeleton, sorted, and the greatest width anywhere, in pixels of the full picture.
+
+    `painted` is reduced by `step`, and not empty.
     """
-    thickness = 2 * step * ndimage.distance_transform_edt(np.pad(painted, 1))[1:-1, 1:-1]
-    along = np.sort(thickness[skeleton(painted)])
-    if not len(along):
-        return True
-    thin, middle, thick = np.percentile(along, [20, 50, 80]).tolist()
-    most = float(thickness.max())
-    if thick < EVEN * thin and most < JOINED * middle and middle < 2 * BROAD * extent:
-        return True
-    if most <= min(max(WIDE * thin, 4 * step), max(BROAD * extent, LEAST)):
-        return True
-    width, share = _usual(along)
-    return share >= USUAL and width <= BROAD * extent and most <= BLOB * width
+    rows, columns = np.flatnonzero(painted.any(axis=1)), np.flatnonzero(painted.any(axis=0))
+    box = painted[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    widths = 2 * step * ndimage.distance_transform_edt(np.pad(box, 1))[1:-1, 1:-1]
+    return np.sort(widths[skeleton(box)]), float(widths.max())
+
+
+def _is_one_pen(widths: Float[np.ndarray, " n"], widest: float, step: int, extent: int) -> bool:
+    """Whether everything is as wide as one pen or brush makes it, except where lines meet.
+
+    `extent`, in pixels of the full picture, is the longer side of the drawing.
+    """
+    thin, middle, thick = np.percentile(widths, [20, 50, 80]).tolist()
+    even = thick < EVEN * thin and widest < JOINED * middle and middle < 2 * BROAD * extent
+    return even or widest <= min(max(WIDE * thin, 4 * step), max(BROAD * extent, LEAST))
+
+
+def _is_thick_pen(widths: Float[np.ndarray, " n"], widest: float, extent: int) -> bool:
+    """Whether everything was drawn with a thick pen that closed some of the gaps between its lines."""
+    width, share = _usual(widths)
+    return share >= USUAL and width <= BROAD * extent and widest <= BLOB * width
 
 
 def _usual(widths: Float[np.ndarray, " n"]) -> tuple[float, float]:
@@ -111,8 +136,7 @@ def _closed_square(area: Bool[np.ndarray, "y x"], gap: int) -> Bool[np.ndarray, 
     """With gaps filled that are at most twice as wide."""
     if not gap:
         return area
-    square = np.ones((2 * gap + 1, 2 * gap + 1))
-    return ndimage.binary_closing(np.pad(area, gap + 1), square)[gap + 1 : -gap - 1, gap + 1 : -gap - 1]
+    return closed_over(np.pad(area, gap), 2 * gap + 1)[gap:-gap, gap:-gap]
 
 
 def _darkest(levels: Shaped[np.ndarray, "y x"], step: int) -> Shaped[np.ndarray, "v u"]:
@@ -140,14 +164,14 @@ def _window(
 
     The narrowest window in which lines are as deep as in wider ones: a fill's texture is less deep than its outline.
     """
-    edge = painted & ~ndimage.binary_erosion(painted, border_value=1)
+    edge = painted & ~morphology.eroded(painted, beyond=True)
     if not edge.any():
         return None
     found = []
     for window in WINDOWS:
         if window > max(1.7 * BROAD * extent, WINDOWS[3]):
             break
-        near = ndimage.maximum_filter(_depth(light, window), window // 2 * 2 + 1)[edge]
+        near = morphology.highest(_depth(light, window), window)[edge]
         least = max(FAINT, 0.5 * float(np.percentile(near, 25)))
         found.append((window, least, float(near.mean()), float((near >= least).mean()), np.percentile(near, 40)))
     for place, (window, least, mean, lined, most) in enumerate(found[:-2]):
@@ -170,25 +194,23 @@ def _lines(
     between them; and these areas.
     """
     deep, pen = _depth(colours, window), 0.7 * window
-    lines = (deep >= least) & (deep >= 0.25 * ndimage.maximum_filter(deep, 2 * int(pen) + 1))
+    lines = (deep >= least) & (deep >= 0.25 * morphology.highest(deep, 2 * int(pen) + 1))
     radius = max(1.5, 0.4 * pen)
-    painted = painted | _closed(painted & ~lines, max(2.0, pen, extent / 80))
-    fills = _opened(painted & ~lines, radius)
+    painted = painted | morphology.closed(painted & ~lines, max(2.0, pen, extent / 80))
+    fills = morphology.opened(painted & ~lines, radius)
     parts, count = ndimage.label(fills)
     if not count:
         return pixels, fills
-    numbers = np.arange(1, count + 1)
-    own = np.stack([ndimage.median(channel, parts, numbers) for channel in light])
+    own = np.stack([_medians(channel[fills], parts[fills], count) for channel in light])
     dark = np.median(light[:, lines], axis=1)[:, None] if lines.any() else np.zeros((len(light), 1))
     inked = np.abs(own - dark).max(axis=0) < ALIKE  # as dark as the lines: no fill but a part of them
-    broad = ndimage.maximum(ndimage.distance_transform_edt(fills), parts, numbers) * 2 > max(
-        WIDE * pen, 1.5 * BROAD * extent
-    )
-    edge = painted & ~ndimage.binary_erosion(painted, border_value=1)
-    far = ndimage.distance_transform_edt(~lines) > 1.5 * pen
-    grown = ndimage.grey_dilation(parts, size=2 * int(radius + 1) + 1)
+    deepest = parts[~near(~fills, max(WIDE * pen, 1.5 * BROAD * extent) / 2)]
+    broad = np.bincount(deepest, minlength=count + 1)[1:] > 0
+    edge = painted & ~morphology.eroded(painted, beyond=True)
+    far = ~near(lines, 1.5 * pen)
+    grown = morphology.highest(parts, 2 * int(radius + 1) + 1)
     open_ = np.bincount(grown[edge & far], minlength=count + 1)[1:]
-    rim = np.bincount(parts[fills & ~ndimage.binary_erosion(fills)], minlength=count + 1)[1:]
+    rim = np.bincount(parts[fills & ~morphology.eroded(fills, beyond=False)], minlength=count + 1)[1:]
     bare = (open_ > OPEN * rim) & (rim > extent / 10)
     drop = np.append(False, ~inked | broad)
     dropped = drop[grown] & painted
@@ -199,15 +221,23 @@ def _lines(
     return ink, dropped
 
 
+def _medians(levels: UInt8[np.ndarray, " n"], parts: Int[np.ndarray, " n"], count: int) -> Float[np.ndarray, " k"]:
+    """The median level of each of the parts 1 to `count`, none of which is empty."""
+    counts = np.bincount(256 * (parts.astype(np.intp) - 1) + levels, minlength=256 * count).reshape(count, 256)
+    below = counts.cumsum(axis=1)
+    total = below[:, -1:]
+    return ((below <= (total - 1) // 2).sum(axis=1) + (below <= total // 2).sum(axis=1)) / 2
+
+
 def _edges(painted: Bool[np.ndarray, "y x"], light: UInt8[np.ndarray, "c y x"], extent: int) -> Bool[np.ndarray, "y x"]:
     """A drawing without lines: the edges of its areas, and what in them is thin; and where one colour ends at another
     within them, unless that is everywhere.
     """
     wide = max(1.5, extent / 150)
     ink = _rim(_without_holes(painted, extent), wide)
-    inner = ndimage.distance_transform_edt(painted) > 2 * wide + 1
+    inner = ~near(~painted, 2 * wide + 1)
     size = 2 * int(wide / 2) + 3
-    steps = np.max([ndimage.maximum_filter(one, size) - ndimage.minimum_filter(one, size) for one in light], axis=0)
+    steps = np.max([morphology.highest(one, size) - morphology.lowest(one, size) for one in light], axis=0)
     borders = inner & (steps > 2 * FAINT)
     if borders.sum() < 0.2 * inner.sum():
         ink |= borders
@@ -225,16 +255,4 @@ def _without_holes(area: Bool[np.ndarray, "y x"], extent: int) -> Bool[np.ndarra
 
 def _rim(area: Bool[np.ndarray, "y x"], wide: float) -> Bool[np.ndarray, "y x"]:
     """What of an area is so near to its edge, but not that of the picture."""
-    return area & (ndimage.distance_transform_edt(np.pad(area, 1, mode="edge"))[1:-1, 1:-1] <= wide)
-
-
-def _closed(area: Bool[np.ndarray, "y x"], radius: float) -> Bool[np.ndarray, "y x"]:
-    """With gaps filled that are narrower than twice the radius."""
-    near = ndimage.distance_transform_edt(~area) <= radius
-    return area | (ndimage.distance_transform_edt(near) > radius) if area.any() and not near.all() else area
-
-
-def _opened(area: Bool[np.ndarray, "y x"], radius: float) -> Bool[np.ndarray, "y x"]:
-    """Without what is narrower than twice the radius."""
-    core = ndimage.distance_transform_edt(area) > radius
-    return area & (ndimage.distance_transform_edt(~core) <= radius) if core.any() else core
+    return area & near(~area, wide)
