@@ -15,8 +15,12 @@ def area(request: pytest.FixtureRequest) -> np.ndarray:
     return noise > np.quantile(noise, rng.uniform(0.2, 0.95))
 
 
-@pytest.mark.parametrize("radius", [1.0, 1.5, 2.0, 5.0, 7.3, 100.0])
-def test_discs(area: np.ndarray, radius: float) -> None:
+def test_discs(area: np.ndarray) -> None:
+    for radius in (1.0, 1.5, 2.0, 5.0, 7.3, 100.0):
+        _compare_discs(area, radius)
+
+
+def _compare_discs(area: np.ndarray, radius: float) -> None:
     distance = ndimage.distance_transform_edt
     grown = distance(~area) <= radius
     assert np.array_equal(morphology.near(area, radius), grown)
@@ -33,8 +37,8 @@ def test_squares_and_neighbours(area: np.ndarray) -> None:
         assert np.array_equal(morphology.highest(levels, window), ndimage.maximum_filter(levels, window))
         assert np.array_equal(morphology.lowest(levels, window), ndimage.minimum_filter(levels, window))
     for beyond in (False, True):
-        scipy_s = ndimage.binary_erosion(area, border_value=beyond)
-        assert np.array_equal(morphology.eroded(area, beyond), scipy_s)
+        expected = ndimage.binary_erosion(area, border_value=beyond)
+        assert np.array_equal(morphology.eroded(area, beyond), expected)
 
 
 def test_nothing_is_near_an_empty_area() -> None:

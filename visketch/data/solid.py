@@ -32,6 +32,8 @@ LINED = 0.6
 CRAYON = 7
 # A crayon's texture: at least this share of the painted pixels is lighter than the pixels around them.
 ROUGH = 0.15
+# A pen's texture: at most this share is.
+SMOOTH = 0.05
 # Gaps in a crayon's area are closed over a distance of 1 / FINE of the drawing's extent.
 FINE = 200
 # If closing the gaps enlarges the drawing by less than this factor, it was not drawn with a crayon.
@@ -76,11 +78,11 @@ def outlined(
         return pixels, nothing
     light = _light(levels, paper)
     value = light.max(axis=0)[::step, ::step]
-    rough = value - _without_gaps(value, CRAYON) > 0.6 * FAINT
-    if rough[closed].mean() > ROUGH:
-        light = np.stack([_without_gaps(one, CRAYON * step) for one in light])
-    elif _is_thick_pen(widths, widest, extent):
+    rough = float((value - _without_gaps(value, CRAYON) > 0.6 * FAINT)[closed].mean())
+    if rough <= SMOOTH and _is_thick_pen(widths, widest, extent):
         return pixels, nothing
+    if rough > ROUGH:
+        light = np.stack([_without_gaps(one, CRAYON * step) for one in light])
     # By the brightest colour a crayon is bright, whatever its own and its texture, and a black line is not. A line in a
     # colour is told by all of them.
     for colours, depth in ((light.max(axis=0, keepdims=True), DEEP), (light, FAINT)):
