@@ -4,8 +4,8 @@
 
 "The model alone" is `model.classify` on sketches in memory that are not yet rendered. It is measured before and after
 each number of files, because the load of a machine varies. The start of the command, measured on one file, is
-subtracted from its time. The pictures are the tests' drawings as PNG files, 256 pixels wide. Memory is that of the command and its
-processes, sampled while they run (Linux only).
+subtracted from its time. The pictures are the tests' drawings as PNG files, 256 pixels wide. Memory is that of the
+command and its processes, sampled while they run (Linux only).
 """
 
 import argparse
