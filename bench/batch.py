@@ -1,11 +1,11 @@
-"""`visketch classify` over a folder of pictures: files a second, beside the model alone, and memory at its peak.
+"""Measure `visketch classify` on a folder of pictures: files a second, compared with the model alone, and peak memory.
 
     python bench/batch.py [--files 1000 --files 10000] [--workers N] [--checkpoint FOLDER] [--json]
 
-The model alone is `model.classify` on sketches that are ready: read, in memory, but not yet drawn as fields. It is
-measured before and after each count of files, since a machine is busier at some times. The rate of the command is
-without its start, which is that of the command on one file. The pictures are drawings by the tests' trembling hand, 256
-pixels wide, as PNG. Memory is that of the command and its processes, sampled while they run (Linux only).
+"The model alone" is `model.classify` on sketches in memory that are not yet rendered. It is measured before and after
+each number of files, because the load of a machine varies. The start of the command, measured on one file, is
+subtracted from its time. The pictures are the tests' drawings as PNG files, 256 pixels wide. Memory is that of the
+command and its processes, sampled while they run (Linux only).
 """
 
 import argparse
@@ -35,7 +35,7 @@ READY = 256  # sketches that the model alone is given, 64 at once
 
 
 def draw(folder: Path, count: int) -> None:
-    """So many pictures."""
+    """Write `count` pictures."""
     shape = SketchConfig()
     for number in range(count):
         path, first = folder / f"{number:06}.png", folder / f"{number % DIFFERENT:06}.png"
@@ -47,7 +47,7 @@ def draw(folder: Path, count: int) -> None:
 
 
 def alone(model: SketchModel, files: list[Path]) -> float:
-    """Sketches a second of the model alone."""
+    """The rate of the model alone, in sketches a second."""
     sketches = [sketch for file in files[:READY] for sketch in read(file)]
     start = time.perf_counter()
     for first in range(0, len(sketches), 64):
@@ -56,7 +56,7 @@ def alone(model: SketchModel, files: list[Path]) -> float:
 
 
 def resident(group: int) -> int:
-    """MiB of the processes of a session. Pages that they share count for each."""
+    """The memory of all processes of a session in MiB. Shared pages count once for each process."""
     total = 0
     for process in Path("/proc").glob("[0-9]*"):
         try:
@@ -68,7 +68,7 @@ def resident(group: int) -> int:
 
 
 def command(folder: Path, out: Path, workers: int, more: list[str]) -> tuple[float, int]:
-    """Seconds, and MiB at the peak, of the whole command."""
+    """The duration of the whole command in seconds, and its peak memory in MiB."""
     words = [sys.executable, "-m", "visketch.cli.main", "classify", str(folder), "--out", str(out)]
     start, peak = time.perf_counter(), 0
     process = subprocess.Popen(

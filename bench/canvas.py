@@ -1,12 +1,12 @@
-"""What a larger canvas costs, with the weights of a small one: time and memory from 128 to 4,096 px, tree by tree.
+"""Measure time and memory on canvases of 128 to 4,096 pixels, with weights that were trained on a small canvas.
 
     python bench/canvas.py [--sides 128 256 512 1024 2048 4096] [--dense 1024] [--runs 3] [--data packed.arrow]
                            [--checkpoint FOLDER] [--json] [--plot canvas.png]
 
-Three drawings: one that grows with the canvas, so that its ink does; the same small one in the corner of every canvas;
-and the growing one with nothing left out, every tile a leaf, up to `--dense` pixels. Every line of the table comes from
-a process of its own: CPU time of one thread (the median of the runs), and the peak of memory so far, above that of the
-weights read and used at their own size. With `--data`: what test drawings are worth on larger canvases.
+There are three drawings: one that is as large as the canvas, one that is equally small on every canvas, and the large
+one with every tile a leaf, up to `--dense` pixels. Each line of the table is measured in a separate process: the CPU
+time of one thread (the median of the runs), and the peak memory above that of the loaded weights, used at the size they
+were trained on. With `--data`, it also measures the quality of test drawings on larger canvases.
 """
 
 import argparse
@@ -57,13 +57,13 @@ def refine(model: SketchModel, canvas: Tensor, label: Tensor | None = None) -> T
 
 
 def leave_nothing_out() -> None:
-    """What it costs to follow the pixels: all tiles embedded, all leaves refined."""
+    """The cost without the quadtree: all tiles are embedded, and all leaves refined."""
     quadtree.inked = lambda canvas, depth: torch.ones(len(canvas), quadtree.first_tile(depth + 1), dtype=torch.bool)
     quadtree.information = lambda canvas, depth, near: quadtree.inked(canvas, depth).float()
 
 
 def one(model: SketchModel, drawing: str, side: int, runs: int) -> dict:
-    """One drawing on one canvas, in a process that measures no other."""
+    """Measure one drawing on one canvas. Every measurement has its own process."""
     work: dict[str, Callable[[Tensor], object]] = {
         "draw": lambda _: draw(model, drawing, side),
         "classify": model.logits,
@@ -86,7 +86,7 @@ def one(model: SketchModel, drawing: str, side: int, runs: int) -> dict:
 
 
 def peak() -> float:
-    """MiB of resident memory, the most that this process has had."""
+    """The peak resident memory of this process in MiB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1 << 20 if sys.platform == "darwin" else 1 << 10)
 
 

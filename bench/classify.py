@@ -1,10 +1,11 @@
-"""How many sketches a second are classified, and where the time goes; beside a ResNet34, in one run.
+"""Measure how many sketches are classified a second, and the time of each stage, compared with a ResNet34.
 
     python bench/classify.py [--batch 1 --batch 64] [--runs 5] [--threads N] [--json]
 
-ViSketch from strokes to answer, stage by stage; the ResNet34 (fresh weights) from pixels to answer, at 224 pixels as is
-usual and at 128 as the canvas. Each in single precision and, where the CPU multiplies it, in bfloat16. They take
-turns, so that a busy machine slows all; times are medians, a ratio is the median of the ratios of the rounds.
+ViSketch is measured from strokes to answer. The ResNet34 has random weights and is measured from pixels to answer, at
+the usual 224 pixels and at 128, the side of the canvas. Each runs in single precision and, if the CPU has instructions
+for it, in bfloat16. They alternate, so other load on the machine slows all of them alike. Times are medians, and a
+ratio is the median of the ratios of all rounds.
 """
 
 import argparse
@@ -36,7 +37,7 @@ PRECISIONS = {"fp32": False, **({"bf16": True} if multiplies_bfloat16() else {})
 
 
 class Stopwatch:
-    """Seconds spent in the calls that it watches."""
+    """Adds up the seconds spent in the calls that it wraps."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = defaultdict(float)
@@ -54,7 +55,7 @@ class Stopwatch:
 
 
 def visketch(model: SketchModel) -> Classify:
-    """→ what classifying takes, stage by stage; "whole" is all of it."""
+    """The time of each stage of classification; "whole" is their total."""
     on_progress = Stopwatch()
     on_progress.on_progress("drawing", model, "render")
     on_progress.on_progress("stem", model.part("encoder").stem, "forward")
@@ -81,7 +82,7 @@ def resnet(net: Baseline, pixels: Tensor, brief: bool) -> float:
 
 
 def measure(model: SketchModel, classify: Classify, net: Baseline, batch: int, runs: int) -> list[dict]:
-    """Rows of the table, for so many sketches at once."""
+    """The rows of the table for one batch size."""
     sketches = drawings.draw_many(batch)
     pixels = {side: F.interpolate(model.render(sketches)[:, None], size=(side, side))[:, 0] for side in (224, 128)}
     rounds: list[dict[str, dict[str, float]]] = []

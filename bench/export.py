@@ -1,4 +1,4 @@
-"""How long classifying takes by torch, as it is and compiled, and by ONNX Runtime, also in int8: fields to logits.
+"""Measure classification from fields to logits: by torch, by compiled torch, and by ONNX Runtime, also in int8.
 
     python bench/export.py [--batch 1 --batch 64] [--runs 10] [--threads N] [--compile] [--data FILE] [--json]
 
@@ -45,7 +45,7 @@ def seconds(run: Callable[[], object]) -> float:
 
 
 def ways(model: SketchModel, sessions: dict[str, onnxruntime.InferenceSession], compiled: bool) -> dict[str, Way]:
-    """Names → how fields become logits."""
+    """The functions from fields to logits that are compared, by name."""
 
     def torch_in(some: SketchModel, brief: bool) -> Way:
         def run(fields: Tensor) -> Tensor:
@@ -72,7 +72,7 @@ def ways(model: SketchModel, sessions: dict[str, onnxruntime.InferenceSession], 
 
 
 def measure(model: SketchModel, by: dict[str, Way], batch: int, runs: int) -> list[dict]:
-    """Rows of the table, for so many sketches at once."""
+    """The rows of the table for one batch size."""
     fields = model.render(drawings.draw_many(batch))
     rounds = [{name: seconds(partial(run, fields)) for name, run in by.items()} for _ in range(runs + 1)][1:]
     return [
@@ -97,7 +97,7 @@ def tested(store: Store) -> np.ndarray:
 def accuracy(
     model: SketchModel, by: dict[str, Way], store: Store, rows: np.ndarray, batch: int = 50
 ) -> dict[str, float]:
-    """The share of the drawings that each way names right: of those without a label, none."""
+    """The accuracy of each function; drawings without a label count as wrong."""
     right = dict.fromkeys(by, 0)
     for first in range(0, len(rows), batch):
         sketches = [store[int(row)] for row in rows[first : first + batch]]

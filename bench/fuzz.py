@@ -1,12 +1,13 @@
-"""Broken and hostile files of every format, by mutation: whatever comes in, an answer or one line of error goes out.
+"""Fuzz the readers of every format by mutation: every input must give a drawing or an error of one line.
 
     python bench/fuzz.py [--inputs 100000] [--seconds 600] [--seed 0] [--keep FOLDER]
 
-Seeds are small real files of each format. Every input is a mutant of one: bytes changed, cut, doubled, moved, spliced
-with another file's, words and numbers replaced by hostile ones. It is read as `classify` reads it, in a process whose
-address space may grow by 1 GB, under an alarm of 5 s of CPU time; what is read is rendered, and some traced. What
-is counted as a failure: any exception but VisketchError, its message on more than one line, an alarm, a process gone.
-Exit code 1 if there is one; `--keep` writes the inputs that failed.
+Seeds are small valid files of each format. Every input is a mutation of one: bytes are changed, cut, doubled, moved or
+spliced with those of another file, and words and numbers are replaced by hostile ones. The input is read as `classify`
+reads it, in a process whose address space may grow by 1 GB, and with a limit of 5 s of CPU time. Drawings that were
+read are rendered, and some are traced. A failure is any exception other than VisketchError, an error message of more
+than one line, too much time, or a process that died. The exit code is 1 if there was a failure, and `--keep` writes
+the inputs that failed.
 """
 
 import argparse
@@ -55,7 +56,7 @@ SHAPES = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9" stroke="re
 
 
 def seeds() -> dict[str, bytes]:
-    """Small whole files of every format, by name."""
+    """Small valid files of every format, by name."""
     lines = [np.array([[3, 4], [60, 9], [50, 60], [8, 40]], np.float32), np.array([[20, 20], [25, 30]], np.float32)]
     found = {"house.svg": (EXAMPLES / "house.svg").read_bytes(), "cat.svg": (EXAMPLES / "cat.svg").read_bytes()}
     found["shapes.svg"] = SHAPES.encode()
@@ -170,7 +171,7 @@ def rearranged(document: object, rng: np.random.Generator) -> object:
 
 
 def mutant(all: list[bytes], content: bytes, rng: np.random.Generator) -> bytes:
-    """One to eight changes; of half of the JSON documents in what they say."""
+    """An input with one to eight changes. Half of the JSON documents stay valid JSON and change in content."""
     if content[:1] in b"{[" and rng.random() < 0.5:
         try:
             document = json.loads(content)
@@ -207,7 +208,7 @@ def mutant(all: list[bytes], content: bytes, rng: np.random.Generator) -> bytes:
 
 
 class Alarm(BaseException):
-    """It took too long. No Exception, so that no reader's own handler takes it for a broken file."""
+    """An input took too long. This is a BaseException, so that no reader mistakes it for a broken file."""
 
 
 def ring(*_: object) -> None:
@@ -215,7 +216,7 @@ def ring(*_: object) -> None:
 
 
 def one(path: Path, shape: SketchConfig, trace: bool) -> str:
-    """What comes of an input: "read", "refused", or a failure's name."""
+    """The outcome of one input: "read", "refused", or the name of a failure."""
     outcome, problems = "refused", []
     signal.setitimer(signal.ITIMER_PROF, SECONDS)
     try:
@@ -241,7 +242,7 @@ def one(path: Path, shape: SketchConfig, trace: bool) -> str:
 
 
 def work(seed: int, count: int, seconds: float, keep: Path | None, results: "multiprocessing.Queue") -> None:
-    """A process's share: counts by format and outcome."""
+    """The work of one process. Returns counts by format and outcome."""
     warnings.simplefilter("ignore")
     signal.signal(signal.SIGPROF, ring)
     files = seeds()

@@ -1,4 +1,4 @@
-"""How long drawing takes, stage by stage: coarse, refined in waves and one by one; and how far each is from the floor.
+"""Measure generation: the coarse stage, refining in waves and leaf by leaf, and how far each is from its lower bound.
 
     python bench/generate.py [-n 16] [--runs 3] [--threads N] [--json]
 
@@ -39,13 +39,13 @@ def operations(work: Callable[[], object]) -> int:
 
 
 def rate(format: torch.dtype) -> float:
-    """Floating-point operations a second of a matrix product: the best of ten."""
+    """The best of ten measurements of a matrix product, in floating-point operations a second."""
     a, b = (torch.randn(SIDE, SIDE).to(format) for _ in range(2))
     return 2 * SIDE**3 / min(seconds(lambda: a @ b) for _ in range(10))
 
 
 class Stages:
-    """What is measured, by name, on `n` sketches of one class."""
+    """The stages that are measured, by name, on `n` sketches of one class."""
 
     def __init__(self, model: SketchModel, n: int) -> None:
         self.model, self.n = model, n

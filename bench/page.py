@@ -1,4 +1,4 @@
-"""How quick the studio's page is, in a real browser: from the pen's pause to new bars; the first paint; its size.
+"""Measure the studio's page in a real browser: the time from a pause of the pen to new bars, the first paint, the size.
 
     python bench/page.py               # forty pauses
     python bench/page.py --pauses 100
@@ -72,7 +72,7 @@ def draw(page: Any, line: np.ndarray, box: dict[str, float]) -> None:
 
 
 def pauses(page: Any, count: int) -> list[float]:
-    """Milliseconds from each pause of the pen to the bars. Ends the program if an answer does not come."""
+    """The milliseconds from each pause of the pen to the bars. Exits if an answer does not arrive."""
     page.evaluate(WATCH)
     box, found = page.locator("#paper").bounding_box(), []
     for first, line in strokes():

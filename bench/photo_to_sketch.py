@@ -1,8 +1,8 @@
-"""How many photo objects a second become sketches, on one core:
+"""Measure how many photo objects are converted to sketches a second, on one core:
 
     python bench/photo_to_sketch.py --coco instances.json
 
-Prints the rate of the whole way (read, cut out, edges, strokes at three levels), and the share of each step.
+Prints the rate of all steps together (read, cut out, edges, strokes at three levels of detail), and the share of each.
 """
 
 import argparse

@@ -1,8 +1,8 @@
-"""How much faster the vectorised quadtree is than a recursive one: splitting, leaves and their context, in one run.
+"""Compare the vectorised quadtree with a recursive one: splitting, leaves and their context.
 
     python bench/quadtree.py [--batch 64] [--runs 7] [--json]
 
-The other one is that of tests/naive_quadtree.py, a textbook's, which agrees with it leaf by leaf (checked here too).
+The recursive one is tests/naive_quadtree.py. Both must agree leaf by leaf, which is checked here as well.
 Both start from canvases in memory and end with every leaf's context tiles, as numbers. One thread.
 """
 
@@ -48,7 +48,7 @@ def recursive(canvas: np.ndarray, shape: SketchConfig) -> Result:
 
 
 def median(run: Callable[[], object], runs: int) -> float:
-    """Milliseconds, after one run to warm up: tables and caches are made once, on both sides."""
+    """The median in milliseconds, after one run that fills the tables and caches of both."""
     run()
     times = []
     for _ in range(runs):

@@ -1,10 +1,11 @@
-"""How long a search takes in a large gallery, beside comparing with every vector in numpy.
+"""Measure a search in a large gallery, compared with a numpy scan of all vectors.
 
     python bench/search.py [--items 100000] [--queries 200] [-n 12] [--width W] [--json]
 
-The gallery is made up: vectors around 345 centres, as wide as the shipped weights' and written as `visketch index`
-writes them. A search goes from the query's vector to the list of drawings. Both take turns, so that a busy machine
-slows both; times are medians, the ratio is the median of the ratios. Recall: how many of the n nearest are found.
+The gallery is synthetic: vectors around 345 centres, as wide as those of the shipped weights, in the format of
+`visketch index`. A search starts with the query's vector and ends with the list of drawings. Both methods alternate, so
+other load slows both alike. Times are medians, and the ratio is the median of the ratios. Recall is the share of the n
+nearest vectors that is found.
 """
 
 import argparse
@@ -33,7 +34,7 @@ def made_up(count: int, width: int, seed: int) -> np.ndarray:
 
 
 def fill(gallery: Index, vectors: np.ndarray) -> None:
-    """Write the vectors down, as drawings of one file."""
+    """Store the vectors as drawings of one file."""
     for first in range(0, len(vectors), STEP):
         some = {f"{first + i:016x}": vector for i, vector in enumerate(vectors[first : first + STEP])}
         entries = [Entry("all", first + i, f"#{first + i + 1}", None, key) for i, key in enumerate(some)]

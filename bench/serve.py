@@ -1,13 +1,13 @@
-"""How the server does under load: many clients at once, each sending drawings to be recognised, one after another.
+"""Measure the server under load: many clients at once, each sending one drawing after another.
 
     python bench/serve.py                          # 200 clients for two minutes, then one drawing at a time
     python bench/serve.py --clients 50 --seconds 10
     python bench/serve.py --kill                   # the server is killed halfway: what do clients get?
 
-Says the throughput with batches and with one drawing at a time (`visketch serve --batch 1`), whose ratio is what
-batching is worth; how long answers took; what was refused (429: the client waits as long as it is told, and comes
-again); answers of 500 and above; and the server's memory after a quarter of the time and at the end. Clients and server
-share the machine.
+Prints the throughput with batches and with one drawing at a time (`visketch serve --batch 1`), the time of answers, the
+number of refusals (429, after which a client waits as long as the server says and tries again), the number of answers
+of 500 and above, and the server's memory after a quarter of the time and at the end. Clients and server share the
+machine.
 """
 
 import argparse
@@ -29,7 +29,7 @@ DRAWINGS = 64
 
 @dataclass
 class Load:
-    """What clients saw."""
+    """What the clients observed."""
 
     seconds: list[float] = field(default_factory=list)  # of each answer of 200
     status: Counter[str] = field(default_factory=Counter)
@@ -105,14 +105,14 @@ async def attack(address: str, clients: int, seconds: float, pid: int, kill: boo
 
 
 def resident(pid: int) -> float:
-    """MiB of a process."""
+    """The resident memory of a process in MiB."""
     import psutil
 
     return psutil.Process(pid).memory_info().rss / 2**20
 
 
 def measure(batch: int, clients: int, seconds: float, kill: bool) -> float:
-    """Drawings a second."""
+    """The throughput in drawings a second."""
     with served("--batch", batch) as (server, address):
         asyncio.run(attack(address, 8, min(3.0, seconds), server.pid, False))  # until it is warm
         load, memory = asyncio.run(attack(address, clients, seconds, server.pid, kill))

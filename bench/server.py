@@ -1,4 +1,4 @@
-"""`visketch serve` as a process of its own, for those that measure it."""
+"""Start `visketch serve` as a separate process, for benchmarks."""
 
 import json
 import subprocess
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def served(*words: object) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """The process and its address. Where it does not start it has said why on stderr: ends with its exit code."""
+    """The process and its address. If it does not start, its reason is on stderr, and this exits with the same code."""
     command = [sys.executable, "-m", "visketch.cli.main", "serve", "--port", "0", "--json", *map(str, words)]
     server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:

@@ -1,8 +1,8 @@
-"""How long the whole process takes, and how much memory: what somebody waits for who types a command.
+"""Measure the time and memory of whole commands, as a user waits for them.
 
     python bench/whole.py [--runs 5] [--checkpoint FOLDER] [--json]
 
-Start-up, imports and reading the weights included; the files are in the system's cache after the run that warms up.
+Start-up, imports and loading the weights are included. A first run brings the files into the system's cache.
 """
 
 import argparse
@@ -24,7 +24,7 @@ COMMANDS = {
 
 
 def measure(arguments: list[str], folder: Path) -> tuple[float, float]:
-    """Seconds of wall time and MiB of resident memory at its peak, of one process and no other."""
+    """The wall time in seconds and the peak resident memory in MiB of a single process."""
     with open(folder / "said", "w+b") as said:
         start = time.perf_counter()
         command = [sys.executable, "-m", "visketch.cli.main", *arguments]

@@ -1,4 +1,4 @@
-"""Draws docs/architecture.png, the pipeline as a figure, from one sketch that the shipped weights draw and read.
+"""Draw docs/architecture.png: the pipeline as a figure, for one sketch that the shipped weights generate and classify.
 
 python studies/architecture.py [--class cat] [--seed 7] [--out docs/architecture.png]
 """

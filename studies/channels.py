@@ -1,4 +1,4 @@
-"""The product's VQ-VAE with any number of channels, and a short training that is the same for all."""
+"""A VQ-VAE like that of the package, but for any number of channels, and a short training that is the same for all."""
 
 import numpy as np
 import torch
@@ -14,7 +14,7 @@ TILES = 128  # a step, as in the product's training
 
 
 class Codec(nn.Module):
-    """Pictures of some channels ↔ the codes of their finest tiles, as many codes whatever the channels."""
+    """Encodes the finest tiles of pictures and decodes them. The number of codes does not depend on the channels."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -37,7 +37,8 @@ def cut(pictures: Float[Tensor, "b i h h"], shape: SketchConfig) -> Float[Tensor
 
 
 def train(pictures: Float[Tensor, "b i h h"], shape: SketchConfig, steps: int, seed: int = 0) -> Codec:
-    """Written and read back as the product's are: weighted near the zero level, with a warm-up and a cosine."""
+    """Train a codec as the package trains its VQ-VAE: the loss is weighted near the zero level, the learning rate has a
+    warm-up and a cosine."""
     torch.manual_seed(seed)
     codec, rng = Codec(pictures.shape[1]), np.random.default_rng(seed)
     tiles = cut(pictures, shape).flatten(0, 1)
@@ -59,7 +60,7 @@ def train(pictures: Float[Tensor, "b i h h"], shape: SketchConfig, steps: int, s
 
 @torch.no_grad()
 def read_back(codec: Codec, pictures: Float[Tensor, "b i h h"], shape: SketchConfig) -> Float[Tensor, "b i h h"]:
-    """Every finest tile written in codes and drawn from them."""
+    """Encode every finest tile, and decode it again."""
     tiles = cut(pictures, shape)
     drawn = torch.cat([codec(some)[0] for some in tiles.flatten(0, 1).split(256)]).clamp(-1, 1)
     drawn = drawn.unflatten(0, tiles.shape[:2])

@@ -1,12 +1,13 @@
-"""What `visketch complete` is worth: real drawings cut to the first half of their strokes, and finished again.
+"""Measure `visketch complete`: real drawings are cut to the first half of their strokes and completed.
 
     python studies/complete.py --data packed.arrow --judge runs/resnet34 [--each 6] [-n 4] [--tries 4] [--seed 0]
                              [--classes cat owl ...] [--split test] [--checkpoint FOLDER] [--json] [--sheet drawn.png]
 
-How often the judge names the right class, in 345: of the whole drawing, of its first half, of all completions, and of
-the one in `n` that visketch puts first; and how much of the given ink is kept within one pixel. The half is placed by
-the program, as a user's is: it is not told where it lay. The judge sees pictures, read back. Of the drawings of a
-class, the first of a random order that have two strokes or more. The sheet: each drawing, its half, its completions.
+The judge is a classifier of 345 classes. The table says how often it names the right class: for the whole drawings,
+for their first halves, for all completions, and for the completion that visketch ranks first of `n`. It also says how
+much of the given ink is kept, within one pixel. The program places the half on the canvas, as it does for a user, and
+is not told where it was. The judge sees rendered pictures. Each class is represented by random drawings with at least
+two strokes. The sheet shows each drawing, its half and its completions.
 """
 
 import argparse
@@ -45,7 +46,7 @@ def half(sketch: Sketch) -> Sketch:
 
 
 def named(model: SketchModel, judge: Judge, canvas: torch.Tensor, labels: list[str]) -> np.ndarray:
-    """Which fields the judge names rightly."""
+    """Which fields the judge classifies correctly."""
     right = torch.tensor([judge.labels.index(label) for label in labels])
     seen = reread(canvas, model.config.sketch, judge.shape)
     return (

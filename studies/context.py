@@ -1,10 +1,10 @@
-"""What levels of context are worth to the refiner: the same held-out drawings, refined by refiners shown more or less.
+"""Measure how many levels of context the refiner needs: refiners with different context refine the same test drawings.
 
     python studies/context.py [runs/context-0 runs/context-1 ...] [--data quickdraw.arrow] [--plot context.png] [--json]
 
-A coarse sketch is here a test drawing shrunk to its root tile, so that the truth is known. Beside the refiners (by
-default the shipped one) stand the coarse sketches enlarged, and what the VQ-VAE reads back of the drawings' own codes:
-no refiner can do better than the last.
+The coarse sketch is a test drawing shrunk to its root tile, so the right result is known. The refiners (by default the
+shipped one) are compared with the enlarged coarse sketch and with the VQ-VAE's reconstruction of the drawing from its
+own codes. No refiner can do better than that reconstruction.
 """
 
 import argparse
@@ -58,7 +58,7 @@ def code_loss(folder: Path, sketches: list[Sketch]) -> dict[str, float]:
 
 @torch.inference_mode()
 def worth(model: SketchModel, drawn: Tensor, truth: Tensor, label: Tensor) -> Row:
-    """What sketches are worth: seams in shares of the pen, ink near the truth, recognised of all classes."""
+    """The quality of sketches: seams as a share of the pen, ink near that of the drawing, and the share recognised."""
     shape = model.config.sketch
     said = torch.cat(
         [ClassifierJudge(model).logits_and_features(reread(some, shape, shape))[0] for some in drawn.split(BATCH)]
@@ -73,7 +73,7 @@ def worth(model: SketchModel, drawn: Tensor, truth: Tensor, label: Tensor) -> Ro
 
 
 def refined(model: SketchModel, coarse: Tensor, label: Tensor, order: Order) -> tuple[Tensor, float]:
-    """The sketches, and milliseconds for each."""
+    """The refined sketches, and the milliseconds each took."""
     drawn, begin = [], time.process_time()
     for first in range(0, len(coarse), BATCH):
         some = slice(first, first + BATCH)
@@ -121,7 +121,7 @@ def measure(folders: list[Path], sketches: list[Sketch]) -> list[Row]:
 
 
 def plot(path: Path, rows: list[Row]) -> None:
-    """A panel a figure, a line an order; what no refiner can pass is dotted."""
+    """One panel for each measure and one line for each order; the upper bound is dotted."""
     panels = {"code accuracy": 100, "seam": 100, "ink f1": 1, "top-1": 100, "ms": 1}
     titles = ("codes right, %", "seam, % of the pen", "ink F1", "top-1 of all classes, %", "ms a sketch (cpu)")
     figure = Figure(figsize=(12, 2.8), dpi=100, layout="constrained")

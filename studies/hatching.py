@@ -1,4 +1,4 @@
-"""Drawings of texture, which quick doodles have none of: outlines filled with hatching, cross-hatching or stippling."""
+"""Drawings with texture, which quick doodles lack: outlines filled with hatching, cross-hatching or stippling."""
 
 from typing import NamedTuple
 

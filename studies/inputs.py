@@ -1,9 +1,10 @@
-"""Drawings as people really have them: coloured in, as silhouettes, on strong grain, as SVG with things not to be seen.
+"""Measure recognition of drawings as people have them: coloured in, as silhouettes, on grainy paper, beside dark areas.
 
     python studies/inputs.py --data packed.arrow [--limit 100] [--only NAME ...] [--save FOLDER] [--json]
 
-Each kind makes files of test drawings, with colours, pens, sizes and papers by chance. What is counted: the share that
-gets the same name as the plain drawing, black lines on white, of the same strokes. `--save` keeps those that do not.
+Each kind draws test drawings as files, with random colours, pens, sizes and papers. The table shows how many of them
+get the same class as the same strokes in black on white, and how many get the right one. `--save` writes those with
+another class.
 """
 
 import argparse
@@ -100,7 +101,7 @@ def fill(how: str, palette: list = WARM + COLD, photo: bool = False) -> Callable
 
 
 def light_outline(lines: Lines, rng: Rng, path: Path) -> None:
-    """An outline in a colour, not much darker than the fill or lighter."""
+    """A coloured outline that is not much darker than the fill, or lighter."""
     ink, areas, _ = canvas(lines, rng)
     pens = [(90, 140, 220), (230, 110, 40), (120, 190, 90), (160, 110, 200), (150, 150, 150), (220, 80, 90)]
     light = [(255, 235, 150), (255, 215, 220), (210, 240, 255), (220, 250, 210), (240, 230, 215)]
@@ -156,7 +157,7 @@ def kraft(lines: Lines, rng: Rng, path: Path) -> None:
 
 
 def checker(lines: Lines, rng: Rng, path: Path) -> None:
-    """The squares by which programs show what is transparent."""
+    """The pattern of squares by which programs show transparency."""
     ink, _, _ = canvas(lines, rng)
     y, x = np.mgrid[0 : len(ink), 0 : len(ink)] // int(rng.choice([8, 10, 16, 20]))
     dark = int(rng.choice([190, 204, 220, 239]))
@@ -164,7 +165,7 @@ def checker(lines: Lines, rng: Rng, path: Path) -> None:
 
 
 def half(lines: Lines, rng: Rng, path: Path) -> None:
-    """A drawing on the paper's half of a picture; the other is dark."""
+    """A picture with a drawing on paper in one half; the other half is dark."""
     ink, _, _ = canvas(lines, rng)
     share, level = rng.uniform(0.25, 1.2), rng.uniform(20, 100)
     rest = np.full((len(ink), round(share * len(ink)), 3), level)
@@ -190,7 +191,7 @@ KINDS: dict[str, Callable[[Lines, Rng, Path], None]] = {
 
 
 def outline(lines: Lines, rng: Rng) -> Sketch | None:
-    """What is left of a drawing as a silhouette: the edges of its ink and the areas within, or None."""
+    """The outline of a drawing as a silhouette, or None if it encloses too little for one."""
     from skimage.measure import find_contours
 
     ink, areas, _ = canvas(lines, rng, 512)

@@ -1,10 +1,10 @@
-"""What is lost when a drawing comes as a photo: recognition of test drawings as drawn, and read from made-up pictures.
+"""Measure what photos cost: recognition of test drawings from their strokes, and from synthetic photos of them.
 
     python studies/photos.py --data packed.arrow [--limit 200] [--checkpoint FOLDER] [--only NAME ...] [--save FOLDER]
                            [--json]
 
-The pictures are drawn with Pillow, one thing wrong with each, and go through files as a user's do. "ink" is the F1 of
-the ink found, within 2 pixels, where the picture has the size of the drawing.
+The pictures are drawn with Pillow, with one defect each, and are written to files and read as a user's are. "ink" is
+the F1 of the detected ink within 2 pixels, for pictures that keep their size.
 """
 
 import argparse
@@ -57,7 +57,7 @@ def photo(ink: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def shadow(ink: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """The photographer's own shadow, half as bright, with a soft edge."""
+    """The shadow of the photographer, half as bright as the page, with a soft edge."""
     edge = ndimage.gaussian_filter((light(ink.shape, rng, 1.0)[..., 0] > rng.uniform(0.3, 0.7)).astype(float), 12)
     return grain(on_paper(ink) * (0.45 + 0.55 * edge[..., None]), rng)
 
@@ -72,7 +72,7 @@ def dark_corners(ink: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def ruled(ink: np.ndarray, rng: np.random.Generator, squared: bool = False) -> np.ndarray:
-    """Blue lines every 32 pixels, a little aslant, and another way too on squared paper."""
+    """Blue lines every 32 pixels, slightly tilted; on squared paper in both directions."""
     page = on_paper(np.zeros_like(ink))
     y, x = np.mgrid[0 : len(ink), 0 : len(ink)]
     slope = rng.uniform(-0.02, 0.02)
@@ -84,13 +84,13 @@ def ruled(ink: np.ndarray, rng: np.random.Generator, squared: bool = False) -> n
 
 
 def coloured(ink: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Red, orange, green or light blue pen, of which some are as bright as the paper is in grey."""
+    """A red, orange, green or light blue pen. In grey, some of them are as bright as the paper."""
     pens = np.array([[225, 60, 60], [245, 160, 60], [60, 180, 90], [90, 170, 240.0]])
     return grain(on_paper(ink, pens[rng.integers(4)]) * light(ink.shape, rng, 0.3), rng)
 
 
 def pencil(ink: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """A faint line on paper with a tooth."""
+    """A faint line on rough paper."""
     tooth = ndimage.gaussian_filter(rng.normal(size=ink.shape), 1)
     return grain(on_paper(ink * np.clip(0.45 + 0.8 * tooth, 0.1, 1)) * light(ink.shape, rng, 0.3), rng)
 
@@ -106,7 +106,7 @@ def board(ink: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def table(ink: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """A sheet that lies aslant on a dark wooden table."""
+    """A tilted sheet on a dark wooden table."""
     side = len(ink)
     big = np.pad(on_paper(ink), ((side // 4,) * 2, (side // 4,) * 2, (0, 0)), constant_values=-1)
     turned = ndimage.rotate(big, rng.uniform(-8, 8), axes=(1, 0), reshape=False, order=1, cval=-1)
@@ -133,7 +133,7 @@ PHOTOS: dict[str, tuple[Photo, float, int]] = {  # how, with a pen of what share
 
 
 def take(sketch: Sketch, name: str, row: int, path: Path) -> np.ndarray:
-    """Write the photo; returns the true ink, (y x) bool."""
+    """Write the photo to `path`. Returns the mask of the true ink, (y x) bool."""
     how, pen, side = PHOTOS[name]
     picture = styles.picture(sketch, pen).resize((side, side), Image.Resampling.LANCZOS)
     ink = 1 - np.asarray(picture, np.float64) / 255
@@ -149,7 +149,7 @@ def same(found: np.ndarray, true: np.ndarray) -> float:
 
 
 def measure(model: SketchModel, store: Store, rows: np.ndarray, name: str | None, save: Path | None) -> dict:
-    """One kind of photo; `name` None: as drawn."""
+    """The row of the table for one kind of photo; for `name` None, the drawings themselves."""
     hits, f1, seconds = [], [], 0.0
     with tempfile.TemporaryDirectory() as folder:
         for row in rows.tolist():

@@ -1,11 +1,12 @@
-"""What `visketch refine` is worth: real drawings made rough, and drawn again with more and less strength.
+"""Measure `visketch refine`: real drawings are roughened and then refined at several strengths.
 
     python studies/refine.py --data packed.arrow --judge runs/resnet34 [--limit 200] [--strengths 0 0.2 0.4 0.6]
                            [--split test] [--checkpoint FOLDER] [--json] [--sheet redrawn.png]
 
-Three ways to be rough: a bitmap of 28 pixels, lines that shake, lines that are broken. For each: how often the judge
-names the right class, in 345, before and after, told the class and left to the classifier's guess; and ink F1 (1 px,
-at 128) against the clean drawing. The judge sees pictures, read back. `--sheet`: a column for each of twelve drawings.
+Drawings are roughened in three ways: as a bitmap of 28 pixels, with shaking lines, and with broken lines. For each, the
+table says how often the judge, a classifier of 345 classes, names the right class before and after refining, both with
+the class given and with the classifier's guess. It also gives the ink F1 (1 px, at 128) against the clean drawing. The
+judge sees rendered pictures. `--sheet` shows twelve drawings, one in each column.
 """
 
 import argparse
@@ -34,13 +35,13 @@ BATCH = 32
 
 
 def bitmap(sketch: Sketch, rng: np.random.Generator) -> Sketch:
-    """28 x 28 pixels, as data sets of small pictures have them."""
+    """A bitmap of 28 x 28 pixels, the size of common data sets."""
     small = picture(sketch, 2 * PEN).resize((28, 28), Image.Resampling.BOX)
     return replace(sketch, strokes=None, pixels=image.understand(small)[0].pixels)
 
 
 def shaking(sketch: Sketch, rng: np.random.Generator) -> Sketch:
-    """A point every 4 % of the side, each off by 1.5 % of it."""
+    """A point every 4 % of the side, each displaced by 1.5 % of it."""
     lines = [points_along((line,), 0.04) for line in fit(sketch.lines(), 0)]
     return replace(sketch, strokes=tuple(line + rng.normal(0, 0.015, line.shape).astype(np.float32) for line in lines))
 

@@ -1,11 +1,11 @@
-"""What hatching and stippling leave of themselves in a field, and what another channel would keep.
+"""Measure how much of hatching and stippling survives in a distance field, and what further channels would keep.
 
     python studies/textures.py [--drawings 3] [--json]
     python studies/textures.py --steps 350 --data quickdraw.arrow --plot curves.png --pictures pictures.png
 
-Every drawing is written down in five ways on the small preset's canvas, and its lines are found again: in the canvas
-itself, in its root tile, and in what the shipped VQ-VAE reads back. `--steps` trains a VQ-VAE of the same size for each
-way, on textures and doodles alike, and finds the lines in what that reads back.
+Every drawing is represented in five ways on the canvas of the small preset. Its lines are then detected in the canvas
+itself, in its root tile, and in the reconstruction by the shipped VQ-VAE. `--steps` trains a VQ-VAE of the same size
+for each representation, on textures and doodles, and detects the lines in its reconstruction.
 """
 
 import argparse
@@ -43,7 +43,7 @@ Picture = np.ndarray  # (channels h h), each in [-1, 1]
 
 
 def write_down(drawing: hatching.Drawing) -> dict[str, Picture]:
-    """A drawing in every way that is compared."""
+    """A drawing in every representation that is compared."""
     centre = sdf.field(drawing.lines, SHAPE, SHAPE.canvas)
     fine = sdf.field(drawing.lines, SHAPE, FINE * SHAPE.canvas) * SHAPE.clamp  # from here on a share of the canvas
     inked, thin = fine > 0, fine > SHAPE.pen / 2 * (1 - THIN)
@@ -62,18 +62,19 @@ def pooled(fine: np.ndarray, side: int, start: int = 0) -> np.ndarray:
 
 
 def thinned(picture: np.ndarray) -> np.ndarray:
-    """Lines as this program finds them in anybody's picture: the skeleton of what is above 0."""
+    """Lines as the package detects them in a picture: the skeleton of everything above 0."""
     return skeletonize(picture > 0)
 
 
 def crests(picture: np.ndarray, sigma: float, least: float) -> np.ndarray:
-    """Lines as crests of at least some height: where the picture falls off to both sides."""
+    """Lines as ridges of a minimal height, where the picture falls off to both sides."""
     fall = -hessian_matrix_eigvals(hessian_matrix(picture, sigma, use_gaussian_derivatives=False))[1]
     return skeletonize((fall > 0.3 * np.quantile(fall, 0.995)) & (picture > least))
 
 
 def found(way: str, picture: Picture) -> np.ndarray:
-    """The lines in a picture, as points (x, y) in shares of the canvas: the best reader that we know for each way."""
+    """The lines detected in a picture, as points (x, y) relative to the canvas, by the best known method for each
+    representation."""
     side = picture.shape[-1]
     times = FINE * SHAPE.canvas // side
     fine = F.interpolate(torch.from_numpy(picture[-1])[None, None], scale_factor=times, mode="bicubic")[0, 0].numpy()
@@ -88,10 +89,11 @@ def found(way: str, picture: Picture) -> np.ndarray:
 
 
 def score(points: np.ndarray, drawing: hatching.Drawing, spacing: float) -> float:
-    """F1 of points found and points on the lines of the texture. Within a pixel of the canvas is a hit, or within a
-    quarter of the spacing if that is less: anywhere among lines two pixels apart is within a pixel of one.
+    """F1 of the detected points and the points on the lines of the texture. A point is a hit within one pixel of the
+    canvas, or within a quarter of the spacing if that is less: between lines two pixels apart, every point is within
+    one pixel of a line.
 
-    What lies within a pen of an outline does not count: anybody finds outlines, and they are long.
+    Points within a pen's width of an outline do not count, because outlines are long and easy to detect.
     """
     near, truth = min(1 / SHAPE.canvas, spacing / 4), sampled(drawing.texture)
     if drawing.outlines:
@@ -115,21 +117,21 @@ Row = dict[str, Any]  # what was seen of which drawing, and the F1 of the lines 
 
 
 def textures(drawings: int, seed: int) -> list[tuple[str, float, hatching.Drawing]]:
-    """So many of every kind and spacing, the spacing in pens."""
+    """`count` drawings of every kind and spacing; the spacing is a multiple of the pen."""
     rng = np.random.default_rng(seed)
     every = product(range(drawings), hatching.KINDS, SPACINGS)
     return [(kind, spacing, hatching.draw(kind, spacing * SHAPE.pen, rng)) for _, kind, spacing in every]
 
 
 def real(data: Path, split: str, count: int) -> list[hatching.Drawing]:
-    """Doodles, an even sample."""
+    """An even sample of the doodles."""
     store = Store.open(data)
     rows = store.rows(split)[:: max(1, len(store.rows(split)) // count)][:count]
     return [hatching.Drawing((), sketch.fit(store[int(row)].lines(), SHAPE.margin)) for row in rows]
 
 
 def train(steps: int, data: Path) -> dict[str, channels.Codec]:
-    """One for each way, trained alike on half textures and half doodles."""
+    """One codec for each representation, all trained alike on half textures and half doodles."""
     drawings = [drawing for *_, drawing in textures(8, seed=1)]
     drawings += real(data, "train", len(drawings))
     pool = [write_down(drawing) for drawing in drawings]
@@ -137,7 +139,7 @@ def train(steps: int, data: Path) -> dict[str, channels.Codec]:
 
 
 def shrunk(picture: Picture, times: int) -> Picture:
-    """As the tiles of a coarser level show it."""
+    """The canvas as tiles of a coarser level show it."""
     side = SHAPE.canvas // times
     return picture.reshape(len(picture), side, times, side, times).mean(axis=(2, 4))
 
@@ -149,7 +151,7 @@ def shipped() -> SketchModel:
 
 @torch.inference_mode()
 def looks(way: str, picture: Picture, codecs: dict[str, channels.Codec]) -> dict[str, Picture]:
-    """What becomes of a picture where the model looks at it."""
+    """A picture at each place where the model sees it."""
     seen = {"canvas": picture, "root": shrunk(picture, SHAPE.canvas // SHAPE.tile)}
     if way == "centre line":
         vqvae = shipped().part("vqvae")
@@ -161,7 +163,7 @@ def looks(way: str, picture: Picture, codecs: dict[str, channels.Codec]) -> dict
 
 
 def measure(drawn: list[tuple[str, float, hatching.Drawing]], codecs: dict[str, channels.Codec]) -> list[Row]:
-    """A row for every drawing, every way of writing it down, and every look at that."""
+    """One row for every drawing, representation and place."""
     rows = []
     for kind, spacing, drawing in drawn:
         for way, picture in write_down(drawing).items():
@@ -181,7 +183,7 @@ COLOURS = dict(zip(WAYS, ("#999999", "#3070b0", "#222222", "#60b0a0", "#e0a030")
 
 
 def plot(path: Path, rows: list[Row]) -> None:
-    """F1 against spacing, a panel a look and a curve a way."""
+    """F1 against spacing: one panel for each place, one curve for each representation."""
     shown = [what for what in LOOKS if any(row["seen"] == what for row in rows)]
     figure = Figure(figsize=(3.6 * len(shown) + 2, 3.2), dpi=100, layout="constrained")
     for panel, what in zip(figure.subplots(1, len(shown), sharey=True), shown, strict=True):
@@ -203,7 +205,7 @@ def plot(path: Path, rows: list[Row]) -> None:
 
 
 def pictures(path: Path, codecs: dict[str, channels.Codec]) -> None:
-    """One of every kind, as every way shows it, with the lines found in red."""
+    """One drawing of every kind in every representation, with the detected lines in red."""
     shown = (
         [("canvas", way) for way in WAYS[:4]] + [("shipped codes", "centre line")] + [("codes", way) for way in codecs]
     )

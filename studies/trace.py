@@ -1,11 +1,11 @@
-"""How well, and how fast, ink becomes strokes: on test drawings, beside their human strokes and another tracer.
+"""Measure the accuracy and speed of tracing on test drawings, against their original strokes and another tracer.
 
     python studies/trace.py --data packed.arrow [--limit 300] [--json]
 
-Each drawing is traced from the model's field (128 px, pen 4) and from PNG-like masks (256 px, pens 3 and 8). The SVG
-that comes of it is drawn by resvg and compared with the raster of the human strokes, both at 256 px. The last rows are
-other ways: without the ridge (skimage's skeleton of the same ink, pixels as they are; the same joins), and skan
-(`pip install skan resvg-py`), whose paths are one for every edge of the skeleton's graph.
+Each drawing is traced from the model's field (128 px, pen 4) and from masks as in PNG files (256 px, pens 3 and 8).
+resvg renders the resulting SVG, which is compared with a rendering of the original strokes, both at 256 px. The last
+rows are alternatives: the skeleton of skimage without the ridge but with the same joins, and skan (`pip install skan
+resvg-py`), which makes one path for every edge of the skeleton's graph.
 """
 
 import argparse
@@ -37,14 +37,14 @@ Way = Callable[[np.ndarray], Trace]  # a distance in pixels → strokes
 
 
 def distance(lines: tuple[np.ndarray, ...], side: int, pen: float, mask: bool) -> np.ndarray:
-    """A drawing in the unit square, drawn with a pen of so many pixels."""
+    """The distance field of a drawing in the unit square, for a pen of a given width in pixels."""
     shape = SketchConfig(pen=pen / side)
     field = sdf.field(lines, shape, side)
     return trace.from_pixels(field > 0) if mask else trace.from_field(field, shape.clamp)
 
 
 def drawn(found: Trace, side: int) -> np.ndarray:
-    """The SVG as others draw it: (SIDE SIDE) bool."""
+    """The SVG rendered by resvg, (SIDE SIDE) bool."""
     page = write.svg([(found.strokes, found.pen)], side, side, {})
     png = bytes(resvg_py.svg_to_bytes(svg_string=page, width=SIDE, height=SIDE, background="white"))
     return np.asarray(Image.open(io.BytesIO(png)).convert("L")) < 128
@@ -59,7 +59,7 @@ def without_ridge(distance: np.ndarray) -> Trace:
 
 
 def skan(distance: np.ndarray) -> Trace:
-    """Its paths as they are; a pen as wide as the ink is in the middle."""
+    """The paths of skan, unchanged, with a pen of the ink's median width."""
     from skan import Skeleton
 
     thin = skeletonize(distance > 0)

@@ -1,10 +1,11 @@
-"""Sketch and words, "the red one like this": scenes of test drawings in coloured pens, a sketch and a colour asked.
+"""Measure sketches combined with words ("the red one like this"): scenes in coloured pens, asked by sketch and colour.
 
     python studies/which.py --data packed.arrow [--scenes 200] [--save PICTURE] [--json]
 
-Each scene has two to five drawings, at least two of the class that is asked for, each in a colour of its own. Right is
-who finds the one that is meant and no other (intersection over union at least 0.5). "boxes given" measures the words
-alone; "without words" is what the sketch alone finds, of which one is meant: guessing would be right so often.
+Each scene has two to five test drawings, each in its own colour, and at least two of them belong to the class in
+question. An answer is right if it consists of the intended drawing alone (intersection over union at least 0.5).
+"boxes given" measures the words alone. "without words" shows how often a random choice among the answers to the sketch
+alone would be right.
 """
 
 import argparse
@@ -42,7 +43,7 @@ PENS = {
 def coloured(
     source: SketchScenes, rng: np.random.Generator
 ) -> tuple[np.ndarray, list[tuple[str, str, Detection]], str]:
-    """A scene (rows columns 3), its things (class, colour, where), and a sketch's source to ask with."""
+    """A scene (rows columns 3), its objects (class, colour, box), and the source of a sketch to ask with."""
     label, *others = (str(one) for one in rng.choice(sorted(source.labels("test")), 4, replace=False))
     labels = [label, label, *[str(rng.choice([label, *others])) for _ in range(rng.integers(0, 4))]]
     scene = source.scene(labels, "test", rng)

@@ -1,4 +1,4 @@
-"""The command line as tests use it."""
+"""Run the command line inside a test, and check its errors."""
 
 from typer.testing import CliRunner, Result
 
@@ -12,7 +12,7 @@ def visketch(*words: object, **extra: object) -> Result:
 
 
 def one_line(result: Result, code: int, *saying: str) -> str:
-    """Nothing on stdout, and on stderr one line that says `saying`; returns it."""
+    """Assert that stdout is empty and stderr is one error line that contains all of `saying`. Returns the line."""
     assert result.exit_code == code, result.output
     assert result.stdout == ""
     (line,) = result.stderr.splitlines()

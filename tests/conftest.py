@@ -1,4 +1,4 @@
-"""What every test gets: one thread, checked shapes, and the drawings."""
+"""Setup for all tests: one thread, checked shapes, and drawings as fixtures."""
 
 import os
 from collections.abc import Iterator
@@ -8,8 +8,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from jaxtyping import install_import_hook
 
-# From here on every annotation of visketch is checked when a function is called: the types, the shapes, and that one
-# letter means one size within a call. It must come before anything imports visketch.
+# From here on, every call of a function of visketch checks its annotations: the types, the shapes, and that a letter
+# means the same size everywhere within the call. This must precede every import of visketch.
 install_import_hook("visketch", "beartype.beartype")
 
 import drawings  # noqa: E402
@@ -22,7 +22,7 @@ from visketch.geometry.sketch import Sketch  # noqa: E402
 
 @pytest.fixture(scope="session", autouse=True)
 def single_precision() -> Iterator[None]:
-    """On every machine alike, for random weights magnify rounding. Bfloat16 has tests of its own, which ask for it."""
+    """Use single precision on every machine, since random weights magnify rounding. Tests of bfloat16 enable it."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(visketch.model, "multiplies_bfloat16", lambda: False)
         yield

@@ -1,4 +1,4 @@
-"""Small drawings, made of strokes by a hand that trembles a little: what the tests draw, read and train on.
+"""Small drawings for tests, made of strokes with some random tremor.
 
 `draw("cat", seed=3)` is always the same cat. Coordinates are QuickDraw's: 0 to 255, x to the right, y down.
 """
@@ -19,7 +19,7 @@ def arc(x: float, y: float, radius: float, start: float = 0, end: float = 360, p
 
 
 def line(*points: tuple[float, float]) -> np.ndarray:
-    """Straight from point to point."""
+    """A polyline through the points."""
     return np.array(points, dtype=float)
 
 
@@ -76,7 +76,7 @@ SUBJECTS: dict[str, Callable[[], Strokes]] = {
 
 
 def draw(label: str, seed: int = 0, tremble: float = 3.0) -> Sketch:
-    """One drawing of `label`: stretched, tilted and shaken by `tremble` QuickDraw units, another for every seed."""
+    """One drawing of `label`, stretched, tilted and shaken by `tremble` QuickDraw units. Every seed gives another."""
     rng = np.random.default_rng([seed, *label.encode()])
     tilt, stretch = rng.normal(0, 0.02 * tremble), np.exp(rng.normal(0, 0.03 * tremble, 2))
     turn = np.array([[np.cos(tilt), np.sin(tilt)], [-np.sin(tilt), np.cos(tilt)]])
@@ -86,5 +86,5 @@ def draw(label: str, seed: int = 0, tremble: float = 3.0) -> Sketch:
 
 
 def draw_many(count: int, seed: int = 0, labels: tuple[str, ...] = tuple(SUBJECTS)) -> list[Sketch]:
-    """`count` different drawings, the labels in turn."""
+    """`count` different drawings, cycling through the labels."""
     return [draw(labels[i % len(labels)], seed=seed * 10_000 + i) for i in range(count)]

@@ -1,4 +1,4 @@
-"""A data set for the sketch-language model as tests use it: rings and crosses, drawn here, as `prepare` lays it out."""
+"""A small data set of rings and crosses for tests of the sketch-language model, in the layout that `prepare` writes."""
 
 import json
 from pathlib import Path
@@ -30,7 +30,7 @@ def page(*things: tuple[str, tuple[float, float, float, float]], pen: int = 2) -
 
 
 def write(folder: Path, scenes: int = 24, seed: int = 0) -> Path:
-    """`folder` with train, validation and test rows of scenes of one to three objects."""
+    """Fill `folder` with train, validation and test rows. Each scene has one to three objects."""
     rng = np.random.default_rng(seed)
     for name in ("sketch", "scene"):
         (folder / "pictures" / name).mkdir(parents=True)

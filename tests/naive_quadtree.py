@@ -1,4 +1,4 @@
-"""The quadtree as a textbook has it: nodes, recursion, one sketch at a time. Slow and plain, and sharing no line with
+"""A textbook quadtree with nodes and recursion, for one sketch at a time. It is slow, and shares no code with
 visketch/quadtree.py, which is tested and timed against it.
 
 A *place* is (level, row, column): which square of the level's grid. All canvases are (h h) numpy arrays.

@@ -1,4 +1,4 @@
-"""What other processes are asked to do in tests: a module of its own, so that they import nothing else."""
+"""Functions that tests run in other processes, in a module of their own so that these import nothing else."""
 
 import os
 import signal
@@ -7,19 +7,19 @@ from typing import Any
 
 
 def squares(number: int) -> Iterator[tuple[int, int]]:
-    """None, one or two things an item, and whose process made them."""
+    """Zero, one or two results for an item, each with the id of the process that made it."""
     yield from [(number**2, os.getpid())] * (number % 3)
 
 
 def killed(number: int) -> list[int]:
-    """Ends the process that comes to 200."""
+    """Kills its own process when it is given 200."""
     if number == 200:
         os.kill(os.getpid(), signal.SIGKILL)
     return [number]
 
 
 def label(model: Any, drawing: Any) -> str:
-    """The class that a model, which another process made, gives a drawing."""
+    """Classify a drawing with a model that was created in another process."""
     return model.classify(drawing)[0].label
 
 

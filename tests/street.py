@@ -1,4 +1,4 @@
-"""A street, enough like a photo for a detector: two stop signs, a clock, a traffic light, and where they are."""
+"""A drawn street, realistic enough for a detector: two stop signs, a clock and a traffic light, with their boxes."""
 
 import math
 
@@ -39,7 +39,7 @@ def street(seed: int = 0) -> Image.Image:
 
 
 def stop_sign() -> list[np.ndarray]:
-    """A drawing of one: a sketch to ask with."""
+    """The strokes of a stop sign, as a query."""
     edge = line(*_octagon(50, 40, 38), _octagon(50, 40, 38)[0])
     s = line((32, 33), (26, 32), (24, 36), (31, 42), (30, 47), (23, 47))
     t = [line((35, 33), (45, 33)), line((40, 33), (40, 47))]
@@ -59,7 +59,7 @@ def clock() -> list[np.ndarray]:
 
 
 def picture_of(strokes: list[np.ndarray], side: int = 256) -> Image.Image:
-    """Strokes with a pen, as people photograph them."""
+    """A picture of strokes, drawn with a pen on white."""
     page, points = Image.new("L", (side, side), 255), np.concatenate(strokes)
     low, span = points.min(axis=0), np.ptp(points, axis=0).max()
     for stroke in strokes:
@@ -69,7 +69,7 @@ def picture_of(strokes: list[np.ndarray], side: int = 256) -> Image.Image:
 
 
 def _middle(box: tuple[int, int, int, int]) -> tuple[float, float, float]:
-    """And half of the height."""
+    """The centre of a box (x, y), and half of its height."""
     x1, y1, x2, y2 = box
     return (x1 + x2) / 2, (y1 + y2) / 2, (y2 - y1) / 2
 

@@ -7,6 +7,7 @@ import tiny_model
 import torch
 from command_line import visketch
 
+import visketch as visketch_package
 from visketch import checkpoint, config
 from visketch.cli.shared import console
 from visketch.cli.shared.old_spellings import renewed
@@ -37,6 +38,12 @@ def test_a_command_in_old_words_runs(tmp_path: Path) -> None:
     done = visketch("train", "language", "--stage", "tower", "--data", tmp_path)
     assert "visketch language train" in done.stderr
     assert done.exit_code == 1, "there is no data set"
+
+
+def test_the_class_of_the_model() -> None:
+    with pytest.warns(RenamedWarning, match=r"visketch\.model\.ViSketch is now called visketch\.ViSketch"):
+        from visketch.model import ViSketch
+    assert ViSketch is visketch_package.ViSketch
 
 
 def test_a_section() -> None:

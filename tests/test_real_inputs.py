@@ -53,22 +53,33 @@ def found_in(page: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize("texture", ["flat", "halves", "gradient", "crayon"])
-@pytest.mark.parametrize("colour", FILLS)
 @pytest.mark.parametrize("label", ["cat", "fish", "house"])
-def test_ink_is_the_dark_line_whatever_the_fill(label: str, colour: str, texture: str) -> None:
+def test_ink_is_the_dark_line_whatever_the_fill(label: str, texture: str) -> None:
     pixels = inked(label)
     x = np.mgrid[0:SIDE, 0:SIDE][1][..., None] / SIDE
-    fill = np.full((SIDE, SIDE, 3), FILLS[colour], float)
-    if texture == "halves":
-        fill = np.where(x < 0.5, fill, (90, 180, 90))
-    if texture == "gradient":
-        fill = fill + x * (np.array([250, 220, 60]) - fill)
-    if texture == "crayon":
-        rough = ndimage.gaussian_filter(np.random.default_rng(0).normal(size=(SIDE, SIDE)), 1.2)
-        fill = 255 + (0.75 + 1.2 * rough).clip(0, 1)[..., None] * (fill - 255)
-    page = np.where((within(pixels) & ~pixels)[..., None], fill, 255.0)
-    page[pixels] = 0
-    assert same(found_in(page), pixels) > (0.85 if texture == "crayon" else 0.95)
+    for colour, rgb in FILLS.items():
+        fill = np.full((SIDE, SIDE, 3), rgb, float)
+        if texture == "halves":
+            fill = np.where(x < 0.5, fill, (90, 180, 90))
+        if texture == "gradient":
+            fill = fill + x * (np.array([250, 220, 60]) - fill)
+        if texture == "crayon":
+            rough = ndimage.gaussian_filter(np.random.default_rng(0).normal(size=(SIDE, SIDE)), 1.2)
+            fill = 255 + (0.75 + 1.2 * rough).clip(0, 1)[..., None] * (fill - 255)
+        page = np.where((within(pixels) & ~pixels)[..., None], fill, 255.0)
+        page[pixels] = 0
+        assert same(found_in(page), pixels) > (0.85 if texture == "crayon" else 0.95), colour
+
+
+@pytest.mark.parametrize("pen", [20, 24, 28])
+def test_a_thick_pen_that_closes_its_own_gaps_leaves_lines(pen: int) -> None:
+    """A zigzag whose turns merge into a blob, beside a line that does not: nothing is replaced by an outline."""
+    page = Image.new("L", (SIDE, SIDE), 255)
+    zigzag = [(60 + pen * 0.6 * turn, 60 + 60 * (turn % 2)) for turn in range(7)]
+    for line in (zigzag, [(60, 90), (60, 340), (340, 340), (340, 60), (240, 60)]):
+        ImageDraw.Draw(page).line(line, fill=0, width=pen, joint="curve")
+    pixels = np.asarray(page) < 128
+    assert same(found_in(np.asarray(page)[..., None]), pixels, near=1) > 0.98
 
 
 @pytest.mark.parametrize("side", [100, 400, 1500])
@@ -221,9 +232,9 @@ def test_drawings_that_lie_side_by_side_are_separate(as_pixels: bool) -> None:
 
 
 @pytest.mark.parametrize("label", SUBJECTS)
-@pytest.mark.parametrize("seed", range(5))
-def test_one_drawing_is_one(label: str, seed: int) -> None:
-    assert len(separate(draw(label, seed))) == 1
+def test_one_drawing_is_one(label: str) -> None:
+    for seed in range(5):
+        assert len(separate(draw(label, seed))) == 1, seed
 
 
 def test_a_drawing_that_was_turned_is_named_as_it_is_upright() -> None:

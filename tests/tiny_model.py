@@ -27,8 +27,8 @@ def small(*overrides: str) -> Config:
 
 
 def awake(settings: Config, part: str, seed: int = 0) -> nn.Module:
-    """A part in evaluation mode, the same for the same seed, whose every weight is random: a fresh residual branch is
-    zero, and would hide what it is shown.
+    """A part in evaluation mode with random weights, reproducible by the seed. All weights are random, because residual
+    branches start at zero and would hide their input.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -40,7 +40,7 @@ def awake(settings: Config, part: str, seed: int = 0) -> nn.Module:
 
 
 def write_checkpoint(home: Path, settings: Config) -> Path:
-    """A checkpoint whose every part is there and draws nonsense."""
+    """Write a complete checkpoint with random weights."""
     checkpoint.write_config(home, settings)
     marks: dict[str, str] = {}
     for part in checkpoint.PARTS:
@@ -50,7 +50,7 @@ def write_checkpoint(home: Path, settings: Config) -> Path:
 
 
 def write_ndjson(path: Path, sketches: list[Sketch]) -> None:
-    """Drawings as QuickDraw has them: whole numbers, x and y apart."""
+    """Write drawings in the format of QuickDraw: integers, x and y as separate rows."""
     lines = [[np.rint(stroke).T.astype(int).tolist() for stroke in sketch.strokes or ()] for sketch in sketches]
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("".join(json.dumps({"drawing": drawing}) + "\n" for drawing in lines))
@@ -66,5 +66,5 @@ def pack_drawings(home: Path) -> Store:
 
 
 def labelled(store: Store, *overrides: str) -> Config:
-    """The tiny preset, with the classes of a data set."""
+    """The tiny preset with the classes of a packed data set."""
     return config.load("tiny", overrides).model_copy(update={"labels": tuple(store.labels)})

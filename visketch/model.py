@@ -5,6 +5,7 @@ Drawing: class → `diffusion` → coarse p x p sketch → enlarged → quadtree
 """
 
 import threading
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -19,7 +20,7 @@ from torch import Tensor, nn
 
 from visketch import checkpoint, quadtree
 from visketch.config import Config, find, read_config
-from visketch.errors import UsageError
+from visketch.errors import RenamedWarning, UsageError
 from visketch.geometry import sdf
 from visketch.geometry.pieces import Pieces
 from visketch.geometry.sketch import Sketch, fit
@@ -30,6 +31,16 @@ from visketch.sampling import SamplingOptions, candidate_seeds, generator, sampl
 DEFAULTS = SamplingOptions()
 Model = TypeVar("Model", bound="SketchModel")
 Drawing = Any  # whatever `visketch.data.drawing` reads
+
+
+def __getattr__(name: str) -> Any:
+    """`ViSketch` was defined here in earlier versions. It can still be imported from here, with a warning."""
+    if name != "ViSketch":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import visketch
+
+    warnings.warn("visketch.model.ViSketch is now called visketch.ViSketch", RenamedWarning, stacklevel=2)
+    return visketch.ViSketch
 
 
 def multiplies_bfloat16() -> bool:

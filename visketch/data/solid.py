@@ -1,36 +1,63 @@
 """Areas that are filled → lines: the dark outline where there is one, whatever the fill, else the area's own edge."""
 
 import numpy as np
-from jaxtyping import Bool, Shaped, UInt8
+from jaxtyping import Bool, Float, Int, Shaped, UInt8
 from scipy import ndimage
 
-from visketch.data.clutter import closed_over
+from visketch.data import morphology
+from visketch.data.morphology import closed_over, near
 from visketch.geometry.sketch import skeleton
 
-SMALL = 400  # pixels of the longer side, at which the pen is looked for
-WIDE = 2.5  # pens: what is wider is no line
-BROAD = 1 / 12  # of a drawing's extent: no pen is so wide
-LEAST = 6.0  # pixels: in a tiny picture what is narrower may be where lines meet
-WINDOWS = (5, 7, 9, 13, 17, 23, 31, 43, 59, 83)  # pixels of the small picture, across which lines are looked for
-PLATEAU = 0.85  # of the depth that it has for wider pens too, a line has for its own
-LINED = 0.6  # of the edges between areas and paper are lines, or the drawing has no outline
-EVEN, JOINED = 1.5, 2.2  # most of a pen's lines differ by less, and no place where they meet is so many times as thick
-CRAYON = 7  # pixels of the small picture between which a crayon touches the paper
-ROUGH = 0.15  # of what is painted is lighter than what is near it, at least: a crayon's texture
-FINE = 200  # of the small picture's pixels across a drawing for each on both sides of a gap in a crayon's trace
-GAPS = 1.08  # times as large is a drawing without gaps: more, and it may be crayon
-FAINT = 24.0  # levels of 255 between a line and what is beside it, below which there is none
-DEEP = 60.0  # such levels of a line that is black, or nearly
-ALIKE = 40.0  # levels between two colours that are one
-OPEN = 0.4  # of an area's edge is no line: then its edge is drawn
+# The pen is measured in a reduced picture, whose longer side has this many pixels.
+SMALL = 400
+# Ink wider than this many times the narrow lines is not a line.
+WIDE = 2.5
+# No pen is wider than this share of the drawing's extent.
+BROAD = 1 / 12
+# In a tiny picture the place where lines meet may be this many pixels wide.
+LEAST = 6.0
+# Most of the lines of one pen differ in width by less than EVEN, and where they meet they are less than JOINED times
+# as wide.
+EVEN, JOINED = 1.5, 2.2
+# A thick pen closes the gaps between its own lines. Its drawing is told from an area by its lines: at least the share
+# USUAL of their length has the same width, to within ALIKE_WIDTH, and no blob is wider than BLOB such lines.
+USUAL, ALIKE_WIDTH, BLOB = 0.4, 1.25, 2.7
+# Outlines are searched with these windows, in pixels of the reduced picture, from the narrowest to the widest.
+WINDOWS = (5, 7, 9, 13, 17, 23, 31, 43, 59, 83)
+# A window is wide enough for the outline if wider ones find it little deeper: this share of their depth is reached.
+PLATEAU = 0.85
+# A drawing has an outline if at least this share of the edge between its areas and the paper is lined.
+LINED = 0.6
+# A crayon leaves light gaps of up to this many pixels of the reduced picture.
+CRAYON = 7
+# A crayon's texture: at least this share of the painted pixels is lighter than the pixels around them.
+ROUGH = 0.15
+# A pen's texture: at most this share is.
+SMOOTH = 0.05
+# Gaps in a crayon's area are closed over a distance of 1 / FINE of the drawing's extent.
+FINE = 200
+# If closing the gaps enlarges the drawing by less than this factor, it was not drawn with a crayon.
+GAPS = 1.08
+# A line is at least this much darker than what is beside it, in levels of 255.
+FAINT = 24.0
+# A black or nearly black line is at least this much darker than what is beside it.
+DEEP = 60.0
+# Two colours that differ by less than this, in levels, count as one.
+ALIKE = 40.0
+# If more than this share of an area's edge has no outline, the edge itself is drawn.
+OPEN = 0.4
 
 
 def outlined(
-    pixels: Bool[np.ndarray, "y x"], areas: Bool[np.ndarray, "y x"], light: UInt8[np.ndarray, "c y x"]
+    pixels: Bool[np.ndarray, "y x"],
+    areas: Bool[np.ndarray, "y x"],
+    levels: UInt8[np.ndarray, "c y x"],
+    paper: Shaped[np.ndarray, " c"],
 ) -> tuple[Bool[np.ndarray, "y x"], Bool[np.ndarray, "y x"]]:
-    """Ink whose filled areas are lines, and what was filled.
+    """Replace filled areas by their outlines. Returns the ink and a mask of what was filled.
 
-    `areas`: what is not paper, in any colour. `light`: of each colour, how much of the paper's is left, 255 on paper.
+    `pixels` is the ink that was found, `areas` everything that differs from the paper in any channel, `levels` the
+    picture, and `paper` its colour.
     """
     nothing = np.zeros_like(pixels)
     painted = pixels | areas
@@ -40,15 +67,21 @@ def outlined(
     extent = max(int(np.ptp(rows)), int(np.ptp(columns))) + 1
     step = max(1, round(max(pixels.shape) / SMALL))
     few = painted[::step, ::step]
+    if not few.any():
+        return pixels, nothing
     gap = round(extent / step / FINE)
     closed = _closed_square(few, gap)  # a crayon leaves gaps
-    if closed.sum() < GAPS * few.sum() and _is_one_pen(few, step, extent):  # as nearly always
+    widths, widest = _widths(few, step)
+    if closed.sum() < GAPS * few.sum() and _is_one_pen(widths, widest, step, extent):  # as nearly always
         return pixels, nothing
-    if _is_one_pen(closed, step, extent):
+    if _is_one_pen(*_widths(closed, step), step, extent):
         return pixels, nothing
+    light = _light(levels, paper)
     value = light.max(axis=0)[::step, ::step]
-    rough = value - _without_gaps(value, CRAYON) > 0.6 * FAINT
-    if rough[closed].mean() > ROUGH:
+    rough = float((value - _without_gaps(value, CRAYON) > 0.6 * FAINT)[closed].mean())
+    if rough <= SMOOTH and _is_thick_pen(widths, widest, extent):
+        return pixels, nothing
+    if rough > ROUGH:
         light = np.stack([_without_gaps(one, CRAYON * step) for one in light])
     # By the brightest colour a crayon is bright, whatever its own and its texture, and a black line is not. A line in a
     # colour is told by all of them.
@@ -56,27 +89,56 @@ def outlined(
         found = _window(closed, np.stack([_darkest(one, step) for one in colours]), extent / step, depth)
         if found is not None:
             return _lines(pixels, painted, light, colours, (found[0] + 1) * step, found[1], extent)
-    return _edges(_closed(painted, extent / 80), light, extent), painted
+    return _edges(morphology.closed(painted, extent / 80), light, extent), painted
 
 
-def _is_one_pen(painted: Bool[np.ndarray, "y x"], step: int, extent: int) -> bool:
-    """Whether all is as thick as one pen makes it, a brush too, but for places where lines meet."""
-    thickness = 2 * step * ndimage.distance_transform_edt(np.pad(painted, 1))[1:-1, 1:-1]
-    along = thickness[skeleton(painted)]
-    if not len(along):
-        return True
-    thin, middle, thick = np.percentile(along, [20, 50, 80]).tolist()
-    most = float(thickness.max())
-    even = thick < EVEN * thin and most < JOINED * middle and middle < 2 * BROAD * extent
-    return even or most <= min(max(WIDE * thin, 4 * step), max(BROAD * extent, LEAST))
+def _light(levels: UInt8[np.ndarray, "c y x"], paper: Shaped[np.ndarray, " c"]) -> UInt8[np.ndarray, "c y x"]:
+    """The share of the paper's light in each channel, 255 for all of it."""
+    table = np.arange(256)[None] * (255 / np.maximum(paper, 1))[:, None]
+    return np.stack([one[channel] for one, channel in zip(table.clip(0, 255).astype(np.uint8), levels, strict=True)])
+
+
+def _widths(painted: Bool[np.ndarray, "y x"], step: int) -> tuple[Float[np.ndarray, " n"], float]:
+    """The widths along the skeleton, sorted, and the greatest width anywhere, in pixels of the full picture.
+
+    `painted` is reduced by `step`, and not empty.
+    """
+    rows, columns = np.flatnonzero(painted.any(axis=1)), np.flatnonzero(painted.any(axis=0))
+    box = painted[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    widths = 2 * step * ndimage.distance_transform_edt(np.pad(box, 1))[1:-1, 1:-1]
+    return np.sort(widths[skeleton(box)]), float(widths.max())
+
+
+def _is_one_pen(widths: Float[np.ndarray, " n"], widest: float, step: int, extent: int) -> bool:
+    """Whether everything is as wide as one pen or brush makes it, except where lines meet.
+
+    `extent`, in pixels of the full picture, is the longer side of the drawing.
+    """
+    thin, middle, thick = np.percentile(widths, [20, 50, 80]).tolist()
+    even = thick < EVEN * thin and widest < JOINED * middle and middle < 2 * BROAD * extent
+    return even or widest <= min(max(WIDE * thin, 4 * step), max(BROAD * extent, LEAST))
+
+
+def _is_thick_pen(widths: Float[np.ndarray, " n"], widest: float, extent: int) -> bool:
+    """Whether everything was drawn with a thick pen that closed some of the gaps between its lines."""
+    width, share = _usual(widths)
+    return share >= USUAL and width <= BROAD * extent and widest <= BLOB * width
+
+
+def _usual(widths: Float[np.ndarray, " n"]) -> tuple[float, float]:
+    """The most common of sorted widths, and the share of all widths that differ from it by a factor of ALIKE_WIDTH at
+    most.
+    """
+    ends = np.searchsorted(widths, widths * ALIKE_WIDTH, "right") - np.searchsorted(widths, widths / ALIKE_WIDTH)
+    most = int(ends.argmax())
+    return float(widths[most]), float(ends[most]) / len(widths)
 
 
 def _closed_square(area: Bool[np.ndarray, "y x"], gap: int) -> Bool[np.ndarray, "y x"]:
     """With gaps filled that are at most twice as wide."""
     if not gap:
         return area
-    square = np.ones((2 * gap + 1, 2 * gap + 1))
-    return ndimage.binary_closing(np.pad(area, gap + 1), square)[gap + 1 : -gap - 1, gap + 1 : -gap - 1]
+    return closed_over(np.pad(area, gap), 2 * gap + 1)[gap:-gap, gap:-gap]
 
 
 def _darkest(levels: Shaped[np.ndarray, "y x"], step: int) -> Shaped[np.ndarray, "v u"]:
@@ -104,14 +166,14 @@ def _window(
 
     The narrowest window in which lines are as deep as in wider ones: a fill's texture is less deep than its outline.
     """
-    edge = painted & ~ndimage.binary_erosion(painted, border_value=1)
+    edge = painted & ~morphology.eroded(painted, beyond=True)
     if not edge.any():
         return None
     found = []
     for window in WINDOWS:
         if window > max(1.7 * BROAD * extent, WINDOWS[3]):
             break
-        near = ndimage.maximum_filter(_depth(light, window), window // 2 * 2 + 1)[edge]
+        near = morphology.highest(_depth(light, window), window)[edge]
         least = max(FAINT, 0.5 * float(np.percentile(near, 25)))
         found.append((window, least, float(near.mean()), float((near >= least).mean()), np.percentile(near, 40)))
     for place, (window, least, mean, lined, most) in enumerate(found[:-2]):
@@ -134,25 +196,23 @@ def _lines(
     between them; and these areas.
     """
     deep, pen = _depth(colours, window), 0.7 * window
-    lines = (deep >= least) & (deep >= 0.25 * ndimage.maximum_filter(deep, 2 * int(pen) + 1))
+    lines = (deep >= least) & (deep >= 0.25 * morphology.highest(deep, 2 * int(pen) + 1))
     radius = max(1.5, 0.4 * pen)
-    painted = painted | _closed(painted & ~lines, max(2.0, pen, extent / 80))
-    fills = _opened(painted & ~lines, radius)
+    painted = painted | morphology.closed(painted & ~lines, max(2.0, pen, extent / 80))
+    fills = morphology.opened(painted & ~lines, radius)
     parts, count = ndimage.label(fills)
     if not count:
         return pixels, fills
-    numbers = np.arange(1, count + 1)
-    own = np.stack([ndimage.median(channel, parts, numbers) for channel in light])
+    own = np.stack([_medians(channel[fills], parts[fills], count) for channel in light])
     dark = np.median(light[:, lines], axis=1)[:, None] if lines.any() else np.zeros((len(light), 1))
     inked = np.abs(own - dark).max(axis=0) < ALIKE  # as dark as the lines: no fill but a part of them
-    broad = ndimage.maximum(ndimage.distance_transform_edt(fills), parts, numbers) * 2 > max(
-        WIDE * pen, 1.5 * BROAD * extent
-    )
-    edge = painted & ~ndimage.binary_erosion(painted, border_value=1)
-    far = ndimage.distance_transform_edt(~lines) > 1.5 * pen
-    grown = ndimage.grey_dilation(parts, size=2 * int(radius + 1) + 1)
+    deepest = parts[~near(~fills, max(WIDE * pen, 1.5 * BROAD * extent) / 2)]
+    broad = np.bincount(deepest, minlength=count + 1)[1:] > 0
+    edge = painted & ~morphology.eroded(painted, beyond=True)
+    far = ~near(lines, 1.5 * pen)
+    grown = morphology.highest(parts, 2 * int(radius + 1) + 1)
     open_ = np.bincount(grown[edge & far], minlength=count + 1)[1:]
-    rim = np.bincount(parts[fills & ~ndimage.binary_erosion(fills)], minlength=count + 1)[1:]
+    rim = np.bincount(parts[fills & ~morphology.eroded(fills, beyond=False)], minlength=count + 1)[1:]
     bare = (open_ > OPEN * rim) & (rim > extent / 10)
     drop = np.append(False, ~inked | broad)
     dropped = drop[grown] & painted
@@ -163,15 +223,23 @@ def _lines(
     return ink, dropped
 
 
+def _medians(levels: UInt8[np.ndarray, " n"], parts: Int[np.ndarray, " n"], count: int) -> Float[np.ndarray, " k"]:
+    """The median level of each of the parts 1 to `count`, none of which is empty."""
+    counts = np.bincount(256 * (parts.astype(np.intp) - 1) + levels, minlength=256 * count).reshape(count, 256)
+    below = counts.cumsum(axis=1)
+    total = below[:, -1:]
+    return ((below <= (total - 1) // 2).sum(axis=1) + (below <= total // 2).sum(axis=1)) / 2
+
+
 def _edges(painted: Bool[np.ndarray, "y x"], light: UInt8[np.ndarray, "c y x"], extent: int) -> Bool[np.ndarray, "y x"]:
     """A drawing without lines: the edges of its areas, and what in them is thin; and where one colour ends at another
     within them, unless that is everywhere.
     """
     wide = max(1.5, extent / 150)
     ink = _rim(_without_holes(painted, extent), wide)
-    inner = ndimage.distance_transform_edt(painted) > 2 * wide + 1
+    inner = ~near(~painted, 2 * wide + 1)
     size = 2 * int(wide / 2) + 3
-    steps = np.max([ndimage.maximum_filter(one, size) - ndimage.minimum_filter(one, size) for one in light], axis=0)
+    steps = np.max([morphology.highest(one, size) - morphology.lowest(one, size) for one in light], axis=0)
     borders = inner & (steps > 2 * FAINT)
     if borders.sum() < 0.2 * inner.sum():
         ink |= borders
@@ -189,16 +257,4 @@ def _without_holes(area: Bool[np.ndarray, "y x"], extent: int) -> Bool[np.ndarra
 
 def _rim(area: Bool[np.ndarray, "y x"], wide: float) -> Bool[np.ndarray, "y x"]:
     """What of an area is so near to its edge, but not that of the picture."""
-    return area & (ndimage.distance_transform_edt(np.pad(area, 1, mode="edge"))[1:-1, 1:-1] <= wide)
-
-
-def _closed(area: Bool[np.ndarray, "y x"], radius: float) -> Bool[np.ndarray, "y x"]:
-    """With gaps filled that are narrower than twice the radius."""
-    near = ndimage.distance_transform_edt(~area) <= radius
-    return area | (ndimage.distance_transform_edt(near) > radius) if area.any() and not near.all() else area
-
-
-def _opened(area: Bool[np.ndarray, "y x"], radius: float) -> Bool[np.ndarray, "y x"]:
-    """Without what is narrower than twice the radius."""
-    core = ndimage.distance_transform_edt(area) > radius
-    return area & (ndimage.distance_transform_edt(~core) <= radius) if core.any() else core
+    return area & near(~area, wide)
