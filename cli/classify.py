@@ -181,7 +181,7 @@ def rows(
     from visketch import parallel as engines
     from visketch.tasks import batch
 
-    shape = model.config.sketch
+    shape = model.config.reading
     if engine == "local":
         open_items, draw = batch.undone_drawings(items, done), partial(batch.draw, shape, split=split)
         return engines.local(open_items, draw, batch.BatchClassifier(model, top, any_way_up), BATCH, workers)

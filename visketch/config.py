@@ -107,6 +107,7 @@ class RefinerConfig(Section):
 
 
 class ClassifierConfig(Section):
+    depth: int | None = Field(None, ge=0)  # the finest level that is read on the canvas of training; None: all are
     layers: Count = 2
     heads: Count = 6
     dropout: Share = 0.1
@@ -195,10 +196,12 @@ class Config(Section):
 
     @model_validator(mode="after")
     def check(self) -> "Config":
-        for part in ("encoder", "refiner", "classifier"):  # they share the encoder's width
-            heads = getattr(self, part).heads
-            if self.encoder.width % heads:
-                raise ValueError(f"encoder.width = {self.encoder.width} must be a multiple of {part}.heads = {heads}")
+        for part, owner in (("encoder", "encoder"), ("refiner", "refiner"), ("classifier", "encoder")):
+            heads, width = getattr(self, part).heads, getattr(self, owner).width
+            if width % heads:
+                raise ValueError(f"{owner}.width = {width} must be a multiple of {part}.heads = {heads}")
+        if self.classifier.depth is not None and self.classifier.depth > self.sketch.depth:
+            raise ValueError(f"classifier.depth = {self.classifier.depth}: the tree has depth {self.sketch.depth}")
         baseline, tile = self.baseline, self.sketch.tile
         if baseline.backbone == "vit" and baseline.width % baseline.heads:
             raise ValueError(
@@ -207,6 +210,14 @@ class Config(Section):
         if baseline.backbone == "vit" and tile % baseline.patch:  # its training begins with pictures of a tile's side
             raise ValueError(f"canvas / 2^depth = {tile} must be a multiple of baseline.patch = {baseline.patch}")
         return self
+
+    @property
+    def reading(self) -> SketchConfig:
+        """How drawings are drawn to be recognised: the canvas and depth of training, without the levels that the
+        classifier does not read.
+        """
+        depth = self.sketch.depth if self.classifier.depth is None else self.classifier.depth
+        return self.sketch.model_copy(update={"canvas": self.sketch.tile << depth, "depth": depth})
 
     @property
     def coarse(self) -> Coarse:

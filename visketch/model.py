@@ -19,7 +19,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from visketch import checkpoint, quadtree
-from visketch.config import Config, find, read_config
+from visketch.config import Config, SketchConfig, find, read_config
 from visketch.errors import RenamedWarning, UsageError
 from visketch.geometry import sdf
 from visketch.geometry.pieces import Pieces
@@ -159,7 +159,10 @@ class SketchModel:
         canvas of training (`quadtree.context`). Raises VisketchError for a blank sketch, UsageError for a side that no
         tree has.
         """
-        shape = self.config.sketch.at(canvas or self.config.sketch.canvas)
+        return self.fields(sketches, self.config.sketch.at(canvas or self.config.sketch.canvas))
+
+    def fields(self, sketches: Sequence[Sketch], shape: SketchConfig) -> Float[Tensor, "b h h"]:
+        """Sketches → fields of a shape. Raises VisketchError for a blank sketch."""
         return torch.from_numpy(np.stack([sdf.render(sketch, shape) for sketch in sketches])).to(self.device)
 
     def ink(self, canvas: Float[Tensor, "b h h"]) -> Float[Tensor, "b h h"]:
@@ -172,15 +175,17 @@ class SketchModel:
     ) -> tuple[Float[Tensor, "n e"], quadtree.Leaves]:
         """Fields → the CLS vector of every inked leaf, and the leaves.
 
-        `depth`: of the tree; a shallower one than the canvas has (the default) reads the canvas reduced. Raises
-        UsageError for a deeper one.
+        `depth`: of the tree. A shallower one than the canvas has reads the canvas reduced; by default it lacks the
+        levels that the classifier does not read (`Config.reading`). Raises UsageError for a deeper one.
         """
         from visketch.decoding import inked_leaves
         from visketch.models.encoder import context_index, portions
 
         shape, encoder = self.config.sketch, self.part("encoder")
-        whole = shape.at(canvas.shape[-1]).depth
-        depth = whole if depth is None else depth
+        read, side = self.config.reading, canvas.shape[-1]
+        whole = read.depth if side == read.canvas else shape.at(side).depth
+        if depth is None:
+            depth = whole if side == read.canvas else whole - (shape.depth - read.depth)
         if not 0 <= depth <= whole:
             raise UsageError(f"depth = {depth}: the tree of this canvas has levels 0 to {whole}")
         canvas = F.avg_pool2d(canvas[:, None], 2 ** (whole - depth))[:, 0] if depth < whole else canvas
@@ -223,7 +228,10 @@ class SketchModel:
         """`classify` for a list of drawings."""
         from visketch.data.drawing import sketch
 
-        return self.classify_fields(self.render([sketch(drawing) for drawing in drawings]), top) if drawings else []
+        if not drawings:
+            return []
+        fields = self.fields([sketch(drawing) for drawing in drawings], self.config.reading)
+        return self.classify_fields(fields, top)
 
     def classify_fields(
         self, canvas: Float[Tensor, "b h h"] | Float[np.ndarray, "b h h"], top: int = 5

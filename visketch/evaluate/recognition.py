@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from visketch.config import SketchConfig
 from visketch.data.store import Store
 from visketch.errors import UsageError
 from visketch.evaluate.styles import STYLES, Style, as_drawn
@@ -63,12 +64,13 @@ class Recognition:
 
 @dataclass(frozen=True)
 class RecognitionModel:
-    """A model to measure: `model.render` turns sketches into the fields of its training, `logits` classifies them."""
+    """A model to measure: `logits` classifies the fields that `model.fields` draws of the `shape`."""
 
     name: str
     model: SketchModel
     parameters: int
     logits: Callable[[Float[Tensor, "b h h"]], Float[Tensor, "b c"]]
+    shape: SketchConfig
 
 
 def classify(
@@ -101,7 +103,7 @@ def classify(
     label, rank = found.pop("as drawn")
     inside = among[label]
     sketches = [store[int(row)] for row in sample(store, split, limit)[:BATCH]]
-    fields = [contender.model.render(sketches) for contender in contenders]
+    fields = [contender.model.fields(sketches, contender.shape) for contender in contenders]
     rows = [
         RecognitionRow(
             name=contender.name,
@@ -115,7 +117,7 @@ def classify(
         )
         for i, contender in enumerate(contenders)
     ]
-    drawing = milliseconds(model.render, [sketches], len(sketches))
+    drawing = milliseconds(lambda some: model.fields(some, model.config.reading), [sketches], len(sketches))
     names = [name for name, chosen in zip(model.labels, among.tolist(), strict=True) if chosen]
     return Recognition(rows, drawing, torch.get_num_threads(), names)
 
@@ -123,7 +125,8 @@ def classify(
 def _visketch(model: SketchModel, depth: int | None = None) -> RecognitionModel:
     parameters = size(model.part("encoder"), model.part("classifier"))
     name = "visketch" if depth is None else f"to level {depth}" if depth else "root alone"
-    return RecognitionModel(name, model, parameters, lambda field: model.logits(field, depth).cpu())
+    shape = model.config.reading if depth is None else model.config.sketch
+    return RecognitionModel(name, model, parameters, lambda field: model.logits(field, depth).cpu(), shape)
 
 
 def _baseline(baseline: SketchModel, model: SketchModel) -> RecognitionModel:
@@ -139,7 +142,7 @@ def _baseline(baseline: SketchModel, model: SketchModel) -> RecognitionModel:
         with baseline.precision():
             return net(field).float().cpu()
 
-    return RecognitionModel(baseline.config.baseline.backbone, baseline, size(net), logits)
+    return RecognitionModel(baseline.config.baseline.backbone, baseline, size(net), logits, baseline.config.sketch)
 
 
 def subset(classes: int) -> Bool[Tensor, " c"]:
@@ -183,9 +186,9 @@ def ranks(
         labels.append(label)
         fields: dict[str, Tensor] = {}  # rendered once for each kind of field
         for contender, kept in zip(contenders, seen, strict=True):
-            used_to = repr(contender.model.config.sketch)
+            used_to = repr(contender.shape)
             if used_to not in fields:
-                fields[used_to] = contender.model.render(sketches)
+                fields[used_to] = contender.model.fields(sketches, contender.shape)
             logits = contender.logits(fields[used_to])
             kept.append(torch.stack([rank_of(logits, label), rank_of(logits, label, among)]))
     return torch.cat(labels), [torch.cat(kept, dim=1) for kept in seen]

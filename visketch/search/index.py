@@ -131,7 +131,7 @@ class Index:
     def _look(self, files: list[ScannedFile], engine: parallel.Engine, device: str) -> Iterator[ScannedDrawing]:
         if engine == "local":
             return chain.from_iterable(map(look, files))
-        prepare = partial(look_and_draw, self.model.config.sketch, frozenset(self.database.keys()))
+        prepare = partial(look_and_draw, self.model.config.reading, frozenset(self.database.keys()))
         make_worker = partial(embedder, self.model.folder, mark(self.model))
         return parallel.on_ray(files, prepare, make_worker, BATCH, device=device)
 
@@ -225,7 +225,9 @@ class Index:
 
     def search(self, query: Sketch, n: int) -> list[Hit]:
         """The n most similar drawings, the most similar first. Raises VisketchError if the query is blank."""
-        return self.nearest(features(self.model, self.model.render([query]))[0].cpu().numpy(), n)
+        return self.nearest(
+            features(self.model, self.model.fields([query], self.model.config.reading))[0].cpu().numpy(), n
+        )
 
     def nearest(self, vector: Float[np.ndarray, " e"], n: int) -> list[Hit]:
         """The n drawings whose vectors are nearest to a vector of length 1."""

@@ -53,7 +53,7 @@ class Indexer:
 
     def __init__(self, catalogue: Database, model: SketchModel, problem: Problem) -> None:
         self.database, self.problem = catalogue, problem
-        self.shape, self.embed = model.config.sketch, Embedder(model)
+        self.shape, self.embed = model.config.reading, Embedder(model)
         self.embedded = self.files = 0
         self.unread: Counter[str] = Counter()
         self.current = ""

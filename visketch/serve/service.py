@@ -124,7 +124,7 @@ class Service:
         fields, found = [], dict[int, VisketchError | schemas.ClassifyResponse]()
         for number, (sketch, _) in enumerate(asked):
             try:
-                fields.append((number, sdf.render(sketch, self.model.config.sketch)))
+                fields.append((number, sdf.render(sketch, self.model.config.reading)))
             except VisketchError as error:
                 found[number] = error
         if fields:

@@ -152,6 +152,11 @@ def percent(share: float) -> str:
     return f"{100 * share:.1f} %"
 
 
+def depth_of(model: SketchModel, canvas: Float[Tensor, "b h h"]) -> int:
+    """Explanations read all levels of the tree, whatever `classifier.depth` says: coarse leaves explain little."""
+    return model.config.sketch.at(canvas.shape[-1]).depth
+
+
 @dataclass(frozen=True)
 class Look:
     """One drawing with the classifier's intermediate results."""
@@ -163,7 +168,7 @@ class Look:
 
     @classmethod
     def at(cls, model: SketchModel, canvas: Float[Tensor, "1 h h"]) -> "Look":
-        vectors, leaves = model.embed(canvas)
+        vectors, leaves = model.embed(canvas, depth_of(model, canvas))
         return cls(canvas, vectors, leaves, pooled(model, vectors, leaves, 1))
 
     @property
@@ -279,5 +284,5 @@ def erase(
 
 def chances(model: SketchModel, canvases: Float[Tensor, "b h h"], label: int) -> Float[Tensor, " b"]:
     """The log-probability of a class for each canvas."""
-    logits = torch.cat([model.logits(some) for some in canvases.split(BATCH)])
+    logits = torch.cat([model.logits(some, depth_of(model, canvases)) for some in canvases.split(BATCH)])
     return logits.log_softmax(dim=1)[:, label]

@@ -61,7 +61,7 @@ def export_classifier(model: SketchModel, path: Path) -> dict[str, Any]:
     """
     onnx = _import("onnx")
     _import("onnxscript")  # used by torch.onnx
-    shape = model.config.sketch
+    shape = model.config.reading
     graph = ClassifierGraph(model.part("encoder"), model.part("classifier"), shape).to("cpu").eval()
     with _quietly():
         # Captured here, since torch.onnx would otherwise fall back to other methods, one of which fixes the batch size.
@@ -88,7 +88,7 @@ def metadata(model: SketchModel) -> dict[str, str]:
     """What an app needs to use the graph, and its origin."""
     assert model.folder is not None
     marks = {part: checkpoint.read_metadata(model.folder, part)["fingerprint"] for part in ("encoder", "classifier")}
-    about = {"labels": json.dumps(model.labels), "sketch": model.config.sketch.model_dump_json()}
+    about = {"labels": json.dumps(model.labels), "sketch": model.config.reading.model_dump_json()}
     return {**about, **marks, "name": model.config.name, "visketch": version("visketch")}
 
 
@@ -101,7 +101,7 @@ def compare(model: SketchModel, content: bytes) -> float:
         Sketch(strokes=tuple(rng.normal(size=(5, 2)).cumsum(axis=0).astype(np.float32) for _ in range(count)))
         for count in (1, 2, 4, 8, 16, 24)
     ]
-    fields = np.stack([sdf.render(sketch, model.config.sketch) for sketch in scribbles])
+    fields = np.stack([sdf.render(sketch, model.config.reading) for sketch in scribbles])
     brief, model.use_bf16 = model.use_bf16, False
     try:
         expected = model.logits(torch.from_numpy(fields).to(model.device)).cpu().numpy()

@@ -46,7 +46,9 @@ def calibrate(folder: Path, store: Store) -> Confidence | None:
     rows = np.sort(np.random.default_rng(0).permutation(rows)[:MOST]).tolist()
     label = torch.tensor([model.label_of(store.labels[store.label[row]]) for row in rows])
     parts = [rows[first : first + BATCH] for first in range(0, len(rows), BATCH)]
-    logits = torch.cat([model.logits(model.render([store[row] for row in part])).cpu() for part in parts])
+    logits = torch.cat(
+        [model.logits(model.fields([store[row] for row in part], model.config.reading)).cpu() for part in parts]
+    )
     found = measured(logits, label)
     classifier, metadata = model.part("classifier"), checkpoint.read_metadata(folder, "classifier")
     with torch.no_grad():

@@ -79,7 +79,7 @@ class Recogniser:
         drawing = _query(sketch)
         if drawing is None:
             return dict.fromkeys(self.model.labels, 1 / len(self.model.labels))
-        own = self.model.logits(self.model.render([drawing])).softmax(dim=1)[0]
+        own = self.model.logits(self.model.fields([drawing], self.model.config.reading)).softmax(dim=1)[0]
         return dict(zip(self.model.labels, own.tolist(), strict=True))
 
     def read(self, sketches: Sequence[EncodedPicture], scenes: Sequence[EncodedPicture]) -> None:
@@ -112,7 +112,8 @@ class Recogniser:
         inked = [place for place, drawing in enumerate(drawings) if drawing is not None]
         for first in range(0, len(inked), AT_ONCE):
             some = inked[first : first + AT_ONCE]
-            fields = self.model.render([drawing for place in some if (drawing := drawings[place])])
+            drawn = [drawing for place in some if (drawing := drawings[place])]
+            fields = self.model.fields(drawn, self.model.config.reading)
             chances = (self.model.logits(fields) / TEMPERATURE).softmax(dim=1).cpu()
             for place, one in zip(some, chances, strict=True):
                 agreed[place] = one
