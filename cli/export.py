@@ -79,7 +79,6 @@ def site(
 
     check(out, overwrite)
     model = options.load(checkpoint, "cpu")
-    options.load_parts(model, "encoder", "classifier", "diffusion")
     with console.waiting("Exporting ..."):
         facts = export_site(model, out, runtime, overwrite)
     if as_json:

@@ -280,7 +280,9 @@ class TestRefusals:
     ) -> None:
         words = ("export", "site", tmp_path / "site", "--checkpoint", folder)
         (tmp_path / "ort.tgz").write_bytes(b"another")
-        one_line(visketch(*words, "--runtime", tmp_path / "ort.tgz"), 1, "ort.tgz: this is not onnxruntime-web", "npm pack")
+        one_line(
+            visketch(*words, "--runtime", tmp_path / "ort.tgz"), 1, "ort.tgz: this is not onnxruntime-web", "npm pack"
+        )
         one_line(visketch(*words, "--runtime", tmp_path / "no.tgz"), 1, "no.tgz: cannot be read")
         monkeypatch.setenv("VISKETCH_CACHE", str(tmp_path / "cache"))
         monkeypatch.setenv("NPM_CONFIG_REGISTRY", "http://127.0.0.1:9")

@@ -1,7 +1,6 @@
 """The studio as people use it: in a real browser, with the shipped weights; and the examples of its page of docs."""
 
 import json
-import os
 import re
 import shutil
 import signal
@@ -24,7 +23,6 @@ from visitor import Visitor, cat, opened
 
 pytest.importorskip("fastapi")
 
-from visketch.data.drawing import sketch
 from visketch.data.read import read
 
 ROOT = Path(__file__).parents[1]
@@ -290,7 +288,10 @@ def test_on_a_phone(browser: Any, studio: Served, scheme: str) -> None:
 def test_nobody_is_shut_out(browser: Any, studio: Served) -> None:
     """What axe-core finds against the page, in each of its states, light and dark."""
     wanted = pytest.importorskip("axe_playwright_python.sync_playwright", reason="pip install axe-playwright-python")
-    axe, visitor = wanted.Axe(), Visitor(browser, studio.address, reduced_motion="reduce")  # or colours are on their way
+    axe, visitor = (
+        wanted.Axe(),
+        Visitor(browser, studio.address, reduced_motion="reduce"),
+    )  # or colours are on their way
     page, found = visitor.page, list[str]()
 
     def look(state: str) -> None:

@@ -41,6 +41,8 @@ def export_site(model: SketchModel, folder: Path, runtime: Path | None = None, o
     check(folder, overwrite)
     if model.config.coarse != "strokes":
         raise VisketchError(f"{model.folder}: its diffusion draws fields, not strokes, which a site needs")
+    for part in ("encoder", "classifier", model.config.coarse_part("strokes")):
+        model.part(part)
     with _new(folder, overwrite) as place:
         own = web_runtime(runtime)
         own["ort.bin"] = zlib.compress(own.pop("ort.wasm"), 9)

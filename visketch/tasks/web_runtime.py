@@ -60,7 +60,9 @@ def _fetched() -> bytes:
         how = f"or get it elsewhere by {_command()}, and name the file: --runtime FILE.tgz"
         raise VisketchError(f"{address}: cannot be fetched, {reason}; try again online, {how}") from None
     if not _is_right(content):
-        raise VisketchError(f"{address}: not the expected package, its checksum differs; try again, or another registry")
+        raise VisketchError(
+            f"{address}: not the expected package, its checksum differs; try again, or another registry"
+        )
     write_atomically(kept, content)
     return content
 
