@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def cache_folder() -> Path:
-    """`VISKETCH_CACHE`, or visketch's folder in the user's cache, by the custom of the system. It need not exist yet."""
+    """`VISKETCH_CACHE`, or visketch's folder in the user's cache, by the custom of the system. It may not exist."""
     given, home = os.environ.get("VISKETCH_CACHE"), Path.home()
     if given:
         return Path(given)

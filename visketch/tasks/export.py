@@ -158,8 +158,14 @@ def _to_onnx(
         captured = torch.export.export(
             graph.to("cpu").eval(), tuple(inputs.values()), dynamic_shapes=free, strict=False
         )
-        names = {"input_names": list(inputs), "output_names": [output]}
-        program = torch.onnx.export(captured, **names, opset_version=OPSET, dynamo=True, verbose=False)
+        program = torch.onnx.export(
+            captured,
+            input_names=list(inputs),
+            output_names=[output],
+            opset_version=OPSET,
+            dynamo=True,
+            verbose=False,
+        )
     assert program is not None
     made = program.model_proto
     onnx.helper.set_model_props(made, facts)

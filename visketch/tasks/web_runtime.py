@@ -60,9 +60,7 @@ def _fetched() -> bytes:
         how = f"or get it elsewhere by {_command()}, and name the file: --runtime FILE.tgz"
         raise VisketchError(f"{address}: cannot be fetched, {reason}; try again online, {how}") from None
     if not _is_right(content):
-        raise VisketchError(
-            f"{address}: not the expected package, its checksum differs; try again, or another registry"
-        )
+        raise VisketchError(f"{address}: not the expected package, its checksum differs; try again")
     write_atomically(kept, content)
     return content
 
@@ -77,7 +75,7 @@ def _command() -> str:
 
 def _registry() -> str:
     """The one that npm is told to use, if there is any."""
-    told = os.environ.get("NPM_CONFIG_REGISTRY") or os.environ.get("npm_config_registry")
+    told = os.environ.get("NPM_CONFIG_REGISTRY")
     npm = shutil.which("npm")
     if not told and npm:
         asked = subprocess.run([npm, "config", "get", "registry"], capture_output=True, text=True, check=False)
