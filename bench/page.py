@@ -2,23 +2,29 @@
 
     python bench/page.py               # forty pauses
     python bench/page.py --pauses 100
+    python bench/page.py --site public/    # of `visketch export site`: the model runs in the browser
 
 Draws the example drawings with the mouse, 120 points a second, and stops after each stroke. A pause begins with the
 pen's last event and ends in the frame that shows the last answer to come. The paint is a new visitor's, with an empty
-cache, of a server that is warm. Browser and server share the machine. Needs chromium, or what VISKETCH_BROWSER names,
-and playwright.
+cache, of a server that is warm. Browser and server share the machine. On a busy machine compare the CPU time: of the
+browser's processes, and of the server's. Needs chromium, or what VISKETCH_BROWSER names, playwright and psutil.
 """
 
 import argparse
 import os
 import shutil
 import sys
+import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 from server import served
 
 from visketch.data.read import read
@@ -39,6 +45,17 @@ const plain = window.fetch;
 window.fetch = (...question) => {
   window.asking += 1;
   return plain(...question).finally(() => { window.asking -= 1; window.answered = performance.now(); });
+};
+const post = Worker.prototype.postMessage, open = new Set();
+Worker.prototype.postMessage = function (question) {
+  open[question.cancel ? "delete" : "add"](question.cancel ?? question.id);
+  window.asking = open.size;
+  this.onmessage.heard ??= this.addEventListener("message", ({ data }) => {
+    if (data.event || !open.delete(data.id)) return;
+    window.asking = open.size;
+    window.answered = performance.now();
+  }) ?? true;
+  return post.call(this, question);
 };
 new MutationObserver(() => requestAnimationFrame(() => setTimeout(() => { window.shown = performance.now(); })))
   .observe(document.getElementById("bars"), { childList: true, subtree: true });
@@ -94,7 +111,7 @@ def pauses(page: Any, count: int) -> list[float]:
 
 def paint(browser: Any, address: str) -> tuple[float, int, int]:
     """Milliseconds to a new visitor's first paint; bytes and number of the page's files."""
-    context = browser.new_context(viewport={"width": 1280, "height": 800})
+    context = browser.new_context(viewport={"width": 1280, "height": 800}, bypass_csp=True)
     page = context.new_page()
     page.goto(address)
     page.wait_for_selector("body[data-ready]", state="attached")
@@ -106,9 +123,37 @@ def paint(browser: Any, address: str) -> tuple[float, int, int]:
     return first, sum(sizes), len(sizes)
 
 
+class Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *words: object) -> None:
+        pass
+
+
+@contextmanager
+def file_server(folder: str) -> Iterator[str]:
+    """A plain file server; its address."""
+    handler = partial(Quiet, directory=folder)
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+
+
+@contextmanager
+def studio() -> Iterator[str]:
+    with served() as (_, address):
+        yield address
+
+
+def cpu() -> float:
+    """Seconds that this process's children, the browser's and the server's, have computed."""
+    times = [child.cpu_times() for child in psutil.Process().children(recursive=True)]
+    return sum(time.user + time.system for time in times)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pauses", type=int, default=40)
+    parser.add_argument("--site", metavar="FOLDER")
     options = parser.parse_args()
     try:
         from playwright.sync_api import sync_playwright
@@ -116,14 +161,17 @@ def main() -> None:
         return print("not measured: no playwright, pip install playwright")
     if BROWSER is None:
         return print("not measured: no browser, apt-get install chromium, or name one by VISKETCH_BROWSER")
-    with served() as (_, address), sync_playwright() as driver:
+    with file_server(options.site) if options.site else studio() as address, sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=BROWSER, args=["--no-sandbox", "--disable-gpu"])
         paint(browser, address)  # the browser's own start
         paints = [paint(browser, address) for _ in range(PAINTS)]
-        page = browser.new_page(viewport={"width": 1280, "height": 800})
+        page = browser.new_page(viewport={"width": 1280, "height": 800}, bypass_csp=True)
         page.goto(address)
         page.wait_for_selector("body[data-ready]", state="attached")
+        page.locator("#first", has_not_text="Getting ready").wait_for()
+        before = cpu()
         took = pauses(page, options.pauses)
+        computed = (cpu() - before) / options.pauses
         browser.close()
     _, size, files = paints[-1]
     middle, late = np.percentile(took, [50, 95])
@@ -131,6 +179,7 @@ def main() -> None:
     print(
         f"  {middle:.0f} ms (median), {late:.0f} ms (95 of 100), {max(took):.0f} ms (slowest), {took[0]:.0f} ms (first)"
     )
+    print(f"  {computed:.2f} s of CPU from pause to pause, with what was asked while the pen moved")
     print(f"first paint: {np.median([first for first, *_ in paints]):.0f} ms (median of {PAINTS})")
     print(f"the page: {files} files, {size / 1000:.1f} kB")
 

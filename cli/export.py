@@ -1,4 +1,4 @@
-"""`visketch export`: write a part of a checkpoint for apps without torch."""
+"""`visketch export`: write a part of a checkpoint for apps without torch, or a site that needs no server."""
 
 from pathlib import Path
 from typing import Annotated
@@ -10,12 +10,12 @@ from visketch.errors import UsageError
 from .shared import console, options
 from .shared.outputs import Outputs, Overwrite, parse_out
 
-app = typer.Typer(no_args_is_help=True, help="Write a part as a file for apps without torch.")
+app = typer.Typer(no_args_is_help=True, help="Write a part for apps without torch, or a site.")
 
 
 @app.callback()
 def export() -> None:
-    """Write a part of a checkpoint as a file for apps without torch."""
+    """Write a part of a checkpoint as a file for apps without torch, or the studio as a site without a server."""
 
 
 @app.command()
@@ -50,3 +50,39 @@ def classifier(
         return
     console.say(f"classifier of {facts['classes']} classes, {facts['bytes'] / 1e6:,.1f} MB: {out}")
     console.note(f"its logits differ from torch's by {facts['difference']:.1g} at most")
+
+
+@app.command()
+def site(
+    out: Annotated[Path, typer.Argument(parser=parse_out, metavar="FOLDER", help="The folder to write.")],
+    runtime: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.tgz", help="The npm package onnxruntime-web, instead of fetching it."),
+    ] = None,
+    checkpoint: options.Checkpoint = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a site that is there.")] = False,
+    as_json: options.Json = False,
+) -> None:
+    """Write the studio as static files, which recognise, draw and finish in the visitor's browser.
+
+    Any file server can serve the folder; after the first visit it works offline. Needs weights that draw strokes and
+    the extra `onnx`; ONNX Runtime for browsers is fetched from npm's registry, once. A folder with other files is never
+    written.
+
+    \b
+    Examples:
+      visketch export site public/
+      python -m http.server --directory public/        # http://localhost:8000
+      visketch export site public/ --checkpoint runs/mine --runtime onnxruntime-web-1.22.0.tgz --overwrite
+    """
+    from visketch.tasks.site import check, export_site
+
+    check(out, overwrite)
+    model = options.load(checkpoint, "cpu")
+    with console.waiting("Exporting ..."):
+        facts = export_site(model, out, runtime, overwrite)
+    if as_json:
+        console.document(facts)
+        return
+    console.say(f"site of {facts['files']} files, {facts['bytes'] / 1e6:,.1f} MB: {out}")
+    console.note(f"try it: python -m http.server --directory {out}")

@@ -22,7 +22,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 
 # A module's floor is that of its longest prefix here. Imports go down, or stay within one of these units.
 ORDER = (
-    ("errors", "configs"),
+    ("errors", "configs", "cache"),
     ("hub", "labels"),
     ("config",),
     ("geometry", "quadtree", "metrics", "parallel"),

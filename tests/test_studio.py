@@ -1,10 +1,6 @@
-"""The studio as people use it: in a real browser, with the shipped weights; and the examples of its page of docs.
-
-Needs Debian's chromium, or any that VISKETCH_BROWSER names; without one the tests of the page are skipped.
-"""
+"""The studio as people use it: in a real browser, with the shipped weights; and the examples of its page of docs."""
 
 import json
-import os
 import re
 import shutil
 import signal
@@ -23,17 +19,13 @@ import drawings
 import numpy as np
 import pytest
 from tiny_model import write_ndjson
+from visitor import Visitor, cat, opened
 
 pytest.importorskip("fastapi")
 
-from visketch.data.drawing import sketch
 from visketch.data.read import read
 
 ROOT = Path(__file__).parents[1]
-BROWSER = os.environ.get("VISKETCH_BROWSER") or shutil.which("chromium") or shutil.which("chromium-browser")
-QUIET = "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking"
-QUIET += " --disable-component-update --disable-sync"
-PATIENCE = 120_000  # milliseconds, of a busy machine
 
 
 # The most of each that were on the page at once, however briefly.
@@ -89,85 +81,12 @@ def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    if BROWSER is None:
-        pytest.skip("no browser: apt-get install chromium, or name one by VISKETCH_BROWSER")
-    playwright = pytest.importorskip("playwright.sync_api", reason="no playwright: pip install playwright")
-    with playwright.sync_playwright() as driver:
-        opened = driver.chromium.launch(executable_path=BROWSER, args=QUIET.split())
-        yield opened
-        opened.close()
-
-
-class Visitor:
-    """Somebody at the page."""
-
-    def __init__(self, browser: Any, studio: Served, before: bool = True, **screen: Any) -> None:
-        """`before`: who has been here before, and is not shown half a cat."""
-        screen = {"viewport": {"width": 1280, "height": 800}, **screen}
-        self.context = browser.new_context(accept_downloads=True, **screen)
-        self.page = self.context.new_page()
-        self.page.set_default_timeout(PATIENCE)
-        self.home, self.said = studio.address, list[str]()
-        self.page.on("console", lambda message: self.said.append(message.text))
-        self.page.on("pageerror", lambda error: self.said.append(str(error)))
-        self.asked: list[str] = []
-        self.page.on("request", lambda request: self.asked.append(request.url))
-        if before:
-            self.page.add_init_script("localStorage.setItem('seen', 'true')")
-        self.page.goto(studio.address)
-        self.page.wait_for_selector("body[data-ready]", state="attached")
-
-    def draw(self, strokes: list[np.ndarray]) -> None:
-        """With the mouse, in the middle of the paper."""
-        box = self.page.locator("#paper").bounding_box()
-        points = np.concatenate(strokes)
-        low, high = points.min(axis=0), points.max(axis=0)
-        middle = np.array([box["x"] + box["width"] / 2, box["y"] + box["height"] / 2])
-        for stroke in strokes:
-            line = (stroke - (low + high) / 2) * (0.74 * box["width"] / (high - low).max()) + middle
-            line = line[np.unique(np.linspace(0, len(line) - 1, 16).astype(int))] if len(line) > 16 else line
-            self.page.mouse.move(*line[0])
-            self.page.mouse.down()
-            for point in line[1:]:
-                self.page.mouse.move(*point)
-            self.page.mouse.up()
-
-    def sees(self, words: str) -> None:
-        self.page.locator("#first", has_text=re.compile(f"^{words}$")).wait_for()
-
-    def results(self, count: int | None = None) -> Any:
-        """The cards, once all are done; so many, or at least one and at most eight."""
-        self.page.locator("#progress[hidden]").wait_for(state="attached")
-        cards = self.page.locator(".card:enabled")
-        found = cards.count()
-        assert found == count if count else 1 <= found <= 8, self.page.locator("#trouble").text_content()
-        return cards
-
-    def strokes(self) -> int:
-        """How many are on the paper, as the next request tells."""
-        with self.page.expect_response("**/v1/vectorize") as answer:
-            self.save("ndjson")
-        return len(answer.value.json()["drawing"])
-
-    def save(self, kind: str) -> Path:
-        self.page.click("#save")
-        with self.page.expect_download() as download:
-            self.page.click(f"[data-as={kind}]")
-        return Path(download.value.path())
-
-    def leave(self) -> None:
-        assert not self.said, self.said
-        elsewhere = [url for url in self.asked if not url.startswith((self.home, "data:", f"blob:{self.home}"))]
-        assert not elsewhere
-        self.context.close()
-
-
-def cat() -> list[np.ndarray]:
-    return [np.asarray(stroke) for stroke in sketch(ROOT / "docs/examples/cat.svg").strokes or ()]
+    with opened() as found:
+        yield found
 
 
 def test_somebody_draws_a_cat(browser: Any, studio: Served, tmp_path: Path) -> None:
-    visitor = Visitor(browser, studio)
+    visitor = Visitor(browser, studio.address)
     page = visitor.page
     visitor.draw(cat())
     visitor.sees("cat")
@@ -196,7 +115,7 @@ def test_somebody_draws_a_cat(browser: Any, studio: Served, tmp_path: Path) -> N
 
 
 def test_the_model_draws_and_finishes(browser: Any, studio: Served) -> None:
-    visitor = Visitor(browser, studio)
+    visitor = Visitor(browser, studio.address)
     page = visitor.page
     page.fill("#what", "hous")
     assert page.locator("#classes li").first.inner_text() == "house"
@@ -234,7 +153,7 @@ def test_the_model_draws_and_finishes(browser: Any, studio: Served) -> None:
 
 @pytest.mark.parametrize("motion", ["no-preference", "reduce"])
 def test_the_page_begins_a_cat_for_who_comes_first(browser: Any, studio: Served, motion: str) -> None:
-    visitor = Visitor(browser, studio, before=False, reduced_motion=motion)
+    visitor = Visitor(browser, studio.address, before=False, reduced_motion=motion)
     page = visitor.page
     page.locator("#begun", has_text="half drawn").wait_for()
     visitor.sees("cat|.*")
@@ -257,7 +176,7 @@ def test_the_page_begins_a_cat_for_who_comes_first(browser: Any, studio: Served,
 
 
 def test_more_like_this_and_from_one_to_another(browser: Any, studio: Served) -> None:
-    visitor = Visitor(browser, studio)
+    visitor = Visitor(browser, studio.address)
     page = visitor.page
     page.fill("#what", "bus")
     page.focus("#detail")
@@ -290,7 +209,7 @@ def test_more_like_this_and_from_one_to_another(browser: Any, studio: Served) ->
 
 
 def test_pen_eraser_and_keys(browser: Any, studio: Served) -> None:
-    visitor = Visitor(browser, studio)
+    visitor = Visitor(browser, studio.address)
     page = visitor.page
     box = page.locator("#paper").bounding_box()
     left, top, side = box["x"], box["y"], box["width"]
@@ -312,7 +231,7 @@ def test_pen_eraser_and_keys(browser: Any, studio: Served) -> None:
 
 
 def test_a_reload_keeps_the_drawing_and_a_new_line_ends_the_explanation(browser: Any, studio: Served) -> None:
-    visitor = Visitor(browser, studio)
+    visitor = Visitor(browser, studio.address)
     page = visitor.page
     visitor.draw(cat())
     visitor.sees("cat")
@@ -334,7 +253,7 @@ def test_a_reload_keeps_the_drawing_and_a_new_line_ends_the_explanation(browser:
 
 
 def test_what_goes_wrong_is_said(browser: Any, studio: Served, tmp_path: Path) -> None:
-    visitor = Visitor(browser, studio)
+    visitor = Visitor(browser, studio.address)
     page = visitor.page
     (tmp_path / "no.png").write_bytes(b"no picture")
     page.set_input_files("#file", tmp_path / "no.png")
@@ -356,7 +275,7 @@ def test_what_goes_wrong_is_said(browser: Any, studio: Served, tmp_path: Path) -
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_on_a_phone(browser: Any, studio: Served, scheme: str) -> None:
     phone = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True, "color_scheme": scheme}
-    visitor = Visitor(browser, studio, **phone)
+    visitor = Visitor(browser, studio.address, **phone)
     visitor.draw(cat())
     visitor.sees("cat")
     assert visitor.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
@@ -369,7 +288,10 @@ def test_on_a_phone(browser: Any, studio: Served, scheme: str) -> None:
 def test_nobody_is_shut_out(browser: Any, studio: Served) -> None:
     """What axe-core finds against the page, in each of its states, light and dark."""
     wanted = pytest.importorskip("axe_playwright_python.sync_playwright", reason="pip install axe-playwright-python")
-    axe, visitor = wanted.Axe(), Visitor(browser, studio, reduced_motion="reduce")  # or colours are on their way
+    axe, visitor = (
+        wanted.Axe(),
+        Visitor(browser, studio.address, reduced_motion="reduce"),
+    )  # or colours are on their way
     page, found = visitor.page, list[str]()
 
     def look(state: str) -> None:

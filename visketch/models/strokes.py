@@ -83,7 +83,9 @@ class StrokeDiffusion(nn.Module):
         told = F.silu(told)
         x = self.read(noisy) + self.position[: noisy.shape[1]] + given[..., None] * self.given
         there = torch.arange(noisy.shape[1], device=count.device) < count[:, None]
-        mask = None if bool(there.all()) else rearrange(there, "b t -> b 1 1 t")
+        # An exported graph has no branches, so there every batch is masked.
+        whole = not torch.compiler.is_exporting() and bool(there.all())
+        mask = None if whole else rearrange(there, "b t -> b 1 1 t")
         modulation = self.modulation(told)
         for block in self.blocks:
             x = block(x, modulation, mask)
@@ -252,15 +254,16 @@ class StrokeDiffusion(nn.Module):
         label: Int[Tensor, " b"],
         count: Int[Tensor, " b"],
         given: Bool[Tensor, "b t"],
-        guidance: float,
+        guidance: float | Float[Tensor, ""],
     ) -> Float[Tensor, "b t d"]:
         """The predicted clean tokens, with classifier-free guidance (Ho and Salimans, 2022)."""
-        if guidance == 1:
+        if isinstance(guidance, float | int) and guidance == 1:
             return self(x, time, label, count, given)
         null = torch.full_like(label, self.classes)
         twice = [torch.cat([part, part]) for part in (x, time, torch.cat([null, label]), count, given)]
         twice[2] = torch.cat([null, label])
-        without, told = self(*twice).chunk(2)
+        both = self(*twice)
+        without, told = both[: x.shape[0]], both[x.shape[0] :]
         return without + guidance * (told - without)
 
 

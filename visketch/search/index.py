@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from filelock import FileLock, Timeout
 from jaxtyping import Float
 
 from visketch import parallel
+from visketch.cache import cache_folder
 from visketch.data.read import Problem, expand
 from visketch.errors import VisketchError
 from visketch.geometry.sketch import Sketch
@@ -50,17 +50,8 @@ class Update:
 
 def usual(source: Path) -> Path:
     """The default place of the index of a source: in the user's cache, never beside the drawings."""
-    given, home = os.environ.get("VISKETCH_CACHE"), Path.home()
-    if given:
-        cache = Path(given)
-    elif sys.platform == "darwin":
-        cache = home / "Library/Caches/visketch"
-    elif sys.platform == "win32":
-        cache = Path(os.environ.get("LOCALAPPDATA", home / "AppData/Local")) / "visketch"
-    else:
-        cache = Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache") / "visketch"
     place = source.resolve()
-    return cache / f"{place.name or 'root'}-{sha256(os.fsencode(place)).hexdigest()[:12]}.index"
+    return cache_folder() / f"{place.name or 'root'}-{sha256(os.fsencode(place)).hexdigest()[:12]}.index"
 
 
 def is_index(path: Path) -> bool:

@@ -1,8 +1,9 @@
-"""Export the classifier as one ONNX file, for apps without torch. Only this module imports onnx, and onnxruntime to
-check the result.
+"""Export the classifier and the stroke diffusion as ONNX, for apps without torch. Only this module imports onnx, and
+onnxruntime to check the results.
 
-The graph has everything after the field: the quadtree, the leaf encoder, the classifier. Batches can have any size, and
-blank leaves are skipped inside the graph. Rendering the field is left to `sdf.render`, which needs no torch.
+The classifier's graph has everything after the field: the quadtree, the leaf encoder, the classifier. Batches can have
+any size, and blank leaves are skipped inside the graph. Rendering the field is left to `sdf.render`, which needs no
+torch. The graph of the stroke diffusion is one step of it, with guidance; the steps are left to the app.
 """
 
 import json
@@ -15,7 +16,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from visketch import checkpoint, quadtree
@@ -26,6 +27,7 @@ from visketch.geometry.sketch import Sketch
 from visketch.model import SketchModel
 from visketch.models.classifier import Classifier
 from visketch.models.encoder import LeafEncoder
+from visketch.models.strokes import StrokeDiffusion
 
 OPSET = 18  # of 2022, which phones and browsers also support
 CLOSE = 1e-3  # the largest allowed difference of the logits from torch's
@@ -59,29 +61,128 @@ def export_classifier(model: SketchModel, path: Path) -> dict[str, Any]:
     arguments of `SketchConfig`) in JSON, `encoder` and `classifier` (fingerprints), `name` of the checkpoint,
     `visketch`.
     """
-    onnx = _import("onnx")
-    _import("onnxscript")  # used by torch.onnx
-    shape = model.config.reading
-    graph = ClassifierGraph(model.part("encoder"), model.part("classifier"), shape).to("cpu").eval()
-    with _quietly():
-        # Captured here, since torch.onnx would otherwise fall back to other methods, one of which fixes the batch size.
-        sample, free = torch.zeros(3, shape.canvas, shape.canvas), {"field": {0: torch.export.Dim("b")}}
-        captured = torch.export.export(graph, (sample,), dynamic_shapes=free, strict=False)
-        program = torch.onnx.export(
-            captured, input_names=["field"], output_names=["logits"], opset_version=OPSET, dynamo=True, verbose=False
-        )
-    assert program is not None
-    made = program.model_proto
-    onnx.helper.set_model_props(made, metadata(model))
-    onnx.checker.check_model(made, full_check=True)
-    content = made.SerializeToString()
-    difference = compare(model, content)
+    content, difference = classifier_graph(model)
     if not difference <= CLOSE:
         raise VisketchError(
             f"{path}: not written, since its logits would differ by {difference:.2g}; try another version of torch"
         )
     checkpoint.write_atomically(path, content)
     return {"path": path, "bytes": len(content), "classes": len(model.labels), "difference": difference}
+
+
+def classifier_graph(model: SketchModel, half: bool = False) -> tuple[bytes, float]:
+    """The content of the file, and how far its logits are from torch's at most. `half`: weights as in `halved`."""
+    shape = model.config.reading
+    graph = ClassifierGraph(model.part("encoder"), model.part("classifier"), shape)
+    sample, free = {"field": torch.zeros(3, shape.canvas, shape.canvas)}, {"field": {0: torch.export.Dim("b")}}
+    content = _to_onnx(graph, sample, free, "logits", metadata(model), half)
+    return content, compare(model, content)
+
+
+def strokes_graph(model: SketchModel, half: bool = False) -> tuple[bytes, float]:
+    """The same for a step of the stroke diffusion: how far its clean tokens are from torch's at most.
+
+    Inputs as in `StrokeDiffusion.guided`, for b sketches of t tokens: `x` (b t d), `time` (b), `label` (b) int64,
+    `count` (b) int64, `given` (b t) bool and `guidance` (); output `clean` (b t d).
+    """
+    diffusion = model.part(model.config.coarse_part("strokes"))
+    inputs = _noisy(diffusion, 3, 5)
+    b, t = torch.export.Dim("b"), torch.export.Dim("t", min=1, max=diffusion.config.pieces)
+    free = {name: {0: b, 1: t} if value.ndim > 1 else {0: b} if value.ndim else None for name, value in inputs.items()}
+    content = _to_onnx(StrokesGraph(diffusion), inputs, free, "clean", {}, half)
+    session, largest = _session(content), 0.0
+    for sketches, tokens in ((1, 1), (4, diffusion.config.pieces)):
+        inputs = _noisy(diffusion, sketches, tokens)
+        with torch.inference_mode():
+            expected = diffusion.guided(**inputs).numpy()
+        (found,) = session.run(None, {name: value.numpy() for name, value in inputs.items()})
+        there = np.arange(tokens) < inputs["count"].numpy()[:, None]
+        largest = max(largest, float(np.abs(found - expected)[there].max()))
+    return content, largest
+
+
+class StrokesGraph(nn.Module):
+    """A step of the stroke diffusion, for any number of sketches and of tokens."""
+
+    def __init__(self, diffusion: StrokeDiffusion) -> None:
+        super().__init__()
+        self.diffusion = diffusion
+
+    def forward(
+        self,
+        x: Float[Tensor, "b t d"],
+        time: Float[Tensor, " b"],
+        label: Int[Tensor, " b"],
+        count: Int[Tensor, " b"],
+        given: Bool[Tensor, "b t"],
+        guidance: Float[Tensor, ""],
+    ) -> Float[Tensor, "b t d"]:
+        return self.diffusion.guided(x, time, label, count, given, guidance)
+
+
+def _noisy(diffusion: StrokeDiffusion, sketches: int, tokens: int) -> dict[str, Tensor]:
+    """Inputs of a step, of sketches that have 1 to `tokens` tokens, the first of which is given."""
+    random = torch.Generator().manual_seed(tokens)
+    which = torch.arange(sketches)
+    return {
+        "x": torch.randn(sketches, tokens, diffusion.size, generator=random),
+        "time": torch.rand(sketches, generator=random),
+        "label": which % diffusion.classes,
+        "count": (tokens - which).clamp(min=1),
+        "given": torch.arange(tokens).expand(sketches, tokens) < 1,
+        "guidance": torch.tensor(2.5),
+    }
+
+
+def _to_onnx(
+    graph: nn.Module, inputs: dict[str, Tensor], free: dict[str, Any], output: str, facts: dict[str, str], half: bool
+) -> bytes:
+    """A network as the content of an ONNX file. `free`: the axes of each input that may have any size."""
+    onnx = _import("onnx")
+    _import("onnxscript")  # used by torch.onnx
+    with _quietly():
+        # Captured here, since torch.onnx would otherwise fall back to other methods, one of which fixes the batch size.
+        captured = torch.export.export(
+            graph.to("cpu").eval(), tuple(inputs.values()), dynamic_shapes=free, strict=False
+        )
+        program = torch.onnx.export(
+            captured,
+            input_names=list(inputs),
+            output_names=[output],
+            opset_version=OPSET,
+            dynamo=True,
+            verbose=False,
+        )
+    assert program is not None
+    made = program.model_proto
+    onnx.helper.set_model_props(made, facts)
+    if half:
+        halved(made)
+    onnx.checker.check_model(made, full_check=True)
+    return made.SerializeToString()
+
+
+def halved(made: Any) -> None:
+    """Store the weights of an ONNX model in half precision, as checkpoints do, and convert them when it is loaded.
+
+    Only those that are the same in half precision, so nothing is computed differently.
+    """
+    onnx = _import("onnx")
+    casts = []
+    for weight in made.graph.initializer:
+        if weight.data_type != onnx.TensorProto.FLOAT:
+            continue
+        values = onnx.numpy_helper.to_array(weight)
+        with np.errstate(over="ignore"):
+            short = values.astype(np.float16)
+        if values.size < 64 or not np.array_equal(short.astype(np.float32), values):
+            continue
+        name = weight.name
+        weight.CopyFrom(onnx.numpy_helper.from_array(short, f"{name}.half"))
+        casts.append(onnx.helper.make_node("Cast", [weight.name], [name], to=onnx.TensorProto.FLOAT))
+    nodes = [*casts, *made.graph.node]
+    del made.graph.node[:]
+    made.graph.node.extend(nodes)
 
 
 def metadata(model: SketchModel) -> dict[str, str]:
@@ -94,8 +195,7 @@ def metadata(model: SketchModel) -> dict[str, str]:
 
 def compare(model: SketchModel, content: bytes) -> float:
     """The largest difference between the logits of both, in single precision, for scribbles of 1 to 24 lines."""
-    runtime = _import("onnxruntime")
-    session = runtime.InferenceSession(content, providers=["CPUExecutionProvider"])
+    session = _session(content)
     rng = np.random.default_rng(0)
     scribbles = [
         Sketch(strokes=tuple(rng.normal(size=(5, 2)).cumsum(axis=0).astype(np.float32) for _ in range(count)))
@@ -109,6 +209,10 @@ def compare(model: SketchModel, content: bytes) -> float:
         model.use_bf16 = brief
     (found,) = session.run(None, {"field": fields})
     return float(np.abs(found - expected).max())
+
+
+def _session(content: bytes) -> Any:
+    return _import("onnxruntime").InferenceSession(content, providers=["CPUExecutionProvider"])
 
 
 def _import(library: str) -> Any:

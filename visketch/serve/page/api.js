@@ -1,6 +1,6 @@
 // The page of the API, made of /openapi.json.
 
-import { openapi } from "./server.js";
+import { openapi } from "./backend.js";
 
 const put = (parent, name, text) => parent.appendChild(Object.assign(document.createElement(name), { textContent: text }));
 const words = document.getElementById("words");

@@ -53,10 +53,10 @@ export class Cards {
     });
   }
 
-  /** The sketches so far as strokes: as they are predicted, and of those that are new no more than a share. */
-  strokes(drawings, size, share, given = 0) {
+  /** The sketches so far as strokes: as they are predicted, and of those that are new no more than a share of each. */
+  strokes(drawings, size, shares, given = 0) {
     this.cards.forEach(({ figure }, i) => {
-      const shown = given + Math.ceil(share * (drawings[i].length - given));
+      const shown = given + Math.ceil(shares[i] * (drawings[i].length - given));
       figure.replaceChildren(drawn({ drawing: drawings[i].slice(0, shown), size, pen: size / 32, given: given || undefined }));
     });
   }

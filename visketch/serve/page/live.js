@@ -1,7 +1,7 @@
 // Recognition while the pen moves: one question at a time, and the newest next. What is stale is called off once the pen
 // rests, and never shown.
 
-import { ask } from "./server.js";
+import { ask } from "./backend.js";
 import { sent } from "./strokes.js";
 
 const PAUSE = 60; // milliseconds between questions while the pen moves, so that other people's get a turn

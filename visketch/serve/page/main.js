@@ -1,6 +1,6 @@
 // The studio: what the buttons do, and how one thing leads to another.
 
-import { about, ask, upload, watch } from "./server.js";
+import { API, EFFORT, OPENS, SAVES, about, ask, ready, upload, watch } from "./backend.js";
 import { Cards, KIND, showVotes } from "./cards.js";
 import { Live } from "./live.js";
 import { begin } from "./begun.js";
@@ -9,13 +9,12 @@ import { Picker } from "./picker.js";
 import { fitted, keep, kept, sent } from "./strokes.js";
 
 const KEPT = 8; // sketches shown in the end
-const DRAWN = 12; // of so many of a class, all of them seen as they come
-const TRIES = 2; // for each way to finish, seen likewise
-const NUMBERS = ["No", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight"];
+const NUMBERS = "No One Two Three Four Five Six Seven Eight Nine Ten Eleven Twelve Thirteen Fourteen Fifteen Sixteen".split(" ");
 const still = matchMedia("(prefers-reduced-motion: reduce)");
 let studio = { index: null };
 const $ = (id) => document.getElementById(id);
 const percent = (share) => (share >= 0.995 ? ">99 %" : share < 0.01 ? "<1 %" : `${Math.round(100 * share)} %`);
+const number = (count) => NUMBERS[count].toLowerCase();
 const a = (label) => `${/^[aeio]|^u(?!ni)/i.test(label) ? "an" : "a"} ${label}`;
 
 // What is on the paper, and what it is taken for
@@ -226,7 +225,7 @@ function entitle(words) {
 
 function hear(name, data, given) {
   if (name === "leaves") return cards.leaves(data.leaves);
-  if (data.drawings) cards.strokes(data.drawings, data.size, data.done / data.total, given);
+  if (data.drawings) cards.strokes(data.drawings, data.size, data.shares ?? data.drawings.map(() => data.done / data.total), given);
   else if (data.pictures) cards.frame(name, data.pictures, data.done);
   progress(name, data.done, data.total);
 }
@@ -264,13 +263,13 @@ const named = (sketch) => ({ ...sketch, caption: [sketch.class, percent(sketch.p
 function generate(label) {
   const name = `${a(label)[0].toUpperCase()}${a(label).slice(1)}`;
   want({
-    title: `${name}: twelve tries`,
+    title: `${name}: ${number(EFFORT.drawn)} tries`,
     verb: "generate",
-    body: { class: label, n: DRAWN, tries: 1, seed: seed(), detail: DETAIL[$("detail").value] },
-    count: DRAWN,
+    body: { class: label, n: EFFORT.drawn, tries: 1, seed: seed(), detail: DETAIL[$("detail").value] },
+    count: EFFORT.drawn,
     again: () => generate(label),
     show: ({ sketches }) => {
-      entitle(`${name}: the eight likeliest`);
+      entitle(`${name}: ${EFFORT.drawn > KEPT ? `the ${number(KEPT)} likeliest` : number(KEPT)}`);
       $("doing").textContent = "Drag one onto the paper, or click it.";
       const best = sketches.sort((one, two) => two.probability - one.probability).slice(0, KEPT);
       cards.show(best.map(named));
@@ -281,17 +280,17 @@ function generate(label) {
 function finish() {
   const drawing = sent(paper.strokes);
   want({
-    title: "Finishing it: sixteen tries",
+    title: `Finishing it: ${number(KEPT * EFFORT.tries)} tries`,
     verb: "complete",
-    body: { drawing, n: KEPT, tries: TRIES, seed: seed() },
-    count: KEPT * TRIES,
+    body: { drawing, n: KEPT, tries: EFFORT.tries, seed: seed() },
+    count: KEPT * EFFORT.tries,
     given: drawing.length,
     again: finish,
     show: ({ sketches }) => {
       const more = sketches.filter(({ added }) => added > 0);
       entitle(`${NUMBERS[more.length]} way${more.length === 1 ? "" : "s"} to finish it`);
       $("doing").textContent = more.length
-        ? "Of every two tries the likelier. Your lines stay; what is new is coloured."
+        ? `${EFFORT.tries > 1 ? "Of every two tries the likelier. " : ""}Your lines stay; what is new is coloured.`
         : "No try added anything: it looks finished. Try again, or draw on.";
       cards.show(more.map(named));
     },
@@ -466,14 +465,18 @@ $("trouble").lastElementChild.addEventListener("click", calm);
 // Start
 
 showGuess(null);
+$("file").accept = OPENS;
+for (const button of [...$("formats").children]) if (!SAVES.includes(button.dataset.as)) button.remove();
+if (API) Object.assign($("api"), { href: API, hidden: false });
 try {
   studio = { ...(await about()) };
   studio.strokes = studio.verbs.includes("vary");
   $("amount").hidden = !studio.strokes;
-  cards.acts = studio.strokes ? [
-    { icon: "i-more", name: "More like this", act: vary },
-    { icon: "i-morph", name: "Morph", act: choose, pressed: (sketch) => sketch === start },
-  ] : [];
+  const acts = [
+    { verb: "vary", icon: "i-more", name: "More like this", act: vary },
+    { verb: "morph", icon: "i-morph", name: "Morph", act: choose, pressed: (sketch) => sketch === start },
+  ];
+  cards.acts = acts.filter(({ verb }) => studio.verbs.includes(verb));
   picker.labels = studio.labels;
   $("similar").hidden = !studio.verbs.includes("search");
   const shown = { refine: "refine", finish: "complete", why: "explain", wish: "generate" };
@@ -485,3 +488,7 @@ const before = kept();
 if (before.length) paper.put(before);
 else if (studio.verbs?.includes("complete")) begin(paper, still.matches);
 document.body.dataset.ready = "true";
+const loading = "Getting ready …";
+$("first").textContent = loading;
+await ready.catch(complain);
+if ($("first").textContent === loading) showGuess(null);

@@ -1,4 +1,11 @@
-// Asking the server: JSON in and out, events as they come, and problems as errors with one sentence.
+// The back end of the studio, asking the server: JSON in and out, events as they come, and problems as errors with one
+// sentence. Without a server the page has another one, with the same functions (`../site/backend.js`).
+
+export const SAVES = ["png", "svg", "moving", "gif", "ndjson"]; // kinds of files that a drawing can leave as
+export const OPENS = ".png,.jpg,.jpeg,.webp,.gif,.bmp,.tif,.tiff,.heic,.svg,.ndjson,.bin,.npy,.npz";
+export const EFFORT = { drawn: 12, tries: 2 }; // sketches of a class, and tries for each way to finish
+export const API = "api.html"; // for programs
+export const ready = Promise.resolve(); // drawings can be recognised
 
 const token = (() => {
   const given = new URLSearchParams(location.hash.slice(1)).get("token");

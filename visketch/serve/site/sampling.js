@@ -1,0 +1,99 @@
+// The steps of the stroke diffusion: `sample` and `draw` of `models/strokes.py`.
+
+import { join, piece, token } from "./pieces.js";
+
+const TOGETHER = 4; // sketches drawn at once: all take as long as the one with the most pieces, and recognition waits for a step
+
+/** The normal random numbers of a sketch: the same for the same seed, but not those of Python. */
+export function normal(seed) {
+  const uniform = random(seed);
+  return (count) => Float32Array.from({ length: count }, () => Math.sqrt(-2 * Math.log(1 - uniform())) * Math.cos(2 * Math.PI * uniform()));
+}
+
+/** Numbers in [0, 1) (mulberry32). */
+export function random(seed) {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+/** How many pieces a drawing of a class has, by chance: more than `least`, and few, usual or many for it. */
+export function howMany(histogram, chance, least = 0, detail = "usual") {
+  let likely = histogram.map((share, count) => (count > least ? share : 0));
+  const sum = likely.reduce((a, b) => a + b);
+  if (!sum) return least + 1;
+  const [low, high] = { few: [0, 0.25], many: [0.75, 1] }[detail] ?? [0, 1];
+  let before = 0;
+  likely = likely.map((share) => {
+    const after = before + share / sum, part = Math.min(after, high) - Math.max(before, low);
+    before = after;
+    return Math.max(0, part);
+  });
+  let left = chance * likely.reduce((a, b) => a + b);
+  const found = likely.findIndex((share) => (left -= share) < 0);
+  return found < 0 ? likely.findLastIndex((share) => share > 0) : found;
+}
+
+/** The times of the steps, from `strength` down to above 0. */
+export function times(steps, strength) {
+  const some = Math.max(1, Math.round(steps * strength));
+  return Array.from({ length: some }, (_, step) => strength * (1 - step / some));
+}
+
+/**
+ * The strokes of sketches in [-1, 1], of so many pieces each. A sketch: {label, count, noise, given, like}. `noise(n)`
+ * gives n normal random numbers; `given`: pieces that come first and stay; `like`: pieces to start from, at `strength`.
+ * `tell(drawn, shares)` hears after each step what is drawn so far, and how far each of them is.
+ */
+export async function draw(model, sketches, { strength = 1, tell = async () => {} } = {}) {
+  const { scales, steps, guidance } = model.about, route = times(steps, strength);
+  const drawn = sketches.map(() => [Float32Array.of(0, 0)]), shares = sketches.map(() => 0);
+  const order = sketches.map((_, i) => i).sort((i, j) => sketches[i].count - sketches[j].count);
+  for (let first = 0; first < order.length; first += TOGETHER) {
+    const places = order.slice(first, first + TOGETHER), some = places.map((i) => sketches[i]);
+    const state = begin(some, scales);
+    for (const [done, time] of route.entries()) {
+      const x = noised(state, some, time);
+      const clean = await model.clean({ x, time, guidance, ...state.told });
+      state.clean = clean.map((value, i) => (state.told.given[Math.floor(i / state.width)] ? state.start[i] : value));
+      places.forEach((place, row) => {
+        drawn[place] = strokes(state.clean.subarray(row * state.long, (row + 1) * state.long), some[row], state.width, scales);
+        shares[place] = (done + 1) / route.length;
+      });
+      await tell(drawn, shares);
+    }
+  }
+  return drawn;
+}
+
+/** Sketches as the rows of one array, padded. */
+function begin(sketches, scales) {
+  const width = 4 * scales.points + 2, most = Math.max(...sketches.map(({ count }) => count)), long = most * width;
+  const start = new Float32Array(sketches.length * long), given = new Uint8Array(sketches.length * most);
+  sketches.forEach((sketch, row) => {
+    const known = sketch.given ?? sketch.like;
+    known?.points.forEach((points, i) => start.set(token(points, known.joined[i], scales), row * long + i * width));
+    if (sketch.given) given.fill(1, row * most, row * most + known.joined.length);
+  });
+  const told = { label: sketches.map(({ label }) => label), count: sketches.map(({ count }) => count), given };
+  return { start, clean: start, told, width, long };
+}
+
+/** The clean tokens, noised afresh up to a time, but for those that are given. */
+function noised({ clean, start, told, width, long }, sketches, time) {
+  const x = Float32Array.from(clean, (value) => value * (1 - time));
+  sketches.forEach(({ noise, count }, row) => noise(count * width).forEach((value, i) => (x[row * long + i] += time * value)));
+  return x.map((value, i) => (told.given[Math.floor(i / width)] ? start[i] : value));
+}
+
+/** The strokes of a sketch beside those that are given. */
+function strokes(tokens, { count, given }, width, scales) {
+  const known = given?.joined.length ?? 0;
+  const pieces = Array.from({ length: count - known }, (_, i) => piece(tokens.subarray((known + i) * width, (known + i + 1) * width), scales));
+  if (known && pieces[0].joined) pieces[0].points.set(given.points.at(-1).subarray(-2)); // it goes on where that stroke ends
+  return join({ points: pieces.map(({ points }) => points), joined: pieces.map(({ joined }) => joined) });
+}

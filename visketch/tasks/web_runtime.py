@@ -1,0 +1,83 @@
+"""ONNX Runtime for browsers: the files of the npm package onnxruntime-web that a site needs.
+
+The package is fetched once from npm's registry, without npm, and kept in the user's cache. Its version and its checksum
+are fixed here, wherever it comes from.
+"""
+
+import base64
+import hashlib
+import io
+import os
+import shutil
+import subprocess
+import tarfile
+import urllib.request
+from pathlib import Path
+
+from visketch.cache import cache_folder
+from visketch.checkpoint import write_atomically
+from visketch.errors import VisketchError
+
+VERSION = "1.22.0"
+SHA512 = "Ud/+EBo6mhuaQWt/OjaOk0iNWjXqJoeeMFr6xQEERZdIZH2OWpGzuujz7lfuOBjUa6TEE/sc4nb7Da5dNL34fg=="  # as npm has it
+REGISTRY = "https://registry.npmjs.org"
+FILES = {  # names in a site → in the package
+    "ort.js": "package/dist/ort.wasm.min.mjs",
+    "ort-loader.js": "package/dist/ort-wasm-simd-threaded.mjs",
+    "ort.wasm": "package/dist/ort-wasm-simd-threaded.wasm",
+}
+SECONDS = 60  # without an answer
+
+
+def web_runtime(package: Path | None = None) -> dict[str, bytes]:
+    """The contents of FILES. `package`: the .tgz, by default fetched. Raises VisketchError."""
+    content = _given(package) if package else _fetched()
+    with tarfile.open(fileobj=io.BytesIO(content), mode="r:gz") as files:
+        found = {name: files.extractfile(path) for name, path in FILES.items()}
+        return {name: file.read() for name, file in found.items() if file}
+
+
+def _given(package: Path) -> bytes:
+    try:
+        content = package.read_bytes()
+    except OSError as error:
+        raise VisketchError(f"{package}: cannot be read, {error.strerror}") from None
+    if not _is_right(content):
+        raise VisketchError(f"{package}: this is not onnxruntime-web {VERSION}; get it by {_command()}")
+    return content
+
+
+def _fetched() -> bytes:
+    kept = cache_folder() / f"onnxruntime-web-{VERSION}.tgz"
+    if kept.is_file() and _is_right(content := kept.read_bytes()):
+        return content
+    address = f"{_registry()}/onnxruntime-web/-/onnxruntime-web-{VERSION}.tgz"
+    try:
+        with urllib.request.urlopen(address, timeout=SECONDS) as answer:
+            content = answer.read()
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "reason", None) or error
+        how = f"or get it elsewhere by {_command()}, and name the file: --runtime FILE.tgz"
+        raise VisketchError(f"{address}: cannot be fetched, {reason}; try again online, {how}") from None
+    if not _is_right(content):
+        raise VisketchError(f"{address}: not the expected package, its checksum differs; try again")
+    write_atomically(kept, content)
+    return content
+
+
+def _is_right(content: bytes) -> bool:
+    return base64.b64encode(hashlib.sha512(content).digest()).decode() == SHA512
+
+
+def _command() -> str:
+    return f"`npm pack onnxruntime-web@{VERSION}`"
+
+
+def _registry() -> str:
+    """The one that npm is told to use, if there is any."""
+    told = os.environ.get("NPM_CONFIG_REGISTRY")
+    npm = shutil.which("npm")
+    if not told and npm:
+        asked = subprocess.run([npm, "config", "get", "registry"], capture_output=True, text=True, check=False)
+        told = asked.stdout.strip()
+    return told.rstrip("/") if told and told.startswith("http") else REGISTRY
