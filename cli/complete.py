@@ -15,7 +15,8 @@ from .shared.pictures import DRAWINGS, check_out, is_picture, moves, suffix_of, 
 
 if TYPE_CHECKING:
     from visketch.geometry.sketch import Sketch
-    from visketch.model import Frame, SketchModel
+    from visketch.model import SketchModel
+    from visketch.sampling import Frame
     from visketch.tasks.complete import Completion
 
 

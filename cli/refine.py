@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     import numpy as np
 
     from visketch.geometry.sketch import Sketch
-    from visketch.model import Frame, SketchModel
+    from visketch.model import SketchModel
+    from visketch.sampling import Frame
 
 BATCH = 16  # sketches redrawn together on the canvas of training; fewer on a larger one
 

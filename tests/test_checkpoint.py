@@ -46,7 +46,8 @@ def test_a_part_comes_back_in_half_precision(part: str, tmp_path: Path) -> None:
     assert metadata == checkpoint.read_metadata(tmp_path, part)
     assert metadata == {"fingerprint": mark, "trained_on": {}, "facts": {"step": 7, "data": {"sources": ["cats"]}}}
     for name, value in saved.state_dict().items():
-        assert torch.equal(loaded.state_dict()[name], value.half().to(value.dtype)), name
+        rounded = value.bfloat16() if value.ndim > 1 else value
+        assert torch.equal(loaded.state_dict()[name], rounded.half().to(value.dtype)), name
     assert checkpoint.save_part(tmp_path, part, loaded, {}, {}) == mark, "saved again, it is the same part"
 
 

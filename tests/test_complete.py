@@ -15,8 +15,9 @@ from visketch.errors import UsageError, VisketchError
 from visketch.geometry import sdf, sketch
 from visketch.geometry.sketch import Sketch
 from visketch.metrics import kept
-from visketch.model import Frame, SketchModel
+from visketch.model import SketchModel
 from visketch.models.diffusion import Diffusion
+from visketch.sampling import Frame
 from visketch.tasks.complete import KNOWN, SHARES, complete, draw_around, places, strokes, with_strokes
 
 CONFIG = tiny_model.small()

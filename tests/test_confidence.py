@@ -71,7 +71,7 @@ def test_a_calibrated_checkpoint_gives_the_same_answers_and_says_when_it_is_not_
 ) -> None:
     folder = tiny_model.write_checkpoint(tmp_path / "model", tiny_model.small())
     before = SketchModel.load(folder)
-    fields = before.render([validation[row] for row in range(8)])
+    fields = before.fields([validation[row] for row in range(8)], before.config.reading)
     logits = before.logits(fields)
     found = calibrate(folder, validation)
     assert found is not None

@@ -57,14 +57,15 @@ class TestLogits:
     @pytest.mark.parametrize("count", [1, 2, 13])
     def test_are_those_of_torch_in_any_batch(self, exported: tuple[SketchModel, Path], count: int) -> None:
         model, path = exported
-        fields = model.render(drawings.draw_many(count))
+        fields = model.fields(drawings.draw_many(count), model.config.reading)
         expected = model.logits(fields).numpy()
         assert np.abs(logits(path, fields) - expected).max() < 1e-3
         assert np.abs(expected[0]).max() > 0.1, "it says something"
 
     def test_of_the_examples_and_of_blank_fields(self, exported: tuple[SketchModel, Path]) -> None:
         model, path = exported
-        fields = model.render([sketch for example in EXAMPLES for sketch in read(example)])
+        examples = [sketch for example in EXAMPLES for sketch in read(example)]
+        fields = model.fields(examples, model.config.reading)
         fields = torch.cat([fields[:1], -torch.ones_like(fields[:1]), fields])
         assert np.abs(logits(path, fields) - model.logits(fields).numpy()).max() < 1e-3
         assert np.abs(logits(path, fields[1:2]) - model.logits(fields[1:2]).numpy()).max() < 1e-3
@@ -75,7 +76,7 @@ def test_the_file_says_what_it_is(exported: tuple[SketchModel, Path]) -> None:
     onnx.checker.check_model(str(path), full_check=True)
     about = onnxruntime.InferenceSession(path).get_modelmeta().custom_metadata_map
     assert json.loads(about["labels"]) == model.labels
-    assert SketchConfig(**json.loads(about["sketch"])) == model.config.sketch
+    assert SketchConfig(**json.loads(about["sketch"])) == model.config.reading
     for part in ("encoder", "classifier"):
         assert about[part] == checkpoint.read_metadata(model.folder or Path(), part)["fingerprint"]
     assert about["name"] == model.config.name

@@ -15,9 +15,9 @@ from torch import Tensor
 from visketch import checkpoint, quadtree
 from visketch.errors import UsageError, VisketchError
 from visketch.geometry.sketch import Sketch
-from visketch.model import Frame, Prediction, SketchModel
+from visketch.model import Prediction, SketchModel
 from visketch.parts import build
-from visketch.sampling import SamplingOptions, candidate_seeds, generator, sample_top_p
+from visketch.sampling import Frame, SamplingOptions, candidate_seeds, generator, sample_top_p
 from visketch.training.objectives.recognition import classify_loss
 
 CONFIG = tiny_model.small()

@@ -79,8 +79,9 @@ class TestDrawnScenes:
     def test_pictures_are_read_once_and_together(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         model = SketchLanguage.load()
         sketch, scene, other = (model.look([folder / name])[0] for name in ("house.png", "scene.png", "scene.png"))
-        render, read = model.recogniser.model.render, []
-        monkeypatch.setattr(model.recogniser.model, "render", lambda some: read.append(len(some)) or render(some))
+        sketches, read = model.recogniser.model, []
+        draw = sketches.fields
+        monkeypatch.setattr(sketches, "fields", lambda some, shape: read.append(len(some)) or draw(some, shape))
         first = model.score([(sketch, scene), (sketch, other), (sketch, scene)])
         assert len(read) == 1, "the sketches with the regions of all scenes"
         assert model.score([(sketch, scene)]) == first[:1]

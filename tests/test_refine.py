@@ -12,7 +12,8 @@ from visketch.decoding import enlarge
 from visketch.errors import UsageError, VisketchError
 from visketch.geometry import sdf
 from visketch.geometry.sketch import Sketch
-from visketch.model import Frame, SketchModel
+from visketch.model import SketchModel
+from visketch.sampling import Frame
 from visketch.tasks.refine import refine, shrunk, thinned
 
 CONFIG = tiny_model.small()

@@ -78,7 +78,7 @@ def fail(error: VisketchError) -> None:
 
 def exact(model: SketchModel, query: Sketch, sketches: list[Sketch]) -> np.ndarray:
     """The similarities by the slow definition."""
-    found = features(model, model.render([query, *sketches])).numpy()
+    found = features(model, model.fields([query, *sketches], model.config.reading)).numpy()
     return found[1:] @ found[0]
 
 

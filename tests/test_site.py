@@ -142,7 +142,7 @@ def test_its_answers_are_those_of_python(browser: Any, served: SimpleNamespace, 
     said = visitor.page.evaluate(ANSWERS, sent)
     visitor.leave()
 
-    fields = model.render(some)
+    fields = model.fields(some, model.config.reading)
     assert np.abs(np.array(said["fields"]) - fields.flatten(1).numpy()).max() < 1e-5
     expected = model.logits(fields).numpy()
     assert np.abs(np.array(said["logits"]) - expected).max() < CLOSE

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from visketch.data.drawing import Drawing, sketch
-from visketch.model import DEFAULTS, Frame, Generated, SketchModel
+from visketch.model import DEFAULTS, Generated, SketchModel
 from visketch.results import DrawnSketch, SavedExplanation
-from visketch.sampling import SamplingOptions
+from visketch.sampling import Frame, SamplingOptions
 from visketch.tasks import complete, explain, like, morph, refine
 
 OnProgress = Callable[[Frame], None]

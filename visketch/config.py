@@ -107,7 +107,7 @@ class RefinerConfig(Section):
 
 
 class ClassifierConfig(Section):
-    depth: int | None = Field(None, ge=0)  # the finest level that is read on the canvas of training; None: all are
+    depth: int = Field(DEEPEST, ge=0)  # the finest level that is read; the depth of the tree or more: all are
     layers: Count = 2
     heads: Count = 6
     dropout: Share = 0.1
@@ -200,8 +200,6 @@ class Config(Section):
             heads, width = getattr(self, part).heads, getattr(self, owner).width
             if width % heads:
                 raise ValueError(f"{owner}.width = {width} must be a multiple of {part}.heads = {heads}")
-        if self.classifier.depth is not None and self.classifier.depth > self.sketch.depth:
-            raise ValueError(f"classifier.depth = {self.classifier.depth}: the tree has depth {self.sketch.depth}")
         baseline, tile = self.baseline, self.sketch.tile
         if baseline.backbone == "vit" and baseline.width % baseline.heads:
             raise ValueError(
@@ -216,7 +214,7 @@ class Config(Section):
         """How drawings are drawn to be recognised: the canvas and depth of training, without the levels that the
         classifier does not read.
         """
-        depth = self.sketch.depth if self.classifier.depth is None else self.classifier.depth
+        depth = min(self.classifier.depth, self.sketch.depth)
         return self.sketch.model_copy(update={"canvas": self.sketch.tile << depth, "depth": depth})
 
     @property

@@ -26,7 +26,7 @@ from visketch.geometry.pieces import Pieces
 from visketch.geometry.sketch import Sketch, fit
 from visketch.parallel import refuse_after_fork
 from visketch.parts import build
-from visketch.sampling import SamplingOptions, candidate_seeds, generator, sample_top_p
+from visketch.sampling import Frame, SamplingOptions, candidate_seeds, generator, sample_top_p
 
 DEFAULTS = SamplingOptions()
 Model = TypeVar("Model", bound="SketchModel")
@@ -57,24 +57,6 @@ class Prediction:
 
 def _itself(canvas: Tensor) -> Tensor:
     return canvas
-
-
-@dataclass(frozen=True)
-class Frame:
-    """A step of generating: the stage, the progress, and the canvases so far."""
-
-    stage: str  # "coarse" or "refine"
-    done: int
-    total: int
-    draw: Callable[[], Float[Tensor, "b h h"]]  # called when `canvas` is read: strokes are rendered only then
-    strokes: Callable[[], list[list[np.ndarray]]] | None = None  # in [-1, 1], if the coarse stage draws strokes
-
-    @property
-    def canvas(self) -> Float[Tensor, "b h h"]:
-        """The canvases so far, in the coarse stage still noisy. The refiner modifies them further: copy
-        what you keep.
-        """
-        return self.draw()
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
-"""Sampling: its options, its random numbers, and how they select codes."""
+"""Sampling: its options, its random numbers, how they select codes, and what is seen on the way."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -50,6 +50,24 @@ class SamplingOptions:
             raise UsageError(f"detail = {self.detail}: draw at least one stroke")
         if self.order not in ("waves", "one-by-one"):
             raise UsageError(f"order = {self.order!r}: must be 'waves' or 'one-by-one'")
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A step of generating: the stage, the progress, and the canvases so far."""
+
+    stage: str  # "coarse" or "refine"
+    done: int
+    total: int
+    draw: Callable[[], Float[Tensor, "b h h"]]  # called when `canvas` is read: strokes are rendered only then
+    strokes: Callable[[], list[list[np.ndarray]]] | None = None  # in [-1, 1], if the coarse stage draws strokes
+
+    @property
+    def canvas(self) -> Float[Tensor, "b h h"]:
+        """The canvases so far, in the coarse stage still noisy. The refiner modifies them further: copy
+        what you keep.
+        """
+        return self.draw()
 
 
 def candidate_seeds(seeds: Sequence[int], tries: int) -> list[int]:

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
     from visketch.geometry.sketch import Sketch
     from visketch.geometry.trace import Trace
-    from visketch.model import Frame, Generated, SketchModel
+    from visketch.model import Generated, SketchModel
+    from visketch.sampling import Frame
 
 BATCH = 64  # sketches drawn at once: memory does not grow with -n
 

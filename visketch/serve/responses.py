@@ -19,8 +19,9 @@ from visketch import quadtree
 from visketch.config import SketchConfig
 from visketch.decoding import inked_leaves
 from visketch.geometry import trace
-from visketch.model import Frame, SketchModel
+from visketch.model import SketchModel
 from visketch.render.animation import frames, movie
+from visketch.sampling import Frame
 from visketch.serve.worker import Emit
 from visketch.tasks.complete import STROKE, Completion
 

@@ -22,8 +22,8 @@ from visketch.geometry import sdf
 from visketch.geometry.place import Place
 from visketch.geometry.sketch import Sketch
 from visketch.geometry.trace import Trace, strokes_of
-from visketch.model import DEFAULTS, Frame, Prediction, SketchModel
-from visketch.sampling import TRIES, SamplingOptions, generator
+from visketch.model import DEFAULTS, Prediction, SketchModel
+from visketch.sampling import TRIES, Frame, SamplingOptions, generator
 
 if TYPE_CHECKING:  # it imports diffusers, which takes seconds, and strokes are completed without it
     from visketch.models.diffusion import Diffusion

@@ -16,8 +16,8 @@ from visketch.geometry.pieces import TOLERANCE, Pieces, cut, join, simplified
 from visketch.geometry.place import Place
 from visketch.geometry.sketch import Sketch
 from visketch.geometry.trace import strokes_of
-from visketch.model import Frame, SketchModel
-from visketch.sampling import SamplingOptions, candidate_seeds
+from visketch.model import SketchModel
+from visketch.sampling import Frame, SamplingOptions, candidate_seeds
 
 Lines = tuple[np.ndarray, ...]
 

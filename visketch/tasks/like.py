@@ -10,8 +10,8 @@ from visketch.errors import UsageError, VisketchError
 from visketch.geometry.pieces import Pieces, fitted, join
 from visketch.geometry.sketch import Sketch
 from visketch.geometry.trace import strokes_of
-from visketch.model import DEFAULTS, Frame, Generated, SketchModel
-from visketch.sampling import SamplingOptions, candidate_seeds
+from visketch.model import DEFAULTS, Generated, SketchModel
+from visketch.sampling import Frame, SamplingOptions, candidate_seeds
 
 STRENGTH = 0.4  # by default
 

@@ -13,8 +13,8 @@ from visketch.decoding import enlarge
 from visketch.errors import UsageError
 from visketch.geometry import sdf
 from visketch.geometry.sketch import Sketch
-from visketch.model import DEFAULTS, Frame, SketchModel
-from visketch.sampling import SamplingOptions
+from visketch.model import DEFAULTS, SketchModel
+from visketch.sampling import Frame, SamplingOptions
 
 OnFrame = Callable[[Frame], None]
 
