@@ -10,7 +10,7 @@ from jaxtyping import install_import_hook
 
 # From here on, every call of a function of visketch checks its annotations: the types, the shapes, and that a letter
 # means the same size everywhere within the call. This must precede every import of visketch.
-install_import_hook("visketch", "beartype.beartype")
+install_import_hook("visketch", "checked.when_called")
 
 import drawings  # noqa: E402
 import pytest  # noqa: E402
