@@ -23,8 +23,6 @@ from visketch.tasks.export import export_classifier
 onnx = pytest.importorskip("onnx", reason="pip install visketch[onnx]")
 onnxruntime = pytest.importorskip("onnxruntime", reason="pip install visketch[onnx]")
 
-# The fixtures of this module are expensive: one test process sets them up, and not both.
-pytestmark = pytest.mark.xdist_group("export")
 EXAMPLES = sorted((Path(__file__).parents[1] / "docs/examples").glob("*.svg"))
 CONSUME = Path(__file__).parents[1] / "docs/examples/consume.py"
 
