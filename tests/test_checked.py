@@ -8,6 +8,6 @@ from visketch import quadtree
 
 
 def test_a_wrong_shape_is_refused() -> None:
-    with pytest.raises(jaxtyping.TypeCheckError, match="field"):
+    with pytest.raises(jaxtyping.TypeCheckError, match="canvas"):
         quadtree.information(torch.zeros(2, 32, 31), 1, 0.1)
     assert quadtree.information(torch.zeros(2, 32, 32), 1, 0.1).ndim == 2
