@@ -10,7 +10,7 @@ from jaxtyping import install_import_hook
 
 # From here on, every call of a function of visketch checks its annotations: the types, the shapes, and that a letter
 # means the same size everywhere within the call. This must precede every import of visketch.
-install_import_hook("visketch", "beartype.beartype")
+install_import_hook("visketch", "checked.when_called")
 
 import drawings  # noqa: E402
 import pytest  # noqa: E402
@@ -50,3 +50,13 @@ def each_drawing(request: pytest.FixtureRequest) -> Sketch:
 def sketches() -> list[Sketch]:
     """Sixteen different drawings, two of every subject, labelled."""
     return drawings.draw_many(16)
+
+
+@pytest.hookimpl(tryfirst=True)  # xdist reads the groups
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that share a fixture of their module run in one process: that fixture is set up once, and not in both."""
+    for item in items:
+        module = item.nodeid.partition("::")[0]
+        found = item._fixtureinfo.name2fixturedefs.values() if isinstance(item, pytest.Function) else ()
+        if any(one.scope != "function" and one.baseid.startswith(module) for defs in found for one in defs):
+            item.add_marker(pytest.mark.xdist_group(module))

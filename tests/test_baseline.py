@@ -108,7 +108,8 @@ def test_it_learns_cats_from_stars(backbone: str, tmp_path: Path) -> None:
     store = Store.open(tmp_path / "packed.arrow")
     knobs = [
         f"baseline.backbone={backbone}",
-        "train.baseline.steps=80",
+        "train.baseline.steps=60",
+        "train.baseline.muon=false",  # Muon learns the same in three times the time
         "train.baseline.grow=[]",
         "train.baseline.ema=0.5",
     ]

@@ -26,8 +26,6 @@ from visketch.language.vision.encoder import PairTower
 from visketch.language.vision.features import features
 from visketch.training.language import train
 
-# The fixtures of this module are expensive: one test process sets them up, and not both.
-pytestmark = pytest.mark.xdist_group("language_train")
 KNOBS = [
     "tower.widths=[8, 12, 16, 24]",
     "tower.embedding=8",

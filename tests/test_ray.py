@@ -25,7 +25,6 @@ from visketch.errors import VisketchError
 from visketch.model import SketchModel
 from visketch.tasks import batch
 
-pytestmark = pytest.mark.xdist_group("ray")  # one cluster, however many processes share the tests
 FILES, EACH, BAD = 40, 3, "17.ndjson"
 MULTIPLIES = visketch.model.multiplies_bfloat16  # as it is before the tests begin
 

@@ -21,8 +21,6 @@ from visketch.errors import UsageError, VisketchError
 from visketch.model import SketchModel
 from visketch.training.sketch import Outcome, train
 
-# The fixtures of this module are expensive: one test process sets them up, and not both.
-pytestmark = pytest.mark.xdist_group("train")
 STEPS = 20  # of the tiny preset, for every part
 PARTS = ["vqvae", "diffusion", "classifier", "baseline", "refiner"]
 Losses = list[dict[str, float]]
