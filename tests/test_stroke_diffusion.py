@@ -75,27 +75,6 @@ def test_class_number_and_noise_matter(network: StrokeDiffusion, noise: torch.Te
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("eta", [0.0, 0.6, 1.0])
-def test_eta_is_how_much_of_the_noise_is_new(
-    network: StrokeDiffusion, noise: torch.Tensor, eta: float, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(network, "config", network.config.model_copy(update={"eta": eta}))
-    steps, nothing = len(noise), torch.zeros(noise.shape[1:3], dtype=torch.bool)
-    x = noise[0]
-    for step in range(steps):
-        time = 1 - step / steps
-        clean = network.guided(x, torch.full((len(x),), time), LABEL, COUNT, nothing, network.config.guidance)
-        if step + 1 < steps:
-            old = (x - (1 - time) * clean) / time
-            then = 1 - (step + 1) / steps
-            x = (1 - then) * clean + then * ((1 - eta**2) ** 0.5 * old + eta * noise[step + 1])
-    torch.testing.assert_close(network.sample(LABEL, COUNT, noise), clean, rtol=1e-3, atol=1e-3)
-    if eta == 0:
-        later = torch.cat([noise[:1], torch.randn_like(noise[1:])])
-        assert torch.equal(network.sample(LABEL, COUNT, later), network.sample(LABEL, COUNT, noise))
-
-
-@torch.no_grad()
 def test_given_pieces_stay_exactly_and_the_others_heed_them(network: StrokeDiffusion, noise: torch.Tensor) -> None:
     start = torch.randn(noise.shape[1:], generator=torch.Generator().manual_seed(2))
     given = torch.zeros(noise.shape[1:3], dtype=torch.bool)

@@ -88,7 +88,6 @@ class DiffusionConfig(Section):
     pieces: Count = 24  # of strokes: the most that a sketch may have; 99 of 100 QuickDraw drawings have no more
     steps: Count = 20
     guidance: float = 2.0
-    eta: float = Field(1.0, ge=0, le=1)  # of strokes: how much of the noise is drawn anew at each step; 0: none
 
 
 class EncoderConfig(Section):

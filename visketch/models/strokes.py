@@ -144,10 +144,9 @@ class StrokeDiffusion(nn.Module):
     ) -> Float[Tensor, "b t d"]:
         """Noise for each of s steps → tokens, with classifier-free guidance (1 switches it off).
 
-        A step predicts the clean tokens and noises them up to the next time. The share `eta` of the deviation of that
-        noise is new, the rest is what the step found in its input (DDIM; Song et al., 2021, arXiv 2010.02502). New
-        noise lets one step mend what another got wrong: with none, fewer drawings are recognised, and with nothing
-        else they vary less (lab book).
+        A step predicts the clean tokens and noises them afresh up to the next time (ancestral sampling: DDIM with
+        eta = 1; Song et al., 2021, arXiv 2010.02502). So one step mends what another got wrong; with Euler's steps,
+        which keep the noise that they began with, fewer of the drawings were recognised (lab book).
 
         `start`: tokens of which those `given` are kept as they are; with `strength` below 1 the others are noised up to
         that time and drawn again from there (SDEdit, Meng et al., 2022, arXiv 2108.01073). `on_progress` sees the clean
@@ -156,14 +155,11 @@ class StrokeDiffusion(nn.Module):
         guidance = self.config.guidance if guidance is None else guidance
         given = torch.zeros(noise.shape[1:3], dtype=torch.bool, device=noise.device) if given is None else given
         start = torch.zeros_like(noise[0]) if start is None else start
-        route, clean, eta = times(len(noise), strength), start, self.config.eta
-        mixed = noise[0]
+        route, clean = times(len(noise), strength), start
         for done, time in enumerate(route[:-1], 1):
-            x = torch.where(given[..., None], start, torch.lerp(clean, mixed, time))
+            x = torch.where(given[..., None], start, torch.lerp(clean, noise[done - 1], time))
             now = torch.full((x.shape[0],), time, device=x.device)
             clean = torch.where(given[..., None], start, self.guided(x, now, label, count, given, guidance))
-            found = (x - (1 - time) * clean) / time
-            mixed = (1 - eta**2) ** 0.5 * found + eta * noise[min(done, len(noise) - 1)]
             on_progress(done, len(route) - 1, clean)
         return clean
 

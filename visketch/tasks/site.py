@@ -78,7 +78,6 @@ def about(model: SketchModel) -> dict[str, Any]:
         "sketch": {name: getattr(shape, name) for name in ("canvas", "pen", "margin", "clamp")},
         "steps": stage.steps,
         "guidance": stage.guidance,
-        "eta": stage.eta,
         "histogram": [[round(share, 5) for share in row] for row in histogram.tolist()],
         "scales": {
             "points": pieces.POINTS,

@@ -50,16 +50,15 @@ export function times(steps, strength) {
  * `tell(drawn, shares)` hears after each step what is drawn so far, and how far each of them is.
  */
 export async function draw(model, sketches, { strength = 1, tell = async () => {} } = {}) {
-  const { scales, steps, guidance, eta } = model.about, route = times(steps, strength);
+  const { scales, steps, guidance } = model.about, route = times(steps, strength);
   const drawn = sketches.map(() => [Float32Array.of(0, 0)]), shares = sketches.map(() => 0);
   const order = sketches.map((_, i) => i).sort((i, j) => sketches[i].count - sketches[j].count);
   for (let first = 0; first < order.length; first += TOGETHER) {
     const places = order.slice(first, first + TOGETHER), some = places.map((i) => sketches[i]);
     const state = begin(some, scales);
     for (const [done, time] of route.entries()) {
-      const x = noised(state, done ? mixed(state, some, eta) : fresh(state, some), time);
+      const x = noised(state, some, time);
       const clean = await model.clean({ x, time, guidance, ...state.told });
-      Object.assign(state, { x, time });
       state.clean = clean.map((value, i) => (state.told.given[Math.floor(i / state.width)] ? state.start[i] : value));
       places.forEach((place, row) => {
         drawn[place] = strokes(state.clean.subarray(row * state.long, (row + 1) * state.long), some[row], state.width, scales);
@@ -84,22 +83,11 @@ function begin(sketches, scales) {
   return { start, clean: start, told, width, long };
 }
 
-/** The clean tokens with this noise up to a time, but for those that are given. */
-function noised({ clean, start, told, width }, noise, time) {
-  return clean.map((value, i) => (told.given[Math.floor(i / width)] ? start[i] : (1 - time) * value + time * noise[i]));
-}
-
-/** New noise for every token. */
-function fresh({ clean, width, long }, sketches) {
-  const all = new Float32Array(clean.length);
-  sketches.forEach(({ noise, count }, row) => all.set(noise(count * width), row * long));
-  return all;
-}
-
-/** The noise that the last step found in its input, the share `eta` of its deviation replaced. */
-function mixed(state, sketches, eta) {
-  const { clean, x, time } = state, kept = Math.sqrt(1 - eta ** 2);
-  return fresh(state, sketches).map((value, i) => (kept * (x[i] - (1 - time) * clean[i])) / time + eta * value);
+/** The clean tokens, noised afresh up to a time, but for those that are given. */
+function noised({ clean, start, told, width, long }, sketches, time) {
+  const x = Float32Array.from(clean, (value) => value * (1 - time));
+  sketches.forEach(({ noise, count }, row) => noise(count * width).forEach((value, i) => (x[row * long + i] += time * value)));
+  return x.map((value, i) => (told.given[Math.floor(i / width)] ? start[i] : value));
 }
 
 /** The strokes of a sketch beside those that are given. */
