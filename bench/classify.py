@@ -87,7 +87,7 @@ def measure(model: SketchModel, classify: Classify, net: Baseline, batch: int, r
     pixels = {side: F.interpolate(model.render(sketches)[:, None], size=(side, side))[:, 0] for side in (224, 128)}
     rounds: list[dict[str, dict[str, float]]] = []
     for _ in range(runs + 1):
-        seen = {f"SketchModel {name}": classify(sketches, brief) for name, brief in PRECISIONS.items()}
+        seen = {f"visketch {name}": classify(sketches, brief) for name, brief in PRECISIONS.items()}
         for side in pixels:
             for name, brief in PRECISIONS.items():
                 seen[f"ResNet34 at {side}, {name}"] = {"whole": resnet(net, pixels[side], brief)}

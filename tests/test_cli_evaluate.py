@@ -172,7 +172,7 @@ class TestSearch:
             ("features and probabilities", wide + 3),
             ("features alone", wide),
         ]
-        assert {row["name"] for row in said["rows"]} == {"SketchModel", folder.name}
+        assert {row["name"] for row in said["rows"]} == {"visketch", folder.name}
         for row in said["rows"]:
             low, high = row["interval"]
             assert 0 < low <= row["mean_average_precision"] <= high <= 1

@@ -75,7 +75,7 @@ def search(
         raise UsageError(f"{store.path}: it has no class of these with two {split} drawings")
     found = []
     for judge, (logits, features) in zip(judges, looks(judges, model, store, rows, on_progress), strict=True):
-        name = "SketchModel" if judge is judges[0] else judge.name
+        name = "visketch" if judge is judges[0] else judge.name
         both = side_by_side(logits, features)
         found.append(row(name, "features and probabilities", both, label))
         found.append(row(name, "features alone", torch.nn.functional.normalize(features, dim=1), label))
