@@ -102,7 +102,7 @@ def test_the_file_says_what_it_is(exported: tuple[SketchModel, Path]) -> None:
         assert about[part] == checkpoint.read_metadata(model.folder or Path(), part)["fingerprint"]
     assert about["name"] == model.config.name
     assert [(given.name, given.shape[1:]) for given in onnxruntime.InferenceSession(path).get_inputs()] == [
-        ("field", [model.config.sketch.canvas] * 2)
+        ("field", [model.config.reading.canvas] * 2)
     ]
 
 

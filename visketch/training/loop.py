@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from accelerate import Accelerator
+from accelerate import Accelerator, DistributedDataParallelKwargs
 from filelock import FileLock, Timeout
 from torch import nn
 from torch.utils.data import DataLoader
@@ -39,7 +39,9 @@ class Outcome:
 
 def accelerated(precision: str) -> Accelerator:
     """The Accelerator for the available device."""
-    return Accelerator(mixed_precision=precision, cpu=not torch.cuda.is_available())
+    # While pictures grow, the normalisation of the finer levels of the tree is not used yet.
+    growing = DistributedDataParallelKwargs(find_unused_parameters=True)
+    return Accelerator(mixed_precision=precision, cpu=not torch.cuda.is_available(), kwargs_handlers=[growing])
 
 
 def state_of(folder: Path, part: str) -> Path:
