@@ -1,12 +1,13 @@
 """A blind test: can somebody name generated sketches, and tell them from people's drawings?
 
-    python studies/blind.py make --data packed.arrow --out blind/ [--seed 1000] [--checkpoint FOLDER]
-    python studies/blind.py score blind/ answers.json
+    python studies/blind.py make --data packed.arrow --out blind/ --key key.json [--seed 1000] [--refined]
+    python studies/blind.py score key.json answers.json
 
 `make` draws one sheet of 20 new sketches for each of seven classes, in an order by chance and without a name
-(name-1.png ...), and 140 pairs of a drawing by a person and a new sketch of the same class, side by side by chance
-(pairs-1.png ..., numbered); key.json has the truth. Sketches are drawn once, none is chosen, and both sides have the
-same pen. Whoever looks sees the pictures alone and writes
+(name-1.png ...), and up to 140 pairs of a drawing by a person and a new sketch of the same class, side by side by
+chance (pairs-1.png ..., numbered). The key has the truth: keep it where whoever looks cannot see it. Sketches are drawn
+once and none is chosen. Both sides are strokes drawn with the same pen, so that the drawing decides and not the line;
+with `--refined`, new sketches are what the refiner makes of them. Whoever looks sees the pictures alone and writes
 answers.json: {"names": ["...", 7 in all], "pairs": "LRRL..."}, where L means that the left one is by a person.
 """
 
@@ -32,18 +33,22 @@ def main() -> None:
     making, scoring = verbs.add_parser("make"), verbs.add_parser("score")
     making.add_argument("--data", type=Path, required=True)
     making.add_argument("--out", type=Path, required=True)
+    making.add_argument("--key", type=Path, required=True)
+    making.add_argument("--refined", action="store_true")
     making.add_argument("--seed", type=int, default=1000)
     making.add_argument("--checkpoint")
-    scoring.add_argument("folder", type=Path)
+    scoring.add_argument("key", type=Path)
     scoring.add_argument("answers", type=Path)
     chosen = parser.parse_args()
     if chosen.verb == "make":
-        make(SketchModel.load(chosen.checkpoint), Store.open(chosen.data), chosen.out, chosen.seed)
+        model, store = SketchModel.load(chosen.checkpoint), Store.open(chosen.data)
+        chosen.key.write_text(json.dumps(make(model, store, chosen.out, chosen.seed, chosen.refined)))
     else:
-        print(json.dumps(score(json.loads((chosen.folder / "key.json").read_text()), chosen.answers), indent=2))
+        print(json.dumps(score(json.loads(chosen.key.read_text()), chosen.answers), indent=2))
 
 
-def make(model: SketchModel, store: Store, out: Path, seed: int) -> None:
+def make(model: SketchModel, store: Store, out: Path, seed: int, refined: bool) -> dict[str, object]:
+    """Write the pictures; returns the key."""
     out.mkdir(parents=True, exist_ok=False)
     rng = np.random.default_rng(seed)
     names = rng.permutation(CLASSES).tolist()
@@ -52,7 +57,7 @@ def make(model: SketchModel, store: Store, out: Path, seed: int) -> None:
     for number, name in enumerate(names, 1):
         rows = rng.permutation([row for row in store.rows("test") if store.labels[store.label[row]] == name])[:EACH]
         real = pictures(model, model.render([store[int(row)] for row in rows]))
-        drawn = pictures(model, model.generate_fields(name, 2 * EACH, seed=seed).canvas)
+        drawn = pictures(model, model.generate_fields(name, 2 * EACH, seed=seed, coarse_only=not refined).canvas)
         Image.fromarray(sheet(drawn[EACH:])).save(out / f"name-{number}.png")
         for person, machine in zip(real, drawn[:EACH], strict=False):
             left = bool(rng.random() < 0.5)
@@ -62,8 +67,7 @@ def make(model: SketchModel, store: Store, out: Path, seed: int) -> None:
     for page, first in enumerate(range(0, len(order), EACH), 1):
         some = [(place + 1, pairs[order[place]]) for place in range(first, min(first + EACH, len(order)))]
         paired(some).save(out / f"pairs-{page}.png")
-    key = {"names": names, "pairs": "".join(sides[place] for place in order)}
-    (out / "key.json").write_text(json.dumps(key))
+    return {"names": names, "pairs": "".join(sides[place] for place in order)}
 
 
 def pictures(model: SketchModel, canvas: torch.Tensor) -> list[np.ndarray]:
