@@ -205,7 +205,7 @@ def show(row: Row) -> None:
         line = Text.assemble((f" {guess['label']:<{width}}", "bold"), *bar, f" {100 * share:5.1f} %")
         console.stdout().print(line, soft_wrap=True)
     if not row.get("sure", True):
-        console.say(" not sure: of answers with so low a probability, fewer than nine in ten are right")
+        console.say(" not sure: fewer than nine in ten answers this uncertain are right")
     if "separate" in row:
         console.note(f"{row['path']}: {row['separate']} separate drawings; --split classifies each, count counts them")
     if "explanation" in row:

@@ -152,6 +152,12 @@ class TestData:
         assert "no test drawing of 1 class (cat)" in result.stderr or "no train drawing" in result.stderr
         assert len(Store.open(tmp_path / "a.arrow")) == 1
 
+    def test_without_out_the_place_is_what_help_says(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.chdir(tmp_path)
+        Path("cat.ndjson").write_text('{"drawing":[[[0,9],[0,9]]]}\n')
+        assert visketch("data", "pack", "cat.ndjson").exit_code == 0
+        assert Path("quickdraw.arrow").is_file()
+
     def test_pack_refuses(self, ndjson: Path, tmp_path: Path) -> None:
         (tmp_path / "file").write_text("")
         one_line(visketch("data", "pack", tmp_path / "none", "--out", tmp_path / "a.arrow"), 1, "no such file")

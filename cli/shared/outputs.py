@@ -88,10 +88,13 @@ class Outputs:
                 tried.unlink()
 
 
-def parse_out(out: str) -> Path:
-    """A path as it was typed. Raises UsageError for -, and for a slash after the name of a picture."""
+def parse_out(typed: str | Path) -> Path:
+    """A path as it was typed, or an option's default. Raises UsageError for -, and for a slash after the name of a
+    picture.
+    """
     from .pictures import is_picture
 
+    out = str(typed)
     if out in ("-", "/dev/stdout", "/dev/stderr"):
         raise UsageError(f"{out}: this command writes files and not to standard output; name a file")
     if out.endswith(("/", os.sep)) and is_picture(Path(out)):

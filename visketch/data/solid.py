@@ -115,7 +115,8 @@ def _is_one_pen(widths: Float[np.ndarray, " n"], widest: float, step: int, exten
     `extent`, in pixels of the full picture, is the longer side of the drawing.
     """
     thin, middle, thick = np.percentile(widths, [20, 50, 80]).tolist()
-    even = thick < EVEN * thin and widest < JOINED * middle and middle < 2 * BROAD * extent
+    unit = 2 * step  # widths of a few pixels are that inexact: a pen of 4 pixels is as often 6 wide
+    even = thick < EVEN * thin + unit and widest < JOINED * middle + unit and middle < 2 * BROAD * extent
     return even or widest <= min(max(WIDE * thin, 4 * step), max(BROAD * extent, LEAST))
 
 
