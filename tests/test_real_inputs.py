@@ -261,3 +261,16 @@ def test_a_drawing_that_was_turned_is_named_as_it_is_upright() -> None:
         assert row.get("turned", 0) == 90 * turn
     (row,) = BatchClassifier(Model(), 1)([RenderedDrawing("a", np.rot90(field))])  # type: ignore[arg-type]
     assert "turned" not in row
+
+
+def test_a_pen_of_a_few_pixels_is_no_area() -> None:
+    """Small pictures, as `generate` writes them: such a pen is as often six pixels wide as four, and whiskers meet."""
+    for spread in (19, 21, 23):
+        large = Image.new("L", (512, 512), 255)
+        pen = ImageDraw.Draw(large)
+        pen.ellipse((100, 120, 412, 470), outline=0, width=17)
+        for end in range(-3 * spread, 4 * spread, spread):
+            pen.line([(250, 300), (470, 300 + 5 * end)], fill=0, width=17)
+            pen.line([(250, 300), (40, 300 + 5 * end)], fill=0, width=17)
+        page = np.asarray(large.resize((128, 128), Image.Resampling.BOX))
+        assert found_in(page[..., None]).sum() > 0.75 * (page < 128).sum(), spread
