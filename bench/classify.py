@@ -57,8 +57,8 @@ class Stopwatch:
 def visketch(model: SketchModel) -> Classify:
     """The time of each stage of classification; "whole" is their total."""
     on_progress = Stopwatch()
-    on_progress.on_progress("drawing", model, "render")
-    on_progress.on_progress("stem", model.part("encoder").stem, "forward")
+    on_progress.on_progress("drawing", model, "fields")
+    on_progress.on_progress("stem", model.part("encoder").stem, "pictures")
     on_progress.on_progress("encoder", model.part("encoder"), "forward")
     on_progress.on_progress("pooling", model.part("classifier"), "pool")
 

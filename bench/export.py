@@ -73,7 +73,7 @@ def ways(model: SketchModel, sessions: dict[str, onnxruntime.InferenceSession], 
 
 def measure(model: SketchModel, by: dict[str, Way], batch: int, runs: int) -> list[dict]:
     """The rows of the table for one batch size."""
-    fields = model.render(drawings.draw_many(batch))
+    fields = model.fields(drawings.draw_many(batch), model.config.reading)
     rounds = [{name: seconds(partial(run, fields)) for name, run in by.items()} for _ in range(runs + 1)][1:]
     return [
         {
@@ -101,7 +101,7 @@ def accuracy(
     right = dict.fromkeys(by, 0)
     for first in range(0, len(rows), batch):
         sketches = [store[int(row)] for row in rows[first : first + batch]]
-        fields, true = model.render(sketches), [sketch.label for sketch in sketches]
+        fields, true = model.fields(sketches, model.config.reading), [sketch.label for sketch in sketches]
         for name, run in by.items():
             named = [model.labels[place] for place in run(fields).argmax(dim=1).tolist()]
             right[name] += sum(one == other for one, other in zip(named, true, strict=True))

@@ -62,12 +62,17 @@ def export_classifier(model: SketchModel, path: Path) -> dict[str, Any]:
     `visketch`.
     """
     content, difference = classifier_graph(model)
-    if not difference <= CLOSE:
-        raise VisketchError(
-            f"{path}: not written, since its logits would differ by {difference:.2g}; try another version of torch"
-        )
+    refuse_other_results(path, "its logits", difference)
     checkpoint.write_atomically(path, content)
     return {"path": path, "bytes": len(content), "classes": len(model.labels), "difference": difference}
+
+
+def refuse_other_results(place: Path, what: str, difference: float) -> None:
+    """Raises VisketchError, naming the place that is not written, if results differ from torch's by more than CLOSE."""
+    if not difference <= CLOSE:
+        raise VisketchError(
+            f"{place}: not written, since {what} would differ by {difference:.2g}; try another version of torch"
+        )
 
 
 def classifier_graph(model: SketchModel, half: bool = False) -> tuple[bytes, float]:

@@ -21,7 +21,7 @@ from visketch.geometry import pieces
 from visketch.model import SketchModel
 from visketch.models import strokes
 from visketch.tasks import complete, like
-from visketch.tasks.export import CLOSE, classifier_graph, metadata, strokes_graph
+from visketch.tasks.export import classifier_graph, metadata, refuse_other_results, strokes_graph
 from visketch.tasks.web_runtime import web_runtime
 
 SERVER_ONLY = {"api.html", "api.js", "backend.js"}  # files of the page
@@ -51,10 +51,7 @@ def export_site(model: SketchModel, folder: Path, runtime: Path | None = None, o
             ("classifier", classifier_graph(model, half=True)),
             ("strokes", strokes_graph(model, half=True)),
         ):
-            if not difference <= CLOSE:
-                raise VisketchError(
-                    f"{folder}: not written, the {name} would differ by {difference:.2g}; try another version of torch"
-                )
+            refuse_other_results(folder, f"the {name}", difference)
             graphs[f"{name}.bin"] = packed(content)
         contents = {**_page(), **own, **graphs}
         contents["model.json"] = json.dumps(about(model)).encode()

@@ -38,7 +38,7 @@ class LeafTower(nn.Module):
         squares = (255 * pixels).byte().permute(0, 2, 3, 1).cpu().numpy()
         shape = self.model.config.sketch
         fields = torch.from_numpy(np.stack([field(square, shape) for square in squares]))
-        cls, leaves = self.model.embed(fields)
+        cls, leaves = self.model.embed(fields, self.depth)
         tokens = torch.zeros(len(pixels), self.tokens, cls.shape[1])
         mask = torch.zeros(len(pixels), self.tokens, dtype=torch.bool)
         where = zip(leaves.sketch.tolist(), leaves.level.tolist(), leaves.z.tolist(), strict=True)
