@@ -31,7 +31,7 @@ from visketch.geometry import sdf
 from visketch.model import SketchModel
 
 DIFFERENT = 500  # drawings; the others are copies of them
-READY = 256  # sketches that the model alone is given, 64 at once
+READY = 256  # sketches given to the model alone, in batches of 64
 
 
 def draw(folder: Path, count: int) -> None:
@@ -62,7 +62,7 @@ def resident(group: int) -> int:
         try:
             if os.getsid(int(process.name)) == group:
                 total += int((process / "statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-        except OSError:  # it has just ended
+        except OSError:  # the process has just ended
             continue
     return total >> 20
 
@@ -91,7 +91,7 @@ def measure(files: int, workers: int, checkpoint: str | None) -> dict:
             place.mkdir()
             draw(place, count)
         pictures = sorted(folder.iterdir())
-        alone(model, pictures)  # warms up
+        alone(model, pictures)  # warm-up
         rates = [alone(model, pictures)]
         start, _ = command(single, Path(home, "single.ndjson"), workers, more)
         whole, peak = command(folder, Path(home, "all.ndjson"), workers, more)

@@ -42,7 +42,7 @@ TASKS = ("draw", "classify", "refine")
 
 
 def draw(model: SketchModel, drawing: str, side: int) -> Tensor:
-    """The example on a canvas: as wide as it, or always as wide as that of training, in a corner."""
+    """The example on a canvas: as wide as the canvas, or in a corner and always as wide as the canvas of training."""
     shape = model.config.sketch
     lines = fit(next(iter(read(EXAMPLE))).lines(), shape.margin)
     if drawing == "small":
@@ -127,7 +127,7 @@ def worth(model: SketchModel, store: Store, side: int, count: int, redrawn: int)
 
 
 def rough(truth: Tensor, side: int) -> Tensor:
-    """Shrunk four times, blurred, with noise, and enlarged: see `RefinerObjective.example`."""
+    """Shrink fields by a factor of four, blur them, add noise, and enlarge them, as `RefinerObjective.example` does."""
     rng, small = np.random.default_rng(0), F.avg_pool2d(truth[:, None], 4)[:, 0]
     noise = rng.standard_normal(small.shape, dtype=np.float32)
     blobs = np.kron(rng.standard_normal((len(small), side // 16, side // 16), dtype=np.float32), np.ones((1, 4, 4)))
@@ -137,7 +137,7 @@ def rough(truth: Tensor, side: int) -> Tensor:
 
 
 def steps(error: Tensor, truth: Tensor, leaf: int = 32, window: int = 128) -> dict[str, float]:
-    """How much the error of the field, in pixels, changes from a pixel to the next: within leaves, and over borders."""
+    """The change of the field's error from one pixel to the next, in pixels: within leaves, and across borders."""
     found: dict[str, list[Tensor]] = {"within": [], "leaf": [], "window": []}
     for e, t in ((error, truth), (error.mT, truth.mT)):
         near = (t.abs() < 1)[..., 1:] & (t.abs() < 1)[..., :-1]
@@ -150,7 +150,7 @@ def steps(error: Tensor, truth: Tensor, leaf: int = 32, window: int = 128) -> di
 
 
 def plot(rows: list[dict], path: str) -> None:
-    """Time and memory over the side of the canvas, and time over leaves."""
+    """Plot time and memory against the side of the canvas, and time against the number of leaves."""
     import matplotlib
 
     matplotlib.use("Agg")

@@ -31,7 +31,7 @@ from visketch.geometry.sketch import Sketch
 from visketch.model import SketchModel, multiplies_bfloat16
 from visketch.models.baseline import Baseline
 
-REST = "quadtree and context"  # what is in no other stage
+REST = "quadtree and context"  # the time that is in no other stage
 Classify = Callable[[list[Sketch], bool], dict[str, float]]
 PRECISIONS = {"fp32": False, **({"bf16": True} if multiplies_bfloat16() else {})}
 
@@ -92,7 +92,7 @@ def measure(model: SketchModel, classify: Classify, net: Baseline, batch: int, r
             for name, brief in PRECISIONS.items():
                 seen[f"ResNet34 at {side}, {name}"] = {"whole": resnet(net, pixels[side], brief)}
         rounds.append(seen)
-    del rounds[0]  # which warmed up
+    del rounds[0]  # the warm-up
     rows = []
     for name in rounds[0]:
         stages = {stage: statistics.median(seen[name][stage] for seen in rounds) for stage in rounds[0][name]}

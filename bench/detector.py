@@ -1,12 +1,13 @@
-"""Photos: fits what the detector's scores are worth, and measures it on photos that the fit has not seen.
+"""Fit the probabilities of the photo detector, and measure it on photos that were not used for the fit.
 
     python bench/detector.py --photos COCO [--write] [--json]
 
-COCO is a folder with `instances.json` and `images/`. Half of the photos, by the hash of their names, fit the
-coefficients of `language/detect/photo.py:features` (a logistic regression: is there such an object, at an overlap of
-0.5?) and the thresholds of counting; the other half is what is reported: AP50 over the classes that are words of
-*Quick, Draw!*, by one look at the whole photo and by five, counted right (pairs of photo and class that is there, and
-as many that are not), and how many boxes in crowds are duplicates. `--write` puts the fit into `detector.toml`.
+COCO is a folder with `instances.json` and `images/`. The photos are split in halves by the hash of their number. One
+half fits the coefficients of `language/detect/photo.py:features` (a logistic regression: is there such an object, with
+an overlap of at least 0.5?) and the thresholds for counting. The other half is measured: AP50 over the classes that are
+words of *Quick, Draw!*, with one look at the whole photo and with five; the share of pairs of photo and class that are
+counted correctly, half of them with the class in the photo; and the duplicate boxes in crowds. `--write` stores the fit
+in `detector.toml`.
 """
 
 import argparse
@@ -30,12 +31,15 @@ ASKED = [one.number for word in WORDS.read_text().split("\n") if word not in NAR
 
 
 def fits(image: dict) -> bool:
-    """Whether a photo is of the half that is fitted on."""
+    """Whether a photo belongs to the half that is used for the fit."""
     return int(hashlib.sha1(str(image["id"]).encode(), usedforsecurity=False).hexdigest()[:8], 16) % 2 == 0
 
 
 def right(objects: list[dict], image: dict, box: np.ndarray, number: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Of boxes, the best first: which show an object that no better one shows; which show a crowd, to be left out."""
+    """Which boxes, sorted from best to worst, show an object that no better box shows; and which show a crowd.
+
+    Boxes of crowds are left out of the fit.
+    """
     hit, crowd = np.zeros(len(box), bool), np.zeros(len(box), bool)
     side = np.array([image["width"], image["height"]] * 2)
     for kind in np.unique(number):
@@ -55,7 +59,7 @@ def right(objects: list[dict], image: dict, box: np.ndarray, number: np.ndarray)
 
 
 def regress(columns: np.ndarray, hit: np.ndarray) -> np.ndarray:
-    """Logistic regression with a slight ridge."""
+    """Logistic regression with a small ridge penalty. Returns the weights of the columns."""
     x, y = torch.tensor(columns), torch.tensor(hit, dtype=torch.float64)
     weights = torch.zeros(x.shape[1], dtype=torch.float64, requires_grad=True)
     optimizer = torch.optim.LBFGS([weights], max_iter=200, line_search_fn="strong_wolfe")
@@ -72,12 +76,14 @@ def regress(columns: np.ndarray, hit: np.ndarray) -> np.ndarray:
 
 
 def chances(found: Fused, weights: np.ndarray) -> Detections:
+    """The boxes with their probabilities according to the regression, the most probable first."""
     chance = 1 / (1 + np.exp(-photo.features(found) @ weights))
     order = np.argsort(-chance, kind="stable")
     return Detections(found.box[order], found.category[order], chance[order])
 
 
 def measured(content: dict, images: list[dict], found: dict[int, Detections]) -> Precision:
+    """The average precision of the boxes in these images."""
     ids = {image["id"] for image in images}
     rows = []
     for image in images:
@@ -93,7 +99,7 @@ def measured(content: dict, images: list[dict], found: dict[int, Detections]) ->
 def counted(
     objects: dict[int, list[dict]], images: list[dict], found: dict[int, Detections], present: float, count: float
 ) -> tuple[float, float]:
-    """Shares of pairs counted right: of class and photo where there are some, and where there are none."""
+    """The shares of pairs of class and photo that are counted correctly: pairs with such objects, and pairs without."""
     there, absent = [], []
     for image in images:
         for number in ASKED:
@@ -107,8 +113,8 @@ def counted(
 
 
 def crowded(objects: dict[int, list[dict]], images: list[dict], found: dict[int, Detections], least: float) -> dict:
-    """In photos with at least CROWDED of a class: boxes that are right, duplicates (of an object that a better box
-    shows already) and wrong, and the objects there are.
+    """Count the boxes in photos with at least CROWDED objects of a class: right ones, duplicates (a better box shows
+    the object already) and wrong ones; and the objects themselves.
     """
     sums = dict.fromkeys(("objects", "right", "duplicates", "wrong"), 0)
     for image in images:
@@ -182,7 +188,7 @@ def main() -> None:
 
 
 def thresholds(objects: dict, images: list[dict], found: dict[int, Detections]) -> tuple[float, float]:
-    """Those that count best."""
+    """The thresholds with the most correct counts: for one object to be present, and for each further one to count."""
     tried = [(a, b) for a in (0.04, 0.06, 0.08, 0.1, 0.15, 0.2, 0.3) for b in (0.3, 0.4, 0.5, 0.6) if a <= b]
     return max(tried, key=lambda pair: sum(counted(objects, images, found, *pair)))
 

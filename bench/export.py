@@ -2,9 +2,10 @@
 
     python bench/export.py [--batch 1 --batch 64] [--runs 10] [--threads N] [--compile] [--data FILE] [--json]
 
-All with as many threads; torch also in bfloat16 where the CPU multiplies it. int8: ONNX Runtime's dynamic quantisation
-of the exported file. They take turns, so that a busy machine slows all; times are medians, a ratio is the median of the
-ratios of the rounds. With --data, the share of 1,500 test drawings, or of all, that each names right.
+All use the same number of threads. torch also runs in bfloat16 if the CPU has instructions for it; int8 is ONNX
+Runtime's dynamic quantisation of the exported file. They alternate, so other load on the machine slows all of them
+alike. Times are medians, and a ratio is the median of the ratios of all rounds. With --data, the share of test drawings
+that each names correctly is measured as well, on 1,500 drawings or on all if there are fewer.
 """
 
 import argparse
@@ -35,7 +36,7 @@ from visketch.model import SketchModel, multiplies_bfloat16
 from visketch.tasks.export import export_classifier
 
 Way = Callable[[Tensor], Tensor]
-MOST = 1500  # test drawings named
+MOST = 1500  # test drawings that are classified
 
 
 def seconds(run: Callable[[], object]) -> float:
@@ -125,7 +126,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print JSON")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    try:  # before anything is measured
+    try:  # so that it fails before anything is measured
         store = Store.open(options.data) if options.data else None
         some = tested(store) if store else np.empty(0, int)
     except VisketchError as error:
@@ -135,7 +136,7 @@ def main() -> None:
         path, small = Path(home, "model.onnx"), Path(home, "int8.onnx")
         difference = export_classifier(model, path)["difference"]
         graph = onnx.load(path)
-        del graph.graph.value_info[:]  # shapes that the exporter wrote and that onnx infers otherwise
+        del graph.graph.value_info[:]  # shapes written by the exporter, which onnx infers differently
         quantize_dynamic(graph, small, op_types_to_quantize=["MatMul", "Gemm"])
         sessions = {"fp32": opened(path, options.threads), "int8": opened(small, options.threads)}
     by = ways(model, sessions, options.compile)

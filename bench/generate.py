@@ -2,10 +2,10 @@
 
     python bench/generate.py [-n 16] [--runs 3] [--threads N] [--json]
 
-The floor is what the stage's arithmetic (counted) takes at the rate of a large matrix product (measured, in the same
-run and number format). `one by one` refines the next leaf of all sketches together; `sketch after sketch` is the
-paper's way, one leaf of one sketch at a time; all three have the arithmetic of the waves. All start from the same
-coarse sketches, and take turns.
+The lower bound of a stage is its number of operations (counted) divided by the speed of a large matrix product
+(measured in the same run and number format). `one by one` refines the next leaf of all sketches together. `sketch after
+sketch` is the paper's way: one leaf of one sketch at a time. Both do the same arithmetic as the waves. All stages start
+from the same coarse sketches, and they alternate, so other load on the machine slows all of them alike.
 """
 
 import argparse
@@ -23,7 +23,7 @@ from visketch.model import SketchModel, multiplies_bfloat16
 from visketch.quadtree import Order
 from visketch.sampling import SamplingOptions
 
-SIDE = 1024  # of the matrices multiplied
+SIDE = 1024  # of the multiplied matrices
 
 
 def seconds(work: Callable[[], object]) -> float:
@@ -84,7 +84,7 @@ def measure(model: SketchModel, n: int, runs: int) -> tuple[list[dict], dict[str
     stages = Stages(model, n).all()
     peaks = {"fp32": rate(torch.float32), "bf16": rate(torch.bfloat16)}
     bases = {"coarse": "coarse, fp32", "refine": "refine in waves"}
-    counted = {kind: operations(stages[base]) for kind, base in bases.items()}  # counting is slow; it warms up too
+    counted = {kind: operations(stages[base]) for kind, base in bases.items()}  # also the warm-up
     rounds = [{name: seconds(work) for name, work in stages.items()} for _ in range(runs)]
     rows = []
     for name in stages:

@@ -4,10 +4,10 @@
     python bench/page.py --pauses 100
     python bench/page.py --site public/    # of `visketch export site`: the model runs in the browser
 
-Draws the example drawings with the mouse, 120 points a second, and stops after each stroke. A pause begins with the
-pen's last event and ends in the frame that shows the last answer to come. The paint is a new visitor's, with an empty
-cache, of a server that is warm. Browser and server share the machine. On a busy machine compare the CPU time: of the
-browser's processes, and of the server's. Needs chromium, or what VISKETCH_BROWSER names, playwright and psutil.
+Draws the example drawings with the mouse at 120 points a second, and pauses after each stroke. A pause begins with the
+last event of the pen and ends with the frame that shows the last answer. The first paint is that of a new visitor with
+an empty cache, on a warm server. Browser and server share the machine, so on a busy machine compare the CPU time of the
+browser's and the server's processes instead. Needs playwright, psutil, and chromium or the browser in VISKETCH_BROWSER.
 """
 
 import argparse
@@ -30,13 +30,13 @@ from server import served
 from visketch.data.read import read
 
 BROWSER = os.environ.get("VISKETCH_BROWSER") or shutil.which("chromium") or shutil.which("chromium-browser")
-POINTS = 120  # of the pen, a second
-REST = 0.4  # seconds of a pause
-PATIENCE = 30.0  # seconds for its answer
+POINTS = 120  # of the pen in a second
+REST = 0.4  # the length of a pause in seconds
+PATIENCE = 30.0  # seconds to wait for its answer
 PAINTS = 5
 
-# Notes the pen's last event, when the last question was answered, how many are open, and the frame of the bars' last
-# change; times in milliseconds of the page's clock.
+# Records the time of the pen's last event, of the last answer, and of the frame with the last change of the bars, and
+# how many requests are open. Times are in milliseconds of the page's clock.
 WATCH = """
 window.asking = window.answered = window.shown = window.paused = 0;
 for (const name of ["pointerdown", "pointermove", "pointerup"])
@@ -60,11 +60,13 @@ Worker.prototype.postMessage = function (question) {
 new MutationObserver(() => requestAnimationFrame(() => setTimeout(() => { window.shown = performance.now(); })))
   .observe(document.getElementById("bars"), { childList: true, subtree: true });
 """
-SETTLED = "!window.asking && window.shown > Math.max(window.paused, window.answered)"  # by the last answer
+SETTLED = "!window.asking && window.shown > Math.max(window.paused, window.answered)"  # the bars show the last answer
 
 
 def strokes() -> Iterator[tuple[bool, np.ndarray]]:
-    """Strokes without end in the unit square, their points a 60th apart, and whether one begins a drawing."""
+    """An endless sequence of strokes in the unit square, with points 1/60 apart. The flag says whether a new drawing
+    begins.
+    """
     while True:
         for path in sorted(Path("docs/examples").glob("*.svg")):
             lines = next(read(path)).lines()
@@ -110,7 +112,7 @@ def pauses(page: Any, count: int) -> list[float]:
 
 
 def paint(browser: Any, address: str) -> tuple[float, int, int]:
-    """Milliseconds to a new visitor's first paint; bytes and number of the page's files."""
+    """The milliseconds until the first paint for a new visitor, and the size and number of the page's files."""
     context = browser.new_context(viewport={"width": 1280, "height": 800}, bypass_csp=True)
     page = context.new_page()
     page.goto(address)
@@ -130,7 +132,7 @@ class Quiet(SimpleHTTPRequestHandler):
 
 @contextmanager
 def file_server(folder: str) -> Iterator[str]:
-    """A plain file server; its address."""
+    """Serve a folder as static files. Yields the address."""
     handler = partial(Quiet, directory=folder)
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -145,7 +147,7 @@ def studio() -> Iterator[str]:
 
 
 def cpu() -> float:
-    """Seconds that this process's children, the browser's and the server's, have computed."""
+    """The CPU seconds used so far by this process's children, the browser and the server."""
     times = [child.cpu_times() for child in psutil.Process().children(recursive=True)]
     return sum(time.user + time.system for time in times)
 
@@ -163,7 +165,7 @@ def main() -> None:
         return print("not measured: no browser, apt-get install chromium, or name one by VISKETCH_BROWSER")
     with file_server(options.site) if options.site else studio() as address, sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=BROWSER, args=["--no-sandbox", "--disable-gpu"])
-        paint(browser, address)  # the browser's own start
+        paint(browser, address)  # not measured: the browser starts
         paints = [paint(browser, address) for _ in range(PAINTS)]
         page = browser.new_page(viewport={"width": 1280, "height": 800}, bypass_csp=True)
         page.goto(address)

@@ -50,7 +50,7 @@ def report(name: str, found: list[photos.Photo]) -> None:
             photo_to_sketch.sketch(cutout)
             took("strokes", start)
             objects += 1
-    total = sum(spent.values()) - spent["edges"]  # `sketch` finds the edges itself
+    total = sum(spent.values()) - spent["edges"]  # `sketch` includes the edges
     shares = ", ".join(f"{step} {1000 * seconds / objects:.1f} ms" for step, seconds in spent.items())
     print(f"{name}: {objects} objects, {objects / total:.0f} a second of one core ({shares})")
 

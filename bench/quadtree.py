@@ -2,8 +2,8 @@
 
     python bench/quadtree.py [--batch 64] [--runs 7] [--json]
 
-The recursive one is tests/naive_quadtree.py. Both must agree leaf by leaf, which is checked here as well.
-Both start from canvases in memory and end with every leaf's context tiles, as numbers. One thread.
+The recursive one is tests/naive_quadtree.py. Both must give the same leaves, which is checked here as well. Both start
+from canvases in memory and end with the numbers of the context tiles of every leaf. They use one thread.
 """
 
 import argparse
@@ -27,7 +27,7 @@ from visketch.config import SketchConfig
 from visketch.geometry import sdf
 
 SHAPES = [SketchConfig(canvas=128, depth=2), SketchConfig(canvas=256, depth=3)]
-Result = tuple[list[int], list[list[int]]]  # every leaf's tile, and its context tiles
+Result = tuple[list[int], list[list[int]]]  # the tile of every leaf, and its context tiles
 
 
 def vectorised(canvas: torch.Tensor, shape: SketchConfig) -> tuple[torch.Tensor, torch.Tensor]:

@@ -63,7 +63,7 @@ def measure(folder: Path, items: int, width: int, queries: int, n: int) -> dict:
         best = best[np.argsort(-similarity[best])]
         seconds.append((middle - start, time.perf_counter() - middle))
         found += len({hit.place for hit in hits} & set(best.tolist()))
-    ours, exact = zip(*seconds[queries // 10 :], strict=True)  # the first ones bring the file into memory
+    ours, exact = zip(*seconds[queries // 10 :], strict=True)  # the first ones load the file into memory
     return {
         "items": items,
         "width": width,

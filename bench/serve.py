@@ -31,7 +31,7 @@ DRAWINGS = 64
 class Load:
     """What the clients observed."""
 
-    seconds: list[float] = field(default_factory=list)  # of each answer of 200
+    seconds: list[float] = field(default_factory=list)  # for each answer with status 200
     status: Counter[str] = field(default_factory=Counter)
 
 
@@ -51,7 +51,7 @@ def drawings() -> list[bytes]:
 
 
 async def client(address: str, bodies: list[bytes], first: int, until: float, load: Load) -> None:
-    """Ask again and again over one connection. By hand, for the load should cost little beside what it measures."""
+    """Send one request after another over a connection. Written by hand, so that clients use little CPU time."""
     where = urlsplit(address)
     number, reader, writer = first, None, None
     while time.perf_counter() < until:
@@ -114,7 +114,7 @@ def resident(pid: int) -> float:
 def measure(batch: int, clients: int, seconds: float, kill: bool) -> float:
     """The throughput in drawings a second."""
     with served("--batch", batch) as (server, address):
-        asyncio.run(attack(address, 8, min(3.0, seconds), server.pid, False))  # until it is warm
+        asyncio.run(attack(address, 8, min(3.0, seconds), server.pid, False))  # warm-up
         load, memory = asyncio.run(attack(address, clients, seconds, server.pid, kill))
     took = np.array(load.seconds or [float("nan")])
     p50, p99 = np.percentile(took, [50, 99])

@@ -3,12 +3,13 @@
     python studies/blind.py make --data packed.arrow --out blind/ --key key.json [--seed 1000] [--refined]
     python studies/blind.py score key.json answers.json
 
-`make` draws one sheet of 20 new sketches for each of seven classes, in an order by chance and without a name
-(name-1.png ...), and up to 140 pairs of a drawing by a person and a new sketch of the same class, side by side by
-chance (pairs-1.png ..., numbered). The key has the truth: keep it where whoever looks cannot see it. Sketches are drawn
-once and none is chosen. Both sides are strokes drawn with the same pen, so that the drawing decides and not the line;
-with `--refined`, new sketches are what the refiner makes of them. Whoever looks sees the pictures alone and writes
-answers.json: {"names": ["...", 7 in all], "pairs": "LRRL..."}, where L means that the left one is by a person.
+`make` draws one sheet of 20 new sketches for each of seven classes, in random order and without names (name-1.png,
+name-2.png and so on). It also draws up to 140 numbered pairs (pairs-1.png and so on): a drawing by a person and a new
+sketch of the same class, left and right at random. The key holds the answers, so keep it away from whoever takes the
+test. Each sketch is drawn once, and none is selected. Both sides of a pair are strokes drawn with the same pen, so the
+style of the line gives nothing away; with `--refined`, the new sketches are refined pictures instead. Whoever takes the
+test sees only the pictures and writes answers.json: {"names": ["...", 7 in all], "pairs": "LRRL..."}, where L means
+that the left drawing is by a person.
 """
 
 import argparse
@@ -48,7 +49,7 @@ def main() -> None:
 
 
 def make(model: SketchModel, store: Store, out: Path, seed: int, refined: bool) -> dict[str, object]:
-    """Write the pictures; returns the key."""
+    """Write the pictures and return the key."""
     out.mkdir(parents=True, exist_ok=False)
     rng = np.random.default_rng(seed)
     names = rng.permutation(CLASSES).tolist()
@@ -71,7 +72,7 @@ def make(model: SketchModel, store: Store, out: Path, seed: int, refined: bool) 
 
 
 def pictures(model: SketchModel, canvas: torch.Tensor) -> list[np.ndarray]:
-    """Fields as grey pictures (y x) of SIDE pixels, black lines on white."""
+    """Turn fields into grey pictures (SIDE SIDE), black lines on white."""
     ink = (255 * (1 - model.ink(canvas))).byte().numpy()
     return [np.asarray(Image.fromarray(one).resize((SIDE, SIDE), Image.Resampling.LANCZOS)) for one in ink]
 
@@ -82,7 +83,7 @@ def sheet(drawn: list[np.ndarray]) -> np.ndarray:
 
 
 def paired(some: list[tuple[int, list[np.ndarray]]]) -> Image.Image:
-    """Numbered pairs, each in a frame."""
+    """A sheet of numbered pairs, each in a frame."""
     wide, high = 2 * SIDE + 3 * EDGE, SIDE + 3 * EDGE
     across = 3
     page = Image.new("L", (across * wide, math.ceil(len(some) / across) * high), 255)
@@ -98,7 +99,7 @@ def paired(some: list[tuple[int, list[np.ndarray]]]) -> Image.Image:
 
 
 def score(key: dict, answers: Path) -> dict[str, object]:
-    """How many sheets were named, and how often the drawing by a person was picked, with its 95 % interval."""
+    """Count the sheets that were named and the drawings by people that were recognised, with the 95 % interval."""
     said = json.loads(answers.read_text())
     named = sum(one.strip().lower() == name for one, name in zip(said["names"], key["names"], strict=True))
     right = [one == true for one, true in zip(said["pairs"].upper(), key["pairs"], strict=True)]

@@ -1,4 +1,4 @@
-"""A VQ-VAE like that of the package, but for any number of channels, and a short training that is the same for all."""
+"""A VQ-VAE like the one of the package, for any number of channels, and a short training that is the same for all."""
 
 import numpy as np
 import torch
@@ -10,7 +10,7 @@ from visketch import quadtree
 from visketch.config import SketchConfig, VQVAEConfig
 from visketch.models.vqvae import VQVAE, TrainableVQVAE
 
-TILES = 128  # a step, as in the product's training
+TILES = 128  # in each step, as in the package's training
 
 
 class Codec(nn.Module):
@@ -24,7 +24,7 @@ class Codec(nn.Module):
         self.quantise = TrainableVQVAE(self.vqvae).quantise
 
     def forward(self, tiles: Float[Tensor, "n i p p"]) -> tuple[Float[Tensor, "n i p p"], Tensor]:
-        """→ reconstruction, commitment loss."""
+        """Returns the reconstruction and the commitment loss."""
         maps = self.vqvae.encoder(tiles.contiguous(memory_format=torch.channels_last))
         quantised, _, commitment = self.quantise(rearrange(maps, "n w p q -> n (p q) w").float())
         maps = rearrange(quantised, "n (p q) w -> n w p q", p=maps.shape[-1])
@@ -37,8 +37,9 @@ def cut(pictures: Float[Tensor, "b i h h"], shape: SketchConfig) -> Float[Tensor
 
 
 def train(pictures: Float[Tensor, "b i h h"], shape: SketchConfig, steps: int, seed: int = 0) -> Codec:
-    """Train a codec as the package trains its VQ-VAE: the loss is weighted near the zero level, the learning rate has a
-    warm-up and a cosine."""
+    """Train a codec as the package trains its VQ-VAE: the loss has a larger weight near the zero level, and the
+    learning rate warms up and then follows a cosine.
+    """
     torch.manual_seed(seed)
     codec, rng = Codec(pictures.shape[1]), np.random.default_rng(seed)
     tiles = cut(pictures, shape).flatten(0, 1)
@@ -60,7 +61,7 @@ def train(pictures: Float[Tensor, "b i h h"], shape: SketchConfig, steps: int, s
 
 @torch.no_grad()
 def read_back(codec: Codec, pictures: Float[Tensor, "b i h h"], shape: SketchConfig) -> Float[Tensor, "b i h h"]:
-    """Encode every finest tile, and decode it again."""
+    """Encode and decode every tile of the finest level."""
     tiles = cut(pictures, shape)
     drawn = torch.cat([codec(some)[0] for some in tiles.flatten(0, 1).split(256)]).clamp(-1, 1)
     drawn = drawn.unflatten(0, tiles.shape[:2])

@@ -85,7 +85,7 @@ def main() -> None:
         best.append(right[0])
         shares += kept(given > 0, canvas > 0).tolist()
         cells.append(torch.cat([*(shown[number] for shown in before.values()), *canvas], dim=1))
-        if chosen.sheet:  # written anew after each: a look at it need not wait
+        if chosen.sheet:  # written after each drawing, so it can be looked at during the run
             ink = sdf.ink(torch.cat(cells), model.config.sketch.clamp * model.config.sketch.canvas / cells[0].shape[-1])
             Image.fromarray((255 * (1 - ink)).byte().numpy()).save(chosen.sheet)
     hits |= {f"completions, mean of {chosen.n}": np.array(rest), "the one put first": np.array(best)}

@@ -38,7 +38,7 @@ Row = dict[str, Any]
 
 
 def code_loss(folder: Path, sketches: list[Sketch]) -> dict[str, float]:
-    """Loss and accuracy of the next code, as in training but for what is learned: coarse sketches with their noise."""
+    """Loss and accuracy of predicting the next code, on coarse sketches with noise as in training."""
     torch.manual_seed(0)
     model = SketchModel.load(folder)
     objective, _ = make_objective("refiner", model.config, folder, start=folder)
@@ -58,7 +58,7 @@ def code_loss(folder: Path, sketches: list[Sketch]) -> dict[str, float]:
 
 @torch.inference_mode()
 def worth(model: SketchModel, drawn: Tensor, truth: Tensor, label: Tensor) -> Row:
-    """The quality of sketches: seams as a share of the pen, ink near that of the drawing, and the share recognised."""
+    """The quality of sketches: seams relative to the pen, agreement with the ink of the drawing, share recognised."""
     shape = model.config.sketch
     said = torch.cat(
         [ClassifierJudge(model).logits_and_features(reread(some, shape, shape))[0] for some in drawn.split(BATCH)]
@@ -73,7 +73,7 @@ def worth(model: SketchModel, drawn: Tensor, truth: Tensor, label: Tensor) -> Ro
 
 
 def refined(model: SketchModel, coarse: Tensor, label: Tensor, order: Order) -> tuple[Tensor, float]:
-    """The refined sketches, and the milliseconds each took."""
+    """Refine the sketches. Returns them and the milliseconds that each took."""
     drawn, begin = [], time.process_time()
     for first in range(0, len(coarse), BATCH):
         some = slice(first, first + BATCH)
@@ -85,7 +85,7 @@ def refined(model: SketchModel, coarse: Tensor, label: Tensor, order: Order) -> 
 
 
 def borderless(vqvae: VQVAE, drawn: Tensor, depth: int) -> Tensor:
-    """Read back from the same codes as leaf by leaf, but decoded side by side: at a border the decoder sees both."""
+    """Reconstruct from the same codes, with leaves decoded side by side: the decoder sees both sides of a border."""
     tiles = quadtree.cut(drawn, depth)
     latents = vqvae.codebook.lookup(vqvae.encode(tiles.flatten(0, 1)))
     squares = rearrange(latents, "(b z) t w -> b z t w", b=len(drawn))
@@ -112,7 +112,7 @@ def measure(folders: list[Path], sketches: list[Sketch]) -> list[Row]:
         levels = min(model.config.refiner.context, shape.depth)
         slots = len(range(9 * shape.depth + 1)[quadtree.inner(shape.depth, levels)])
         said = code_loss(folder, sketches)
-        refined(model, coarse[:BATCH], label[:BATCH], "waves")  # to warm up
+        refined(model, coarse[:BATCH], label[:BATCH], "waves")  # warm-up
         for order in ORDERS:
             drawn, spent = refined(model, coarse, label, order)
             about = {"row": f"{folder.name}, {order}", "context": levels, "slots": slots, "order": order, "ms": spent}

@@ -1,4 +1,4 @@
-"""Drawings with texture, which quick doodles lack: outlines filled with hatching, cross-hatching or stippling."""
+"""Draw outlines filled with hatching, cross-hatching or stippling: textures that quick doodles lack."""
 
 from typing import NamedTuple
 
@@ -11,7 +11,7 @@ KINDS = ("hatching", "cross-hatching", "stippling", "mixture")
 
 
 class Drawing(NamedTuple):
-    """Centre lines in the unit square; a dot is a line of one point."""
+    """The centre lines of a drawing in the unit square. A dot is a line of one point."""
 
     outlines: Lines
     texture: Lines
@@ -22,7 +22,7 @@ class Drawing(NamedTuple):
 
 
 def draw(kind: str, spacing: float, rng: np.random.Generator) -> Drawing:
-    """`spacing`: from line to line, and from dot to dot at least."""
+    """Draw a texture. `spacing` is the distance between lines, and the least distance between dots."""
     if kind == "mixture":  # side by side, so that a tile has both
         near, far = outline(rng, (0.33, 0.36), 0.26), outline(rng, (0.67, 0.64), 0.26)
         return Drawing((near, far), hatch(near, spacing, rng.uniform(0, np.pi), rng) + stipple(far, spacing, rng))
@@ -36,7 +36,7 @@ def draw(kind: str, spacing: float, rng: np.random.Generator) -> Drawing:
 
 
 def outline(rng: np.random.Generator, centre: tuple[float, float], radius: float) -> np.ndarray:
-    """A closed wobbly line around a centre (points, 2)."""
+    """A closed, wobbly line around a centre, (points, 2)."""
     angle, reach = np.linspace(0, 2 * np.pi, 65), np.full(65, 0.8)
     for waves in (2, 3, 4):
         reach += rng.uniform(0, 0.2 / 3) * np.cos(waves * angle + rng.uniform(0, 2 * np.pi))
@@ -45,7 +45,7 @@ def outline(rng: np.random.Generator, centre: tuple[float, float], radius: float
 
 
 def hatch(shape: np.ndarray, spacing: float, angle: float, rng: np.random.Generator) -> Lines:
-    """Parallel lines within a closed shape, as even as a hand draws them."""
+    """Parallel lines within a closed shape, slightly uneven, as if drawn by hand."""
     along, across = np.array([np.cos(angle), np.sin(angle)]), np.array([-np.sin(angle), np.cos(angle)])
     side, place = shape @ across, shape @ along
     offsets = np.arange(side.min() + rng.uniform(0, spacing), side.max(), spacing)
@@ -59,7 +59,7 @@ def hatch(shape: np.ndarray, spacing: float, angle: float, rng: np.random.Genera
 
 
 def stipple(shape: np.ndarray, spacing: float, rng: np.random.Generator) -> Lines:
-    """Dots within a closed shape, no two nearer than `spacing` and no room left for another (Poisson discs)."""
+    """Dots within a closed shape, at least `spacing` apart, with no room left for another one (Poisson discs)."""
     low, high = shape.min(axis=0), shape.max(axis=0)
     points = rng.uniform(low, high, size=(int(20 * np.prod(high - low) / spacing**2), 2))
     tree, free = cKDTree(points), within(shape, points)
@@ -71,7 +71,7 @@ def stipple(shape: np.ndarray, spacing: float, rng: np.random.Generator) -> Line
 
 
 def within(shape: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """Which points lie inside a closed line: those from which a ray to the right crosses it an odd number of times."""
+    """Which points lie inside a closed line: a ray to the right from such a point crosses it an odd number of times."""
     (x0, y0), (x1, y1) = shape[:-1].T, shape[1:].T
     x, y = points[:, 0, None], points[:, 1, None]
     crossed = (y0 > y) != (y1 > y)

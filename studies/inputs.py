@@ -34,7 +34,7 @@ PENS = [(0, 0, 0), (25, 25, 30), (40, 30, 90), (70, 40, 20), (20, 70, 40)]
 
 
 def canvas(lines: Lines, rng: Rng, side: int | None = None) -> tuple[np.ndarray, np.ndarray, float]:
-    """Ink in 0..1 (y x), the areas that it surrounds (numbered, 0 is outside), and the pen in pixels."""
+    """The ink in 0..1 (y x), the numbers of the areas that it surrounds (y x; 0 is outside), and the pen in pixels."""
     side = side or int(rng.choice([256, 400, 512, 640, 900]))
     pen = max(2.0, side * rng.uniform(1 / 130, 1 / 45))
     page = Image.new("L", (2 * side, 2 * side), 0)
@@ -157,7 +157,7 @@ def kraft(lines: Lines, rng: Rng, path: Path) -> None:
 
 
 def checker(lines: Lines, rng: Rng, path: Path) -> None:
-    """The pattern of squares by which programs show transparency."""
+    """The chequered pattern that programs show in place of transparency."""
     ink, _, _ = canvas(lines, rng)
     y, x = np.mgrid[0 : len(ink), 0 : len(ink)] // int(rng.choice([8, 10, 16, 20]))
     dark = int(rng.choice([190, 204, 220, 239]))

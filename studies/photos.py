@@ -27,7 +27,7 @@ from visketch.evaluate.recognition import sample
 from visketch.geometry.sketch import Sketch
 from visketch.model import SketchModel
 
-SIDE = 640  # pixels of a photo, whose sketch fills most of it
+SIDE = 640  # the side of a photo in pixels; the sketch fills most of it
 PAPER, GRAPHITE = np.array([238, 234, 224.0]), np.array([70, 70, 74.0])
 Photo = Callable[[np.ndarray, np.random.Generator], np.ndarray]  # ink in 0..1 (y x) → colours (y x 3), 0..255
 
@@ -115,7 +115,7 @@ def table(ink: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return grain(np.where(turned.min(axis=2, keepdims=True) < 0, wood, turned) * light(y.shape, rng, 0.3), rng)
 
 
-PHOTOS: dict[str, tuple[Photo, float, int]] = {  # how, with a pen of what share of the side, of how many pixels
+PHOTOS: dict[str, tuple[Photo, float, int]] = {  # the function, the pen as a share of the side, the side in pixels
     "scan": (plain, 1 / 64, SIDE),
     "tiny, 48 px": (plain, 1 / 32, 48),
     "marker": (photo, 1 / 20, SIDE),

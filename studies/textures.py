@@ -35,9 +35,9 @@ from visketch.geometry import sdf, sketch
 from visketch.model import SketchModel
 
 SHAPE = SketchConfig()
-SPACINGS = (0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 3.0, 4.0)  # pens
-FINE = 4  # lines are drawn and found on a grid so many times as fine
-THIN = 1 / 4  # of the pen: one pixel
+SPACINGS = (0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 3.0, 4.0)  # in widths of the pen
+FINE = 4  # lines are drawn and detected on a grid that is finer by this factor
+THIN = 1 / 4  # a share of the pen: one pixel
 
 Picture = np.ndarray  # (channels h h), each in [-1, 1]
 
@@ -45,7 +45,7 @@ Picture = np.ndarray  # (channels h h), each in [-1, 1]
 def write_down(drawing: hatching.Drawing) -> dict[str, Picture]:
     """A drawing in every representation that is compared."""
     centre = sdf.field(drawing.lines, SHAPE, SHAPE.canvas)
-    fine = sdf.field(drawing.lines, SHAPE, FINE * SHAPE.canvas) * SHAPE.clamp  # from here on a share of the canvas
+    fine = sdf.field(drawing.lines, SHAPE, FINE * SHAPE.canvas) * SHAPE.clamp  # relative to the canvas
     inked, thin = fine > 0, fine > SHAPE.pen / 2 * (1 - THIN)
     edge = (ndimage.distance_transform_edt(inked) - ndimage.distance_transform_edt(~inked)) / inked.shape[0]
     edge = np.clip(pooled(edge, 2, FINE // 2 - 1) / SHAPE.clamp, -1, 1)
@@ -56,7 +56,7 @@ def write_down(drawing: hatching.Drawing) -> dict[str, Picture]:
 
 
 def pooled(fine: np.ndarray, side: int, start: int = 0) -> np.ndarray:
-    """The mean of the middle `side` pixels of every FINE: of all, an area; of two, the value at the centre."""
+    """Average the middle `side` pixels of every FINE. All of them give an area, two give the value at the centre."""
     blocks = fine.reshape(SHAPE.canvas, FINE, SHAPE.canvas, FINE)[:, start : start + side, :, start : start + side]
     return blocks.mean(axis=(1, 3))
 
@@ -79,10 +79,10 @@ def found(way: str, picture: Picture) -> np.ndarray:
     times = FINE * SHAPE.canvas // side
     fine = F.interpolate(torch.from_numpy(picture[-1])[None, None], scale_factor=times, mode="bicubic")[0, 0].numpy()
     if way in ("edge", "ink"):
-        lines = skeletonize(fine > 0)  # as this program reads anybody's picture
-    elif way == "centre line":  # less than a pixel from a line: farther away there are crests between dots, too
+        lines = skeletonize(fine > 0)  # as the package reads pictures
+    elif way == "centre line":  # within a pixel of a line; farther away there are also crests between dots
         lines = crests(fine, 0.6 * times, least=(SHAPE.pen / 2 - 0.8 / side) / SHAPE.clamp)
-    else:  # a quarter of what a thin line covers of a pixel that it crosses
+    else:  # a quarter of the area that a thin line covers in a pixel it crosses
         lines = crests(fine, 0.6 * times, least=0.5 * side / SHAPE.canvas - 1)
     rows, columns = np.nonzero(lines)
     return (np.stack([columns, rows], axis=1) + 0.5) / (FINE * SHAPE.canvas)
@@ -113,7 +113,7 @@ def sampled(lines: hatching.Lines) -> np.ndarray:
     return sketch.sample(lines, spacing=0.25 / SHAPE.canvas)
 
 
-Row = dict[str, Any]  # what was seen of which drawing, and the F1 of the lines found in it
+Row = dict[str, Any]  # the drawing, the representation, the place, and the F1 of the detected lines
 
 
 def textures(drawings: int, seed: int) -> list[tuple[str, float, hatching.Drawing]]:
@@ -124,14 +124,14 @@ def textures(drawings: int, seed: int) -> list[tuple[str, float, hatching.Drawin
 
 
 def real(data: Path, split: str, count: int) -> list[hatching.Drawing]:
-    """An even sample of the doodles."""
+    """An evenly spaced sample of the doodles."""
     store = Store.open(data)
     rows = store.rows(split)[:: max(1, len(store.rows(split)) // count)][:count]
     return [hatching.Drawing((), sketch.fit(store[int(row)].lines(), SHAPE.margin)) for row in rows]
 
 
 def train(steps: int, data: Path) -> dict[str, channels.Codec]:
-    """One codec for each representation, all trained alike on half textures and half doodles."""
+    """One codec for each representation, all trained in the same way, half on textures and half on doodles."""
     drawings = [drawing for *_, drawing in textures(8, seed=1)]
     drawings += real(data, "train", len(drawings))
     pool = [write_down(drawing) for drawing in drawings]
@@ -151,7 +151,7 @@ def shipped() -> SketchModel:
 
 @torch.inference_mode()
 def looks(way: str, picture: Picture, codecs: dict[str, channels.Codec]) -> dict[str, Picture]:
-    """A picture at each place where the model sees it."""
+    """A picture as it is at each place in the model."""
     seen = {"canvas": picture, "root": shrunk(picture, SHAPE.canvas // SHAPE.tile)}
     if way == "centre line":
         vqvae = shipped().part("vqvae")

@@ -32,8 +32,8 @@ from visketch.geometry import sdf, sketch, trace
 from visketch.geometry.trace import Trace
 from visketch.metrics import ink_f1
 
-SIDE = 256  # pixels of the comparison
-Way = Callable[[np.ndarray], Trace]  # a distance in pixels → strokes
+SIDE = 256  # the side in pixels at which pictures are compared
+Way = Callable[[np.ndarray], Trace]  # from a distance field in pixels to strokes
 
 
 def distance(lines: tuple[np.ndarray, ...], side: int, pen: float, mask: bool) -> np.ndarray:
@@ -107,7 +107,7 @@ def main() -> None:
         tasks += [(f"mask, pen {pen}, skan", skan, 256, pen, True) for pen in (3, 8)]
     table = []
     for name, way, side, pen, mask in tasks:
-        way(distance(lines[0], side, pen, mask))  # what is imported or compiled at the first call is not timed
+        way(distance(lines[0], side, pen, mask))  # the first call imports and compiles, so it is not timed
         found = [measure(way, drawing, side, pen, mask) for drawing in lines]
         column = {key: [row[key] for row in found] for key in found[0]}
         table.append(

@@ -43,7 +43,7 @@ PENS = {
 def coloured(
     source: SketchScenes, rng: np.random.Generator
 ) -> tuple[np.ndarray, list[tuple[str, str, Detection]], str]:
-    """A scene (rows columns 3), its objects (class, colour, box), and the source of a sketch to ask with."""
+    """A scene: its picture (rows columns 3), its objects (class, colour, box), and the sketch to ask with."""
     label, *others = (str(one) for one in rng.choice(sorted(source.labels("test")), 4, replace=False))
     labels = [label, label, *[str(rng.choice([label, *others])) for _ in range(rng.integers(0, 4))]]
     scene = source.scene(labels, "test", rng)

@@ -1,4 +1,4 @@
-"""Areas that are filled → lines: the dark outline where there is one, whatever the fill, else the area's own edge."""
+"""Turn filled areas into lines: the dark outline if an area has one, whatever the fill, and otherwise its edge."""
 
 import numpy as np
 from jaxtyping import Bool, Float, Int, Shaped, UInt8
@@ -8,43 +8,44 @@ from visketch.data import morphology
 from visketch.data.morphology import closed_over, near
 from visketch.geometry.sketch import skeleton
 
-# The pen is measured in a reduced picture, whose longer side has this many pixels.
+# The pen is measured in a reduced copy of the picture. This is its longer side in pixels.
 SMALL = 400
-# Ink wider than this many times the narrow lines is not a line.
+# Ink that is wider than the narrow lines by more than this factor is not a line.
 WIDE = 2.5
-# No pen is wider than this share of the drawing's extent.
+# A pen is at most this wide, as a share of the drawing's extent.
 BROAD = 1 / 12
-# In a tiny picture the place where lines meet may be this many pixels wide.
+# In a tiny picture, a place where lines meet may be up to this many pixels wide.
 LEAST = 6.0
-# Most of the lines of one pen differ in width by less than EVEN, and where they meet they are less than JOINED times
-# as wide.
+# If a drawing was made with one pen, most of its lines differ in width by a factor of less than EVEN, and a place where
+# lines meet is less than JOINED times as wide as a line.
 EVEN, JOINED = 1.5, 2.2
-# A thick pen closes the gaps between its own lines. Its drawing is told from an area by its lines: at least the share
-# USUAL of their length has the same width, to within ALIKE_WIDTH, and no blob is wider than BLOB such lines.
+# A thick pen closes the gaps between its own lines, so its drawing can look like a filled area. It is a drawing if at
+# least the share USUAL of the length of its lines has the same width, within a factor of ALIKE_WIDTH, and if no blob is
+# wider than BLOB times that width.
 USUAL, ALIKE_WIDTH, BLOB = 0.4, 1.25, 2.7
-# Outlines are searched with these windows, in pixels of the reduced picture, from the narrowest to the widest.
+# The windows with which outlines are searched, from narrow to wide, in pixels of the reduced picture.
 WINDOWS = (5, 7, 9, 13, 17, 23, 31, 43, 59, 83)
-# A window is wide enough for the outline if wider ones find it little deeper: this share of their depth is reached.
+# A window is wide enough for the outline if it finds at least this share of the depth that wider windows find.
 PLATEAU = 0.85
-# A drawing has an outline if at least this share of the edge between its areas and the paper is lined.
+# A drawing has an outline if a line runs along at least this share of the edge between its areas and the paper.
 LINED = 0.6
 # A crayon leaves light gaps of up to this many pixels of the reduced picture.
 CRAYON = 7
 # A crayon's texture: at least this share of the painted pixels is lighter than the pixels around them.
 ROUGH = 0.15
-# A pen's texture: at most this share is.
+# A pen's texture: at most this share of them is.
 SMOOTH = 0.05
-# Gaps in a crayon's area are closed over a distance of 1 / FINE of the drawing's extent.
+# Gaps in an area that was painted with a crayon are closed up to 1 / FINE of the drawing's extent.
 FINE = 200
 # If closing the gaps enlarges the drawing by less than this factor, it was not drawn with a crayon.
 GAPS = 1.08
-# A line is at least this much darker than what is beside it, in levels of 255.
+# A line is darker than the pixels beside it by at least this many levels of 255.
 FAINT = 24.0
-# A black or nearly black line is at least this much darker than what is beside it.
+# A black or nearly black line is darker than the pixels beside it by at least this many levels.
 DEEP = 60.0
-# Two colours that differ by less than this, in levels, count as one.
+# Two colours that differ by fewer levels than this count as the same.
 ALIKE = 40.0
-# If more than this share of an area's edge has no outline, the edge itself is drawn.
+# If more than this share of the edge of an area has no outline, the edge itself is drawn.
 OPEN = 0.4
 
 
@@ -54,10 +55,10 @@ def outlined(
     levels: UInt8[np.ndarray, "c y x"],
     paper: Shaped[np.ndarray, " c"],
 ) -> tuple[Bool[np.ndarray, "y x"], Bool[np.ndarray, "y x"]]:
-    """Replace filled areas by their outlines. Returns the ink and a mask of what was filled.
+    """Replace filled areas by their outlines. Returns the ink, and a mask of the pixels that were filled.
 
-    `pixels` is the ink that was found, `areas` everything that differs from the paper in any channel, `levels` the
-    picture, and `paper` its colour.
+    `pixels` is the ink found so far, `areas` is everything that differs from the paper in any channel, `levels` is the
+    picture with 0 for black and 255 for white, and `paper` is the level of the paper in each channel.
     """
     nothing = np.zeros_like(pixels)
     painted = pixels | areas
@@ -70,9 +71,9 @@ def outlined(
     if not few.any():
         return pixels, nothing
     gap = round(extent / step / FINE)
-    closed = _closed_square(few, gap)  # a crayon leaves gaps
+    closed = _closed_square(few, gap)  # because a crayon leaves gaps
     widths, widest = _widths(few, step)
-    if closed.sum() < GAPS * few.sum() and _is_one_pen(widths, widest, step, extent):  # as nearly always
+    if closed.sum() < GAPS * few.sum() and _is_one_pen(widths, widest, step, extent):  # almost always
         return pixels, nothing
     if _is_one_pen(*_widths(closed, step), step, extent):
         return pixels, nothing
@@ -83,8 +84,8 @@ def outlined(
         return pixels, nothing
     if rough > ROUGH:
         light = np.stack([_without_gaps(one, CRAYON * step) for one in light])
-    # By the brightest colour a crayon is bright, whatever its own and its texture, and a black line is not. A line in a
-    # colour is told by all of them.
+    # First the brightest channel alone: a coloured crayon is bright there despite its texture, and a black line is
+    # dark. If there is no black line, all channels together show a coloured one.
     for colours, depth in ((light.max(axis=0, keepdims=True), DEEP), (light, FAINT)):
         found = _window(closed, np.stack([_darkest(one, step) for one in colours]), extent / step, depth)
         if found is not None:
@@ -93,15 +94,14 @@ def outlined(
 
 
 def _light(levels: UInt8[np.ndarray, "c y x"], paper: Shaped[np.ndarray, " c"]) -> UInt8[np.ndarray, "c y x"]:
-    """The share of the paper's light in each channel, 255 for all of it."""
+    """The light of each channel relative to the paper: 255 where it is as bright as the paper."""
     table = np.arange(256)[None] * (255 / np.maximum(paper, 1))[:, None]
     return np.stack([one[channel] for one, channel in zip(table.clip(0, 255).astype(np.uint8), levels, strict=True)])
 
 
 def _widths(painted: Bool[np.ndarray, "y x"], step: int) -> tuple[Float[np.ndarray, " n"], float]:
-    """The widths along the skeleton, sorted, and the greatest width anywhere, in pixels of the full picture.
-
-    `painted` is reduced by `step`, and not empty.
+    """The line widths along the skeleton, sorted, and the greatest width anywhere. Both are in pixels of the full
+    picture. `painted` is reduced by the factor `step` and is not empty.
     """
     rows, columns = np.flatnonzero(painted.any(axis=1)), np.flatnonzero(painted.any(axis=0))
     box = painted[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
@@ -110,62 +110,63 @@ def _widths(painted: Bool[np.ndarray, "y x"], step: int) -> tuple[Float[np.ndarr
 
 
 def _is_one_pen(widths: Float[np.ndarray, " n"], widest: float, step: int, extent: int) -> bool:
-    """Whether everything is as wide as one pen or brush makes it, except where lines meet.
+    """Whether all lines could be from one pen or brush: they have the same width, except where they meet.
 
-    `extent`, in pixels of the full picture, is the longer side of the drawing.
+    `extent` is the longer side of the drawing, in pixels of the full picture.
     """
     thin, middle, thick = np.percentile(widths, [20, 50, 80]).tolist()
-    unit = 2 * step  # widths of a few pixels are that inexact: a pen of 4 pixels is as often 6 wide
+    unit = 2 * step  # the precision of small widths: a pen of 4 pixels often measures 6
     even = thick < EVEN * thin + unit and widest < JOINED * middle + unit and middle < 2 * BROAD * extent
     return even or widest <= min(max(WIDE * thin, 4 * step), max(BROAD * extent, LEAST))
 
 
 def _is_thick_pen(widths: Float[np.ndarray, " n"], widest: float, extent: int) -> bool:
-    """Whether everything was drawn with a thick pen that closed some of the gaps between its lines."""
+    """Whether everything was drawn with one thick pen, which closed some gaps between its own lines."""
     width, share = _usual(widths)
     return share >= USUAL and width <= BROAD * extent and widest <= BLOB * width
 
 
 def _usual(widths: Float[np.ndarray, " n"]) -> tuple[float, float]:
-    """The most common of sorted widths, and the share of all widths that differ from it by a factor of ALIKE_WIDTH at
-    most.
-    """
+    """The most common of the sorted widths, and the share of widths within a factor of ALIKE_WIDTH of it."""
     ends = np.searchsorted(widths, widths * ALIKE_WIDTH, "right") - np.searchsorted(widths, widths / ALIKE_WIDTH)
     most = int(ends.argmax())
     return float(widths[most]), float(ends[most]) / len(widths)
 
 
 def _closed_square(area: Bool[np.ndarray, "y x"], gap: int) -> Bool[np.ndarray, "y x"]:
-    """With gaps filled that are at most twice as wide."""
+    """The area with its gaps closed, if they are at most twice `gap` pixels wide."""
     if not gap:
         return area
     return closed_over(np.pad(area, gap), 2 * gap + 1)[gap:-gap, gap:-gap]
 
 
 def _darkest(levels: Shaped[np.ndarray, "y x"], step: int) -> Shaped[np.ndarray, "v u"]:
-    """The least of each square of so many pixels."""
+    """The lowest level in each square of `step` x `step` pixels."""
     high, wide = (-(-side // step) * step for side in levels.shape)
     padded = np.pad(levels, ((0, high - levels.shape[0]), (0, wide - levels.shape[1])), mode="edge")
     return padded.reshape(high // step, step, wide // step, step).min(axis=(1, 3))
 
 
 def _without_gaps(levels: UInt8[np.ndarray, "y x"], window: int) -> UInt8[np.ndarray, "y x"]:
-    """Without what is lighter than its surroundings and narrower than the window."""
+    """Darken everything that is lighter than its surroundings and narrower than the window."""
     return 255 - closed_over(255 - levels, window)
 
 
 def _depth(light: UInt8[np.ndarray, "c y x"], window: int) -> UInt8[np.ndarray, "y x"]:
-    """How much darker each pixel is than what is on both sides of it, in the colour in which it is most."""
-    return np.max([closed_over(one, window) - one for one in light], axis=0)  # a closing is nowhere less
+    """How much darker each pixel is than both sides of it, in the channel where the difference is largest."""
+    return np.max(
+        [closed_over(one, window) - one for one in light], axis=0
+    )  # never negative: closing only raises levels
 
 
 def _window(
     painted: Bool[np.ndarray, "y x"], light: UInt8[np.ndarray, "c y x"], extent: float, depth: float
 ) -> tuple[int, float] | None:
-    """Across how many pixels the line between areas and paper is found, and how deep it is there at least; None if
-    there is no line of that depth at most places.
+    """Find the window for the outline between the areas and the paper. Returns its side in pixels and the least depth
+    of the outline, or None if most of the edge has no line of this depth.
 
-    The narrowest window in which lines are as deep as in wider ones: a fill's texture is less deep than its outline.
+    It is the narrowest window in which the lines are about as deep as in wider ones. The texture of a fill is less deep
+    than its outline, so it does not count as a line.
     """
     edge = painted & ~morphology.eroded(painted, beyond=True)
     if not edge.any():
@@ -193,8 +194,9 @@ def _lines(
     least: float,
     extent: int,
 ) -> tuple[Bool[np.ndarray, "y x"], Bool[np.ndarray, "y x"]]:
-    """The dark lines (so deep at least, across a window, in some of `colours`), with what is ink outside of the areas
-    between them; and these areas.
+    """Find the dark lines and drop the fills between them. Returns the ink, and a mask of the dropped areas.
+
+    A line has a depth of at least `least` within `window` pixels, in one of `colours`. Ink outside the fills is kept.
     """
     deep, pen = _depth(colours, window), 0.7 * window
     lines = (deep >= least) & (deep >= 0.25 * morphology.highest(deep, 2 * int(pen) + 1))
@@ -206,7 +208,7 @@ def _lines(
         return pixels, fills
     own = np.stack([_medians(channel[fills], parts[fills], count) for channel in light])
     dark = np.median(light[:, lines], axis=1)[:, None] if lines.any() else np.zeros((len(light), 1))
-    inked = np.abs(own - dark).max(axis=0) < ALIKE  # as dark as the lines: no fill but a part of them
+    inked = np.abs(own - dark).max(axis=0) < ALIKE  # as dark as the lines, so it is part of a line
     deepest = parts[~near(~fills, max(WIDE * pen, 1.5 * BROAD * extent) / 2)]
     broad = np.bincount(deepest, minlength=count + 1)[1:] > 0
     edge = painted & ~morphology.eroded(painted, beyond=True)
@@ -225,7 +227,7 @@ def _lines(
 
 
 def _medians(levels: UInt8[np.ndarray, " n"], parts: Int[np.ndarray, " n"], count: int) -> Float[np.ndarray, " k"]:
-    """The median level of each of the parts 1 to `count`, none of which is empty."""
+    """The median level of each of the parts numbered 1 to `count`. No part is empty."""
     counts = np.bincount(256 * (parts.astype(np.intp) - 1) + levels, minlength=256 * count).reshape(count, 256)
     below = counts.cumsum(axis=1)
     total = below[:, -1:]
@@ -233,8 +235,8 @@ def _medians(levels: UInt8[np.ndarray, " n"], parts: Int[np.ndarray, " n"], coun
 
 
 def _edges(painted: Bool[np.ndarray, "y x"], light: UInt8[np.ndarray, "c y x"], extent: int) -> Bool[np.ndarray, "y x"]:
-    """A drawing without lines: the edges of its areas, and what in them is thin; and where one colour ends at another
-    within them, unless that is everywhere.
+    """The ink of a drawing that has no outline: the edges of its areas, and its thin parts. Borders between colours
+    within an area are added, unless they cover a fifth of it or more.
     """
     wide = max(1.5, extent / 150)
     ink = _rim(_without_holes(painted, extent), wide)
@@ -248,7 +250,7 @@ def _edges(painted: Bool[np.ndarray, "y x"], light: UInt8[np.ndarray, "c y x"], 
 
 
 def _without_holes(area: Bool[np.ndarray, "y x"], extent: int) -> Bool[np.ndarray, "y x"]:
-    """With holes filled that are too small to be drawn as such."""
+    """The area with its holes filled, if they are too small to be drawn as holes."""
     holes, _ = ndimage.label(~area)
     size = np.bincount(holes.ravel())
     small = size < (extent / 20) ** 2
@@ -257,5 +259,5 @@ def _without_holes(area: Bool[np.ndarray, "y x"], extent: int) -> Bool[np.ndarra
 
 
 def _rim(area: Bool[np.ndarray, "y x"], wide: float) -> Bool[np.ndarray, "y x"]:
-    """What of an area is so near to its edge, but not that of the picture."""
+    """The part of an area within `wide` pixels of its edge. The border of the picture is not an edge."""
     return area & near(~area, wide)
