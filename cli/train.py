@@ -29,9 +29,10 @@ def train(
     part: Annotated[
         Literal["vqvae", "diffusion", "field", "classifier", "refiner", "baseline"],
         typer.Argument(
-            metavar="vqvae|diffusion|classifier|refiner|baseline",
-            help="vqvae: the codebook; diffusion: the coarse stage; refiner: needs vqvae and classifier; "
-            "baseline: a standard classifier to compare with. (`visketch language train` trains the language model.)",
+            metavar="vqvae|diffusion|field|classifier|refiner|baseline",
+            help="vqvae: the codebook; diffusion: the coarse stage; field: the paper's coarse stage, of pixels; "
+            "refiner: needs vqvae and classifier; baseline: a standard classifier to compare with. "
+            "(`visketch language train` trains the language model.)",
         ),
     ],
     data: Annotated[
@@ -93,21 +94,23 @@ def train(
     choose(device)
     with console.waiting("Loading ..."):
         from visketch import config as configs
+        from visketch.data.fetch import classes
         from visketch.data.store import Store
 
         begun = configs.find(start) if start else None
         knobs = [*(overrides or []), *([f"train.seed={seed}"] if seed is not None else [])]
         chosen = configs.load(config or (begun / "config.toml" if begun else "small"), knobs)
         out = out or Path("runs", chosen.name)
-        store = Store.open(data)
-        chosen = chosen.model_copy(update={"labels": tuple(store.labels)})
         from visketch.training import sketch as library
 
-        drawings = len(library.capped(store, chosen.train.per_class, chosen.train.seed))
+        store = None if dry_run and not data.exists() else Store.open(data)
+        labels = store.labels if store else chosen.labels or classes()
+        chosen = chosen.model_copy(update={"labels": tuple(labels)})
+        drawings = len(library.capped(store, chosen.train.per_class, chosen.train.seed)) if store else 0
         if dry_run:
             objective, _ = library.make_objective(part, chosen, out, begun)
-    if dry_run:
-        preview(part, chosen, out, objective.parts, drawings, as_json)
+    if dry_run or store is None:
+        preview(part, chosen, out, objective.parts, data, drawings, as_json)
         return
     began = time.perf_counter()
     with Reporter(part, chosen, drawings, out) as reporter:
@@ -150,13 +153,19 @@ def described(modules: "dict[str, nn.Module]") -> str:
 
 
 def sizes(modules: "dict[str, nn.Module]") -> dict[str, int]:
-    from visketch.parts import size
+    from visketch.models.parts import size
 
     return {name: size(module) for name, module in modules.items()}
 
 
 def preview(
-    part: str, config: "Config", out: Path, modules: "dict[str, nn.Module]", drawings: int, as_json: bool
+    part: str,
+    config: "Config",
+    out: Path,
+    modules: "dict[str, nn.Module]",
+    data: Path,
+    drawings: int,
+    as_json: bool,
 ) -> None:
     """Print what would be trained, on what, with which settings."""
     knobs = config.model_dump(mode="json", exclude={"labels"})
@@ -168,7 +177,8 @@ def preview(
     import tomli_w
 
     console.say(f"# trains   {described(modules)}")
-    console.say(f"# on       {drawings:,} drawings of {classes} classes")
+    missing = "" if data.exists() else f" ({data} does not exist yet)"
+    console.say(f"# on       {drawings:,} drawings of {classes} classes{missing}")
     console.say(f"# into     {out}", "", tomli_w.dumps(knobs).strip())
 
 

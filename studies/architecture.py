@@ -11,14 +11,14 @@ import torch
 from torch import Tensor
 
 from visketch import quadtree
+from visketch.api import DrawnSketch
 from visketch.decoding import inked_leaves
 from visketch.model import SketchModel
 from visketch.render.files import write_png
 from visketch.render.grey import grey
 from visketch.render.poster import FAINT, INK, LEVELS, Page
-from visketch.results import DrawnSketch
 
-SIDE, GAP, EDGE, TEXT = 176, 60, 28, 62  # pixels: a picture, between two, the border, the words below a picture
+SIDE, GAP, EDGE, TEXT = 176, 60, 28, 62  # pixels: picture, gap, border, caption
 STEPS = (
     ("diffusion", "a class becomes a", "coarse sketch, p x p"),
     ("quadtree", "enlarged and split", "where there is ink"),
@@ -29,7 +29,7 @@ STEPS = (
 
 
 def pictures(model: SketchModel, label: str, seed: int) -> tuple[list[np.ndarray], Tensor]:
-    """(SIDE SIDE 3) of each step, and the refined field (1 h h)."""
+    """The picture of each step (SIDE SIDE 3), and the refined field (1 h h)."""
     coarse = model.generate_fields(label, seed=seed, tries=8, coarse_only=True, coarse="field").canvas
     number = torch.tensor([model.label_of(label)], device=model.device)
     seen = [frame.canvas.clone() for frame in model.decode(coarse, number, seeds=[seed])]
@@ -57,7 +57,7 @@ def with_leaves(picture: np.ndarray, canvas: Tensor, model: SketchModel) -> np.n
 
 
 def figure(model: SketchModel, label: str, seed: int) -> np.ndarray:
-    """(rows columns 3) uint8: the steps of drawing from left to right, and below them recognition."""
+    """The figure (rows columns 3), uint8: the steps of drawing from left to right, and recognition below them."""
     shown, refined = pictures(model, label, seed)
     page = Page(2 * EDGE + len(shown) * (SIDE + GAP) - GAP, 2 * EDGE + SIDE + TEXT + 96)
     page.write((EDGE, EDGE - 14), f"Drawing: {label!r}", 15, INK)

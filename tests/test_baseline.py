@@ -16,7 +16,7 @@ from visketch.data.store import Store
 from visketch.errors import UsageError
 from visketch.model import SketchModel
 from visketch.models.blocks import BatchNorm
-from visketch.parts import build
+from visketch.models.parts import build
 from visketch.training.objectives.recognition import BaselineObjective, ClassifierObjective
 from visketch.training.sketch import train
 

@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 from visketch import checkpoint
 from visketch.config import TrainConfig, read_config
 from visketch.errors import VisketchError
-from visketch.parts import build
+from visketch.models.parts import build
 
 CONFIG = tiny_model.small()
 
@@ -174,7 +174,7 @@ def test_a_full_disk_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.Mon
         monkeypatch.setattr("builtins.open", Full)
     else:
         monkeypatch.setattr(os, failing, fail)
-    with pytest.raises(VisketchError, match="part: cannot be written, No space left on device"):
+    with pytest.raises(VisketchError, match="part: cannot be written, no space left on device"):
         checkpoint.write_atomically(path, b"new")
     monkeypatch.undo()
     assert path.read_bytes() == b"old"

@@ -136,7 +136,7 @@ class TestData:
     def test_fetch_refuses(self, ndjson: Path, tmp_path: Path) -> None:
         one_line(visketch("data", "fetch", "catt", "--root", ndjson, "--out", tmp_path), 2, "'cat'")
         one_line(visketch("data", "fetch"), 2, "CLASS")
-        one_line(visketch("data", "fetch", "cat", "--root", tmp_path / "none", "--out", tmp_path), 1, "No such file")
+        one_line(visketch("data", "fetch", "cat", "--root", tmp_path / "none", "--out", tmp_path), 1, "no such file")
         (tmp_path / "file").write_text("")
         one_line(visketch("data", "fetch", "cat", "--root", ndjson, "--out", tmp_path / "file"), 1, "file")
 
@@ -224,7 +224,14 @@ class TestTrain:
         assert not (tmp_path / "a").exists()
         people = visketch(*words, "--config", "tiny").stdout
         assert people.startswith("# trains")
+        assert f"# on       {said['drawings']} drawings of 3 classes\n" in people
         assert "[encoder]\nwidth = 64" in people
+
+    def test_dry_run_before_there_is_data(self, tmp_path: Path) -> None:
+        words = ("train", "classifier", "--data", tmp_path / "none.arrow", "--config", "tiny", "--dry-run")
+        people = visketch(*words).stdout
+        assert "0 drawings of 345 classes" in people
+        assert "none.arrow does not exist yet" in people
 
     @pytest.mark.parametrize(
         ("words", "code", "saying"),

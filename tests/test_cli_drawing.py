@@ -166,7 +166,7 @@ class TestGenerate:
         [
             (("-c", "catt"), "did you mean 'cat'"),
             ((), "--class"),
-            (("-c", "cat", "-n", "0"), "-n"),
+            (("-c", "cat", "-n", "0"), "must be 1 or more; try"),
             (("-c", "cat", "-n", "many"), "-n"),
             (("-c", "cat", "--steps", "0"), "--steps"),
             (("-c", "cat", "--temperature", "nan"), "--temperature"),
@@ -203,7 +203,7 @@ class TestGenerate:
             raise OSError(28, "No space left on device")
 
         monkeypatch.setattr(os, "fsync", full)
-        one_line(visketch("generate", "-c", "cat", "--out", tmp_path / "a", "--checkpoint", folder), 1, "No space left")
+        one_line(visketch("generate", "-c", "cat", "--out", tmp_path / "a", "--checkpoint", folder), 1, "no space left")
         assert not list((tmp_path / "a").iterdir())
 
     def test_interrupted(self, folder: Path, tmp_path: Path, monkeypatch) -> None:
@@ -343,7 +343,7 @@ class TestClassify:
         with open("/dev/full", "w") as full:
             done = subprocess.run(words, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
         error, loaded = done.stderr.splitlines()
-        assert error.startswith("error: No space left on device")
+        assert error.startswith("error: no space left on device")
         assert done.returncode == 1
         assert "torch" in loaded.split()
         assert not {"diffusers", "vector_quantize_pytorch", "accelerate", "transformers"} & set(loaded.split())

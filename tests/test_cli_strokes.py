@@ -81,7 +81,7 @@ class TestGenerate:
         words = ("generate", "-c", "cat", "-n", 4, "--out", tmp_path / "a.ndjson", "--checkpoint", folder)
         with monkeypatch.context() as patch:
             patch.setattr(write, "ndjson", full)
-            one_line(visketch(*words), 1, "a.ndjson", "No space left", "2 sketches are written, --skip-done goes on")
+            one_line(visketch(*words), 1, "a.ndjson", "no space left", "2 sketches are written, --skip-done goes on")
         assert len(list(read(tmp_path / "a.ndjson"))) == 2
         with (tmp_path / "a.ndjson").open("a") as file:
             file.write('{"word": "cut o')  # killed while it wrote

@@ -175,7 +175,7 @@ def test_mistakes_are_told_in_one_line(bucket, tmp_path):
         fetch(["cat"], bucket.root, tmp_path, limit=0)
     with pytest.raises(VisketchError, match=r"cat\.ndjson: Not Found; check"):
         fetch(["cat"], bucket.root, tmp_path)
-    with pytest.raises(VisketchError, match="No such file or directory; check the root"):
+    with pytest.raises(VisketchError, match="no such file or directory; check the root"):
         fetch(["cat"], str(tmp_path / "nowhere"), tmp_path)
     with pytest.raises(VisketchError, match="refused"):
         fetch(["cat"], "http://127.0.0.1:9/data", tmp_path)

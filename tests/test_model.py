@@ -16,7 +16,7 @@ from visketch import checkpoint, quadtree
 from visketch.errors import UsageError, VisketchError
 from visketch.geometry.sketch import Sketch
 from visketch.model import Prediction, SketchModel
-from visketch.parts import build
+from visketch.models.parts import build
 from visketch.sampling import Frame, SamplingOptions, candidate_seeds, generator, sample_top_p
 from visketch.training.objectives.recognition import classify_loss
 

@@ -13,7 +13,7 @@ from visketch.data.packing import pack
 from visketch.data.store import Store
 from visketch.errors import UsageError, VisketchError
 from visketch.model import SketchModel
-from visketch.parts import build
+from visketch.models.parts import build
 from visketch.training import transfer
 from visketch.training.sketch import steps_of, train
 

@@ -13,7 +13,7 @@ from visketch.config import Config
 from visketch.data.packing import pack
 from visketch.data.store import Store
 from visketch.geometry.sketch import Sketch
-from visketch.parts import build
+from visketch.models.parts import build
 from visketch.training.state import LEANS_ON
 
 LABELS = ("cat", "house", "star")

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from visketch.config import Config
-from visketch.errors import VisketchError
+from visketch.errors import VisketchError, reason
 
 # `field`: the paper's coarse stage, beside a diffusion of strokes. `baseline`: a separate model to compare with.
 PARTS = ("vqvae", "diffusion", "field", "encoder", "refiner", "classifier", "baseline")
@@ -44,7 +44,7 @@ def write_atomically(path: Path, content: bytes) -> None:
     except OSError as error:
         with suppress(OSError):
             part.unlink()
-        raise VisketchError(f"{path}: cannot be written, {error.strerror}") from error
+        raise VisketchError(f"{path}: cannot be written, {reason(error)}") from error
 
 
 def write_config(folder: Path, config: Config) -> None:

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from visketch import hub, labels
-from visketch.errors import RenamedWarning, UsageError, VisketchError, nearest
+from visketch.errors import RenamedWarning, UsageError, VisketchError, nearest, reason, reworded
 
 Count = Annotated[int, Field(gt=0)]
 Length = Annotated[float, Field(gt=0)]
@@ -298,7 +298,7 @@ def read_config(folder: Path) -> Config:
     try:
         tree = tomllib.loads(path.read_text())
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        what = error.strerror if isinstance(error, OSError) else "it is not TOML"
+        what = reason(error) if isinstance(error, OSError) else "it is not TOML"
         raise VisketchError(f"{folder}: not a checkpoint, {path.name} cannot be read: {what}") from None
     tree.pop("train", None)
     try:
@@ -341,7 +341,8 @@ def _read(preset: str | Path) -> tuple[str, str]:
     try:
         return Path(preset).read_text(), str(preset)
     except (OSError, UnicodeDecodeError) as error:
-        raise VisketchError(f"{preset}: cannot be read, {getattr(error, 'strerror', None) or 'not text'}") from None
+        what = reason(error) if isinstance(error, OSError) else "not text"
+        raise VisketchError(f"{preset}: cannot be read, {what}") from None
 
 
 def override(tree: dict, knob: str) -> None:
@@ -362,7 +363,7 @@ def override(tree: dict, knob: str) -> None:
 def _explain(location: tuple, error: Any) -> str:
     path = ".".join(str(part) for part in location)
     if error["type"] != "extra_forbidden":
-        return f"{path or 'the whole'}: {error['msg']}, it is {error['input']!r}"
+        return f"{path or 'the whole'}: {reworded(error['msg'])}, it is {error['input']!r}"
     section: type[BaseModel] = Config
     for part in location[:-1]:
         section = section.model_fields[part].annotation  # type: ignore[assignment]

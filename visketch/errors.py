@@ -1,5 +1,7 @@
 """Errors that a user can fix. The command line prints them as one line; other exceptions are bugs."""
 
+import re
+
 
 class VisketchError(Exception):
     """Something outside the program is wrong: a file, a disk, a checkpoint. Exit code 1."""
@@ -11,6 +13,32 @@ class UsageError(VisketchError):
 
 class RenamedWarning(FutureWarning):
     """An old name was used. The message says which name replaces it."""
+
+
+def reason(error: Exception) -> str:
+    """The operating system's words for an error, in lower case because they are used within a line."""
+    said = getattr(error, "strerror", None) or str(error)
+    return said[:1].lower() + said[1:]
+
+
+# Messages of pydantic about a wrong value, and what users read instead.
+REWORDED = {
+    r"Input should be greater than or equal to (\S+)": r"must be \1 or more",
+    r"Input should be less than or equal to (\S+)": r"must be \1 or less",
+    r"Input should be greater than (\S+)": r"must be more than \1",
+    r"Input should be a valid integer.*": "must be a whole number",
+    r"Input should be a valid number.*": "must be a number",
+    r"Input should be a valid": "must be a",
+    r"Input should be": "must be",
+    r"Value error, ": "",
+}
+
+
+def reworded(message: str) -> str:
+    """A message of pydantic about a wrong value, in plain words."""
+    for pattern, plain in REWORDED.items():
+        message = re.sub(pattern, plain, message)
+    return message
 
 
 def nearest(word: str, known: list[str]) -> str:

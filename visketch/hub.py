@@ -2,12 +2,11 @@
 huggingface_hub, and only if a name is one of the Hub's.
 """
 
-import os
 import re
 from functools import cache
 from pathlib import Path
 
-from visketch.errors import UsageError, VisketchError
+from visketch.errors import UsageError, VisketchError, reason
 
 NAME = re.compile(r"(?P<model>[\w.-]+/[\w.-]+)(@(?P<revision>[\w./-]+))?", re.ASCII)
 FILES = ["*.safetensors", "*.toml", "*.md"]  # the files of a checkpoint: nothing that could be executed
@@ -115,5 +114,5 @@ def _reason(error: BaseException, revision: str | None) -> str:
     if status:
         return f"the Hub answers {status}; try again later"
     if isinstance(error, OSError) and error.strerror:
-        return f"cannot be written to {constants.HF_HUB_CACHE}, {os.strerror(error.errno or 0)}; set HF_HOME elsewhere"
+        return f"cannot be written to {constants.HF_HUB_CACHE}, {reason(error)}; set HF_HOME elsewhere"
     return f"the Hub cannot be reached ({type(error).__name__}); check the network and try again"

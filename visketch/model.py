@@ -24,8 +24,8 @@ from visketch.errors import RenamedWarning, UsageError
 from visketch.geometry import sdf
 from visketch.geometry.pieces import Pieces
 from visketch.geometry.sketch import Sketch, fit
+from visketch.models.parts import build
 from visketch.parallel import refuse_after_fork
-from visketch.parts import build
 from visketch.sampling import Frame, SamplingOptions, candidate_seeds, generator, sample_top_p
 
 DEFAULTS = SamplingOptions()

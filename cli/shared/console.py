@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any, TextIO
 
-from visketch.errors import RenamedWarning, UsageError, VisketchError
+from visketch.errors import RenamedWarning, UsageError, VisketchError, reason, reworded
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -231,12 +231,13 @@ def _explain(problem: BaseException) -> tuple[str, int]:
     if isinstance(problem, VisketchError):
         return str(problem), FAILED
     if hasattr(problem, "format_message"):  # typer's own: a wrong option, a missing argument
-        context, said = getattr(problem, "ctx", None), problem.format_message().replace("Value error, ", "").rstrip(".")
+        context = getattr(problem, "ctx", None)
+        said = reworded(" ".join(problem.format_message().split())).rstrip(".")
         mend = f"; try '{context.command_path} --help'" if context else ""
         return f"{said}{mend}", MISUSED
     if isinstance(problem, OSError):
         where = f"{os.fsdecode(problem.filename)}: " if isinstance(problem.filename, str | bytes) else ""
-        return f"{where}{problem.strerror or problem}; free some space or choose another place", FAILED
+        return f"{where}{reason(problem)}; free some space or choose another place", FAILED
     if isinstance(problem, MemoryError) or type(problem).__name__ == "OutOfMemoryError":
         return "out of memory; ask for less at once, or use --device cpu", FAILED
     what = next(iter(str(problem).splitlines()), "")

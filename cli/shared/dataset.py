@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from visketch.errors import UsageError, VisketchError
+from visketch.errors import UsageError, VisketchError, reason
 
 if TYPE_CHECKING:
     from visketch.geometry.trace import Trace
@@ -38,7 +38,7 @@ class Dataset:
             self.file = open(path, "a", encoding="utf-8", newline="")  # noqa: SIM115
             self.file.truncate(whole)  # a line that was cut off is written again
         except OSError as error:
-            raise VisketchError(f"{path}: cannot be written, {error.strerror}") from error
+            raise VisketchError(f"{path}: cannot be written, {reason(error)}") from error
 
     def _read(self) -> int:
         """Take note of what is done; returns how many bytes of the file are whole lines."""
@@ -75,7 +75,7 @@ class Dataset:
             self.file.write(write.ndjson(drawing.strokes, word, more=more))
             self.file.flush()  # whoever reads along sees whole lines, and a crash costs none
         except OSError as error:
-            raise VisketchError(f"{self.path}: cannot be written, {error.strerror}") from error
+            raise VisketchError(f"{self.path}: cannot be written, {reason(error)}") from error
         self.done.add((word, seed))
         return True
 

@@ -7,7 +7,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from visketch.errors import UsageError, VisketchError
+from visketch.errors import UsageError, VisketchError, reason
 
 if TYPE_CHECKING:
     from visketch.data.named import Item, Named
@@ -32,7 +32,7 @@ def _lines(source: str) -> Iterator[str]:
         with sys.stdin if source == "-" else open(source, errors="surrogateescape") as lines:
             yield from (line.rstrip("\r\n") for line in lines if line.strip())
     except OSError as error:
-        raise VisketchError(f"{source}: cannot be read, {error.strerror}") from error
+        raise VisketchError(f"{source}: cannot be read, {reason(error)}") from error
 
 
 def drawings(paths: Iterable[str]) -> Iterator["Named"]:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from visketch.errors import UsageError, VisketchError
+from visketch.errors import UsageError, VisketchError, reason
 from visketch.render.files import trace, write_png, write_svg
 from visketch.render.grey import grey
 
@@ -159,7 +159,7 @@ class Lines:
         try:
             yield
         except OSError as error:
-            raise VisketchError(f"{self.path}: cannot be written, {error.strerror}") from error
+            raise VisketchError(f"{self.path}: cannot be written, {reason(error)}") from error
 
 
 def check_out(out: Path, kinds: tuple[str, ...] = KINDS) -> Path:

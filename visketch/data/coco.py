@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from visketch.data.photos import Photo, PhotoObject
-from visketch.errors import VisketchError
+from visketch.errors import VisketchError, reason
 
 # COCO's name → the name in Quick, Draw!
 SAME = {
@@ -38,7 +38,7 @@ def read(annotations: Path, images: Path, problem: Callable[[VisketchError], Non
         files = {image["id"]: str(image["file_name"]) for image in content["images"]}
         listed = [(item["image_id"], item) for item in content["annotations"]]
     except OSError as error:
-        raise VisketchError(f"{annotations}: {error.strerror or 'cannot be read'}; check the name") from error
+        raise VisketchError(f"{annotations}: {reason(error)}; check the name") from error
     except (ValueError, KeyError, TypeError) as error:
         raise VisketchError(f"{annotations}: not in COCO's format; give an instances.json") from error
     objects = defaultdict(list)

@@ -19,7 +19,7 @@ from importlib import resources
 from pathlib import Path
 
 from visketch import labels as names
-from visketch.errors import UsageError, VisketchError
+from visketch.errors import UsageError, VisketchError, reason
 
 ROOT = "https://storage.googleapis.com/quickdraw_dataset"
 LAYOUT = Path("full", "simplified")
@@ -64,9 +64,7 @@ def fetch(
             return _fetch(label, source, Path(folder), limit, progress or (lambda *_: None), stopped)
         except OSError as error:
             stopped.set()
-            raise VisketchError(
-                f"{folder}: {error.strerror or error}; free some space or choose another folder"
-            ) from error
+            raise VisketchError(f"{folder}: {reason(error)}; free some space or choose another folder") from error
         except VisketchError:
             stopped.set()
             raise
@@ -138,7 +136,7 @@ def _open(root: str, label: str, start: int) -> tuple[io.BufferedIOBase, int, in
         try:
             file = io.BufferedReader(io.FileIO(address))
         except OSError as error:
-            raise VisketchError(f"{address}: {error.strerror}; check the root") from error
+            raise VisketchError(f"{address}: {reason(error)}; check the root") from error
         size = os.fstat(file.fileno()).st_size
         return file, file.seek(start if start <= size else 0), size
     request = urllib.request.Request(address, headers={"Range": f"bytes={start}-"} if start else {})

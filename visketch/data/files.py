@@ -1,8 +1,11 @@
-"""Read files, plain or gzipped, as bytes and lines. Sizes are limited, since a small archive may unpack to
-a huge file.
+"""Read files, plain or gzipped, as bytes and lines; find the cache folder.
+
+Sizes are limited, since a small archive may unpack to a huge file.
 """
 
 import gzip
+import os
+import sys
 import zlib
 from collections.abc import Iterator
 from io import BufferedIOBase
@@ -64,3 +67,15 @@ def lines(path: Path) -> Iterator[bytes]:
 
 def _broken(path: Path) -> VisketchError:
     return VisketchError(f"{path}: the gzip archive is broken or incomplete; download it again")
+
+
+def cache_folder() -> Path:
+    """The folder for files that can be made again: $VISKETCH_CACHE, or one of the system's. It may not exist."""
+    given, home = os.environ.get("VISKETCH_CACHE"), Path.home()
+    if given:
+        return Path(given)
+    if sys.platform == "darwin":
+        return home / "Library/Caches/visketch"
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA", home / "AppData/Local")) / "visketch"
+    return Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache") / "visketch"

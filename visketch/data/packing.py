@@ -21,7 +21,7 @@ from visketch.data.arrays import BITMAP
 from visketch.data.folder import SPLITS
 from visketch.data.read import Problem, expand, read, stop
 from visketch.data.store import Store, is_packed, key, split
-from visketch.errors import UsageError, VisketchError
+from visketch.errors import UsageError, VisketchError, reason
 from visketch.geometry.sketch import Sketch
 
 COARSE = 0.7  # pixels of the enlarged bitmap by which simplifying may move a traced stroke
@@ -85,7 +85,7 @@ def pack(
             raise VisketchError(f"{', '.join(map(str, sources))}: there is no drawing in it; nothing was packed")
         os.replace(temporary, path)
     except OSError as error:
-        raise VisketchError(f"{path}: cannot be written ({error.strerror or error}); choose another place") from error
+        raise VisketchError(f"{path}: cannot be written ({reason(error)}); choose another place") from error
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)

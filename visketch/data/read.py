@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from visketch.data import files, folder, foreign, inkml, kaggle
-from visketch.errors import VisketchError
+from visketch.errors import VisketchError, reason
 from visketch.geometry.sketch import Sketch
 
 HEAD = 4096  # bytes that are read to find the type of a file
@@ -121,4 +121,4 @@ def _reason(error: OSError) -> str:
         return "no such file; check the name"
     if isinstance(error, PermissionError):
         return "you may not read it; change its permissions"
-    return f"cannot be read ({error.strerror or error}); check the disk"
+    return f"cannot be read ({reason(error)}); check the disk"

@@ -19,7 +19,7 @@ from visketch.evaluate.styles import STYLES, Style, as_drawn
 from visketch.geometry.sketch import Sketch
 from visketch.metrics import interval, rank_of
 from visketch.model import SketchModel
-from visketch.parts import size
+from visketch.models.parts import size
 
 BATCH = 64  # sketches rendered or classified together
 SUBSET = 100  # classes of the smaller task that other papers use

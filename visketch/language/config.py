@@ -11,7 +11,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from visketch.checkpoint import write_atomically
 from visketch.config import Count, Length, PartTraining, Section, Share, override
-from visketch.errors import UsageError, VisketchError, nearest
+from visketch.errors import UsageError, VisketchError, nearest, reason, reworded
 
 FILE = "language.toml"
 STAGES = ("tower", "align", "instruct")
@@ -110,7 +110,7 @@ def load(preset: str | Path = "tiny", overrides: Sequence[str] = ()) -> Language
         try:
             tree = tomllib.loads(Path(preset).read_text())
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-            raise VisketchError(f"{preset}: cannot be read, {getattr(error, 'strerror', None) or error}") from None
+            raise VisketchError(f"{preset}: cannot be read, {reason(error)}") from None
     for one in overrides:
         override(tree, one)
     try:
@@ -118,7 +118,9 @@ def load(preset: str | Path = "tiny", overrides: Sequence[str] = ()) -> Language
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
-        raise UsageError(f"{preset}: {where or 'the whole'}: {first['msg']}, it is {first['input']!r}") from None
+        raise UsageError(
+            f"{preset}: {where or 'the whole'}: {reworded(first['msg'])}, it is {first['input']!r}"
+        ) from None
 
 
 def find(folder: str | Path | None) -> Path:
@@ -143,7 +145,7 @@ def read(folder: Path) -> LanguageConfig:
         tree.pop("train", None)
         return LanguageConfig.model_validate(tree)
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, ValidationError) as error:
-        what = error.strerror if isinstance(error, OSError) else str(error).splitlines()[0]
+        what = reason(error) if isinstance(error, OSError) else str(error).splitlines()[0]
         raise VisketchError(f"{folder}: not a sketch-language model, {FILE} cannot be read: {what}") from None
 
 

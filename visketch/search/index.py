@@ -17,7 +17,7 @@ from filelock import FileLock, Timeout
 from jaxtyping import Float
 
 from visketch import parallel
-from visketch.cache import cache_folder
+from visketch.data.files import cache_folder
 from visketch.data.read import Problem, expand
 from visketch.errors import VisketchError
 from visketch.geometry.sketch import Sketch

@@ -9,7 +9,7 @@ from starlette.datastructures import UploadFile
 from starlette.requests import ClientDisconnect
 
 from visketch.data import points
-from visketch.errors import VisketchError
+from visketch.errors import VisketchError, reworded
 from visketch.geometry.sketch import Sketch
 from visketch.serve.sandbox import SandboxedReader
 from visketch.serve.schemas import LARGEST, ApiRequest, with_drawing
@@ -97,6 +97,6 @@ def described(form: type[ApiRequest], drawing: bool) -> dict[str, Any]:
 
 def in_words(error: ValidationError) -> str:
     """The first validation errors in one line."""
-    said = [f"{'.'.join(map(str, each['loc'])) or 'request'}: {each['msg']}" for each in error.errors()[:3]]
+    said = [f"{'.'.join(map(str, each['loc'])) or 'request'}: {reworded(each['msg'])}" for each in error.errors()[:3]]
     more = len(error.errors()) - len(said)
     return "; ".join(said) + (f"; and {more} more" if more > 0 else "")

@@ -11,7 +11,7 @@ from typing import Any
 
 import uvicorn
 
-from visketch.errors import UsageError, VisketchError
+from visketch.errors import UsageError, VisketchError, reason
 from visketch.serve.middleware import Middleware
 
 KEPT = 65  # seconds that a connection may be idle: longer than any Retry-After
@@ -41,7 +41,7 @@ def listen(host: str, port: int) -> socket.socket:
     try:
         found = socket.create_server((host, port), family=family, backlog=512)
     except OSError as error:
-        raise VisketchError(f"{host}:{port}: {error.strerror}; choose another --host or --port") from None
+        raise VisketchError(f"{host}:{port}: {reason(error)}; choose another --host or --port") from None
     # A response is sent as head and body. Without TCP_NODELAY, which connections inherit, the body waits 40 ms for the
     # client's acknowledgement of the head. asyncio sets it only on sockets created with the protocol number.
     found.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -16,7 +16,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from visketch.errors import UsageError, VisketchError
+from visketch.errors import UsageError, VisketchError, reason
 from visketch.geometry import pieces
 from visketch.model import SketchModel
 from visketch.models import strokes
@@ -151,6 +151,6 @@ def _new(folder: Path, overwrite: bool) -> Iterator[Path]:
         part.rename(folder)
         shutil.rmtree(old, ignore_errors=True)
     except OSError as error:
-        raise VisketchError(f"{folder}: cannot be written, {error.strerror}") from None
+        raise VisketchError(f"{folder}: cannot be written, {reason(error)}") from None
     finally:
         shutil.rmtree(part, ignore_errors=True)

@@ -14,9 +14,9 @@ import tarfile
 import urllib.request
 from pathlib import Path
 
-from visketch.cache import cache_folder
 from visketch.checkpoint import write_atomically
-from visketch.errors import VisketchError
+from visketch.data.files import cache_folder
+from visketch.errors import VisketchError, reason
 
 VERSION = "1.22.0"
 SHA512 = "Ud/+EBo6mhuaQWt/OjaOk0iNWjXqJoeeMFr6xQEERZdIZH2OWpGzuujz7lfuOBjUa6TEE/sc4nb7Da5dNL34fg=="  # as npm has it
@@ -41,7 +41,7 @@ def _given(package: Path) -> bytes:
     try:
         content = package.read_bytes()
     except OSError as error:
-        raise VisketchError(f"{package}: cannot be read, {error.strerror}") from None
+        raise VisketchError(f"{package}: cannot be read, {reason(error)}") from None
     if not _is_right(content):
         raise VisketchError(f"{package}: this is not onnxruntime-web {VERSION}; get it by {_command()}")
     return content

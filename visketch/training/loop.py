@@ -20,7 +20,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from visketch.config import PartTraining
-from visketch.errors import UsageError, VisketchError
+from visketch.errors import UsageError, VisketchError, reason
 from visketch.training import state as snapshot
 from visketch.training.optimizer import Optimizer
 
@@ -157,7 +157,7 @@ def held(folder: Path, part: str, main: bool) -> Iterator[None]:
     except Timeout:
         raise UsageError(f"{folder}: another run is training its {part}; wait for it, or use another --out") from None
     except OSError as error:
-        raise VisketchError(f"{folder}: cannot be written, {error.strerror}") from None
+        raise VisketchError(f"{folder}: cannot be written, {reason(error)}") from None
     try:
         yield
     finally:

@@ -18,7 +18,7 @@ from visketch import checkpoint
 from visketch.config import Config, PartTraining, read_config
 from visketch.data.store import Store
 from visketch.errors import UsageError, VisketchError, nearest
-from visketch.parts import build
+from visketch.models.parts import build
 from visketch.training import confidence, transfer
 from visketch.training import state as snapshot
 from visketch.training.loop import Loop, Outcome, Report, accelerated, fit, refuse_to_begin_anew, state_of

@@ -8,7 +8,7 @@ from torch import nn
 from visketch import checkpoint
 from visketch.config import Config, read_config
 from visketch.errors import UsageError
-from visketch.parts import build
+from visketch.models.parts import build
 
 
 @torch.no_grad()

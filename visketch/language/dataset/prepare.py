@@ -18,7 +18,7 @@ import numpy as np
 from PIL import Image
 
 from visketch.data.folder import SPLITS
-from visketch.errors import UsageError, VisketchError
+from visketch.errors import UsageError, VisketchError, reason
 from visketch.language.dataset import instructions
 from visketch.language.dataset.instructions import Row
 from visketch.language.dataset.photo_scenes import Annotated
@@ -108,7 +108,7 @@ def prepare(
         facts = writer.finish(facts)
         os.replace(part, out)
     except OSError as error:
-        raise VisketchError(f"{out}: cannot be written ({error.strerror or error}); choose another place") from error
+        raise VisketchError(f"{out}: cannot be written ({reason(error)}); choose another place") from error
     finally:
         shutil.rmtree(part, ignore_errors=True)
     return facts

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from visketch.errors import VisketchError
+from visketch.errors import VisketchError, reason
 from visketch.language.boxes import Box
 
 
@@ -49,7 +49,7 @@ class InstructionRows:
                             f"{path}: row {number} is not an instruction ({error}); prepare the data set again"
                         ) from None
         except OSError as error:
-            message = f"{path}: cannot be read ({error.strerror}); write it with `visketch language prepare`"
+            message = f"{path}: cannot be read ({reason(error)}); write it with `visketch language prepare`"
             raise VisketchError(message) from None
         if not self.rows:
             raise VisketchError(f"{path}: it has no rows; write it with `visketch language prepare`")

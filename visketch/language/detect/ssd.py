@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from PIL import Image
 
-from visketch.errors import VisketchError
+from visketch.errors import VisketchError, reason
 
 SIDE = 300  # side of the network's input in pixels; a picture is stretched to it, as in training
 SCALES = np.array([10, 10, 5, 5], np.float32)  # of the box codes: centre y, centre x, height, width
@@ -71,7 +71,7 @@ def load(home: Path) -> tuple[Ssd, dict]:
                 raise damaged(home / name)
         anchors = np.load(home / "anchors.npy", allow_pickle=False).reshape(-1, 4)
     except OSError as error:
-        raise VisketchError(f"{error.filename}: {error.strerror}; install visketch again") from None
+        raise VisketchError(f"{error.filename}: {reason(error)}; install visketch again") from None
     except (ValueError, KeyError) as error:
         raise damaged(home / FILE) from error
     return Ssd(home / "detector.onnx", anchors), settings

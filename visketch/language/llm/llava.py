@@ -18,7 +18,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from visketch.checkpoint import unloadable
-from visketch.errors import UsageError, VisketchError
+from visketch.errors import UsageError, VisketchError, reason
 from visketch.language.config import LanguageConfig, LoraConfig, TowerConfig
 from visketch.language.vision.encoder import PairTower, Tokens
 from visketch.language.vision.leaf_encoder import LeafTower
@@ -203,7 +203,7 @@ def save(model: Any, tokenizer: Any, folder: Path) -> None:
         for file in part.iterdir():
             os.replace(file, folder / file.name)
     except OSError as error:
-        raise VisketchError(f"{folder}: cannot be written, {error.strerror or error}") from error
+        raise VisketchError(f"{folder}: cannot be written, {reason(error)}") from error
     finally:
         shutil.rmtree(part, ignore_errors=True)
 
