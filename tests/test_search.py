@@ -234,6 +234,43 @@ def count(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return seen
 
 
+TORN = "select count(*) from drawings where vector is null or file is null"
+INDEXING = """
+import os, signal, sys
+from visketch import ViSketch
+from visketch.search import ann, index, indexer
+
+indexer.BATCH = 8
+
+
+def update(left):
+    # killed at the `left`th statement of SQL, rename or fsync: so in the middle of a transaction, too
+
+    def watched(call):
+        def counted(*given, **named):
+            nonlocal left
+            left -= 1
+            if left == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return call(*given, **named)
+
+        return counted
+
+    opened = index.Index(index.Path(sys.argv[2]), ViSketch.load(sys.argv[1]), create=True)
+    opened.database.db.set_trace_callback(watched(lambda statement: None))
+    ann.os.replace, ann.os.fsync = watched(os.replace), watched(os.fsync)
+    opened.update(index.Path(sys.argv[3]), sys.exit)
+
+
+for moment in sys.stdin:  # a process for each, which need not import torch again
+    child = os.fork()
+    if not child:
+        update(int(moment))
+        os._exit(0)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+"""
+
+
 class TestInterrupted:
     def test_an_exception_anywhere_loses_no_step(self, opened: Index, tmp_path: Path, monkeypatch) -> None:
         """The third step fails: two are kept, and the next run embeds the rest alone."""
@@ -259,39 +296,23 @@ class TestInterrupted:
         """kill -9 after each of many moments: what is left is whole, and in the end all is there once."""
         source, out = tmp_path / "all.ndjson", tmp_path / "all.index"
         tiny_model.write_ndjson(source, drawings.draw_many(48))
-        script = (
-            "import os, signal, sqlite3, sys\n"
-            "from visketch import ViSketch\n"
-            "from visketch.search import ann, index, indexer\n"
-            "indexer.BATCH, left = 8, int(sys.argv[4])\n"
-            "def watched(call):\n"
-            "    def counted(*given, **named):\n"
-            "        global left\n"
-            "        left -= 1\n"
-            "        if left == 0: os.kill(os.getpid(), signal.SIGKILL)\n"
-            "        return call(*given, **named)\n"
-            "    return counted\n"
-            "def trace(statement):\n"  # before every statement of SQL, so in the middle of a transaction too
-            "    watched(lambda: None)()\n"
-            "opened = index.Index(index.Path(sys.argv[2]), ViSketch.load(sys.argv[1]), create=True)\n"
-            "opened.database.db.set_trace_callback(trace)\n"
-            "ann.os.replace, ann.os.fsync = watched(os.replace), watched(os.fsync)\n"
-            "opened.update(index.Path(sys.argv[3]), print)\n"
-        )
-        words = [sys.executable, "-c", script, str(folder), str(out), str(source)]
         before, killed = 0, 0
-        for left in (9, 70, 90):
-            done = subprocess.run([*words, str(left)], capture_output=True, text=True)
-            assert done.returncode in (0, -signal.SIGKILL), done.stderr
-            killed += done.returncode != 0
-            with sqlite3.connect(out / index.CATALOGUE) as db:
-                assert db.execute("pragma integrity_check").fetchone() == ("ok",)
-                (vectors,) = db.execute("select count(*) from vectors").fetchone()
-                assert db.execute("select count(*) from drawings where vector is null or file is null").fetchone() == (
-                    0,
-                )
-            assert vectors >= before
-            before = vectors
+        words = [sys.executable, "-c", INDEXING, str(folder), str(out), str(source)]
+        with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as indexing:
+            assert indexing.stdin
+            assert indexing.stdout
+            for moment in (9, 70, 90):
+                print(moment, file=indexing.stdin, flush=True)
+                code = int(indexing.stdout.readline())
+                assert code in (0, -signal.SIGKILL)
+                killed += code != 0
+                with sqlite3.connect(out / index.CATALOGUE) as db:
+                    assert db.execute("pragma integrity_check").fetchone() == ("ok",)
+                    (vectors,) = db.execute("select count(*) from vectors").fetchone()
+                    (torn,) = db.execute(TORN).fetchone()
+                assert torn == 0
+                assert vectors >= before
+                before = vectors
         assert killed >= 2
         opened = Index(out, SketchModel.load(folder))
         opened.update(source, fail)
