@@ -85,8 +85,9 @@ def generate(
     same however many you ask for. SVG has the centre lines, as a pen would draw them, with round ends: those that the
     coarse stage drew, where it draws strokes, else those traced in the picture. An animation draws them in their order.
     ndjson has the same strokes as Quick, Draw!'s files have them, a line a sketch with its seed and its score (the
-    classifier's probability); it is written as it comes, and --skip-done goes on with it.
-    What is there is only replaced with --overwrite.
+    classifier's probability); it is written as it comes, and --skip-done goes on with it. Strokes that the coarse stage
+    drew skip the refiner and its options: it changes pixels only (--coarse field draws pixels). Input files are never
+    written, and existing files are only replaced with --overwrite.
 
     \b
     Examples:
