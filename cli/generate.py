@@ -137,7 +137,7 @@ def generate(
     if as_json:
         console.document(result)
     else:
-        show(result, classes, n)
+        show(result, classes, n, unrefined=settings["coarse_only"] and not coarse_only)
 
 
 def like_what(
@@ -185,8 +185,8 @@ def check_all(outputs: Outputs, out: Path, suffix: str, classes: list[str], n: i
             outputs.check(path)
 
 
-def show(result: dict[str, Any], classes: list[str], n: int) -> None:
-    """Print the result for people."""
+def show(result: dict[str, Any], classes: list[str], n: int, unrefined: bool) -> None:
+    """Print the result for people. `unrefined`: the refiner was skipped, and nobody asked for that."""
     sheet = result["sheet"]
     what = f"{n} each of {', '.join(classes)}" if len(classes) > 1 else f"{n} × {classes[0]}" if n > 1 else classes[0]
     if result["paths"] == [sheet]:
@@ -197,11 +197,9 @@ def show(result: dict[str, Any], classes: list[str], n: int) -> None:
         )
         if sheet not in result["paths"]:
             console.say(f"all on one sheet: {sheet}")
-    refined = (
-        "coarse only"
-        if result["coarse_only"]
-        else f"refined {result['order'].replace('waves', 'in waves').replace('-', ' ')}"
-    )
+    order = result["order"].replace("waves", "in waves").replace("-", " ")
+    refined = "strokes as they were drawn, not refined" if unrefined else "coarse only"
+    refined = refined if result["coarse_only"] else f"refined {order}"
     seconds = console.duration(result["seconds"])
     console.note(
         f"seed {result['seed']} · {result['steps']} coarse steps · {refined} · {seconds} on {result['device']}"

@@ -44,8 +44,6 @@ FAINT = 24.0
 DEEP = 60.0
 # Two colours that differ by less than this, in levels, count as one.
 ALIKE = 40.0
-# What is narrower than this share of the drawing's extent is a line beside an area.
-THIN = 1 / 25
 # If more than this share of an area's edge has no outline, the edge itself is drawn.
 OPEN = 0.4
 
@@ -235,18 +233,17 @@ def _medians(levels: UInt8[np.ndarray, " n"], parts: Int[np.ndarray, " n"], coun
 
 
 def _edges(painted: Bool[np.ndarray, "y x"], light: UInt8[np.ndarray, "c y x"], extent: int) -> Bool[np.ndarray, "y x"]:
-    """A drawing without lines at its edges: these edges, and what is thin beside the areas; and where one colour ends
-    at another within them, unless that is everywhere.
+    """A drawing without lines: the edges of its areas, and what in them is thin; and where one colour ends at another
+    within them, unless that is everywhere.
     """
     wide = max(1.5, extent / 150)
-    thin = painted & ~morphology.opened(painted, THIN * extent / 2)
-    ink = _rim(_without_holes(painted, extent), wide) | thin
+    ink = _rim(_without_holes(painted, extent), wide)
     inner = ~near(~painted, 2 * wide + 1)
     size = 2 * int(wide / 2) + 3
     steps = np.max([morphology.highest(one, size) - morphology.lowest(one, size) for one in light], axis=0)
     borders = inner & (steps > 2 * FAINT)
     if borders.sum() < 0.2 * inner.sum():
-        ink |= ~_without_holes(~borders, extent)  # a spot of light in a narrow notch is no border
+        ink |= borders
     return ink
 
 

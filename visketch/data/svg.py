@@ -104,8 +104,12 @@ def parsed(path: Path) -> Element:
         raise VisketchError(f"{path}: more than {ELEMENTS} elements, or <use> in a circle; simplify the drawing")
     css.spell_out(root)
     for element in [*root.iter()]:
-        for child in [child for child in element if _name(child) in LEFT_OUT]:
-            element.remove(child)
+        for place, child in [*enumerate(element)][::-1]:
+            if _name(child) in LEFT_OUT:
+                element.remove(child)
+            elif _name(child) == "symbol":  # svgelements would draw it where it stands
+                element[place] = Element("{http://www.w3.org/2000/svg}defs")
+                element[place].append(child)
         element.attrib.pop("filter", None)  # an element with a missing filter would not be drawn
         if "style" in element.attrib:
             element.set("style", re.sub(r"(?<![\w-])filter\s*:[^;]*", "", element.get("style", "")))
