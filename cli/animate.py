@@ -40,8 +40,8 @@ def animate(
     Strokes appear in their order, at the speed of a pen; pictures are traced first. Several drawings, or a file of
     many, become a sheet on which all are drawn at once: the first 64. An SVG plays once and needs nothing else (where
     less motion is asked for, it shows the whole at once); GIF, WebP and PNG begin again and again.
-    By default ./<name>.svg, or the next free name. What is read is never written, and what is there is only replaced
-    with --overwrite.
+    By default ./<name>.svg, or the next free name. Lost are colours, fills (their outline is kept) and the widths of
+    single strokes. Input files are never written, and existing files are only replaced with --overwrite.
 
     \b
     Examples:

@@ -68,8 +68,8 @@ def complete(
 
     The place and the size of the given part in the whole drawing are found by trying several. The sheet shows the part
     first, then the completions, the most probable first; added ink is blue. The files go to the folder
-    ./<name>-completed/, or a single completion (-n 1) to ./<name>-completed.png. Input files are never written, and
-    existing files are only replaced with --overwrite.
+    ./<name>-completed/, or a single completion (-n 1) to ./<name>-completed.png. Colours and the pen of the given
+    part are lost. Input files are never written, and existing files are only replaced with --overwrite.
 
     \b
     Examples:

@@ -28,7 +28,8 @@ def count(
 
     In a drawn scene, any class that `visketch classify` knows can be counted. In a photo, 93 classes can: 64 exactly,
     and 29 as the broader class that the detector knows (an owl as a bird). With --by language, a language model
-    describes the picture and the objects in its description are counted.
+    describes the picture and the objects in its description are counted. Of the sketch only the lines count. Only
+    reads: no file is written.
 
     \b
     Examples:

@@ -45,7 +45,7 @@ def fetch(
     """Download QuickDraw drawings.
 
     There are 345 classes of 100,000 drawings or more, 23 GB in all; see --limit. Files that are already there are kept,
-    and interrupted downloads are continued.
+    never replaced, and interrupted downloads are continued.
 
     \b
     Examples:
@@ -174,6 +174,8 @@ def stats(
     as_json: options.Json = False,
 ) -> None:
     """Describe a data set: its classes, its splits, and the size of its drawings.
+
+    Only reads: no file is written.
 
     \b
     Examples:

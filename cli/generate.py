@@ -85,8 +85,9 @@ def generate(
     same however many you ask for. SVG has the centre lines, as a pen would draw them, with round ends: those that the
     coarse stage drew, where it draws strokes, else those traced in the picture. An animation draws them in their order.
     ndjson has the same strokes as Quick, Draw!'s files have them, a line a sketch with its seed and its score (the
-    classifier's probability); it is written as it comes, and --skip-done goes on with it.
-    What is there is only replaced with --overwrite.
+    classifier's probability); it is written as it comes, and --skip-done goes on with it. Strokes that the coarse stage
+    drew skip the refiner and its options: it changes pixels only (--coarse field draws pixels). Input files are never
+    written, and existing files are only replaced with --overwrite.
 
     \b
     Examples:
@@ -136,7 +137,7 @@ def generate(
     if as_json:
         console.document(result)
     else:
-        show(result, classes, n)
+        show(result, classes, n, unrefined=settings["coarse_only"] and not coarse_only)
 
 
 def like_what(
@@ -184,8 +185,8 @@ def check_all(outputs: Outputs, out: Path, suffix: str, classes: list[str], n: i
             outputs.check(path)
 
 
-def show(result: dict[str, Any], classes: list[str], n: int) -> None:
-    """Print the result for people."""
+def show(result: dict[str, Any], classes: list[str], n: int, unrefined: bool) -> None:
+    """Print the result for people. `unrefined`: the refiner was skipped, and nobody asked for that."""
     sheet = result["sheet"]
     what = f"{n} each of {', '.join(classes)}" if len(classes) > 1 else f"{n} × {classes[0]}" if n > 1 else classes[0]
     if result["paths"] == [sheet]:
@@ -196,11 +197,9 @@ def show(result: dict[str, Any], classes: list[str], n: int) -> None:
         )
         if sheet not in result["paths"]:
             console.say(f"all on one sheet: {sheet}")
-    refined = (
-        "coarse only"
-        if result["coarse_only"]
-        else f"refined {result['order'].replace('waves', 'in waves').replace('-', ' ')}"
-    )
+    order = result["order"].replace("waves", "in waves").replace("-", " ")
+    refined = "strokes as they were drawn, not refined" if unrefined else "coarse only"
+    refined = refined if result["coarse_only"] else f"refined {order}"
     seconds = console.duration(result["seconds"])
     console.note(
         f"seed {result['seed']} · {result['steps']} coarse steps · {refined} · {seconds} on {result['device']}"

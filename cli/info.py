@@ -20,6 +20,8 @@ def info(
 ) -> None:
     """Print versions, devices, and what a checkpoint holds.
 
+    Only reads: no file is written.
+
     \b
     Examples:
       visketch info

@@ -48,7 +48,7 @@ def train(
 
     The tower learns to find in a scene what a sketch shows. `align` teaches the language model to describe what the
     tower sees, and `instruct` teaches it to answer questions. Ctrl-C stops the run and saves everything; --resume
-    continues it.
+    continues it. A run that exists is never replaced, and its data are never written.
 
     \b
     Examples:

@@ -49,8 +49,8 @@ def locate(
     """Find what a sketch shows in pictures, as boxes in pixels (x1, y1, x2, y2 from the top left).
 
     Each box has a score. Of boxes that overlap by half, only the one with the highest score is kept. --out draws the
-    others in grey, on a picture of at most 4096 pixels. Input files are never written, and existing files are only
-    replaced with --overwrite.
+    others in grey, on a picture of at most 4096 pixels. Of the sketch only the lines count. Input files are never
+    written, and existing files are only replaced with --overwrite.
 
     \b
     Examples:

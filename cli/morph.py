@@ -70,8 +70,8 @@ def morph(
 
     Strokes of the one become strokes of the other, and the model draws every step between them anew, so that each is
     a sketch of something. Needs weights that draw strokes. The sheet goes to ./<first>-<last>.png, or to the next free
-    name; a .gif, .webp or .svg moves there and back. What is read is never written, and what is there is only replaced
-    with --overwrite.
+    name; a .gif, .webp or .svg moves there and back. Lost are colours, fills (their outline is kept) and the widths of
+    single strokes. Input files are never written, and existing files are only replaced with --overwrite.
 
     \b
     Examples:

@@ -55,8 +55,8 @@ def search(
     """Find the photos in a folder that show what a sketch shows.
 
     The folder is indexed first, as by `visketch photos index`. Photos that hardly show it are left out. Drawn scenes
-    are told apart from photos and are searched as well. Input files are never written, and existing files are only
-    replaced with --overwrite.
+    are told apart from photos and are searched as well. Of the sketch only the lines count. Input files are never
+    written, and existing files are only replaced with --overwrite.
 
     \b
     Examples:
@@ -99,7 +99,7 @@ def index(
     """Index the photos of a folder before searching.
 
     The index is kept in the user's cache (or in VISKETCH_CACHE). A second run reads only photos that are new or
-    changed.
+    changed. The photos are never written.
 
     \b
     Example:

@@ -48,8 +48,8 @@ def search(
 
     A gallery that is not an index is indexed first, as by `visketch index`: in the first search all of it, later only
     new and changed files. An index is searched as it is. The similarity of equal drawings is 1. Drawings with a
-    similarity of 0 or below are left out, unless there are no others. Input files are never written, and existing files
-    are only replaced with --overwrite.
+    similarity of 0 or below are left out, unless there are no others. Only lines count. Input files are never written,
+    and existing files are only replaced with --overwrite.
 
     \b
     Examples:

@@ -45,7 +45,8 @@ def serve(
     """Open the studio: draw in the browser, and see the drawing recognised, refined and completed.
 
     The page and the API have one address, on this machine only unless --host says otherwise. Nothing is sent to any
-    other server. Ctrl-C stops it. With --json the first line has the address.
+    other server. Ctrl-C stops it. With --json the first line has the address. Drawings that are sent are not kept: no
+    file is written, but the index of the gallery.
 
     \b
     Examples:

@@ -34,8 +34,8 @@ def show(
     """Show how the model sees a drawing.
 
     Prints what was understood of the file, and writes a picture: the drawing with its quadtree, the context of one
-    leaf, and the drawing decoded from its codes. Input files are never written, and existing files are only replaced
-    with --overwrite.
+    leaf, and the drawing decoded from its codes. Only lines count. Input files are never written, and existing files
+    are only replaced with --overwrite.
 
     \b
     Examples:

@@ -81,7 +81,8 @@ def train(
 
     The order is vqvae, diffusion, classifier, refiner. A baseline, to compare with, goes into a folder of its own.
     Ctrl-C stops after the current step and saves everything; the same command with --resume continues. On several cards
-    or machines: torchrun --nproc-per-node 4 -m visketch.cli.main train ...
+    or machines: torchrun --nproc-per-node 4 -m visketch.cli.main train ... Data and --from are never written, and a run
+    that exists is only continued.
 
     \b
     Examples:

@@ -5,11 +5,14 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import drawings
 import pytest
 from command_line import one_line, visketch
+from typer.main import get_command
 from typer.testing import CliRunner, Result
 
 from visketch.cli import train as training
@@ -65,6 +68,20 @@ def test_every_verb_helps_by_example(verb: str) -> None:
     assert f"visketch {verb}" in result.stdout.replace("visketch root", "visketch").split("Example")[1]
     if verb != "data fetch":
         assert "--json" in result.stdout
+
+
+def test_every_help_says_what_is_never_written() -> None:
+    def commands(group: Any, name: str) -> Iterator[tuple[str, str]]:
+        for word, command in group.commands.items():
+            if hasattr(command, "commands"):
+                yield from commands(command, f"{name} {word}")
+            else:
+                yield f"{name} {word}", " ".join((command.help or "").split())
+
+    promises = ("never written", "no file is written", "never replaced")
+    helps = dict(commands(get_command(app), ""))
+    assert len(helps) > 30
+    assert not [name for name, text in helps.items() if not any(promise in text for promise in promises)]
 
 
 def test_help_version_and_nothing() -> None:

@@ -1,13 +1,15 @@
 """What people really have: coloured in, silhouettes, grain, pages with things not to be seen, several on one."""
 
+import gzip
+
 import numpy as np
 import pytest
 from drawings import SUBJECTS, draw
 from PIL import Image, ImageDraw
 from scipy import ndimage
 
-from visketch.data import ink
-from visketch.data.read import read
+from visketch.data import ink, svg
+from visketch.data.read import expand, read
 from visketch.errors import VisketchError
 from visketch.evaluate import styles
 from visketch.geometry import sketch as strokes
@@ -96,6 +98,14 @@ def test_a_silhouette_is_its_outline(label: str, paper: tuple[int, int, int], si
     assert not (found & middle).any()
 
 
+@pytest.mark.parametrize("ground", [0, 40])
+@pytest.mark.parametrize("label", ["cat", "fish", "circle"])
+def test_a_light_silhouette_on_an_even_dark_ground_is_no_sheet_of_paper(label: str, ground: int) -> None:
+    solid = within(inked(label))
+    found = found_in(np.where(solid, 250, ground)[..., None])
+    assert same(found, solid & ~ndimage.binary_erosion(solid, iterations=3), near=5) > 0.85
+
+
 @pytest.mark.parametrize("sigma", [4, 9, 14])
 def test_the_grain_of_kraft_paper_is_no_ink(sigma: int) -> None:
     pixels = inked("cat")
@@ -110,6 +120,15 @@ def test_the_squares_behind_what_is_transparent_are_paper(dark: int) -> None:
     y, x = np.mgrid[0:SIDE, 0:SIDE] // 10
     page = np.where((x + y) % 2, dark, 255)[..., None] * np.ones(3)
     page[pixels] = 0
+    assert same(found_in(page), pixels) > 0.95
+
+
+@pytest.mark.parametrize("pen", [0, 255])
+def test_dark_squares_are_paper_too(pen: int) -> None:
+    pixels = inked("cat")
+    y, x = np.mgrid[0:SIDE, 0:SIDE] // 10
+    page = np.where((x + y) % 2, 102, 153)[..., None] * np.ones(3)
+    page[pixels] = pen
     assert same(found_in(page), pixels) > 0.95
 
 
@@ -168,6 +187,47 @@ def test_what_is_not_to_be_seen_on_a_page_is_no_stroke(tmp_path, label: str, hid
     assert len(found.strokes) == len(plain.strokes) == len(lines_of(label))
     for one, other in zip(found.strokes, plain.strokes, strict=True):
         assert np.abs(one - other).max() < 1e-3
+
+
+def test_a_hidden_line_along_a_visible_one_is_no_stroke(tmp_path) -> None:
+    shown, hidden = '<path d="M60 200H340"/>', '<path opacity="0" d="M10 202L390 201"/>'
+    drawn = f'<g fill="none" stroke="#000" stroke-width="8">{shown}{hidden}</g>'
+    (tmp_path / "a.svg").write_text(f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 400 400">{drawn}</svg>')
+    (stroke,) = next(read(tmp_path / "a.svg")).strokes or ()
+    assert stroke.tolist() == [[60, 200], [340, 200]]
+
+
+SPELLINGS = {
+    "a symbol": ("<g", '<use href="#s"/><symbol id="s"><g', "</g>", "</g></symbol>"),
+    "a variable": ('stroke="#000"', 'style="--ink: #123; stroke: var(--ink)"', "", ""),
+    "a value without its variable": ('stroke="#000"', 'stroke="var(--no, rgb(1, 2, 3))"', "", ""),
+    "light and dark": ('stroke="#000"', 'style="stroke: light-dark(rgb(0, 0, 9), var(--dark, #fff))"', "", ""),
+}
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
+def test_a_page_is_spelled_in_many_ways(tmp_path, spelling: str) -> None:
+    one, other, end, other_end = SPELLINGS[spelling]
+    page = page_of("cat").replace(one, other).replace(end or "</g>", other_end or "</g>")
+    (tmp_path / "a.svg").write_text(page)
+    assert len(next(read(tmp_path / "a.svg")).strokes or ()) == len(lines_of("cat"))
+
+
+def test_variables_of_variables_do_not_grow_without_limit(tmp_path) -> None:
+    style = "".join(f"--{n}:{f'var(--{n + 1})' * 5};" for n in range(9))
+    line = f'<path style="{style} stroke: {"var(--0)" * 20}" d="M0 0L9 9"/>'
+    (tmp_path / "a.svg").write_text(f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9">{line}</svg>')
+    problems: list[VisketchError] = []
+    list(read(tmp_path / "a.svg", problems.append))
+    assert all("\n" not in str(problem) for problem in problems)
+    assert max(len(text) for element in svg.parsed(tmp_path / "a.svg").iter() for text in element.attrib.values()) < 9e3
+
+
+@pytest.mark.parametrize("name", ["a.svgz", "a.svg.gz"])
+def test_a_compressed_page_is_a_page(tmp_path, name: str) -> None:
+    (tmp_path / name).write_bytes(gzip.compress(page_of("house").encode()))
+    assert expand([tmp_path]) == [tmp_path / name]
+    assert len(next(read(tmp_path / name)).strokes or ()) == len(lines_of("house"))
 
 
 def test_what_lines_do_not_account_for_is_read_from_the_rendering(tmp_path) -> None:

@@ -33,7 +33,8 @@ def classify(
 ) -> None:
     """Measure how often drawings are recognised.
 
-    With --baseline, other classifiers are measured on the same drawings, side by side.
+    With --baseline, other classifiers are measured on the same drawings, side by side. Only reads: no
+    file is written.
 
     \b
     Examples:

@@ -10,7 +10,7 @@ import typer
 from visketch.errors import UsageError
 
 from ..shared import console, options
-from ..shared.outputs import Overwrite, parse_out
+from ..shared.outputs import Outputs, Overwrite, parse_out
 from ..shared.pictures import PNG, check_out, is_picture
 from . import arguments
 
@@ -93,6 +93,7 @@ def generate(
 
     Every row has the same number of sketches of each class. The seeds are --seed and the numbers after it. Everything
     that the model draws is judged; with --tries N, only the best of N by the classifier, as in `visketch generate`.
+    Weights and data are never written, and existing pictures are only replaced with --overwrite.
 
     \b
     Examples:
@@ -105,6 +106,8 @@ def generate(
     for out in (sheet, plot):
         if out and not is_picture(check_out(out, PNG)):
             raise UsageError(f"{out}: this is one picture; name a .png file")
+        if out:
+            Outputs((), overwrite).check(out)
     if tries > 1 and not judge:
         raise UsageError("without --judge the classifier would judge what it chose among --tries; name a judge")
     options.check_classes(checkpoint, classes or [])

@@ -54,6 +54,7 @@ def language(
     Every predictor is measured: the language model by its description of the scene and by its direct answers, and the
     matcher. Scenes of drawings, scenes of photo cut-outs and whole photos have their own rows, and so have classes that
     training saw or did not see, and styles of sketches. Beside them stand the most frequent answer and chance.
+    Only reads: no file is written.
 
     \b
     Examples:

@@ -27,7 +27,7 @@ def search(
     """Measure how well drawings of the same class find one another.
 
     Every drawing is a query to all the others; the others of its class are what should be found. With --baseline, the
-    features of other classifiers are measured too.
+    features of other classifiers are measured too. Only reads: no file is written.
 
     \b
     Examples:

@@ -29,6 +29,8 @@ def vqvae(
 ) -> None:
     """Measure how well drawings are reconstructed from their codes.
 
+    Only reads: no file is written.
+
     \b
     Examples:
       visketch evaluate vqvae --data quickdraw.arrow --limit 2000

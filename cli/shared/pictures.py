@@ -167,10 +167,9 @@ def check_out(out: Path, kinds: tuple[str, ...] = KINDS) -> Path:
 
     Raises VisketchError, and UsageError for another kind of file.
     """
-    names = " or ".join(kinds)
+    names = " or ".join(filter(None, (", ".join(kinds[:-1]), kinds[-1])))
     if out.suffix.lower() in {*OTHERS, *KINDS} - {*kinds}:
-        written = ", ".join(kind[1:].upper() if len(kind) == 4 else kind[1:] for kind in kinds)
-        raise UsageError(f"{out}: the output is {written}; name a {names} file or a folder")
+        raise UsageError(f"{out}: {out.suffix[1:].upper()} is not written; name a {names} file or a folder")
     if out.exists() and not out.is_dir() and out.suffix.lower() not in kinds:
         raise VisketchError(f"{out}: this is a file; name a {names} file or a folder")
     there = next(place for place in (out, *out.absolute().parents) if place.exists())

@@ -12,9 +12,9 @@ from visketch.errors import VisketchError
 
 SPLITS = ("train", "validation", "test")
 MANY = {".ndjson", ".bin", ".npy", ".npz", ".json", ".csv", ".excalidrawlib"}
-PICTURES = {".svg", ".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".heic", ".heif"}
+PICTURES = {".svg", ".svgz", ".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".heic", ".heif"}
 PAGES = {".excalidraw", ".tldr", ".inkml"}  # one drawing each, as strokes
-PACKED = {".ndjson.gz", ".json.gz", ".csv.gz", ".inkml.gz"}
+PACKED = {".ndjson.gz", ".json.gz", ".csv.gz", ".inkml.gz", ".svg.gz"}
 # A folder may have such files that are not drawings: only those are read that begin like drawings.
 GENERAL = {".json", ".csv", ".json.gz", ".csv.gz"}
 DRAWN = (b'"drawing', b'"strokes"', b'"excalidraw', b'"tldraw', b'"paths"', b'"points"', b'"x":')

@@ -22,12 +22,11 @@ DARKEST = 0.3  # of the brightest paper: darker pixels are ink and not shadow
 SHEET = 0.15  # the least share of the picture for a sheet of paper on a darker surface
 GRAINY = 9.0  # differences of neighbouring paper pixels, in levels of 255, from which the picture is smoothed
 # The least level, and the least number along the border, of the squares of a transparency pattern
-LIGHT, CHECKS = (
-    150,
-    12,
-)
+LIGHT, CHECKS = 90, 12
+APART = 12  # levels from the squares to what is drawn on them, at least
 EVEN = 8  # the largest differences of paper of one colour, in levels
 COLOURED = 0.25  # a coloured fill differs from the paper by this share between two channels
+RECTANGLE = 0.9  # the share of a rectangle that a sheet fills
 EDGE = 0.75  # the largest brightness just outside the edge of a sheet
 
 
@@ -60,6 +59,8 @@ def find(colours: UInt8[np.ndarray, "y x c"]) -> Ink:
     small = np.stack([_resized(channel, size) for channel in levels])
     grey = small.mean(axis=0).round().astype(np.uint8)
     sheet = _sheet(grey)
+    if sheet is not None and _flat_paper(levels) is not None and not _is_rectangle(sheet):
+        sheet = None  # light on a ground of one colour, which is no photo: a silhouette
     if sheet is not None:
         whole = _resized(sheet, levels.shape[1:])
         paper = np.median(small[:, sheet], axis=1).astype(np.uint8)[:, None, None]
@@ -100,7 +101,10 @@ def _without_checks(levels: UInt8[np.ndarray, "c y x"]) -> UInt8[np.ndarray, "c 
     border = np.concatenate([grey[0], grey[:, -1], grey[-1, ::-1], grey[::-1, 0]]) > (low + high) / 2
     if np.count_nonzero(np.diff(border)) < CHECKS or not 0.3 < border.mean() < 0.7:
         return levels
-    return np.where(grey > low - 12, np.uint8(255), levels)
+    dark, light = grey < low - APART, grey > high + APART
+    if light.sum() > dark.sum():
+        return np.where(light, levels, np.uint8(0))
+    return np.where(dark, levels, np.uint8(255))
 
 
 def _resized(
@@ -138,6 +142,14 @@ def _sheet(grey: UInt8[np.ndarray, "y x"]) -> Bool[np.ndarray, "y x"] | None:
     if not inside.any() or not around.any() or np.median(grey[around]) > edge * np.median(grey[rim]):
         return None
     return inside if np.median(grey[inside]) > threshold else None  # otherwise it is an outline in chalk
+
+
+def _is_rectangle(sheet: Bool[np.ndarray, "y x"]) -> bool:
+    """Whether an area fills a rectangle, which may be turned."""
+    y, x = np.nonzero(sheet)
+    angles = np.radians(np.arange(0, 90, 3))[:, None]
+    along, across = x * np.cos(angles) + y * np.sin(angles), y * np.cos(angles) - x * np.sin(angles)
+    return bool(len(y) > RECTANGLE * ((np.ptp(along, axis=1) + 1) * (np.ptp(across, axis=1) + 1)).min())
 
 
 def _is_empty(grey: UInt8[np.ndarray, "y x"], bright: Bool[np.ndarray, "y x"]) -> bool:

@@ -17,7 +17,7 @@ from PIL import Image, ImageOps
 from visketch.data import folder
 from visketch.errors import VisketchError
 
-PICTURES = folder.PICTURES - {".svg", ".gif"}
+PICTURES = folder.PICTURES - {".svg", ".svgz", ".gif"}
 TEST, VALIDATION = 0.3, 0.1  # shares of the photos
 
 

@@ -48,6 +48,7 @@ def only(
     near = ndimage.binary_dilation(ink.pixels, iterations=NEAR)
     painted = ink.pixels | ink.rest
     kept: list[PaintedLine] = []
+    whole: list[bool] = []
     places: list[np.ndarray] = []
     reach: list[np.ndarray] = []
     for line, points in zip(lines, drawn, strict=True):
@@ -66,11 +67,33 @@ def only(
         for run in runs:
             part = line.points if run == slice(None) else simplified((dense[run] - matrix[:, 2]) @ back.T, 0.5 / scale)
             kept.append(replace(line, points=part.astype(np.float32)))
+            whole.append(run == slice(None))
             places.append(dense[run])
             reach.append(np.full(len(dense[run]), max(NEAR, 0.75 * pen), np.float64))
     if not kept or _accounted(ink, np.concatenate(places), np.concatenate(reach)) < ACCOUNTED:
         return None
-    return kept
+    own = _own_parts(whole, places, reach)
+    return [line for line, is_own in zip(kept, own, strict=True) if is_own]
+
+
+def _own_parts(whole: Sequence[bool], places: Sequence[np.ndarray], reach: Sequence[np.ndarray]) -> list[bool]:
+    """Whether each line is seen by itself: where a hidden line runs along a visible one, its part there only seems to
+    be.
+
+    `whole`: whether all of the line is visible. `places`: its points (n 2). `reach`: how far its ink lies from each.
+    """
+    from scipy.spatial import KDTree
+
+    if all(whole) or not any(whole):
+        return [True] * len(whole)
+    shown = [number for number, is_whole in enumerate(whole) if is_whole]
+    tree, far = KDTree(np.concatenate([places[i] for i in shown])), np.concatenate([reach[i] for i in shown])
+
+    def is_own(points: np.ndarray) -> bool:
+        distance, nearest = tree.query(points)
+        return float((distance > far[nearest]).mean()) > 1 - WHOLE
+
+    return [is_whole or is_own(points) for is_whole, points in zip(whole, places, strict=True)]
 
 
 def _visible(

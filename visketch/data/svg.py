@@ -1,4 +1,4 @@
-"""SVG drawings → strokes: the visible lines of the page, in document order.
+"""SVG drawings (also gzipped, .svgz) → strokes: the visible lines of the page, in document order.
 
 An SVG should give the same drawing as its rendering. So the page is also rendered, by resvg, and its ink is found as in
 a picture. Lines are kept where that ink is; if they do not explain it, the rendering is read instead.
@@ -15,7 +15,7 @@ from xml.etree.ElementTree import Element, ParseError, register_namespace, tostr
 import numpy as np
 from PIL import Image
 
-from visketch.data import image, resvg, seen
+from visketch.data import css, files, image, resvg, seen
 from visketch.data.seen import PaintedLine
 from visketch.errors import VisketchError
 from visketch.geometry.sketch import PageArea, Sketch
@@ -91,9 +91,7 @@ def parsed(path: Path) -> Element:
     from defusedxml import ElementTree
     from defusedxml.common import DefusedXmlException
 
-    text = path.read_bytes()
-    if len(text) > LARGEST:
-        raise VisketchError(f"{path}: larger than {LARGEST >> 20} MB; simplify the drawing")
+    text = files.whole(path, LARGEST)
     try:
         root = ElementTree.fromstring(_without_namespace_entities(text))
     except DefusedXmlException:
@@ -104,9 +102,14 @@ def parsed(path: Path) -> Element:
         raise VisketchError(f"{path}: XML, but not SVG; give a drawing")
     if _size(root) > ELEMENTS:
         raise VisketchError(f"{path}: more than {ELEMENTS} elements, or <use> in a circle; simplify the drawing")
+    css.spell_out(root)
     for element in [*root.iter()]:
-        for child in [child for child in element if _name(child) in LEFT_OUT]:
-            element.remove(child)
+        for place, child in [*enumerate(element)][::-1]:
+            if _name(child) in LEFT_OUT:
+                element.remove(child)
+            elif _name(child) == "symbol":  # svgelements would draw it where it stands
+                element[place] = Element("{http://www.w3.org/2000/svg}defs")
+                element[place].append(child)
         element.attrib.pop("filter", None)  # an element with a missing filter would not be drawn
         if "style" in element.attrib:
             element.set("style", re.sub(r"(?<![\w-])filter\s*:[^;]*", "", element.get("style", "")))
