@@ -1,13 +1,16 @@
-"""Measure the studio's page in a real browser: the time from a pause of the pen to new bars, the first paint, the size.
+"""Measure the studio's page in a real browser: the time from a pause of the pen to new bars, the first paint, the size,
+and how long *finish it* takes.
 
     python bench/page.py               # forty pauses
-    python bench/page.py --pauses 100
+    python bench/page.py --pauses 100 --finishes 5
     python bench/page.py --site public/    # of `visketch export site`: the model runs in the browser
 
 Draws the example drawings with the mouse at 120 points a second, and pauses after each stroke. A pause begins with the
 last event of the pen and ends with the frame that shows the last answer. The first paint is that of a new visitor with
-an empty cache, on a warm server. Browser and server share the machine, so on a busy machine compare the CPU time of the
-browser's and the server's processes instead. Needs playwright, psutil, and chromium or the browser in VISKETCH_BROWSER.
+an empty cache, on a warm server. What is finished is `docs/examples/cat-begun.svg`: the seconds from the click to the
+first whole completion on the page, and to the last. Browser and server share the machine, so on a busy machine compare
+the CPU time of the browser's and the server's processes instead. Needs playwright, psutil, and chromium or the browser
+in VISKETCH_BROWSER.
 """
 
 import argparse
@@ -62,6 +65,20 @@ new MutationObserver(() => requestAnimationFrame(() => setTimeout(() => { window
 """
 SETTLED = "!window.asking && window.shown > Math.max(window.paused, window.answered)"  # the bars show the last answer
 
+# Clicks and resolves to the milliseconds until the first completion is whole, and until all are there.
+FINISH = """() => new Promise((done, fail) => {
+  const [cards, progress, trouble] = ["cards", "progress", "trouble"].map((id) => document.getElementById(id));
+  const begun = performance.now();
+  let first;
+  const watcher = new MutationObserver(() => {
+    if (!trouble.hidden) fail(new Error(trouble.textContent.trim()));
+    if (cards.querySelector("[data-whole], .card:enabled")) first ??= performance.now() - begun;
+    if (first && progress.hidden) watcher.disconnect(), done([first, performance.now() - begun]);
+  });
+  watcher.observe(document.body, { subtree: true, childList: true, attributes: true });
+  document.getElementById("finish").click();
+})"""
+
 
 def strokes() -> Iterator[tuple[bool, np.ndarray]]:
     """An endless sequence of strokes in the unit square, with points 1/60 apart. The flag says whether a new drawing
@@ -111,6 +128,18 @@ def pauses(page: Any, count: int) -> list[float]:
     raise AssertionError
 
 
+def finishes(page: Any, count: int) -> np.ndarray:
+    """Seconds to the first completion and to all, (count, 2)."""
+    page.click("#clear")
+    box = page.locator("#paper").bounding_box()
+    for number, (first, line) in enumerate(strokes()):
+        if first and number:
+            break
+        draw(page, line, box)
+    time.sleep(REST)
+    return np.array([page.evaluate(FINISH) for _ in range(count)]) / 1000
+
+
 def paint(browser: Any, address: str) -> tuple[float, int, int]:
     """The milliseconds until the first paint for a new visitor, and the size and number of the page's files."""
     context = browser.new_context(viewport={"width": 1280, "height": 800}, bypass_csp=True)
@@ -155,6 +184,7 @@ def cpu() -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pauses", type=int, default=40)
+    parser.add_argument("--finishes", type=int, default=3)
     parser.add_argument("--site", metavar="FOLDER")
     options = parser.parse_args()
     try:
@@ -174,6 +204,7 @@ def main() -> None:
         before = cpu()
         took = pauses(page, options.pauses)
         computed = (cpu() - before) / options.pauses
+        finished = finishes(page, options.finishes)
         browser.close()
     _, size, files = paints[-1]
     middle, late = np.percentile(took, [50, 95])
@@ -182,6 +213,8 @@ def main() -> None:
         f"  {middle:.0f} ms (median), {late:.0f} ms (95 of 100), {max(took):.0f} ms (slowest), {took[0]:.0f} ms (first)"
     )
     print(f"  {computed:.2f} s of CPU from pause to pause, with what was asked while the pen moved")
+    for first, whole in finished:
+        print(f"finish it: {first:.1f} s to the first way, {whole:.1f} s to all")
     print(f"first paint: {np.median([first for first, *_ in paints]):.0f} ms (median of {PAINTS})")
     print(f"the page: {files} files, {size / 1000:.1f} kB")
 

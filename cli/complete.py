@@ -11,7 +11,7 @@ from visketch.errors import UsageError, VisketchError
 from .shared import console, inputs, options
 from .shared.filenames import stem, stem_of
 from .shared.outputs import Outputs, Overwrite, parse_out
-from .shared.pictures import DRAWINGS, check_out, is_picture, moves, suffix_of, write_png, write_sketch
+from .shared.pictures import DRAWINGS, check_out, is_picture, moves, suffix_of, write_sheet, write_sketch
 
 if TYPE_CHECKING:
     from visketch.geometry.sketch import Sketch
@@ -174,7 +174,7 @@ def write(
     if len(found) > 1 or not picture:
         on_sheet = out if picture else out / "sheet.png"
         shown = [told_apart(each.canvas, each.given, clamp) for each in found[:MOST]]
-        write_png(outputs.take(on_sheet), sheet([tinted(model.render([part])[0], clamp), *shown]), facts)
+        write_sheet(outputs.take(on_sheet), sheet([tinted(model.render([part])[0], clamp), *shown]), facts)
     return {"part": name, "sheet": on_sheet, **facts, "device": str(model.device), "completions": rows}
 
 

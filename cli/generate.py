@@ -180,7 +180,7 @@ def check_all(outputs: Outputs, out: Path, suffix: str, classes: list[str], n: i
         return
     there = {path.name.casefold() for path in out.iterdir()} if out.is_dir() else set()
     wanted = (place_of(out, suffix, stem(label), number, alone=True) for label in classes for number in range(n))
-    for path in (out / "sheet.png", *wanted) if there else ():
+    for path in wanted if there else ():
         if path and path.name.casefold() in there:
             outputs.check(path)
 

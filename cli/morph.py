@@ -48,7 +48,7 @@ def morph(
     strength: Annotated[
         float,
         typer.Option("--strength", "-s", min=0, max=0.99, help="How much is drawn anew half way; 0: only moved."),
-    ] = 0.55,
+    ] = 0.75,
     out: Annotated[
         Path | None,
         typer.Option(

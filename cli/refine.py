@@ -13,7 +13,7 @@ from visketch.errors import UsageError, VisketchError
 from .shared import console, inputs, options
 from .shared.filenames import free, stem_of
 from .shared.outputs import Outputs, Overwrite, parse_out
-from .shared.pictures import DRAWINGS, check_out, is_picture, moves, suffix_of, write_png, write_sketch
+from .shared.pictures import DRAWINGS, check_out, is_picture, moves, suffix_of, write_sheet, write_sketch
 
 if TYPE_CHECKING:
     import numpy as np
@@ -257,7 +257,7 @@ class Refinement:
         from visketch.render.compare import sheet
 
         path = self.out if is_picture(self.out) else self.out / "sheet.png"
-        write_png(self.outputs.take(path), sheet(self.pairs), {"shows": "before and after", **self.settings})
+        write_sheet(self.outputs.take(path), sheet(self.pairs), {"shows": "before and after", **self.settings})
         return path
 
 

@@ -11,7 +11,7 @@ from visketch.render.grey import grey
 
 from .shared import console, inputs, options
 from .shared.outputs import Outputs, Overwrite, parse_out
-from .shared.pictures import check_out, is_picture, write_png
+from .shared.pictures import check_out, is_picture, write_sheet
 
 if TYPE_CHECKING:
     import numpy as np
@@ -79,7 +79,7 @@ def search(
     if not found:
         raise VisketchError(f"{gallery}: no drawing in it could be read; give another gallery")
     if out:
-        write_png(out, sheet(model, query, found), {"of": name, "checkpoint": model.config.name})
+        write_sheet(out, sheet(model, query, found), {"of": name, "checkpoint": model.config.name})
     tell(opened, name, found, out, as_json)
 
 

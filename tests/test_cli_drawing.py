@@ -75,6 +75,35 @@ class TestGenerate:
             assert (facts["class"], facts["seed"]) == (name[:-9], int(name[-5]))
         assert pixels(out / "cat-0000.png").max() == 255, "the paper is white"
 
+    def test_a_folder_that_has_sketches_already(self, folder: Path, tmp_path: Path) -> None:
+        """Others are put beside them, with a sheet of their own; the same names are refused."""
+        for label in ("cat", "star"):
+            result = visketch("generate", "-c", label, "-n", 2, "-o", tmp_path, "--checkpoint", folder)
+            assert result.exit_code == 0, result.output
+        assert str(tmp_path / "sheet-2.png") in result.stdout
+        before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+        assert len(before) == 6
+        words = ("generate", "-c", "cat", "-n", 1, "-o", tmp_path, "--checkpoint", folder)
+        one_line(visketch(*words), 2, "cat-0000.png: exists already", "another --out", "--overwrite")
+        assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+        assert visketch(*words, "--overwrite", "--seed", 5).exit_code == 0
+        changed = {path.name for path in tmp_path.iterdir() if path.read_bytes() != before.get(path)}
+        assert changed == {"cat-0000.png", "sheet.png"}
+
+    def test_a_sheet_of_several_classes_has_their_names(self, folder: Path, tmp_path: Path) -> None:
+        words = ("-n", 2, "--size", 96, "--checkpoint", folder)
+        for label in ("house", "star"):
+            out = tmp_path / f"{label}.png"
+            assert visketch("generate", "-c", "cat", "-c", label, "-o", out, *words).exit_code == 0
+        one, other = (pixels(tmp_path / f"{label}.png") for label in ("house", "star"))
+        strip = 15  # of letters of 10 pixels
+        high, gap = 96 + 6 + strip, 6
+        assert one.shape == (2 * high + gap, 2 * (96 + 6) + gap)
+        assert (one[:high] == other[:high]).all(), "two cats, and the same word"
+        names = [sheet[high + gap + 96 : 2 * high] for sheet in (one, other)]
+        assert (names[0] < 128).any()
+        assert (names[0] != names[1]).any()
+
     def test_json_tells_all(self, folder: Path, tmp_path: Path) -> None:
         words = ("--seed", 7, "--steps", 2, "--size", 100, "--json", "--checkpoint", folder)
         result = visketch("generate", "-c", "cat", "-n", 2, "--out", tmp_path / "a", *words)

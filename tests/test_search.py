@@ -23,6 +23,7 @@ from visketch.data.store import Store
 from visketch.errors import VisketchError
 from visketch.geometry.sketch import Sketch
 from visketch.model import SketchModel
+from visketch.render.files import write_sheet
 from visketch.search import database, index, indexer, scan
 from visketch.search.ann import NeighbourGraph, grow
 from visketch.search.features import features
@@ -128,6 +129,14 @@ class TestGallery:
             "moved.ndjson",
             "house.png",
         }
+
+    def test_sheets_are_left_out(self, opened: Index, home: Path) -> None:
+        levels = np.asarray(Image.open(home / "more/house.png"))
+        write_sheet(home / "sheet.png", np.hstack([levels, levels]), {"n": 2})
+        Image.fromarray(np.hstack([levels, levels])).save(home / "sheet-2.png")  # somebody else's
+        opened.update(home, fail)
+        names = {Path(hit.file).name for hit in opened.search(drawings.draw("house"), 100)}
+        assert names == {"cats.ndjson", "stars.ndjson", "house.png", "sheet-2.png"}
 
     def test_the_same_drawing_twice_is_found_twice(self, opened: Index, home: Path) -> None:
         (home / "again.ndjson").write_bytes((home / "cats.ndjson").read_bytes())

@@ -68,6 +68,19 @@ def test_strokes_are_shown_while_they_are_drawn_and_no_pictures(server: TestClie
     assert done["sketches"] == server.post("/v1/generate", json=asked).json()["sketches"]
 
 
+@pytest.mark.parametrize("verb", ["generate", "complete", "vary"])
+def test_the_first_is_whole_before_the_others_begin(server: TestClient, verb: str) -> None:
+    asked = {"class": "cat", "n": 4, "tries": 2, **({} if verb == "generate" else {"drawing": CAT[:3]})}
+    *frames, (_, done) = events(server.post(f"/v1/{verb}", json=asked, headers=EVENTS))
+    shares = [data["shares"] for _, data in frames]
+    whole = next(number for number, each in enumerate(shares) if each[0] == 1)
+    assert shares[whole][1:] == [0] * 7
+    assert shares[-1] == [1] * 8
+    drawn = [data["drawings"][0] for _, data in frames]
+    assert all(each == drawn[whole] for each in drawn[whole:])
+    assert done["sketches"] == server.post(f"/v1/{verb}", json=asked).json()["sketches"]
+
+
 def test_completions_are_shown_with_what_was_given(server: TestClient) -> None:
     asked = {"drawing": CAT[:3], "class": "cat", "n": 2, "tries": 2}
     *frames, (_, done) = events(server.post("/v1/complete", json=asked, headers=EVENTS))

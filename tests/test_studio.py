@@ -30,7 +30,7 @@ ROOT = Path(__file__).parents[1]
 
 # The most of each that were on the page at once, however briefly.
 WATCH = """
-window.most = { ".card": 0, img: 0, "svg .stroke": 0 };
+window.most = { ".card": 0, img: 0, "svg .stroke": 0, "[data-whole]": 0 };
 const cards = document.getElementById("cards");
 new MutationObserver(() => {
   for (const kind in window.most) window.most[kind] = Math.max(window.most[kind], cards.querySelectorAll(kind).length);
@@ -129,6 +129,7 @@ def test_the_model_draws_and_finishes(browser: Any, studio: Served) -> None:
     assert most[".card"] == 12
     assert most["img"] == 0, "strokes are shown, and never noise"
     assert most["svg .stroke"] > 24
+    assert most["[data-whole]"] > 0
     cards.nth(1).drag_to(page.locator("#paper"))
     page.locator("#hint.gone").wait_for(state="attached")
     assert page.locator("#undo").is_enabled()
@@ -283,6 +284,63 @@ def test_on_a_phone(browser: Any, studio: Served, scheme: str) -> None:
     visitor.results(1).tap()
     visitor.sees("cat")
     visitor.leave()
+
+
+# What lies outside the window, words that are cut (but for those with dots), and what lies on something else.
+MISPLACED = """() => {
+  const seen = (names) => [...document.querySelectorAll(names)].filter((each) => each.checkVisibility());
+  const name = (each) => each.outerHTML.slice(0, 80), found = [];
+  for (const each of seen("body :not(svg, svg *)")) {
+    const { left, right, width } = each.getBoundingClientRect();
+    if (width && (left < -0.5 || right > innerWidth + 0.5)) found.push(`outside: ${name(each)}`);
+  }
+  for (const each of seen("button, label, h1, h2, p, output"))
+    if (each.clientWidth && each.scrollWidth > each.clientWidth + 1) found.push(`cut: ${name(each)}`);
+  const solid = seen("button, input, a, h1, h2, label, #doing, #first, #bars li");
+  const all = solid.filter((each) => !each.closest("#formats, #classes"));
+  const boxes = all.map((each) => each.getBoundingClientRect());
+  boxes.forEach((one, i) => boxes.slice(i + 1).forEach((other, j) => {
+    const wide = Math.min(one.right, other.right) - Math.max(one.left, other.left);
+    const high = Math.min(one.bottom, other.bottom) - Math.max(one.top, other.top);
+    const [first, second] = [all[i], all[i + 1 + j]];
+    if (wide > 1 && high > 1 && !first.contains(second)) found.push(`${name(first)} lies on ${name(second)}`);
+  }));
+  return found;
+}"""
+
+
+@pytest.mark.parametrize(("wide", "high"), [(640, 400), (390, 844), (320, 256)], ids=["200 %", "phone", "400 %"])
+def test_nothing_is_cut_or_covered(browser: Any, studio: Served, wide: int, high: int) -> None:
+    """A window of 1280 pixels is 640 wide at 200 %, and 320 at 400 %."""
+    screen = {"viewport": {"width": wide, "height": high}, "device_scale_factor": 2, "reduced_motion": "reduce"}
+    visitor = Visitor(browser, studio.address, **screen)
+    page, found = visitor.page, list[str]()
+
+    def look(state: str) -> None:
+        found.extend(f"{state}: {each}" for each in page.evaluate(MISPLACED))
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), state
+
+    look("empty")
+    visitor.draw(cat()[:3])
+    page.locator("#bars li", has_text="%").first.wait_for()
+    look("guesses")
+    page.click("#save")
+    look("saving")
+    page.keyboard.press("Escape")
+    page.fill("#what", "the great wall of china")
+    page.keyboard.press("Escape")
+    page.click("#draw")
+    visitor.results(8)
+    look("cards of a long name")
+    page.click("#why")
+    page.locator("#doing", has_text="%").wait_for()
+    look("why")
+    page.fill("#what", "qwertz")
+    page.click("#draw")
+    page.locator("#trouble", has_text="qwertz").wait_for()
+    look("trouble")
+    assert not found, "\n".join(found)
+    visitor.context.close()
 
 
 def test_nobody_is_shut_out(browser: Any, studio: Served) -> None:

@@ -346,11 +346,11 @@ class SketchModel:
                 for strokes, number in zip(drawn, label.tolist(), strict=True)
             ]
 
-        def show(done: int, total: int, drawn: Callable[[], list[list[np.ndarray]]]) -> None:
-            on_progress(Frame("coarse", done, total, lambda: self.render(sketches(drawn())), drawn))
+        def show(done: int, total: int, shares: tuple[float, ...], drawn: Callable[[], list[list[np.ndarray]]]) -> None:
+            on_progress(Frame("coarse", done, total, lambda: self.render(sketches(drawn())), drawn, shares))
 
         with self.precision():
-            return sketches(diffusion.draw(label, noise, options.guidance, show, given, like, strength))
+            return sketches(diffusion.draw(label, noise, options.guidance, show, given, like, strength, options.soon))
 
     @torch.inference_mode()
     def best_of(self, canvas: Float[Tensor, "b_tries h h"], label: Int[Tensor, " b_tries"], tries: int) -> Generated:

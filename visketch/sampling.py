@@ -34,6 +34,7 @@ class SamplingOptions:
     coarse: Coarse | None = None  # whether the coarse stage draws strokes or a field; None: what the checkpoint is for
     detail: Amount | int = "usual"  # how many strokes, beside what is usual for the class; or their number
     tries: int | None = None  # candidates drawn for each sketch; the classifier keeps the most probable one
+    soon: bool = False  # the first sketch is drawn before the others, for somebody who is waiting; only of strokes
 
     def __post_init__(self) -> None:
         if self.tries is not None and self.tries < 1:
@@ -61,6 +62,7 @@ class Frame:
     total: int
     draw: Callable[[], Float[Tensor, "b h h"]]  # called when `canvas` is read: strokes are rendered only then
     strokes: Callable[[], list[list[np.ndarray]]] | None = None  # in [-1, 1], if the coarse stage draws strokes
+    shares: tuple[float, ...] | None = None  # how far each of these sketches is; at 1 it is whole
 
     @property
     def canvas(self) -> Float[Tensor, "b h h"]:

@@ -92,11 +92,13 @@ def write(order: Order, out: Path, outputs: Outputs, overwrite: bool, skip_done:
                 file = outputs.take(path)
                 write_sketch(file, drawn.field, clamp, order.side, about, drawn.strokes, animate=order.animate)
             sketches.append({"class": drawn.label, "seed": seed, "score": drawn.score, "path": path})
-    on_sheet = out if is_picture(out) else out / "sheet.png"
-    if isinstance(sheet, SheetOfStrokes):
-        sheet.write(outputs.take(on_sheet), facts | {"classes": order.classes, "n": order.n}, order.animate)
-    elif sheet:
-        sheet.write(outputs.take(on_sheet), facts | {"classes": order.classes, "n": order.n})
+    own = out if is_picture(out) else out / "sheet.png" if overwrite else None  # else an earlier run's stays
+    with outputs.place(own, out / "sheet.png") as on_sheet:
+        about = facts | {"classes": order.classes, "n": order.n}
+        if isinstance(sheet, SheetOfStrokes):
+            sheet.write(outputs.take(on_sheet), about, order.animate)
+        elif sheet:
+            sheet.write(outputs.take(on_sheet), about)
     return {
         "paths": list(dict.fromkeys(sketch["path"] for sketch in sketches if sketch["path"])) or [on_sheet],
         "sheet": on_sheet,
@@ -110,9 +112,14 @@ def write(order: Order, out: Path, outputs: Outputs, overwrite: bool, skip_done:
 
 def sheet_of(order: Order, out: Path) -> Sheet | SheetOfStrokes:
     """Pixels, or strokes where the sheet is a file of them or moves."""
-    strokes = is_picture(out) and (order.suffix == ".svg" or order.animate)
     columns = columns_for(len(order.classes), order.n)
-    return (SheetOfStrokes if strokes else Sheet)(order.total, columns, order.side)
+    if is_picture(out) and (order.suffix == ".svg" or order.animate):
+        return SheetOfStrokes(order.total, columns, order.side)
+    sheet = Sheet(order.total, columns, order.side, named=len(order.classes) > 1)
+    if len(order.classes) > 1:
+        for number, label in enumerate(order.classes):
+            sheet.name(number * order.n, label, order.n)
+    return sheet
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from visketch.errors import UsageError, VisketchError, reason
-from visketch.render.files import trace, write_png, write_svg
+from visketch.render.files import trace, write_png, write_sheet, write_svg
 from visketch.render.grey import grey
 
 if TYPE_CHECKING:
@@ -26,17 +26,19 @@ SHEET = 8192  # pixels of a sheet's side at most
 
 
 class Sheet:
-    """Drawings in rows of `columns`, each `side` pixels wide, or less if the sheet would be too large."""
+    """Drawings in rows of `columns`, each `side` pixels wide, or less if the sheet would be too large. `named`: there
+    is space for words below each.
+    """
 
-    def __init__(self, total: int, columns: int, side: int) -> None:
+    def __init__(self, total: int, columns: int, side: int, named: bool = False) -> None:
         rows = math.ceil(total / columns)
         self.columns, self.full = columns, side
         self.side = max(1, min(side, SHEET // max(rows, columns)))
-        self.gap = max(1, self.side // 16)
+        self.gap, self.letters = max(1, self.side // 16), max(10, self.side // 12)  # pixels
         import numpy as np
 
-        cell = self.side + self.gap
-        self.pixels = np.full((rows * cell + self.gap, columns * cell + self.gap), 255, np.uint8)
+        self.wide, self.high = self.side + self.gap, self.side + self.gap + (3 * self.letters // 2 if named else 0)
+        self.pixels = np.full((rows * self.high + self.gap, columns * self.wide + self.gap), 255, np.uint8)
 
     def add(self, number: int, canvas: "Tensor", clamp: float, drawn: "Trace | None" = None) -> None:
         """Put a field (h h) in its place. `drawn`, its strokes, are not used here."""
@@ -46,12 +48,27 @@ class Sheet:
             from PIL import Image
 
             picture = np.asarray(Image.fromarray(picture).resize((self.side, self.side), Image.Resampling.BOX))
-        row, column = divmod(number, self.columns)
-        top, left = (place * (self.side + self.gap) + self.gap for place in (row, column))
+        top, left = self._corner(number)
         self.pixels[top : top + self.side, left : left + self.side] = picture
 
+    def name(self, number: int, words: str, count: int) -> None:
+        """Say below a drawing what it and the next show, `count` of them."""
+        import numpy as np
+        from PIL import Image, ImageDraw, ImageFont
+
+        top, left = self._corner(number)
+        wide = min(count, self.columns - number % self.columns) * self.wide - self.gap
+        page = Image.new("L", (wide, self.high - self.wide), 255)
+        ImageDraw.Draw(page).text((0, 0), words, 0, ImageFont.load_default(self.letters))
+        top += self.side
+        self.pixels[top : top + page.height, left : left + wide] = np.asarray(page)
+
+    def _corner(self, number: int) -> tuple[int, int]:
+        row, column = divmod(number, self.columns)
+        return row * self.high + self.gap, column * self.wide + self.gap
+
     def write(self, path: Path, facts: dict) -> None:
-        write_png(path, self.pixels, facts)
+        write_sheet(path, self.pixels, facts)
 
 
 class SheetOfStrokes:
@@ -83,10 +100,10 @@ class SheetOfStrokes:
 
 
 def columns_for(classes: int, n: int) -> int:
-    """The number of pictures in a row: one row for each class if there are few of each, else about as many columns as
-    rows.
+    """The number of pictures in a row: about as many as rows, and if there are few of each class, all of one or of
+    several.
     """
-    return n if classes > 1 and n <= 16 else math.ceil(math.sqrt(classes * n))
+    return n * max(1, round(math.sqrt(classes / n))) if classes > 1 and n <= 16 else math.ceil(math.sqrt(classes * n))
 
 
 def write_sketch(

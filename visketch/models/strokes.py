@@ -34,6 +34,7 @@ BLUNT = 0.33  # the half size of a piece of which place and shape tell a point e
 
 
 Drawn = list[list[np.ndarray]]  # the strokes of each sketch, each (points, 2)
+Progress = Callable[[int, int, tuple[float, ...], Callable[[], Drawn]], None]
 
 
 class StrokeDiffusion(nn.Module):
@@ -197,22 +198,28 @@ class StrokeDiffusion(nn.Module):
         label: Int[Tensor, " b"],
         noise: Sequence[Float[Tensor, "s _ d"]],
         guidance: float | None = None,
-        on_progress: Callable[[int, int, Callable[[], Drawn]], None] = lambda done, total, drawn: None,
+        on_progress: Progress = lambda done, total, shares, drawn: None,
         given: Sequence[Pieces] | None = None,
         like: Sequence[Pieces] | None = None,
         strength: float = 1.0,
+        soon: bool = False,
     ) -> Drawn:
         """The strokes of a sketch for each label and noise, which has a row for each step and each of its pieces.
-        Coordinates fill [-1, 1]. `on_progress` is told the steps done, of all, and may ask what is drawn so far.
+        Coordinates fill [-1, 1]. `on_progress` is told the steps done, of all, and how far each sketch is, and may ask
+        what is drawn so far.
 
         `given`: the first pieces of each, which stay as they are. `like`: all pieces of each, which are noised up to
         time `strength` and drawn again from there, as in `sample`; give one of the two.
 
-        Sketches of like length are drawn together, since a batch is as long as its longest.
+        Sketches of like length are drawn together, since a batch is as long as its longest. `soon`: the first alone,
+        before the others.
         """
         count, known = torch.tensor([rows.shape[1] for rows in noise]), given or like
-        groups = count.argsort(stable=True).split(TOGETHER)
+        lead = min(int(soon), len(noise))
+        order = torch.cat([torch.arange(lead), lead + count[lead:].argsort(stable=True)])
+        groups = [group for part in (order[:lead], order[lead:]) for group in part.split(TOGETHER) if len(group)]
         drawn: Drawn = [[np.zeros((1, 2), np.float32)] for _ in noise]  # a dot, until it is drawn
+        shares = np.zeros(len(noise))
         for number, group in enumerate(groups):
             places = group.tolist()
 
@@ -226,7 +233,8 @@ class StrokeDiffusion(nn.Module):
                 return drawn
 
             def seen(done: int, total: int, x: Tensor, number: int = number, put: Any = put) -> None:
-                on_progress(number * total + done, len(groups) * total, partial(put, x))
+                shares[groups[number].numpy()] = done / total
+                on_progress(number * total + done, len(groups) * total, tuple(shares.tolist()), partial(put, x))
 
             rows = nn.utils.rnn.pad_sequence([noise[place].transpose(0, 1) for place in places])
             rows = rearrange(rows, "t b s d -> s b t d").to(label.device)

@@ -19,6 +19,7 @@ from visketch.data.store import Store
 from visketch.errors import VisketchError
 from visketch.geometry import sdf
 from visketch.geometry.sketch import Sketch
+from visketch.render.files import is_sheet
 from visketch.search.database import Entry
 
 
@@ -58,7 +59,10 @@ class ScannedDrawing:
 
 
 def look(file: ScannedFile) -> Iterator[ScannedDrawing]:
-    """All drawings and errors of a file."""
+    """All drawings and errors of a file. A sheet that visketch wrote is no drawing: a gallery may be what it drew."""
+    if is_sheet(Path(file.path)):
+        yield ScannedDrawing(file)
+        return
     problems: list[VisketchError] = []
     for place, (name, sketch, total) in enumerate(drawings(Path(file.path), problems.append)):
         yield from (ScannedDrawing(file, problem=problem) for problem in problems)

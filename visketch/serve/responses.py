@@ -58,7 +58,8 @@ class ProgressFrames:
         """What is drawn so far on a page of PAGE, QuickDraw's way."""
         assert frame.strokes
         drawings = [on_page(strokes) for strokes in frame.strokes()]
-        return {"stage": frame.stage, "done": frame.done, "total": frame.total, "size": PAGE, "drawings": drawings}
+        how = {"stage": frame.stage, "done": frame.done, "total": frame.total, "shares": frame.shares}
+        return how | {"size": PAGE, "drawings": drawings}
 
     def _shown(self, frame: Frame) -> dict[str, Any]:
         if frame.stage == "coarse":

@@ -113,7 +113,7 @@ class MorphRequest(ApiRequest):
     label: Annotated[Label | None, Field(alias="class", description="Of the first; by default what it is.")] = None
     to_label: Annotated[Label | None, Field(alias="to_class", description="Of the last, likewise.")] = None
     steps: Annotated[int, Field(ge=2, le=32, description="Drawings, both ends among them.")] = 12
-    strength: Annotated[float, Field(ge=0, lt=1, description="How much is drawn anew half way.")] = 0.55
+    strength: Annotated[float, Field(ge=0, lt=1, description="How much is drawn anew half way.")] = 0.75
     seed: Seed = 0
 
 

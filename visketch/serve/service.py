@@ -208,7 +208,7 @@ class Service:
             )
         label = self.model.labels[self.model.label_of(asked.label)]
         names = ("guidance", "temperature", "tries", "detail")
-        options = SamplingOptions(**{name: getattr(asked, name) for name in names})
+        options = SamplingOptions(**{name: getattr(asked, name) for name in names}, soon=True)
         show, coarse_only = ProgressFrames(self.model, emit), asked.coarse_only or self.strokes
         drawn = self.model.generate_fields(
             label, asked.n, seed=asked.seed, options=options, coarse_only=coarse_only, on_progress=show
@@ -217,7 +217,7 @@ class Service:
 
     def vary(self, sketch: Sketch, asked: schemas.VaryRequest, emit: Emit) -> schemas.SketchesResponse:
         label = self._label(asked.label, sketch)
-        how: dict[str, Any] = {"strength": asked.strength, "seed": asked.seed, "tries": asked.tries}
+        how: dict[str, Any] = {"strength": asked.strength, "seed": asked.seed, "tries": asked.tries, "soon": True}
         show = ProgressFrames(self.model, emit)
         drawn = like(self.model, sketch, label, asked.n, **how, coarse_only=True, on_progress=show)
         return self._generated(drawn, label, asked)
@@ -286,7 +286,7 @@ class Service:
         else:
             labels = completing.spread(self.model.classify(sketch, top=completing.PROPOSED), asked.n)
         show = ProgressFrames(self.model, emit)
-        options = SamplingOptions(temperature=asked.temperature, tries=asked.tries)
+        options = SamplingOptions(temperature=asked.temperature, tries=asked.tries, soon=True)
         found = completing.complete(self.model, sketch, labels, seed=asked.seed, options=options, on_progress=show)
         found.sort(key=lambda each: (each.added == 0, -each.probability))
         return schemas.CompleteResponse(

@@ -55,7 +55,12 @@ export class Cards {
 
   /** The sketches so far as strokes: as they are predicted, and of those that are new no more than a share of each. */
   strokes(drawings, size, shares, given = 0) {
-    this.cards.forEach(({ figure }, i) => {
+    this.cards.forEach(({ card, figure }, i) => {
+      if (card.dataset.whole) return;
+      if (shares[i] === 1) {
+        card.dataset.whole = "true";
+        card.setAttribute("aria-label", `Sketch ${i + 1}`);
+      }
       const shown = given + Math.ceil(shares[i] * (drawings[i].length - given));
       figure.replaceChildren(drawn({ drawing: drawings[i].slice(0, shown), size, pen: size / 32, given: given || undefined }));
     });

@@ -225,9 +225,11 @@ function entitle(words) {
 
 function hear(name, data, given) {
   if (name === "leaves") return cards.leaves(data.leaves);
-  if (data.drawings) cards.strokes(data.drawings, data.size, data.shares ?? data.drawings.map(() => data.done / data.total), given);
-  else if (data.pictures) cards.frame(name, data.pictures, data.done);
-  progress(name, data.done, data.total);
+  const { drawings, pictures, size, shares, done, total } = data;
+  if (drawings) cards.strokes(drawings, size, shares, given);
+  else if (pictures) cards.frame(name, pictures, done);
+  if (shares) progress(name, shares.reduce((a, b) => a + b), shares.length);
+  else progress(name, done, total);
 }
 
 const DOING = {

@@ -52,9 +52,11 @@ export function times(steps, strength) {
 export async function draw(model, sketches, { strength = 1, tell = async () => {} } = {}) {
   const { scales, steps, guidance } = model.about, route = times(steps, strength);
   const drawn = sketches.map(() => [Float32Array.of(0, 0)]), shares = sketches.map(() => 0);
-  const order = sketches.map((_, i) => i).sort((i, j) => sketches[i].count - sketches[j].count);
-  for (let first = 0; first < order.length; first += TOGETHER) {
-    const places = order.slice(first, first + TOGETHER), some = places.map((i) => sketches[i]);
+  const order = sketches.map((_, i) => i).slice(1).sort((i, j) => sketches[i].count - sketches[j].count);
+  const groups = [[0]]; // the first alone: somebody is waiting
+  for (let first = 0; first < order.length; first += TOGETHER) groups.push(order.slice(first, first + TOGETHER));
+  for (const places of groups.filter(({ length }) => length)) {
+    const some = places.map((i) => sketches[i]);
     const state = begin(some, scales);
     for (const [done, time] of route.entries()) {
       const x = noised(state, some, time);
