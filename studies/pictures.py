@@ -6,7 +6,7 @@ Run it again when weights or the page have changed. It writes, under docs/:
     studio/studio.gif        a cat is begun, and finished
     studio/drawing.png       1280 pixels wide: a cat, recognised, and owls
     studio/why.png           the leaves that made it a cat
-    studio/phone.png         390 pixels wide: a cat, finished
+    studio/phone.png         390 pixels wide: a cat is begun
     sheets/animated.webp     sixteen sketches, stroke by stroke
 Needs chromium, or what VISKETCH_BROWSER names, and playwright.
 """
@@ -138,10 +138,6 @@ def stills(browser: Any, address: str, folder: Path) -> None:
     visitor = Visitor(browser, address, **PHONE)
     visitor.draw(cat()[: (len(cat()) + 1) // 2])
     visitor.page.locator("#bars li", has_text="%").first.wait_for()
-    visitor.page.tap("#finish")
-    visitor.results()
-    visitor.page.wait_for_timeout(700)
-    visitor.page.evaluate("scrollTo(0, 0)")
     still(visitor.page, folder / "phone.png")
     visitor.context.close()
 
