@@ -3,7 +3,7 @@
 import re
 from xml.etree.ElementTree import Element
 
-DEFINED = re.compile(r"(?<![\w-])(--[\w-]{1,100})\s*:\s*([^;{}]{1,60})")
+DEFINED = re.compile(r"(?<![\w-])(--[\w-]{1,100})\s*:\s*([^;{}]{1,60});?\s*")
 INNER = r"(?:[^()]|\([^()]{0,200}\)){0,200}?"  # what may have pairs of brackets in it
 COLOUR = r"(?:[^(),]|\([^()]{0,200}\)){0,200}?"
 VARIABLE = re.compile(rf"var\(\s*(--[\w-]{{1,100}})\s*(?:,({INNER}))?\)")
