@@ -3,7 +3,7 @@
 import re
 from xml.etree.ElementTree import Element
 
-DEFINED = re.compile(r"(?<![\w-])(--[\w-]{1,100})\s*:\s*([^;{}]{1,60})")
+DEFINED = re.compile(r"(?<![\w-])(--[\w-]{1,100})\s*:\s*([^;{}]{1,60});?\s*")
 INNER = r"(?:[^()]|\([^()]{0,200}\)){0,200}?"  # what may have pairs of brackets in it
 COLOUR = r"(?:[^(),]|\([^()]{0,200}\)){0,200}?"
 VARIABLE = re.compile(rf"var\(\s*(--[\w-]{{1,100}})\s*(?:,({INNER}))?\)")
@@ -22,11 +22,12 @@ def spell_out(root: Element) -> None:
         element.text = _plain(element.text or "", known)
     for element in root.iter():
         for name, value in element.attrib.items():
-            if "(--" in value or "( --" in value or "light-dark(" in value:
+            if "--" in value or "light-dark(" in value:
                 element.set(name, _plain(value, known))
 
 
 def _plain(text: str, known: dict[str, str]) -> str:
+    text = DEFINED.sub("", text)  # resvg stops reading at a definition
     most = 8 * len(text) + 200  # so that variables of variables do not grow without limit
     for _ in range(DEEPEST):
         longer = VARIABLE.sub(lambda found: known.get(found[1], (found[2] or "").strip()), text)
