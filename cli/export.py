@@ -29,7 +29,8 @@ def classifier(
 
     The model takes fields (signed distances) and returns logits; the quadtree is part of it, and its metadata has the
     labels. docs/export.md shows how to use it in an app. Needs the extra `onnx`. Before the file is written, its logits
-    are compared with those of torch. An existing file is only replaced with --overwrite.
+    are compared with those of torch. The checkpoint is never written, and an existing file is only replaced with
+    --overwrite.
 
     \b
     Examples:

@@ -203,7 +203,7 @@ class TestGenerate:
             (("-c", "cat", "--order", "sideways"), "one-by-one"),
             (("-c", "cat", "--device", "toaster"), "no device 'toaster'"),
             (("-c", "cat", "--device", "cuda:99"), "no device 'cuda:99'"),
-            (("-c", "cat", "--out", "cat.jpg"), "PNG"),
+            (("-c", "cat", "--out", "cat.jpg"), ".png"),
             (("-c", "cat", "--out", "cat.svg", "--format", "png"), "--format"),
             (("-c", "cat", "--format", "jpg"), "--format"),
             (("-c", "cat", "--colour"), "--colour"),

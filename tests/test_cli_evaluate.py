@@ -93,7 +93,7 @@ class TestGenerate:
         one_line(visketch(*words, "--split", "validation"), 2, "no validation drawing")
         one_line(visketch(*words, "--split", "train"), 2, "--split")
         one_line(visketch(*words, "--sheet", tmp_path), 2, ".png")
-        one_line(visketch(*words, "--sheet", "a.jpg"), 2, "PNG")
+        one_line(visketch(*words, "--sheet", "a.jpg"), 2, ".png")
         one_line(visketch(*words, "--plot", tmp_path), 2, ".png")
         one_line(visketch(*words, "--judge", tmp_path), 1, "no checkpoint there")
         one_line(visketch(*words, "--samples", tmp_path, "--class", "cat"), 1, "cat.ndjson", "no such file")

@@ -96,7 +96,7 @@ class TestRefine:
     def test_refuses(self, folder: Path, here: Path) -> None:
         one_line(visketch("refine", "in", "--class", "catt", "--checkpoint", folder), 2, "'catt'", "cat")
         one_line(visketch("refine", "in", "--strength", 2, "--checkpoint", folder), 2, "strength")
-        one_line(visketch("refine", "in", "--out", "x.jpg", "--checkpoint", folder), 2, "x.jpg", "PNG")
+        one_line(visketch("refine", "in", "--out", "x.jpg", "--checkpoint", folder), 2, "x.jpg", ".png")
         one_line(visketch("refine", "none.png", "--checkpoint", folder), 1, "none.png: no such file")
         assert [path.name for path in here.iterdir()] == ["in"]
 

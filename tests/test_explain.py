@@ -278,7 +278,7 @@ class TestVerbs:
         tiny_model.write_ndjson(tmp_path / "two.ndjson", drawings.draw_many(2))
         one_line(visketch("classify", tmp_path / "two.ndjson", "--explain", tmp_path / "why.png"), 2, "folder")
         assert not (tmp_path / "why.png").exists()
-        one_line(visketch("classify", cat, "--explain", "why.jpg"), 2, "PNG")
+        one_line(visketch("classify", cat, "--explain", "why.jpg"), 2, ".png")
 
     def test_evaluate_explain(self, tmp_path: Path) -> None:
         store = tiny_model.pack_drawings(tmp_path)

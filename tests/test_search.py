@@ -411,7 +411,7 @@ class TestVerbs:
         query = home / "more/house.png"
         one_line(visketch("search", query, tmp_path / "none"), 1, "no such file")
         one_line(visketch("search", tmp_path / "none.png", home), 1, "none.png: no such file")
-        one_line(visketch("search", query, home, "--out", "a.jpg"), 2, "PNG")
+        one_line(visketch("search", query, home, "--out", "a.jpg"), 2, ".png")
         one_line(visketch("index", tmp_path / "none"), 1, "no such file")
         one_line(visketch("index", home, "--out", home), 1, "is not an index")
         (tmp_path / "empty").mkdir()

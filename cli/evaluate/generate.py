@@ -103,11 +103,10 @@ def generate(
     """
     if every and classes:
         raise UsageError("--all takes every class; leave out --class")
-    for out in (sheet, plot):
-        if out and not is_picture(check_out(out, PNG)):
+    for out in filter(None, (sheet, plot)):
+        if not is_picture(check_out(out, PNG)):
             raise UsageError(f"{out}: this is one picture; name a .png file")
-        if out:
-            Outputs((), overwrite).check(out)
+        Outputs((), overwrite).check(out)
     if tries > 1 and not judge:
         raise UsageError("without --judge the classifier would judge what it chose among --tries; name a judge")
     options.check_classes(checkpoint, classes or [])
@@ -116,18 +115,14 @@ def generate(
     model, store = arguments.load(checkpoint, device, data, split, "diffusion", "encoder", "refiner", "vqvae")
     from visketch.evaluate import generation, judges
 
-    if judge:
-        asked: Judge = judges.load(judge, str(model.device))
-    else:
+    if tries > 1 or not judge:
         options.load_parts(model, "classifier")
-        asked = judges.ClassifierJudge(model)
+    asked: Judge = judges.load(judge, str(model.device)) if judge else judges.ClassifierJudge(model)
     if every:
         classes = [label for label in model.labels if label in asked.labels and store.has(split, [label])]
     classes = classes or (USUAL if {*USUAL} <= {*model.labels} & {*store.labels} else store.labels[: len(USUAL)])
     from visketch.render.generation_sheet import GenerationSheet
 
-    if tries > 1:
-        options.load_parts(model, "classifier")
     kept = GenerationSheet(model.config.sketch.clamp)
     settings = generation.Settings(n, seed, split, seen, order, guidance=guidance, tries=tries)
     with console.progress() as bar:

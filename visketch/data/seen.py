@@ -72,8 +72,8 @@ def only(
             reach.append(np.full(len(dense[run]), max(NEAR, 0.75 * pen), np.float64))
     if not kept or _accounted(ink, np.concatenate(places), np.concatenate(reach)) < ACCOUNTED:
         return None
-    own = _own_parts(whole, places, reach)
-    return [line for line, is_own in zip(kept, own, strict=True) if is_own]
+    alone = _own_parts(whole, places, reach)
+    return [line for line, is_own in zip(kept, alone, strict=True) if is_own]
 
 
 def _own_parts(whole: Sequence[bool], places: Sequence[np.ndarray], reach: Sequence[np.ndarray]) -> list[bool]:

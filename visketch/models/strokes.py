@@ -30,8 +30,6 @@ TOGETHER = 32  # sketches drawn at once; all take as long as the one with the mo
 PLACE, SHAPE, SIZE = 2.0, 1.5, 1.2
 SMALLEST = 0.01
 QUARTERS = {"few": (0.0, 0.25), "many": (0.75, 1.0)}  # of the drawings of a class, in order of their pieces
-TOUCHING = 0.25  # the weight in the loss of whether lines meet
-NEAR = 0.05  # the end of a piece touches a line that is nearer than this, on a canvas from -1 to 1
 BLUNT = 0.33  # the half size of a piece of which place and shape tell a point equally well
 
 
@@ -104,41 +102,11 @@ class StrokeDiffusion(nn.Module):
         noise: Float[Tensor, "b t d"],
         time: Float[Tensor, " b"],
     ) -> Float[Tensor, ""]:
-        """The mean squared error of the velocity over all tokens that exist and are not given.
-
-        TOUCHING times that of the vectors between ends of pieces and the lines that they touch is added (our choice,
-        because a gap between two lines is seen sooner than that both are a little displaced).
-        """
+        """The mean squared error of the velocity over all tokens that exist and are not given."""
         noisy = torch.lerp(tokens, noise, torch.where(given, 0, time[:, None])[..., None])
         error = (self(noisy, time, label, count, given) - tokens) / time.clamp(min=NOISIEST)[:, None, None]
-        there = torch.arange(tokens.shape[1], device=count.device) < count[:, None]
-        asked = ~given & there
-        apart = self.apart(tokens, error, there) * asked
-        return ((error.square().mean(dim=2) + TOUCHING * apart) * asked).sum() / asked.sum().clamp(min=1)
-
-    @staticmethod
-    def apart(
-        tokens: Float[Tensor, "b t d"], error: Float[Tensor, "b t d"], there: Bool[Tensor, "b t"]
-    ) -> Float[Tensor, "b t"]:
-        """The mean squared error of the vectors from the ends of each piece to the nearest point of another piece, or
-        to its own other end, where these are nearer than NEAR. `there`: the pieces that exist.
-        """
-        place = rearrange(tokens[..., : 2 * POINTS], "b t (k xy) -> b t k xy", xy=2)
-        wrong = rearrange(error[..., : 2 * POINTS], "b t (k xy) -> b t k xy", xy=2)
-        ends, wrong_ends = (rearrange(part[:, :, [0, -1]], "b t two xy -> b (t two) xy") for part in (place, wrong))
-        points, wrong_points = (rearrange(part, "b t k xy -> b (t k) xy") for part in (place, wrong))
-        with torch.no_grad():
-            t = there.shape[1]
-            own = torch.eye(t, dtype=torch.bool, device=tokens.device)
-            own = own.repeat_interleave(2, 0).repeat_interleave(POINTS, 1)
-            first = torch.arange(2 * t, device=tokens.device)
-            own[first, first // 2 * POINTS + torch.where(first % 2 == 0, POINTS - 1, 0)] = False  # the other end
-            hidden = own | ~there.repeat_interleave(POINTS, 1)[:, None]
-            distance, nearest = torch.cdist(ends, points).masked_fill(hidden, torch.inf).min(dim=2)
-            touching = distance < NEAR * PLACE
-        met = wrong_points.gather(1, nearest[..., None].expand(-1, -1, 2))
-        squared = (wrong_ends - met).square().mean(dim=2) * touching
-        return rearrange(squared, "b (t two) -> b t two", two=2).mean(dim=2)
+        asked = ~given & (torch.arange(tokens.shape[1], device=count.device) < count[:, None])
+        return (error.square().mean(dim=2) * asked).sum() / asked.sum().clamp(min=1)
 
     @staticmethod
     def tokens(points: Float[Tensor, "b t k 2"], joined: Bool[Tensor, "b t"]) -> Float[Tensor, "b t d"]:
@@ -181,6 +149,9 @@ class StrokeDiffusion(nn.Module):
         eta = 1; Song et al., 2021, arXiv 2010.02502). So one step mends what another got wrong; with Euler's steps,
         which keep the noise that they began with, fewer of the drawings were recognised (lab book).
 
+        Guidance rises evenly from 1 at the first step towards 2 * `guidance` - 1 at the end, so that the class sharpens
+        details and leaves the layout free (our choice: drawings vary more at little cost, lab book).
+
         `start`: tokens of which those `given` are kept as they are; with `strength` below 1 the others are noised up to
         that time and drawn again from there (SDEdit, Meng et al., 2022, arXiv 2108.01073). `on_progress` sees the clean
         tokens as they are predicted at each step; the last are those returned.
@@ -192,7 +163,8 @@ class StrokeDiffusion(nn.Module):
         for done, time in enumerate(route[:-1], 1):
             x = torch.where(given[..., None], start, torch.lerp(clean, noise[done - 1], time))
             now = torch.full((x.shape[0],), time, device=x.device)
-            clean = torch.where(given[..., None], start, self.guided(x, now, label, count, given, guidance))
+            rising = 1 + 2 * (guidance - 1) * (1 - time / strength)
+            clean = torch.where(given[..., None], start, self.guided(x, now, label, count, given, rising))
             on_progress(done, len(route) - 1, clean)
         return clean
 

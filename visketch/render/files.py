@@ -34,22 +34,8 @@ def write_png(path: Path, pixels: "np.ndarray", facts: dict) -> None:
 
 
 def write_sheet(path: Path, pixels: "np.ndarray", facts: dict) -> None:
-    """The same for a picture of several drawings, so that `is_sheet` knows it. Raises VisketchError."""
+    """The same for a picture of several drawings, which search leaves out. Raises VisketchError."""
     write_png(path, pixels, facts | {"sheet": True})
-
-
-def is_sheet(path: Path) -> bool:
-    """Whether a file is such a picture: a copy of drawings that are elsewhere, and none itself."""
-    from PIL import Image
-
-    if path.suffix.lower() != ".png":
-        return False
-    try:
-        with Image.open(path, formats=["PNG"]) as picture:
-            about = picture.info
-            return about.get("Software") == "visketch" and bool(json.loads(about.get("Description", "{}")).get("sheet"))
-    except (OSError, SyntaxError, ValueError, AttributeError):  # it is no such file
-        return False
 
 
 def trace(canvas: "Tensor", clamp: float, side: int, drawn: "Trace | None" = None) -> "Trace":

@@ -3,6 +3,7 @@
 Imports no torch, so that the processes of a cluster that read files start quickly.
 """
 
+import json
 import os
 from collections.abc import Container, Iterator
 from dataclasses import dataclass, replace
@@ -19,7 +20,6 @@ from visketch.data.store import Store
 from visketch.errors import VisketchError
 from visketch.geometry import sdf
 from visketch.geometry.sketch import Sketch
-from visketch.render.files import is_sheet
 from visketch.search.database import Entry
 
 
@@ -60,7 +60,7 @@ class ScannedDrawing:
 
 def look(file: ScannedFile) -> Iterator[ScannedDrawing]:
     """All drawings and errors of a file. A sheet that visketch wrote is no drawing: a gallery may be what it drew."""
-    if is_sheet(Path(file.path)):
+    if _is_sheet(Path(file.path)):
         yield ScannedDrawing(file)
         return
     problems: list[VisketchError] = []
@@ -111,3 +111,17 @@ def drawing(file: Path, place: int) -> Sketch:
     if found is None:
         raise VisketchError(f"{file}: has changed since it was indexed; index it again")
     return found
+
+
+def _is_sheet(path: Path) -> bool:
+    """Whether a file is a sheet of visketch: a picture of drawings that are elsewhere."""
+    from PIL import Image
+
+    if path.suffix.lower() != ".png":
+        return False
+    try:
+        with Image.open(path, formats=["PNG"]) as picture:
+            about = picture.info
+            return about.get("Software") == "visketch" and bool(json.loads(about.get("Description", "{}")).get("sheet"))
+    except (OSError, SyntaxError, ValueError, AttributeError):  # it is no such file
+        return False
