@@ -163,7 +163,7 @@ class StrokeDiffusion(nn.Module):
         for done, time in enumerate(route[:-1], 1):
             x = torch.where(given[..., None], start, torch.lerp(clean, noise[done - 1], time))
             now = torch.full((x.shape[0],), time, device=x.device)
-            rising = 1 + 2 * (guidance - 1) * (1 - time / strength)
+            rising = 1 + 2 * (guidance - 1) * (done - 1) / (len(route) - 1)
             clean = torch.where(given[..., None], start, self.guided(x, now, label, count, given, rising))
             on_progress(done, len(route) - 1, clean)
         return clean

@@ -60,7 +60,7 @@ export async function draw(model, sketches, { strength = 1, tell = async () => {
     const state = begin(some, scales);
     for (const [done, time] of route.entries()) {
       const x = noised(state, some, time);
-      const rising = 1 + 2 * (guidance - 1) * (1 - time / strength);
+      const rising = 1 + 2 * (guidance - 1) * done / route.length;
       const clean = await model.clean({ x, time, guidance: rising, ...state.told });
       state.clean = clean.map((value, i) => (state.told.given[Math.floor(i / state.width)] ? state.start[i] : value));
       places.forEach((place, row) => {
