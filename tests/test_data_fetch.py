@@ -52,8 +52,9 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         end = start + self.server.dies_after.pop(0) if self.server.dies_after else len(content)
         for place in range(start, min(end, len(content)), 4096):
-            self.wfile.write(content[place : min(place + 4096, end)])
+            # Counted first, since the client goes on as soon as it has the last bytes.
             self.server.sent += min(place + 4096, end) - place
+            self.wfile.write(content[place : min(place + 4096, end)])
         return None
 
     def log_message(self, *_):
