@@ -114,7 +114,8 @@ def _one_stroke(array: np.ndarray, path: Path) -> Sketch | VisketchError:
 
 
 def _bitmaps(array: np.ndarray, path: Path, alone: bool) -> Iterator[Sketch | VisketchError]:
-    some = np.asarray(array[:: max(1, len(array) // SOME)][:SOME]).astype(np.float32)
+    with np.errstate(over="ignore"):  # what is infinite then is refused below
+        some = np.asarray(array[:: max(1, len(array) // SOME)][:SOME]).astype(np.float32)
     low, high = float(np.nanmin(some, initial=0)), float(np.nanmax(some, initial=0))
     ranges = [(0.0, 1.0), (-1.0, 1.0), (0.0, 255.0)]
     bounds = next(((first, last) for first, last in ranges if first <= low and high <= last), None)

@@ -227,8 +227,10 @@ def _is_grainy(contrast: Float[np.ndarray, "y x"]) -> bool:
 
 def _grain(contrast: Float[np.ndarray, "y x"]) -> float:
     """The standard deviation of neighbouring pixels in most of the page, so that edges of shadows and fills do not
-    count.
+    count; 0 for a single column.
     """
+    if contrast.shape[1] < 2:
+        return 0.0
     return float(np.median(np.abs(np.diff(contrast, axis=1)))) * 1.4826 / 2**0.5
 
 

@@ -95,8 +95,9 @@ def head(line: np.ndarray, size: float, degrees: float) -> list[np.ndarray]:
 
 def turned(points: np.ndarray, angle: float, around: np.ndarray | None = None) -> np.ndarray:
     """Points (n, 2) turned by an angle in radians, clockwise as seen (y is down), around the origin or
-    another point.
+    another point. What overflows is infinite or not a number, which is refused where drawings are made.
     """
     middle = np.zeros(2) if around is None else around
     c, s = np.cos(angle), np.sin(angle)
-    return (points - middle) @ np.array([[c, s], [-s, c]]) + middle
+    with np.errstate(over="ignore", invalid="ignore"):
+        return (points - middle) @ np.array([[c, s], [-s, c]]) + middle
