@@ -1,11 +1,17 @@
 """The classifier's pooling: each sketch is judged by its own leaves, all of them, and nothing else."""
 
+from pathlib import Path
+
+import drawings
+import numpy as np
 import pytest
 import tiny_model
 import torch
 
 from visketch.models.classifier import Classifier
 from visketch.quadtree import Leaves
+from visketch.training.objectives.recognition import ClassifierObjective
+from visketch.training.sketch import teacher
 
 COUNTS = [3, 0, 1, 14, 7]  # leaves of each sketch
 
@@ -64,3 +70,22 @@ def test_a_sketch_without_leaves_gets_an_answer(classifier: Classifier, cls: tor
     logits, votes = classifier(cls[:0], packed([0, 0]), 2)
     assert logits.isfinite().all()
     assert votes.shape == (0, 3)
+
+
+def test_a_teacher_says_what_is_to_be_answered(tmp_path: Path) -> None:
+    """A student that is its own teacher is told what it thinks, whatever the label: the loss is its own entropy."""
+    taught = f"train.classifier.teacher={tiny_model.write_checkpoint(tmp_path, tiny_model.small())}"
+    losses = {}
+    for share in (0.0, 1.0):
+        settings = tiny_model.small(taught, f"train.classifier.taught={share}", "train.classifier.leaves=100")
+        both = teacher(settings)
+        objective = ClassifierObjective(settings, *both, list(tiny_model.LABELS), both).eval()
+        for label in ("cat", "star"):
+            example = objective.example(drawings.draw("cat"), np.random.default_rng(0), 1.0)
+            example["label"] = np.int64(tiny_model.LABELS.index(label))
+            batch = {name: torch.from_numpy(np.stack([value])) for name, value in example.items()}
+            losses[share, label] = objective(batch)[1]["class loss"].item()
+        answer = objective.answers(batch["canvas"])[0]
+    assert losses[1.0, "cat"] == pytest.approx(-(answer * answer.log()).sum().item(), rel=1e-3)
+    assert losses[1.0, "cat"] == pytest.approx(losses[1.0, "star"])
+    assert losses[0.0, "cat"] != pytest.approx(losses[0.0, "star"], rel=1e-3)

@@ -114,3 +114,10 @@ def test_what_does_not_fit_is_refused(start: Path, store: Store, tmp_path: Path)
     shutil.copy(start / "config.toml", poor)
     with pytest.raises(VisketchError, match="has no vqvae"):
         train("refiner", store, tmp_path / "new", config.load("tiny"), start=poor)
+
+
+def test_a_teacher_must_know_the_same_classes(start: Path, store: Store, tmp_path: Path) -> None:
+    settings = config.load("tiny", [f"train.classifier.teacher={start}"])
+    with pytest.raises(UsageError, match=r"start.*: a teacher must have the same classes"):
+        train("classifier", store, tmp_path, settings)
+    assert not list(tmp_path.iterdir())

@@ -150,6 +150,8 @@ class RecognitionTraining(PartTraining):
 class ClassifierTraining(RecognitionTraining):
     leaves: Count = 6  # leaves sampled from each sketch; classifying uses all of them
     auxiliary: float = 0.3  # weight of the class loss on each leaf's own CLS vector
+    teacher: str = ""  # a checkpoint whose classifier teaches this one; "": none
+    taught: float = Field(0.5, ge=0, le=1)  # share of the target that is the teacher's answer
 
 
 class RefinerTraining(PartTraining):

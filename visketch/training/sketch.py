@@ -15,7 +15,7 @@ import torch
 from torch.utils.data import Dataset
 
 from visketch import checkpoint
-from visketch.config import Config, PartTraining, read_config
+from visketch.config import Config, PartTraining, find, read_config
 from visketch.data.store import Store
 from visketch.errors import UsageError, VisketchError, nearest
 from visketch.models.parts import build
@@ -208,7 +208,7 @@ def make_objective(
         return kind(config, trained("diffusion"), labels), marks
     if part == "classifier":
         both = trained("encoder", shared=True), trained("classifier")
-        return ClassifierObjective(config, *both, labels), marks
+        return ClassifierObjective(config, *both, labels, teacher(config)), marks
     if part == "baseline":
         return BaselineObjective(config, trained("baseline"), labels), marks
     joint = config.train.refiner.joint
@@ -217,6 +217,24 @@ def make_objective(
     beside = joint and (folder / "classifier.safetensors").exists()
     classifier = trained("classifier", shared=True) if beside else None
     return RefinerObjective(config, vqvae, encoder, trained("refiner"), classifier, labels), marks
+
+
+def teacher(config: Config) -> tuple[Any, Any] | None:
+    """The encoder and classifier that teach, from the checkpoint `train.classifier.teacher`; None if it names none.
+
+    Raises UsageError for one with other classes or tiles, VisketchError if it cannot be read.
+    """
+    if not (place := config.train.classifier.teacher):
+        return None
+    folder = find(place)
+    there = read_config(folder)
+    if there.labels != config.labels or there.sketch.tile != config.sketch.tile:
+        raise UsageError(f"{place}: a teacher must have the same classes in the same order, and equally large tiles")
+    encoder, classifier = (build(there, part) for part in ("encoder", "classifier"))
+    for part, module in (("encoder", encoder), ("classifier", classifier)):
+        checkpoint.load_part(folder, part, module)
+        module.eval().requires_grad_(False)
+    return encoder, classifier
 
 
 def _check_folder(folder: Path, config: Config) -> None:

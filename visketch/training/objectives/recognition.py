@@ -57,12 +57,24 @@ class RecognitionObjective(Objective):
 
 
 class ClassifierObjective(RecognitionObjective):
-    """Class from sampled leaves."""
+    """Class from sampled leaves.
 
-    def __init__(self, config: Config, encoder: LeafEncoder, classifier: Classifier, labels: list[str]) -> None:
+    A teacher is another encoder and classifier, whose answers for the same augmented pictures are a share of the target
+    (`train.classifier.taught`; Beyer et al., 2022, arXiv 2106.05237).
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        encoder: LeafEncoder,
+        classifier: Classifier,
+        labels: list[str],
+        teacher: tuple[LeafEncoder, Classifier] | None = None,
+    ) -> None:
         super().__init__(config, config.train.classifier, labels)
         self.encoder, self.classifier = encoder, classifier
         self.parts = {"encoder": encoder, "classifier": classifier}
+        self.teacher = teacher  # in a tuple, so that it is neither trained nor saved
 
     def example(self, sketch: Sketch, rng: np.random.Generator, progress: float) -> Example:
         picture = super().example(sketch, rng, progress)
@@ -70,8 +82,19 @@ class ClassifierObjective(RecognitionObjective):
         return picture | {"score": rng.random(tiles, dtype=np.float32)}
 
     def forward(self, batch: Batch) -> Result:
-        settings = self.config.train.classifier
-        return classify_loss(self.encoder, self.classifier, self.config.sketch, batch, settings, settings.leaves)
+        settings, shape = self.config.train.classifier, self.config.sketch
+        if self.teacher:
+            batch = batch | {"taught": self.answers(batch["canvas"])}
+        return classify_loss(self.encoder, self.classifier, shape, batch, settings, settings.leaves)
+
+    @torch.no_grad()
+    def answers(self, canvas: Float[Tensor, "b h w"]) -> Float[Tensor, "b c"]:
+        """The probabilities that the teacher gives to the classes, from all inked leaves."""
+        assert self.teacher  # for mypy
+        encoder, classifier = (module.to(canvas.device) for module in self.teacher)
+        leaves = inked_leaves(canvas, self.config.sketch, depth := depth_of(canvas, self.config.sketch))
+        cls = encoder(encoder.embed(canvas, depth), leaves, context_index(leaves, depth), first=1)[:, 0]
+        return classifier(cls, leaves, len(canvas))[0].float().softmax(dim=1)
 
 
 class BaselineObjective(RecognitionObjective):
@@ -97,18 +120,28 @@ def classify_loss(
     settings: ClassifierTraining,
     sampled: int,
 ) -> Result:
-    """Cross-entropy of the pooled leaves, plus `settings.auxiliary` times the mean cross-entropy of each leaf alone."""
+    """Cross-entropy of the pooled leaves, plus `settings.auxiliary` times the mean cross-entropy of each leaf alone.
+
+    The target is the label; where `batch` has the probabilities `taught` (b c), they are a share of it.
+    """
     canvas, label = batch["canvas"], batch["label"]
-    depth = (canvas.shape[-1] // shape.tile).bit_length() - 1
-    leaves = inked_leaves(canvas, shape, depth)
+    leaves = inked_leaves(canvas, shape, depth := depth_of(canvas, shape))
     leaves = leaves[choose(leaves, batch["score"], sampled)]
     cls = encoder(encoder.embed(canvas, depth), leaves, context_index(leaves, depth), first=1)[:, 0]
     logits, votes = classifier(cls, leaves, len(canvas))
-    loss = F.cross_entropy(logits.float(), label, label_smoothing=settings.smoothing)
+    target = F.one_hot(label, logits.shape[1]).float() * (1 - settings.smoothing) + settings.smoothing / logits.shape[1]
+    if "taught" in batch:
+        target = torch.lerp(target, batch["taught"], settings.taught)
+    loss = F.cross_entropy(logits.float(), target)
     each = F.cross_entropy(votes.float(), label[leaves.sketch], reduction="none")
     alone = per_sketch(each, leaves, len(canvas)).mean()
     accuracy = (logits.argmax(dim=1) == label).float().mean()
     return loss + settings.auxiliary * alone, {"class loss": loss, "accuracy": accuracy}
+
+
+def depth_of(canvas: Float[Tensor, "b h w"], shape: SketchConfig) -> int:
+    """The depth of the tree whose finest tiles fill a canvas of this size."""
+    return (canvas.shape[-1] // shape.tile).bit_length() - 1
 
 
 def choose(leaves: quadtree.Leaves, score: Float[Tensor, "b m"], most: int) -> Bool[Tensor, " n"]:
