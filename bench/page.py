@@ -20,7 +20,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -157,6 +157,10 @@ def paint(browser: Any, address: str) -> tuple[float, int, int]:
 class Quiet(SimpleHTTPRequestHandler):
     def log_message(self, *words: object) -> None:
         pass
+
+    def handle(self) -> None:
+        with suppress(ConnectionError):  # the browser was closed
+            super().handle()
 
 
 @contextmanager

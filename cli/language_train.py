@@ -87,12 +87,12 @@ def run(
 
         chosen = config.load(preset or "tiny", knobs)
         out = out or Path("runs", f"language-{chosen.name}")
-        rows = InstructionRows(data, "train")
-    about = f"{len(rows):,} rows of {len(rows.scenes):,} scenes"
-    if dry_run:
+        rows = None if dry_run and not data.exists() else InstructionRows(data, "train")
+    about = f"{len(rows):,} rows of {len(rows.scenes):,} scenes" if rows else f"0 rows, since {data} does not exist yet"
+    if dry_run or rows is None:
         facts = chosen.model_dump(mode="json", exclude={"labels"}, exclude_none=True)
         if as_json:
-            console.document({"stage": stage, "folder": out, "rows": len(rows), "config": facts})
+            console.document({"stage": stage, "folder": out, "rows": len(rows) if rows else 0, "config": facts})
         else:
             import tomli_w
 

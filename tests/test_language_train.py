@@ -354,6 +354,13 @@ class TestVerbs:
         told = visketch("language", "train", "--stage", "align", "--data", tmp_path, "--out", tmp_path / "out")
         one_line(told, 1, "visketch language prepare")
 
+    def test_dry_run_before_there_is_data(self, tmp_path: Path) -> None:
+        words = ("language", "train", "--stage", "tower", "--data", tmp_path / "none", "--dry-run")
+        people = visketch(*words).stdout
+        assert "none does not exist yet" in people
+        assert "[writer]" in people
+        assert json.loads(visketch(*words, "--json").stdout)["rows"] == 0
+
     def test_train_says_what_it_would_do(self, data: Path, tmp_path: Path) -> None:
         told = visketch(
             "language", "train", "--stage", "tower", "--data", data, "--out", tmp_path, "--dry-run", "--json"

@@ -91,7 +91,9 @@ class ClassifierObjective(RecognitionObjective):
     def answers(self, canvas: Float[Tensor, "b h w"]) -> Float[Tensor, "b c"]:
         """The probabilities that the teacher gives to the classes, from all inked leaves."""
         assert self.teacher  # for mypy
-        encoder, classifier = (module.to(canvas.device) for module in self.teacher)
+        encoder, classifier = self.teacher
+        for module in self.teacher:
+            module.to(canvas.device)
         leaves = inked_leaves(canvas, self.config.sketch, depth := depth_of(canvas, self.config.sketch))
         cls = encoder(encoder.embed(canvas, depth), leaves, context_index(leaves, depth), first=1)[:, 0]
         return classifier(cls, leaves, len(canvas))[0].float().softmax(dim=1)
