@@ -90,7 +90,7 @@ def test_without_strength_points_go_straight_and_with_it_each_step_is_of_the_nea
 
     monkeypatch.setattr(StrokeDiffusion, "guided", listening)
     morph(model, cat, star, ("cat", "star"), steps=6)
-    assert heard == [[0, 0, 2, 2]] * model.config.diffusion.steps
+    assert set(map(tuple, heard)) == {(0, 0, 2, 2)}
 
 
 def test_refusals(model: SketchModel) -> None:

@@ -85,6 +85,24 @@ def test_given_pieces_stay_exactly_and_the_others_heed_them(network: StrokeDiffu
     assert not torch.allclose(drawn[1, 1:], other[1, 1:], atol=1e-3)
 
 
+@torch.no_grad()
+def test_steps_are_ancestral(network: StrokeDiffusion, noise: torch.Tensor) -> None:
+    given = torch.zeros(noise.shape[1:3], dtype=torch.bool)
+    x = noise[0]
+    for step in range(4):
+        time, after = 1 - step / 4, 0.75 - step / 4
+        now = torch.full((4,), time)
+        told, null = (network(x, now, label, COUNT, given) for label in (LABEL, torch.full((4,), 3)))
+        clean = null + 3 * (told - null)
+        if after:
+            variance = (time**2 - ((1 - time) / (1 - after) * after) ** 2) * after**2 / time**2  # of the posterior
+            found = (x - (1 - time) * clean) / time
+            x = (1 - after) * clean + (after**2 - variance) ** 0.5 * found + variance**0.5 * noise[step + 1]
+    drawn = network.sample(LABEL, COUNT, noise, guidance=3.0)
+    for i, count in enumerate(COUNT.tolist()):
+        torch.testing.assert_close(drawn[i, :count], clean[i, :count], rtol=1e-3, atol=1e-3)
+
+
 def test_some_of_a_drawing_is_given_in_whole_strokes_or_as_a_beginning() -> None:
     joined, seen = np.array([False, True, False, False, True, True]), set()
     for seed in range(200):

@@ -36,7 +36,7 @@ from visketch.quadtree import Order
 from visketch.sampling import SamplingOptions, candidate_seeds
 
 BATCH = 64  # sketches drawn and judged together
-REFERENCE = 1000  # training drawings of a class that are judged, at most
+REFERENCE, ALTOGETHER = 1000, 7000  # training drawings that are judged, at most: of a class, of all classes
 
 TRAINING, SAMPLES = "training drawings", "sketch-rnn samples"
 ROWS: dict[Coarse, tuple[str, str]] = {  # for each coarse stage: the rows of its sketches, and of the refined ones
@@ -138,7 +138,7 @@ def table(
     real = f"real drawings ({settings.split})"
     others = f"real drawings ({OTHER[settings.split]})"
     given = {
-        TRAINING: _drawings(store, "train", names, REFERENCE, settings.seed),
+        TRAINING: _drawings(store, "train", names, max(2, min(REFERENCE, ALTOGETHER // len(names))), settings.seed),
         real: _even(_drawings(store, settings.split, names, settings.n, settings.seed)),
     }
     if store.has(OTHER[settings.split], names):

@@ -7,6 +7,7 @@ al., 2025, arXiv 2503.23752), which draws sets of normalised strokes.
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from visketch.config import DiffusionConfig
 from visketch.errors import UsageError
 from visketch.geometry.pieces import POINTS, Pieces, join
 from visketch.models.blocks import attend
-from visketch.models.flow import times
+from visketch.models.flow import ancestral, times
 
 FREQUENCIES = 64  # sines and cosines that encode the time
 NOISIEST = 0.05  # the loss is weighted like that of a velocity, 1 / time², but no more than at this time
@@ -141,31 +142,30 @@ class StrokeDiffusion(nn.Module):
         on_progress: Callable[[int, int, Tensor], None] = lambda done, total, x: None,
         start: Float[Tensor, "b t d"] | None = None,
         given: Bool[Tensor, "b t"] | None = None,
-        strength: float = 1.0,
+        strength: float | Float[Tensor, " b"] = 1.0,
     ) -> Float[Tensor, "b t d"]:
         """Noise for each of s steps → tokens, with classifier-free guidance (1 switches it off).
 
-        A step predicts the clean tokens and noises them afresh up to the next time (ancestral sampling: DDIM with
-        eta = 1; Song et al., 2021, arXiv 2010.02502). So one step mends what another got wrong; with Euler's steps,
-        which keep the noise that they began with, fewer of the drawings were recognised (lab book).
-
-        Guidance rises evenly from 1 at the first step towards 2 * `guidance` - 1 at the end, so that the class sharpens
-        details and leaves the layout free (our choice: drawings vary more at little cost, lab book).
+        The steps are ancestral: each renews a part of the noise, so that it mends what another got wrong. With Euler's
+        steps, which keep the noise that they began with, fewer of the drawings were recognised; with all of the noise
+        new, they varied less (lab book).
 
         `start`: tokens of which those `given` are kept as they are; with `strength` below 1 the others are noised up to
-        that time and drawn again from there (SDEdit, Meng et al., 2022, arXiv 2108.01073). `on_progress` sees the clean
-        tokens as they are predicted at each step; the last are those returned.
+        that time and drawn again from there, in that share of the steps (SDEdit, Meng et al., 2022, arXiv 2108.01073).
+        `on_progress` sees the clean tokens as they are predicted at each step; the last are those returned.
         """
         guidance = self.config.guidance if guidance is None else guidance
         given = torch.zeros(noise.shape[1:3], dtype=torch.bool, device=noise.device) if given is None else given
         start = torch.zeros_like(noise[0]) if start is None else start
-        route, clean = times(len(noise), strength), start
-        for done, time in enumerate(route[:-1], 1):
-            x = torch.where(given[..., None], start, torch.lerp(clean, noise[done - 1], time))
-            now = torch.full((x.shape[0],), time, device=x.device)
-            rising = 1 + 2 * (guidance - 1) * (done - 1) / (len(route) - 1)
-            clean = torch.where(given[..., None], start, self.guided(x, now, label, count, given, rising))
-            on_progress(done, len(route) - 1, clean)
+        most = torch.as_tensor(strength, device=noise.device).expand(noise.shape[1])
+        steps = max(1, round(len(noise) * float(most.max())))
+        route = torch.outer(torch.tensor(times(steps), device=noise.device), most)
+        x = torch.lerp(start, noise[0], route[0, :, None, None])
+        for done, (time, after) in enumerate(pairwise(route), 1):
+            x = torch.where(given[..., None], start, x)
+            clean = torch.where(given[..., None], start, self.guided(x, time, label, count, given, guidance))
+            on_progress(done, steps, clean)
+            x = ancestral(x, clean, noise[done % len(noise)], time, after)
         return clean
 
     def noise(
@@ -272,9 +272,8 @@ class StrokeDiffusion(nn.Module):
         if isinstance(guidance, float | int) and guidance == 1:
             return self(x, time, label, count, given)
         null = torch.full_like(label, self.classes)
-        twice = [torch.cat([part, part]) for part in (x, time, torch.cat([null, label]), count, given)]
-        twice[2] = torch.cat([null, label])
-        both = self(*twice)
+        twice = [torch.cat([part, part]) for part in (x, time, count, given)]
+        both = self(*twice[:2], torch.cat([null, label]), *twice[2:])
         without, told = both[: x.shape[0]], both[x.shape[0] :]
         return without + guidance * (told - without)
 

@@ -21,7 +21,6 @@ from visketch.geometry.pace import length
 from visketch.geometry.pieces import POINTS, Pieces, join, spread
 from visketch.geometry.sketch import Sketch
 from visketch.model import SketchModel
-from visketch.models.flow import times
 from visketch.sampling import generator
 from visketch.tasks.like import pieces_of
 
@@ -95,23 +94,23 @@ def _drawn(
     seed: int,
     on_progress: Callable[[int, int], None],
 ) -> Float[Tensor, "b t k 2"]:
-    """Straight steps → drawings of the nearer class: each noised up to its own time, and drawn again from there, as
-    `StrokeDiffusion.sample` does.
-    """
+    """Straight steps → drawings of the nearer class: each noised up to its own time, and drawn again from there."""
     diffusion, stage = model.part(model.config.coarse_part("strokes")), model.config.stage("strokes")
-    here, route = model.device, times(stage.steps)
+    here = model.device
     count = torch.full((len(points),), points.shape[1], device=here)
     label = torch.where(share < 0.5, numbers[0], numbers[-1]).to(here)
-    clean = diffusion.tokens(points, torch.from_numpy(joined).expand(len(points), -1)).to(here)
-    noise = torch.randn(len(route) - 1, *clean.shape[1:], generator=generator(seed, stage=4)).to(here)
+    start = diffusion.tokens(points, torch.from_numpy(joined).expand(len(points), -1)).to(here)
+    noise = torch.randn(stage.steps, 1, *start.shape[1:], generator=generator(seed, stage=4)).to(here)
     most = (strength * torch.sin(torch.pi * share)).to(here)
-    given = torch.zeros(clean.shape[:2], dtype=torch.bool, device=here)
     with model.precision():
-        for done, (time, fresh) in enumerate(zip(route, noise, strict=False), 1):
-            now = most * time
-            x = torch.lerp(clean, fresh.expand_as(clean), now[:, None, None])
-            clean = diffusion.guided(x, now, label, count, given, stage.guidance)
-            on_progress(done, len(noise))
+        clean = diffusion.sample(
+            label,
+            count,
+            noise.expand(-1, len(start), -1, -1),
+            on_progress=lambda done, total, x: on_progress(done, total),
+            start=start,
+            strength=most,
+        )
     return diffusion.pieces(clean.float())[0].cpu()
 
 

@@ -58,11 +58,11 @@ export async function draw(model, sketches, { strength = 1, tell = async () => {
   for (const places of groups.filter(({ length }) => length)) {
     const some = places.map((i) => sketches[i]);
     const state = begin(some, scales);
+    let x = noised(state, some, strength);
     for (const [done, time] of route.entries()) {
-      const x = noised(state, some, time);
-      const rising = 1 + 2 * (guidance - 1) * done / route.length;
-      const clean = await model.clean({ x, time, guidance: rising, ...state.told });
+      const clean = await model.clean({ x, time, guidance, ...state.told });
       state.clean = clean.map((value, i) => (state.told.given[Math.floor(i / state.width)] ? state.start[i] : value));
+      if (done + 1 < route.length) x = ancestral(state, some, x, time, route[done + 1]);
       places.forEach((place, row) => {
         drawn[place] = strokes(state.clean.subarray(row * state.long, (row + 1) * state.long), some[row], state.width, scales);
         shares[place] = (done + 1) / route.length;
@@ -86,12 +86,28 @@ function begin(sketches, scales) {
   return { start, clean: start, told, width, long };
 }
 
-/** The clean tokens, noised afresh up to a time, but for those that are given. */
-function noised({ clean, start, told, width, long }, sketches, time) {
-  const x = Float32Array.from(clean, (value) => value * (1 - time));
-  sketches.forEach(({ noise, count }, row) => noise(count * width).forEach((value, i) => (x[row * long + i] += time * value)));
-  return x.map((value, i) => (told.given[Math.floor(i / width)] ? start[i] : value));
+/** What is drawn from: the start, noised up to a time, but for tokens that are given. */
+function noised(state, sketches, time) {
+  const random = rows(state, sketches);
+  return keepGiven(state, random.map((value, i) => time * value + (1 - time) * state.start[i]));
 }
+
+/** `ancestral` of `models/flow.py`: noisy tokens at an earlier time, of which some noise is kept and the rest is new. */
+function ancestral(state, sketches, x, time, after) {
+  const kept = (after ** 2 * (1 - time)) / ((1 - after) * time), fresh = Math.sqrt(Math.max(0, after ** 2 - kept ** 2));
+  const random = rows(state, sketches), { clean } = state;
+  return keepGiven(state, random.map((value, i) => (1 - after) * clean[i] + (kept * (x[i] - (1 - time) * clean[i])) / time + fresh * value));
+}
+
+/** Random numbers for the tokens of each sketch, zeros beyond. */
+function rows({ clean, width, long }, sketches) {
+  const random = new Float32Array(clean.length);
+  sketches.forEach(({ noise, count }, row) => random.set(noise(count * width), row * long));
+  return random;
+}
+
+/** Noisy tokens, but those that are given as they are. */
+const keepGiven = ({ start, told, width }, x) => x.map((value, i) => (told.given[Math.floor(i / width)] ? start[i] : value));
 
 /** The strokes of a sketch beside those that are given. */
 function strokes(tokens, { count, given }, width, scales) {
