@@ -165,7 +165,8 @@ class StrokeDiffusion(nn.Module):
             x = torch.where(given[..., None], start, x)
             clean = torch.where(given[..., None], start, self.guided(x, time, label, count, given, guidance))
             on_progress(done, steps, clean)
-            x = ancestral(x, clean, noise[done % len(noise)], time, after)
+            if done < steps:
+                x = ancestral(x, clean, noise[done], time, after)
         return clean
 
     def noise(

@@ -15,9 +15,10 @@ import torch
 from torch.utils.data import Dataset
 
 from visketch import checkpoint
-from visketch.config import Config, PartTraining, find, read_config
+from visketch.config import Config, PartTraining, read_config
 from visketch.data.store import Store
 from visketch.errors import UsageError, VisketchError, nearest
+from visketch.model import SketchModel
 from visketch.models.parts import build
 from visketch.training import confidence, transfer
 from visketch.training import state as snapshot
@@ -226,14 +227,10 @@ def teacher(config: Config) -> tuple[Any, Any] | None:
     """
     if not (place := config.train.classifier.teacher):
         return None
-    folder = find(place)
-    there = read_config(folder)
-    if there.labels != config.labels or there.sketch.tile != config.sketch.tile:
+    model = SketchModel.load(place)
+    if model.config.labels != config.labels or model.config.sketch.tile != config.sketch.tile:
         raise UsageError(f"{place}: a teacher must have the same classes in the same order, and equally large tiles")
-    encoder, classifier = (build(there, part) for part in ("encoder", "classifier"))
-    for part, module in (("encoder", encoder), ("classifier", classifier)):
-        checkpoint.load_part(folder, part, module)
-        module.eval().requires_grad_(False)
+    encoder, classifier = (model.part(name).requires_grad_(False) for name in ("encoder", "classifier"))
     return encoder, classifier
 
 

@@ -60,8 +60,7 @@ export async function draw(model, sketches, { strength = 1, tell = async () => {
     const state = begin(some, scales);
     let x = noised(state, some, strength);
     for (const [done, time] of route.entries()) {
-      const clean = await model.clean({ x, time, guidance, ...state.told });
-      state.clean = clean.map((value, i) => (state.told.given[Math.floor(i / state.width)] ? state.start[i] : value));
+      state.clean = keepGiven(state, await model.clean({ x, time, guidance, ...state.told }));
       if (done + 1 < route.length) x = ancestral(state, some, x, time, route[done + 1]);
       places.forEach((place, row) => {
         drawn[place] = strokes(state.clean.subarray(row * state.long, (row + 1) * state.long), some[row], state.width, scales);
@@ -106,7 +105,7 @@ function rows({ clean, width, long }, sketches) {
   return random;
 }
 
-/** Noisy tokens, but those that are given as they are. */
+/** Tokens, but those that are given as they are. */
 const keepGiven = ({ start, told, width }, x) => x.map((value, i) => (told.given[Math.floor(i / width)] ? start[i] : value));
 
 /** The strokes of a sketch beside those that are given. */
