@@ -11,7 +11,7 @@ from .shared import console, inputs, options
 from .shared.filenames import stem
 from .shared.generation import Order, place_of, write
 from .shared.outputs import Outputs, Overwrite, parse_out
-from .shared.pictures import DRAWINGS, STROKES, check_out, is_picture, moves, suffix_of
+from .shared.pictures import DRAWINGS, check_out, is_picture, moves, suffix_of
 
 if TYPE_CHECKING:
     from visketch.geometry.sketch import Sketch
@@ -70,7 +70,11 @@ def generate(
         Literal["strokes", "field"] | None,
         typer.Option(help="What the coarse stage draws; by default what the checkpoint is made for."),
     ] = None,
-    coarse_only: Annotated[bool, typer.Option("--coarse-only", help="Skip the refiner.")] = False,
+    refine: Annotated[
+        bool | None,
+        typer.Option("--refine/--no-refine", help="Redraw every tile; by default a field is refined, strokes are not."),
+    ] = None,
+    coarse_only: Annotated[bool, typer.Option("--coarse-only", hidden=True)] = False,  # once --no-refine
     checkpoint: options.Checkpoint = None,
     device: options.Device = "auto",
     skip_done: Annotated[
@@ -85,9 +89,9 @@ def generate(
     same however many you ask for. SVG has the centre lines, as a pen would draw them, with round ends: those that the
     coarse stage drew, where it draws strokes, else those traced in the picture. An animation draws them in their order.
     ndjson has the same strokes as Quick, Draw!'s files have them, a line a sketch with its seed and its score (the
-    classifier's probability); it is written as it comes, and --skip-done goes on with it. Strokes that the coarse stage
-    drew skip the refiner and its options: it changes pixels only (--coarse field draws pixels). Input files are never
-    written, and existing files are only replaced with --overwrite.
+    classifier's probability); it is written as it comes, and --skip-done goes on with it. Strokes are not refined,
+    unless you ask for it by --refine: that redraws their pixels, tile by tile, and SVG then has the lines traced in
+    them. Input files are never written, and existing files are only replaced with --overwrite.
 
     \b
     Examples:
@@ -125,9 +129,10 @@ def generate(
         "temperature": temperature,
         "top_p": top_p,
     }
-    asked |= {"order": order, "guidance": guidance, "coarse_only": coarse_only, "detail": options.parse_detail(detail)}
+    asked |= {"order": order, "guidance": guidance, "detail": options.parse_detail(detail)}
+    asked["refine"] = False if coarse_only else refine
     model = options.load(checkpoint, device)
-    settings = settle(model, asked, suffix, animate)
+    settings = settle(model, asked)
     if rough:
         settings |= {"like": Path(str(source)).name, "strength": 0.4 if strength is None else strength}
     side = size or model.config.sketch.canvas
@@ -137,7 +142,7 @@ def generate(
     if as_json:
         console.document(result)
     else:
-        show(result, classes, n, unrefined=settings["coarse_only"] and not coarse_only)
+        show(result, classes, n)
 
 
 def like_what(
@@ -159,13 +164,12 @@ def like_what(
     return sketch, [guess.label]
 
 
-def settle(model: "SketchModel", asked: dict[str, Any], suffix: str, animate: bool) -> dict[str, Any]:
+def settle(model: "SketchModel", asked: dict[str, Any]) -> dict[str, Any]:
     """The options with the checkpoint's defaults, and the parts that they need loaded. Raises VisketchError."""
     coarse, stage = asked["coarse"] or model.config.coarse, model.config.stage(asked["coarse"])
     settings = asked | {"coarse": coarse, "tries": asked["tries"] or 1}
+    settings["coarse_only"] = not options.sampling({"refine": settings.pop("refine")}).refined(coarse)
     settings |= {name: getattr(stage, name) for name in ("steps", "guidance") if asked[name] is None}
-    if coarse == "strokes" and (suffix in STROKES or animate):
-        settings["coarse_only"] = True  # strokes are written as they are drawn: refining changes pixels only
     needed = {model.config.coarse_part(coarse)}
     needed |= set() if settings["coarse_only"] else {"encoder", "refiner", "vqvae"}
     needed |= {"encoder", "classifier"} if settings["tries"] > 1 else set()
@@ -185,8 +189,8 @@ def check_all(outputs: Outputs, out: Path, suffix: str, classes: list[str], n: i
             outputs.check(path)
 
 
-def show(result: dict[str, Any], classes: list[str], n: int, unrefined: bool) -> None:
-    """Print the result for people. `unrefined`: the refiner was skipped, and nobody asked for that."""
+def show(result: dict[str, Any], classes: list[str], n: int) -> None:
+    """Print the result for people."""
     sheet = result["sheet"]
     what = f"{n} each of {', '.join(classes)}" if len(classes) > 1 else f"{n} × {classes[0]}" if n > 1 else classes[0]
     if result["paths"] == [sheet]:
@@ -198,8 +202,7 @@ def show(result: dict[str, Any], classes: list[str], n: int, unrefined: bool) ->
         if sheet not in result["paths"]:
             console.say(f"all on one sheet: {sheet}")
     order = result["order"].replace("waves", "in waves").replace("-", " ")
-    refined = "strokes as they were drawn, not refined" if unrefined else "coarse only"
-    refined = refined if result["coarse_only"] else f"refined {order}"
+    refined = f"{result['coarse']}, not refined" if result["coarse_only"] else f"{result['coarse']}, refined {order}"
     seconds = console.duration(result["seconds"])
     console.note(
         f"seed {result['seed']} · {result['steps']} coarse steps · {refined} · {seconds} on {result['device']}"

@@ -98,7 +98,7 @@ def morph(
     from visketch.geometry.sketch import Sketch
 
     if drawn:
-        made = model.generate_fields(names, 1, seed=seed, coarse_only=True, coarse="strokes")
+        made = model.generate_fields(names, 1, seed=seed, refine=False, coarse="strokes")
         pairs = zip(made.strokes or (), names, strict=True)
         sketches = [Sketch(strokes=strokes, label=name, source=name) for strokes, name in pairs]
     labels = names or [guess.label for (guess,) in model.classify_many(sketches, top=1)]

@@ -30,7 +30,7 @@ STEPS = (
 
 def pictures(model: SketchModel, label: str, seed: int) -> tuple[list[np.ndarray], Tensor]:
     """The picture of each step (SIDE SIDE 3), and the refined field (1 h h)."""
-    coarse = model.generate_fields(label, seed=seed, tries=8, coarse_only=True, coarse="field").canvas
+    coarse = model.generate_fields(label, seed=seed, tries=8, refine=False, coarse="field").canvas
     number = torch.tensor([model.label_of(label)], device=model.device)
     seen = [frame.canvas.clone() for frame in model.decode(coarse, number, seeds=[seed])]
     refined, half, clamp = seen[-1], seen[(len(seen) - 1) // 2], model.config.sketch.clamp

@@ -58,7 +58,7 @@ def make(model: SketchModel, store: Store, out: Path, seed: int, refined: bool) 
     for number, name in enumerate(names, 1):
         rows = rng.permutation([row for row in store.rows("test") if store.labels[store.label[row]] == name])[:EACH]
         real = pictures(model, model.render([store[int(row)] for row in rows]))
-        drawn = pictures(model, model.generate_fields(name, 2 * EACH, seed=seed, coarse_only=not refined).canvas)
+        drawn = pictures(model, model.generate_fields(name, 2 * EACH, seed=seed, refine=refined).canvas)
         Image.fromarray(sheet(drawn[EACH:])).save(out / f"name-{number}.png")
         for person, machine in zip(real, drawn[:EACH], strict=False):
             left = bool(rng.random() < 0.5)

@@ -137,7 +137,7 @@ def main() -> None:
             pictures = grey(model.render(every), model.config.sketch.clamp, SIDE)
             table = rearrange(pictures, "(pair step) h w -> (pair h) (step w)", step=chosen.steps)
             Image.fromarray(table).save(chosen.sheet.with_stem(f"{chosen.sheet.stem}-{strength:g}"))
-    drawn = model.generate_fields(names, EACH, seed=chosen.seed, coarse_only=True, coarse="strokes")
+    drawn = model.generate_fields(names, EACH, seed=chosen.seed, refine=False, coarse="strokes")
     for row, sketches in (
         ("generated", [Sketch(strokes=strokes) for strokes in drawn.strokes or ()]),
         ("real", [one for some in real for one in some[1 : 1 + EACH]]),

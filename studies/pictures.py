@@ -145,7 +145,7 @@ def stills(browser: Any, address: str, folder: Path) -> None:
 def sheet(checkpoint: str | None, path: Path) -> None:
     """One sketch of each class, nothing chosen."""
     model = SketchModel.load(checkpoint)
-    found = model.generate_fields(CLASSES, 1, seed=1, coarse_only=True, coarse="strokes")
+    found = model.generate_fields(CLASSES, 1, seed=1, refine=False, coarse="strokes")
     pages = []
     for number, strokes in enumerate(found.strokes or ()):
         row, column = divmod(number, COLUMNS)

@@ -55,6 +55,26 @@ def test_several_classes_and_all_of_them(folder: Path, tmp_path: Path) -> None:
     one_line(visketch("generate", "--class", "cat", "-n", 0, "--checkpoint", folder), 2, "-n")
 
 
+def test_strokes_are_refined_only_on_request(folder: Path, tmp_path: Path) -> None:
+    for name in ("a.png", "a.svg"):  # without a refiner
+        assert generate(folder, "--class", "cat", "-n", 1, "--out", tmp_path / name)["coarse_only"]
+    one_line(visketch("generate", "--class", "cat", "--refine", "--checkpoint", folder), 1, "refiner")
+    whole = tiny_model.write_checkpoint(tmp_path / "whole", SETTINGS)
+    drawn = generate(whole, "--class", "cat", "-n", 1, "--out", tmp_path / "drawn.svg")
+    refined = generate(whole, "--class", "cat", "-n", 1, "--refine", "--out", tmp_path / "refined.svg")
+    assert (drawn["coarse_only"], refined["coarse_only"]) == (True, False)
+    one, other = ("".join((tmp_path / name).read_text().split("<path")[1:]) for name in ("drawn.svg", "refined.svg"))
+    assert one != other, "a refined sketch is written as it was refined, in every format"
+    model = SketchModel.load(whole)
+    for refine in (None, True, False):
+        sketch = model.generate_fields("cat", steps=2, refine=refine)
+        assert (sketch.strokes is None) == (refine is True)
+        field = model.generate_fields("cat", steps=2, refine=refine, coarse="field").canvas
+        assert torch.equal(
+            field, model.generate_fields("cat", steps=2, refine=refine is not False, coarse="field").canvas
+        )
+
+
 def test_detail_says_how_many_strokes(folder: Path, model: SketchModel, tmp_path: Path) -> None:
     generate(folder, "--class", "cat", "-n", 3, "--detail", 5, "--out", tmp_path / "five.ndjson")
     assert all(len(sketch.strokes or ()) <= 5 for sketch in read(tmp_path / "five.ndjson"))
@@ -96,7 +116,7 @@ def test_variations_stay_near_the_drawing_as_far_as_the_strength_says(model: Ske
     own = np.concatenate(fit(cat.lines(), 0.0))
 
     def off(strength: float) -> float:
-        drawn = like(model, cat, "cat", strength=strength, steps=20, tries=1, coarse_only=True).strokes
+        drawn = like(model, cat, "cat", strength=strength, steps=20, tries=1, refine=False).strokes
         assert drawn
         points = np.concatenate(fit(drawn[0], 0.0))
         return float(np.linalg.norm(points[:, None] - own[None], axis=2).min(axis=1).mean())

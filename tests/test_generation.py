@@ -77,7 +77,7 @@ def test_sketches_are_those_of_generate(model: SketchModel, store: Store, monkey
     found, drawn, _ = run(model, store, "star", "cat", settings=settings)
     assert (found.settings.steps, found.settings.guidance) == (2, 3.0)
     for place, name in enumerate(["star", "cat"]):
-        coarse = model.generate_fields(name, 3, seed=5, steps=2, guidance=3.0, coarse_only=True, tries=1).canvas
+        coarse = model.generate_fields(name, 3, seed=5, steps=2, guidance=3.0, refine=False, tries=1).canvas
         torch.testing.assert_close(drawn[COARSE, place], coarse, rtol=0, atol=1e-3)
         refined = model.generate_fields(
             name, 3, seed=5, steps=2, guidance=3.0, temperature=0.9, top_p=0.8, order="one-by-one", tries=1

@@ -57,9 +57,9 @@ def test_bfloat16_barely_moves_an_answer(model: SketchModel) -> None:
     assert (rounded.dtype, brief.embed(field)[0].dtype) == (torch.float32, torch.float32)
     assert 0 < (rounded.softmax(dim=1) - single).abs().max() < 0.05
     assert 0 < (brief.embed(field)[0] - cls).abs().mean() < 0.03
-    one, other = (each.generate_fields("cat", 2, steps=4, coarse_only=True, tries=1).canvas for each in (model, brief))
+    one, other = (each.generate_fields("cat", 2, steps=4, refine=False, tries=1).canvas for each in (model, brief))
     assert 0 < (one - other).abs().mean() < 0.03
-    assert torch.equal(brief.generate_fields("cat", 2, steps=4, coarse_only=True, tries=1).canvas, other), (
+    assert torch.equal(brief.generate_fields("cat", 2, steps=4, refine=False, tries=1).canvas, other), (
         "the same seed, the same sketch"
     )
     assert not torch.is_autocast_enabled("cpu")
@@ -157,7 +157,7 @@ def test_strokes_are_the_same_alone_and_among_others_and_are_what_generate_rende
     for many, one in zip(three[1].strokes or (), alone[0].strokes or (), strict=True):
         np.testing.assert_allclose(many, one, atol=1e-4)
     assert torch.equal(seen[-1], model.render(three))
-    made = model.generate_fields("house", seed=6, steps=3, coarse_only=True, tries=1)
+    made = model.generate_fields("house", seed=6, steps=3, refine=False, tries=1)
     assert torch.equal(made.canvas, model.render(alone))
     assert made.strokes is not None
     assert torch.allclose(model.render([Sketch(strokes=made.strokes[0])]), made.canvas, atol=1e-3), "in pixels of it"
@@ -165,9 +165,9 @@ def test_strokes_are_the_same_alone_and_among_others_and_are_what_generate_rende
         SketchModel(CONFIG).strokes(label, [1, 2, 3])
 
 
-def test_coarse_only_is_where_refining_begins(model: SketchModel) -> None:
+def test_unrefined_is_where_refining_begins(model: SketchModel) -> None:
     frames: list[Frame] = []
-    coarse = model.generate_fields("cat", 1, seed=3, coarse_only=True, on_progress=frames.append, tries=1).canvas
+    coarse = model.generate_fields("cat", 1, seed=3, refine=False, on_progress=frames.append, tries=1).canvas
     assert {frame.stage for frame in frames} == {"coarse"}
     *_, last = model.decode(coarse, torch.tensor([0]), seeds=[3])
     torch.testing.assert_close(last.canvas, model.generate_fields("cat", 1, seed=3, tries=1).canvas, rtol=0, atol=1e-4)
@@ -243,7 +243,7 @@ def test_of_many_tries_the_likeliest_is_kept(model: SketchModel) -> None:
     tried = model.coarse(label, seeds, steps=3)
     chance = model.logits(tried).log_softmax(dim=1)[:, label[0]].view(2, 3)
     best = tried.view(2, 3, *tried.shape[1:])[torch.arange(2), chance.argmax(dim=1)]
-    kept = model.generate_fields("cat", 2, seed=3, steps=3, coarse_only=True, tries=3).canvas
+    kept = model.generate_fields("cat", 2, seed=3, steps=3, refine=False, tries=3).canvas
     torch.testing.assert_close(kept, best, rtol=0, atol=1e-3)
     with pytest.raises(UsageError, match="tries = 0"):
         model.generate_fields("cat", tries=0)

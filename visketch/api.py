@@ -146,15 +146,14 @@ class ViSketch(SketchModel):
         *,
         seed: int = 0,
         options: SamplingOptions = DEFAULTS,
-        coarse_only: bool = False,
         on_progress: OnProgress = quiet,
         **changes: Any,
     ) -> list[DrawnSketch]:
         """Draw `n` new sketches of a class. Sketch i has the seed `seed` + i and does not depend on `n`."""
-        drawn = self.generate_fields(
-            label, n, seed=seed, options=options, coarse_only=coarse_only, on_progress=on_progress, **changes
-        )
-        return self._generated(drawn, label, seed, {"coarse_only": coarse_only})
+        options = dataclasses.replace(options, **changes)
+        drawn = self.generate_fields(label, n, seed=seed, options=options, on_progress=on_progress)
+        facts = {"coarse_only": not options.refined(options.coarse or self.config.coarse)}
+        return self._generated(drawn, label, seed, facts)
 
     def vary(
         self,
@@ -175,7 +174,7 @@ class ViSketch(SketchModel):
         own = sketch(drawing)
         label = label or self.classify_many([own], top=1)[0][0].label
         how: dict[str, Any] = {"strength": strength, "seed": seed, "options": options, "on_progress": on_progress}
-        drawn = like.like(self, own, label, n, coarse_only=True, **how, **changes)
+        drawn = like.like(self, own, label, n, **how, **changes)
         return self._generated(drawn, label, seed, {"strength": strength})
 
     def morph(self, first: Drawing, last: Drawing, labels: tuple[str, str] | None = None, **how: Any) -> morph.Morph:

@@ -67,7 +67,7 @@ class Generated:
     chosen: Int[Tensor, " b"]  # the number of each sketch among all candidates
     probability: Float[Tensor, " b"] | None  # of its class, by the classifier; None if each had one candidate
     strokes: tuple[tuple[np.ndarray, ...], ...] | None = (
-        None  # of each sketch, in pixels, if the coarse stage draws strokes
+        None  # of each sketch, in pixels, if the coarse stage draws strokes and they are not refined
     )
 
 
@@ -233,7 +233,6 @@ class SketchModel:
         *,
         seed: int = 0,
         options: SamplingOptions = DEFAULTS,
-        coarse_only: bool = False,
         on_progress: Callable[[Frame], None] = lambda frame: None,
         **changes: Any,
     ) -> Generated:
@@ -253,11 +252,11 @@ class SketchModel:
         labels = torch.tensor(numbers, device=self.device)
         if (options.coarse or self.config.coarse) == "strokes":
             drawn = self.strokes(labels, seeds, options, on_progress)
-            return self.best_strokes(drawn, labels, seeds, options, coarse_only, on_progress)
+            return self.best_strokes(drawn, labels, seeds, options, on_progress)
         if options.detail != "usual":
             raise UsageError(f"detail = {options.detail!r}: the coarse stage draws no strokes that could be counted")
         canvas = self.coarse(labels, seeds, options.steps, options.guidance, on_progress)
-        if not coarse_only:
+        if options.refined("field"):
             canvas = self._refined(canvas, labels, seeds, options, on_progress)
         return self.best_of(canvas, labels, tries)
 
@@ -267,17 +266,17 @@ class SketchModel:
         label: Int[Tensor, " b_tries"],
         seeds: Sequence[int],
         options: SamplingOptions,
-        coarse_only: bool,
         on_progress: Callable[[Frame], None],
     ) -> Generated:
-        """Of each `tries` candidates of strokes in a row the best one; its field is refined, its strokes are kept."""
+        """The best of each `tries` consecutive candidates of strokes. A refined sketch is a field without strokes."""
         made, shape = self.best_of(self.render(drawn), label, options.tries or 1), self.config.sketch
         best, canvas = made.chosen.tolist(), made.canvas
-        if not coarse_only:
+        if options.refined("strokes"):
             canvas = self._refined(canvas, label[made.chosen], [seeds[i] for i in best], options, on_progress)
+            return replace(made, canvas=canvas)
         fitted = (fit(drawn[i].lines(), shape.margin) for i in best)  # where `render` puts them
         strokes = tuple(tuple(line * np.float32(shape.canvas) for line in lines) for lines in fitted)
-        return replace(made, canvas=canvas, strokes=strokes)
+        return replace(made, strokes=strokes)
 
     def _refined(
         self, canvas: Tensor, label: Tensor, seeds: Sequence[int], options: SamplingOptions, on_progress: Any

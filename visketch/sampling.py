@@ -21,7 +21,9 @@ TRIES = 4  # places tried for each completion by default
 class SamplingOptions:
     """How a sketch is drawn. The command line, Python and HTTP share these options and their defaults.
 
-    `None` for `steps` and `guidance` means the value in the checkpoint's configuration. For `tries` it means 1 for a
+    `None` for `steps` and `guidance` means the value in the checkpoint's configuration. For `refine` it means that a
+    field is refined, and that strokes stay as they are drawn, since refined ones are a little less like people's
+    drawings (docs/results.md). For `tries` it means 1 for a
     new sketch (what the classifier likes best is tidier and less varied than people's drawings: docs/results.md) and
     TRIES for a completion. Raises UsageError for a value out of range.
     """
@@ -33,8 +35,13 @@ class SamplingOptions:
     order: Order = "waves"  # refine many leaves at once, or one after another
     coarse: Coarse | None = None  # whether the coarse stage draws strokes or a field; None: what the checkpoint is for
     detail: Amount | int = "usual"  # how many strokes, beside what is usual for the class; or their number
+    refine: bool | None = None  # whether the refiner redraws the leaves; None: of a field it does, of strokes not
     tries: int | None = None  # candidates drawn for each sketch; the classifier keeps the most probable one
     soon: bool = False  # the first sketch is drawn before the others, for somebody who is waiting; only of strokes
+
+    def refined(self, coarse: Coarse) -> bool:
+        """Whether what the coarse stage draws is refined."""
+        return coarse == "field" if self.refine is None else self.refine
 
     def __post_init__(self) -> None:
         if self.tries is not None and self.tries < 1:

@@ -186,8 +186,8 @@ def generated(order: Order, labels: list[str], first: int, count: int, on_progre
     import torch
 
     model, settings = order.model, order.settings
-    how: dict[str, Any] = {"seed": order.seed + first, "coarse_only": settings["coarse_only"]}
-    how |= {"options": options.sampling(settings), "on_progress": on_progress}
+    chosen = options.sampling(settings | {"refine": not settings["coarse_only"]})
+    how: dict[str, Any] = {"seed": order.seed + first, "options": chosen, "on_progress": on_progress}
     if order.like:
         from visketch.tasks.like import like
 

@@ -207,19 +207,17 @@ class Service:
                 f"n = {asked.n}, tries = {asked.tries}: at most {schemas.SKETCHES} sketches can be drawn at once"
             )
         label = self.model.labels[self.model.label_of(asked.label)]
-        names = ("guidance", "temperature", "tries", "detail")
-        options = SamplingOptions(**{name: getattr(asked, name) for name in names}, soon=True)
-        show, coarse_only = ProgressFrames(self.model, emit), asked.coarse_only or self.strokes
-        drawn = self.model.generate_fields(
-            label, asked.n, seed=asked.seed, options=options, coarse_only=coarse_only, on_progress=show
-        )
+        names, refine = ("guidance", "temperature", "tries", "detail"), False if asked.coarse_only else None
+        options = SamplingOptions(**{name: getattr(asked, name) for name in names}, refine=refine, soon=True)
+        show = ProgressFrames(self.model, emit)
+        drawn = self.model.generate_fields(label, asked.n, seed=asked.seed, options=options, on_progress=show)
         return self._generated(drawn, label, asked)
 
     def vary(self, sketch: Sketch, asked: schemas.VaryRequest, emit: Emit) -> schemas.SketchesResponse:
         label = self._label(asked.label, sketch)
         how: dict[str, Any] = {"strength": asked.strength, "seed": asked.seed, "tries": asked.tries, "soon": True}
         show = ProgressFrames(self.model, emit)
-        drawn = like(self.model, sketch, label, asked.n, **how, coarse_only=True, on_progress=show)
+        drawn = like(self.model, sketch, label, asked.n, **how, on_progress=show)
         return self._generated(drawn, label, asked)
 
     def morph(self, sketch: Sketch, asked: schemas.MorphRequest, emit: Emit) -> schemas.MorphResponse:

@@ -26,7 +26,6 @@ def like(
     strength: float = STRENGTH,
     seed: int = 0,
     options: SamplingOptions = DEFAULTS,
-    coarse_only: bool = False,
     on_progress: Callable[[Frame], None] = lambda frame: None,
     **changes: Any,
 ) -> Generated:
@@ -48,7 +47,7 @@ def like(
     drawn = [Sketch(strokes=tuple(join(pieces)))] * len(seeds)
     if strength:
         drawn = model.strokes(labels, seeds, options, on_progress, like=[pieces] * len(seeds), strength=strength)
-    return model.best_strokes(drawn, labels, seeds, options, coarse_only, on_progress)
+    return model.best_strokes(drawn, labels, seeds, options, on_progress)
 
 
 def pieces_of(model: SketchModel, sketch: Sketch) -> Pieces:
