@@ -11,9 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, create_model,
 from visketch.geometry.sketch import POINTS
 from visketch.sampling import TRIES, SamplingOptions
 
-STROKES = 2_000  # of a drawing, at most
+STROKES = 2_000  # the most strokes of a drawing
 DEFAULTS = SamplingOptions()
-SKETCHES = 64  # drawn together at most, including candidates that are not kept
+SKETCHES = 64  # the most sketches that are drawn together, including candidates that are not kept
 SEEDS = 2**32
 
 Number = Annotated[float, Field(ge=-1e6, le=1e6, allow_inf_nan=False)]
@@ -41,7 +41,7 @@ Label = Annotated[str, Field(min_length=1, max_length=64, description="A class, 
 
 
 class ApiRequest(BaseModel):
-    """The options of a request, besides the drawing."""
+    """The options of a request, apart from the drawing."""
 
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
 
@@ -118,7 +118,7 @@ class MorphRequest(ApiRequest):
 
 
 class Line(ApiRequest):
-    """The other fields of a line of QuickDraw's files, so that a line can be sent as it is; they are ignored."""
+    """The other fields of a line in QuickDraw's files. They are ignored, but a line can be sent as it is."""
 
     word: str | None = None
     countrycode: str | None = None
@@ -129,7 +129,7 @@ class Line(ApiRequest):
 
 @cache
 def with_drawing(form: type[ApiRequest]) -> type[ApiRequest]:
-    """The same with a drawing, for a request in JSON; in a form, the file is the drawing."""
+    """The same request with a drawing, for JSON. In a form, the file is the drawing."""
     return create_model(f"{form.__name__}Drawing", __base__=(form, Line), drawing=(Strokes, ...))
 
 
