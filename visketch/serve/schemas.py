@@ -51,7 +51,7 @@ class ClassifyRequest(ApiRequest):
 
 
 class VectorizeRequest(ApiRequest):
-    animate: Annotated[bool, Field(description="The SVG draws itself, and there is a GIF that does too.")] = False
+    animate: Annotated[bool, Field(description="Let the SVG draw itself, and add a GIF that does.")] = False
 
 
 Strength = Annotated[float, Field(ge=0, le=1, description="How much may change; 0: nothing; 1: all.")]
@@ -95,25 +95,29 @@ class GenerateRequest(ApiRequest):
     coarse_only: Annotated[bool, Field(description="Leave out the refining; strokes are never refined.")] = False
     detail: Annotated[
         Literal["few", "usual", "many"] | Annotated[int, Field(ge=1, le=1000)],
-        Field(description="How many strokes, for such a class, or their number; of weights that draw strokes."),
+        Field(description="Few or many strokes for the class, or their number; only if the weights draw strokes."),
     ] = "usual"
     seed: Seed = 0
 
 
 class VaryRequest(ApiRequest):
-    label: Annotated[Label | None, Field(alias="class", description="By default what it is taken for.")] = None
+    label: Annotated[Label | None, Field(alias="class", description="By default the classifier's guess.")] = None
     strength: Strength = 0.5
     n: Annotated[int, Field(ge=1, le=16, description="How many variations.")] = 8
-    tries: Annotated[int, Field(ge=1, le=4, description="Of so many for each the classifier keeps one.")] = 1
+    tries: Annotated[int, Field(ge=1, le=4, description="Candidates for each, of which the classifier keeps one.")] = 1
     seed: Seed = 0
 
 
 class MorphRequest(ApiRequest):
     to: Annotated[Strokes, Field(description="The last drawing; `drawing` is the first.")]
-    label: Annotated[Label | None, Field(alias="class", description="Of the first; by default what it is.")] = None
-    to_label: Annotated[Label | None, Field(alias="to_class", description="Of the last, likewise.")] = None
-    steps: Annotated[int, Field(ge=2, le=32, description="Drawings, both ends among them.")] = 12
-    strength: Annotated[float, Field(ge=0, lt=1, description="How much is drawn anew half way.")] = 0.75
+    label: Annotated[Label | None, Field(alias="class", description="The class of the first; by default guessed.")] = (
+        None
+    )
+    to_label: Annotated[
+        Label | None, Field(alias="to_class", description="The class of the last; by default guessed.")
+    ] = None
+    steps: Annotated[int, Field(ge=2, le=32, description="How many drawings, including both ends.")] = 12
+    strength: Annotated[float, Field(ge=0, lt=1, description="How much is drawn anew in the middle.")] = 0.75
     seed: Seed = 0
 
 
@@ -146,7 +150,7 @@ class ApiResponse(BaseModel):
 
 
 class ClassifyResponse(ApiResponse):
-    predictions: Annotated[list[PredictionItem], Field(description="The likeliest first.")]
+    predictions: Annotated[list[PredictionItem], Field(description="The most probable first.")]
 
 
 class SketchItem(BaseModel):
@@ -185,7 +189,7 @@ class VectorizeResponse(ApiResponse):
     pen: float
     svg: Annotated[str, Field(description="The same as an SVG file: centre lines, as curves.")]
     ndjson: Annotated[str, Field(description="The same as a line of Quick, Draw!'s files.")]
-    gif: Annotated[str | None, Field(description="With `animate`: it being drawn, in base64.")] = None
+    gif: Annotated[str | None, Field(description="With `animate`: a GIF of it being drawn, in base64.")] = None
 
 
 class MorphResponse(ApiResponse):
@@ -209,7 +213,7 @@ class HitItem(BaseModel):
 
 
 class SearchResponse(ApiResponse):
-    drawings: Annotated[int, Field(description="In the index.")]
+    drawings: Annotated[int, Field(description="How many drawings the index has.")]
     found: Annotated[list[HitItem], Field(description="The most similar first.")]
 
 
