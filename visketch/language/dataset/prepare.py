@@ -25,32 +25,12 @@ from visketch.language.dataset.photo_scenes import Annotated
 from visketch.language.dataset.scenes import Query, Scene, Scenery, Styles, choose, counted
 from visketch.render.contact_sheet import ContactSheet
 
-# These classes have many drawings, many photos, or both. fmt: off
+# These classes have many drawings, many photos, or both.
+# fmt: off
 SEEN = (
-    "airplane",
-    "backpack",
-    "butterfly",
-    "camera",
-    "car",
-    "cat",
-    "chair",
-    "crab",
-    "cup",
-    "eye",
-    "flower",
-    "guitar",
-    "headphones",
-    "helicopter",
-    "motorbike",
-    "piano",
-    "sailboat",
-    "shoe",
-    "snowman",
-    "sun",
-    "teapot",
-    "television",
-    "umbrella",
-    "wristwatch",
+    "airplane", "backpack", "butterfly", "camera", "car", "cat", "chair", "crab", "cup", "eye", "flower", "guitar",
+    "headphones", "helicopter", "motorbike", "piano", "sailboat", "shoe", "snowman", "sun", "teapot", "television",
+    "umbrella", "wristwatch",
 )
 # fmt: on
 UNSEEN = ("bicycle", "dog", "dolphin", "elephant", "flamingo", "pizza", "scissors", "stop sign")
