@@ -40,14 +40,14 @@ class Deletion:
 
 
 def erased(model: SketchModel, look: Look, label: int) -> Float[Tensor, " n"]:
-    """For each leaf, minus the probability of the class if only this leaf is erased."""
+    """For each leaf, minus the log-probability of the class if only this leaf is erased."""
     each = torch.eye(len(look.leaves), dtype=torch.bool, device=look.canvas.device)
     return -chances(model, erase(look.canvas, look.leaves, each), label)
 
 
 def left_out(model: SketchModel, look: Look, label: int) -> Float[Tensor, " n"]:
-    """For each leaf, minus the probability of the class if the leaf is not pooled, although its neighbours still see
-    its ink.
+    """For each leaf, minus the log-probability of the class if the leaf is not pooled, although its neighbours still
+    see its ink.
     """
     sketch, leaf = (~torch.eye(len(look.leaves), dtype=torch.bool, device=look.cls.device)).nonzero(as_tuple=True)
     others = quadtree.Leaves(sketch, look.leaves.level[leaf], look.leaves.z[leaf])
