@@ -148,7 +148,7 @@ class SketchModel:
         return torch.from_numpy(np.stack([sdf.render(sketch, shape) for sketch in sketches])).to(self.device)
 
     def ink(self, canvas: Float[Tensor, "b h h"]) -> Float[Tensor, "b h h"]:
-        """Fields → anti-aliased ink in [0, 1]."""
+        """Turn fields into anti-aliased ink in [0, 1]."""
         return sdf.ink(canvas, self.config.sketch.at(canvas.shape[-1]).clamp)
 
     @torch.inference_mode()

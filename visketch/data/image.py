@@ -1,4 +1,4 @@
-"""Pictures of drawings (PNG, JPEG, WebP and others) → ink masks: scans, screenshots, photos of paper.
+"""Turn pictures of drawings (PNG, JPEG, WebP and others) into ink masks: scans, screenshots, photos of paper.
 
 `ink.py` finds the ink, and this module turns files into colours. If a file holds several pictures, each of them is a
 drawing.

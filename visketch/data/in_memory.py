@@ -1,4 +1,4 @@
-"""Drawings in the memory of a program → sketches: arrays, tensors, PIL images, the bytes of a file.
+"""Turn drawings in the memory of a program into sketches: arrays, tensors, PIL images, the bytes of a file.
 
 A picture becomes a PIL image and is then read like a file, so that the result is the same.
 """

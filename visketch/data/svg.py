@@ -1,4 +1,4 @@
-"""SVG drawings (also gzipped, .svgz) → strokes: the visible lines of the page, in document order.
+"""Turn SVG drawings (also gzipped, .svgz) into strokes: the visible lines of the page, in document order.
 
 An SVG should give the same drawing as its rendering. So the page is also rendered, by resvg, and its ink is found as in
 a picture. Lines are kept where that ink is. If they do not explain the ink, the rendering is read instead.

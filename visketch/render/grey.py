@@ -1,4 +1,4 @@
-"""Fields → grey levels, for pictures."""
+"""Turn fields into grey levels, for pictures."""
 
 from typing import TYPE_CHECKING
 
