@@ -57,7 +57,7 @@ def refine(model: SketchModel, canvas: Tensor, label: Tensor | None = None) -> T
 
 
 def leave_nothing_out() -> None:
-    """The cost without the quadtree: all tiles are embedded, and all leaves refined."""
+    """Switch the quadtree off: all tiles are embedded, and all leaves are refined."""
     quadtree.inked = lambda canvas, depth: torch.ones(len(canvas), quadtree.first_tile(depth + 1), dtype=torch.bool)
     quadtree.information = lambda canvas, depth, near: quadtree.inked(canvas, depth).float()
 
@@ -101,8 +101,10 @@ def measure(drawing: str, side: int, runs: int, checkpoint: str | None) -> dict:
 
 
 def worth(model: SketchModel, store: Store, side: int, count: int, redrawn: int) -> dict:
-    """Top-1 of test drawings on a canvas, through windows and shrunk to the canvas of training; and ink F1 of `redrawn`
-    of them, made coarse as the refiner's training does it, before and after refining.
+    """The quality on a canvas of this size.
+
+    It is the top-1 of test drawings, through windows and shrunk to the canvas of training. For `redrawn` of them, made
+    coarse as in the refiner's training, it is also the ink F1 before and after refining.
     """
     sketches = [store[int(row)] for row in sample(store, "test", count)]
     label = torch.tensor([model.label_of(str(sketch.label)) for sketch in sketches])

@@ -36,7 +36,7 @@ def fits(image: dict) -> bool:
 
 
 def right(objects: list[dict], image: dict, box: np.ndarray, number: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Which boxes, sorted from best to worst, show an object that no better box shows; and which show a crowd.
+    """Which boxes, sorted from best to worst, show an object that no better box shows; and which boxes show a crowd.
 
     Boxes of crowds are left out of the fit.
     """
@@ -113,8 +113,10 @@ def counted(
 
 
 def crowded(objects: dict[int, list[dict]], images: list[dict], found: dict[int, Detections], least: float) -> dict:
-    """Count the boxes in photos with at least CROWDED objects of a class: right ones, duplicates (a better box shows
-    the object already) and wrong ones; and the objects themselves.
+    """Count the boxes in photos with at least CROWDED objects of a class.
+
+    Returns the number of right boxes, of duplicates (a better box shows the object already) and of wrong boxes, and the
+    number of objects.
     """
     sums = dict.fromkeys(("objects", "right", "duplicates", "wrong"), 0)
     for image in images:

@@ -38,7 +38,7 @@ from visketch.geometry import sdf
 from visketch.geometry import trace as tracing
 
 SECONDS, BYTES = 5, 1 << 30  # limits for one input
-FIRST = 50  # at most so many drawings of one input are read
+FIRST = 50  # at most this many drawings of one input are read
 EXAMPLES = Path(__file__).parents[1] / "docs/examples"
 HOSTILE = [
     *(b"", b"\0", b"\xff" * 8, b"9" * 400, b"-1", b"1e999", b"NaN", b"null", b"[" * 3000, b"{}", b'"', b"\n"),
@@ -249,7 +249,7 @@ def work(seed: int, count: int, seconds: float, keep: Path | None, results: "mul
     all, names = list(files.values()), list(files)
     shape = SketchConfig()
     with tempfile.TemporaryDirectory() as folder:
-        for name, content in files.items():  # imports everything that is imported late, and reads the seeds themselves
+        for name, content in files.items():  # imports everything that is imported late, and tests the seeds
             Path(folder, name).write_bytes(content)
             for sketch in read(Path(folder, name)):
                 sdf.render(sketch, shape)

@@ -1,5 +1,6 @@
-"""Measure the studio's page in a real browser: the time from a pause of the pen to new bars, the first paint, the size,
-and how long *finish it* takes.
+"""Measure the studio's page in a real browser.
+
+It measures the time from a pause of the pen to new bars, the first paint, the size, and how long *finish it* takes.
 
     python bench/page.py               # forty pauses
     python bench/page.py --pauses 100 --finishes 5
@@ -33,7 +34,7 @@ from server import served
 from visketch.data.read import read
 
 BROWSER = os.environ.get("VISKETCH_BROWSER") or shutil.which("chromium") or shutil.which("chromium-browser")
-POINTS = 120  # of the pen in a second
+POINTS = 120  # points of the pen in a second
 REST = 0.4  # the length of a pause in seconds
 PATIENCE = 30.0  # seconds to wait for its answer
 PAINTS = 5

@@ -2,8 +2,8 @@
 
     python bench/quadtree.py [--batch 64] [--runs 7] [--json]
 
-The recursive one is tests/naive_quadtree.py. Both must give the same leaves, which is checked here as well. Both start
-from canvases in memory and end with the numbers of the context tiles of every leaf. They use one thread.
+The recursive quadtree is tests/naive_quadtree.py. Both must give the same leaves, which is checked here as well. Both
+start from canvases in memory and end with the numbers of the context tiles of every leaf. They use one thread.
 """
 
 import argparse

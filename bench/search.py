@@ -25,7 +25,7 @@ CLASSES, STEP = 345, 10_000
 
 
 def made_up(count: int, width: int, seed: int) -> np.ndarray:
-    """Vectors (count, width) of length 1 around CLASSES centres, which spread less and less along the axes."""
+    """Vectors (count, width) of length 1 around CLASSES centres. They spread less and less along the axes."""
     centres = np.random.default_rng(0).normal(size=(CLASSES, width)).astype(np.float32)
     rng = np.random.default_rng(seed)
     spread = 5 * np.arange(1, width + 1, dtype=np.float32) ** -0.5

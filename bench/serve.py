@@ -51,7 +51,7 @@ def drawings() -> list[bytes]:
 
 
 async def client(address: str, bodies: list[bytes], first: int, until: float, load: Load) -> None:
-    """Send one request after another over a connection. Written by hand, so that clients use little CPU time."""
+    """Send one request after another over a connection. It is written by hand, so that clients use little CPU."""
     where = urlsplit(address)
     number, reader, writer = first, None, None
     while time.perf_counter() < until:

@@ -9,7 +9,10 @@ from contextlib import contextmanager
 
 @contextmanager
 def served(*words: object) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """The process and its address. If it does not start, its reason is on stderr, and this exits with the same code."""
+    """Start the server, and yield its process and its address.
+
+    If it does not start, its error is on stderr, and this exits with the same code.
+    """
     command = [sys.executable, "-m", "visketch.cli.main", "serve", "--port", "0", "--json", *map(str, words)]
     server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:

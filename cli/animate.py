@@ -1,4 +1,4 @@
-"""`visketch animate`: drawings as they would be drawn, stroke by stroke."""
+"""`visketch animate`: show drawings being drawn, stroke by stroke."""
 
 from itertools import islice
 from pathlib import Path
@@ -16,16 +16,16 @@ from .shared.pictures import DRAWINGS, SheetOfStrokes, check_out, columns_for, i
 if TYPE_CHECKING:
     from visketch.geometry.sketch import Sketch
 
-MOST = 64  # drawings on a sheet
+MOST = 64  # the most drawings on a sheet
 
 
 def animate(
     paths: Annotated[
         list[str],
-        typer.Argument(metavar="PATH...", help="Whatever `classify` takes; - is standard input."),
+        typer.Argument(metavar="PATH...", help="Drawings in any format that `classify` reads; - is standard input."),
     ],
     number: Annotated[
-        int | None, typer.Option("-n", "--number", min=1, metavar="N", help="The Nth drawing alone, of a file of many.")
+        int | None, typer.Option("-n", "--number", min=1, metavar="N", help="Only the Nth drawing of a file of many.")
     ] = None,
     out: Annotated[
         Path | None,
@@ -35,13 +35,13 @@ def animate(
     overwrite: Overwrite = False,
     as_json: options.Json = False,
 ) -> None:
-    """Let a drawing be drawn again before your eyes.
+    """Show drawings being drawn, stroke by stroke.
 
-    Strokes appear in their order, at the speed of a pen; pictures are traced first. Several drawings, or a file of
-    many, become a sheet on which all are drawn at once: the first 64. An SVG plays once and needs nothing else (where
-    less motion is asked for, it shows the whole at once); GIF, WebP and PNG begin again and again.
-    By default ./<name>.svg, or the next free name. Lost are colours, fills (their outline is kept) and the widths of
-    single strokes. Input files are never written, and existing files are only replaced with --overwrite.
+    Strokes appear in their order, at the speed of a pen. Pictures are traced first. Several drawings, or a file of
+    many, become a sheet on which all are drawn at once; it shows the first 64. An SVG plays once and needs nothing
+    else; if the viewer's system asks for less motion, it shows the whole drawing. GIF, WebP and PNG repeat. By default
+    the output is ./<name>.svg, or the next free name. Colours, fills (their outline is kept) and the widths of single
+    strokes are lost. Input files are never written, and existing files are only replaced with --overwrite.
 
     \b
     Examples:

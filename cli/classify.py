@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from visketch.model import SketchModel
     from visketch.parallel import Engine
 
-BATCH = 64  # drawings classified together
-BAR, SHORTEST = 32, 4  # columns of a bar, at most and at least; where there is less room no bar is drawn
-Answering = Callable[[Iterator[Any], Container[str]], Iterator[Row]]  # files, and the names of drawings to skip
+BATCH = 64  # the number of drawings that are classified together
+BAR, SHORTEST = 32, 4  # the most and the fewest columns of a bar; if there is less room, no bar is drawn
+Answering = Callable[[Iterator[Any], Container[str]], Iterator[Row]]  # takes files, and the names of drawings to skip
 
 
 def classify(
@@ -66,7 +66,7 @@ def classify(
     Reads PNG, JPEG, WebP, TIFF and GIF (also photos of paper or of a board), SVG, QuickDraw's ndjson, bin and npy,
     Kaggle's CSV, sketch-rnn's npz, Excalidraw, tldraw, InkML and strokes in JSON (docs/formats.md). A file of many
     drawings gets one answer for each drawing. A drawing that cannot be read is reported, the others are answered, and
-    the exit code is 1. Only lines count: of coloured or solid areas the outline is used, and ruled paper, frames and
+    the exit code is 1. Only lines count: of coloured or solid areas, the outline is used. Ruled paper, frames and
     specks are ignored. Input files are never written. An existing file of answers is only replaced with --overwrite, or
     continued with --skip-done.
 
@@ -91,7 +91,7 @@ def classify(
     if skip_done and overwrite:
         raise UsageError("--skip-done continues a file and --overwrite replaces it; give one of them")
     outputs = Outputs([*(paths or ()), *([source] if source else [])], overwrite)
-    if out:  # the answers may lie in a folder that is read: they are not drawings
+    if out:  # the file of answers may lie in a folder that is read, but it is not a drawing
         files = [path for path in paths or () if Path(path).is_file()]
         Outputs([*files, *([source] if source else [])]).check(out, go_on=True)
     wanted = inputs.listed(paths, source)
@@ -100,7 +100,7 @@ def classify(
     if engine == "ray":
         from visketch import parallel as engines
 
-        engines.connect()  # before the file of --out is made
+        engines.connect()  # before the file of --out is created
     answering: Answering = partial(
         rows, model, top=top, workers=workers, engine=engine, device=device, split=split, any_way_up=any_way_up
     )
@@ -117,7 +117,7 @@ def classify(
 
 
 def print_answers(answering: Answering, paths: Iterable[str], as_json: bool) -> tuple[int, int]:
-    """Print answers on stdout as they come; returns how many drawings failed, and how many there were."""
+    """Print answers on stdout as they come. Returns how many drawings failed, and how many there were."""
     items, total = inputs.files(paths)
     failed = seen = 0
     with ProgressBar(total, 0, tell=False) as bar, console.JsonList() if as_json else nullcontext(show) as answer:
@@ -136,14 +136,14 @@ def print_answers(answering: Answering, paths: Iterable[str], as_json: bool) -> 
 def write_answers(
     answering: Answering, paths: Iterable[str], guesses: int, out: Path, skip_done: bool, overwrite: bool, as_json: bool
 ) -> tuple[int, int]:
-    """Write answers to a file as they come; returns how many drawings failed, and how many there were."""
+    """Write answers to a file as they come. Returns how many drawings failed, and how many there were."""
     with Results(out, guesses, skip_done, overwrite) as results:
         items, total = inputs.files(paths, out)
         before, failed_before = len(results.done), results.failed
         with ProgressBar(total, before, tell=True) as bar:
             try:
                 for row in answering(items, results.done):
-                    if row["path"] in results.done:  # one of several in a picture: its name is only known now
+                    if row["path"] in results.done:  # one of several in a picture, whose name is only known now
                         continue
                     results(row)
                     bar.advance()
@@ -176,7 +176,7 @@ def rows(
 ) -> Iterator[Row]:
     """A row for every drawing, in the order of the items: {"path", "predictions"} or {"path", "error"}.
 
-    `device` is used with --engine ray only; here the model has its own.
+    `device` is only used with --engine ray. Otherwise the model has its own device.
     """
     from visketch import parallel as engines
     from visketch.tasks import batch
@@ -191,7 +191,7 @@ def rows(
 
 
 def show(row: Row) -> None:
-    """Print one drawing's answer for people: a bar for each class."""
+    """Print the answer for one drawing for people, with a bar for each class."""
     from rich.text import Text
 
     turned = f"  (turned by {row['turned']} degrees)" if row.get("turned") else ""

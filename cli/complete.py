@@ -67,9 +67,9 @@ def complete(
     """Finish a half-drawn sketch, keeping what is drawn.
 
     The place and the size of the given part in the whole drawing are found by trying several. The sheet shows the part
-    first, then the completions, the most probable first; added ink is blue. The files go to the folder
-    ./<name>-completed/, or a single completion (-n 1) to ./<name>-completed.png. Colours and the pen of the given
-    part are lost. Input files are never written, and existing files are only replaced with --overwrite.
+    first, and then the completions, the most probable first; added ink is blue. The files go to the folder
+    ./<name>-completed/, or a single completion (-n 1) to ./<name>-completed.png. Colours and the pen of the given part
+    are lost. Input files are never written, and existing files are only replaced with --overwrite.
 
     \b
     Examples:
@@ -115,7 +115,7 @@ def complete(
 
 
 def finish(model: "SketchModel", part: "Sketch", labels: list[str], settings: dict[str, Any]) -> list["Completion"]:
-    """The completions, the most probable first. Shows a progress bar."""
+    """Draw the completions, with a progress bar. Returns them with the most probable first."""
     from visketch.data.named import about
     from visketch.tasks.complete import complete as finished
 
@@ -146,9 +146,9 @@ def write(
     outputs: Outputs,
     animate: bool,
 ) -> dict[str, Any]:
-    """The files, and what to say about them. With `animate` what was given is there from the beginning.
+    """Write the files, and return what to say about them.
 
-    Raises VisketchError.
+    With `animate`, the strokes that were given are there from the beginning. Raises VisketchError.
     """
     from visketch.metrics import kept
     from visketch.render.compare import MOST, sheet, tinted, told_apart

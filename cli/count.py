@@ -1,4 +1,4 @@
-"""`visketch count`: count the objects in pictures that a sketch shows."""
+"""`visketch count`: count the objects in pictures that are what a sketch shows."""
 
 from functools import partial
 from typing import TYPE_CHECKING, Annotated
@@ -24,11 +24,11 @@ def count(
     device: options.Device = "auto",
     as_json: options.Json = False,
 ) -> None:
-    """Count the objects in pictures that a sketch shows.
+    """Count the objects in pictures that are what a sketch shows.
 
     In a drawn scene, any class that `visketch classify` knows can be counted. In a photo, 93 classes can: 64 exactly,
     and 29 as the broader class that the detector knows (an owl as a bird). With --by language, a language model
-    describes the picture and the objects in its description are counted. Of the sketch only the lines count. Only
+    describes the picture, and the objects in its description are counted. Only the lines of the sketch count. Only
     reads: no file is written.
 
     \b
@@ -54,7 +54,9 @@ def counted(
     compare: bool,
     path: str,
 ) -> sketch_query.Row:
-    """{"count", "class", "by", "note", "others"}; others: what the other predictors count, if `compare`."""
+    """The count in one picture: {"count", "class", "by", "note", "others"}. With `compare`, "others" has the counts of
+    the other predictors.
+    """
     scene = model.scene(path)
     answer = sketch_query.found(model, (sketch, scene), by, which)
     # The shipped detector may not know the class

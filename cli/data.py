@@ -37,15 +37,15 @@ def fetch(
     root: Annotated[
         str | None,
         typer.Option(
-            envvar="VISKETCH_QUICKDRAW", metavar="URL|FOLDER", help="Where from; by default Google's public bucket."
+            envvar="VISKETCH_QUICKDRAW", metavar="URL|FOLDER", help="The source; by default Google's public bucket."
         ),
     ] = None,
     as_json: options.Json = False,
 ) -> None:
     """Download QuickDraw drawings.
 
-    There are 345 classes of 100,000 drawings or more, 23 GB in all; see --limit. Files that are already there are kept,
-    never replaced, and interrupted downloads are continued.
+    There are 345 classes with 100,000 drawings or more each, 23 GB in all (see --limit). Files that are already there
+    are kept and never replaced. Interrupted downloads are continued.
 
     \b
     Examples:
@@ -105,9 +105,9 @@ def pack(
 ) -> None:
     """Pack drawings into one data set, which `train` and `evaluate` read.
 
-    The class of a drawing is what its file says, or else the name of the file (cat.ndjson) or of its folder
+    The class of a drawing is what its file says. Otherwise it is the name of the file (cat.ndjson) or of its folder
     (cat/3.png). Folders named train, validation and test are the splits. Drawings that cannot be read are reported and
-    left out, and the exit code is 1. Input files are never written, and existing files are only replaced with
+    left out, and the exit code is then 1. Input files are never written, and existing files are only replaced with
     --overwrite.
 
     \b
@@ -152,7 +152,7 @@ def pack(
 
 
 def show_sources(came: dict[str, dict[str, int]]) -> None:
-    """Print how many drawings came from each source. `came`: source → class → number of drawings."""
+    """Print how many drawings came from each source. `came` gives the number of drawings for each source and class."""
     rows = [
         [
             source,

@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 def explained(
     model: "SketchModel", items: Iterator["Item"], done: Container[str], top: int, out: Path, outputs: Outputs
 ) -> Iterator[dict[str, Any]]:
-    """A row for every drawing, as `classify.rows`, with "explanation". Raises UsageError before any work is done."""
+    """A row for every drawing, as in `classify.rows`, with an "explanation".
+
+    Raises UsageError before any work is done if a picture of `out` may not be written.
+    """
     from visketch.data.named import drawings
     from visketch.render.explanation import picture
     from visketch.tasks.batch import undone_drawings
@@ -54,6 +57,6 @@ def explained(
 
 
 def tell(row: dict[str, Any]) -> None:
-    """Print the words for people, a sentence a line."""
+    """Print the words for people, one sentence on each line."""
     why = row["explanation"]
     console.say(*(f" {line}" for line in why["words"].splitlines()), f" picture: {why['picture']}")

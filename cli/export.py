@@ -27,9 +27,9 @@ def classifier(
 ) -> None:
     """Write the classifier as one ONNX file.
 
-    The model takes fields (signed distances) and returns logits; the quadtree is part of it, and its metadata has the
-    labels. docs/export.md shows how to use it in an app. Needs the extra `onnx`. Before the file is written, its logits
-    are compared with those of torch. The checkpoint is never written, and an existing file is only replaced with
+    The model takes fields (signed distances) and returns logits. The quadtree is part of it, and its metadata has the
+    labels. docs/export.md shows how to use it in an app. This needs the extra `onnx`. Before the file is written, its
+    logits are compared with those of torch. The checkpoint is never written, and an existing file is only replaced with
     --overwrite.
 
     \b
@@ -61,14 +61,14 @@ def site(
         typer.Option(metavar="FILE.tgz", help="The npm package onnxruntime-web, instead of fetching it."),
     ] = None,
     checkpoint: options.Checkpoint = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a site that is there.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing site.")] = False,
     as_json: options.Json = False,
 ) -> None:
     """Write the studio as static files, which recognise, draw and finish in the visitor's browser.
 
-    Any file server can serve the folder; after the first visit it works offline. Needs weights that draw strokes and
-    the extra `onnx`; ONNX Runtime for browsers is fetched from npm's registry, once. A folder with other files is never
-    written.
+    Any file server can serve the folder. After the first visit, the page works offline. This needs weights that draw
+    strokes, and the extra `onnx`. ONNX Runtime for browsers is fetched from npm's registry, once. A folder with other
+    files is never written.
 
     \b
     Examples:

@@ -43,15 +43,17 @@ def generate(
     kind: options.Format = None,
     animate: options.Animate = False,
     detail: Annotated[
-        str, typer.Option(metavar="few|usual|many|N", help="How many strokes, for such a class; or their number.")
+        str, typer.Option(metavar="few|usual|many|N", help="Few or many strokes for the class, or their number.")
     ] = "usual",
     source: Annotated[
-        str | None, typer.Option("--like", metavar="DRAWING", help="Draw variations of it: whatever `classify` takes.")
+        str | None,
+        typer.Option("--like", metavar="DRAWING", help="Draw variations of this drawing, a file for `classify`."),
     ] = None,
     strength: Annotated[
-        float | None, typer.Option("--strength", "-s", min=0, max=1, help="How much of it may change; by default 0.4.")
+        float | None,
+        typer.Option("--strength", "-s", min=0, max=1, help="With --like: how much may change; by default 0.4."),
     ] = None,
-    size: Annotated[int | None, typer.Option(min=8, max=4096, help="Pixels; by default the model's canvas.")] = None,
+    size: Annotated[int | None, typer.Option(min=8, max=4096, help="Side in pixels; by default the canvas.")] = None,
     seed: options.Seed = 0,
     tries: options.Tries = None,
     steps: Annotated[int | None, typer.Option(min=1, max=1000, help="Steps of the coarse stage.")] = None,
@@ -78,20 +80,20 @@ def generate(
     checkpoint: options.Checkpoint = None,
     device: options.Device = "auto",
     skip_done: Annotated[
-        bool, typer.Option("--skip-done", help="Go on with the .ndjson of a run that was interrupted.")
+        bool, typer.Option("--skip-done", help="Continue the .ndjson file of an interrupted run.")
     ] = False,
     overwrite: Overwrite = False,
     as_json: options.Json = False,
 ) -> None:
     """Draw new sketches of a class.
 
-    Without --out a sheet of them goes to ./<class>.png, or to the next free name. Sketch number i of a seed is the
-    same however many you ask for. SVG has the centre lines, as a pen would draw them, with round ends: those that the
-    coarse stage drew, where it draws strokes, else those traced in the picture. An animation draws them in their order.
-    ndjson has the same strokes as Quick, Draw!'s files have them, a line a sketch with its seed and its score (the
-    classifier's probability); it is written as it comes, and --skip-done goes on with it. Strokes are not refined,
-    unless you ask for it by --refine: that redraws their pixels, tile by tile, and SVG then has the lines traced in
-    them. Input files are never written, and existing files are only replaced with --overwrite.
+    Without --out, a sheet of them goes to ./<class>.png, or to the next free name. With the same seed, sketch number i
+    is the same however many you ask for. An SVG has centre lines with round ends, as a pen would draw them. An
+    animation draws them in their order. An ndjson file has the same strokes in the form of Quick, Draw!'s files, one
+    sketch on a line, with its seed and its score (the classifier's probability). It is written line by line, and
+    --skip-done continues it. Strokes that the coarse stage draws are not refined, unless you ask for it with --refine.
+    The refiner redraws pixels, so the strokes of a refined sketch are traced in its picture. Input files are never
+    written, and existing files are only replaced with --overwrite.
 
     \b
     Examples:
@@ -148,9 +150,9 @@ def generate(
 def like_what(
     source: str, classes: list[str] | None, checkpoint: str | None, device: str
 ) -> tuple["Sketch", list[str]]:
-    """The drawing of --like, and what it is to be: the classifier's guess where no class is named.
+    """The drawing of --like, and the classes of its variations. If no class is named, it is the classifier's guess.
 
-    Raises VisketchError, naming the drawing.
+    Raises VisketchError, with the name of the drawing.
     """
     name, sketch = next(inputs.drawings([source]))
     if isinstance(sketch, str):
@@ -165,11 +167,14 @@ def like_what(
 
 
 def settle(model: "SketchModel", asked: dict[str, Any]) -> dict[str, Any]:
-    """The options with the checkpoint's defaults, and the parts that they need loaded. Raises VisketchError."""
+    """Fill in the checkpoint's defaults for the options, and load the parts that they need. Raises VisketchError."""
     coarse, stage = asked["coarse"] or model.config.coarse, model.config.stage(asked["coarse"])
     settings = asked | {"coarse": coarse, "tries": asked["tries"] or 1}
     settings["coarse_only"] = not options.sampling({"refine": settings.pop("refine")}).refined(coarse)
     settings |= {name: getattr(stage, name) for name in ("steps", "guidance") if asked[name] is None}
+    refining = {"order": "waves", "temperature": 0.7, "top_p": 0.95}
+    if settings["coarse_only"] and any(asked[name] != usual for name, usual in refining.items()):
+        console.note("--order, --temperature and --top-p are options of the refiner, which is skipped; add --refine")
     needed = {model.config.coarse_part(coarse)}
     needed |= set() if settings["coarse_only"] else {"encoder", "refiner", "vqvae"}
     needed |= {"encoder", "classifier"} if settings["tries"] > 1 else set()
@@ -178,7 +183,7 @@ def settle(model: "SketchModel", asked: dict[str, Any]) -> dict[str, Any]:
 
 
 def check_all(outputs: Outputs, out: Path, suffix: str, classes: list[str], n: int) -> None:
-    """Refuse a run that would replace a file, before any work. Raises UsageError."""
+    """Refuse a run that would replace a file, before any work is done. Raises UsageError."""
     if is_picture(out):
         outputs.check(out)
         return

@@ -44,7 +44,7 @@ def index(
 
     A second run embeds only files that are new or changed, and removes files that are gone. It can be stopped at any
     moment and continued. Without --out, the index goes to the user's cache (or to VISKETCH_CACHE), where `visketch
-    search` finds it. Files that cannot be read are reported and left out, and the exit code is 1. The drawings are
+    search` finds it. Files that cannot be read are reported and left out, and the exit code is then 1. The drawings are
     never written. A folder that exists and is not an index is refused.
 
     \b
@@ -85,7 +85,7 @@ def load(checkpoint: str | None, device: str) -> "SketchModel":
 
 
 def bring_up_to_date(opened: "Index", source: Path, engine: "Engine" = "local", device: str = "auto") -> "Update":
-    """Index new and changed files, with a progress bar; files that cannot be read are reported."""
+    """Index new and changed files, with a progress bar. Files that cannot be read are reported."""
     problems = console.Problems()
     with console.progress() as bar:
         task = bar.add_task("indexing", total=None)

@@ -69,7 +69,7 @@ def devices() -> list[str]:
 
 
 def warnings() -> list[str]:
-    """Known problems of this installation: a torchvision that does not fit torch breaks diffusers, which imports it."""
+    """Known problems of this installation. A torchvision that does not fit torch breaks diffusers, which imports it."""
     if find_spec("torchvision") is None:
         return []
     try:

@@ -78,10 +78,10 @@ def prepare(
     """Compose scenes, with questions about them that are asked with sketches.
 
     A scene is drawings on a page, photo objects on a background (both with exact boxes and counts), or a photo as it
-    is. Each has instructions with answers: describe (DESC), count (COUNT), locate (BBOX), questions (VQA), is it there
-    (SBIR). Photo objects also become sketches, in the styles lines-1, lines-2 and lines-3. Drawings and photos are
-    split before any scene is composed. The contact sheet contact.png shows examples. Input files are never written, and
-    a folder that exists is refused.
+    is. Each scene has instructions with answers: describe it (DESC), count (COUNT), locate (BBOX), answer questions
+    (VQA), and say whether something is there (SBIR). Photo objects also become sketches, in the styles lines-1, lines-2
+    and lines-3. Drawings and photos are split before any scene is composed. The contact sheet contact.png shows
+    examples. Input files are never written, and a folder that exists is refused.
 
     \b
     Examples:

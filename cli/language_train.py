@@ -47,7 +47,7 @@ def train(
     """Train one stage of the sketch-language model.
 
     The tower learns to find in a scene what a sketch shows. `align` teaches the language model to describe what the
-    tower sees, and `instruct` teaches it to answer questions. Ctrl-C stops the run and saves everything; --resume
+    tower sees, and `instruct` teaches it to answer questions. Ctrl-C stops the run and saves everything, and --resume
     continues it. A run that exists is never replaced, and its data are never written.
 
     \b
@@ -79,7 +79,7 @@ def run(
     dry_run: bool,
     as_json: bool,
 ) -> "Outcome | None":
-    """Train a stage; with `dry_run`, print what would be trained."""
+    """Train a stage. With `dry_run`, only print what would be trained."""
     with console.waiting("Loading ..."):
         from visketch.language import config
         from visketch.language.dataset.rows import InstructionRows

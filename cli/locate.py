@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from visketch.language.vision.features import EncodedPicture
 
 FOUND, DUPLICATE = "#d32f2f", "#9aa0a6"
-MOST = 4096  # pixels of the longer side of the picture with boxes
+MOST = 4096  # the most pixels on the longer side of the picture with boxes
 
 
 def locate(
@@ -49,7 +49,7 @@ def locate(
     """Find what a sketch shows in pictures, as boxes in pixels (x1, y1, x2, y2 from the top left).
 
     Each box has a score. Of boxes that overlap by half, only the one with the highest score is kept. --out draws the
-    others in grey, on a picture of at most 4096 pixels. Of the sketch only the lines count. Input files are never
+    others in grey, on a picture of at most 4096 pixels. Only the lines of the sketch count. Input files are never
     written, and existing files are only replaced with --overwrite.
 
     \b
@@ -84,8 +84,9 @@ def located(
     taken: set[str],
     path: str,
 ) -> sketch_query.Row:
-    """{"class", "by", "note", "boxes", "duplicates", "picture"}; boxes in pixels of the upright picture. `taken`: file
-    names that are in use.
+    """What was found in one picture: {"class", "by", "note", "boxes", "duplicates", "picture"}.
+
+    Boxes are in pixels of the upright picture. `taken` are the file names that are in use.
     """
     scene = model.scene(path)
     answer = sketch_query.found(model, (sketch, scene), by, which, min_score)
@@ -106,8 +107,10 @@ def pixels(thing: "Detection", wide: int, high: int) -> list[int]:
 
 
 def drawn(path: str, boxes: list[dict], duplicates: list[list[int]], label: str) -> "np.ndarray":
-    """The upright picture (rows columns 3) uint8 with the boxes. A small picture is enlarged so that the words fit, a
-    very large one is shrunk. Raises VisketchError if the file is gone.
+    """The upright picture (rows columns 3) uint8 with its boxes.
+
+    A small picture is enlarged so that the words fit, and a very large one is shrunk. Raises VisketchError if the file
+    is gone.
     """
     import numpy as np
     from PIL import Image, ImageDraw, ImageFont

@@ -1,6 +1,6 @@
 """The command `visketch`: its verbs, and how it reports errors.
 
-Imports nothing heavy, so that --help is fast; each verb imports what it needs when it runs.
+This module imports nothing heavy, so that --help is fast. Each verb imports what it needs when it runs.
 """
 
 import atexit
@@ -43,7 +43,7 @@ from .show import show
 from .trace import trace
 from .train import train
 
-# In the order of --help: what is done with drawings, then with data and weights.
+# They are in the order of --help: first what is done with drawings, then what is done with data and weights.
 DRAWINGS = ("generate", "classify", "refine", "complete", "trace", "animate", "morph", "show", "index", "search")
 SCENES = ("count", "locate", "ask", "photos")
 ORDER = (*DRAWINGS, *SCENES, "serve", "data", "language", "train", "evaluate", "export", "push", "info")
@@ -124,22 +124,23 @@ def main(
     """Draw, recognise and study hand-drawn sketches, offline."""
     console.debug = debug
     if not debug:
-        warnings.simplefilter("ignore")  # warnings of libraries, meant for their developers
+        warnings.simplefilter("ignore")  # these are warnings of libraries, meant for their developers
     warnings.simplefilter("always", RenamedWarning)
     warnings.showwarning = console.show_warning
 
 
 def run() -> None:
-    """The entry point."""
-    # torch reads this when it is imported. Waiting threads that spin made drawing three times slower on busy cores.
+    """The entry point of the command."""
+    # torch reads this when it is imported. Threads that spin while they wait made drawing three times as slow on busy
+    # cores.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    # At exit Python searches all objects for garbage, several times: 1.2 s of CPU for the half million objects of torch
-    # and diffusers, none of which is garbage. Frozen objects are skipped.
+    # At exit, Python searches all objects for garbage, several times. This takes 1.2 s of CPU for the half million
+    # objects of torch and diffusers, none of which is garbage. Frozen objects are skipped.
     atexit.register(gc.freeze)
     codecs.register_error("plainly", console.plainly)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            # A file name may not be valid text, and a terminal may know few characters
+            # A file name may be no valid text, and a terminal may know few characters
             stream.reconfigure(errors="plainly")
     app(prog_name="visketch")
 

@@ -1,4 +1,4 @@
-"""`visketch morph`: from one drawing to another, in steps that are drawings."""
+"""`visketch morph`: turn one drawing into another, in steps that are drawings themselves."""
 
 import time
 from pathlib import Path
@@ -30,24 +30,32 @@ def morph(
             "--class",
             "-c",
             metavar="NAME",
-            help="What the two show, in their order; by default the classifier's guesses.",
+            help="The classes of the two, in their order; by default the classifier's guesses.",
             autocompletion=options.complete_class,
         ),
     ] = None,
     start: Annotated[
         str | None,
         typer.Option(
-            "--from", metavar="NAME", help="Or: draw one of a class ...", autocompletion=options.complete_class
+            "--from",
+            metavar="NAME",
+            help="Instead of FIRST: draw a sketch of this class.",
+            autocompletion=options.complete_class,
         ),
     ] = None,
     end: Annotated[
         str | None,
-        typer.Option("--to", metavar="NAME", help="and one of another.", autocompletion=options.complete_class),
+        typer.Option(
+            "--to",
+            metavar="NAME",
+            help="Instead of LAST: draw a sketch of this class.",
+            autocompletion=options.complete_class,
+        ),
     ] = None,
-    steps: Annotated[int, typer.Option(min=2, max=120, help="Drawings, both ends among them.")] = 12,
+    steps: Annotated[int, typer.Option(min=2, max=120, help="How many drawings, including both ends.")] = 12,
     strength: Annotated[
         float,
-        typer.Option("--strength", "-s", min=0, max=0.99, help="How much is drawn anew half way; 0: only moved."),
+        typer.Option("--strength", "-s", min=0, max=0.99, help="How much is drawn anew in the middle; 0: nothing."),
     ] = 0.75,
     out: Annotated[
         Path | None,
@@ -56,7 +64,7 @@ def morph(
             "-o",
             parser=parse_out,
             metavar="PATH",
-            help="A .png for a sheet; .gif, .webp or .svg move.",
+            help="A .png for a sheet; a .gif, .webp or .svg for an animation.",
         ),
     ] = None,
     size: Annotated[int, typer.Option(min=8, max=1024, help="Pixels of a drawing's side.")] = 256,
@@ -68,10 +76,11 @@ def morph(
 ) -> None:
     """Turn one drawing into another.
 
-    Strokes of the one become strokes of the other, and the model draws every step between them anew, so that each is
-    a sketch of something. Needs weights that draw strokes. The sheet goes to ./<first>-<last>.png, or to the next free
-    name; a .gif, .webp or .svg moves there and back. Lost are colours, fills (their outline is kept) and the widths of
-    single strokes. Input files are never written, and existing files are only replaced with --overwrite.
+    The strokes of the first become the strokes of the second, and the model draws every step between them anew, so that
+    each step is a sketch of something. This needs weights that draw strokes. The sheet goes to ./<first>-<last>.png, or
+    to the next free name. A .gif, .webp or .svg moves there and back. Colours, fills (their outline is kept) and the
+    widths of single strokes are lost. Input files are never written, and existing files are only replaced with
+    --overwrite.
 
     \b
     Examples:
@@ -114,7 +123,7 @@ def morph(
 
 
 def asked(paths: list[str], start: str | None, end: str | None) -> bool:
-    """Whether both ends are to be drawn. Raises UsageError for anything but two drawings or two classes."""
+    """Whether the model is to draw both ends. Raises UsageError for anything but two drawings or two classes."""
     if paths and (start or end):
         raise UsageError("name two drawings, or two classes by --from and --to, not both")
     if not paths and not (start and end):
@@ -125,7 +134,7 @@ def asked(paths: list[str], start: str | None, end: str | None) -> bool:
 
 
 def read(path: str) -> "Sketch":
-    """The first drawing of a file. Raises VisketchError."""
+    """The first drawing of a file. Raises VisketchError if it cannot be read."""
     name, sketch = next(inputs.drawings([path]))
     if isinstance(sketch, str):
         raise VisketchError(f"{name}: {sketch}")
@@ -133,7 +142,7 @@ def read(path: str) -> "Sketch":
 
 
 def write(model: "SketchModel", sketches: list["Sketch"], facts: dict[str, Any], path: Path) -> list["Prediction"]:
-    """Draw the steps and write them; returns what the classifier takes each for. Raises VisketchError."""
+    """Draw the steps and write them to a file. Returns the classifier's guess for each step. Raises VisketchError."""
     from visketch.render.morphing import write_morph
     from visketch.tasks.morph import morph as morphed
 

@@ -55,7 +55,7 @@ def search(
     """Find the photos in a folder that show what a sketch shows.
 
     The folder is indexed first, as by `visketch photos index`. Photos that hardly show it are left out. Drawn scenes
-    are told apart from photos and are searched as well. Of the sketch only the lines count. Input files are never
+    are told apart from photos, and are searched as well. Only the lines of the sketch count. Input files are never
     written, and existing files are only replaced with --overwrite.
 
     \b
@@ -114,7 +114,9 @@ def index(
 
 
 def check(folder: Path, by: "sketch_query.Who | None") -> None:
-    """Refuse a folder or predictor that cannot be searched, before any work. Raises VisketchError, UsageError."""
+    """Refuse a folder or a predictor that cannot be searched, before any work is done. Raises VisketchError and
+    UsageError.
+    """
     if not folder.is_dir():
         raise VisketchError(f"{folder}: not a folder; name a folder of photos")
     if by == "recogniser":
@@ -124,7 +126,7 @@ def check(folder: Path, by: "sketch_query.Who | None") -> None:
 
 
 def opened(model: "SketchLanguage", folder: Path, by: "sketch_query.Who | None") -> "PictureSearch":
-    """The folder's pictures, with new ones indexed. Shows a progress bar."""
+    """Open the search of a folder, and index its new pictures with a progress bar."""
     from visketch.language.retrieval import PictureSearch
     from visketch.search.index import usual
 
@@ -142,8 +144,10 @@ def opened(model: "SketchLanguage", folder: Path, by: "sketch_query.Who | None")
 
 
 def row(rank: int, hit: "PhotoHit") -> dict:
-    """A result for programs. Boxes are shares of the photo's sides, the most certain first: the index does not know the
-    size of a photo.
+    """A result for programs.
+
+    Boxes are shares of the photo's sides, since the index does not know the size of a photo. The most certain box comes
+    first.
     """
     boxes = [{"box": [round(place, 4) for place in box], "sure": round(sure, 3)} for box, sure in hit.boxes]
     facts = {"rank": rank, "path": hit.path, "score": round(hit.score, 4), "by": hit.by, "boxes": boxes}
@@ -151,7 +155,7 @@ def row(rank: int, hit: "PhotoHit") -> dict:
 
 
 def sheet(sketch: "np.ndarray", found: "list[PhotoHit]") -> "np.ndarray":
-    """(rows columns 3) uint8: the sketch, and the photos with their boxes, in rows."""
+    """The sketch, and the photos with their boxes, in rows, as a picture (rows columns 3) uint8."""
     import numpy as np
 
     from visketch.render.poster import Card, gallery
@@ -161,15 +165,16 @@ def sheet(sketch: "np.ndarray", found: "list[PhotoHit]") -> "np.ndarray":
         small = None
         try:
             small = np.asarray(thumbnail(hit))
-        except VisketchError as error:  # deleted since it was indexed
+        except VisketchError as error:  # the file was deleted after it was indexed
             console.warn(error)
         cards.append((small, f"{number} · {hit.score:.3f}", hit.path.name))
     return gallery(sketch, cards)
 
 
 def thumbnail(hit: "PhotoHit") -> "Image.Image":
-    """The photo in a square, with the boxes that count, or else the most certain one. Raises VisketchError if it is
-    gone.
+    """The photo in a square, with the boxes that count, or with the most certain one if none counts.
+
+    Raises VisketchError if the photo is gone.
     """
     from PIL import ImageDraw, ImageOps
 

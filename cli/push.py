@@ -18,9 +18,9 @@ def push(
 ) -> None:
     """Upload a checkpoint to the Hugging Face Hub.
 
-    Its weights, its configuration and its model card (README.md) are uploaded; the state of unfinished training is not.
-    Then `--checkpoint OWNER/NAME` downloads it. Log in first with `hf auth login`, or set HF_TOKEN.
-    Files of the same names on the Hub get a new version; those here are never written.
+    Its weights, its configuration and its model card (README.md) are uploaded, but not the state of unfinished
+    training. Then `--checkpoint OWNER/NAME` downloads it. Log in first with `hf auth login`, or set HF_TOKEN. Files of
+    the same names on the Hub get a new version. Local files are never written.
 
     \b
     Examples:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from visketch.model import SketchModel
     from visketch.sampling import Frame
 
-BATCH = 16  # sketches redrawn together on the canvas of training; fewer on a larger one
+BATCH = 16  # how many sketches are redrawn together on the canvas of training; fewer on a larger one
 
 Row = dict[str, Any]
 
@@ -60,8 +60,8 @@ def refine(
     ] = None,
     kind: options.Format = None,
     animate: options.Animate = False,
-    compare: Annotated[bool, typer.Option("--compare", help="Write one sketch beside what it was.")] = False,
-    size: Annotated[int | None, typer.Option(min=8, max=4096, help="Pixels; by default the canvas.")] = None,
+    compare: Annotated[bool, typer.Option("--compare", help="Write a single sketch beside the original.")] = False,
+    size: Annotated[int | None, typer.Option(min=8, max=4096, help="Side in pixels; by default the canvas.")] = None,
     canvas: Annotated[
         int | None,
         typer.Option(
@@ -82,12 +82,12 @@ def refine(
     overwrite: Overwrite = False,
     as_json: options.Json = False,
 ) -> None:
-    """Draw rough sketches again, clean.
+    """Draw rough sketches again with clean lines.
 
     By default only the lines are drawn again: they become solid and smooth. With --strength, the coarse stage may
-    change the drawing towards its class: 0.2 closes the gaps of small bitmaps, 0.6 draws what such a thing usually
-    looks like. One sketch goes to ./<name>-refined.png; several go to the folder ./refined/, with a sheet of before and
-    after. Details that the classifier does not understand may get lost: look at the sheet. Input files are never
+    change the drawing towards its class: 0.2 closes the gaps of small bitmaps, and 0.6 draws what such a thing usually
+    looks like. One sketch goes to ./<name>-refined.png. Several go to the folder ./refined/, with a sheet of before and
+    after. Details that the classifier does not understand may get lost, so look at the sheet. Input files are never
     written, and existing files are only replaced with --overwrite.
 
     \b
@@ -196,7 +196,7 @@ class Refinement:
                     yield {"path": path, "error": str(error)}
 
     def redrawn(self, sketches: list["Sketch"], on_progress: Any) -> list[Any]:
-        """For each sketch (the field before, the field after, the class, its probability), or the error."""
+        """For each sketch, the field before, the field after, the class and its probability; or the error."""
         from visketch.data.named import about
         from visketch.tasks.refine import refine
 
@@ -228,7 +228,7 @@ class Refinement:
         return list(zip(before, after, labels, chances, strict=True))
 
     def write(self, path: str, before: Any, after: Any, label: str, probability: float | None) -> Row:
-        """Write the file of one sketch, and keep the pair for the sheet."""
+        """Write the file of one sketch, and keep both fields for the sheet."""
         clamp = self.model.config.sketch.at(len(after)).clamp
         out = self.file(path)
         if out and not self.compare:
@@ -244,8 +244,9 @@ class Refinement:
         return {"class": label, "probability": probability, "out": out}
 
     def file(self, path: str) -> Path | None:
-        """The file of a sketch; None if it only goes on the sheet. It has a suffix `-refined`, since `out` may be the
-        folder of the input.
+        """The file of a sketch. Returns None if it only goes on the sheet.
+
+        The name ends in `-refined`, since `out` may be the folder of the input.
         """
         if is_picture(self.out):
             return self.out if self.alone else None

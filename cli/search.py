@@ -46,10 +46,10 @@ def search(
 ) -> None:
     """Find the drawings that are most similar to a sketch. (`visketch photos search` searches photos.)
 
-    A gallery that is not an index is indexed first, as by `visketch index`: in the first search all of it, later only
-    new and changed files. An index is searched as it is. The similarity of equal drawings is 1. Drawings with a
-    similarity of 0 or below are left out, unless there are no others. Only lines count. Input files are never written,
-    and existing files are only replaced with --overwrite.
+    A gallery that is not an index is indexed first, as by `visketch index`: the first search indexes all of it, and
+    later ones only new and changed files. An index is searched as it is. The similarity of equal drawings is 1.
+    Drawings with a similarity of 0 or below are left out, unless there are no others. Only lines count. Input files are
+    never written, and existing files are only replaced with --overwrite.
 
     \b
     Examples:
@@ -103,14 +103,16 @@ def tell(opened: "Index", name: str, found: Sequence["Hit"], out: Path | None, a
 
 
 def shown(hit: "Hit") -> str:
-    """The path of a drawing: relative if it is below the current folder, otherwise absolute."""
+    """The path of a drawing. It is relative if the drawing is below the current folder, and otherwise absolute."""
     path = Path(hit.file)
     here = Path.cwd()
     return f"{path.relative_to(here) if path.is_relative_to(here) else path}{hit.name}"
 
 
 def sheet(model: "SketchModel", query: "Sketch", found: Sequence["Hit"]) -> "np.ndarray":
-    """(rows columns 3) uint8: the query and the results, in rows. The place of a drawing that is gone stays blank."""
+    """The query and the results in rows, as a picture (rows columns 3) uint8. The place of a drawing that is gone stays
+    blank.
+    """
     from visketch.render.poster import THUMB, Card, gallery
     from visketch.search.scan import drawing
 

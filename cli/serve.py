@@ -19,7 +19,7 @@ def serve(
     host: Annotated[
         str, typer.Option(help="The address to listen on; any but this machine's own needs a token.")
     ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0: any that is free.")] = 8345,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="The port; 0: any free one.")] = 8345,
     index: Annotated[
         Path | None,
         typer.Option(
@@ -44,9 +44,9 @@ def serve(
 ) -> None:
     """Open the studio: draw in the browser, and see the drawing recognised, refined and completed.
 
-    The page and the API have one address, on this machine only unless --host says otherwise. Nothing is sent to any
-    other server. Ctrl-C stops it. With --json the first line has the address. Drawings that are sent are not kept: no
-    file is written, but the index of the gallery.
+    The page and the API have one address. Unless --host says otherwise, it is on this machine only. Nothing is sent to
+    any other server. Ctrl-C stops the server. With --json, the first line has the address. Drawings that are sent are
+    not kept: apart from the index of the gallery, no file is written.
 
     \b
     Examples:
@@ -70,7 +70,7 @@ def serve(
 
     folder = opened(index, model) if index else None
     studio = Service(model, folder, index.resolve().name if index else "")
-    options.load_parts(model, *studio.needed)  # now, since otherwise the first request would wait for it
+    options.load_parts(model, *studio.needed)  # now, since the first request would otherwise wait for it
     app = build(studio, names=frozenset(map(str.lower, name or ())), token=token, batch=batch)
     shown = "localhost" if host in ("0.0.0.0", "::") else f"[{host}]" if ":" in host else host
     address = f"http://{shown}:{listening.getsockname()[1]}/{f'#token={token}' if token else ''}"
@@ -90,7 +90,7 @@ def serve(
 
 
 def opened(gallery: Path, model: "SketchModel") -> Path:
-    """The index of a gallery, brought up to date as by `visketch search`. Raises VisketchError."""
+    """The index of a gallery, brought up to date as `visketch search` does. Raises VisketchError."""
     from visketch.search.index import Index, is_index, usual
 
     from .index import bring_up_to_date

@@ -76,7 +76,9 @@ def understood(sketch: "Sketch") -> dict[str, Any]:
 
 
 def in_words(read: dict[str, Any]) -> str:
-    """The same in one line: `JPEG, 4032 x 3024, turned 90 degrees, light ink on dark paper, pen 14 px`."""
+    """What was understood of the file, in one line: `JPEG, 4032 x 3024, turned 90 degrees, light ink on dark paper, pen
+    14 px`.
+    """
     words = [str(read.get("kind", "drawing"))]
     if "width" in read:
         words.append(f"{read['width']} x {read['height']}")
@@ -98,7 +100,7 @@ def in_words(read: dict[str, Any]) -> str:
 
 
 def tell(path: Path, facts: dict[str, Any]) -> None:
-    """Print the same for people."""
+    """Print for people what was understood of the file."""
     leaf = facts["leaf"]
     console.say(f"{path}: {in_words(facts['read'])}")
     console.say(f"{facts['leaves']} leaves, {facts['inked_leaves']} of them inked")

@@ -40,10 +40,10 @@ def trace(
     """Turn pictures into strokes.
 
     A photo or scan of a drawing becomes an SVG of its centre lines, which fits over the picture and has its pen, or a
-    line of Quick, Draw!'s ndjson. A file that has strokes already (SVG, ndjson, npz) keeps them, and an SVG its page
-    and units. By default the output is ./<name>.svg, or the next free name. Lost are colours, fills (their outline is
-    kept), the widths of single strokes, and what is invisible. Input files are never written, and existing files are
-    only replaced with --overwrite.
+    line of Quick, Draw!'s ndjson. A file that already has strokes (SVG, ndjson, npz) keeps them, and an SVG keeps its
+    page and units. By default the output is ./<name>.svg, or the next free name. Colours, fills (their outline is
+    kept), the widths of single strokes, and everything invisible are lost. Input files are never written, and existing
+    files are only replaced with --overwrite.
 
     \b
     Examples:
@@ -85,7 +85,9 @@ def trace(
 
 
 def write(paths: Iterable[str], out: Path, outputs: Outputs, animate: bool = False) -> Iterator[Row]:
-    """Trace every drawing and write it; yields {"path", "out", "strokes", "points", "pen"} or {"path", "error"}."""
+    """Trace every drawing and write it. Yields {"path", "out", "strokes", "points", "pen"} or {"path", "error"} for
+    each.
+    """
     from visketch.data import named
     from visketch.geometry.trace import on_page
     from visketch.render.animation import write_drawing

@@ -80,7 +80,7 @@ def train(
     """Train one part of a checkpoint.
 
     The order is vqvae, diffusion, classifier, refiner. A baseline, to compare with, goes into a folder of its own.
-    Ctrl-C stops after the current step and saves everything; the same command with --resume continues. On several cards
+    Ctrl-C stops after the current step and saves everything. The same command with --resume continues. On several cards
     or machines: torchrun --nproc-per-node 4 -m visketch.cli.main train ... Data and --from are never written, and a run
     that exists is only continued.
 
@@ -134,7 +134,10 @@ def train(
 
 
 def choose(device: str) -> None:
-    """Hide the cards that --device does not name: training uses all that it sees. Must run before torch is imported."""
+    """Hide the cards that --device does not name, since training uses all cards that it sees.
+
+    This must run before torch is imported.
+    """
     kind, _, number = device.partition(":")
     if kind == "mps":
         raise UsageError("training runs on cpu or cuda; use --device cpu")
@@ -168,7 +171,7 @@ def preview(
     drawings: int,
     as_json: bool,
 ) -> None:
-    """Print what would be trained, on what, with which settings."""
+    """Print what would be trained, on what data, and with which settings."""
     knobs = config.model_dump(mode="json", exclude={"labels"})
     classes = len(config.labels)
     if as_json:
@@ -199,7 +202,7 @@ def conclude(part: str, outcome: dict[str, Any], as_json: bool) -> None:
 
 
 class Reporter:
-    """Shows the reports of training as a bar, or as a line now and then if there is no terminal."""
+    """Shows the reports of training as a bar. If there is no terminal, it prints a line now and then."""
 
     def __init__(self, part: str, config: "Config", drawings: int, out: Path) -> None:
         self.part, self.drawings, self.out = part, drawings, out

@@ -46,7 +46,7 @@ def pictures(model: SketchModel, label: str, seed: int) -> tuple[list[np.ndarray
 
 
 def with_leaves(picture: np.ndarray, canvas: Tensor, model: SketchModel) -> np.ndarray:
-    """The leaves that hold ink, framed in the colour of their level."""
+    """The picture with the leaves that hold ink, each framed in the colour of its level."""
     page = Page(SIDE, SIDE)
     page.put((0, 0), picture, SIDE)
     leaves = inked_leaves(canvas, model.config.sketch, model.config.sketch.depth)

@@ -4,12 +4,12 @@
     python studies/blind.py score key.json answers.json
 
 `make` draws one sheet of 20 new sketches for each of seven classes, in random order and without names (name-1.png,
-name-2.png and so on). It also draws up to 140 numbered pairs (pairs-1.png and so on): a drawing by a person and a new
-sketch of the same class, left and right at random. The key holds the answers, so keep it away from whoever takes the
-test. Each sketch is drawn once, and none is selected. Both sides of a pair are strokes drawn with the same pen, so the
-style of the line gives nothing away; with `--refined`, the new sketches are refined pictures instead. Whoever takes the
-test sees only the pictures and writes answers.json: {"names": ["...", 7 in all], "pairs": "LRRL..."}, where L means
-that the left drawing is by a person.
+name-2.png and so on). It also draws up to 140 numbered pairs (pairs-1.png and so on). A pair is a drawing by a person
+and a new sketch of the same class, left and right at random. The key holds the answers, so keep it away from the
+viewer. Each sketch is drawn once, and none is selected. Both sides of a pair are strokes drawn with the same pen, so
+the style of the line gives nothing away. With `--refined`, the new sketches are refined pictures instead. The viewer
+sees only the pictures, and writes answers.json: {"names": ["...", 7 in all], "pairs": "LRRL..."}, where L means that
+the left drawing is by a person.
 """
 
 import argparse

@@ -3,11 +3,11 @@
     python studies/complete.py --data packed.arrow --judge runs/resnet34 [--each 6] [-n 4] [--tries 4] [--seed 0]
                              [--classes cat owl ...] [--split test] [--checkpoint FOLDER] [--json] [--sheet drawn.png]
 
-The judge is a classifier of 345 classes. The table says how often it names the right class: for the whole drawings,
-for their first halves, for all completions, and for the completion that visketch ranks first of `n`. It also says how
-much of the given ink is kept, within one pixel. The program places the half on the canvas, as it does for a user, and
-is not told where it was. The judge sees rendered pictures. Each class is represented by random drawings with at least
-two strokes. The sheet shows each drawing, its half and its completions.
+The judge is a classifier of 345 classes. The table says how often it names the right class: for the whole drawings, for
+their first halves, for all completions, and for the completion that visketch ranks first of `n`. It also says how much
+of the given ink is kept, within one pixel. As for a user, the program must find the place of the half on the canvas.
+The judge sees rendered pictures. Each class is represented by random drawings with at least two strokes. The sheet
+shows each drawing, its half and its completions.
 """
 
 import argparse
@@ -46,7 +46,7 @@ def half(sketch: Sketch) -> Sketch:
 
 
 def named(model: SketchModel, judge: Judge, canvas: torch.Tensor, labels: list[str]) -> np.ndarray:
-    """Which fields the judge classifies correctly."""
+    """For each field, whether the judge names the right class."""
     right = torch.tensor([judge.labels.index(label) for label in labels])
     seen = reread(canvas, model.config.sketch, judge.shape)
     return (
@@ -85,7 +85,7 @@ def main() -> None:
         best.append(right[0])
         shares += kept(given > 0, canvas > 0).tolist()
         cells.append(torch.cat([*(shown[number] for shown in before.values()), *canvas], dim=1))
-        if chosen.sheet:  # written after each drawing, so it can be looked at during the run
+        if chosen.sheet:  # written after each drawing, so that it can be looked at during the run
             ink = sdf.ink(torch.cat(cells), model.config.sketch.clamp * model.config.sketch.canvas / cells[0].shape[-1])
             Image.fromarray((255 * (1 - ink)).byte().numpy()).save(chosen.sheet)
     hits |= {f"completions, mean of {chosen.n}": np.array(rest), "the one put first": np.array(best)}

@@ -1,4 +1,5 @@
-"""Measure recognition of drawings as people have them: coloured in, as silhouettes, on grainy paper, beside dark areas.
+"""Measure recognition of drawings in the forms that people have: coloured in, as silhouettes, on grainy paper, beside
+dark areas.
 
     python studies/inputs.py --data packed.arrow [--limit 100] [--only NAME ...] [--save FOLDER] [--json]
 

@@ -1,15 +1,17 @@
-"""Measure `visketch morph`: are the steps between two drawings drawings?
+"""Measure `visketch morph`: are the steps between two drawings themselves drawings?
 
     python studies/morph.py --data packed.arrow --judge checkpoints/judge [--pairs 20] [--steps 12] [--seed 0]
                           [--strength 0 0.8] [--checkpoint FOLDER] [--json] [--sheet drawn.png]
 
-Each pair is two real drawings of different classes, which the judge names rightly; no class comes twice. Rows: the
-steps between the ends, for each strength; sketches that `generate` draws of the same classes; other real drawings of
-them. Columns: how many are named as one of the two classes (a sketch as its own), among all classes of the judge; how
-sure it is of its first guess; how many lie among real drawings of these classes (precision), and the distance to the
-nearest, in the judge's features. `ends`: how many ends it still names, as the morph gives them. `moves` and `leap`: how
-far the points move from one step to the next, on average and most, in sides of the page. The sheets have a row for each
-pair.
+Each pair is two real drawings of different classes, whose classes the judge names correctly. No class occurs twice.
+There is a row for the steps between the ends, for each strength; a row for sketches of the same classes that `generate`
+draws; and a row for other real drawings of these classes.
+
+The columns are: how many are named as one of the two classes (for sketches and drawings, as their own class), among all
+classes of the judge; how sure the judge is of its first guess; how many lie among real drawings of these classes
+(precision), and the distance to the nearest of them, in the judge's features. `ends` says how many ends are still named
+correctly, as the morph gives them. `moves` and `leap` say how far the points move from one step to the next, as a mean
+and at most, in sides of the page. The sheets have a row for each pair.
 """
 
 import argparse
@@ -61,7 +63,7 @@ def of_class(store: Store, label: str, count: int, seed: int) -> list[Sketch]:
 
 
 def leaps(found: Morph) -> np.ndarray:
-    """The mean way of the points from each step to the next."""
+    """How far the points move, on average, from each step to the next."""
     points = np.stack([np.concatenate(step) for step in found.steps]) / 2
     return np.linalg.norm(np.diff(points, axis=0), axis=2).mean(axis=1)
 
@@ -80,7 +82,7 @@ def main() -> None:
     chosen = parser.parse_args()
     model, judge, store = SketchModel.load(chosen.checkpoint), judges.load(chosen.judge), Store.open(chosen.data)
     classes = [label for label in model.labels if label in judge.labels and label in store.labels]
-    names, real = [], list[list[Sketch]]()  # of each class: the end, what is compared, what it is compared with
+    names, real = [], list[list[Sketch]]()  # of each class: the end, what is compared, and with what
     for label in np.random.default_rng(chosen.seed).permutation(classes):
         some = of_class(store, str(label), 4 + 2 * EACH, chosen.seed)
         most = model.config.stage("strokes").pieces // 2

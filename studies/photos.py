@@ -3,8 +3,8 @@
     python studies/photos.py --data packed.arrow [--limit 200] [--checkpoint FOLDER] [--only NAME ...] [--save FOLDER]
                            [--json]
 
-The pictures are drawn with Pillow, with one defect each, and are written to files and read as a user's are. "ink" is
-the F1 of the detected ink within 2 pixels, for pictures that keep their size.
+The pictures are drawn with Pillow, with one defect each. They are written to files and read as a user's pictures are.
+"ink" is the F1 of the detected ink within 2 pixels, for pictures that keep their size.
 """
 
 import argparse
@@ -149,7 +149,7 @@ def same(found: np.ndarray, true: np.ndarray) -> float:
 
 
 def measure(model: SketchModel, store: Store, rows: np.ndarray, name: str | None, save: Path | None) -> dict:
-    """The row of the table for one kind of photo; for `name` None, the drawings themselves."""
+    """The row of the table for one kind of photo. If `name` is None, it is the row for the drawings themselves."""
     hits, f1, seconds = [], [], 0.0
     with tempfile.TemporaryDirectory() as folder:
         for row in rows.tolist():

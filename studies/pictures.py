@@ -2,13 +2,15 @@
 
     python studies/pictures.py [--only stills|gif|sheet ...] [--checkpoint FOLDER] [--docs docs]
 
-Run it again when weights or the page have changed. It writes, under docs/:
+It writes, under docs/:
     studio/studio.gif        a cat is begun, and finished
     studio/drawing.png       1280 pixels wide: a cat, recognised, and owls
     studio/why.png           the leaves that made it a cat
     studio/phone.png         390 pixels wide: a cat is begun
     sheets/animated.webp     sixteen sketches, stroke by stroke
-Needs chromium, or what VISKETCH_BROWSER names, and playwright.
+
+Run it again when the weights or the page have changed. It needs playwright, and chromium or the browser that
+VISKETCH_BROWSER names.
 """
 
 import argparse
@@ -36,20 +38,20 @@ ROOT = Path(__file__).parents[1]
 WIDE = {"viewport": {"width": 1280, "height": 900}}
 GIF = {"viewport": {"width": 1120, "height": 700}}
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True, "device_scale_factor": 2}
-SHOWN = 800  # pixels of the GIF's width
+SHOWN = 800  # the width of the GIF in pixels
 COLOURS = 64
 EVERY, WAITING = (
     90,
     130,
-)  # milliseconds that a picture of the GIF is shown, while the pen moves, and while it is waited for
-FEWEST = 0.08  # seconds between two pictures of what moves by itself
+)  # milliseconds for which a frame of the GIF is shown: while the pen moves, and while one waits
+FEWEST = 0.08  # the least seconds between two frames of something that moves by itself
 CLASSES = ["cat", "owl", "bicycle", "flamingo", "house", "octopus", "sailboat", "guitar"]
 CLASSES += ["elephant", "bus", "mushroom", "pig", "cactus", "angel", "snail", "tree"]
 COLUMNS, SIDE, GAP = 8, 112, 10
 
 
 class Film:
-    """Pictures of a page, each shown for so many milliseconds."""
+    """Pictures of a page, each shown for a number of milliseconds."""
 
     def __init__(self, page: Any) -> None:
         self.page, self.pictures, self.shown = page, list[Image.Image](), list[int]()
@@ -64,7 +66,10 @@ class Film:
             self.shown.append(milliseconds)
 
     def until(self, ended: Callable[[], bool]) -> None:
-        """What moves by itself; each change is shown for as long, however slow the machine is."""
+        """Film something that moves by itself, until it has ended.
+
+        Each change is shown for the same time, however slow the machine is.
+        """
         while not ended():
             before = len(self.pictures)
             self.take(WAITING)
@@ -73,7 +78,7 @@ class Film:
             time.sleep(FEWEST)
 
     def write(self, path: Path) -> None:
-        """With one palette for all, so that what stands still costs nothing."""
+        """Write the film as a GIF. All frames share one palette, so that what stands still costs nothing."""
         some = self.pictures[:: max(1, len(self.pictures) // 12)] + self.pictures[-1:]
         palette = Image.fromarray(np.concatenate([np.asarray(one) for one in some])).quantize(COLOURS)
         first, *rest = (one.quantize(palette=palette, dither=Image.Dither.NONE) for one in self.pictures)
@@ -81,7 +86,7 @@ class Film:
 
 
 def film(browser: Any, address: str, path: Path) -> None:
-    """A cat is begun by hand, with the guesses; then finished."""
+    """Film how a cat is begun by hand, with the guesses, and then finished."""
     visitor = Visitor(browser, address, **GIF)
     page, begun = visitor.page, cat()
     reel = Film(page)
@@ -102,21 +107,21 @@ def film(browser: Any, address: str, path: Path) -> None:
             if number % 3 == 2:
                 reel.take()
         page.mouse.up()
-        page.wait_for_timeout(1500)  # the guesses
+        page.wait_for_timeout(1500)  # wait for the guesses
         reel.take(350)
     reel.take(500)
     page.locator("#finish").hover()
     reel.take(300)
     page.click("#finish")
     reel.until(lambda: page.locator("#progress[hidden]").count() > 0)
-    page.wait_for_timeout(700)  # cards move to their places
+    page.wait_for_timeout(700)  # the cards move to their places
     reel.take(3000)
     reel.write(path)
     visitor.context.close()
 
 
 def still(page: Any, path: Path) -> None:
-    """Few colours: light to load."""
+    """Save a picture of the page with few colours, so that it loads quickly."""
     picture = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
     picture.quantize(128, dither=Image.Dither.NONE).save(path, optimize=True)
 
@@ -143,7 +148,7 @@ def stills(browser: Any, address: str, folder: Path) -> None:
 
 
 def sheet(checkpoint: str | None, path: Path) -> None:
-    """One sketch of each class, nothing chosen."""
+    """Draw one sketch of each of some classes. Nothing is chosen."""
     model = SketchModel.load(checkpoint)
     found = model.generate_fields(CLASSES, 1, seed=1, refine=False, coarse="strokes")
     pages = []

@@ -1,7 +1,7 @@
-"""The checker of annotations that the tests install: beartype, for a function only once that is called.
+"""The checker of annotations that the tests install: beartype, applied to a function only when it is first called.
 
 beartype writes and compiles a checker for each function. For the whole package this takes several seconds in every
-process that runs tests, and most of these functions are not called by the tests that this process gets.
+process that runs tests, and the tests of one process never call most of these functions.
 """
 
 from collections.abc import Callable

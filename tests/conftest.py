@@ -22,7 +22,9 @@ from visketch.geometry.sketch import Sketch  # noqa: E402
 
 @pytest.fixture(scope="session", autouse=True)
 def single_precision() -> Iterator[None]:
-    """Use single precision on every machine, since random weights magnify rounding. Tests of bfloat16 enable it."""
+    """Use single precision on every machine, since random weights magnify rounding. Tests of bfloat16 enable it
+    themselves.
+    """
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(visketch.model, "multiplies_bfloat16", lambda: False)
         yield
@@ -42,7 +44,7 @@ def cat() -> Sketch:
 
 @pytest.fixture(scope="session", params=drawings.SUBJECTS)
 def each_drawing(request: pytest.FixtureRequest) -> Sketch:
-    """One drawing of every subject: a test that takes it runs once for each."""
+    """One drawing of every subject. A test that takes this fixture runs once for each."""
     return drawings.draw(request.param)
 
 
@@ -54,7 +56,7 @@ def sketches() -> list[Sketch]:
 
 @pytest.hookimpl(tryfirst=True)  # xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests that share a fixture of their module run in one process: that fixture is set up once, and not in both."""
+    """Run the tests that share a fixture of their module in one process, so that the fixture is set up only once."""
     for item in items:
         module = item.nodeid.partition("::")[0]
         found = item._fixtureinfo.name2fixturedefs.values() if isinstance(item, pytest.Function) else ()

@@ -13,7 +13,7 @@ Strokes = list[np.ndarray]
 
 
 def arc(x: float, y: float, radius: float, start: float = 0, end: float = 360, points: int = 25) -> np.ndarray:
-    """A part of a circle, its angles in degrees, clockwise from the right."""
+    """A part of a circle. Its angles are in degrees, clockwise from the right."""
     angles = np.radians(np.linspace(start, end, points))
     return np.stack([x + radius * np.cos(angles), y + radius * np.sin(angles)], axis=1)
 
@@ -76,7 +76,9 @@ SUBJECTS: dict[str, Callable[[], Strokes]] = {
 
 
 def draw(label: str, seed: int = 0, tremble: float = 3.0) -> Sketch:
-    """One drawing of `label`, stretched, tilted and shaken by `tremble` QuickDraw units. Every seed gives another."""
+    """One drawing of `label`, stretched, tilted and shaken by `tremble` QuickDraw units. Each seed gives a different
+    one.
+    """
     rng = np.random.default_rng([seed, *label.encode()])
     tilt, stretch = rng.normal(0, 0.02 * tremble), np.exp(rng.normal(0, 0.03 * tremble, 2))
     turn = np.array([[np.cos(tilt), np.sin(tilt)], [-np.sin(tilt), np.cos(tilt)]])

@@ -18,7 +18,7 @@ class Node:
     level: int
     row: int
     column: int
-    rich: bool  # whether it holds more information than the threshold
+    rich: bool  # whether the tile holds more information than the threshold
     parent: "Node | None" = None
     children: list["Node"] = field(default_factory=list)
 
@@ -43,9 +43,10 @@ def grow(
     place: Place = (0, 0, 0),
     parent: Node | None = None,
 ) -> Node:
-    """The tree below a place: split while more than `threshold` of the area is above `-near`, `depth` times at most.
+    """The tree below a place. A tile is split while more than `threshold` of its area is above `-near`, `depth` times
+    at most.
 
-    A window, `levels` above the finest tiles or coarser, is split while there is anything in it.
+    A window, which lies `levels` above the finest tiles or is coarser, is split while there is anything in it.
     """
     share = np.mean(canvas[square(place, len(canvas))] > -near)
     rich = share > (threshold if place[0] > depth - levels else 0)
@@ -70,9 +71,11 @@ def leaves(node: Node) -> Iterator[Node]:
 
 
 def context(node: Node, levels: int) -> list[Place | None]:
-    """The root, then for every level the 3 x 3 places around the node's ancestor there; None where there is none.
+    """The root, and then for every level the 3 x 3 places around the node's ancestor at that level. A place is None
+    where there is none.
 
-    In a deeper tree the root is an ancestor `levels` above the node, and the levels are those below it.
+    In a deeper tree, an ancestor `levels` above the node takes the place of the root, and the levels are those below
+    it.
     """
     ancestors: list[Node] = [node]
     while ancestors[0].parent is not None and len(ancestors) <= levels:
@@ -100,19 +103,21 @@ def all_places(depth: int, place: Place = (0, 0, 0)) -> Iterator[Place]:
 
 @cache
 def z(place: Place) -> int:
-    """Where a place lies on its level's Z-curve."""
+    """The position of a place on the Z-curve of its level."""
     level, row, column = place
     return 0 if level == 0 else 4 * z((level - 1, row // 2, column // 2)) + 2 * (row % 2) + column % 2
 
 
 @cache
 def number(place: Place) -> int:
-    """A tile's number among all tiles: first come the levels above."""
+    """The number of a tile among all tiles. Coarser levels come first."""
     return sum(4**level for level in range(place[0])) + z(place)
 
 
 def finished(ranks: dict[Place, int], depth: int) -> dict[Place, int]:
-    """For every tile the greatest rank of a leaf that touches it, -1 where none does: by colouring the finest grid."""
+    """For every tile, the greatest rank of a leaf that touches it, or -1 if none does. It is found by colouring the
+    finest grid.
+    """
     grid = np.full((2**depth, 2**depth), -1)
     for place, rank in ranks.items():
         grid[square(place, 2**depth)] = rank
@@ -120,7 +125,7 @@ def finished(ranks: dict[Place, int], depth: int) -> dict[Place, int]:
 
 
 def enlarge(patch: np.ndarray, scale: int) -> np.ndarray:
-    """Bilinear enlargement, pixel by pixel: centres at halves, the border repeated."""
+    """Enlarge a patch bilinearly, pixel by pixel. Centres are at halves, and the border is repeated."""
     side = len(patch)
     result = np.empty((side * scale, side * scale))
     for row in range(side * scale):

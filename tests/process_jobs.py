@@ -1,4 +1,6 @@
-"""Functions that tests run in other processes, in a module of their own so that these import nothing else."""
+"""Functions that tests run in other processes. They are in a module of their own so that these processes import nothing
+else.
+"""
 
 import os
 import signal
@@ -12,7 +14,7 @@ def squares(number: int) -> Iterator[tuple[int, int]]:
 
 
 def killed(number: int) -> list[int]:
-    """Kills its own process when it is given 200."""
+    """Kill the own process when the number is 200."""
     if number == 200:
         os.kill(os.getpid(), signal.SIGKILL)
     return [number]

@@ -1,4 +1,4 @@
-"""Drawings that are drawn before one's eyes: when each stroke appears, and the files that show it."""
+"""Animations of drawings: when each stroke appears, and the files that show it."""
 
 import itertools
 import json

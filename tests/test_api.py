@@ -1,4 +1,4 @@
-"""What a program may hand in, and the page that tells of it: its code is run here."""
+"""What a program may pass to the API; and docs/api.md, whose code is run here."""
 
 import io
 import multiprocessing
@@ -113,11 +113,11 @@ def test_what_is_no_drawing_is_refused(kind: str) -> None:
 
 
 def test_pictures_in_memory_are_read_as_their_file_is(cat: Path) -> None:
-    """Every kind of array, tensor and file gives the ink of the file itself: never another class."""
+    """Every kind of array, tensor and file gives the same ink as the file itself, so the class is never different."""
     picture = Image.open(cat).convert("L")
     levels = np.asarray(picture)
     clear = np.zeros((*levels.shape, 4), np.uint8)
-    clear[..., 3] = 255 - levels  # black ink on nothing
+    clear[..., 3] = 255 - levels  # black ink on a transparent background
     first = torch.from_numpy(np.stack([levels] * 3))
     alike = [
         *(picture, picture.convert("RGB"), cat.read_bytes(), cat.open("rb"), io.BytesIO(cat.read_bytes())),
@@ -141,7 +141,7 @@ def test_a_list_of_drawings_is_told_from_one_in_strokes(cat: Path) -> None:
 
 
 class TestViSketch:
-    """What `from visketch import ViSketch` gives, on small weights."""
+    """`from visketch import ViSketch`, with small random weights."""
 
     @pytest.fixture(scope="class")
     def model(self, tmp_path_factory: pytest.TempPathFactory) -> ViSketch:
@@ -201,7 +201,7 @@ class TestViSketch:
 
     @pytest.mark.parametrize("start", multiprocessing.get_all_start_methods())
     def test_a_used_model_answers_in_another_process(self, model: ViSketch, start: str) -> None:
-        """Pickled after use. A forked process is refused: torch's threads do not exist there."""
+        """The model is pickled after use. A forked process is refused, since torch's threads do not exist there."""
         part = drawings.draw("cat")
         here = model.classify(part)[0].label
         with ProcessPoolExecutor(1, multiprocessing.get_context(start)) as pool:
@@ -213,14 +213,14 @@ class TestViSketch:
                 assert there.result(300) == here
 
     def test_it_is_shown_in_a_notebook(self, model: ViSketch) -> None:
-        """IPython asks for `_repr_png_`."""
+        """IPython calls `_repr_png_`."""
         sketch, why = model.generate("cat", seed=3, steps=2, tries=1)[0], model.explain(drawings.draw("cat"))
         for shown in (sketch, why):
             assert Image.open(io.BytesIO(shown._repr_png_())).format == "PNG"
 
 
 class TestSketchLanguage:
-    """What `from visketch import SketchLanguage` gives, on the shipped weights."""
+    """`from visketch import SketchLanguage`, with the shipped weights."""
 
     @pytest.fixture(scope="class")
     def model(self) -> SketchLanguage:

@@ -1,4 +1,4 @@
-"""A sketch and words: which of the things that were found are meant."""
+"""Words in addition to a sketch: they say which of the objects that were found are meant."""
 
 import json
 from pathlib import Path
@@ -24,7 +24,7 @@ THINGS = [Detection("house", LEFT, 0.9), Detection("house", RIGHT, 0.8)]
 
 
 def put(page: Image.Image, box: Box, pen: str) -> None:
-    """A house that fills a box."""
+    """Draw a house that fills a box."""
     points = np.concatenate(drawings.house())
     low, span = points.min(axis=0), np.ptp(points, axis=0).max()
     corner, size = np.array(box[:2]) * page.width, (box[2] - box[0]) * page.width
@@ -34,7 +34,7 @@ def put(page: Image.Image, box: Box, pen: str) -> None:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A sketch of a house, a scene with a small red one and a large blue one, and one of black ones."""
+    """A sketch of a house, a scene with a small red house and a large blue one, and a scene with black ones."""
     home = tmp_path_factory.mktemp("which")
     (home / "scenes").mkdir()
     sketch = Image.new("RGB", (256, 256), "white")

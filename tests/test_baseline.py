@@ -1,4 +1,4 @@
-"""Baselines: textbook networks that see whole pictures, and are trained as the classifier is."""
+"""The baselines: textbook networks that see whole pictures and are trained in the same way as the classifier."""
 
 import sys
 from pathlib import Path
@@ -25,7 +25,7 @@ BACKBONES = ["resnet34", "vit", "cnn"]
 
 @pytest.fixture(scope="module", params=BACKBONES)
 def baseline(request: pytest.FixtureRequest) -> nn.Module:
-    """Pictures of 64 pixels, three classes."""
+    """A baseline for pictures of 64 pixels and three classes."""
     return tiny_model.awake(tiny_model.small(f"baseline.backbone={request.param}"), "baseline")
 
 
@@ -57,12 +57,12 @@ def test_every_weight_learns(baseline: nn.Module, field: torch.Tensor) -> None:
     for name, weight in baseline.named_parameters():
         assert weight.grad is not None, name
         assert weight.grad.isfinite().all(), name
-        assert weight.grad.any() or name.endswith("k_proj.bias"), name  # softmax does not see it
+        assert weight.grad.any() or name.endswith("k_proj.bias"), name  # it has no effect on softmax
     baseline.zero_grad()
 
 
 def test_by_default_they_are_the_textbook_s_and_of_like_size() -> None:
-    """He et al.'s ResNet34 has 21,797,672 parameters, with three colours and 1,000 classes."""
+    """The ResNet34 of He et al. has 21,797,672 parameters, with three colours and 1,000 classes."""
     sizes = {}
     for backbone in BACKBONES:
         settings = config.load("small", [f"baseline.backbone={backbone}"])
@@ -76,13 +76,13 @@ def test_by_default_they_are_the_textbook_s_and_of_like_size() -> None:
 def test_batch_norms_are_those_that_see_all_processes() -> None:
     baseline = build(tiny_model.small(), "baseline")
     norms = [module for module in baseline.modules() if isinstance(module, nn.BatchNorm2d)]
-    assert len(norms) == 36  # one after each convolution: the first, 32 in blocks, 3 in shortcuts
+    assert len(norms) == 36  # one after each convolution: the first one, 32 in blocks, 3 in shortcuts
     assert all(isinstance(norm, BatchNorm) for norm in norms)
 
 
 @pytest.mark.parametrize("progress", [0.0, 0.3, 0.9])
 def test_it_is_shown_what_the_classifier_is_shown(progress: float) -> None:
-    """The same picture, and as large: 16 pixels, then 32, then 64."""
+    """The pictures are the same, and equally large: 16 pixels, then 32, then 64."""
     settings = tiny_model.small("train.baseline.grow=[0.2, 0.2]", "train.classifier.grow=[0.2, 0.2]")
     labels, built = (
         list(tiny_model.LABELS),
@@ -109,7 +109,7 @@ def test_it_learns_cats_from_stars(backbone: str, tmp_path: Path) -> None:
     knobs = [
         f"baseline.backbone={backbone}",
         "train.baseline.steps=60",
-        "train.baseline.muon=false",  # Muon learns the same in three times the time
+        "train.baseline.muon=false",  # Muon learns as much, but takes three times as long
         "train.baseline.grow=[]",
         "train.baseline.ema=0.5",
     ]
@@ -123,7 +123,7 @@ def test_it_learns_cats_from_stars(backbone: str, tmp_path: Path) -> None:
 
 def test_without_transformers_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "transformers", None)
-    build(tiny_model.small("baseline.backbone=cnn"), "baseline")  # which needs none
+    build(tiny_model.small("baseline.backbone=cnn"), "baseline")  # this one does not need transformers
     for backbone in ("resnet34", "vit"):
         with pytest.raises(UsageError, match=r"pip install 'visketch\[evaluate\]'") as caught:
             build(tiny_model.small(f"baseline.backbone={backbone}"), "baseline")

@@ -1,4 +1,4 @@
-"""`visketch classify` over many files: results as they come, going on, interruptions, other processes."""
+"""`visketch classify` over many files: results as they come, continuing, interruptions, other processes."""
 
 import csv
 import json
@@ -31,7 +31,7 @@ from visketch.model import SketchModel
 from visketch.tasks import batch
 
 CONFIG = tiny_model.small("name=random")
-MANY = 100  # more than are read before other processes start
+MANY = 100  # more files than are read before other processes start
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +41,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of many pictures, of which the fourth and the seventieth are none."""
+    """A folder of many pictures, in which the fourth and the seventieth file are not pictures."""
     home = tmp_path_factory.mktemp("pictures")
     for number, sketch in enumerate(drawings.draw_many(MANY)):
         path = home / f"{number:03}.png"
@@ -77,7 +77,7 @@ class TestResults:
         assert last == "2 of 100 could not be read"
 
     def test_they_are_the_same_whoever_reads(self, folder: Path, pictures: Path, tmp_path: Path) -> None:
-        """Other processes, this one, or `--json`."""
+        """Files may be read by other processes or by this one, with or without `--json`."""
         for workers in (0, 1):
             classify(folder, pictures, "--out", tmp_path / f"{workers}.ndjson", "--workers", workers)
         assert (tmp_path / "0.ndjson").read_text() == (tmp_path / "1.ndjson").read_text()
@@ -132,7 +132,9 @@ class TestResults:
 
 
 def heed_interrupts() -> None:
-    """Tests that run in the background of a shell ignore them, and so would what they start."""
+    """Let SIGINT have its effect again. A shell's background jobs ignore it, and so would the processes that the tests
+    start.
+    """
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
@@ -150,7 +152,7 @@ class TestGoingOn:
             out.write_bytes(whole[:cut])
             result = classify(folder, *some, "--out", out, "--skip-done")
             rows = out.read_text().splitlines()
-            # Their last digits depend on what is looked at together.
+            # The last digits depend on which drawings are in one batch.
             assert [re.sub(r"(\.\d{4})\d+", r"\1", row) for row in rows] == expected, cut
             assert result.exit_code == 1, "an error of the first run is still one"
             assert result.stderr.splitlines()[-1] == "1 of 6 could not be read"
@@ -198,7 +200,7 @@ class TestGoingOn:
             family = processes_of(command.pid)
             assert len(family) >= 3
             if sent == signal.SIGINT:
-                os.killpg(command.pid, sent)  # as a terminal does: everybody gets it
+                os.killpg(command.pid, sent)  # as a terminal does it: every process gets the signal
         finally:
             if sent == signal.SIGKILL or sys.exc_info()[0]:
                 command.kill()
@@ -219,7 +221,7 @@ def wait_until(true) -> None:
 
 
 def processes_of(group: int) -> list[int]:
-    """The processes of a session, by what /proc says."""
+    """The processes of a session, according to /proc."""
     if not Path("/proc").is_dir():
         pytest.skip("no /proc on this system")
     return [int(path.name) for path in Path("/proc").glob("[0-9]*") if session(int(path.name)) == group]

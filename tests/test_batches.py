@@ -1,4 +1,4 @@
-"""What each training step is given: its drawings, its share of them, and its learning rate."""
+"""What each training step gets: its drawings, its share of them, and its learning rate."""
 
 from collections import Counter
 from itertools import pairwise
@@ -52,7 +52,7 @@ def test_a_batch_that_cannot_be_shared_evenly_is_refused(store: Store, tmp_path:
 
 
 def test_a_growing_tree_takes_larger_batches_of_smaller_pictures(store: Store, tmp_path: Path) -> None:
-    """`grow = [0.2, 0.2]` and depth 1: the root alone for 4 steps, then the tree."""
+    """With `grow = [0.2, 0.2]` and depth 1, the root alone is used for 4 steps, and then the tree."""
     shapes = [tuple(batches(store, tmp_path)[step]["canvas"].shape) for step in (0, 3, 4, 19)]
     assert shapes == [(16, 16, 16), (16, 16, 16), (8, 32, 32), (8, 32, 32)]
 

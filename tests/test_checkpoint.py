@@ -1,4 +1,4 @@
-"""Checkpoints: what is saved comes back, what does not belong together is refused, in one line."""
+"""Checkpoints: what is saved is loaded again, and what does not belong together is refused, in one line."""
 
 import errno
 import os
@@ -95,7 +95,9 @@ def test_a_file_cut_short_is_refused(folder: Path, share: float) -> None:
 
 
 def test_a_damaged_file_is_refused_wherever_the_damage_is(folder: Path) -> None:
-    """Every byte of the metadata, and some of the weights; what still loads must be the very same weights."""
+    """Every byte of the metadata and some of the weights are changed. A file that still loads must have the same
+    weights.
+    """
     path = folder / "refiner.safetensors"
     whole, expected = path.read_bytes(), checkpoint.stored(tiny_model.awake(CONFIG, "refiner"))
     header = 8 + int.from_bytes(whole[:8], "little")
@@ -182,7 +184,9 @@ def test_a_full_disk_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_killed_in_the_middle_of_writing_it_leaves_the_old_file(tmp_path: Path) -> None:
-    """Really killed, by a signal that nothing can catch, after the new content and before the rename."""
+    """The process is really killed, by a signal that cannot be caught, after it has written the content and before it
+    renames the file.
+    """
     path = tmp_path / "part"
     checkpoint.write_atomically(path, b"old")
     script = (
@@ -192,7 +196,7 @@ def test_killed_in_the_middle_of_writing_it_leaves_the_old_file(tmp_path: Path) 
     )
     assert subprocess.run([sys.executable, "-c", script, path], check=False).returncode == -signal.SIGKILL
     assert path.read_bytes() == b"old"
-    checkpoint.write_atomically(path, b"newer")  # what the killed one left behind is no obstacle
+    checkpoint.write_atomically(path, b"newer")  # what the killed process left behind is no obstacle
     assert path.read_bytes() == b"newer"
     assert [file for file in tmp_path.iterdir() if not file.name.startswith(".")] == [path]
 

@@ -1,4 +1,4 @@
-"""The classifier's pooling: each sketch is judged by its own leaves, all of them, and nothing else."""
+"""The classifier's pooling: each sketch is judged by its own leaves, by all of them, and by nothing else."""
 
 from pathlib import Path
 
@@ -59,7 +59,7 @@ def test_every_leaf_of_a_sketch_counts_and_no_other(classifier: Classifier, cls:
 
 @torch.no_grad()
 def test_the_order_of_the_leaves_does_not_matter(classifier: Classifier, cls: torch.Tensor) -> None:
-    """Their places are in the CLS vectors already."""
+    """The CLS vectors already contain the places of the leaves."""
     last, turned = cls[-7:], cls[-7:].flip(0)
     one, other = classifier(last, packed([7]), 1)[0], classifier(turned, packed([7]), 1)[0]
     torch.testing.assert_close(one, other, rtol=0, atol=1e-5)
@@ -73,7 +73,9 @@ def test_a_sketch_without_leaves_gets_an_answer(classifier: Classifier, cls: tor
 
 
 def test_a_teacher_says_what_is_to_be_answered(tmp_path: Path) -> None:
-    """A student that is its own teacher is told what it thinks, whatever the label: the loss is its own entropy."""
+    """A student that is its own teacher gets its own answers as the target, whatever the label, so the loss is its own
+    entropy.
+    """
     taught = f"train.classifier.teacher={tiny_model.write_checkpoint(tmp_path, tiny_model.small())}"
     losses = {}
     for share in (0.0, 1.0):

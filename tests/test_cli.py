@@ -1,4 +1,4 @@
-"""The command line as a whole, and the verbs that fetch, pack, train, measure and tell."""
+"""The command line as a whole, and the verbs that fetch, pack, train, measure and inform."""
 
 import json
 import os
@@ -28,7 +28,7 @@ LABELS = ("cat", "house", "star")
 
 @pytest.fixture(scope="session")
 def ndjson(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder as QuickDraw's bucket has it: 20 drawings each of three classes."""
+    """A folder with the layout of QuickDraw's bucket: three classes with 20 drawings each."""
     home = tmp_path_factory.mktemp("bucket")
     (home / "full" / "simplified").mkdir(parents=True)
     for label in LABELS:
@@ -49,7 +49,7 @@ def data(ndjson: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def trained(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A checkpoint, every part trained for a moment by the verb."""
+    """A checkpoint whose parts were each trained by the verb for a few steps."""
     out = tmp_path_factory.mktemp("runs") / "tiny"
     for part in ("vqvae", "diffusion", "classifier", "refiner"):
         words = ("--data", data, "--out", out, "--config", "tiny", "--set", f"train.{part}.steps=3")
@@ -109,7 +109,7 @@ def test_help_imports_nothing_heavy() -> None:
 
 
 def test_the_end_does_not_look_for_garbage() -> None:
-    """In torch's and diffusers' half million objects that took seconds on a busy machine."""
+    """Searching torch's and diffusers' half a million objects took seconds on a busy machine."""
     told = "import atexit, gc; atexit.register(lambda: print(gc.get_freeze_count() > 10_000))"  # called last
     done = subprocess.run(
         [sys.executable, "-c", f"{told}; from visketch.cli.main import run; run()", "--version"],
@@ -120,7 +120,7 @@ def test_the_end_does_not_look_for_garbage() -> None:
 
 
 def test_the_command_and_the_module_are_one(data: Path) -> None:
-    """`visketch` as installed, and `-m visketch.cli.main` as torchrun starts it."""
+    """The command is `visketch` as installed, and the module is `-m visketch.cli.main`, as torchrun starts it."""
     for command in ([str(Path(sys.executable).with_name("visketch"))], [sys.executable, "-m", "visketch.cli.main"]):
         done = subprocess.run([*command, "data", "stats", str(data)], capture_output=True, text=True, check=True)
         assert done.stdout.splitlines()[0].endswith("60 drawings of 3 classes")

@@ -28,7 +28,7 @@ WHOLE = "interrupted; the files that were written are complete"
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A checkpoint whose every part is there and draws nonsense."""
+    """A checkpoint that has every part and draws nonsense."""
     return tiny_model.write_checkpoint(tmp_path_factory.mktemp("checkpoint"), CONFIG)
 
 
@@ -47,7 +47,7 @@ def cats(tmp_path: Path) -> dict[str, Path]:
 
 
 def picture(path: Path, mode: str = "L", **saving: object) -> Path:
-    """A cross, black on white, in any mode."""
+    """Save a picture of a cross, black on white, in any mode."""
     pixels = np.full((90, 120), 255, np.uint8)
     pixels[40:44, 10:110] = pixels[10:80, 60:64] = 0
     Image.fromarray(pixels).convert(mode).save(path, **saving)
@@ -76,7 +76,7 @@ class TestGenerate:
         assert pixels(out / "cat-0000.png").max() == 255, "the paper is white"
 
     def test_a_folder_that_has_sketches_already(self, folder: Path, tmp_path: Path) -> None:
-        """Others are put beside them, with a sheet of their own; the same names are refused."""
+        """Other sketches are put beside them, with a sheet of their own. The same names are refused."""
         for label in ("cat", "star"):
             result = visketch("generate", "-c", label, "-n", 2, "-o", tmp_path, "--checkpoint", folder)
             assert result.exit_code == 0, result.output
@@ -96,7 +96,7 @@ class TestGenerate:
             out = tmp_path / f"{label}.png"
             assert visketch("generate", "-c", "cat", "-c", label, "-o", out, *words).exit_code == 0
         one, other = (pixels(tmp_path / f"{label}.png") for label in ("house", "star"))
-        strip = 15  # of letters of 10 pixels
+        strip = 15  # with letters of 10 pixels
         high, gap = 96 + 6 + strip, 6
         assert one.shape == (2 * high + gap, 2 * (96 + 6) + gap)
         assert (one[:high] == other[:high]).all(), "two cats, and the same word"
@@ -221,7 +221,7 @@ class TestGenerate:
         assert (tmp_path / "file").read_text() == "precious"
 
     def test_a_read_only_place(self, folder: Path, tmp_path: Path, monkeypatch) -> None:
-        monkeypatch.setattr(os, "access", lambda *_: False)  # what root is told on a read-only disk
+        monkeypatch.setattr(os, "access", lambda *_: False)  # the answer that root gets on a read-only disk
         one_line(
             visketch("generate", "-c", "cat", "--out", tmp_path / "a", "--checkpoint", folder), 1, "cannot be written"
         )
@@ -362,7 +362,7 @@ class TestClassify:
 
     @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full on this system")
     def test_needs_no_library_of_the_other_parts(self, folder: Path, cats: dict[str, Path]) -> None:
-        """And a full disk on the way out is one line as well."""
+        """A full disk at the end is also reported in one line."""
         script = (
             "import sys; from visketch.cli.main import app\n"
             "try: app(sys.argv[1:])\n"
@@ -379,7 +379,7 @@ class TestClassify:
 
 
 def bad_files(home: Path) -> dict[Path, str]:
-    """Files that cannot be classified, and what must be said of each."""
+    """Files that cannot be classified, with what must be said about each."""
     for name, content in {
         "empty.png": b"",
         "text.png": b"hello, I am a letter",
@@ -406,7 +406,7 @@ def bad_files(home: Path) -> dict[Path, str]:
         "blank.png": "blank",
         "folder": "no file of drawings",
     }
-    if os.geteuid():  # root may read everything
+    if os.geteuid():  # root may read every file
         picture(home / "secret.png").chmod(0)
         reasons["secret.png"] = "permissions"
     return {home / name: reason for name, reason in reasons.items()}

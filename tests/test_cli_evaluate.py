@@ -32,7 +32,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def numbers(found: Any) -> list[float]:
-    """All the numbers anywhere in a JSON document."""
+    """All numbers anywhere in a JSON document."""
     if isinstance(found, dict | list):
         return [number for part in (found.values() if isinstance(found, dict) else found) for number in numbers(part)]
     return [found] if isinstance(found, int | float) else []

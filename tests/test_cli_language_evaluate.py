@@ -1,4 +1,4 @@
-"""`visketch evaluate language` on a small model that was really trained, if hardly."""
+"""`visketch evaluate language`, with a small model that was trained for a few steps."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""`visketch generate` for many classes, more or less detail, and variations of a drawing; with a stage of strokes."""
+"""`visketch generate` with a stage of strokes: many classes, more or less detail, and variations of a drawing."""
 
 import json
 from pathlib import Path
@@ -26,7 +26,7 @@ SETTINGS = tiny_model.small(
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A checkpoint that draws strokes, nonsense, and has no refiner."""
+    """A checkpoint that draws nonsense as strokes and has no refiner."""
     home = tiny_model.write_checkpoint(tmp_path_factory.mktemp("strokes"), SETTINGS)
     checkpoint.part_file(home, "refiner").unlink()
     return home
@@ -110,7 +110,7 @@ def test_few_and_many_are_the_quarters_of_what_is_usual() -> None:
 
 
 def test_variations_stay_near_the_drawing_as_far_as_the_strength_says(model: SketchModel, monkeypatch) -> None:
-    """With a network that believes what it sees, what is left of the noise is what the strength says."""
+    """The network here returns what it sees, so the noise that remains is what the strength says."""
     monkeypatch.setattr(StrokeDiffusion, "guided", lambda self, x, *_: x)
     cat = drawings.draw("cat")
     own = np.concatenate(fit(cat.lines(), 0.0))

@@ -18,13 +18,13 @@ from visketch.tasks.complete import spread
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A checkpoint whose every part is there and draws nonsense."""
+    """A checkpoint that has every part and draws nonsense."""
     return tiny_model.write_checkpoint(tmp_path_factory.mktemp("checkpoint"), tiny_model.small("name=random"))
 
 
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A working folder with `in/cat.ndjson`, two cats."""
+    """A working folder with `in/cat.ndjson`, which has two cats."""
     tiny_model.write_ndjson(tmp_path / "in/cat.ndjson", drawings.draw_many(2, labels=("cat",)))
     monkeypatch.chdir(tmp_path)
     return tmp_path

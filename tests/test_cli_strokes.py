@@ -1,4 +1,4 @@
-"""Strokes out of the command line: `visketch generate` as SVG and ndjson, and `visketch trace`."""
+"""Strokes from the command line: `visketch generate` as SVG and ndjson, and `visketch trace`."""
 
 import json
 from pathlib import Path
@@ -17,7 +17,7 @@ from visketch.geometry.sketch import fit
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A checkpoint whose every part is there and draws nonsense."""
+    """A checkpoint that has every part and draws nonsense."""
     return tiny_model.write_checkpoint(tmp_path_factory.mktemp("checkpoint"), tiny_model.small("name=random"))
 
 
@@ -84,7 +84,7 @@ class TestGenerate:
             one_line(visketch(*words), 1, "a.ndjson", "no space left", "2 sketches are written, --skip-done goes on")
         assert len(list(read(tmp_path / "a.ndjson"))) == 2
         with (tmp_path / "a.ndjson").open("a") as file:
-            file.write('{"word": "cut o')  # killed while it wrote
+            file.write('{"word": "cut o')  # the process was killed while it wrote
         one_line(visketch(*words), 2, "exists already")
         one_line(visketch(*words, "--skip-done", "--steps", 3), 2, "made with steps = ", "not 3")
         assert visketch(*words, "--skip-done").exit_code == 0

@@ -1,4 +1,6 @@
-"""Questions that compare, of what was found: answered, or refused; never taken for others."""
+"""Questions that compare, answered from what was found. They are answered or refused, and never taken for other
+questions.
+"""
 
 import pytest
 

@@ -1,4 +1,6 @@
-"""Completing a half-drawn sketch: what is given stays, the rest is drawn around it, the likeliest place is kept."""
+"""Completing a half-drawn sketch: the given part stays, the rest is drawn around it, and the most probable place is
+kept.
+"""
 
 from dataclasses import replace
 
@@ -47,7 +49,7 @@ class TestDrawAround:
         assert drawn.abs().max() <= 1
 
     def test_who_knows_the_sketch_draws_it(self) -> None:
-        """It always predicts one sketch. What it is shown at a time has that time's share of noise."""
+        """The network here always predicts the same sketch. What it sees at a time has that time's share of noise."""
         target, seen = torch.rand(2, 16, 16) * 2 - 1, []
 
         class Sure(Diffusion):
@@ -65,7 +67,7 @@ class TestDrawAround:
         assert all(abs(deviation - 1) < 0.15 for _, deviation in seen), seen
 
     def test_without_anything_given_it_is_a_sample(self, model: SketchModel) -> None:
-        """Until a step is taken again."""
+        """This holds until a step is repeated."""
         diffusion, noise = model.part("diffusion"), self.fresh()
         drawn = draw_around(diffusion, torch.full_like(noise, -1), self.label, lambda: noise, 1, 2.0)
         torch.testing.assert_close(drawn, diffusion.sample(self.label, noise, 1, 2.0), rtol=0, atol=1e-4)
@@ -138,11 +140,11 @@ class TestComplete:
         assert found.place == spots[found.tried] == spots[int(chance.argmax())]
 
     def test_a_try_that_adds_nothing_comes_last(self, model: SketchModel, monkeypatch: pytest.MonkeyPatch) -> None:
-        """However well the classifier knows it already."""
+        """It comes last even if the classifier finds it most probable."""
         nothing = {"left out": 3}
 
         def stubborn(given: Tensor, drawn: Tensor, shape: SketchConfig) -> Tensor:
-            """Strokes are added to all tries but some."""
+            """Add strokes to all tries except some."""
             chosen = with_strokes(given, drawn, shape)
             chosen[: nothing["left out"]] = given[: nothing["left out"]]
             return chosen
@@ -173,7 +175,7 @@ class TestComplete:
 
 
 class TestByStrokes:
-    """A checkpoint whose coarse stage draws strokes adds strokes, and leaves those that are there."""
+    """A checkpoint whose coarse stage draws strokes adds strokes, and does not change the given ones."""
 
     @pytest.fixture(scope="class")
     def model(self) -> SketchModel:

@@ -1,4 +1,6 @@
-"""Probabilities that can be believed: the temperature, the error, the threshold; and a checkpoint keeps its answers."""
+"""Calibrated probabilities: the temperature, the error, the threshold. Calibration does not change a checkpoint's
+answers.
+"""
 
 from pathlib import Path
 
@@ -19,7 +21,7 @@ from visketch.training.confidence import FEWEST, calibrate, expected_error, meas
 
 
 def drawn(times: float, count: int = 20_000) -> tuple[Tensor, Tensor]:
-    """Logits that are `times` too large for how often their classes come."""
+    """Logits that are `times` as large as the frequencies of their classes justify."""
     chance = torch.Generator().manual_seed(0)
     true = 2 * torch.randn(count, 5, generator=chance)
     label = torch.multinomial(true.softmax(dim=1), 1, generator=chance)[:, 0]

@@ -1,4 +1,4 @@
-"""Every knob: presets load, and a wrong key, type or file says what would have been right."""
+"""All settings: presets load, and a wrong key, type or file is reported with what would have been right."""
 
 import shutil
 from pathlib import Path
@@ -29,7 +29,7 @@ def test_every_preset_loads_and_says_its_name(preset: str) -> None:
 
 @pytest.mark.parametrize("preset", ["tiny", "small", "base"])
 def test_peers_are_trained_as_the_classifier_is(preset: str) -> None:
-    """But for the optimiser and how long; and `RecognitionObjective` shows both the same pictures."""
+    """The exceptions are the optimiser and the number of steps. `RecognitionObjective` shows both the same pictures."""
     training = config.load(preset).train
     alike = set(type(training.baseline).model_fields) - {"lr", "muon", "steps"}
     assert training.baseline.model_dump(include=alike) == training.classifier.model_dump(include=alike)

@@ -1,4 +1,4 @@
-"""Fetching, against a small server that counts its bytes, can die half way, and knows Range or does not."""
+"""Fetching from a small server that counts its bytes, can break off half way, and may or may not support Range."""
 
 import json
 import threading
@@ -23,7 +23,9 @@ def lines(count, word="cat"):
 
 
 class Bucket(ThreadingHTTPServer):
-    """`files`: path → bytes. `dies_after`: for each request, after how many bytes the line breaks."""
+    """The server. `files` maps paths to bytes. `dies_after` says, for each request, after how many bytes the connection
+    breaks.
+    """
 
     def __init__(self):
         super().__init__(("127.0.0.1", 0), Handler)
@@ -52,7 +54,7 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         end = start + self.server.dies_after.pop(0) if self.server.dies_after else len(content)
         for place in range(start, min(end, len(content)), 4096):
-            # Counted first, since the client goes on as soon as it has the last bytes.
+            # They are counted first, since the client continues as soon as it has the last bytes.
             self.server.sent += min(place + 4096, end) - place
             self.wfile.write(content[place : min(place + 4096, end)])
         return None
@@ -91,7 +93,7 @@ def test_files_arrive_whole_in_the_buckets_layout(bucket, tmp_path):
     assert [path.read_bytes() for path in paths] == [lines(300, word) for word in words]
     size = len(lines(300))
     assert ("cat", size, size) in calls
-    again = fetch(words, str(tmp_path), tmp_path / "copy")  # what was fetched is a root itself
+    again = fetch(words, str(tmp_path), tmp_path / "copy")  # the fetched folder can be a root itself
     assert again[1].read_bytes() == paths[1].read_bytes()
     assert [sketch.label for sketch in read(again[1])] == ["The Eiffel Tower"] * 300
 
@@ -103,7 +105,7 @@ def test_limit_takes_a_prefix_and_leaves_the_rest_at_the_root(bucket, tmp_path):
     assert path.read_bytes() == lines(10)
     assert bucket.sent < len(content) / 2
     asked = len(bucket.ranges)
-    fetch(["cat"], bucket.root, tmp_path, limit=7)  # there are enough
+    fetch(["cat"], bucket.root, tmp_path, limit=7)  # there are enough drawings already
     assert path.read_bytes() == lines(10)
     assert len(bucket.ranges) == asked
     fetch(["cat"], bucket.root, tmp_path, limit=500)

@@ -83,7 +83,7 @@ def test_shapes_of_excalidraw_where_they_are_seen(tmp_path):
     assert rectangle.tolist() == [[10, 20], [70, 20], [70, 60], [10, 60], [10, 20]]
     (turned,) = only(scene(tmp_path, element("rectangle", 10, 20, width=60, height=40, angle=np.pi / 2))).strokes
     assert (turned.min(axis=0), turned.max(axis=0)) == (pytest.approx([20, 10]), pytest.approx([60, 70]))
-    assert turned[0] == pytest.approx([60, 10])  # the corner on the left above, clockwise by a quarter
+    assert turned[0] == pytest.approx([60, 10])  # the upper left corner, turned clockwise by a quarter
     (ellipse,) = only(scene(tmp_path, element("ellipse", 0, 0, width=60, height=40))).strokes
     assert np.abs(np.hypot(*((ellipse - [30, 20]) / [30, 20]).T) - 1).max() < 1e-5
     (diamond,) = only(scene(tmp_path, element("diamond", width=60, height=40))).strokes
@@ -147,7 +147,7 @@ def tldr(tmp_path, *records, name="a.tldr", **more):
 
 
 def by_ways(points, each=3):
-    """A stroke as tldraw packs it: the first point in float32, the way to each other one in float16."""
+    """A stroke as tldraw packs it: the first point in float32, and the offset to each other point in float16."""
     full = np.array([[x, y, 0.5][:each] for x, y in points])
     return {
         "path": base64.b64encode(
@@ -175,7 +175,7 @@ def test_groups_of_tldraw_turn_and_move_what_is_in_them(tmp_path):
     inner = shape("group", 10, 0, parent="shape:g", id="shape:h")
     (line,) = only(tldr(tmp_path, group, inner, drawn(np.array([[1.0, 2], [5, 2]]), parent="shape:h"))).strokes
     assert line == pytest.approx(np.array([[98, 61], [98, 65]]))
-    own = shape("group", parent="shape:g", id="shape:g")  # a circle of parents
+    own = shape("group", parent="shape:g", id="shape:g")  # the parents form a circle
     assert only(tldr(tmp_path, own, drawn(HOUSE[0], parent="shape:g"))).strokes
 
 
@@ -183,7 +183,7 @@ def test_shapes_of_tldraw(tmp_path):
     (box,) = only(tldr(tmp_path, shape("geo", 5, 5, geo="rectangle", w=20, h=10))).strokes
     assert box.tolist() == [[5, 5], [25, 5], [25, 15], [5, 15], [5, 5]]
     (turned,) = only(tldr(tmp_path, shape("geo", 5, 5, rotation=np.pi / 2, geo="rectangle", w=20, h=10))).strokes
-    assert turned[1] == pytest.approx([5, 25])  # around its corner
+    assert turned[1] == pytest.approx([5, 25])  # turned around its corner
     for kind, corners in (("triangle", 4), ("star", 11), ("hexagon", 7), ("x-box", 5), ("trapezoid", 5)):
         found = only(tldr(tmp_path, shape("geo", geo=kind, w=20, h=10))).strokes
         assert len(found[0]) == corners
@@ -234,7 +234,7 @@ def test_files_of_tldraw_1(tmp_path):
     path.write_text(json.dumps({"name": "New", "document": {"version": 15.5, "pages": {"page": {"shapes": shapes}}}}))
     line, turned, way, _ = only(path).strokes
     assert line.tolist() == [[10, 20], [15, 27]]
-    assert turned.min(axis=0) == pytest.approx([5, -5], abs=1e-5)  # around its middle
+    assert turned.min(axis=0) == pytest.approx([5, -5], abs=1e-5)  # turned around its middle
     assert way.tolist() == [[1, 1], [31, 41]]
 
 
@@ -280,7 +280,7 @@ def test_channels_of_inkml_in_any_order(tmp_path):
 
 
 def test_differences_and_parts_of_traces(tmp_path):
-    # the example of the standard: explicit, then first, then second differences, which go on until said otherwise
+    # the example of the standard: explicit values, then first, then second differences, until told otherwise
     (line,) = only(inkml(tmp_path, "<trace>1125 18432,'23'43,\"7\"-8,3-5,7-3,6 2,6 8,3 6</trace>")).strokes
     assert line[:4].tolist() == [[1125, 18432], [1148, 18475], [1178, 18510], [1211, 18540]]
     (line,) = only(inkml(tmp_path, "<trace>10 20,'1'2,* *,!5!#1F</trace>")).strokes
@@ -371,7 +371,7 @@ def test_bitmaps_of_any_numbers(shape, dtype, low, high, dark, tmp_path):
     ink[0, 4:20, 6], ink[1, 9, 3:25] = True, True
     np.save(tmp_path / "cat.npy", np.where(ink != dark, high, low).astype(dtype).reshape(shape))
     first, last = read(tmp_path / "cat.npy")
-    for found, right in ((first, ink[0]), (last, ink[1])):  # four times as large, between the pixels smooth
+    for found, right in ((first, ink[0]), (last, ink[1])):  # four times as large, and smooth between the pixels
         assert np.array_equal(found.pixels.reshape(side, 4, side, 4).mean(axis=(1, 3)) > 0.5, right)
 
 
@@ -401,8 +401,8 @@ def table(rows, columns=("countrycode", "drawing", "key_id", "recognized", "time
 def test_kaggles_table(tmp_path):
     drawing = json.dumps([stroke.T.tolist() for stroke in HOUSE])
     row = {"countrycode": "VE", "drawing": drawing, "key_id": "1", "recognized": True, "word": "house"}
-    long = json.dumps([[list(range(15_000)), list(range(15_000))]])  # longer than csv allows at first
-    line = json.dumps([[[0, 50], [60, 0]]])  # of two points: the table says what they are
+    long = json.dumps([[list(range(15_000)), list(range(15_000))]])  # longer than csv allows by default
+    line = json.dumps([[[0, 50], [60, 0]]])  # strokes of two points; the table says that these are rows
     rows = [row, row | {"drawing": "[[["}, row | {"drawing": long}, row | {"drawing": line}]
     (tmp_path / "a.csv").write_text("\ufeff" + table(rows), encoding="utf-8")
     problems = []

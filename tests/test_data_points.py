@@ -1,4 +1,4 @@
-"""Strokes as rows, as pairs and with names: told apart where they can be, refused where they cannot."""
+"""Strokes as rows, as pairs and with names: they are told apart where possible, and refused where not."""
 
 import json
 
@@ -12,7 +12,7 @@ from visketch.data.read import read
 from visketch.errors import UsageError, VisketchError
 
 HOUSE = drawings.house()
-AMBIGUOUS = [[[0, 60], [50, 0]], [[20, 80], [60, 65]]]  # two lines of two points, in one way or the other
+AMBIGUOUS = [[[0, 60], [50, 0]], [[20, 80], [60, 65]]]  # two lines of two points, whether read as rows or as pairs
 
 
 def rows(strokes):
@@ -64,7 +64,7 @@ def test_what_may_be_both_is_refused_in_one_line(tmp_path):
         sketch(AMBIGUOUS)
     assert sketch([np.array(stroke) for stroke in AMBIGUOUS]).strokes[0].tolist() == AMBIGUOUS[0]
     assert points.strokes(AMBIGUOUS, "rows")[0].tolist() == [[0, 50], [60, 0]]
-    assert points.strokes([[[1, 4], [4, 9]]])[0].tolist() == [[1, 4], [4, 9]]  # the same in both
+    assert points.strokes([[[1, 4], [4, 9]]])[0].tolist() == [[1, 4], [4, 9]]  # both layouts give the same
 
 
 @pytest.mark.parametrize("form", [rows, pairs])
@@ -86,8 +86,8 @@ def test_quickdraws_own_files_have_rows(tmp_path):
 
 
 def test_a_reading_that_makes_nonsense_is_left_out():
-    assert points.strokes([[[0, 10], [0, 10]]])[0].tolist() == [[0, 0], [10, 10]]  # else twice the same place
-    assert len(points.strokes([[[9, 1, 5], [4, 8, 2]]])[0]) == 3  # times do not go back
+    assert points.strokes([[[0, 10], [0, 10]]])[0].tolist() == [[0, 0], [10, 10]]  # otherwise the same place twice
+    assert len(points.strokes([[[9, 1, 5], [4, 8, 2]]])[0]) == 3  # times never go back
 
 
 @pytest.mark.parametrize(

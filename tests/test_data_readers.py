@@ -1,4 +1,4 @@
-"""Every source's own format: QuickDraw's binary and bitmaps, sketch-rnn, SVG, pictures."""
+"""The formats of the main sources: QuickDraw's binary files and bitmaps, sketch-rnn, SVG, pictures."""
 
 import io
 import pickle
@@ -73,7 +73,7 @@ def test_bitmaps(tmp_path):
     np.save(tmp_path / "cat.npy", rows)
     problems = []
     first, last = read(tmp_path / "cat.npy", problems.append)
-    for sketch, place in ((first, (4, 9)), (last, (0, 5))):  # four times as large: a pixel's middle is at 4 n + 1.5
+    for sketch, place in ((first, (4, 9)), (last, (0, 5))):  # four times as large: the centre of pixel n is 4 n + 1.5
         assert sketch.pixels.shape == (112, 112)
         assert np.argwhere(sketch.pixels).mean(axis=0) == pytest.approx(4 * np.array(place) + 1.5, abs=0.6)
     assert "cat.npy:2: blank" in str(problems[0])
@@ -314,7 +314,7 @@ def test_lossy_formats_are_nearly_the_same(tmp_path, name, mode):
 
 def test_exif_rotation(tmp_path):
     exif = Image.Exif()
-    exif[0x0112] = 6  # the camera was turned: the picture is shown a quarter clockwise
+    exif[0x0112] = 6  # the camera was turned, so the picture is shown turned clockwise by a quarter
     found = mask(tmp_path, picture(), exif=exif)
     assert (found == np.rot90(EXPECTED, -1)).all()
 
@@ -362,7 +362,7 @@ def test_copies_of_copies_by_two_names_are_counted(tmp_path: Path) -> None:
 
 
 def photo(ink_level, paper_level, size=(320, 240), pen=4, seed=0):
-    """A cross in colour on coloured paper, with grain: (y x 3), and where its ink is."""
+    """A coloured cross on coloured paper with grain (y x 3), and where its ink is."""
     drawn = Image.new("L", size, 0)
     ImageDraw.Draw(drawn).line([(60, 50), (250, 190)], fill=1, width=pen)
     ImageDraw.Draw(drawn).line([(250, 50), (60, 190)], fill=1, width=pen)
@@ -396,7 +396,7 @@ def test_ink_of_any_colour_under_a_shadow(pen, paper):
 
 @pytest.mark.parametrize("wide", [3, 6])
 def test_a_pen_as_wide_as_a_brush_is_dark_on_light(wide):
-    """A third of the page is ink, to its border; what lies beyond counts as the border does."""
+    """A third of the page is ink, up to its border. What lies beyond counts as the border does."""
     for sketch in draw_many(4, seed=9):
         page = np.asarray(styles.picture(sketch, wide * styles.PEN))
         found = ink.find(page[..., None])
@@ -417,7 +417,7 @@ def test_the_lines_of_the_paper_are_left_out_and_what_crosses_them_stays():
 
 def test_a_line_across_the_page_that_is_drawn_stays():
     page, _ = photo((40, 42, 60), (240, 238, 230))
-    for row in (20, 120, 220):  # of the drawing's own pen, so no paper's
+    for row in (20, 120, 220):  # drawn with the pen of the drawing, so these lines are not the paper's
         page[row : row + 4, 5:315] = 40
     found = found_in(page)
     assert found.ruled == 0
@@ -486,7 +486,7 @@ def test_strips_of_the_table_beside_the_paper_are_no_ink() -> None:
     found = ink.find(np.asarray(picture)[..., None]).pixels
     assert alone.any()
     assert (found != alone).mean() < 0.002
-    walls = Image.new("L", (200, 200), 255)  # a drawing cut out close to its lines keeps them
+    walls = Image.new("L", (200, 200), 255)  # a drawing that is cut out close to its lines keeps them
     ImageDraw.Draw(walls).line([(2, 0), (2, 197), (199, 197)], fill=0, width=5)
     ImageDraw.Draw(walls).ellipse((80, 80, 120, 120), outline=0, width=5)
     assert ink.find(np.asarray(walls)[..., None]).pixels[:, 2].mean() > 0.9
@@ -555,7 +555,7 @@ def test_where_lines_of_squared_paper_cross_is_no_ink() -> None:
     page = np.full((400, 400), 235, np.uint8)
     page[10::25] = page[11::25] = 190
     page[:, 10::25] = page[:, 11::25] = 190
-    for row in range(10, 400, 50):  # darker, and alone
+    for row in range(10, 400, 50):  # darker, and on their own
         page[row : row + 2][:, page[0] == 190] = 110
     page[200:206, 60:340] = 40
     found = ink.find(page[..., None])

@@ -1,4 +1,4 @@
-"""The packed data set: what goes in comes out, splits hold, and memory stays flat."""
+"""The packed data set: what goes in comes out again, splits are kept, and memory use is constant."""
 
 import hashlib
 import json
@@ -73,7 +73,7 @@ def test_split_is_the_place_of_the_sha1_of_the_compact_json(tmp_path):
 
 
 def test_folders_named_for_splits_are_honoured_only_below_the_source(tmp_path):
-    root = tmp_path / "test" / "data"  # "test" above the source says nothing
+    root = tmp_path / "test" / "data"  # a folder "test" above the source has no meaning
     for part, name in (("train", "a"), ("val", "b"), ("test", "c")):
         write(root / part / "cat" / f"{name}.ndjson", scribbles(5, seed=ord(name)))
     (root / "test" / "dog").mkdir(parents=True)
@@ -168,7 +168,7 @@ def test_key_of_free_strokes_ignores_place_and_size(scale, shift):
     line = np.array([[0, 0], [0.37, 1], [1, 0.61]]) * scale + shift + 0.123
     moved = Sketch(strokes=(line.astype(np.float32),))
     whole = (moved.strokes[0] == np.rint(moved.strokes[0])).all()  # a drawing in whole numbers is taken as it is
-    assume(not whole and scale > abs(shift) / 100)  # or float32 cannot tell its points apart
+    assume(not whole and scale > abs(shift) / 100)  # otherwise float32 could not tell its points apart
     assert store.key(moved) == hashlib.sha1(b"[[[0,94,255],[0,255,156]]]").hexdigest()[:16]
 
 
@@ -186,7 +186,9 @@ def test_statistics(tmp_path):
 
 
 class TestBitmaps:
-    """28 x 28 grey levels, as Google and others have them: traced, so that one pen draws all that is trained on."""
+    """Grey levels of 28 x 28, as Google and others have them. They are traced, so that all training drawings have the
+    same pen.
+    """
 
     @staticmethod
     def levels() -> np.ndarray:

@@ -1,4 +1,6 @@
-"""Training shows every leaf exactly what drawing will show it: one parallel pass against the rank-by-rank loop."""
+"""Training shows every leaf exactly what drawing will show it. One parallel pass is compared with the rank-by-rank
+loop.
+"""
 
 from dataclasses import dataclass, replace
 
@@ -29,12 +31,12 @@ def coarse(config: Config = CONFIG) -> Tensor:
 
 
 SKETCHES = [drawings.draw("cat"), drawings.draw("stairs"), drawings.draw("fish")]
-SLOTS = {0: 1, 1: 9, 2: 19}  # that so many levels of context have
+SLOTS = {0: 1, 1: 9, 2: 19}  # the slots that each number of levels of context has
 ORDERS = {"one-by-one": [False] * 5, "waves": [True] * 5, "mixed": [False, True, True, True, False]}
 
 
 def plan(order: str, every_leaf: bool, context: int = 2) -> Plan:
-    """`every_leaf`: blank ones of all levels too, more than drawing asks for, so that shallow leaves are painted."""
+    """A plan. With `every_leaf`, it also has the blank leaves of all levels, so that shallow leaves are painted too."""
     waves = torch.tensor(ORDERS[order])
     made = Plan.make(coarse(), CONFIG.sketch, waves, context)
     if not every_leaf:
@@ -46,7 +48,7 @@ def plan(order: str, every_leaf: bool, context: int = 2) -> Plan:
 
 @dataclass
 class Drawn:
-    """All that drawing with given codes showed and said, leaf by leaf."""
+    """Everything that drawing with given codes showed and predicted, leaf by leaf."""
 
     plan: Plan
     teacher: Tensor  # (n t) codes
@@ -94,7 +96,8 @@ def test_one_pass_shows_each_leaf_what_drawing_shows_it(order: str, every_leaf: 
     latents = Parts.vqvae.latents(drawn.plan.own_tiles(every))
     logits = Parts.refiner(drawn.teacher, memory, LABEL[leaves.sketch], latents)
     torch.testing.assert_close(logits, drawn.logits, rtol=0, atol=1e-5)
-    # The comparison means something: on the coarse canvas, as if nothing had been refined yet, memory is another.
+    # To show that the comparison means something: on the coarse canvas, as if nothing were refined yet, the memory
+    # differs.
     unrefined = shown(Parts.encoder, drawn.plan, drawn.plan.coarse, every)
     changed = (unrefined - memory).abs().amax(dim=(1, 2)).gt(1e-3).float().mean()
     assert changed > 0.5 if context else changed == 0, "a leaf's own tile is refined by nobody before it"
@@ -105,7 +108,7 @@ def test_one_pass_shows_each_leaf_what_drawing_shows_it(order: str, every_leaf: 
 def test_nothing_beyond_its_context_changes_what_the_refiner_says_of_a_leaf(context: int) -> None:
     made = plan("mixed", every_leaf=False, context=context)
     noise = torch.rand_like(made.coarse) * 2 - 1
-    reach = 16 * context  # of one level, the leaves around it; of both, everything: at 64 pixels the root is shown
+    reach = 16 * context  # one level: the leaves around it; both: everything, since at 64 pixels the root is shown
 
     def said(made: Plan, refined: Tensor, which: Tensor) -> Tensor:
         leaf = made.leaves[which]
@@ -126,7 +129,7 @@ def test_nothing_beyond_its_context_changes_what_the_refiner_says_of_a_leaf(cont
 @pytest.mark.parametrize("order", ORDERS)
 @torch.no_grad()
 def test_so_it_does_on_a_larger_canvas(order: str) -> None:
-    """Two levels deeper than the weights are used to, where leaves look at windows."""
+    """The tree is two levels deeper than in training, and leaves see windows."""
     fields = [torch.from_numpy(sdf.render(sketch, CONFIG.sketch.at(256))) for sketch in SKETCHES]
     blurred = torch.nn.functional.avg_pool2d(torch.stack([*fields, *fields[:2]])[:, None], 4)[:, 0]
     drawn = record(Plan.make(enlarge(blurred, 256), CONFIG.sketch, torch.tensor(ORDERS[order])))
@@ -185,7 +188,7 @@ def test_only_inked_leaves_are_planned() -> None:
 
 
 def test_the_label_never_reaches_the_encoder() -> None:
-    """Else classifying from the shared encoder would leak. The refiner does see it."""
+    """Otherwise classifying from the shared encoder would leak the label. The refiner does see it."""
     made = plan("mixed", every_leaf=False)
     one, other = record(made, LABEL), record(made, (LABEL + 1) % 3)
     assert torch.equal(one.memory, other.memory)
@@ -206,7 +209,7 @@ def test_writing_with_a_cache_is_the_forward_pass() -> None:
     assert torch.equal(refiner.write(memory, label, latents, choose), codes)
     logits = refiner(codes, memory, label, latents)
     torch.testing.assert_close(torch.stack(said, dim=1), logits, rtol=0, atol=1e-5)
-    for place in range(CODES):  # causal: a code changes what is said after it, and nothing before
+    for place in range(CODES):  # causal: a code changes what is predicted after it, and nothing before it
         changed = codes.clone()
         changed[:, place] = (changed[:, place] + 1) % CONFIG.vqvae.codebook_size
         difference = (refiner(changed, memory, label, latents) - logits).abs().amax(dim=(0, 2))
@@ -216,14 +219,14 @@ def test_writing_with_a_cache_is_the_forward_pass() -> None:
 
 @torch.no_grad()
 def test_every_place_of_a_leaf_has_its_own_code() -> None:
-    """The place itself is told, and so is what the coarse tile shows there; each moves no logits before its own."""
+    """The network gets the place and what the coarse tile shows there. Neither changes a logit before its own."""
     refiner = tiny_model.awake(CONFIG, "refiner", seed=3)
     memory, latents = torch.randn(2, 20, 32), torch.randn(2, CODES, CONFIG.vqvae.width)
     codes, label = torch.zeros(2, CODES, dtype=torch.long), torch.tensor([0, 1])
     logits = refiner(codes, memory, label, latents)
     for place in range(CODES):
         for given in (refiner.position[place], latents[:, place]):
-            push = torch.randn(given.shape[-1])  # not a constant: norms would take it off again
+            push = torch.randn(given.shape[-1])  # this is not a constant, which norms would remove again
             given += push
             difference = (refiner(codes, memory, label, latents) - logits).abs().amax(dim=(0, 2))
             given -= push
@@ -239,7 +242,7 @@ def test_a_blank_canvas_is_left_alone() -> None:
 
 
 def test_a_sketch_is_drawn_the_same_whatever_is_drawn_beside_it() -> None:
-    """Greedily: rounding differs with the batch, but not by enough to change a best code here."""
+    """Codes are chosen greedily. Rounding differs with the batch, but here not by enough to change a best code."""
 
     def best(turn: Tensor, logits: Tensor, place: int) -> Tensor:
         return logits.argmax(dim=1)
@@ -265,7 +268,7 @@ def test_enlarging_is_bilinear() -> None:
 @pytest.mark.parametrize("side", [64, 128])
 @torch.no_grad()
 def test_side_by_side_leaves_are_decoded_as_one_picture(side: int) -> None:
-    """A window's codes in one map, blank ones where no leaf is; what is no leaf stays."""
+    """A window's codes are in one map, with blank codes where there is no leaf. What is not a leaf stays as it is."""
     fields = [torch.from_numpy(sdf.render(sketch, CONFIG.sketch.at(side))) for sketch in SKETCHES[:2]]
     canvas, vqvae = torch.stack(fields), Parts.vqvae
     made = Plan.make(canvas, CONFIG.sketch, torch.tensor([True, False]))

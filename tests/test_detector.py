@@ -1,4 +1,4 @@
-"""What the shipped detector finds in a photo whose things are known, and what a sketch asks of it."""
+"""What the shipped detector finds in a photo whose objects are known, and what a sketch asks of it."""
 
 import json
 import shutil
@@ -54,7 +54,7 @@ def seen(box: list[list[float]], names: list[str], chance: list[float]) -> Detec
 
 
 def matches(found: Detections, turned: Image.Image) -> None:
-    """That the stop signs are where they are drawn."""
+    """Check that the stop signs are found where they are drawn."""
     signs = found.of(NUMBERS["stop sign"])
     signs = signs[signs.chance > 0.5]
     boxes = np.array(street.BOXES["stop sign"]) / (street.WIDE, street.HIGH, street.WIDE, street.HIGH)

@@ -1,4 +1,4 @@
-"""The coarse stage: it learns, and its samples depend on their own noise, their class and nothing else."""
+"""The coarse stage learns, and its samples depend on their own noise, their class and nothing else."""
 
 from itertools import pairwise
 
@@ -58,7 +58,7 @@ def test_the_loss_is_the_error_of_the_flow_from_field_to_noise(diffusion: Diffus
 
 
 def times(diffusion: Diffusion, noise: torch.Tensor, steps: int) -> list[float]:
-    """The times at which sampling asks for the flow."""
+    """The times at which sampling calls for the flow."""
     seen: list[float] = []
     flow = diffusion.flow
     diffusion.flow = lambda x, time, label: (seen.append(time[0].item()), flow(x, time, label))[1]
@@ -79,7 +79,7 @@ def test_sampling_starts_at_pure_noise_and_ends_near_the_sketch(diffusion: Diffu
 @pytest.mark.parametrize("guidance", [1.0, 2.0])
 @torch.no_grad()
 def test_a_sample_is_what_eulers_method_gives(diffusion: Diffusion, noise: torch.Tensor, guidance: float) -> None:
-    """With the scheduler's own times; guidance 1 is the plain conditional flow."""
+    """The times are the scheduler's own. Guidance 1 is the plain conditional flow."""
     fast = diffusion.sample(LABEL, noise, 4, guidance)
     grid = [*times(diffusion, noise, 4), 0.0]
     for i in range(4):
@@ -122,7 +122,7 @@ def test_progress_and_the_configured_steps(noise: torch.Tensor, diffusion: Diffu
 
 
 def test_one_example_in_ten_has_no_class_and_nothing_else_drops_it(diffusion: Diffusion, noise: torch.Tensor) -> None:
-    """Guidance needs the flow without a class. Were every block to forget the class for itself, none would learn it."""
+    """Guidance needs the flow without a class. If every block dropped the class by itself, none would learn it."""
     objective = DiffusionObjective(tiny_model.small(), diffusion, list(tiny_model.LABELS))
     sketch = drawings.draw("star")
     label = [int(objective.example(sketch, np.random.default_rng(i), 0.0)["label"]) for i in range(400)]

@@ -1,4 +1,4 @@
-"""The leaf encoder: what it is shown, slot by slot, and that a leaf's answer is its own."""
+"""The leaf encoder: what it is shown, slot by slot, and that a leaf's answer depends on that leaf alone."""
 
 import drawings
 import pytest
@@ -62,9 +62,9 @@ def test_tiles_go_through_the_stem_in_chunks(
 
 
 @torch.no_grad()
-@pytest.mark.parametrize(("device", "most"), [("cpu", CACHED), ("meta", CHUNK)])  # meta: any that is no CPU
+@pytest.mark.parametrize(("device", "most"), [("cpu", CACHED), ("meta", CHUNK)])  # meta: any device that is not a CPU
 def test_portions_cover_all_once_in_few_sizes(device: str, most: int) -> None:
-    """Long runs keep memory for every size they meet."""
+    """The sizes must be few, since long runs keep memory for every size that occurs."""
     sizes = set()
     for count in (*range(1300), 5 * most, 5 * most + 1):
         some = portions(count, torch.device(device))
@@ -79,7 +79,9 @@ def test_portions_cover_all_once_in_few_sizes(device: str, most: int) -> None:
 
 
 def test_of_a_deeper_tree_only_what_leaves_are_shown_is_embedded(encoder: LeafEncoder) -> None:
-    """On a canvas eight times as wide: windows and finer. A leaf's own place is that in its window."""
+    """The canvas is eight times as wide, so windows and finer tiles are embedded. A leaf's place is its place in its
+    window.
+    """
     shape = SHAPE.at(512)
     canvas = torch.from_numpy(sdf.render(drawings.draw("cat"), shape))[None]
     level, coarser = encoder.level_of(5, canvas.device), quadtree.first_tile(5 - 2)
@@ -99,7 +101,7 @@ def test_of_a_deeper_tree_only_what_leaves_are_shown_is_embedded(encoder: LeafEn
 
 
 def tokens(encoder: LeafEncoder, *given) -> Tensor:
-    """CLS and the slots as they enter the encoder: the input of its first norm."""
+    """CLS and the slots as they enter the encoder, which is the input of its first norm."""
     seen: list[Tensor] = []
     hook = encoder.norm_in.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
     encoder(*given)
@@ -109,7 +111,7 @@ def tokens(encoder: LeafEncoder, *given) -> Tensor:
 
 @torch.no_grad()
 def test_slots_hold_what_a_slow_loop_puts_there(encoder: LeafEncoder) -> None:
-    """Two canvases one after another, as in refining: tile i of the second is number m + i."""
+    """There are two canvases one after another, as in refining: tile i of the second is number m + i."""
     m = quadtree.first_tile(3)
     embedded = torch.randn(3, 2 * m, 32)
     leaves = Leaves(torch.tensor([0, 0, 2]), torch.tensor([2, 1, 2]), torch.tensor([0, 3, 9]))
@@ -128,7 +130,7 @@ def test_slots_hold_what_a_slow_loop_puts_there(encoder: LeafEncoder) -> None:
 
 @torch.no_grad()
 def test_cls_starts_as_the_mean_of_the_leafs_own_tile_and_its_ancestors(encoder: LeafEncoder) -> None:
-    """Whatever its level: the slots where these tiles are in its context."""
+    """Whatever the level of a leaf, these are the slots where its tile and its ancestors are in its context."""
     level = torch.tensor([0] + [1] * 4 + [2] * 16)
     every = Leaves(torch.zeros(21, dtype=torch.long), level, torch.arange(21) - (4**level - 1) // 3)
     index = context_index(every, 2)
@@ -144,7 +146,7 @@ def test_cls_starts_as_the_mean_of_the_leafs_own_tile_and_its_ancestors(encoder:
 
 @torch.no_grad()
 def test_classifying_is_the_last_frame_of_generating(encoder: LeafEncoder, canvas: Tensor) -> None:
-    """Left out, `refined` means that everything is."""
+    """Without `refined`, every tile counts as refined."""
     leaves = inked_leaves(canvas, SHAPE, SHAPE.depth)
     embedded, index = encoder.embed(canvas, SHAPE.depth), context_index(leaves, SHAPE.depth)
     every = encoder(embedded, leaves, index, torch.ones(index.shape))
@@ -175,7 +177,7 @@ def test_a_leaf_is_the_same_alone_or_packed(encoder: LeafEncoder, canvas: Tensor
     for leaf in range(0, len(leaves), 5):
         one = slice(leaf, leaf + 1)
         torch.testing.assert_close(encoder(embedded, leaves[one], index[one]), packed[one], rtol=0, atol=1e-5)
-    # And so is a sketch: its tiles embedded alone, its leaves packed alone.
+    # The same holds for a sketch whose tiles are embedded alone, and whose leaves are packed alone.
     own = leaves.sketch == 3
     alone = inked_leaves(canvas[3:4], SHAPE, SHAPE.depth)
     assert torch.equal(alone.tile, leaves.tile[own])
@@ -186,7 +188,7 @@ def test_a_leaf_is_the_same_alone_or_packed(encoder: LeafEncoder, canvas: Tensor
 
 @torch.no_grad()
 def test_cls_alone_is_the_same_cls(encoder: LeafEncoder, canvas: Tensor) -> None:
-    """Asking for the first positions spares work, and changes nothing in them."""
+    """Computing only the first positions saves work and changes nothing in them."""
     leaves = inked_leaves(canvas, SHAPE, SHAPE.depth)
     embedded, index = encoder.embed(canvas, SHAPE.depth), context_index(leaves, SHAPE.depth)
     every = encoder(embedded, leaves, index)
@@ -198,7 +200,7 @@ def test_cls_alone_is_the_same_cls(encoder: LeafEncoder, canvas: Tensor) -> None
 
 @torch.no_grad()
 def test_cls_knows_where_its_leaf_lies(encoder: LeafEncoder) -> None:
-    """Two leaves that are shown the same tokens are told apart by their place."""
+    """Two leaves that are shown the same tokens differ by their place."""
     leaves = Leaves(torch.zeros(2, dtype=torch.long), torch.tensor([2, 2]), torch.tensor([3, 12]))
     index = torch.full((2, 19), -1)
     out = encoder(torch.randn(1, 21, 32), leaves, index)
@@ -207,7 +209,7 @@ def test_cls_knows_where_its_leaf_lies(encoder: LeafEncoder) -> None:
 
 @torch.no_grad()
 def test_a_shallower_tree_is_fewer_slots(encoder: LeafEncoder, canvas: Tensor) -> None:
-    """Training begins with the root alone, then four leaves: the same encoder, the first slots."""
+    """Training begins with the root alone and then four leaves, with the same encoder and the first slots."""
     for depth in (0, 1):
         small = torch.nn.functional.avg_pool2d(canvas[:, None], 4 >> depth)[:, 0]
         leaves = inked_leaves(small, SHAPE, depth)

@@ -1,4 +1,4 @@
-"""Explaining: votes that add up, boxes that lie where the ink is, words that are true, the picture and the study."""
+"""Explaining: votes that add up, boxes where the ink is, words that are true, the picture and the study."""
 
 import json
 from collections import Counter
@@ -43,7 +43,7 @@ class TestVotes:
         assert vote.sum() == pytest.approx(float(whole - blank), abs=1e-4)
 
     def test_are_the_mean_over_all_orders(self, model: SketchModel) -> None:
-        """Against Shapley's definition, for a drawing of four leaves."""
+        """They are compared with Shapley's definition, for a drawing with four leaves."""
         canvas = torch.full((1, 128, 128), -1.0)
         canvas[:, 32:96, 32:96] = model.render([drawings.draw("cat")])[:, 32:96, 32:96]
         look = Look.at(model, canvas)
@@ -103,7 +103,7 @@ class TestErase:
         assert not (copies[2] > 0).any()
 
     def test_what_is_not_pooled(self, model: SketchModel, look: Look) -> None:
-        """Leaving a leaf out, for every leaf at once, is leaving it out alone."""
+        """Leaving out each leaf in one batch gives the same as leaving it out alone."""
         found = left_out(model, look, look.label)
         keep = torch.arange(len(look.leaves)) != 4
         logits = explain.pooled(model, look.cls[keep], look.leaves[keep], 1)
@@ -120,7 +120,7 @@ class TestErase:
 
 class TestBoxes:
     def test_cover_the_input(self, model: SketchModel) -> None:
-        """All ink lies in the boxes, in the strokes' own units and in shares of a picture."""
+        """All ink lies in the boxes, in the unit of the strokes and in shares of a picture."""
         sketch = drawings.draw("fish")
         points = np.concatenate(sketch.strokes or ())
         found = explain.explain(model, sketch)
@@ -221,7 +221,7 @@ class TestWords:
 
 
 def test_the_vote_that_is_shown_is_truer_than_chance(model: SketchModel, tmp_path: Path) -> None:
-    """The study, in small: on drawings of the tests' own."""
+    """This is the study in small, on the tests' own drawings."""
     store = tiny_model.pack_drawings(tmp_path)
     found = deletion(model, store, "test", 2)
     assert [row.order for row in found.curves] == list(ROWS)

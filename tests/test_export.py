@@ -28,11 +28,11 @@ CONSUME = Path(__file__).parents[1] / "docs/examples/consume.py"
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[SketchModel, Path]:
-    """A model and its file: random weights, and a deeper tree than that of the shipped weights."""
+    """A model and its file. The weights are random, and the tree is deeper than that of the shipped weights."""
     home = tmp_path_factory.mktemp("export")
     deeper = tiny_model.small("name=random", "sketch.canvas=128", "sketch.depth=3")
     model = SketchModel.load(tiny_model.write_checkpoint(home / "random", deeper))
-    # By a process of its own: what checks every shape here would make the size of the batch a fixed one.
+    # This runs in a process of its own, since the checker of shapes would make the size of the batch a constant.
     words = ["export", "classifier", home / "random.onnx", "--checkpoint", home / "random", "--json"]
     command = [sys.executable, "-m", "visketch.cli.main", *map(str, words)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -81,7 +81,7 @@ def test_the_file_says_what_it_is(exported: tuple[SketchModel, Path]) -> None:
 
 
 def test_an_app_without_torch(exported: tuple[SketchModel, Path], tmp_path: Path) -> None:
-    """The script of the docs, where `import torch` fails; it is as short as the docs say."""
+    """The script of the docs runs where `import torch` fails. It is as short as the docs say."""
     model, path = exported
     without = "import runpy, sys; sys.modules['torch'] = None; sys.argv = sys.argv[1:]; "
     script = without + "runpy.run_path(sys.argv[0], run_name='__main__')"
@@ -108,7 +108,7 @@ class TestRefusals:
     ) -> None:
         model, path = exported
         others = {part: tiny_model.awake(model.config, part, 7) for part in ("encoder", "classifier")}
-        monkeypatch.setattr(export, "_to_onnx", lambda *given: path.read_bytes())  # of other weights
+        monkeypatch.setattr(export, "_to_onnx", lambda *given: path.read_bytes())  # a file with other weights
         with pytest.raises(VisketchError, match="not written"):
             export.export_classifier(SketchModel(model.config, model.folder, **others), tmp_path / "a.onnx")
         assert not list(tmp_path.iterdir())

@@ -1,4 +1,6 @@
-"""Whatever bytes come in: sketches that can be drawn, or errors of one line. `bench/fuzz.py` runs for longer."""
+"""Whatever bytes come in, the result is sketches that can be drawn, or errors of one line. `bench/fuzz.py` runs for
+longer.
+"""
 
 import sys
 from pathlib import Path
@@ -24,7 +26,7 @@ quick = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCh
 
 
 def attempt(path: Path) -> None:
-    """Read everything and draw it; only errors of one line that name the file may come of it."""
+    """Read everything and draw it. The only exceptions allowed are errors of one line that name the file."""
     problems: list[VisketchError] = []
     for sketch in read(path, problems.append):
         try:
@@ -91,7 +93,7 @@ def test_any_colours(seed: int, high: int, wide: int, channels: int) -> None:
 
 
 class TestHostileSvg:
-    """Nothing outside of the file is read, and nothing small becomes large."""
+    """Nothing outside the file is read, and nothing small becomes large."""
 
     @pytest.mark.parametrize(
         "body",

@@ -1,4 +1,4 @@
-"""The generation table: which sketches are in it, how they are drawn, and what is made of the judge's words."""
+"""The generation table: which sketches it has, how they are drawn, and how figures follow from the judge's outputs."""
 
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def store(home: Path) -> Store:
-    """To train on 6 cats, 12 houses and 18 stars; two of each for testing."""
+    """6 cats, 12 houses and 18 stars for training, and two of each for testing."""
     return tiny_model.pack_drawings(home)
 
 
@@ -44,7 +44,7 @@ def model() -> SketchModel:
 
 
 class Judge:
-    """Sees a field in 8 x 8 pixels, and keeps what it was shown."""
+    """A judge that sees a field in 8 x 8 pixels and records what it was shown."""
 
     name, independent, labels = "a test's", True, ("moon", *tiny_model.LABELS)
 
@@ -60,7 +60,7 @@ class Judge:
 def run(
     model: SketchModel, store: Store, *labels: str, **more: Any
 ) -> tuple[GenerationTable, dict[tuple[str, int], Tensor], Judge]:
-    """The table, the sketches that it is of, and its judge."""
+    """The table, the sketches that it is about, and its judge."""
     judge, drawn = Judge(model.config.sketch), {}
     settings = Settings(**{"n": 3, "seen": "field", "steps": 2} | more.pop("settings", {}))
 
@@ -71,7 +71,7 @@ def run(
 
 
 def test_sketches_are_those_of_generate(model: SketchModel, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Drawn once, coarse and refined, in batches of any size."""
+    """They are drawn once, coarse and refined, in batches of any size."""
     monkeypatch.setattr(generation, "BATCH", 2)
     settings = {"order": "one-by-one", "seed": 5, "guidance": 3.0, "temperature": 0.9, "top_p": 0.8}
     found, drawn, _ = run(model, store, "star", "cat", settings=settings)
@@ -166,7 +166,7 @@ def test_a_class_in_any_writing_and_twice_is_one(model: SketchModel, store: Stor
 
 
 class TestMeasure:
-    """Figures of words that are made up."""
+    """Figures from made-up outputs of a judge."""
 
     outputs = JudgeOutputs(
         logits=np.array([[9, 3, 2, 1], [9, 1, 2, 3], [9, 1, 2, 3], [0, 3, 2, 1.0]] * 2),
@@ -179,13 +179,17 @@ class TestMeasure:
     )
 
     def test_shares(self) -> None:
-        """Of the two classes asked for, the judge's 3 and 1, half of each come first; of all four one in eight."""
+        """Among the two requested classes, 3 and 1, half of the sketches of each are recognised; among all four, one in
+        eight.
+        """
         row = measure("a", self.outputs, np.array([3, 1]), Reference(self.training, 0), None, 4, NOTHING, 0)
         assert (row.top1_among.value, row.top3_among.value, row.top1.value) == (0.5, 1, 1 / 8)
         assert 0 <= row.top1_among.low < 0.5 < row.top1_among.high <= 1
 
     def test_shares_of_every_class(self) -> None:
-        """The judge's best of 3 and 1 is 1, 3, 3, 1 of the sketches of either class; its best of all is right once."""
+        """Among 3 and 1, the judge's best guesses for either class are 1, 3, 3, 1. Among all classes, its best guess is
+        right once.
+        """
         row = measure("a", self.outputs, np.array([3, 1]), Reference(self.training, 0), None, 4, NOTHING, 0)
         assert [one.top1_among.value for one in row.by_class] == [0.5, 0.5]
         assert [one.top1.value for one in row.by_class] == [0, 1 / 4]
@@ -203,7 +207,7 @@ class TestMeasure:
         assert all(found.error > 0 for found in (row.fid, row.kid, row.diversity, row.nearest, row.seam))
 
     def test_a_larger_row_is_measured_at_the_size_of_the_smallest(self) -> None:
-        """Or FID, which is the smaller the more sketches there are, would flatter it."""
+        """Otherwise FID, which falls as the number of sketches grows, would flatter the row."""
         rng = np.random.default_rng(0)
         training, rows = np.repeat([0, 1], 200), np.repeat([0, 1], 150)
         reference = Reference(JudgeOutputs(np.zeros((400, 2)), rng.normal(size=(400, 8)), np.zeros(400), training), 0)

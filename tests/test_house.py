@@ -1,4 +1,4 @@
-"""The rules of the house, read from the source: who may import whom, how long a file is, what the package says."""
+"""The rules of the project, checked in the source: which module may import which, how long a file is, names."""
 
 import ast
 import re
@@ -20,7 +20,7 @@ from visketch.geometry.sketch import Sketch
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 
-# A module's floor is that of its longest prefix here. Imports go down, or stay within one of these units.
+# The floor of a module is that of its longest prefix here. Imports go down, or stay within one of these units.
 ORDER = (
     ("errors", "configs"),
     ("hub", "labels"),
@@ -42,7 +42,7 @@ ORDER = (
 )
 FLOORS = {f"visketch.{unit}": number for number, units in enumerate(ORDER) for unit in units}
 
-# Each heavy library has one door, or few: the only modules, or folders, that may import it.
+# Each heavy library has one door, or a few: the only modules or folders that may import it.
 DOORS = {
     "diffusers": "visketch.models.diffusion",
     "vector_quantize_pytorch": "visketch.models.vqvae",
@@ -73,7 +73,7 @@ DOORS = {
 
 
 def name_of(path: Path) -> str:
-    """cli/train.py → visketch.cli.train, the name it is installed under."""
+    """The name under which a file is installed: cli/train.py is visketch.cli.train."""
     parts = path.relative_to(ROOT).with_suffix("").parts
     parts = parts[:-1] if parts[-1] == "__init__" else parts
     return ".".join(("visketch", *parts) if parts[0] == "cli" else parts)
@@ -105,7 +105,7 @@ def within(module: str, prefix: str) -> bool:
 
 
 def unit(module: str) -> str:
-    """visketch.language.llm.llava → visketch.language."""
+    """The unit of a module: that of visketch.language.llm.llava is visketch.language."""
     return max((prefix for prefix in FLOORS if within(module, prefix)), key=len)
 
 
@@ -118,7 +118,7 @@ def folder(module: str) -> Path:
 
 
 def own_imports(module: str) -> set[str]:
-    """What it imports of this package. The root imports nothing before one of its names is asked for."""
+    """What a module imports from this package. The root imports nothing until one of its names is used."""
     return set() if module == "visketch" else {name for name in imports(module) if name in MODULES}
 
 
@@ -145,9 +145,9 @@ def test_heavy_libraries_have_one_door() -> None:
 
 
 def test_nothing_is_unpickled() -> None:
-    """A pickle can run anything. Only training's own resume state goes through torch.load, tensors only."""
+    """A pickle can run anything. Only training's own resume state goes through torch.load, as tensors only."""
     for module in MODULES:
-        if module != "visketch.data.sketchrnn":  # its file format is pickles; its own unpickler makes arrays only
+        if module != "visketch.data.sketchrnn":  # its file format uses pickles, and its own unpickler makes only arrays
             assert not {"pickle", "dill", "cloudpickle", "joblib", "shelve"} & set(imports(module)), module
         for call in (node for node in ast.walk(parse(module)) if isinstance(node, ast.Call)):
             called, keywords = ast.unparse(call.func), {word.arg: ast.unparse(word.value) for word in call.keywords}
@@ -165,12 +165,14 @@ def test_files_and_functions_are_short() -> None:
     for module in MODULES:
         for node in ast.walk(parse(module)):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-                length = (node.end_lineno or 0) - node.body[0].lineno + 1  # a verb's signature is its help, and long
+                length = (node.end_lineno or 0) - node.body[0].lineno + 1  # a signature does not count
                 assert length <= 60, f"{module}.{node.name} has {length} lines"
 
 
 def test_names_say_what_is_there() -> None:
-    """No `utils`; a file begins with a sentence, but a package's __init__ is empty; a class name means one thing."""
+    """There is no `utils`. A file begins with a sentence, but a package's __init__ is empty. A class name means one
+    thing.
+    """
     homes: dict[str, str] = {}
     for module, path in MODULES.items():
         assert module.rpartition(".")[2] not in ("utils", "util", "helpers", "common", "misc"), module
@@ -184,7 +186,7 @@ def test_names_say_what_is_there() -> None:
 
 
 def test_models_do_not_import_each_other() -> None:
-    """Except the blocks that they share. `parts` builds each of them by its name."""
+    """The exceptions are the blocks that they share, and `parts`, which builds each of them by its name."""
     models = {module for module in MODULES if within(module, "visketch.models")} - {"visketch.models.parts"}
     for module in models:
         shared = {"visketch.models", *(f"visketch.models.{name}" for name in ("blocks", "flow", "stem"))}
@@ -193,7 +195,7 @@ def test_models_do_not_import_each_other() -> None:
 
 
 def test_language_knows_nothing_of_quadtrees() -> None:
-    """Its only seam is a tower, and that of leaves asks `ViSketch` for vectors and their places."""
+    """Its only interface to them is a tower. The tower of leaves asks `ViSketch` for vectors and their places."""
     quadtrees = {"visketch.quadtree", "visketch.decoding"}
     quadtrees |= {name for name in MODULES if within(name, "visketch.models")}
     for module in MODULES:
@@ -222,7 +224,7 @@ def required(requirements: Iterable[str]) -> set[str]:
 
 
 def test_every_library_is_declared() -> None:
-    """What is imported is a dependency or an extra of its own, not something that another one happens to bring."""
+    """Every imported library is a dependency or an extra itself, and not one that another happens to install."""
     extras = {name: needs for name, needs in PROJECT["project"]["optional-dependencies"].items() if name != "dev"}
     declared = required([*PROJECT["project"]["dependencies"], *chain.from_iterable(extras.values())])
     brought_by = packages_distributions()
@@ -252,6 +254,6 @@ def test_newcomers_do_not_install_the_language_stack() -> None:
 
 
 def test_torchvision_is_not_here() -> None:
-    """With a build other than torch's it breaks `import diffusers`. Yours may match, so this only tells you."""
+    """A build that does not match torch's breaks `import diffusers`. Yours may match, so this test only informs you."""
     if find_spec("torchvision"):
         pytest.skip("torchvision is installed: visketch does not need it, and diffusers fails if it does not fit torch")

@@ -28,7 +28,7 @@ PARTS = {"config.toml", "README.md", *(f"{part}.safetensors" for part in ("encod
 
 
 class Hub(ThreadingHTTPServer):
-    """What of the Hub's interface is needed here: models, their revisions and files, uploads as Git LFS knows them."""
+    """The part of the Hub's interface that is needed here: models, their revisions and files, and Git LFS uploads."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Answers)
@@ -37,7 +37,7 @@ class Hub(ThreadingHTTPServer):
         self.gated: set[str] = set()
         self.stored: dict[str, bytes] = {}  # by SHA-256
         self.asked: list[str] = []
-        self.failing = 0  # status that everything is answered with
+        self.failing = 0  # the status with which every request is answered
 
     @property
     def address(self) -> str:
@@ -175,7 +175,7 @@ class Answers(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
-    """The Hub as this process sees it, with an empty cache and nobody logged in."""
+    """The Hub as this process sees it, with an empty cache and no user logged in."""
     with Hub() as made:
         threading.Thread(target=made.serve_forever, daemon=True).start()
         point_to(made.address, tmp_path / "cache", monkeypatch)
@@ -206,7 +206,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def files(folder: Path) -> dict[str, bytes]:
-    """All of it by path, as somebody may have uploaded it."""
+    """All files of the checkpoint by path, as somebody may have uploaded them."""
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
@@ -305,7 +305,7 @@ class TestFetch:
 
     def test_no_network(self, tmp_path: Path, monkeypatch) -> None:
         with socket.socket() as nobody:
-            nobody.bind(("127.0.0.1", 0))  # bound and not listening: whoever calls is refused
+            nobody.bind(("127.0.0.1", 0))  # bound but not listening, so every connection is refused
             point_to(f"http://127.0.0.1:{nobody.getsockname()[1]}", tmp_path, monkeypatch)
             with pytest.raises(VisketchError, match="the Hub cannot be reached; check the name and the network"):
                 find("me/mine")
@@ -318,7 +318,7 @@ class TestFetch:
 class TestPush:
     def test_and_fetch_back(self, server: Hub, folder: Path, files: dict[str, bytes], monkeypatch) -> None:
         monkeypatch.setenv("HF_TOKEN", TOKEN)
-        for _ in range(2):  # the second time the model is there already
+        for _ in range(2):  # the second time, the model exists already
             said = json.loads(visketch("push", folder, "me/mine", "--private", "--json").stdout)
         assert said["model"] == "me/mine"
         assert said["commit"].startswith(f"{server.address}/me/mine/commit/")
@@ -348,7 +348,9 @@ class TestPush:
 
 
 def test_by_the_environment_alone(server: Hub, files: dict[str, bytes], tmp_path: Path) -> None:
-    """As somebody would: a process of its own that knows of the Hub what huggingface_hub's own variables say."""
+    """A separate process knows about the Hub only what huggingface_hub's own environment variables say, as on a user's
+    machine.
+    """
     server.add("me/mine", files)
     words = [sys.executable, "-m", "visketch.cli.main", "info", "--json", "--checkpoint", "me/mine"]
     env = os.environ | {"HF_ENDPOINT": server.address, "HF_HOME": str(tmp_path / "home"), "HF_HUB_DISABLE_XET": "1"}

@@ -1,4 +1,4 @@
-"""Who judges generated sketches, and what they are shown."""
+"""Which judges judge generated sketches, and what they are shown."""
 
 from pathlib import Path
 
@@ -21,7 +21,7 @@ CONFIG = tiny_model.small()
 
 
 class Baseline(nn.Module):
-    """Stands in for a network of another kind."""
+    """A substitute for a network of another kind."""
 
     def __init__(self, classes: int) -> None:
         super().__init__()
@@ -41,7 +41,7 @@ def model() -> SketchModel:
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A checkpoint with a baseline and nothing else."""
+    """A checkpoint that has a baseline and nothing else."""
     monkeypatch.setattr("visketch.model.build", lambda config, part: Baseline(len(config.labels)))
     checkpoint.write_config(tmp_path, CONFIG)
     checkpoint.save_part(tmp_path, "baseline", Baseline(len(CONFIG.labels)), {}, {})
@@ -125,7 +125,9 @@ def test_reread_is_writing_a_png_and_reading_it(side: int, model: SketchModel, t
 
 
 def test_reread_keeps_the_lines_and_forgets_the_pen(model: SketchModel) -> None:
-    """Twice the pen, and a field that is no distance any more, come out as they went in with the pen and exact."""
+    """The thick field has twice the pen and is no longer a distance. Both it and the exact field come back with the
+    usual pen.
+    """
     canvas = model.render([drawings.draw("house")])
     thick = ((canvas + CONFIG.sketch.near).clamp(-1, 1) * 3).clamp(-1, 1)
     fields = reread(torch.cat([canvas, thick]), CONFIG.sketch, CONFIG.sketch)

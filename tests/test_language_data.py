@@ -1,4 +1,4 @@
-"""Scenes, instructions, outlines of photo objects, and the data set that is written of them."""
+"""Scenes, instructions, outlines of photo objects, and the data set that is written from them."""
 
 import json
 import sys
@@ -44,7 +44,7 @@ def packed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def photographed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Photos of coloured shapes on noise in COCO's format, and the same in folders by class."""
+    """Photos of coloured shapes on noise, in COCO's format and in folders by class."""
     folder = tmp_path_factory.mktemp("photographed")
     rng = np.random.default_rng(0)
     images, objects = [], []
@@ -287,7 +287,7 @@ class TestPhotos:
         sketch = photo_to_sketch.sketch(cutout)
         points = {level: sum(map(len, strokes)) for level, strokes in sketch.items()}
         assert points[1] > points[2] > points[3] >= 5
-        assert len(sketch[3]) == 1  # the outline alone, and a square one
+        assert len(sketch[3]) == 1  # only the outline, which is a square
         low, high = sketch[3][0].min(axis=0), sketch[3][0].max(axis=0)
         np.testing.assert_allclose(low, photo_to_sketch.MARGIN, atol=3)
         np.testing.assert_allclose(high, photo_to_sketch.MARGIN + photo_to_sketch.SIDE, atol=3)
@@ -306,7 +306,7 @@ class TestPhotos:
     def test_pasted_objects_are_where_the_boxes_say(self, photographed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         found = coco.read(photographed / "instances.json", photographed / "images", pytest.fail)
         objects = Objects(found, COLOURS, canvas=128)
-        grey = np.full((128, 128, 3), 128, np.uint8)  # instead of a blurred photo, which has the objects' colours
+        grey = np.full((128, 128, 3), 128, np.uint8)  # a blurred photo would have the objects' colours
         monkeypatch.setattr(objects, "_background", lambda split, rng: grey)
         scene = objects.scene(["ball", "kite", "brick"], "train", np.random.default_rng(0))
         assert scene.pixels.shape == (128, 128, 3)

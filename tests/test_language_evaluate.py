@@ -1,4 +1,4 @@
-"""The measures of `visketch evaluate language`, against slow definitions and answers that are known."""
+"""The metrics of `visketch evaluate language`, compared with slow definitions and with known answers."""
 
 from collections import Counter
 from itertools import permutations
@@ -37,7 +37,7 @@ def row(number: int = 0, task: str = "COUNT", answer: str = "1", **more: Any) ->
 
 
 def shared(one: list[float], other: list[float]) -> float:
-    """Intersection over union, on a grid of hundredths."""
+    """The intersection over union of two boxes, on a grid of hundredths."""
     areas = [np.zeros((100, 100), bool) for _ in range(2)]
     for area, (x1, y1, x2, y2) in zip(areas, (one, other), strict=True):
         area[round(100 * y1) : round(100 * y2), round(100 * x1) : round(100 * x2)] = True
@@ -62,7 +62,7 @@ def test_boxes_are_found_as_trying_every_assignment_finds_them(pairs: list[tuple
     )
     hits = np.zeros(len(OVERLAPS))
     for true, answer in ((true, answer) for true, answer in pairs if true):
-        near = [[shared(one, other) for other in answer] + [0.0] * len(true) for one in true]  # 0: by none
+        near = [[shared(one, other) for other in answer] + [0.0] * len(true) for one in true]  # 0: not found by any
         tries = np.array(list(permutations(range(len(answer) + len(true)), len(true))), int).reshape(-1, len(true))
         tried = np.array([[near[one][place] for one, place in enumerate(some)] for some in tries]).reshape(tries.shape)
         hits += (tried[..., None] >= OVERLAPS - 1e-9).sum(axis=1).max(axis=0)
@@ -81,7 +81,7 @@ def test_every_size_counts_its_own_objects() -> None:
     assert found.none_right == 1.0
     assert (
         language_metrics.detection([row(boxes=(small,), kind="coco")], [[small]]).medium == 1.0
-    )  # of photos that is medium
+    )  # in photos, this is a medium size
 
 
 def test_a_box_is_found_once() -> None:

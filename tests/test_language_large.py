@@ -1,4 +1,4 @@
-"""The 7B recipe of O3SLM without its weights: what is trained, how long a prompt is, and a step on the same classes."""
+"""The 7B recipe of O3SLM without its weights: what is trained, how long a prompt is, and a step of the same classes."""
 
 from importlib.util import find_spec
 from pathlib import Path
@@ -42,7 +42,7 @@ def shape(tokenizer=None, **small) -> "transformers.LlavaConfig":
 
 @pytest.fixture
 def small(tokenizer):
-    """The 7B's classes with two layers and 56 pixels."""
+    """The classes of the 7B model, with two layers and 56 pixels."""
     torch.manual_seed(0)
     tiny = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
     vision, text = tiny | {"image_size": 56}, tiny | {"vocab_size": len(tokenizer)}
@@ -50,7 +50,7 @@ def small(tokenizer):
 
 
 def trained(model) -> dict[str, int]:
-    """Trained parameters by part."""
+    """The number of trained parameters of each part."""
     counts = {"vision_tower": 0, "multi_modal_projector": 0, "language_model": 0, "other": 0}
     for name, value in model.named_parameters():
         if value.requires_grad:

@@ -1,4 +1,4 @@
-"""The sketch-language model's own pieces, each against what it must be."""
+"""The parts of the sketch-language model, each compared with what it must be."""
 
 from pathlib import Path
 
@@ -66,9 +66,9 @@ class TestPictures:
 
     def test_a_turned_photo_is_upright(self, tmp_path: Path) -> None:
         lying = Image.new("RGB", (80, 40), "white")
-        lying.paste("black", (0, 0, 20, 40))  # on the left of what is stored
+        lying.paste("black", (0, 0, 20, 40))  # at the left of the picture as it is stored
         exif = lying.getexif()
-        exif[0x0112] = 6  # to be turned right by 90 degrees
+        exif[0x0112] = 6  # to be turned clockwise by 90 degrees
         lying.save(tmp_path / "turned.jpg", exif=exif, quality=95)
         picture = image.read(tmp_path / "turned.jpg", 64)
         assert (picture.letterbox.width, picture.letterbox.height) == (40, 80)

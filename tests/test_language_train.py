@@ -1,4 +1,4 @@
-"""Training of the sketch-language model, and what can be asked of what it wrote: in small, but all of it real."""
+"""Training the sketch-language model, and asking the result: everything is small, but nothing is simulated."""
 
 import json
 import signal
@@ -54,7 +54,9 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def folder(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A checkpoint after all three stages: its tower knows rings from crosses, its language model hardly a word."""
+    """A checkpoint after all three stages. Its tower tells rings from crosses, but its language model knows hardly a
+    word.
+    """
     out = tmp_path_factory.mktemp("runs") / "language"
     rows, chosen = InstructionRows(data, "train"), config.load("tiny", KNOBS)
     for stage in config.STAGES:
@@ -68,7 +70,7 @@ def model(folder: Path) -> SketchLanguage:
 
 
 def speaking(folder: Path) -> dict[str, torch.Tensor]:
-    """The weights of a folder's language model, its tower and projector among them."""
+    """The weights of a folder's language model, including its tower and projector."""
     speaker = SketchLanguage.load(folder).generator
     assert speaker is not None
     return speaker.model.state_dict()
@@ -196,7 +198,7 @@ class TestAsking:
 
     def test_an_answer_that_cannot_be_read_is_an_error_of_its_pair(self, data: Path, model: SketchLanguage) -> None:
         sketch, scene = model.look([data / "pictures/sketch/ring-0.png", data / "pictures/scene/test-0.png"])
-        (answer,) = model.find([(sketch, scene)], "language")  # a model of six steps does not speak
+        (answer,) = model.find([(sketch, scene)], "language")  # a model that was trained for six steps cannot answer
         assert isinstance(answer, VisketchError)
         assert "ask in other words" in str(answer)
 

@@ -1,4 +1,4 @@
-"""The measures against their slow or analytic definitions."""
+"""The metrics compared with their slow or analytic definitions."""
 
 import itertools
 
@@ -29,13 +29,13 @@ from visketch.metrics import (
 
 
 def root(matrix: np.ndarray) -> np.ndarray:
-    """The root of a symmetric matrix that has no negative eigenvalue but for rounding."""
+    """The root of a symmetric matrix whose eigenvalues are not negative, except by rounding."""
     values, vectors = np.linalg.eigh(matrix)
     return vectors * np.sqrt(values.clip(min=0)) @ vectors.T
 
 
 def gaussian(rng: np.random.Generator, n: int, mean: np.ndarray, covariance: np.ndarray) -> np.ndarray:
-    """Rows whose own mean and covariance are exactly these."""
+    """Rows whose mean and covariance are exactly the given ones."""
     rows = rng.normal(size=(n, len(mean)))
     rows = rows - rows.mean(axis=0)
     white = rows @ np.linalg.inv(root(np.cov(rows.T)))
@@ -43,7 +43,7 @@ def gaussian(rng: np.random.Generator, n: int, mean: np.ndarray, covariance: np.
 
 
 def slow_frechet(a: np.ndarray, b: np.ndarray) -> float:
-    """As the paper has it, the root of the product taken in its symmetric form."""
+    """The definition of the paper, with the root of the product in its symmetric form."""
     one, other = np.cov(a.T), np.cov(b.T)
     shared = root(root(one) @ other @ root(one))
     return float(np.square(a.mean(axis=0) - b.mean(axis=0)).sum() + np.trace(one + other - 2 * shared))
@@ -51,7 +51,7 @@ def slow_frechet(a: np.ndarray, b: np.ndarray) -> float:
 
 class TestFrechet:
     def test_of_known_gaussians(self) -> None:
-        """Covariances that share their axes: the distance is that of the means and of the deviations."""
+        """If covariances share their axes, the distance is that of the means and of the standard deviations."""
         rng = np.random.default_rng(0)
         turn = np.linalg.qr(rng.normal(size=(4, 4)))[0]
         one, other = np.array([1.0, 4.0, 9.0, 0.25]), np.array([4.0, 4.0, 1.0, 1.0])
@@ -146,7 +146,9 @@ def test_interval_is_that_of_a_share() -> None:
 
 class TestSpread:
     def test_of_a_mean_is_its_standard_error(self) -> None:
-        """Of odd classes too, and with what sets the classes apart left out, since their shares are fixed."""
+        """This holds for classes of odd sizes too. What distinguishes the classes does not count, since their shares
+        are fixed.
+        """
         rng = np.random.default_rng(0)
         labels = np.repeat([0, 1, 2], 41)
         values = rng.normal(size=123) + 100 * labels
@@ -156,7 +158,7 @@ class TestSpread:
         assert found == spread(lambda rows: float(values[rows].mean()), labels, samples=4000)
 
     def test_of_a_distance_is_that_of_fresh_sets(self) -> None:
-        """What the halves of one set say, sets drawn anew confirm."""
+        """The spread over halves of one set agrees with the spread over newly drawn sets."""
         rng = np.random.default_rng(0)
         labels, other = np.zeros(100, np.int64), rng.normal(1, 1, size=(2000, 4))
         sets = rng.normal(size=(200, 100, 4))
@@ -216,7 +218,7 @@ class TestSeam:
     shape = SketchConfig()
 
     def of(self, field: torch.Tensor) -> torch.Tensor:
-        """In shares of the pen's width."""
+        """The seam in shares of the pen's width."""
         return seam(field, self.shape.tile, self.shape.near) * self.shape.clamp / self.shape.pen
 
     def test_is_the_slow_definition(self, real: torch.Tensor) -> None:
@@ -233,7 +235,7 @@ class TestSeam:
         assert self.of(enlarge(coarse, self.shape.canvas)).abs().max() < 1e-5
 
     def test_of_tiles_that_slipped_is_the_worse_the_further(self, real: torch.Tensor) -> None:
-        """Every tile moves on its own by at most 1 or 2 pixels, an eighth of the pen on average or a fourth."""
+        """Every tile moves by itself by at most 1 or 2 pixels: an eighth or a quarter of the pen, on average."""
         rng = np.random.default_rng(0)
         slipped = []
         for most in (1, 2):
@@ -271,7 +273,7 @@ def test_coverage_is_who_lies_within_reach_of_the_others_k_th_neighbour() -> Non
 
     def within(point: np.ndarray, others: np.ndarray, k: int) -> bool:
         for other in others:
-            reach = sorted(np.linalg.norm(others - other, axis=1))[k]  # the nearest is itself
+            reach = sorted(np.linalg.norm(others - other, axis=1))[k]  # the nearest one is the point itself
             if np.linalg.norm(point - other) <= reach:
                 return True
         return False

@@ -1,4 +1,4 @@
-"""What a newcomer calls: classify, generate, refine, and the sampling of codes."""
+"""The methods that a newcomer calls (classify, generate, refine), and the sampling of codes."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -66,7 +66,7 @@ def test_bfloat16_barely_moves_an_answer(model: SketchModel) -> None:
 
 
 def test_strokes_and_their_pixels_are_one_drawing(model: SketchModel) -> None:
-    """The probabilities barely move when the drawing comes as a raster."""
+    """The probabilities hardly change if the drawing is given as a raster."""
     sketch = drawings.draw("house")
     pixels = model.ink(model.render([sketch]))[0].numpy() > 0.5
     one, other = (model.logits(model.render([form])).softmax(dim=1) for form in (sketch, Sketch(pixels=pixels)))
@@ -211,7 +211,9 @@ def test_a_canvas_that_no_tree_has_is_refused(model: SketchModel) -> None:
 
 
 def test_training_goes_on_after_inference_in_one_process(tmp_path: Path) -> None:
-    """Weights first read, and tables first made, in inference mode must not be tensors that autograd refuses."""
+    """Weights that were first read, and tables that were first made, in inference mode must not be tensors that
+    autograd refuses.
+    """
     checkpoint.write_config(tmp_path, CONFIG)
     for name in ("encoder", "classifier"):
         checkpoint.save_part(tmp_path, name, tiny_model.awake(CONFIG, name), {}, {})
@@ -227,7 +229,7 @@ def test_training_goes_on_after_inference_in_one_process(tmp_path: Path) -> None
 
 
 def test_every_stage_of_every_try_has_numbers_of_its_own() -> None:
-    """Torch's generator looks at 32 bits of a seed alone."""
+    """Torch's generator uses only 32 bits of a seed."""
     drawn = [
         tuple(torch.rand(4, generator=generator(seed, stage)).tolist())
         for seed in candidate_seeds([0, 1, 2**32 - 1], 4)
@@ -250,7 +252,7 @@ def test_of_many_tries_the_likeliest_is_kept(model: SketchModel) -> None:
 
 
 def slow_pick(logits: list[float], chance: float, temperature: float, top_p: float) -> set[int]:
-    """Nucleus sampling as it is told; all codes that rounding may allow."""
+    """Nucleus sampling by its definition: all codes that rounding may allow."""
     weights = [np.exp((value - max(logits)) / temperature) for value in logits]
     order = sorted(range(len(logits)), key=lambda code: -weights[code])
     kept, mass = [], 0.0
@@ -282,7 +284,7 @@ def test_pick_is_nucleus_sampling(logits: list[float], chance: float, temperatur
 
 @pytest.mark.parametrize("spread", [0.0, 0.3, 6.0])
 def test_pick_of_many_codes_is_that_of_sorting_them_all(spread: float) -> None:
-    """Whether a few codes make up `top_p` or nearly all are needed."""
+    """This holds whether a few codes make up `top_p` or nearly all are needed."""
     generator = torch.Generator().manual_seed(1)
     logits = torch.randn(20, 512, generator=generator) * spread + torch.linspace(0, 1e-3, 512)
     chance = torch.rand(20, generator=generator)
@@ -306,7 +308,7 @@ def test_pick_at_temperature_nought_takes_the_best() -> None:
 
 @pytest.mark.parametrize("top_p", [0.0, 0.5, 0.95])
 def test_pick_never_leaves_the_nucleus_even_at_the_greatest_chance(top_p: float) -> None:
-    """The largest float below 1, times a rounded sum, may be that sum."""
+    """The largest float below 1, multiplied by a rounded sum, may equal that sum."""
     logits = torch.randn(5000, 64, generator=torch.Generator().manual_seed(0)) * 3
     chance = torch.full((5000,), 1 - 2**-24)
     probability, order = logits.softmax(dim=1).sort(dim=1, descending=True)

@@ -1,4 +1,4 @@
-"""From one drawing to another: strokes matched, steps between, and the verb."""
+"""Turning one drawing into another: matched strokes, the steps between, and the verb."""
 
 import json
 from pathlib import Path

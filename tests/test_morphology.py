@@ -1,4 +1,4 @@
-"""Morphology beside scipy's, which is the slow definition; and the medians of parts."""
+"""Morphology compared with scipy's, which serves as the slow definition; and the medians of parts."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from visketch.data import morphology, solid
 
 @pytest.fixture(params=range(12))
 def area(request: pytest.FixtureRequest) -> np.ndarray:
-    """Blobs of another size and shape each time, some of which touch the border."""
+    """Blobs of a different size and shape each time, some of which touch the border."""
     rng = np.random.default_rng(request.param)
     noise = ndimage.gaussian_filter(rng.normal(size=rng.integers(20, 70, 2)), rng.uniform(1, 4))
     return noise > np.quantile(noise, rng.uniform(0.2, 0.95))

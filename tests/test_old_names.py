@@ -1,4 +1,4 @@
-"""Names of earlier versions: they still work, and a note says today's."""
+"""Names of earlier versions. They still work, and a note says what the current name is."""
 
 from pathlib import Path
 
@@ -57,7 +57,7 @@ def test_a_section() -> None:
 
 
 def test_a_file_of_weights(tmp_path: Path) -> None:
-    """Written by an earlier version: its name and what its metadata says."""
+    """The file was written by an earlier version, as its name and its metadata say."""
     settings = tiny_model.small()
     checkpoint.write_config(tmp_path, settings)
     module = tiny_model.awake(settings, "baseline")

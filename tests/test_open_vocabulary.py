@@ -1,4 +1,4 @@
-"""Drawn scenes of classes that the tower never saw, by the shipped weights; and a detector of random ones."""
+"""Drawn scenes of classes that the tower never saw, with the shipped weights; and an OWLv2 with random weights."""
 
 import json
 from pathlib import Path
@@ -36,7 +36,7 @@ def put(page: Image.Image, strokes: drawings.Strokes, box: Box, pen: int) -> Non
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A sketch of a house, a scene with two and a star, and a photo."""
+    """A sketch of a house, a scene with two houses and a star, and a photo."""
     home = tmp_path_factory.mktemp("scenes")
     sketch = Image.new("L", (256, 256), 255)
     put(sketch, drawings.house(), (0.1, 0.1, 0.9, 0.9), 6)
@@ -106,7 +106,7 @@ class TestDrawnScenes:
 
     @pytest.mark.parametrize(("subject", "side"), [("cat", 256), ("star", 128)])
     def test_a_page_that_one_drawing_fills_shows_one(self, model: SketchLanguage, subject: str, side: int) -> None:
-        """Drawn with a pen twice as thick as in the tower's training, in which no object fills its scene."""
+        """The pen is twice as thick as in the tower's training, and no object filled its scene there."""
         shape = SketchConfig()
         field = torch.from_numpy(sdf.render(drawings.draw(subject), shape, side))
         page = Image.fromarray((255 * (1 - sdf.ink(field, shape.clamp))).byte().numpy())
@@ -135,8 +135,8 @@ class TestRegions:
 
     def test_a_region_has_its_own_ink_and_no_more(self) -> None:
         pixels = np.zeros((100, 100), bool)
-        pixels[20:40, 20] = pixels[20:40, 39] = True  # two lines of one thing
-        pixels[10:90, 42] = True  # a neighbour's, of which little lies in the region
+        pixels[20:40, 20] = pixels[20:40, 39] = True  # two lines of one object
+        pixels[10:90, 42] = True  # a line of a neighbour, of which little lies in the region
         ((ink, region),) = drawn(pixels, [self.region((0.18, 0.22, 0.44, 0.38))], 2)
         assert region.box == (0.2, 0.2, 0.4, 0.4)
         assert ink.shape == (20, 20)
@@ -151,11 +151,11 @@ class TestRegions:
 
     def test_of_two_that_touch_each_is_more_than_its_window(self) -> None:
         pixels = np.zeros((100, 100), bool)
-        for left, right in ((10, 50), (50, 98)):  # two boxes with a side in common
+        for left, right in ((10, 50), (50, 98)):  # two boxes that share a side
             pixels[[20, 60], left : right + 1] = True
             pixels[20:61, [left, right]] = True
-        pixels[40, 50:98] = True  # and a shelf in the right one
-        pixels[[30, 36], 20:27] = pixels[30:37, [20, 26]] = True  # a window in the left one
+        pixels[40, 50:98] = True  # a shelf in the right box
+        pixels[[30, 36], 20:27] = pixels[30:37, [20, 26]] = True  # a window in the left box
         ((ink, region),) = drawn(pixels, [self.region((0.1, 0.2, 0.5, 0.6))], 2)
         assert region.box == (0.1, 0.2, 0.5, 0.6)
         assert min(ink.shape) > 40
@@ -202,7 +202,7 @@ class TestIsDrawing:
 
 @pytest.fixture(scope="module")
 def owl(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with an OWLv2 of one layer and random weights, as `hf download` would fetch the real one."""
+    """A folder with an OWLv2 with one layer and random weights, as `hf download` would fetch the real one."""
     transformers = pytest.importorskip("transformers")
     from visketch.language.llm import tokenizer as words
 
@@ -247,7 +247,7 @@ class TestDetector:
         def told(**_: object) -> object:
             from transformers.models.owlv2.modeling_owlv2 import Owlv2ObjectDetectionOutput
 
-            # Of a square of 64 whose upper half is the picture, as OWLv2 pads it: its right half.
+            # The right half of a square of 64 pixels, whose upper half is the picture, as OWLv2 pads it.
             return Owlv2ObjectDetectionOutput(
                 logits=torch.tensor([[[2.0], [-9.0]]]), pred_boxes=torch.tensor([[[0.75, 0.25, 0.5, 0.5]] * 2])
             )

@@ -1,4 +1,4 @@
-"""One learning rate for two optimisers: each steps what it is meant for, as torch's own would."""
+"""One learning rate for two optimisers. Each updates the parameters that it is meant for, as torch's own would."""
 
 import pytest
 import torch
@@ -31,7 +31,7 @@ def test_a_matrix_is_a_view_with_a_row_for_each_output(layout: torch.memory_form
 
 
 def test_updates_of_matrices_are_orthogonal_and_of_the_size_of_adamws() -> None:
-    """Singular values near 0.2 sqrt(longer side) (Muon's iteration is not exact), however small the gradient."""
+    """Singular values are near 0.2 sqrt(longer side), however small the gradient. (Muon's iteration is not exact.)"""
     module, lr = net(), 1e-3
     before = {name: p.detach().clone() for name, p in module.named_parameters()}
     optimizer = Optimizer(module, PartTraining(weight_decay=0.0))
@@ -49,7 +49,9 @@ def test_updates_of_matrices_are_orthogonal_and_of_the_size_of_adamws() -> None:
 
 
 def test_the_memory_layout_of_convolutions_does_not_matter() -> None:
-    """Else the columns of a weight and of its gradient would be mixed up: still orthogonal, and wrong."""
+    """Otherwise the columns of a weight and of its gradient would be mixed up, and the update would be orthogonal but
+    wrong.
+    """
     last, first = net(), net().to(memory_format=torch.contiguous_format)
     assert [p.stride() for p in last.parameters()] != [p.stride() for p in first.parameters()]
     for module in (last, first):

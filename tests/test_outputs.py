@@ -1,4 +1,4 @@
-"""What may be written: never what is read, and nothing that the run did not make, unless --overwrite says so."""
+"""What may be written: never an input, and nothing that the run did not make itself, unless --overwrite says so."""
 
 import os
 from pathlib import Path
@@ -50,7 +50,7 @@ class TestOutputs:
 
     def test_what_is_there_is_replaced_only_if_asked(self, tmp_path: Path) -> None:
         there = draw(tmp_path / "there.png", drawings.star())
-        (tmp_path / "nowhere.png").symlink_to(tmp_path / "gone.png")  # a link to nothing is somebody's too
+        (tmp_path / "nowhere.png").symlink_to(tmp_path / "gone.png")  # a link to nothing also belongs to somebody
         for path in (there, tmp_path / "nowhere.png"):
             with pytest.raises(UsageError, match="--overwrite"):
                 Outputs().check(path)
@@ -102,7 +102,7 @@ class TestVerbs:
         assert done.exit_code == 1
         assert "a.svg: exists already" in done.stderr
         assert (out / "a.svg").read_text() == "mine"
-        assert "<svg" in (out / "drawing.svg").read_text()  # the others are written
+        assert "<svg" in (out / "drawing.svg").read_text()  # the other files are written
         assert visketch("trace", mine / "a.png", "--out", out / "a.svg", "--overwrite").exit_code == 0
         assert "<svg" in (out / "a.svg").read_text()
 
@@ -147,9 +147,9 @@ class TestVerbs:
 
     def test_sketches_of_a_folder_are_not_drawn_over(self, tmp_path: Path) -> None:
         (tmp_path / "pets").mkdir()
-        (tmp_path / "pets/CAT-0001.png").write_text("mine")  # on a Mac this is cat-0001.png
+        (tmp_path / "pets/CAT-0001.png").write_text("mine")  # on a Mac, this is the same file as cat-0001.png
         done = visketch("generate", "--class", "cat", "-n", "2", "--out", tmp_path / "pets", "--coarse-only")
-        if (tmp_path / "pets/cat-0001.png").exists():  # here it is another file
+        if (tmp_path / "pets/cat-0001.png").exists():  # here, it is another file
             assert done.exit_code == 0
         (tmp_path / "pets/cat-0000.png").write_text("mine")
         before = content(tmp_path / "pets")

@@ -1,4 +1,4 @@
-"""`visketch evaluate language --photos`: photos in COCO's format, asked about with drawings."""
+"""`visketch evaluate language --photos`: photos in COCO's format, with drawings as questions."""
 
 import json
 from pathlib import Path
@@ -19,7 +19,7 @@ NAMES = {"stop sign": street.stop_sign, "clock": street.clock}
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two streets and a plain sky in COCO's format, and drawings to ask with."""
+    """Two streets and a plain sky in COCO's format, and drawings as queries."""
     home = tmp_path_factory.mktemp("photos")
     (home / "coco/images").mkdir(parents=True)
     images, annotations = [], []
@@ -57,7 +57,7 @@ def test_the_table(folder: Path) -> None:
     assert told_word["ap50"] == pytest.approx(1)
     assert told_word["large"] > 0.7
     assert table["boxes"]["detector"]["ap50"] > 0.9
-    assert table["counting"]["detector, told the word"]["rows"] == 6  # four that are there, two that are not
+    assert table["counting"]["detector, told the word"]["rows"] == 6  # four with the object there, two without
     assert table["present"]["detector, told the word"]["right"] == 1
     assert table["retrieval"]["detector, told the word"]["mean_average_precision"] == 1
     assert set(table["counting"]) == {"detector", "detector, told the word", "matcher", "language"}

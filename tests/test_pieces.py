@@ -1,4 +1,4 @@
-"""Strokes as pieces: cut and joined again they are the same lines, with every vertex among their points."""
+"""Strokes as pieces. If they are cut and joined again, the lines are the same, and every vertex is among the points."""
 
 import drawings
 import numpy as np
@@ -13,7 +13,9 @@ STROKES = st.lists(st.lists(POINT, min_size=1, max_size=40), min_size=1, max_siz
 
 
 def slowly(run: np.ndarray, k: int) -> np.ndarray:
-    """The definition: the segment whose parts are longest gets one division more, until there are k points."""
+    """The definition: as long as there are fewer than k points, the segment with the longest parts gets one more
+    division.
+    """
     if len(run) == 1:
         return np.repeat(run, k, axis=0)
     length, parts = np.linalg.norm(np.diff(run, axis=0), axis=1), np.ones(len(run) - 1, int)

@@ -1,4 +1,4 @@
-"""The vectorised quadtree against the recursive one of tests/naive_quadtree.py, and against plain loops."""
+"""The vectorised quadtree compared with the recursive one of tests/naive_quadtree.py, and with plain loops."""
 
 import drawings
 import naive_quadtree
@@ -16,7 +16,7 @@ from visketch.quadtree import Leaves
 
 NEAR, THRESHOLD = 0.25, 0.004
 DEPTHS = range(1, 8)
-TILE = {1: 16, 2: 16, 3: 16, 4: 8, 5: 4, 6: 2, 7: 1}  # small tiles at high depth: no canvas wider than 128
+TILE = {1: 16, 2: 16, 3: 16, 4: 8, 5: 4, 6: 2, 7: 1}  # small tiles at high depth, so that no canvas is wider than 128
 
 
 def adversaries(depth: int) -> dict[str, np.ndarray]:
@@ -34,7 +34,9 @@ def adversaries(depth: int) -> dict[str, np.ndarray]:
 
 
 def canvases(depth: int) -> np.ndarray:
-    """(b h h): drawings and adversaries in one batch; fewer of the dense ones where recursion would take seconds."""
+    """Drawings and adversarial canvases (b h h) in one batch. There are fewer dense ones where recursion would take
+    seconds.
+    """
     drawn = [sdf.render(sketch, SketchConfig(), TILE[depth] << depth) for sketch in drawings.draw_many(2)]
     return np.stack([*drawn, *list(adversaries(depth).values())[: None if depth < 6 else 6]])
 
@@ -46,7 +48,7 @@ def split(
 
 
 def places(leaves: Leaves) -> list[Place]:
-    """Level, row and column of packed leaves, from `place` alone."""
+    """The level, row and column of packed leaves, from `place` alone."""
     row, column, side = quadtree.place(leaves).double().T
     whole = torch.stack([leaves.level.double(), row / side - 0.5, column / side - 0.5], dim=1)
     assert torch.equal(whole, whole.round())
@@ -64,7 +66,7 @@ def check_against_recursion(canvas: np.ndarray, depth: int, threshold: float, le
     assert leaves.tile.tolist() == [naive_quadtree.number(leaf.place) for _, leaf in expected]
     assert inked.tolist() == [leaf.rich for _, leaf in expected]
     assert places(leaves) == [leaf.place for _, leaf in expected]
-    # Context, as the batch gets it: one gather from the table. A few leaves of every sketch will do.
+    # The context as the batch gets it, by one gather from the table. A few leaves of every sketch are enough.
     table = quadtree.context(depth, levels)[leaves.tile].tolist()
     for i in range(0, len(expected), 1 + len(expected) // 200):
         slots = naive_quadtree.context(expected[i][1], shown)
@@ -83,7 +85,9 @@ def test_so_it_does_with_windows(depth: int, levels: int) -> None:
 
 
 def test_a_small_drawing_on_a_large_canvas_is_found_by_its_window() -> None:
-    """Its share of the whole is below the threshold; of its window it is what it would be on a canvas of its own."""
+    """The drawing's share of the whole is below the threshold. Its share of its window is what it would be on a small
+    canvas.
+    """
     alone = canvases(2)[:1]
     large = np.full((1, 512, 512), -1, np.float32)
     large[:, 320:384, 128:192] = alone
@@ -100,11 +104,13 @@ def test_a_small_drawing_on_a_large_canvas_is_found_by_its_window() -> None:
 @given(data=st.data(), depth=st.integers(1, 5), threshold=st.sampled_from([0.0, 1 / 256, 0.004, 1 / 16, 0.5, 1.0]))
 @settings(max_examples=60, deadline=None)
 def test_so_it_does_on_any_canvas(data: st.DataObject, depth: int, threshold: float) -> None:
-    """Sparse, because a canvas of noise is rich everywhere. Dyadic thresholds are met exactly: "more" is strict."""
+    """Canvases are sparse, because a canvas of noise is rich everywhere. Dyadic thresholds are met exactly, so "more"
+    is strict.
+    """
     side = 2 << depth
     pixel = st.tuples(st.integers(0, 1), st.integers(0, side - 1), st.integers(0, side - 1))
     ink = data.draw(st.lists(pixel, max_size=40))
-    canvas = np.full((2, side, side), -NEAR, np.float32)  # at -near itself there is no information either
+    canvas = np.full((2, side, side), -NEAR, np.float32)  # at -near itself there is no information
     for sketch, row, column in ink:
         canvas[sketch, row, column] = 0
     check_against_recursion(canvas, depth, threshold)
@@ -121,7 +127,7 @@ def test_leaves_cover_every_canvas_exactly_once(depth: int) -> None:
 
 
 def test_what_the_adversaries_give() -> None:
-    """So that the comparison above is known to meet shallow leaves, deep ones, and none with ink."""
+    """This shows that the comparison above meets shallow leaves, deep leaves, and canvases without inked leaves."""
     count = {}
     for name, canvas in adversaries(3).items():
         leaves, inked = split(canvas[None], 3, threshold=0.0)
@@ -186,7 +192,7 @@ def test_information_is_the_share_of_each_tile_near_ink(depth: int) -> None:
 
 @pytest.mark.parametrize("depth", DEPTHS)
 def test_context_is_the_neighbourhood_of_every_ancestor(depth: int) -> None:
-    """Every tile of the table, whether or not a sketch has it; a share of them where they are many."""
+    """Every tile of the table is checked, whether or not a sketch has it; or a share of the tiles if there are many."""
     table = quadtree.context(depth)
     assert table.shape == ((4 ** (depth + 1) - 1) // 3, 9 * depth + 1)
     full = naive_quadtree.grow(np.ones((2**depth, 2**depth)), depth, NEAR, 0.0, depth)
@@ -202,7 +208,7 @@ def test_context_is_the_neighbourhood_of_every_ancestor(depth: int) -> None:
 
 @pytest.mark.parametrize("depth", DEPTHS)
 def test_inner_slots_are_the_nearest_levels_and_the_root_comes_last(depth: int) -> None:
-    leaf = quadtree.context(depth)[-1].tolist()  # at the corner: its own tile and three around it, at every level
+    leaf = quadtree.context(depth)[-1].tolist()  # in the corner: its own tile and three around it, at every level
     own = len(quadtree.context(depth)) - 1
     for levels in range(depth + 2):
         shown = [tile for tile in leaf[quadtree.inner(depth, levels)] if tile >= 0]
@@ -214,7 +220,7 @@ def test_inner_slots_are_the_nearest_levels_and_the_root_comes_last(depth: int) 
 
 
 def test_context_at_the_border_and_below_the_tile() -> None:
-    """By hand, at depth 2. Level 1 is tiles 1 2 / 3 4; level 2 begins 5 6 9 10 / 7 8 11 12."""
+    """Worked out by hand, at depth 2. Level 1 has tiles 1 2 / 3 4, and level 2 begins 5 6 9 10 / 7 8 11 12."""
     table = quadtree.context(2).tolist()
     none = [-1] * 9
     assert table[0] == [0, *none, *none]
@@ -226,7 +232,9 @@ def test_context_at_the_border_and_below_the_tile() -> None:
 @pytest.mark.parametrize("levels", [1, 2, 3])
 @pytest.mark.parametrize("depth", DEPTHS)
 def test_a_window_is_to_its_leaves_what_the_canvas_is(depth: int, levels: int) -> None:
-    """They find the window's tiles where the leaves of a tree so deep find the canvas's; beyond its border, more."""
+    """Leaves find the tiles of their window where the leaves of a tree of that depth find those of the canvas. They
+    also see tiles beyond the border.
+    """
     table = quadtree.context(depth, levels)
     if depth <= levels:
         assert torch.equal(table, quadtree.context(depth))
@@ -327,7 +335,7 @@ def test_painting_the_tiles_of_a_canvas_gives_the_canvas_back() -> None:
 def test_pad_gives_each_sketch_a_row() -> None:
     leaves, inked = split(canvases(3), 3)
     leaves = leaves[inked]
-    sketches = len(canvases(3)) + 1  # one more than any leaf knows of
+    sketches = len(canvases(3)) + 1  # one more than the leaves belong to
     values = torch.randn(len(leaves), 5)
     padded, present = quadtree.pad(values, leaves, sketches)
     counts = [int((leaves.sketch == sketch).sum()) for sketch in range(sketches)]

@@ -1,4 +1,4 @@
-"""Many files on a cluster, by Ray Data: one of this machine alone, some of whose processes are killed."""
+"""Many files on a cluster, by Ray Data. The cluster is this machine alone, and some of its processes are killed."""
 
 import json
 import os
@@ -26,7 +26,7 @@ from visketch.model import SketchModel
 from visketch.tasks import batch
 
 FILES, EACH, BAD = 40, 3, "17.ndjson"
-MULTIPLIES = visketch.model.multiplies_bfloat16  # as it is before the tests begin
+MULTIPLIES = visketch.model.multiplies_bfloat16  # its value before the tests begin
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +34,7 @@ def cluster() -> Iterator[None]:
     if not find_spec("ray"):
         pytest.skip('Ray is not installed: pip install "visketch[ray]"')
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("RAY_worker_niceness", "0")  # else other work on this machine comes first
+        patch.setenv("RAY_worker_niceness", "0")  # otherwise, other work on this machine would come first
         ray = parallel.connect(num_cpus=2, num_gpus=0)
         yield
         ray.shutdown()
@@ -42,7 +42,7 @@ def cluster() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def precision_of_the_workers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """They are other processes, which know nothing of what is patched here."""
+    """The workers are other processes, in which what is patched here has no effect."""
     monkeypatch.setattr(visketch.model, "multiplies_bfloat16", MULTIPLIES)
 
 
@@ -53,7 +53,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def gallery(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Files of three drawings each, of which one is none; the last is a file of a hundred."""
+    """Files of three drawings each, one of which cannot be read; the last file has a hundred drawings."""
     home = tmp_path_factory.mktemp("gallery")
     for number in range(FILES):
         sketches = drawings.draw_many(EACH, seed=number, labels=(tiny_model.LABELS[number % 3],))
@@ -64,7 +64,9 @@ def gallery(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def alike(rows: list[batch.Row], others: list[batch.Row]) -> None:
-    """The same drawings in the same order, with the same answers but for what other batches round otherwise."""
+    """Check that these are the same drawings in the same order, with the same answers except for the rounding of other
+    batches.
+    """
     for row, other in zip(rows, others, strict=True):
         assert row["path"] == other["path"]
         assert row.get("error") == other.get("error")
@@ -76,11 +78,11 @@ def chances(row: batch.Row) -> dict[str, float]:
 
 
 def test_the_killed_lose_nothing_and_double_nothing(cluster: None, folder: Path, gallery: Path, tmp_path: Path) -> None:
-    """Of two processes with the model one is killed half way, and before it one of those that read."""
+    """One of two processes with the model is killed half way, and before that, one of those that read."""
     shape = SketchModel.load(folder).config.sketch
 
     def dies(mark: Path) -> None:
-        """Kill the process that comes here first."""
+        """Kill the first process that gets here."""
         try:
             mark.touch(exist_ok=False)
         except FileExistsError:
@@ -89,7 +91,7 @@ def test_the_killed_lose_nothing_and_double_nothing(cluster: None, folder: Path,
 
     def read(item: Item) -> Iterator[batch.RenderedDrawing]:
         for drawn in batch.draw(shape, item):
-            if drawn.name.endswith("10.ndjson#2"):  # with what it read before on its way
+            if drawn.name.endswith("10.ndjson#2"):  # while what it read before is on its way
                 dies(tmp_path / "a reader died")
             yield drawn
 
@@ -114,7 +116,7 @@ def test_the_killed_lose_nothing_and_double_nothing(cluster: None, folder: Path,
 
 
 def test_classify_answers_as_here(cluster: None, folder: Path, gallery: Path, tmp_path: Path) -> None:
-    """Both go on with the rows of a run that was interrupted."""
+    """Both the local and the cluster run continue the rows of an interrupted run."""
     rows, begun = {}, tmp_path / "begun.ndjson"
     words = ("--checkpoint", folder, "--workers", 0, "--out", begun)
     assert run("classify", gallery / "more.ndjson", *words).exit_code == 0
@@ -150,7 +152,7 @@ def test_index_holds_what_it_holds_here(cluster: None, folder: Path, gallery: Pa
 
 
 def catalogued(index: Path) -> tuple[list, list, np.ndarray]:
-    """What it knows: files, drawings, and the vector of each."""
+    """What an index contains: its files, its drawings, and the vector of each drawing."""
     db = sqlite3.connect(index / "catalogue.sqlite")
     files = db.execute("select path, size, changed, unread from files order by path").fetchall()
     sql = """select path, place, name, label, key, value from drawings join files on files.id = drawings.file
@@ -190,7 +192,7 @@ def test_nobody_there(monkeypatch: pytest.MonkeyPatch, folder: Path, gallery: Pa
         closed.bind(("127.0.0.1", 0))  # and does not listen
         where = f"127.0.0.1:{closed.getsockname()[1]}"
         monkeypatch.setenv("RAY_ADDRESS", where)
-        monkeypatch.setattr(ray, "is_initialized", lambda: False)  # whatever the other tests have started
+        monkeypatch.setattr(ray, "is_initialized", lambda: False)  # whatever other tests have started
         words = ("classify", gallery, "--checkpoint", folder, "--engine", "ray", "--out", tmp_path / "answers.csv")
         one_line(run(*words), 1, f"no Ray cluster at {where}; check RAY_ADDRESS")
     assert not list(tmp_path.iterdir())

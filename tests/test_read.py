@@ -1,4 +1,4 @@
-"""Reading any file: what it is goes by its bytes, and what is wrong is one line with a mend."""
+"""Reading any file: its bytes decide what it is, and an error is one line that says how to fix it."""
 
 import json
 import os
@@ -23,7 +23,7 @@ def one_line(path, problem=None):
     message = str(caught.value)
     assert message.startswith(str(path))
     assert "\n" not in message
-    assert ";" in message  # the mend
+    assert ";" in message  # the part that says how to fix it
     return message
 
 
@@ -99,7 +99,7 @@ def test_a_file_we_may_not_read(tmp_path, monkeypatch):
     path.write_text(GOOD)
     if os.geteuid():
         path.chmod(0)
-    else:  # root may read everything
+    else:  # root may read every file
 
         def refuse(self, *_):
             raise PermissionError(13, "Permission denied")
@@ -124,7 +124,7 @@ def test_a_bomb_is_refused_before_it_is_opened(tmp_path):
     path = tmp_path / "bomb.png"
     Image.new("1", (12_000, 12_000), 1).save(path)
     assert "89 million pixels" in one_line(path)
-    assert round(Image.MAX_IMAGE_PIXELS / 1e6) == 89  # what the message says is what Pillow does
+    assert round(Image.MAX_IMAGE_PIXELS / 1e6) == 89  # the message agrees with Pillow
     assert image.FORMATS == ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
 
 

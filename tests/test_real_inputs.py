@@ -1,4 +1,6 @@
-"""What people really have: coloured in, silhouettes, grain, pages with things not to be seen, several on one."""
+"""Drawings as people really have them: coloured in, silhouettes, grain, pages with invisible parts, several on one
+page.
+"""
 
 import gzip
 
@@ -44,7 +46,7 @@ def within(pixels: np.ndarray) -> np.ndarray:
 
 
 def same(found: np.ndarray, true: np.ndarray, near: int = 3) -> float:
-    """F1 of two masks, within some pixels."""
+    """The F1 of two masks, within a few pixels."""
     precision = (found & ndimage.binary_dilation(true, iterations=near)).sum() / max(found.sum(), 1)
     recall = (true & ndimage.binary_dilation(found, iterations=near)).sum() / max(true.sum(), 1)
     return float(2 * precision * recall / max(precision + recall, 1e-9))
@@ -75,7 +77,7 @@ def test_ink_is_the_dark_line_whatever_the_fill(label: str, texture: str) -> Non
 
 @pytest.mark.parametrize("pen", [20, 24, 28])
 def test_a_thick_pen_that_closes_its_own_gaps_leaves_lines(pen: int) -> None:
-    """A zigzag whose turns merge into a blob, beside a line that does not: nothing is replaced by an outline."""
+    """A zigzag whose turns merge into a blob, beside a line without turns. Neither is replaced by an outline."""
     page = Image.new("L", (SIDE, SIDE), 255)
     zigzag = [(60 + pen * 0.6 * turn, 60 + 60 * (turn % 2)) for turn in range(7)]
     for line in (zigzag, [(60, 90), (60, 340), (340, 340), (340, 60), (240, 60)]):
@@ -231,7 +233,7 @@ def test_a_compressed_page_is_a_page(tmp_path, name: str) -> None:
 
 
 def test_what_lines_do_not_account_for_is_read_from_the_rendering(tmp_path) -> None:
-    """A line drawn as an area: one line through its middle, not two beside it."""
+    """A line that is drawn as an area gives one line through its middle, and not two lines beside it."""
     (tmp_path / "a.svg").write_text(
         '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 100 100"><path d="M10 40H90V46H16V90H10Z"/></svg>'
     )
@@ -303,7 +305,7 @@ def test_a_drawing_that_was_turned_is_named_as_it_is_upright() -> None:
     from visketch.tasks.batch import BatchClassifier, RenderedDrawing
 
     class Model:
-        """Sure of a field by how much of its ink lies in the upper half."""
+        """A model whose certainty is the share of a field's ink that lies in the upper half."""
 
         folder, labels = None, ["a"]
 
@@ -324,7 +326,7 @@ def test_a_drawing_that_was_turned_is_named_as_it_is_upright() -> None:
 
 
 def test_a_pen_of_a_few_pixels_is_no_area() -> None:
-    """Small pictures, as `generate` writes them: such a pen is as often six pixels wide as four, and whiskers meet."""
+    """In small pictures, as `generate` writes them, a pen is as often six pixels wide as four, and whiskers meet."""
     for spread in (19, 21, 23):
         large = Image.new("L", (512, 512), 255)
         pen = ImageDraw.Draw(large)

@@ -27,7 +27,7 @@ CONFIG = tiny_model.small("name=random")
 
 
 def save(folder: Path, settings: Config, *names: str) -> Path:
-    """A checkpoint with random weights."""
+    """Write a checkpoint with random weights."""
     checkpoint.write_config(folder, settings)
     for name in names:
         checkpoint.save_part(folder, name, tiny_model.awake(settings, name), {}, {"step": 1, "steps": 2})
@@ -36,7 +36,7 @@ def save(folder: Path, settings: Config, *names: str) -> Path:
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """ViSketch (`own`), two baselines, and the drawings: two of each of three classes to test on."""
+    """ViSketch (`own`), two baselines, and the drawings. The test split has two drawings of each of three classes."""
     home = tmp_path_factory.mktemp("home")
     save(home / "own", CONFIG, "encoder", "classifier")
     for backbone in ("resnet34", "vit"):
@@ -102,7 +102,7 @@ def test_people_get_tables_that_fit(home: Path) -> None:
 
 
 def test_every_model_sees_the_same_pictures(store: Store, home: Path) -> None:
-    """The figures are those of each model asked alone, drawing by drawing."""
+    """The figures are those that each model gives when it is asked alone, drawing by drawing."""
     own, baseline = SketchModel.load(home / "own"), SketchModel.load(home / "resnet34")
     found = recognition.classify(own, store, baselines=[baseline])
     rows = store.rows("test")
@@ -142,7 +142,7 @@ def test_a_shallower_tree_reads_the_reduced_canvas(store: Store, home: Path) -> 
 
 
 def test_chance_in_a_style_is_the_drawing_s_own(store: Store, home: Path) -> None:
-    """Whichever drawings are looked at beside it."""
+    """It does not depend on which drawings are measured beside it."""
     own, look = SketchModel.load(home / "own"), STYLES["incomplete"]
     whole = recognition.batches(own, store, "train", None, recognition.quiet, look)
     fields = own.render([sketch for sketches, _ in whole for sketch in sketches])
@@ -217,7 +217,7 @@ class TestRefuses:
 
 
 def test_drawings_of_one_kind_are_enough(home: Path, tmp_path: Path) -> None:
-    """Of three classes the data set may have one: the others are then never right."""
+    """The data set may have only one of three classes. The other classes are then never right."""
     tiny_model.write_ndjson(tmp_path / "in/test/cat.ndjson", drawings.draw_many(3, labels=("cat",)))
     pack([tmp_path / "in"], tmp_path / "cats.arrow")
     found = recognition.classify(SketchModel.load(home / "own"), Store.open(tmp_path / "cats.arrow")).rows[0].overall

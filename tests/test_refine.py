@@ -36,7 +36,7 @@ def test_at_strength_one_nothing_of_the_sketch_is_left(model: SketchModel) -> No
 
 
 def test_at_strength_zero_only_lines_are_drawn_again(model: SketchModel) -> None:
-    """From what is left of them on the coarse tile; the coarse stage need not even be there."""
+    """They are drawn from what is left of them on the coarse tile. The checkpoint need not even have a coarse stage."""
     lean = SketchModel(CONFIG, **{name: model.part(name) for name in ("vqvae", "encoder", "refiner")})
     drawn = refine(lean, [CAT], ["cat"], strength=0.0)
     tile = CONFIG.sketch.tile
@@ -46,7 +46,9 @@ def test_at_strength_zero_only_lines_are_drawn_again(model: SketchModel) -> None
 
 
 def test_in_between_the_noised_sketch_is_drawn_from_there(model: SketchModel) -> None:
-    """`strength` of the steps are taken, the first of them at that time, from that mixture of sketch and noise."""
+    """Only the share `strength` of the steps is taken. The first starts at that time, from that mixture of sketch and
+    noise.
+    """
     frames: list[Frame] = []
     refine(model, [CAT], ["cat"], strength=0.5, steps=8, on_progress=frames.append)
     assert [frame.total for frame in frames if frame.stage == "coarse"] == [4] * 4

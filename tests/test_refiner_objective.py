@@ -1,4 +1,4 @@
-"""What the refiner is shown in training: the truth blurred, or the truth with a shaking hand."""
+"""What the refiner is shown in training: the true drawing blurred, or the true drawing with a shaky hand."""
 
 import drawings
 import numpy as np

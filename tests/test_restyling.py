@@ -1,4 +1,4 @@
-"""The same drawing by another hand: still that drawing, and no two alike."""
+"""The same drawing by another hand: it is still the same drawing, and no two results are equal."""
 
 import drawings
 import numpy as np
@@ -20,7 +20,7 @@ def rng(seed: int) -> np.random.Generator:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_it_is_another_drawing_of_the_same(name: str) -> None:
-    """Of 40, each is a drawing, most lie near the original, and none is the same."""
+    """Of 40 results, each is a drawing, most lie near the original, and none is equal to it."""
     shape, lines = tiny_model.small().sketch, drawings.draw(name).lines()
     plain = sdf.render(Sketch(strokes=lines), shape) > 0
     near = sdf.render(Sketch(strokes=lines), shape) > -0.9
@@ -69,7 +69,7 @@ class TestFilled:
 
 
 def test_training_takes_the_shares_that_are_asked_for(tmp_path) -> None:
-    """With neither, an example is as it was; with both, others."""
+    """Without both settings, an example is unchanged. With both, it is changed."""
     sketch = drawings.draw("cat")
 
     def examples(*settings: str) -> list[np.ndarray]:

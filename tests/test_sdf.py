@@ -1,4 +1,4 @@
-"""The field against a distance written the slow way, and ink back from it."""
+"""The field compared with a distance that is computed the slow way, and ink recovered from the field."""
 
 import drawings
 import numpy as np
@@ -16,7 +16,9 @@ CONFIG = SketchConfig()
 
 
 def slow_distance(lines: tuple[np.ndarray, ...], canvas: int) -> np.ndarray:
-    """From every pixel's centre to the nearest point of the nearest segment, in pixels: the definition itself."""
+    """The definition itself: the distance in pixels from every pixel's centre to the nearest point of the nearest
+    segment.
+    """
     axis = np.arange(canvas) + 0.5
     pixels = np.stack(np.meshgrid(axis, axis), axis=-1)
     nearest = np.full((canvas, canvas), np.inf)
@@ -29,7 +31,9 @@ def slow_distance(lines: tuple[np.ndarray, ...], canvas: int) -> np.ndarray:
 
 
 def errors(lines: tuple[np.ndarray, ...], canvas: int) -> np.ndarray:
-    """How far the field is from the definition, in pixels, at every pixel where one of the two does not saturate."""
+    """The difference between the field and the definition, in pixels, at every pixel where one of the two is not
+    saturated.
+    """
     field = sdf.field(lines, CONFIG, canvas)
     exact = np.clip((CONFIG.pen / 2 - slow_distance(lines, canvas) / canvas) / CONFIG.clamp, -1, 1)
     seen = (np.abs(field) < 1) | (np.abs(exact) < 1)
@@ -42,7 +46,7 @@ def test_the_field_is_the_distance_to_the_nearest_segment(each_drawing: Sketch, 
 
 
 def test_the_cost_follows_the_ink(cat: Sketch) -> None:
-    """A pen that stays as wide in pixels reaches no further on a larger canvas."""
+    """A pen that stays equally wide in pixels reaches no further on a larger canvas."""
     small, large = CONFIG, CONFIG.at(1024)
     lines = fit(cat.lines(), CONFIG.margin)
     eighth = tuple(line / 8 for line in lines)
@@ -54,7 +58,7 @@ def test_the_cost_follows_the_ink(cat: Sketch) -> None:
 @given(points=st.lists(st.tuples(st.floats(-0.2, 1.2), st.floats(-0.2, 1.2)), min_size=1, max_size=6))
 @settings(max_examples=60, deadline=None)
 def test_so_it_is_for_any_line(points: list[tuple[float, float]]) -> None:
-    """Dots, lines that retrace themselves, and lines that leave the canvas among them."""
+    """The lines include dots, lines that retrace themselves, and lines that leave the canvas."""
     assert errors((np.array(points, np.float32),), 64).max(initial=0) < 1e-3
 
 
@@ -86,7 +90,7 @@ def test_margins_are_white_paper(each_drawing: Sketch) -> None:
 
 
 def test_ink_comes_back_as_wide_as_the_pen() -> None:
-    """A straight stroke 100 pixels long, its round ends beyond: area = length * pen + circle."""
+    """For a straight stroke of 100 pixels with round ends beyond it, area = length * pen + circle."""
     stroke = (np.array([[14, 64], [114, 64]], np.float32) / 128,)
     ink = sdf.ink(torch.from_numpy(sdf.field(stroke, CONFIG, 128)), CONFIG.clamp)
     pen = CONFIG.pen * 128
@@ -102,7 +106,7 @@ def test_ink_is_half_at_the_edge_and_takes_any_batch() -> None:
 
 @pytest.mark.parametrize("label", drawings.SUBJECTS)
 def test_a_raster_gives_nearly_the_field_of_the_strokes_that_drew_it(label: str) -> None:
-    """Ink on paper, thinned, is the same drawing to the models as the strokes that were its source."""
+    """To the models, ink on paper is the same drawing, once it is thinned, as the strokes that drew it."""
     sketch = drawings.draw(label)
     field = sdf.render(sketch, CONFIG)
     paper = sdf.ink(torch.from_numpy(sdf.render(sketch, CONFIG, 512)), CONFIG.clamp).numpy() > 0.5
@@ -129,7 +133,7 @@ def test_a_coordinate_that_is_no_number_is_refused(value: float) -> None:
 
 
 def test_a_dot_is_a_dot() -> None:
-    """One point has no size to be scaled by: it becomes a spot of the pen in the middle."""
+    """A single point has no size by which it could be scaled, so it becomes a spot of the pen in the middle."""
     field = sdf.render(Sketch(strokes=(np.array([[7, 7]], np.float32),)), CONFIG)
     ink = sdf.ink(torch.from_numpy(field), CONFIG.clamp)
     assert ink.sum().item() == pytest.approx(np.pi * (CONFIG.pen * 64) ** 2, rel=0.1)

@@ -1,4 +1,4 @@
-"""Searching: what an index holds, how it is kept up to date, that killing it loses nothing, and the two verbs."""
+"""Searching: what an index holds, how it is updated, that killing it loses nothing, and the two verbs."""
 
 import json
 import os
@@ -37,7 +37,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def model() -> SketchModel:
-    """The shipped weights: to random ones all drawings are nearly the same."""
+    """The shipped weights. To random weights, all drawings are nearly the same."""
     return SketchModel.load()
 
 
@@ -49,7 +49,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
-    """A gallery: two files of five drawings each, one of them in a folder below, and a picture."""
+    """A gallery: two files of five drawings each, one of them in a subfolder, and a picture."""
     home = tmp_path / "gallery"
     tiny_model.write_ndjson(home / "cats.ndjson", drawings.draw_many(5, labels=("cat",)))
     tiny_model.write_ndjson(home / "more" / "stars.ndjson", drawings.draw_many(5, labels=("star",)))
@@ -78,7 +78,7 @@ def fail(error: VisketchError) -> None:
 
 
 def exact(model: SketchModel, query: Sketch, sketches: list[Sketch]) -> np.ndarray:
-    """The similarities by the slow definition."""
+    """The similarities by their slow definition."""
     found = features(model, model.fields([query, *sketches], model.config.reading)).numpy()
     return found[1:] @ found[0]
 
@@ -133,7 +133,7 @@ class TestGallery:
     def test_sheets_are_left_out(self, opened: Index, home: Path) -> None:
         levels = np.asarray(Image.open(home / "more/house.png"))
         write_sheet(home / "sheet.png", np.hstack([levels, levels]), {"n": 2})
-        Image.fromarray(np.hstack([levels, levels])).save(home / "sheet-2.png")  # somebody else's
+        Image.fromarray(np.hstack([levels, levels])).save(home / "sheet-2.png")  # a file that visketch did not write
         opened.update(home, fail)
         names = {Path(hit.file).name for hit in opened.search(drawings.draw("house"), 100)}
         assert names == {"cats.ndjson", "stars.ndjson", "house.png", "sheet-2.png"}
@@ -205,7 +205,7 @@ class TestGallery:
     def test_an_index_that_outgrows_comparing_gets_graphs_and_back(
         self, opened: Index, home: Path, model: SketchModel, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """Where usearch is missing, an index with graphs is still searched: by comparing with all."""
+        """If usearch is missing, an index with graphs can still be searched, by comparing with all vectors."""
         opened.update(home, fail)
         before = opened.search(drawings.draw("cat", 3), 5)
         for found, suffix in ((True, ".usearch"), (False, ".vectors")):
@@ -232,7 +232,7 @@ class TestGallery:
 
 
 def count(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """How many drawings are embedded at a time, from here on."""
+    """From here on, record how many drawings are embedded at a time."""
     seen: list[int] = []
 
     def counted(model: SketchModel, canvas: torch.Tensor) -> torch.Tensor:
@@ -282,7 +282,7 @@ for moment in sys.stdin:  # a process for each, which need not import torch agai
 
 class TestInterrupted:
     def test_an_exception_anywhere_loses_no_step(self, opened: Index, tmp_path: Path, monkeypatch) -> None:
-        """The third step fails: two are kept, and the next run embeds the rest alone."""
+        """The third step fails. Two steps are kept, and the next run embeds only the rest."""
         monkeypatch.setattr(indexer, "BATCH", 4)
         tiny_model.write_ndjson(tmp_path / "all.ndjson", drawings.draw_many(15))
         write, steps = database.Database.write, []
@@ -302,7 +302,7 @@ class TestInterrupted:
         assert sorted(hit.place for hit in opened.search(drawings.draw("cat"), 20)) == list(range(15))
 
     def test_killed_at_any_moment(self, folder: Path, tmp_path: Path) -> None:
-        """kill -9 after each of many moments: what is left is whole, and in the end all is there once."""
+        """kill -9 at many moments. What is left is always complete, and in the end everything is there once."""
         source, out = tmp_path / "all.ndjson", tmp_path / "all.index"
         tiny_model.write_ndjson(source, drawings.draw_many(48))
         before, killed = 0, 0

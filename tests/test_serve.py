@@ -1,4 +1,4 @@
-"""The server's API, with tiny weights: answers, refusals, and what waits for the model."""
+"""The server's API with tiny weights: answers, refusals, and the jobs that wait for the model."""
 
 import asyncio
 import io
@@ -108,7 +108,7 @@ class TestAnswers:
         line |= {"key_id": "5201136883597312", "drawing": CAT}
         said = server.post("/v1/classify", json={"drawing": CAT, "top": 2}).json()["predictions"]
         assert server.post("/v1/classify", json=line | {"top": 2}).json()["predictions"] == said
-        two = {"key_id": "1", "drawing": [[[0, 60], [50, 0]]]}  # of two points: the line says that these are rows
+        two = {"key_id": "1", "drawing": [[[0, 60], [50, 0]]]}  # two points each; the line says that these are rows
         assert server.post("/v1/classify", json=two).status_code == 200
         problem(server.post("/v1/classify", json=line | {"words": 1}), 422, "words: Extra")
 
@@ -375,7 +375,7 @@ class TestSharing:
             assert isinstance(other, schemas.ClassifyResponse)
             assert len(other.predictions) == 2
             for guess, same in zip(one.predictions, other.predictions, strict=True):
-                assert guess.probability == pytest.approx(same.probability, abs=0.02)  # rounded otherwise
+                assert guess.probability == pytest.approx(same.probability, abs=0.02)  # the rounding differs
 
     def test_few_stay_together(self, checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         studio, sizes = Service(SketchModel.load(checkpoint)), []
@@ -396,7 +396,7 @@ class TestReader:
             assert len(reader.read(star, "star.ndjson").lines()) == len(STAR)
             assert reader._process
             assert reader._process.pid
-            os.kill(reader._process.pid, signal.SIGSTOP)  # however fast the machine, it does not answer in time
+            os.kill(reader._process.pid, signal.SIGSTOP)  # however fast the machine is, it does not answer in time
             reader.seconds = 0.1
             with pytest.raises(VisketchError, match="not read within"):
                 reader.read(star, "star.ndjson")
@@ -412,7 +412,7 @@ class TestReader:
 
 class TestWorker:
     def run(self, work: Any, recognise: Any = list, **limits: int) -> Any:
-        """`work(worker)` on an event loop, beside a worker's thread."""
+        """Run `work(worker)` on an event loop, beside a worker's thread."""
         worker = Worker(recognise, Metrics(), **limits)
 
         async def main() -> Any:
@@ -474,8 +474,8 @@ class TestWorker:
             jobs = [worker.submit("quick", 0)]
             while not worker.taken:
                 await asyncio.sleep(0.005)
-            jobs += [worker.submit("quick", number) for number in (1, 2)]  # for the next batch
-            jobs.append(worker.submit("quick", 3))  # three before it: 0.9 of what may be waited
+            jobs += [worker.submit("quick", number) for number in (1, 2)]  # these are for the next batch
+            jobs.append(worker.submit("quick", 3))  # three before it, which is 0.9 of the longest wait
             with pytest.raises(Full) as refused:
                 worker.submit("quick", 4)
             assert refused.value.seconds == pytest.approx(1.2 * WAIT)
@@ -531,7 +531,7 @@ class TestWorker:
             failing = worker.submit("quick", "bad")
             with pytest.raises(ZeroDivisionError):
                 await failing.answer
-            worker.drop(failing)  # done already: nothing to give up
+            worker.drop(failing)  # it is done already, so nothing is cancelled
             worker.drop(first)
             assert await last.answer == "last"
             assert worker.gauges.dropped._value.get() == 2
@@ -571,13 +571,13 @@ class TestWorker:
 
 
 def test_answers_to_its_own_description(server: TestClient) -> None:
-    """Requests made up from the OpenAPI document, good ones and bad, get answers that it allows."""
+    """Valid and invalid requests are generated from the OpenAPI document, and it must allow the answers."""
     schemathesis = pytest.importorskip("schemathesis")
     from hypothesis import HealthCheck, Phase, given, settings
     from schemathesis import GenerationMode
     from schemathesis.specs.openapi.checks import positive_data_acceptance
 
-    async def running(scope: Any, receive: Any, send: Any) -> None:  # the server runs already
+    async def running(scope: Any, receive: Any, send: Any) -> None:  # the server is running already
         if scope["type"] == "http":
             headers = [(name, b"localhost" if name == b"host" else value) for name, value in scope["headers"]]
             return await server.app({**scope, "headers": headers}, receive, send)
@@ -601,7 +601,7 @@ def test_answers_to_its_own_description(server: TestClient) -> None:
             @given(case=operation.as_strategy(generation_mode=mode))
             def holds(case: Any) -> None:
                 seen.add(case.path)
-                # A file of junk is allowed by the description, and refused.
+                # The description allows a file of junk, but the server refuses it.
                 case.call_and_validate(excluded_checks=[positive_data_acceptance], timeout=600)
 
             holds()

@@ -1,4 +1,4 @@
-"""The server's API with weights that draw strokes: how they are shown, variations, morphs, animations."""
+"""The server's API with weights that draw strokes: how strokes are shown, variations, morphs, animations."""
 
 import base64
 import io
@@ -33,7 +33,7 @@ EVENTS = {"accept": "text/event-stream"}
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
-    """With no refiner: strokes are not refined."""
+    """The checkpoint has no refiner, since strokes are not refined."""
     home = write_checkpoint(tmp_path_factory.mktemp("weights"), small(*STROKES))
     checkpoint.part_file(home, "refiner").unlink()
     with TestClient(build(Service(SketchModel.load(home))), base_url="http://localhost") as client:

@@ -1,4 +1,4 @@
-"""The studio without a server: exported with small random weights, and visited in a real browser."""
+"""The studio without a server: it is exported with small random weights, and visited in a real browser."""
 
 import json
 import subprocess
@@ -35,7 +35,7 @@ SOMETHING = "(a |an )?(cat|house|star)\\??"
 
 
 class Files(SimpleHTTPRequestHandler):
-    """A plain file server that says nothing."""
+    """A plain file server that logs nothing."""
 
     def log_message(self, *words: object) -> None:
         pass
@@ -54,7 +54,7 @@ def site(folder: Path) -> Path:
         web_runtime.web_runtime()
     except VisketchError as error:
         pytest.skip(str(error))
-    # By a process of its own: what checks every shape here would make the size of the batch a fixed one.
+    # This runs in a process of its own, since the checker of shapes would make the size of the batch a constant.
     words = ["export", "site", folder.parent / "site", "--checkpoint", folder, "--json"]
     done = subprocess.run(
         [sys.executable, "-m", "visketch.cli.main", *map(str, words)], capture_output=True, text=True, check=False
@@ -88,7 +88,7 @@ def browser() -> Iterator[Any]:
 
 
 def flat(lines: Any) -> list[list[float]]:
-    """As the page has lines: x, y, x, y ..."""
+    """Lines in the page's form: x, y, x, y ..."""
     return [np.asarray(line, np.float32).ravel().tolist() for line in lines]
 
 
@@ -119,7 +119,9 @@ ANSWERS = """async ({ drawings, given, noise, like, other, labels, strength }) =
 
 
 def test_its_answers_are_those_of_python(browser: Any, served: SimpleNamespace, folder: Path) -> None:
-    """The same weights, strokes and noise: fields, logits, what is drawn freely, beside a part, and like a drawing."""
+    """With the same weights, strokes and noise: fields, logits, and drawings made freely, beside a part, and like a
+    drawing.
+    """
     model = SketchModel.load(folder)
     diffusion, config = model.part("diffusion"), model.config.diffusion
     dots = Sketch(strokes=(np.array([[3, 4]], np.float32), np.array([[9, 9], [9, 9]], np.float32)))
@@ -156,14 +158,14 @@ def test_its_answers_are_those_of_python(browser: Any, served: SimpleNamespace, 
 
 
 def same(found: list, expected: Any) -> None:
-    """Drawings of the page and of Python."""
+    """Compare drawings of the page with those of Python."""
     for one, other in zip(found, expected, strict=True):
         for line, stroke in zip(one, other, strict=True):
             assert np.abs(np.array(line) - stroke.ravel()).max() < CLOSE
 
 
 def test_somebody_visits_it(browser: Any, served: SimpleNamespace, tmp_path: Path) -> None:
-    """It looks, finishes, draws, and draws more of that; what it cannot do is not there."""
+    """The page recognises, finishes, draws, and draws more of the same. It does not show what it cannot do."""
     visitor = Visitor(browser, served.address)
     page = visitor.page
     for hidden in ("#refine", "#why", "#similar", "#api"):
@@ -189,7 +191,7 @@ def test_somebody_visits_it(browser: Any, served: SimpleNamespace, tmp_path: Pat
     page.get_by_role("button", name="More like this").first.click()
     visitor.results(8)
     count = cards.first.locator(".stroke").count()
-    cards.first.click()  # onto the paper
+    cards.first.click()  # the drawing goes onto the paper
     assert visitor.strokes() == count
     assert len(next(read(saved(visitor, "svg", tmp_path))).lines()) == count
     assert b"animation: draw" in visitor.save("moving").read_bytes()
@@ -244,7 +246,7 @@ def test_nobody_is_shut_out_on_a_phone(browser: Any, served: SimpleNamespace) ->
 
 
 class TestRefusals:
-    """Nothing is written, and nothing of what was there is changed."""
+    """Nothing is written, and nothing that was there is changed."""
 
     @pytest.mark.parametrize("overwrite", [(), ("--overwrite",)])
     def test_a_folder_with_other_files(self, tmp_path: Path, overwrite: tuple[str, ...]) -> None:

@@ -1,4 +1,4 @@
-"""Strokes: what a sketch may be, fitting, sampling, thinning."""
+"""Sketches: what they may contain, fitting, sampling, thinning."""
 
 import itertools
 
@@ -44,7 +44,7 @@ def test_empty_strokes_are_skipped_and_a_blank_sketch_is_named(cat: Sketch) -> N
 def test_fit_keeps_the_aspect_and_fills_the_margins(lines: tuple[np.ndarray, ...], margin: float) -> None:
     low, high = extent(lines)
     fitted_low, fitted_high = extent(sketch.fit(lines, margin))
-    # A drawing smaller than its own rounding error has no aspect to keep.
+    # A drawing that is smaller than its own rounding error has no aspect ratio to keep.
     if (high - low).max() < 1e-3 * max(np.abs(low).max(), np.abs(high).max(), 1e-3):
         return
     assert (fitted_low + fitted_high) / 2 == pytest.approx(np.full(2, 0.5), abs=1e-3)
@@ -96,7 +96,7 @@ def test_the_skeleton_is_the_middle_of_a_thick_line() -> None:
 
 def test_a_raster_is_its_skeleton() -> None:
     pixels = np.eye(30, dtype=bool)
-    pixels[2, 20] = True  # alone
+    pixels[2, 20] = True  # a single pixel
     diagonal, dot = Sketch(pixels=pixels).lines()
     assert dot == pytest.approx(np.array([[20.5, 2.5]]))
     assert diagonal == pytest.approx(np.array([[0.5, 0.5], [29.5, 29.5]]))
@@ -117,12 +117,12 @@ def test_its_lines_join_all_neighbours_and_nothing_else(seed: int, share: float)
         lone += places if len(places) == 1 else []
     wanted = {pair for pair in pairs if pair <= thin and len(pair) == 2}
     assert set(joined) == wanted
-    assert len(joined) == len(wanted)  # each once
+    assert len(joined) == len(wanted)  # each comes once
     assert set(lone) == thin - {place for pair in wanted for place in pair}
 
 
 def test_a_small_raster_has_no_gaps() -> None:
-    """At 28 pixels, as QuickDraw's bitmaps, neighbours lie further apart than the pen is wide."""
+    """At 28 pixels, the size of QuickDraw's bitmaps, neighbouring pixels are further apart than the pen is wide."""
     shape = SketchConfig()
     pixels = np.eye(28, dtype=bool)
     line = Sketch(strokes=(np.array([[0.5, 0.5], [27.5, 27.5]], np.float32),))

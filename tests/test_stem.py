@@ -1,4 +1,4 @@
-"""The stem: one network for all levels, whose tokens stand where their tiles stand and see beyond them."""
+"""The stem: one network for all levels. Its tokens stand where their tiles stand, and see beyond them."""
 
 import drawings
 import pytest
@@ -33,7 +33,7 @@ def test_a_token_a_tile_of_any_side() -> None:
 
 @torch.no_grad()
 def test_tokens_stand_where_their_tiles_stand(encoder: LeafEncoder, canvas: Tensor) -> None:
-    """Against a slow loop over rows and columns of every level's picture."""
+    """They are compared with a slow loop over the rows and columns of every level's picture."""
     embedded = encoder.embed(canvas, 2)
     for level in range(3):
         picture = torch.nn.functional.avg_pool2d(canvas[:, None], 2 ** (2 - level))[:, 0]
@@ -49,7 +49,7 @@ def test_tokens_stand_where_their_tiles_stand(encoder: LeafEncoder, canvas: Tens
 def test_classifying_sees_beyond_a_tiles_border_and_refining_does_not(encoder: LeafEncoder, canvas: Tensor) -> None:
     changed = canvas.clone()
     changed[:, :, 16:20] = 1  # just right of the first column of tiles
-    beside = [0, 2, 8, 10]  # of the finest level, that column along the Z-curve
+    beside = [0, 2, 8, 10]  # that column of the finest level, along the Z-curve
     first = quadtree.first_tile(2)
     for embed, sees in ((encoder.embed, True), (encoder.embed_tiles, False)):
         before, after = (embed(picture, 2)[:, first:][:, beside] for picture in (canvas, changed))
@@ -66,7 +66,7 @@ def test_a_tile_by_itself_is_a_picture_of_its_level(encoder: LeafEncoder, canvas
 
 @torch.no_grad()
 def test_a_deeper_trees_windows_are_read_as_the_canvas_was(encoder: LeafEncoder) -> None:
-    """On a canvas four times as wide the levels count from the window."""
+    """The canvas is four times as wide, and levels count from the window."""
     canvas = torch.from_numpy(sdf.render(drawings.draw("cat"), SHAPE.at(256)))[None]
     embedded = encoder.embed(canvas, 4)
     window = quadtree.first_tile(2)

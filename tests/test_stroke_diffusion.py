@@ -1,4 +1,4 @@
-"""The coarse stage of strokes: it learns, and its sketches depend on their own noise, class and number alone."""
+"""The coarse stage of strokes learns, and its sketches depend only on their own noise, class and number of pieces."""
 
 import drawings
 import numpy as np

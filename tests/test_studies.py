@@ -118,7 +118,7 @@ def test_context_measures_every_checkpoint_in_both_orders(tmp_path: Path) -> Non
 
 
 def test_a_server_that_does_not_start_ends_the_measurement(capfd: pytest.CaptureFixture) -> None:
-    """With the server's own word, and its exit code."""
+    """It ends with the server's own message and exit code."""
     pytest.importorskip("fastapi")
     with pytest.raises(SystemExit) as ended, served("--batch", 0):
         pass

@@ -1,4 +1,4 @@
-"""The studio as people use it: in a real browser, with the shipped weights; and the examples of its page of docs."""
+"""The studio as people use it, in a real browser with the shipped weights; and the examples in docs/studio.md."""
 
 import json
 import re
@@ -28,7 +28,7 @@ from visketch.data.read import read
 ROOT = Path(__file__).parents[1]
 
 
-# The most of each that were on the page at once, however briefly.
+# The greatest number of each that was on the page at once, however briefly.
 WATCH = """
 window.most = { ".card": 0, img: 0, "svg .stroke": 0, "[data-whole]": 0 };
 const cards = document.getElementById("cards");
@@ -54,7 +54,7 @@ class Served:
         self.address, self.index = said["address"], said["index"]
 
     def end(self, how: signal.Signals = signal.SIGTERM) -> tuple[int, str]:
-        """The exit code, and what it said on stderr."""
+        """End the process. Returns its exit code, and what it printed on stderr."""
         self.process.send_signal(how)
         _, said = self.process.communicate(timeout=60)
         return self.process.returncode, said
@@ -220,7 +220,7 @@ def test_pen_eraser_and_keys(browser: Any, studio: Served) -> None:
     page.mouse.down()
     page.mouse.move(left + side / 2, top + side * 0.6)
     page.mouse.up()
-    assert visitor.strokes() == 2  # the line is cut in two
+    assert visitor.strokes() == 2  # the line has been cut in two
     page.click("#undo")
     assert visitor.strokes() == 1
     page.keyboard.press("p")
@@ -269,7 +269,7 @@ def test_what_goes_wrong_is_said(browser: Any, studio: Served, tmp_path: Path) -
     page.fill("#what", "qwertz")
     page.click("#draw")
     page.locator("#trouble", has_text="unknown class 'qwertz'").wait_for()
-    visitor.said = [said for said in visitor.said if "422" not in said]  # the browser's own word on such an answer
+    visitor.said = [said for said in visitor.said if "422" not in said]  # the browser's own message
     visitor.leave()
 
 
@@ -286,7 +286,7 @@ def test_on_a_phone(browser: Any, studio: Served, scheme: str) -> None:
     visitor.leave()
 
 
-# What lies outside the window, words that are cut (but for those with dots), and what lies on something else.
+# What lies outside the window, words that are cut off (except with dots), and what covers something else.
 MISPLACED = """() => {
   const seen = (names) => [...document.querySelectorAll(names)].filter((each) => each.checkVisibility());
   const name = (each) => each.outerHTML.slice(0, 80), found = [];
@@ -344,12 +344,12 @@ def test_nothing_is_cut_or_covered(browser: Any, studio: Served, wide: int, high
 
 
 def test_nobody_is_shut_out(browser: Any, studio: Served) -> None:
-    """What axe-core finds against the page, in each of its states, light and dark."""
+    """What axe-core reports about the page, in each of its states, light and dark."""
     wanted = pytest.importorskip("axe_playwright_python.sync_playwright", reason="pip install axe-playwright-python")
     axe, visitor = (
         wanted.Axe(),
         Visitor(browser, studio.address, reduced_motion="reduce"),
-    )  # or colours are on their way
+    )  # otherwise colours would still be changing
     page, found = visitor.page, list[str]()
 
     def look(state: str) -> None:
@@ -419,7 +419,7 @@ def test_who_hangs_up_is_dropped(studio: Served) -> None:
 
     before = dropped()
     where = urlsplit(studio.address)
-    body = json.dumps({"class": "cat", "n": 16, "tries": 4})  # minutes of work
+    body = json.dumps({"class": "cat", "n": 16, "tries": 4})  # this is minutes of work
     head = f"POST /v1/generate HTTP/1.1\r\nhost: {where.netloc}\r\naccept: text/event-stream\r\n"
     head += f"content-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
     with socket.create_connection((str(where.hostname), int(where.port or 80))) as client:
@@ -432,7 +432,7 @@ def test_who_hangs_up_is_dropped(studio: Served) -> None:
 
 
 def test_it_ends_cleanly_while_it_draws(studio: Served) -> None:
-    """The last test: it ends the server of the others. Whoever waits is told so."""
+    """This test comes last, since it ends the server of the others. Every waiting client is told so."""
     body = json.dumps({"class": "cat", "n": 16, "tries": 4}).encode()
     headers = {"content-type": "application/json", "accept": "text/event-stream"}
     answer = urllib.request.urlopen(urllib.request.Request(f"{studio.address}v1/generate", body, headers))

@@ -1,4 +1,4 @@
-"""Drawings in other styles: one thing is changed, as much as it says, and the rest is as it was."""
+"""Drawings in other styles. One thing changes, by the amount that the style says, and everything else stays."""
 
 import drawings
 import numpy as np
@@ -30,7 +30,9 @@ def test_chance_matters_to_some(name: str, cat: Sketch) -> None:
 
 @pytest.mark.parametrize(("name", "width"), [("pen x 0.5", 2), ("pen", 4), ("pen x 3", 12)])
 def test_a_pen_s_ink_is_as_wide_as_it_says(name: str, width: int) -> None:
-    """In pixels of 256: the ink's area over the length of the lines; of a circle, whose lines do not meet."""
+    """In pixels of 256, this is the area of the ink over the length of the lines, for a circle, whose lines do not
+    meet.
+    """
     sketch = drawings.draw("circle", tremble=0)
     (line,) = fit(sketch.lines(), styles.MARGIN)
     length = styles.SIDE * np.linalg.norm(np.diff(line, axis=0), axis=1).sum()

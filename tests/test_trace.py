@@ -1,4 +1,4 @@
-"""Ink → strokes → files: one stroke where a person drew one, where it was drawn."""
+"""From ink to strokes to files: there is one stroke where a person drew one, and it is where it was drawn."""
 
 import json
 from pathlib import Path
@@ -22,7 +22,7 @@ SHAPE = SketchConfig()
 
 
 def field(*lines: list, side: int = SIDE, pen: float = 4) -> np.ndarray:
-    """Lines in pixels → their distance in pixels, as a model draws them."""
+    """The distance in pixels of lines in pixels, in the form in which a model draws it."""
     unit = tuple(np.array(line, np.float32) / side for line in lines)
     shape = SHAPE.model_copy(update={"pen": pen / side})
     return trace.from_field(sdf.field(unit, shape, side), shape.clamp)
@@ -33,7 +33,7 @@ def mask(*lines: list, side: int = SIDE, pen: float = 4) -> np.ndarray:
 
 
 def aside(found: tuple[np.ndarray, ...], true: tuple[np.ndarray, ...]) -> float:
-    """Mean distance between two sets of lines, both ways."""
+    """The mean distance between two sets of lines, in both directions."""
     one, other = (sketch.sample(tuple(line.astype(np.float32) for line in lines), 0.1) for lines in (found, true))
     return float(cKDTree(one).query(other)[0].mean() + cKDTree(other).query(one)[0].mean()) / 2
 

@@ -1,4 +1,4 @@
-"""Training: every part learns, a run that was killed goes on as if it had not been, processes share a batch."""
+"""Training: every part learns, a killed run continues as if it had not been killed, and processes share a batch."""
 
 import json
 import os
@@ -22,7 +22,7 @@ from visketch.errors import UsageError, VisketchError
 from visketch.model import SketchModel
 from visketch.training.sketch import Outcome, train
 
-STEPS = 12  # of the tiny preset, for every part
+STEPS = 12  # the steps of the tiny preset, for every part
 PARTS = ["vqvae", "diffusion", "classifier", "baseline", "refiner"]
 Losses = list[dict[str, float]]
 
@@ -33,7 +33,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 
 
 def run(part: str, store: Store, folder: Path, *overrides: str, stop: int = 0, **options) -> tuple[Outcome, Losses]:
-    """Train in this process. `stop`: the step after which it gets a SIGTERM, as from a system that shuts down."""
+    """Train in this process. `stop` is the step after which it gets a SIGTERM, as from a system that shuts down."""
     seen: Losses = []
 
     def report(step: int, steps: int, metrics: dict[str, float]) -> None:
@@ -47,7 +47,7 @@ def run(part: str, store: Store, folder: Path, *overrides: str, stop: int = 0, *
 
 @pytest.fixture(scope="module")
 def trained(store: Store, tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, Outcome, Losses]]:
-    """Every part, trained without interruption; its folder is as it was when that part had just been trained."""
+    """Every part, trained without interruption. Its folder is as it was just after that part had been trained."""
     folder, runs = tmp_path_factory.mktemp("runs") / "all", {}
     for part in PARTS:
         outcome, losses = run(part, store, folder)
@@ -56,7 +56,7 @@ def trained(store: Store, tmp_path_factory: pytest.TempPathFactory) -> dict[str,
 
 
 def before(part: str, trained: dict, folder: Path) -> Path:
-    """A folder with the parts that `part` needs, as they were before it was trained."""
+    """A folder with the parts that `part` needs, in the state before it was trained."""
     if part == "refiner":
         shutil.copytree(trained["classifier"][0], folder)
     return folder
@@ -70,7 +70,7 @@ def test_every_part_learns(trained: dict, part: str) -> None:
     assert outcome.metrics == losses[-1]
     assert all(np.isfinite(value) for metrics in losses for value in metrics.values())
     first, last = (np.mean([metrics["loss"] for metrics in piece]) for piece in (losses[:5], losses[-5:]))
-    assert last < first or part == "baseline"  # which needs more steps: test_baseline
+    assert last < first or part == "baseline"  # the baseline needs more steps (see test_baseline)
     rows = [json.loads(line) for line in (folder / f"training/{part}.jsonl").read_text().splitlines()]
     assert [row["step"] for row in rows] == [*range(1, 11), STEPS]
     assert rows[-1]["loss"] == pytest.approx(losses[-1]["loss"], abs=1e-5)
@@ -136,7 +136,7 @@ def test_the_refiner_can_train_the_encoder_and_the_classifier_too(trained: dict,
 
 @pytest.mark.parametrize("part", PARTS)
 def test_stopped_and_resumed_it_is_the_same_run(trained: dict, store: Store, tmp_path: Path, part: str) -> None:
-    """To the last bit; and saving at every step, as here, changes nothing either."""
+    """The runs agree to the last bit. Saving at every step, as here, changes nothing either."""
     folder, always = before(part, trained, tmp_path / "run"), "train.save_minutes=0.0"
     outcome, losses = run(part, store, folder, always, stop=5)
     assert (outcome.finished, outcome.step) == (False, 5)
@@ -197,13 +197,14 @@ if other:
 
 
 def test_two_processes_get_the_losses_of_one(trained: dict, store: Store, tmp_path: Path) -> None:
-    """Without dropout, which each process draws for itself; and over a few steps, for rounding errors grow. Muon, to
-    which the smallest direction of a gradient is worth as much as the largest, makes all of them grow at once.
+    """There is no dropout, which each process draws for itself. There are only a few steps, since rounding errors grow.
+    Muon lets all of them grow at once, since to it the smallest direction of a gradient is worth as much as the
+    largest.
     """
     shared = ["classifier", "refiner", "diffusion", "vqvae", "baseline"]
     plain = ["classifier.dropout=0.0", "refiner.dropout=0.0", *(f"train.{part}.steps=3" for part in shared)]
     plain += [f"train.{part}.muon=false" for part in shared]
-    plain += ["train.baseline.steps=2"]  # deep and narrow as it is here, its rounding errors grow tenfold a step
+    plain += ["train.baseline.steps=2"]  # in this deep and narrow network, rounding errors grow tenfold a step
     for home in (tmp_path / "one", tmp_path / "two"):
         before("refiner", trained, home / "refiner")
         checkpoint.write_config(home / "refiner", tiny_model.labelled(store, *plain))
@@ -217,7 +218,7 @@ def test_two_processes_get_the_losses_of_one(trained: dict, store: Store, tmp_pa
         both = json.loads((tmp_path / f"two/{part}.json").read_text())
         _, alone = run(part, store, tmp_path / "one" / part, *plain)
         for step, (one, two) in enumerate(zip(alone, both, strict=True)):
-            if part == "vqvae":  # its quantiser draws its first codes from what each process sees
+            if part == "vqvae":  # its quantiser takes its first codes from what each process sees
                 assert np.isfinite(two["loss"])
             else:
                 assert two["loss"] == pytest.approx(one["loss"], rel=1e-3), (part, step)

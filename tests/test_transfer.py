@@ -1,4 +1,6 @@
-"""Starting from another checkpoint: what belongs to a class goes with its label, the rest as it is."""
+"""Starting from another checkpoint: what belongs to a class moves with its label, and everything else is copied as it
+is.
+"""
 
 import shutil
 from pathlib import Path
@@ -17,8 +19,8 @@ from visketch.models.parts import build
 from visketch.training import transfer
 from visketch.training.sketch import steps_of, train
 
-NEW = ("star", "dog", "cat")  # another order, and one that is not known
-OLD_ROWS = {"star": 2, "cat": 0}  # of parts.LABELS
+NEW = ("star", "dog", "cat")  # another order, and a class that the checkpoint does not have
+OLD_ROWS = {"star": 2, "cat": 0}  # the positions in parts.LABELS
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +38,7 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
-    """Two of the old classes and a new one."""
+    """Two of the old classes, and a new one."""
     home = tmp_path_factory.mktemp("mine")
     for seed, (label, drawn) in enumerate((("cat", "cat"), ("dog", "house"), ("star", "star"))):
         tiny_model.write_ndjson(home / f"train/{label}.ndjson", drawings.draw_many(8, seed=seed, labels=(drawn,)))
@@ -45,7 +47,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 
 
 def adopted(part: str, start: Path) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor], set[str]]:
-    """Old and new weights, and the names of those with a row for every class."""
+    """The old and the new weights, and the names of those that have a row for every class."""
     settings = config.load("tiny").model_copy(update={"labels": NEW})
     module = build(settings, part)
     transfer.init_from(part, module, settings, start)
@@ -74,7 +76,7 @@ def test_rows_of_classes_go_with_their_labels(start: Path, part: str) -> None:
 
 @pytest.mark.parametrize("part", ["diffusion", "classifier", "refiner"])
 def test_training_goes_on_from_it(start: Path, store: Store, tmp_path: Path, part: str) -> None:
-    """With a vanishing learning rate: the weights are those that were adopted."""
+    """The learning rate is nearly zero, so the weights stay those that were copied."""
     settings = config.load("tiny", [f"train.{part}.steps=2", f"train.{part}.lr=1e-9"])
     outcome = train(part, store, tmp_path, settings, start=start)
     assert outcome.finished

@@ -20,7 +20,9 @@ def tiles(settings, count: int = 6) -> Tensor:
 
 @pytest.fixture(scope="module", params=[False, True], ids=["shipped", "plain"])
 def trained(request: pytest.FixtureRequest) -> tuple[TrainableVQVAE, Tensor, list[float]]:
-    """A few steps on a few drawings: the codebook has been started by k-means, moved, and its dead codes replaced."""
+    """A few steps on a few drawings. The codebook has been started by k-means, it has moved, and dead codes were
+    replaced.
+    """
     settings = tiny_model.small(f"vqvae.plain={str(request.param).lower()}")
     torch.manual_seed(0)
     trainable = TrainableVQVAE(tiny_model.awake(settings, "vqvae")).train()
@@ -65,7 +67,7 @@ def test_settled_it_draws_what_it_drew_in_training(trained) -> None:
 
 @torch.no_grad()
 def test_settling_alone_moves_the_codebook(trained) -> None:
-    """Its three tensors stay as they were drawn until then: not trained, not shared with the library."""
+    """Until then, the three tensors stay as they were drawn: they are neither trained nor shared with the library."""
     trainable = trained[0]
     codebook = trainable.vqvae.codebook
     assert not any(parameter.requires_grad for parameter in codebook.parameters())

@@ -20,15 +20,16 @@ LABELS = ("cat", "house", "star")
 
 
 def small(*overrides: str) -> Config:
-    """The tiny preset at depth 2 with 16-pixel tiles, so 4 codes a leaf, and three classes."""
+    """The tiny preset at depth 2 with tiles of 16 pixels, which gives 4 codes for each leaf, and with three classes."""
     settings = ("sketch.canvas=64", "sketch.depth=2", "encoder.layers=2", "refiner.layers=2", "encoder.width=32")
     loaded = config.load("tiny", [*settings, *overrides])
     return loaded.model_copy(update={"labels": LABELS})
 
 
 def awake(settings: Config, part: str, seed: int = 0) -> nn.Module:
-    """A part in evaluation mode with random weights, reproducible by the seed. All weights are random, because residual
-    branches start at zero and would hide their input.
+    """A part in evaluation mode with random weights, which the seed determines.
+
+    All weights are random, because residual branches start at zero and would hide their input.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -57,7 +58,7 @@ def write_ndjson(path: Path, sketches: list[Sketch]) -> None:
 
 
 def pack_drawings(home: Path) -> Store:
-    """Three classes, skewed: 6 cats, 12 houses and 18 stars to train on, and two of each for testing."""
+    """A skewed data set of three classes: 6 cats, 12 houses and 18 stars for training, and two of each for testing."""
     for count, label in enumerate(LABELS, 1):
         write_ndjson(home / f"in/train/{label}.ndjson", drawings.draw_many(6 * count, labels=(label,)))
         write_ndjson(home / f"in/test/{label}.ndjson", drawings.draw_many(2, seed=9, labels=(label,)))

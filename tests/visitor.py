@@ -1,6 +1,7 @@
-"""Somebody at the page, in a real browser.
+"""A user at the page, in a real browser.
 
-Needs Debian's chromium, or any that VISKETCH_BROWSER names; without one the tests of the page are skipped.
+This needs Debian's chromium, or the browser that VISKETCH_BROWSER names. Without one, the tests of the page are
+skipped.
 """
 
 import json
@@ -21,7 +22,7 @@ ROOT = Path(__file__).parents[1]
 BROWSER = os.environ.get("VISKETCH_BROWSER") or shutil.which("chromium") or shutil.which("chromium-browser")
 QUIET = "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking"
 QUIET += " --disable-component-update --disable-sync"
-PATIENCE = 120_000  # milliseconds, of a busy machine
+PATIENCE = 120_000  # milliseconds; enough for a busy machine
 
 
 @contextmanager
@@ -37,10 +38,10 @@ def opened() -> Iterator[Any]:
 
 
 class Visitor:
-    """Somebody at the page."""
+    """A user at the page."""
 
     def __init__(self, browser: Any, address: str, before: bool = True, **screen: Any) -> None:
-        """`before`: who has been here before, and is not shown half a cat."""
+        """Open the page. `before` says that the user has been here before, and is therefore not shown half a cat."""
         screen = {"viewport": {"width": 1280, "height": 800}, **screen}
         self.context = browser.new_context(accept_downloads=True, **screen)
         self.page = self.context.new_page()
@@ -56,7 +57,7 @@ class Visitor:
         self.page.wait_for_selector("body[data-ready]", state="attached")
 
     def draw(self, strokes: list[np.ndarray]) -> None:
-        """With the mouse, in the middle of the paper."""
+        """Draw strokes with the mouse, in the middle of the paper."""
         box = self.page.locator("#paper").bounding_box()
         points = np.concatenate(strokes)
         low, high = points.min(axis=0), points.max(axis=0)
@@ -74,7 +75,7 @@ class Visitor:
         self.page.locator("#first", has_text=re.compile(f"^{words}$")).wait_for()
 
     def results(self, count: int | None = None) -> Any:
-        """The cards, once all are done; so many, or at least one and at most eight."""
+        """The cards, once all are done. There are `count` of them, or at least one and at most eight."""
         self.page.locator("#progress[hidden]").wait_for(state="attached")
         cards = self.page.locator(".card:enabled")
         found = cards.count()
@@ -82,7 +83,7 @@ class Visitor:
         return cards
 
     def strokes(self) -> int:
-        """How many are on the paper, as a saved file tells."""
+        """The number of strokes on the paper, according to a saved file."""
         return len(json.loads(self.save("ndjson").read_text())["drawing"])
 
     def save(self, kind: str) -> Path:

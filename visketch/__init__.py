@@ -1,6 +1,6 @@
 """Recognise and generate hand-drawn sketches: `ViSketch` and `SketchLanguage`.
 
-Importing this package loads neither of them, nor torch. Each name is imported when it is first used.
+Importing this package loads neither class and does not import torch. Each name is imported when it is first used.
 """
 
 from importlib import import_module

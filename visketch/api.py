@@ -28,49 +28,56 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 OnProgress = Callable[[Frame], None]
-SHOWN = 256  # pixels of a sketch in a notebook
+SHOWN = 256  # the side, in pixels, of a sketch shown in a notebook
 SUFFIXES = (".png", ".svg", ".ndjson", ".gif", ".webp")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class DrawnSketch(Sketch):
-    """A sketch that the model drew. `strokes` are in pixels of its canvas: those that the coarse stage drew, if it
-    draws strokes, or else the centre lines of the field.
+    """A sketch that the model drew.
 
-    A notebook shows it as a picture. It is a `Sketch`, so it can be classified, refined or searched for.
+    `strokes` are in pixels of its canvas. If the coarse stage draws strokes, they are the strokes that it drew.
+    Otherwise they are the centre lines traced from the field. A notebook shows the sketch as a picture. It is also a
+    `Sketch`, so it can be classified, refined or searched for.
     """
 
     field: Float[Tensor, "h h"]  # the signed distance to the ink, positive inside
     clamp: float  # the distance at which the field saturates, a share of the canvas
     pen: float  # the width of the line, in pixels of the canvas
-    score: float | None = None  # the probability of its class by the classifier; None if it was not classified
+    score: float | None = None  # the classifier's probability of its class; None if it was not classified
     seed: int = 0
-    # How it was made; written into its file
+    # How the sketch was made; this is written into its file
     facts: dict[str, Any] = dataclasses.field(default_factory=dict, repr=False)
 
     @classmethod
     def of(
         cls, canvas: Float[Tensor, "h h"], clamp: float, strokes: tuple[np.ndarray, ...] | None = None, **more: Any
     ) -> "DrawnSketch":
-        """A field → a sketch. `strokes`: those that the model drew, in pixels; without them the field is traced."""
+        """Turn a field into a sketch.
+
+        `strokes` are the strokes that the model drew, in pixels. Without them, the field is traced. `more` are further
+        fields of the sketch.
+        """
         canvas = canvas.cpu()
         traced = trace.trace(trace.from_field(canvas.float().numpy(), clamp))
         strokes = traced.strokes if strokes is None else strokes
         return cls(strokes=strokes, field=canvas, clamp=clamp, pen=traced.pen, source="drawn", **more)
 
     def pixels_at(self, side: int) -> np.ndarray:
-        """(side side) uint8, dark on white, sharp at any size."""
+        """The sketch as grey levels (side side) uint8, dark on white. It is sharp at any size."""
         return grey(self.field[None], self.clamp, side)[0]
 
     def image(self, size: int | None = None) -> "Image":
-        """A grey PIL image, `size` pixels wide; by default as wide as the canvas."""
+        """The sketch as a grey PIL image, `size` pixels wide. By default it is as wide as the canvas."""
         from PIL import Image
 
         return Image.fromarray(self.pixels_at(size or len(self.field)))
 
     def save(self, path: str | Path, size: int | None = None, animate: bool = False) -> Path:
-        """Write a .png or .svg `size` pixels wide, or a line of .ndjson; returns the path. A .gif or .webp draws it
-        stroke by stroke, and so do .svg and .png with `animate`.
+        """Write the sketch to a file and return the path.
+
+        The suffix is .png or .svg (`size` pixels wide) or .ndjson (one line). A .gif or .webp file shows the sketch
+        being drawn stroke by stroke, and so do .svg and .png files with `animate`.
 
         Raises UsageError for another suffix, VisketchError if the file cannot be written.
         """
@@ -101,10 +108,12 @@ class DrawnSketch(Sketch):
 
 @dataclass(frozen=True, eq=False)
 class SavedExplanation(Explanation):
-    """An explanation with its picture: the drawing under its leaves, green for the class and red against it."""
+    """An explanation with its picture: the drawing under its leaves. Leaves for the class are green, leaves against it
+    red.
+    """
 
     clamp: float = dataclasses.field(default=0.0, kw_only=True, repr=False)
-    name: str = dataclasses.field(default="", kw_only=True)  # of the drawing, shown above the picture
+    name: str = dataclasses.field(default="", kw_only=True)  # the name of the drawing, shown above the picture
 
     def image(self) -> "Image":
         from PIL import Image
@@ -114,8 +123,9 @@ class SavedExplanation(Explanation):
         return Image.fromarray(picture(self, self.clamp, self.name))
 
     def save(self, path: str | Path) -> Path:
-        """Write the picture as .png; returns the path. Raises UsageError for another suffix, VisketchError if it cannot
-        be written.
+        """Write the picture as a .png file and return the path.
+
+        Raises UsageError for another suffix, VisketchError if the file cannot be written.
         """
         path = Path(path)
         if path.suffix.lower() != ".png":
@@ -128,15 +138,16 @@ class SavedExplanation(Explanation):
 
 
 def quiet(frame: Frame) -> None:
-    """The default `on_progress`."""
+    """The default `on_progress`: it reports nothing."""
 
 
 class ViSketch(SketchModel):
-    """A checkpoint to ask: `classify`, `generate`, `vary`, `morph`, `refine`, `complete`, `explain`.
+    """A sketch checkpoint, with one method for each thing that it can do: `classify`, `generate`, `vary`, `morph`,
+    `refine`, `complete` and `explain`.
 
     A drawing is a path, a PIL image, the bytes of a file or an open file, an array, a tensor or strokes: see
     `visketch.data.drawing.sketch`. Keyword arguments such as `tries=8` or `temperature=0.5` replace single
-    `SamplingOptions`. All errors are a `VisketchError`; a wrong request is its subclass `UsageError`.
+    `SamplingOptions`. Every error is a `VisketchError`; a wrong request raises its subclass `UsageError`.
     """
 
     def generate(
@@ -149,7 +160,11 @@ class ViSketch(SketchModel):
         on_progress: OnProgress = quiet,
         **changes: Any,
     ) -> list[DrawnSketch]:
-        """Draw `n` new sketches of a class. Sketch i has the seed `seed` + i and does not depend on `n`."""
+        """Draw `n` new sketches of a class.
+
+        Sketch i has the seed `seed` + i, and it does not depend on `n`. `on_progress` receives a `Frame` after every
+        step. Raises UsageError for an unknown class or an option out of range.
+        """
         options = dataclasses.replace(options, **changes)
         drawn = self.generate_fields(label, n, seed=seed, options=options, on_progress=on_progress)
         facts = {"coarse_only": not options.refined(options.coarse or self.config.coarse)}
@@ -167,9 +182,11 @@ class ViSketch(SketchModel):
         on_progress: OnProgress = quiet,
         **changes: Any,
     ) -> list[DrawnSketch]:
-        """`n` sketches like a drawing of your own, of as many strokes; by weights that draw strokes.
+        """Draw `n` sketches that resemble a given drawing and have the same number of strokes.
 
-        `strength` in [0, 1] says how much may change. `label` is what it shows, by default the classifier's guess.
+        `strength` in [0, 1] says how much may change. `label` is the class of the drawing, by default the classifier's
+        guess. Raises UsageError if the weights do not draw strokes, if the drawing has too many strokes, or if an
+        option is out of range.
         """
         own = sketch(drawing)
         label = label or self.classify_many([own], top=1)[0][0].label
@@ -178,8 +195,10 @@ class ViSketch(SketchModel):
         return self._generated(drawn, label, seed, {"strength": strength})
 
     def morph(self, first: Drawing, last: Drawing, labels: tuple[str, str] | None = None, **how: Any) -> morph.Morph:
-        """From one drawing to another in steps that are drawings: `.sketches()`. `labels` are what the two show, by
-        default the classifier's guesses; `how`: `steps`, `strength` and `seed`, as in `tasks.morph.morph`.
+        """Turn one drawing into another, in steps that are drawings themselves. `.sketches()` of the result gives them.
+
+        `labels` are the classes of the two drawings, by default the classifier's guesses. `how` takes `steps`,
+        `strength` and `seed`, as in `tasks.morph.morph`, which also lists the errors.
         """
         ends = [sketch(drawing) for drawing in (first, last)]
         if labels is None:
@@ -208,9 +227,10 @@ class ViSketch(SketchModel):
         on_progress: OnProgress = quiet,
         **changes: Any,
     ) -> DrawnSketch:
-        """Draw a rough sketch again, clean. `label`: what it shows, by default the classifier's guess.
+        """Draw a rough sketch again with clean lines.
 
-        `strength` in [0, 1] says how much may change; `canvas` is the side in pixels. See `tasks.refine.refine`.
+        `label` is the class of the sketch, by default the classifier's guess. `strength` in [0, 1] says how much may
+        change. `canvas` is the side of the canvas in pixels. See `tasks.refine.refine`.
         """
         rough = sketch(drawing)
         guess = None if label else self.classify_many([rough], top=1)[0][0]
@@ -239,7 +259,7 @@ class ViSketch(SketchModel):
         on_progress: OnProgress = quiet,
         **changes: Any,
     ) -> list[DrawnSketch]:
-        """Finish a half-drawn sketch in `n` ways, the most probable first. The given ink is kept.
+        """Finish a half-drawn sketch in `n` ways and return them, the most probable first. The given ink is kept.
 
         Without a `label`, the completions are spread over the classes that the classifier finds probable.
         """
@@ -255,7 +275,10 @@ class ViSketch(SketchModel):
         ]
 
     def explain(self, drawing: Drawing, top: int = 5) -> SavedExplanation:
-        """Which parts of a drawing decide its predicted class: `.words`, `.votes`, and `.save("why.png")`."""
+        """Explain which parts of a drawing decide its predicted class.
+
+        The result has `.words`, `.votes` and `.save("why.png")`. `top` is the number of classes that it lists.
+        """
         why = explain.explain(self, sketch(drawing), top)
         name = Path(drawing).name if isinstance(drawing, str | Path) else ""
         return SavedExplanation(**vars(why), clamp=self.config.sketch.clamp, name=name)

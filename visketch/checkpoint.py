@@ -1,7 +1,8 @@
-"""A checkpoint is a folder: `config.toml` and one safetensors file for each part. Only this module imports safetensors.
+"""A checkpoint is a folder with a `config.toml` and one safetensors file for each part.
 
-The metadata of each part has the fingerprints of the parts that it was trained with; loading refuses other ones.
-Weights are stored in half precision and used in single precision.
+Only this module imports safetensors. The metadata of each part holds the fingerprints of the parts that it was trained
+with, and loading refuses a part if these do not match. Weights are stored in half precision and used in single
+precision.
 """
 
 import hashlib
@@ -16,23 +17,25 @@ from torch import Tensor, nn
 from visketch.config import Config
 from visketch.errors import VisketchError, reason
 
-# `field`: the paper's coarse stage, beside a diffusion of strokes. `baseline`: a separate model to compare with.
+# `field` is the paper's coarse stage, kept beside a diffusion of strokes. `baseline` is a separate model, for
+# comparison.
 PARTS = ("vqvae", "diffusion", "field", "encoder", "refiner", "classifier", "baseline")
 RENAMED = {"baseline": "peer"}  # names of parts in earlier versions: files with these names are still read
 
 
 def part_file(folder: Path, part: str) -> Path:
-    """The file of a part's weights: `<part>.safetensors`, or a file with the part's old name."""
+    """The file with a part's weights: `<part>.safetensors`, or a file with the part's old name."""
     path = folder / f"{part}.safetensors"
     old = folder / f"{RENAMED.get(part, part)}.safetensors"
     return old if old.exists() and not path.exists() else path
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write to a temporary file, then rename it: a reader sees the old file or the new one, never a partial one. Raises
-    VisketchError.
+    """Write a file so that a reader sees either the old content or the new content, never a part of it.
+
+    The content goes to a temporary file, which is then renamed. Raises VisketchError.
     """
-    # One for each process, since others may write the same file
+    # Each process has its own temporary file, since other processes may write the same file
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -48,6 +51,7 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 
 def write_config(folder: Path, config: Config) -> None:
+    """Write a configuration as the `config.toml` of a checkpoint's folder. Raises VisketchError."""
     import tomli_w
 
     write_atomically(folder / "config.toml", tomli_w.dumps(config.model_dump(mode="json")).encode())
@@ -63,10 +67,10 @@ def fingerprint(state: dict[str, Tensor]) -> str:
 
 
 def stored(module: nn.Module) -> dict[str, Tensor]:
-    """A module's weights as they are stored: half precision, on the CPU.
+    """A module's weights in the form in which they are stored: half precision, on the CPU.
 
-    Matrices have no more digits than bfloat16, in which recognition and the coarse stage multiply, so that they
-    compress by a quarter (our choice, because a wheel of all weights must stay small).
+    Matrices are rounded to the precision of bfloat16, so that they compress by a quarter. Recognition and the coarse
+    stage multiply in bfloat16 anyway. This is our choice, because a wheel with all weights must stay small.
     """
     return {name: _halved(value.detach()).cpu().contiguous().clone() for name, value in module.state_dict().items()}
 
@@ -78,8 +82,10 @@ def _halved(value: Tensor) -> Tensor:
 
 
 def save_part(folder: Path, part: str, module: nn.Module, trained_on: dict[str, str], facts: dict) -> str:
-    """Write one part atomically; returns its fingerprint. `facts`: the steps, the data and so on, stored in the
-    metadata.
+    """Write one part atomically and return its fingerprint.
+
+    `trained_on` holds the fingerprints of the parts that it was trained with. `facts`, such as the number of steps and
+    the data, are stored in the metadata. Raises VisketchError.
     """
     from safetensors.torch import save
 
@@ -91,21 +97,21 @@ def save_part(folder: Path, part: str, module: nn.Module, trained_on: dict[str, 
 
 
 def unloadable() -> tuple[type[Exception], ...]:
-    """The exceptions that libraries raise for weights that are missing, incomplete, or of another model."""
+    """The exceptions that libraries raise if weights are missing, incomplete, or belong to another model."""
     from safetensors import SafetensorError
 
     return OSError, ValueError, RuntimeError, SafetensorError
 
 
 def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
-    """Write named tensors of any kind atomically, for resuming training."""
+    """Write named tensors of any type atomically, so that training can be resumed from them. Raises VisketchError."""
     from safetensors.torch import save
 
     write_atomically(path, save({name: value.detach().cpu().contiguous() for name, value in tensors.items()}, metadata))
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """The inverse of `write_tensors`. Raises VisketchError."""
+    """Read the tensors and the metadata that `write_tensors` wrote. Raises VisketchError."""
     from safetensors import SafetensorError, safe_open
 
     try:
@@ -116,7 +122,7 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 
 
 def read_metadata(folder: Path, part: str) -> dict:
-    """{"fingerprint", "trained_on", "facts"} of a part, without reading its weights. Raises VisketchError."""
+    """Read {"fingerprint", "trained_on", "facts"} of a part, without reading its weights. Raises VisketchError."""
     from safetensors import SafetensorError, safe_open
 
     path = part_file(folder, part)
@@ -138,10 +144,10 @@ def read_metadata(folder: Path, part: str) -> dict:
 
 
 def load_part(folder: Path, part: str, module: nn.Module) -> dict:
-    """Load a part's weights into a module; returns the part's metadata.
+    """Load a part's weights into a module and return the part's metadata.
 
     Raises VisketchError if the file is missing, damaged or of another kind, if it does not fit the configuration, or if
-    it was trained with other parts than those in the folder.
+    the part was trained with other parts than those in the folder.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load_file

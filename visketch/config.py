@@ -1,6 +1,7 @@
-"""The configuration: strict, immutable pydantic models, read from TOML. Lengths on the canvas are shares of its side.
+"""The configuration: strict, immutable pydantic models, read from TOML.
 
-A preset is a name (`tiny`, `small`, `base`) or a path; `section.key=value` overrides one setting.
+Lengths on the canvas are shares of its side. A preset is a name (`tiny`, `small`, `base`) or a path.
+`section.key=value` overrides one setting.
 """
 
 import tomllib
@@ -17,7 +18,7 @@ from visketch.errors import RenamedWarning, UsageError, VisketchError, nearest, 
 Count = Annotated[int, Field(gt=0)]
 Length = Annotated[float, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, lt=1)]
-DEEPEST = 7  # levels of a tree: 21,845 tiles
+DEEPEST = 7  # the most levels that a tree may have below its root: 21,845 tiles
 RENAMED = {"peer": "baseline"}  # old names of sections, which are still read
 
 
@@ -29,6 +30,8 @@ class Section(BaseModel):
 
 
 class SketchConfig(Section):
+    """The canvas on which sketches are drawn as fields, and its quadtree. Lengths are shares of the canvas side."""
+
     canvas: Count = 128  # pixels
     depth: int = Field(2, ge=1, le=DEEPEST)
     pen: Length = 1 / 32  # one pixel of the root tile of 32 pixels, so that even there every line is visible
@@ -43,12 +46,13 @@ class SketchConfig(Section):
 
     @property
     def near(self) -> float:
-        """Half the pen width in units of the field: points this close to ink count as inked."""
+        """Half the width of the pen, in units of the field. Points this close to ink count as inked."""
         return self.pen / 2 / self.clamp
 
     def at(self, canvas: int) -> "SketchConfig":
-        """The configuration for a larger canvas: the same pen and tiles in pixels, and so a deeper tree. Raises
-        UsageError.
+        """The configuration for a larger canvas, with the same pen and tiles in pixels and therefore a deeper tree.
+
+        Raises UsageError if no tree has a canvas of this side.
         """
         known = [self.canvas << more for more in range(DEEPEST + 1 - self.depth)]
         if canvas not in known:
@@ -70,31 +74,37 @@ class SketchConfig(Section):
 
 
 class VQVAEConfig(Section):
+    """The size of the VQ-VAE, and variants of its training."""
+
     width: Count = 64
     codebook_size: Count = 512
     codebook_dim: Count = 16
-    # Experimental: compared with the defaults in docs/results.md, and not better.
+    # These settings are experimental. docs/results.md compares them with the defaults: they are not better.
     plain: bool = False  # no k-means start, no cosine similarity, no replacement of unused codes
-    binary: bool = False  # tiles of hard ink instead of signed distance
+    binary: bool = False  # learn tiles of ink (0 or 1) instead of signed distances
 
 
 class DiffusionConfig(Section):
+    """The coarse stage: its network, and how it samples."""
+
     backbone: Literal["unet", "strokes"] = "unet"  # what is drawn: the pixels of a field, or pieces of strokes
-    width: Count = 64  # of a unet's first level
-    levels: Count = 2  # of a unet
-    layers: Count = 1  # of a unet: residual blocks a level
+    width: Count = 64  # width of the first level of a unet, or of the tokens of strokes
+    levels: Count = 2  # levels of a unet
+    layers: Count = 1  # residual blocks in each level of a unet, or all blocks for strokes
     heads: Count = 4
-    patch: Count = 2  # of a unet
-    pieces: Count = 24  # of strokes: the most that a sketch may have; 99 of 100 QuickDraw drawings have no more
+    patch: Count = 2  # side in pixels of a patch of a unet
+    pieces: Count = 24  # the most pieces of strokes that a sketch may have; 99 of 100 QuickDraw drawings have no more
     steps: Count = 20
     guidance: float = 2.0
 
 
 class EncoderConfig(Section):
+    """The size of the leaf encoder, which the refiner and the classifier share."""
+
     width: Count = 192
     layers: Count = 3
     heads: Count = 6
-    stem: Count = 24  # channels of the stem's first stage, doubled at each of the next
+    stem: Count = 24  # channels of the first stage of the stem; each further stage has twice as many
     dropout: Share = 0.0
 
 
@@ -103,11 +113,11 @@ class RefinerConfig(Section):
     layers: Count = 4
     heads: Count = 6
     dropout: Share = 0.1
-    context: int = Field(DEEPEST, ge=0)  # levels of context of a leaf; 0: none; the depth or more: all
+    context: int = Field(DEEPEST, ge=0)  # how many levels of context a leaf sees; 0: none; the depth or more: all
 
 
 class ClassifierConfig(Section):
-    depth: int = Field(DEEPEST, ge=0)  # the finest level that is read; the depth of the tree or more: all are
+    depth: int = Field(DEEPEST, ge=0)  # the finest level that is read; the depth of the tree or more: all levels
     layers: Count = 2
     heads: Count = 6
     dropout: Share = 0.1
@@ -117,9 +127,9 @@ class BaselineConfig(Section):
     """A classifier of whole pictures, for comparison and as a judge of generated sketches."""
 
     backbone: Literal["resnet34", "vit", "cnn"] = "resnet34"
-    channels: Count = 64  # of a resnet's first stage, doubled at each of the next three
+    channels: Count = 64  # channels of the first stage of a resnet, doubled at each of the next three
     width: Count = (
-        384  # of a vit; with the layers and heads below it is a ViT-S, which has as many parameters as a ResNet34
+        384  # of a vit; with these layers and heads it is a ViT-S, which has as many parameters as a ResNet34
     )
     layers: Count = 12
     heads: Count = 6
@@ -127,15 +137,17 @@ class BaselineConfig(Section):
 
 
 class PartTraining(Section):
+    """Training settings that all parts have."""
+
     steps: Count = 1000
     batch: Count = 64  # sketches a step, over all processes
     lr: Length = 1e-3
     warmup: int = 100
     weight_decay: float = 0.01
     ema: Share = 0.999
-    clip: Length = 1.0  # gradient norm
+    clip: Length = 1.0  # the largest norm of the gradient
     muon: bool = True  # False: AdamW for all weights
-    cooldown: float = Field(1.0, gt=0, le=1)  # the last share of the steps, over which the learning rate falls
+    cooldown: float = Field(1.0, gt=0, le=1)  # the share of the steps, at the end, over which the learning rate falls
 
 
 class RecognitionTraining(PartTraining):
@@ -156,17 +168,17 @@ class ClassifierTraining(RecognitionTraining):
 
 class RefinerTraining(PartTraining):
     leaves: Count = 16
-    joint: bool = False  # also train the shared encoder, with the classifier's loss; costs four times as much
-    classify: float = 0.5  # weight of the classifier's loss if joint, which keeps the encoder good for both
-    blur: float = 1.0  # the coarse field is corrupted like the diffusion's output: the largest share of a 3 x 3 blur
+    joint: bool = False  # also train the shared encoder, with the classifier's loss; a step costs four times as much
+    classify: float = 0.5  # if joint, the weight of the classifier's loss, which keeps the encoder good for both
+    blur: float = 1.0  # the largest share of a 3 x 3 blur in the coarse field, as the diffusion might draw it
     noise: float = 0.15  # the largest sigma of the noise added to the coarse field
     strokes: float = Field(0.0, ge=0, le=1)  # share of the examples whose coarse canvas is drawn from shaken strokes
-    shake: Length = 0.01  # the largest sigma of the shift of their points, a share of the side
+    shake: Length = 0.01  # the largest sigma by which their points are shifted, as a share of the side
     order: Literal["one-by-one", "waves", "both"] = "both"
 
 
 class DiffusionTraining(PartTraining):
-    given: Share = 0.25  # of strokes: share of the examples in which some strokes are given, as in completion
+    given: Share = 0.25  # for strokes: the share of the examples in which some strokes are given, as in completion
 
 
 class TrainConfig(Section):
@@ -177,13 +189,15 @@ class TrainConfig(Section):
     classifier: ClassifierTraining = ClassifierTraining()
     baseline: RecognitionTraining = RecognitionTraining()
     per_class: Count = 1000  # at most this many training drawings of a class, since the data set is skewed
-    balance: float = Field(0.0, ge=0, le=1)  # how far class frequencies are equalised: 0 not at all, 1 completely
+    balance: float = Field(0.0, ge=0, le=1)  # how far class frequencies are equalised; 0: not at all; 1: completely
     seed: int = 0
     precision: Literal["no", "bf16"] = "bf16"
     save_minutes: float = Field(5.0, ge=0)
 
 
 class Config(Section):
+    """All settings of a checkpoint: what it draws, the sizes of its parts, and how they are trained."""
+
     name: str = "small"
     labels: tuple[str, ...] = Field((), strict=False)  # the classes, written by training
     sketch: SketchConfig = SketchConfig()
@@ -207,14 +221,15 @@ class Config(Section):
             raise ValueError(
                 f"baseline.width = {baseline.width} must be a multiple of baseline.heads = {baseline.heads}"
             )
-        if baseline.backbone == "vit" and tile % baseline.patch:  # its training begins with pictures of a tile's side
+        if baseline.backbone == "vit" and tile % baseline.patch:  # its training begins with pictures as small as a tile
             raise ValueError(f"canvas / 2^depth = {tile} must be a multiple of baseline.patch = {baseline.patch}")
         return self
 
     @property
     def reading(self) -> SketchConfig:
-        """How drawings are drawn to be recognised: the canvas and depth of training, without the levels that the
-        classifier does not read.
+        """The canvas and the depth with which drawings are rendered to be recognised.
+
+        They are those of training, without the levels that the classifier does not read.
         """
         depth = min(self.classifier.depth, self.sketch.depth)
         return self.sketch.model_copy(update={"canvas": self.sketch.tile << depth, "depth": depth})
@@ -225,10 +240,10 @@ class Config(Section):
         return "strokes" if self.diffusion.backbone == "strokes" else "field"
 
     def coarse_part(self, coarse: Coarse | None = None) -> str:
-        """The part that draws the coarse stage as strokes or as a field: `diffusion`, or `field` beside a diffusion of
-        strokes.
+        """The name of the part that draws the coarse stage, as strokes or as a field.
 
-        Raises UsageError if strokes are asked for and the diffusion draws none.
+        It is `diffusion`, or `field` for the field that is kept beside a diffusion of strokes. Raises UsageError if
+        strokes are asked for and the diffusion draws none.
         """
         if coarse == "strokes" and self.coarse == "field":
             raise UsageError(
@@ -237,13 +252,16 @@ class Config(Section):
         return "field" if coarse == "field" and self.coarse == "strokes" else "diffusion"
 
     def stage(self, coarse: Coarse | None = None) -> DiffusionConfig:
-        """The settings of `coarse_part`. Raises UsageError as it does."""
+        """The settings of the part that `coarse_part` names. Raises UsageError if strokes are asked for and there are
+        none.
+        """
         settings: DiffusionConfig = getattr(self, self.coarse_part(coarse))
         return settings
 
     def label_of(self, name: str) -> int:
-        """The number of a class by its name, in any spelling of `labels.py`. Raises UsageError with the
-        nearest names.
+        """The number of a class, given its name in any spelling that `labels.py` knows.
+
+        Raises UsageError with the most similar names if there is no such class.
         """
         return self.labels.index(labels.find(name, self.labels))
 
@@ -251,8 +269,8 @@ class Config(Section):
 def load(preset: str | Path, overrides: tuple[str, ...] | list[str] = ()) -> Config:
     """The configuration of a preset or a TOML file, with `section.key=value` overrides.
 
-    Raises UsageError for an unknown preset, key or type (it names the right ones), VisketchError for an unreadable
-    file.
+    Raises UsageError for an unknown preset, key or type, with the right ones named. Raises VisketchError if the file
+    cannot be read.
     """
     text, origin = _read(preset)
     try:
@@ -265,7 +283,7 @@ def load(preset: str | Path, overrides: tuple[str, ...] | list[str] = ()) -> Con
 
 
 def parse(tree: dict, origin: str) -> Config:
-    """A dictionary from TOML → Config. Raises UsageError with the key and its allowed values."""
+    """Turn a dictionary from TOML into a Config. Raises UsageError with the key and its allowed values."""
     tree = _renamed(tree, origin, "")
     try:
         return Config.model_validate(tree)
@@ -281,7 +299,7 @@ def _renamed_word(word: str, origin: str) -> str:
 
 
 def _renamed(tree: dict, origin: str, above: str) -> dict:
-    """The same sections under today's names, with a `RenamedWarning` for each old one."""
+    """The same sections under their current names, with a `RenamedWarning` for each old name."""
     if isinstance(tree.get("train"), dict):
         tree = {**tree, "train": _renamed(tree["train"], origin, "train.")}
     for old, new in RENAMED.items():
@@ -292,9 +310,10 @@ def _renamed(tree: dict, origin: str, above: str) -> dict:
 
 
 def read_config(folder: Path) -> Config:
-    """A checkpoint's configuration, with the labels. Raises VisketchError if the folder is not a checkpoint.
+    """A checkpoint's configuration, with its labels.
 
-    The training settings are ignored, so that an unknown one from another version does not prevent loading the weights.
+    Training settings are ignored, so that an unknown one from another version does not prevent loading the weights.
+    Raises VisketchError if the folder is not a checkpoint.
     """
     path = folder / "config.toml"
     try:
@@ -305,11 +324,12 @@ def read_config(folder: Path) -> Config:
     tree.pop("train", None)
     try:
         return parse(tree, str(path))
-    except UsageError as error:  # the file is broken, the request is not wrong
+    except UsageError as error:  # not the request is wrong, but the file
         raise VisketchError(str(error)) from None
 
 
 def presets() -> list[str]:
+    """The names of the presets that are installed with the package."""
     files = resources.files("visketch.configs").iterdir()
     return sorted(file.name[:-5] for file in files if file.name.endswith(".toml"))
 
@@ -321,8 +341,10 @@ def shipped() -> dict[str, Path]:
 
 
 def find(checkpoint: str | Path | None = None, cached: bool = False) -> Path:
-    """The folder of a checkpoint: a path, the name of a shipped one (by default "small"), or `owner/name` on the Hub,
-    which is downloaded (`cached`: uses an earlier download). Raises VisketchError.
+    """The folder of a checkpoint.
+
+    `checkpoint` is a path, the name of a shipped checkpoint (by default "small"), or `owner/name` on the Hub, which is
+    downloaded. With `cached`, an earlier download is used. Raises VisketchError.
     """
     if checkpoint is not None and (Path(checkpoint) / "config.toml").exists():
         return Path(checkpoint)
@@ -348,6 +370,7 @@ def _read(preset: str | Path) -> tuple[str, str]:
 
 
 def override(tree: dict, knob: str) -> None:
+    """Apply one `section.key=value` to a dictionary of settings, in place. Raises UsageError if it has another form."""
     path, equals, value = knob.partition("=")
     if not equals:
         raise UsageError(f"--set {knob}: write it as section.key=value")

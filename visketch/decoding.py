@@ -1,7 +1,7 @@
-"""Refining a coarse canvas leaf by leaf: the order of the leaves, the context of each leaf, and the drawing loop.
+"""Refine a coarse canvas leaf by leaf: the order of the leaves, the context of each leaf, and the drawing loop.
 
-Training computes all leaves in one pass (`shown` with the finished canvas); drawing goes rank by rank (`draw`).
-tests/test_decoding.py proves that both give a leaf the same context.
+Training computes all leaves in one pass (`shown`, with the finished canvas). Drawing goes rank by rank (`draw`).
+tests/test_decoding.py proves that a leaf has the same context in both.
 """
 
 from collections.abc import Callable, Iterator
@@ -29,9 +29,10 @@ def enlarge(coarse: Float[Tensor, "b p p"], canvas: int) -> Float[Tensor, "b h h
 
 
 def inked_leaves(canvas: Float[Tensor, "b h h"], shape: SketchConfig, depth: int) -> quadtree.Leaves:
-    """The leaves that hold ink or are within half a pen of it. The others are not processed.
+    """The leaves that hold ink or lie within half a pen of it. The other leaves are not processed.
 
-    `shape`: the canvas and depth that the weights were trained with. In a deeper tree, leaves see windows of that size.
+    `shape` is the canvas and the depth that the weights were trained with. In a deeper tree, leaves see windows of that
+    size.
     """
     share = quadtree.information(canvas, depth, near=shape.near)
     leaves, inked = quadtree.split(share, shape.information, shape.depth)
@@ -53,8 +54,10 @@ class Plan:
     def make(
         cls, coarse: Float[Tensor, "b h h"], shape: SketchConfig, waves: Bool[Tensor, " b"], context: int | None = None
     ) -> "Plan":
-        """`waves`: the sketches that are refined in waves; the others are refined one leaf at a time. `context`: the
-        levels of context, by default all.
+        """Plan the refinement of coarse canvases.
+
+        `waves` says which sketches are refined in waves; the others are refined one leaf at a time. `context` is the
+        number of levels of context, by default all.
         """
         depth = shape.at(coarse.shape[-1]).depth
         leaves = inked_leaves(coarse, shape, depth)
@@ -65,7 +68,7 @@ class Plan:
         return cls(coarse, leaves, rank, finished, depth, kept)
 
     def own_tiles(self, which: Tensor) -> Float[Tensor, "i p p"]:
-        """The coarse tiles of the chosen leaves, before they are refined."""
+        """The coarse tiles of the chosen leaves, as they are before refining."""
         leaves = self.leaves[which]
         return quadtree.look(self.coarse, self.depth, leaves.sketch, leaves.tile)
 
@@ -73,8 +76,8 @@ class Plan:
 def shown(
     encoder: LeafEncoder, plan: Plan, refined: Float[Tensor, "b h h"], which: Bool[Tensor, " n"]
 ) -> Float[Tensor, "i j e"]:
-    """The memory of the chosen leaves if the finished canvas is known: one pass for all of them."""
-    # In one call, since training normalises over both
+    """The memory of the chosen leaves if the finished canvas is known. One pass computes all of them."""
+    # This is one call, since training normalises over both
     both = encoder.embed_tiles(torch.cat([plan.coarse, refined]), plan.depth)
     leaves = plan.leaves[which]
     index, is_refined = mixed_index(leaves, plan.rank[which], plan.finished, plan.depth, encoder.levels)
@@ -85,10 +88,12 @@ def shown(
 def draw(
     plan: Plan, vqvae: VQVAE, encoder: LeafEncoder, refiner: Refiner, label: Int[Tensor, " b"], choose: Choose
 ) -> Iterator[tuple[Float[Tensor, "b h h"], Int[Tensor, "n t"]]]:
-    """Refine rank by rank. Yields after each rank the canvas and all codes so far (-1 where none is written yet).
+    """Refine the leaves rank by rank. Yields the canvas and all codes so far after each rank (-1 where no code is
+    written yet).
 
-    Both are modified further: copy what you keep. `choose`: the numbers of the leaves among n (i), their logits (i v)
-    and the place in the leaf → codes (i). A tile is embedded again when the last leaf that touches it has been painted.
+    Both are modified further, so copy what you keep. `choose` takes the numbers of i of the n leaves, their logits (i
+    v) and the place in the leaf, and returns codes (i). A tile is embedded again once the last leaf that touches it has
+    been painted.
     """
     canvas, m = plan.coarse.clone(), plan.finished.shape[1]
     embedded = encoder.embed_tiles(canvas, plan.depth).repeat(1, 2, 1)  # the coarse tiles, then the refined ones
@@ -102,7 +107,7 @@ def draw(
             latents = vqvae.latents(plan.own_tiles(turn))
             codes[turn] = refiner.write(memory, label[leaves.sketch], latents, partial(choose, turn))
             quadtree.paint_over(canvas, leaves, vqvae.decode(codes[turn]))
-        if rank < ranks[-1]:  # after the last rank nothing reads it
+        if rank < ranks[-1]:  # nothing reads it after the last rank
             done = encoder.shown(plan.finished == rank, plan.depth)
             embedded[:, m:][done] = encoder.see(canvas, plan.depth, done)[encoder.blanks :].to(embedded.dtype)
         yield canvas, codes
@@ -114,16 +119,16 @@ def without_seams(
 ) -> Float[Tensor, "b h h"]:
     """Decode the finest leaves of a refined canvas again from their codes, all leaves of a window side by side.
 
-    The decoder then sees beyond the border of each leaf. Decoded one by one, lines break there by a seventh of the
-    pen's width (docs/questions/parallel-leaves.md). `levels` is the size of a window: the depth of the tree in
-    training.
+    The decoder then sees beyond the border of each leaf. If leaves are decoded one by one, lines break at these borders
+    by a seventh of the pen's width (docs/questions/parallel-leaves.md). `levels` is the size of a window, which is the
+    depth of the tree in training.
     """
     finest = (plan.leaves.level == plan.depth).nonzero()[:, 0]
-    leaves, squares = plan.leaves[finest], 4**levels  # of a window
+    leaves, squares = plan.leaves[finest], 4**levels  # squares in a window
     place = leaves.sketch * 4 ** (plan.depth - levels) + leaves.z // squares
     window = torch.unique(place, return_inverse=True)[1]
     side = canvas.shape[-1] >> plan.depth
-    # Outside the leaves there is no ink
+    # There is no ink outside the leaves
     blank = vqvae.codebook.lookup(vqvae.encode(canvas.new_full((1, side, side), -1)))
     canvas = canvas.clone()
     chunk = max(CHUNK // squares, 1)
@@ -138,6 +143,6 @@ def without_seams(
 
 
 def side_by_side(vqvae: VQVAE, latents: Float[Tensor, "b z t w"]) -> Float[Tensor, "b h h"]:
-    """The squares of a canvas, in Z-order, decoded from their quantised latents as one picture."""
+    """Decode the squares of a canvas, given in Z-order, from their quantised latents as one picture."""
     maps = rearrange(latents, "b z (p q) w -> (b w) z p q", p=int(latents.shape[2] ** 0.5))
     return vqvae.draw(rearrange(quadtree.join(maps), "(b w) p q -> b (p q) w", b=len(latents)))

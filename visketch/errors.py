@@ -12,16 +12,16 @@ class UsageError(VisketchError):
 
 
 class RenamedWarning(FutureWarning):
-    """An old name was used. The message says which name replaces it."""
+    """An old name was used. The message names its replacement."""
 
 
 def reason(error: Exception) -> str:
-    """The operating system's words for an error, in lower case because they are used within a line."""
+    """The operating system's words for an error, in lower case so that they fit into a line."""
     said = getattr(error, "strerror", None) or str(error)
     return said[:1].lower() + said[1:]
 
 
-# Messages of pydantic about a wrong value, and what users read instead.
+# These are messages of pydantic about a wrong value, with what users read instead.
 REWORDED = {
     r"Input should be greater than or equal to (\S+)": r"must be \1 or more",
     r"Input should be less than or equal to (\S+)": r"must be \1 or less",

@@ -1,5 +1,6 @@
-"""Checkpoints on the Hugging Face Hub: downloaded into its cache by name, and uploaded. Only this module imports
-huggingface_hub, and only if a name is one of the Hub's.
+"""Checkpoints on the Hugging Face Hub: they are downloaded into its cache by name, and uploaded.
+
+Only this module imports huggingface_hub, and only if a name belongs to the Hub.
 """
 
 import re
@@ -9,20 +10,21 @@ from pathlib import Path
 from visketch.errors import UsageError, VisketchError, reason
 
 NAME = re.compile(r"(?P<model>[\w.-]+/[\w.-]+)(@(?P<revision>[\w./-]+))?", re.ASCII)
-FILES = ["*.safetensors", "*.toml", "*.md"]  # the files of a checkpoint: nothing that could be executed
+FILES = ["*.safetensors", "*.toml", "*.md"]  # the files of a checkpoint; none of them could be executed
 BELOW = ["*/*"]  # subfolders hold the state of unfinished training
 
 
 def is_name(checkpoint: str) -> bool:
-    """Whether it looks like a name on the Hub: `owner/name` or `owner/name@revision`."""
+    """Whether a name looks like one on the Hub: `owner/name` or `owner/name@revision`."""
     return NAME.fullmatch(checkpoint) is not None
 
 
 @cache
 def fetch(name: str, cached: bool = False) -> Path:
-    """The folder of a model's checkpoint in the Hub's cache. Changed files are downloaded first, unless `cached`.
+    """The folder of a model's checkpoint in the Hub's cache. Changed files are downloaded first, unless `cached` is
+    set.
 
-    A revision is a branch, a tag or a commit; by default `main`. Raises VisketchError.
+    A revision is a branch, a tag or a commit; by default it is `main`. Raises VisketchError.
     """
     from huggingface_hub import errors, snapshot_download
     from huggingface_hub.utils import HFValidationError
@@ -50,9 +52,10 @@ def fetch(name: str, cached: bool = False) -> Path:
 
 
 def push(folder: Path, name: str, private: bool = False) -> str:
-    """Upload a checkpoint's weights, configuration and model card; returns the address of the commit.
+    """Upload a checkpoint's weights, configuration and model card, and return the address of the commit.
 
-    The model is created if it does not exist. Raises UsageError, VisketchError.
+    The model is created if it does not exist. Raises UsageError for a name that is not one of the Hub's, VisketchError
+    if the folder or the upload fails.
     """
     from huggingface_hub import HfApi, errors
     from huggingface_hub.utils import HFValidationError
@@ -79,7 +82,7 @@ def push(folder: Path, name: str, private: bool = False) -> str:
 
 
 def _quietly() -> None:
-    """Silence the Hub's own messages: errors are reported once, by `_reason`."""
+    """Silence the Hub's own messages, since `_reason` reports each error once."""
     from huggingface_hub.utils import disable_progress_bars, logging
 
     disable_progress_bars()
@@ -90,7 +93,7 @@ LOG_IN = "log in with `hf auth login` or set HF_TOKEN"
 
 
 def _reason(error: BaseException, revision: str | None) -> str:
-    """What is wrong, and what to do."""
+    """What went wrong, and what to do about it."""
     from huggingface_hub import constants, errors
 
     status = getattr(getattr(error, "response", None), "status_code", None)

@@ -5,7 +5,7 @@ from functools import lru_cache
 
 from visketch.errors import UsageError, nearest
 
-LONGEST = 5  # words of a name: The Great Wall of China
+LONGEST = 5  # the most words of a name: The Great Wall of China
 IRREGULAR = {
     "calf": "calves",
     "child": "children",
@@ -27,7 +27,7 @@ HISSES = ("s", "x", "z", "ch", "sh")
 
 
 def find(name: str, labels: Sequence[str]) -> str:
-    """The label of a class name. Raises UsageError with the nearest labels."""
+    """The label that a class name stands for. Raises UsageError with the most similar labels."""
     if name in labels:
         return name
     found = forms(tuple(labels)).get(plain(name))
@@ -44,8 +44,9 @@ def plain(name: str) -> str:
 
 @lru_cache(16)
 def forms(labels: Collection[str]) -> dict[str, str]:
-    """Every spelling, singular and plural → its label. The name of a label takes precedence over the
-    plural of another.
+    """Every spelling, singular and plural, with its label.
+
+    The name of a label takes precedence over the plural of another label.
     """
     several = {form: label for label in sorted(labels) for form in plurals(plain(label))}
     return several | {plain(label): label for label in labels}
@@ -66,7 +67,9 @@ def plurals(name: str) -> list[str]:
 
 
 def named(words: Sequence[str], labels: frozenset[str]) -> Iterator[tuple[int, str]]:
-    """The labels in a text, each with the position of its first word; of two at one position the longer."""
+    """The labels in a text, each with the position of its first word. If two begin at the same position, the longer one
+    counts.
+    """
     known, place = forms(labels), 0
     while place < len(words):
         sizes = range(min(LONGEST, len(words) - place), 0, -1)

@@ -1,6 +1,6 @@
-"""The metrics of the tables: functions of features, logits and ink, independent of any model.
+"""The metrics of the tables: functions of features, logits and ink that are independent of any model.
 
-Features are rows (i e) of a judge's vectors of sketches. Sums are computed in double precision.
+Features are rows (i e), one vector for each sketch, from a judge. Sums are computed in double precision.
 """
 
 from collections.abc import Callable
@@ -16,15 +16,16 @@ from visketch.errors import UsageError
 
 
 def frechet(a: Float[np.ndarray, "i e"], b: Float[np.ndarray, "j e"]) -> float:
-    """Fréchet distance of the Gaussians fitted to two sets of features (FID, arXiv 1706.08500); 0 for equal sets.
+    """The Fréchet distance of the Gaussians fitted to two sets of features (FID, arXiv 1706.08500). It is 0 for equal
+    sets.
 
-    It is biased upward, more for fewer rows: compare only sets of equal size.
+    It is biased upward, and the more so the fewer rows there are, so compare only sets of equal size.
     """
     return frechet_to(b)(a)
 
 
 def frechet_to(b: Float[np.ndarray, "j e"]) -> Callable[[np.ndarray], float]:
-    """A function that gives the Fréchet distance of a set to `b`. The expensive part for `b` is computed once."""
+    """A function that gives the Fréchet distance of a set to `b`. The expensive part, for `b`, is computed once."""
     mean, root = b.mean(axis=0, dtype=np.float64), _root(b)
 
     def distance(a: Float[np.ndarray, "i e"]) -> float:
@@ -38,7 +39,7 @@ def frechet_to(b: Float[np.ndarray, "j e"]) -> Callable[[np.ndarray], float]:
 
 
 def _root(rows: np.ndarray) -> np.ndarray:
-    """R with RᵀR the covariance of the rows; R has at most as many rows as columns."""
+    """R, where RᵀR is the covariance of the rows. R has at most as many rows as columns."""
     centred = (rows - rows.mean(axis=0, dtype=np.float64)) / max(len(rows) - 1, 1) ** 0.5
     return np.asarray(np.linalg.qr(centred, mode="r")) if len(rows) > rows.shape[1] else centred
 
@@ -46,10 +47,10 @@ def _root(rows: np.ndarray) -> np.ndarray:
 def kernel_distance(
     a: Float[np.ndarray, "i e"], b: Float[np.ndarray, "j e"], subsets: int = 100, size: int = 1000, seed: int = 0
 ) -> tuple[float, float]:
-    """Squared maximum mean discrepancy with the kernel (x·y / e + 1)³ (KID, arXiv 1801.01401). It is unbiased, so it
-    may be below 0, and sets of different sizes can be compared.
+    """The squared maximum mean discrepancy with the kernel (x·y / e + 1)³ (KID, arXiv 1801.01401).
 
-    Mean and standard deviation over random subsets of `size` rows of each set, or of all rows if there are fewer.
+    It is unbiased, so it may be below 0, and sets of different sizes can be compared. Returns the mean and the standard
+    deviation over random subsets of `size` rows of each set, or of all rows if there are fewer.
     """
     rng = np.random.default_rng(seed)
     found = [_discrepancy(_some(a, size, rng), _some(b, size, rng)) for _ in range(subsets)]
@@ -70,7 +71,7 @@ def _cubic(a: np.ndarray, b: np.ndarray | None = None) -> np.ndarray:
 
 
 def diversity(features: Float[np.ndarray, "i e"], labels: Int[np.ndarray, " i"]) -> float:
-    """The mean distance of two sketches of one class, averaged over the classes: 0 if all sketches of a class are
+    """The mean distance of two sketches of one class, averaged over the classes. It is 0 if all sketches of a class are
     equal.
     """
     return float(np.mean([pdist(features[labels == label]).mean() for label in np.unique(labels)]))
@@ -79,7 +80,9 @@ def diversity(features: Float[np.ndarray, "i e"], labels: Int[np.ndarray, " i"])
 def nearest(
     features: Float[np.ndarray, "i e"], reference: Float[np.ndarray, "j e"], chunk: int = 256
 ) -> Float[np.ndarray, " i"]:
-    """The distance of every row to the nearest row of the reference, 0 for a copy. Works in chunks of `chunk` rows."""
+    """The distance of every row to the nearest row of the reference, which is 0 for a copy. It works in chunks of
+    `chunk` rows.
+    """
     parts = range(0, len(features), chunk)
     return np.concatenate([cdist(features[at : at + chunk], reference).min(axis=1) for at in parts])
 
@@ -87,11 +90,11 @@ def nearest(
 def coverage(
     real: Float[np.ndarray, "i e"], made: Float[np.ndarray, "j e"], k: int = 3
 ) -> tuple[Bool[np.ndarray, " j"], Bool[np.ndarray, " i"]]:
-    """Which generated sketches lie among the real ones, and which real ones among the generated: their means are
-    precision and recall (Kynkäänniemi et al., 2019, arXiv 1904.06991).
+    """Which generated sketches lie among the real ones, and which real sketches lie among the generated ones.
 
-    A point lies among others if one of them is nearer to it than that one's own k-th neighbour. Compare only sets of
-    equal sizes: the more points, the smaller the gaps.
+    The means are precision and recall (Kynkäänniemi et al., 2019, arXiv 1904.06991). A point lies among others if it is
+    nearer to one of them than that one's own k-th neighbour is. Compare only sets of equal sizes, since gaps get
+    smaller as the number of points grows.
     """
     if min(len(real), len(made)) <= k:
         raise ValueError(f"{min(len(real), len(made))} points are too few for a {k}-th neighbour")
@@ -103,12 +106,14 @@ def coverage(
 def two_sample(
     real: Float[np.ndarray, "i e"], made: Float[np.ndarray, "j e"], seed: int = 0, folds: int = 5
 ) -> Bool[np.ndarray, " n"]:
-    """Which sketches a linear classifier, trained on the others, recognises as real or generated. The mean is the
-    accuracy of the classifier two-sample test (C2ST; Lopez-Paz and Oquab, 2017, arXiv 1610.06545); 0.5 is best.
+    """For which sketches a linear classifier, trained on the others, says correctly whether they are real or generated.
 
-    The larger set is reduced to the size of the smaller by random choice. The classifier is a cross-validated logistic
-    regression on standardised features; its regularisation is chosen within each training fold. Raises UsageError
-    without scikit-learn.
+    The mean is the accuracy of the classifier two-sample test (C2ST; Lopez-Paz and Oquab, 2017, arXiv 1610.06545), and
+    0.5 is best.
+
+    The larger set is reduced to the size of the smaller one by random choice. The classifier is a cross-validated
+    logistic regression on standardised features, and its regularisation is chosen within each training fold. Raises
+    UsageError without scikit-learn.
     """
     try:
         from sklearn.linear_model import LogisticRegressionCV
@@ -120,7 +125,7 @@ def two_sample(
     size, rng = min(len(real), len(made)), np.random.default_rng(seed)
     features = np.concatenate([rows[rng.permutation(len(rows))[:size]] for rows in (real, made)])
     truth = np.repeat([0, 1], size)
-    # The last three are what scikit-learn 1.10 changes or warns about.
+    # The last three arguments are those that scikit-learn 1.10 changes or warns about.
     asked = {"l1_ratios": (0,), "scoring": "accuracy", "use_legacy_attributes": False}
     regression = LogisticRegressionCV(Cs=np.logspace(-4, 0, 5), cv=3, max_iter=500, **asked)
     model = make_pipeline(StandardScaler(), regression)
@@ -139,11 +144,11 @@ def interval(hits: np.ndarray, seed: int = 0, samples: int = 1000) -> tuple[floa
 def spread(
     statistic: Callable[[np.ndarray], float], labels: Int[np.ndarray, " i"], seed: int = 0, samples: int = 100
 ) -> float | None:
-    """The standard error of a statistic of rows, by random halves of every class (the delete-half jackknife).
+    """The standard error of a statistic of rows, from random halves of every class (the delete-half jackknife).
 
     `statistic` takes row numbers. The bootstrap would repeat rows, which raises a Fréchet distance and lowers a
-    diversity. Halves repeat none; their values are those of half the rows, and only their spread is used. None if a
-    class has fewer than four rows.
+    diversity. Halves repeat none. Their values are those of half the rows, and only the spread of these values is used.
+    Returns None if a class has fewer than four rows.
     """
     classes = [np.flatnonzero(labels == label) for label in np.unique(labels)]
     if min(len(rows) for rows in classes) < 4:
@@ -160,16 +165,18 @@ def spread(
 def rank_of(
     logits: Float[Tensor, "b c"], label: Int[Tensor, " b"], among: Bool[Tensor, " c"] | slice = slice(None)
 ) -> Int[Tensor, " b"]:
-    """The number of classes ranked before the right one, among all or among `among`."""
+    """The number of classes that are ranked before the right one, among all classes or among `among`."""
     return (logits > logits.gather(1, label[:, None]))[:, among].sum(dim=1)
 
 
 def retrieval(
     features: Float[Tensor, "i e"], labels: Int[Tensor, " i"], first: int = 10, chunk: int = 256
 ) -> tuple[Float[np.ndarray, " i"], Float[np.ndarray, " i"]]:
-    """Average precision, and precision among the first `first` results, with every row as a query to all the others.
+    """The average precision, and the precision among the first `first` results, with every row as a query to all the
+    others.
 
-    Rows are compared by their dot products; rows with the query's label are relevant. Both are nan if there are none.
+    Rows are compared by their dot products. The rows with the query's label are relevant. Both figures are NaN if there
+    are none.
     """
     found = [_retrieved(features, labels, rows, first) for rows in torch.arange(len(features)).split(chunk)]
     average, precision = zip(*found, strict=True)
@@ -178,7 +185,7 @@ def retrieval(
 
 def _retrieved(features: Tensor, labels: Tensor, rows: Tensor, first: int) -> tuple[Tensor, Tensor]:
     similarity = features[rows] @ features.T
-    similarity[torch.arange(len(rows)), rows] = -torch.inf  # the query itself: it comes last and is cut off
+    similarity[torch.arange(len(rows)), rows] = -torch.inf  # the query itself comes last and is cut off
     order = similarity.argsort(dim=1, descending=True)[:, :-1]
     hit = (labels[order] == labels[rows, None]).double()
     precision = hit.cumsum(dim=1) / torch.arange(1, hit.shape[1] + 1)
@@ -188,8 +195,9 @@ def _retrieved(features: Tensor, labels: Tensor, rows: Tensor, first: int) -> tu
 
 
 def ink_f1(drawn: Bool[Tensor, "b h h"], truth: Bool[Tensor, "b h h"]) -> Float[Tensor, " b"]:
-    """F1 score of the ink of each pair. A pixel is a hit if the other has ink there or at one of its
-    four neighbours.
+    """The F1 score of the ink of each pair.
+
+    A pixel is a hit if the other picture has ink at the same place or at one of its four neighbours.
     """
     precision = _share(drawn & _grown(truth), drawn)
     recall = kept(truth, drawn)
@@ -206,7 +214,7 @@ def _share(part: Bool[Tensor, "b h h"], whole: Bool[Tensor, "b h h"]) -> Float[T
 
 
 def _grown(ink: Bool[Tensor, "b h h"]) -> Bool[Tensor, "b h h"]:
-    """The ink and its four neighbours."""
+    """The ink, and the four neighbours of each of its pixels."""
     wide = F.max_pool2d(ink[:, None].float(), (1, 3), 1, (0, 1)).maximum(
         F.max_pool2d(ink[:, None].float(), (3, 1), 1, (1, 0))
     )
@@ -216,15 +224,18 @@ def _grown(ink: Bool[Tensor, "b h h"]) -> Bool[Tensor, "b h h"]:
 def seam(field: Float[Tensor, "b h h"], tile: int, near: float) -> Float[Tensor, " b"]:
     """How much larger the jumps of a field are where tiles meet than half a tile away, near ink (above -`near`).
 
-    It is 0, apart from chance, if the field was not made of tiles: that of a drawing, or one enlarged as a whole.
+    Apart from chance, it is 0 if the field was not made of tiles. This holds for the field of a drawing, and for a
+    field that was enlarged as a whole.
     """
-    both = torch.cat([field, field.transpose(1, 2)], dim=1)  # both directions of borders
+    both = torch.cat([field, field.transpose(1, 2)], dim=1)  # borders in both directions
     starts = torch.arange(0, field.shape[-1], tile, device=field.device)
     return _break(both, starts[1:], near) - _break(both, starts + tile // 2, near)
 
 
 def _break(field: Float[Tensor, "b i h"], column: Int[Tensor, " j"], near: float) -> Float[Tensor, " b"]:
-    """The mean jump at the left border of some columns, between the values of both sides extrapolated to it."""
+    """The mean jump at the left border of some columns: the difference between the values that both sides extrapolate
+    to it.
+    """
     before, left, right, after = (field[:, :, column + step] for step in (-2, -1, 0, 1))
     gap = (right - left - (left - before + after - right) / 2).abs()
     shown = left.maximum(right) > -near

@@ -44,8 +44,8 @@ def __getattr__(name: str) -> Any:
 
 
 def multiplies_bfloat16() -> bool:
-    """Whether the CPU has instructions for bfloat16. A CPU without them emulates it, slowly."""
-    able: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()  # not in older versions of torch
+    """Whether the CPU has instructions for bfloat16. A CPU without them emulates it, which is slow."""
+    able: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()  # older versions of torch lack it
     return bool(able.get("avx512_bf16") or able.get("amx_bf16"))
 
 
@@ -61,13 +61,13 @@ def _itself(canvas: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Generated:
-    """New sketches as fields, and how each was chosen among its candidates."""
+    """New sketches as fields, with how each was chosen among its candidates."""
 
     canvas: Float[Tensor, "b h h"]
     chosen: Int[Tensor, " b"]  # the number of each sketch among all candidates
-    probability: Float[Tensor, " b"] | None  # of its class, by the classifier; None if each had one candidate
+    probability: Float[Tensor, " b"] | None  # the classifier's, of its class; None if each had one candidate
     strokes: tuple[tuple[np.ndarray, ...], ...] | None = (
-        None  # of each sketch, in pixels, if the coarse stage draws strokes and they are not refined
+        None  # the strokes of each sketch, in pixels, if the coarse stage draws strokes and they are not refined
     )
 
 
@@ -78,7 +78,7 @@ class SketchModel:
     """
 
     def __init__(self, config: Config, folder: Path | None = None, device: str = "cpu", **parts: nn.Module) -> None:
-        """`parts` are modules that the caller has already (training, tests); the others are loaded from `folder`."""
+        """`parts` are modules that the caller has already (training, tests). The others are loaded from `folder`."""
         self.config, self.folder, self.device = config, folder, torch.device(device)
         self.labels = list(config.labels)
         self._parts = {name: part.to(self.device).eval() for name, part in parts.items()}
@@ -117,7 +117,7 @@ class SketchModel:
         return self
 
     def __getstate__(self) -> dict[str, Any]:
-        """Without the lock, which cannot be pickled, so that a model can be sent to another process."""
+        """The state without the lock, which cannot be pickled, so that a model can be sent to another process."""
         return {name: value for name, value in vars(self).items() if name != "_loading"}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -125,8 +125,8 @@ class SketchModel:
         self._loading = threading.Lock()
 
     def precision(self) -> torch.autocast:
-        """The precision of classifying and of the coarse stage: bfloat16 if `use_bf16`, which is twice as fast (its
-        cost in accuracy is in the lab book). The refiner stays in single precision, since rounding can change a code.
+        """The precision of classifying and of the coarse stage: bfloat16 if `use_bf16`, which is twice as fast (the lab
+        book has its cost in accuracy). The refiner stays in single precision, since rounding can change a code.
         """
         return torch.autocast("cpu", torch.bfloat16, enabled=self.use_bf16)
 
@@ -135,30 +135,30 @@ class SketchModel:
         return self.config.label_of(name)
 
     def render(self, sketches: Sequence[Sketch], canvas: int | None = None) -> Float[Tensor, "b h h"]:
-        """Sketches → fields, on the canvas of training or on a larger one, with the same pen in pixels.
+        """Render sketches as fields, on the canvas of training or on a larger one, with the same pen in pixels.
 
-        Every method that takes fields takes larger ones too: leaves of the deeper tree see windows as large as the
-        canvas of training (`quadtree.context`). Raises VisketchError for a blank sketch, UsageError for a side that no
-        tree has.
+        Every method that takes fields takes larger ones too: leaves of a deeper tree see windows as large as the canvas
+        of training (`quadtree.context`). Raises VisketchError for a blank sketch, UsageError for a side that no tree
+        has.
         """
         return self.fields(sketches, self.config.sketch.at(canvas or self.config.sketch.canvas))
 
     def fields(self, sketches: Sequence[Sketch], shape: SketchConfig) -> Float[Tensor, "b h h"]:
-        """Sketches → fields of a shape. Raises VisketchError for a blank sketch."""
+        """Render sketches as fields of a shape. Raises VisketchError for a blank sketch."""
         return torch.from_numpy(np.stack([sdf.render(sketch, shape) for sketch in sketches])).to(self.device)
 
     def ink(self, canvas: Float[Tensor, "b h h"]) -> Float[Tensor, "b h h"]:
-        """Fields → anti-aliased ink in [0, 1]."""
+        """Turn fields into anti-aliased ink in [0, 1]."""
         return sdf.ink(canvas, self.config.sketch.at(canvas.shape[-1]).clamp)
 
     @torch.inference_mode()
     def embed(
         self, canvas: Float[Tensor, "b h h"], depth: int | None = None
     ) -> tuple[Float[Tensor, "n e"], quadtree.Leaves]:
-        """Fields → the CLS vector of every inked leaf, and the leaves.
+        """The CLS vector of every inked leaf of some fields, and the leaves.
 
-        `depth`: of the tree. A shallower one than the canvas has reads the canvas reduced; by default it lacks the
-        levels that the classifier does not read (`Config.reading`). Raises UsageError for a deeper one.
+        `depth` is that of the tree. If it is less than the canvas has, the canvas is read reduced. By default the tree
+        lacks the levels that the classifier does not read (`Config.reading`). Raises UsageError for a greater depth.
         """
         from visketch.decoding import inked_leaves
         from visketch.models.encoder import context_index, portions
@@ -183,7 +183,7 @@ class SketchModel:
     def logits_and_features(
         self, canvas: Float[Tensor, "b h h"], depth: int | None = None
     ) -> tuple[Float[Tensor, "b c"], Float[Tensor, "b e"]]:
-        """Fields → logits, and the features that they are computed from: the pooled leaves. `depth`: as in `embed`."""
+        """The logits of fields, and the pooled leaves from which they are computed. `depth`: as in `embed`."""
         cls, leaves = self.embed(canvas, depth)
         classifier = self.part("classifier")
         with self.precision():
@@ -195,7 +195,7 @@ class SketchModel:
 
     def classify(self, drawing: Drawing, top: int = 5) -> Any:
         """The `top` most probable classes of a drawing, best first, as a list[Prediction]. A list of drawings gives a
-        list of such lists; they are classified together, which is several times as fast.
+        list of such lists. They are classified together, which is several times as fast.
 
         A drawing is a path, a PIL image, the bytes of a file or an open file, an array, a tensor or strokes: see
         `visketch.data.drawing.sketch`. Raises VisketchError for a drawing that is blank or cannot be read, UsageError
@@ -218,7 +218,7 @@ class SketchModel:
     def classify_fields(
         self, canvas: Float[Tensor, "b h h"] | Float[np.ndarray, "b h h"], top: int = 5
     ) -> list[list[Prediction]]:
-        """`classify_many` for drawings that are fields already."""
+        """The same as `classify_many`, for drawings that are fields already."""
         fields = torch.as_tensor(canvas, device=self.device)
         probability, label = self.logits(fields).softmax(dim=1).topk(min(top, len(self.labels)), dim=1)
         return [
@@ -239,7 +239,7 @@ class SketchModel:
         """Draw `n` new sketches of a class, or of each of several classes, as fields. The same seed gives the same
         sketches, and sketch i of a class does not depend on `n` (except for rounding, see `precision`).
 
-        `changes` replace single `options`. `on_progress` sees all candidates; those of one sketch are consecutive.
+        `changes` replace single `options`. `on_progress` sees all candidates, and those of one sketch are consecutive.
         Raises UsageError for an unknown class or an option out of range.
         """
         if n < 1:
@@ -268,7 +268,7 @@ class SketchModel:
         options: SamplingOptions,
         on_progress: Callable[[Frame], None],
     ) -> Generated:
-        """The best of each `tries` consecutive candidates of strokes. A refined sketch is a field without strokes."""
+        """The best of each `tries` consecutive candidates of strokes. A refined sketch has a field, but no strokes."""
         made, shape = self.best_of(self.render(drawn), label, options.tries or 1), self.config.sketch
         best, canvas = made.chosen.tolist(), made.canvas
         if options.refined("strokes"):
@@ -297,9 +297,9 @@ class SketchModel:
         rough: Float[Tensor, "b p p"] | None = None,
         strength: float = 1.0,
     ) -> Float[Tensor, "b h h"]:
-        """The coarse stage as a field: one sketch for each label and seed, enlarged to the canvas.
+        """Draw the coarse stage as a field: one sketch for each label and seed, enlarged to the canvas.
 
-        `rough`, `strength`: the fields to start from, as in `Diffusion.sample`.
+        `rough` are fields to start from, and `strength` how much of them may change, as in `Diffusion.sample`.
         """
         from visketch.decoding import enlarge
 
@@ -324,11 +324,11 @@ class SketchModel:
         like: Sequence[Pieces] | None = None,
         strength: float = 1.0,
     ) -> list[Sketch]:
-        """The coarse stage as strokes in drawing order: one sketch for each label and seed.
+        """Draw the coarse stage as strokes in drawing order: one sketch for each label and seed.
 
-        `given`: for each, pieces of strokes in [-1, 1] that are there already; what is returned is drawn beside them.
-        `like`, `strength`: pieces that it starts from, and how much of them may change, as in `StrokeDiffusion.draw`.
-        Raises UsageError if the checkpoint's diffusion draws no strokes.
+        `given` has, for each sketch, pieces of strokes in [-1, 1] that are there already; only the strokes drawn beside
+        them are returned. `like` has pieces to start from, and `strength` says how much of them may change, as in
+        `StrokeDiffusion.draw`. Raises UsageError if the checkpoint's diffusion draws no strokes.
         """
         diffusion = self.part(self.config.coarse_part("strokes"))
         chance = [generator(s, stage=0) for s in seeds]
@@ -353,7 +353,7 @@ class SketchModel:
 
     @torch.inference_mode()
     def best_of(self, canvas: Float[Tensor, "b_tries h h"], label: Int[Tensor, " b_tries"], tries: int) -> Generated:
-        """Of each `tries` consecutive candidates, the one with the highest probability of its class by the classifier.
+        """The best of each `tries` consecutive candidates: the one whose class is most probable, by the classifier.
 
         A single candidate is not classified.
         """
@@ -373,13 +373,13 @@ class SketchModel:
         seeds: Sequence[int],
         options: SamplingOptions = DEFAULTS,
     ) -> Iterator[Frame]:
-        """Redraw the inked leaves of coarse canvases; yields after every rank. There is one seed for each sketch."""
+        """Redraw the inked leaves of coarse canvases. Yields after every rank. There is one seed for each sketch."""
         from visketch.decoding import Plan, draw, without_seams
 
         waves = torch.full((len(canvas),), options.order == "waves", device=self.device)
         plan = Plan.make(canvas, self.config.sketch, waves, self.config.refiner.context)
         codes = self.config.sketch.codes
-        chance = torch.stack(  # one number for each tile and code: independent of the order and of the batch
+        chance = torch.stack(  # one number for each tile and code, so it depends on neither the order nor the batch
             [torch.rand(plan.finished.shape[1], codes, generator=generator(s, stage=1)) for s in seeds]
         ).to(self.device)
 

@@ -1,8 +1,8 @@
-"""Map many items in parallel, in order. `prepare` turns an item into any number of things; a worker takes batches of
-them.
+"""Map many items in parallel, in order.
 
-`local` runs `prepare` in other processes of this machine; `on_ray` runs everything on a Ray cluster. Memory use does
-not depend on the number of items.
+`prepare` turns an item into any number of things, and a worker takes batches of these things. `local` runs `prepare` in
+other processes of this machine, and `on_ray` runs everything on a Ray cluster. Memory use does not depend on the number
+of items.
 """
 
 import logging
@@ -26,18 +26,19 @@ Item = TypeVar("Item")
 Made = TypeVar("Made")
 Row = TypeVar("Row")
 Prepare = Callable[[Item], Iterable[Made]]  # an item → any number of things; must be importable in other processes
-Worker = Callable[[list[Made]], Iterable[Row]]  # a batch of them → its rows
+Worker = Callable[[list[Made]], Iterable[Row]]  # turns a batch of things into rows
 Engine = Literal["local", "ray"]
 
-CHUNK = 16  # items that are sent to another process at once
-MOST = 8  # the largest default number of processes: the model is not fast enough for more
-# Cores that Ray's processes request; together they fit on a machine with one core. They differ because Ray would
-# otherwise fuse both steps into one process, and a file of many drawings would be processed by a single model.
+CHUNK = 16  # the number of items that are sent to another process at once
+MOST = 8  # the largest default number of processes; the model is not fast enough for more
+# These are the cores that Ray's processes request. Together they fit on a machine with one core. They differ because
+# Ray would otherwise fuse both steps into one process, and a file of many drawings would be processed by a single
+# model.
 READING, WORKING = 0.25, 0.5
 
 
 class _Fork:
-    """Whether torch has computed in this process, or in the process that this one was forked from."""
+    """Whether torch has computed in this process, or had computed in the process from which this one was forked."""
 
     used = False
     inherited = False
@@ -52,8 +53,9 @@ if hasattr(os, "register_at_fork"):
 
 
 def refuse_after_fork() -> None:
-    """Call this before torch computes. Raises UsageError in a process that was forked after torch had computed: the
-    threads of torch do not exist there, and the first matrix product would wait for them forever.
+    """Raises UsageError in a process that was forked after torch had computed. Call this before torch computes.
+
+    The threads of torch do not exist in such a process, and the first matrix product would wait for them forever.
     """
     if _Fork.inherited:
         raise UsageError(
@@ -64,7 +66,7 @@ def refuse_after_fork() -> None:
 
 
 def usual_workers() -> int:
-    """The default number of processes: one for each core, since the consumer mostly waits for them."""
+    """The default number of processes. There is one for each core, since the consumer mostly waits for them."""
     return min(MOST, os.cpu_count() or 1)
 
 
@@ -75,8 +77,9 @@ def local(
     batch: int,
     workers: int | None = None,
 ) -> Iterator[Row]:
-    """Run `prepare` in `workers` processes (0: in this one) and `worker` in this one. Raises VisketchError if a process
-    is killed.
+    """Run `prepare` in `workers` processes (0: in this one), and `worker` in this process.
+
+    Raises VisketchError if a process is killed.
     """
     made = ahead(prepare, items, usual_workers() if workers is None else workers)
     while some := list(islice(made, batch)):
@@ -84,9 +87,9 @@ def local(
 
 
 def ahead(prepare: Prepare[Item, Made], items: Iterable[Item], workers: int) -> Iterator[Made]:
-    """What `prepare` makes of the items, in order, computed in advance by other processes.
+    """What `prepare` makes of the items, in their order, computed in advance by other processes.
 
-    The first items are prepared in this process while the others start, which is faster for a few items.
+    The first items are prepared in this process while the others start, which is faster if there are only a few items.
     """
     items = iter(items)
     if not workers:
@@ -98,7 +101,7 @@ def ahead(prepare: Prepare[Item, Made], items: Iterable[Item], workers: int) -> 
     pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _end_with_parent)
     try:
         first = list(islice(chunks, 2 * workers + 4))
-        with _interrupts_put_off():  # SIGINT is blocked in worker processes: this process stops them
+        with _interrupts_put_off():  # SIGINT is blocked in worker processes, since this process stops them
             waiting: deque[Future] = deque(pool.submit(_prepare_all, prepare, chunk) for chunk in first)
         for item in here:
             yield from prepare(item)
@@ -118,7 +121,7 @@ def _prepare_all(prepare: Prepare[Item, Made], items: list[Item]) -> list[Made]:
 
 
 def _end_with_parent() -> None:
-    """Exit when the parent process does: otherwise worker processes of a killed parent would wait for work forever."""
+    """Exit when the parent process does. Otherwise the workers of a killed parent would wait for work forever."""
     parent = multiprocessing.parent_process()
     assert parent is not None
 
@@ -149,14 +152,16 @@ def on_ray(
     workers: int | None = None,
     device: str = "auto",
 ) -> Iterator[Row]:
-    """The same on a cluster, by Ray Data: the cluster that RAY_ADDRESS names, or this machine.
+    """Run `prepare` and the workers on a cluster, by Ray Data. The cluster is the one that RAY_ADDRESS names, or this
+    machine.
 
-    `prepare` runs in tasks. `workers` workers are created where they run, by `make_worker` from the name of a device;
-    by default one for each GPU, or without GPUs one for each core, as far as there is work for them. Without
-    `make_worker`, the rows are what `prepare` makes. Every machine must see the same files under the same names.
+    `prepare` runs in tasks. There are `workers` workers, each created where it runs by calling `make_worker` with the
+    name of a device. By default there is one for each GPU, or without GPUs one for each core, as far as there is work
+    for them. Without `make_worker`, the rows are what `prepare` makes. Every machine must see the same files under the
+    same names.
 
-    If a process is killed or a machine is lost, another repeats its work, and the results count once. Raises
-    VisketchError if Ray is not installed or fails; UsageError for a device that does not exist.
+    If a process is killed or a machine is lost, another one repeats its work, and the results count once. Raises
+    VisketchError if Ray is not installed or fails, UsageError for a device that does not exist.
     """
     ray = connect()
     there = ray.cluster_resources()
@@ -170,9 +175,10 @@ def on_ray(
     waiting = [_Kept(item) for item in items]
     if not waiting:
         return
-    # By reference, since it may be large: it may hold the names of all drawings that are done.
+    # It is passed by reference because it may be large: it may hold the names of all drawings that are done.
     place = {"home": os.getcwd(), "stored": ray.put(prepare), "batch": batch}
-    # Enough tasks for all cores until the end; with many items, each task has enough for a batch.
+    # There are enough tasks to keep all cores busy until the end. If there are many items, each task has enough for a
+    # batch.
     tasks = max(min(len(waiting), 4 * cores), len(waiting) // batch)
     rows = ray.data.from_items(waiting, override_num_blocks=tasks).map_batches(
         _prepare_on_ray, fn_kwargs=place, batch_size=None, num_cpus=READING
@@ -194,9 +200,7 @@ def on_ray(
 
 @dataclass(frozen=True)
 class _Kept:
-    """A wrapper that keeps values as they are: Ray Data would turn a dictionary into columns and a list
-    into an array.
-    """
+    """Keeps values as they are. Ray Data would turn a dictionary into columns and a list into an array."""
 
     value: Any
 
@@ -223,9 +227,11 @@ class _WorkerOnRay:
 
 
 def connect(**local: Any) -> Any:
-    """Ray, connected to a cluster. `local`: arguments for a cluster on this machine only. Raises VisketchError."""
+    """Ray, connected to a cluster. `local` are arguments that only apply to a cluster on this machine. Raises
+    VisketchError.
+    """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # no usage statistics
-    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # it logs harmless events as errors
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # it would log harmless events as errors
     os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", ".*")  # otherwise it prints messages about workers on stdout
     try:
         import ray
@@ -245,20 +251,20 @@ def connect(**local: Any) -> Any:
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     context = ray.data.DataContext.get_current()
     context.execution_options.preserve_order = True
-    context.target_max_block_size = 1  # bytes: every batch is passed on as soon as it is ready
+    context.target_max_block_size = 1  # in bytes; so every batch is passed on as soon as it is ready
     context.enable_progress_bars = context.print_on_execution_start = False
     return ray
 
 
 def _knock(address: str) -> None:
-    """Raises OSError if no server listens at `host:port`. Ray itself would try for minutes."""
+    """Raises OSError if no server listens at `host:port`. Ray itself would keep trying for minutes."""
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if port.isdigit():
         socket.create_connection((host, int(port)), timeout=10).close()
 
 
 def _reason(error: Exception) -> str:
-    """What went wrong, in one line, without the stack trace of another machine."""
+    """What went wrong, in one line, without the stack trace of the other machine."""
     lines = str(error).strip().splitlines()
     said = [line for line in lines if line.startswith(f"{VisketchError.__module__}.")]
     return said[-1].partition(": ")[2] if said else f"Ray gave up: {getattr(error, 'cause', None) or lines[-1]}"

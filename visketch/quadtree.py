@@ -127,8 +127,8 @@ def information(canvas: Float[Tensor, "b h h"], depth: int, near: float) -> Floa
 def split(
     information: Float[Tensor, "b m"], threshold: float, levels: int | None = None
 ) -> tuple[Leaves, Bool[Tensor, " n"]]:
-    """Split each tile that holds more than `threshold` of information (a window: more than none), in depth vector
-    steps.
+    """Split each tile that holds more than `threshold` of information, and each window that holds any, in one vector
+    step for each level.
 
     A window is a tile `levels` above the finest level, or a coarser one; by default only the root is one. Returns every
     leaf (together they cover each canvas once), and which of them hold information; those are all of the finest level.
@@ -178,7 +178,7 @@ def context(depth: int, levels: int | None = None) -> Int[Tensor, "m k"]:
     (ViSketch-GPT 3.2: 9 D + 1 tiles; that the single one is the root is our interpretation.)
 
     With fewer `levels` than the tree has, a deeper tile gets its last levels, and in slot 0 the ancestor above them:
-    its window, as large in pixels as the canvas of a tree of that depth (our choice). The only difference to such a
+    its window, as large in pixels as the canvas of a tree of that depth (our choice). The only difference from such a
     tree is that tiles beyond the window's border are included.
     """
     shown = _fewer(levels, depth)

@@ -1,4 +1,4 @@
-"""Sampling: its options, its random numbers, how they select codes, and what is seen on the way."""
+"""Sampling: its options, its random numbers, how they select codes, and what can be seen while it runs."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,30 +14,29 @@ from visketch.errors import UsageError
 from visketch.quadtree import Order
 
 Amount = Literal["few", "usual", "many"]
-TRIES = 4  # places tried for each completion by default
+TRIES = 4  # how many places are tried for each completion by default
 
 
 @dataclass(frozen=True)
 class SamplingOptions:
     """How a sketch is drawn. The command line, Python and HTTP share these options and their defaults.
 
-    `None` for `steps` and `guidance` means the value in the checkpoint's configuration. For `refine` it means that a
-    field is refined, and that strokes stay as they are drawn, since refined ones are a little less like people's
-    drawings (docs/results.md). For `tries` it means 1 for a
-    new sketch (what the classifier likes best is tidier and less varied than people's drawings: docs/results.md) and
-    TRIES for a completion. Raises UsageError for a value out of range.
+    For `steps` and `guidance`, `None` means the value in the checkpoint's configuration. For `refine`, it means that
+    fields are refined and strokes are not, since refined strokes are less like people's drawings (docs/results.md). For
+    `tries`, it means 1 for a new sketch and TRIES for a completion. (With more tries, new sketches would be tidier and
+    less varied than people's drawings: see docs/results.md.) Raises UsageError for a value out of range.
     """
 
-    steps: int | None = None  # of the coarse stage
+    steps: int | None = None  # steps of the coarse stage
     guidance: float | None = None  # how much the class counts in the coarse stage; 1: no guidance
-    temperature: float = 0.7  # of the refiner's codes; 0 takes the most probable one
-    top_p: float = 0.95  # the refiner samples among the most probable codes that make up this
+    temperature: float = 0.7  # of the refiner's codes; 0 takes the most probable code
+    top_p: float = 0.95  # the refiner samples among the most probable codes that together have this probability
     order: Order = "waves"  # refine many leaves at once, or one after another
-    coarse: Coarse | None = None  # whether the coarse stage draws strokes or a field; None: what the checkpoint is for
-    detail: Amount | int = "usual"  # how many strokes, beside what is usual for the class; or their number
-    refine: bool | None = None  # whether the refiner redraws the leaves; None: of a field it does, of strokes not
+    coarse: Coarse | None = None  # whether the coarse stage draws strokes or a field; None: the checkpoint's default
+    detail: Amount | int = "usual"  # how many strokes, compared with what is usual for the class; or their number
+    refine: bool | None = None  # whether the refiner redraws the leaves; None: those of a field, not those of strokes
     tries: int | None = None  # candidates drawn for each sketch; the classifier keeps the most probable one
-    soon: bool = False  # the first sketch is drawn before the others, for somebody who is waiting; only of strokes
+    soon: bool = False  # draw the first sketch before the others, since somebody is waiting; only for strokes
 
     def refined(self, coarse: Coarse) -> bool:
         """Whether what the coarse stage draws is refined."""
@@ -67,26 +66,28 @@ class Frame:
     stage: str  # "coarse" or "refine"
     done: int
     total: int
-    draw: Callable[[], Float[Tensor, "b h h"]]  # called when `canvas` is read: strokes are rendered only then
+    draw: Callable[[], Float[Tensor, "b h h"]]  # called when `canvas` is read, so that strokes are only rendered then
     strokes: Callable[[], list[list[np.ndarray]]] | None = None  # in [-1, 1], if the coarse stage draws strokes
-    shares: tuple[float, ...] | None = None  # how far each of these sketches is; at 1 it is whole
+    shares: tuple[float, ...] | None = None  # the share of each of these sketches that is done; 1: it is complete
 
     @property
     def canvas(self) -> Float[Tensor, "b h h"]:
-        """The canvases so far, in the coarse stage still noisy. The refiner modifies them further: copy
-        what you keep.
+        """The canvases so far. In the coarse stage they are still noisy.
+
+        The refiner modifies them further, so copy what you keep.
         """
         return self.draw()
 
 
 def candidate_seeds(seeds: Sequence[int], tries: int) -> list[int]:
-    """`tries` seeds for each seed: first the seed itself, then seeds outside the range that users can give."""
+    """`tries` seeds for each seed: the seed itself, and then seeds outside the range that users can give."""
     return [seed + (other << 34) for seed in seeds for other in range(tries)]
 
 
 def generator(seed: int, stage: int) -> torch.Generator:
-    """The random numbers for one stage of one sketch. Each stage has its own generator, so that stages do not affect
-    each other.
+    """The random numbers for one stage of one sketch.
+
+    Each stage has its own generator, so that stages do not affect each other.
     """
     mixed = np.random.SeedSequence([seed, stage]).generate_state(1)  # torch uses only 32 bits of a seed
     return torch.Generator().manual_seed(int(mixed[0]))
@@ -102,12 +103,12 @@ def sample_top_p(
     if temperature == 0:
         return logits.argmax(dim=1)
     every = (logits.float() / temperature).softmax(dim=1)
-    # Usually a few codes make up `top_p`, and selecting these is several times faster than sorting all.
+    # Usually a few codes make up `top_p`, and selecting these is several times faster than sorting all codes.
     probability, code = every.topk(min(64, every.shape[1]), dim=1)
     if (probability.sum(dim=1) < top_p).any():
         probability, code = every.sort(dim=1, descending=True, stable=True)
     total = probability.cumsum(dim=1)
-    kept = torch.where(total - probability < max(top_p, 1e-9), probability, 0)  # at least the best one
+    kept = torch.where(total - probability < max(top_p, 1e-9), probability, 0)  # this keeps at least the best code
     total = kept.cumsum(dim=1)
     place = torch.searchsorted(total, chance[:, None] * total[:, -1:], right=True).clamp(max=code.shape[1] - 1)
     return code.gather(1, place)[:, 0]

@@ -27,7 +27,9 @@ DATA = Path("quickdraw.arrow")
 
 
 def load(checkpoint: str | None, device: str, data: Path, split: str, *parts: str) -> "tuple[SketchModel, Store]":
-    """The model with its parts, and the data set. Raises UsageError, VisketchError."""
+    """Load the model with its parts, and open the data set. Raises UsageError for an unknown device, VisketchError for
+    files that cannot be read.
+    """
     from visketch.data.store import Store
 
     store = Store.open(data)
@@ -39,7 +41,7 @@ def load(checkpoint: str | None, device: str, data: Path, split: str, *parts: st
 
 
 def load_baselines(folders: list[Path] | None, device: str) -> "list[SketchModel]":
-    """The models of these folders, with their baselines loaded. Raises VisketchError."""
+    """Load the models in some folders, with their baselines. Raises VisketchError."""
     contenders = [options.load(str(folder), device) for folder in folders or []]
     for contender in contenders:
         options.load_parts(contender, "baseline")

@@ -1,6 +1,4 @@
-"""Charts of the evaluations: bars for the generation table, and deletion curves. The only module that imports
-matplotlib.
-"""
+"""Charts of the evaluations: bars for the generation table, and deletion curves. Only this module uses matplotlib."""
 
 import io
 from pathlib import Path
@@ -21,12 +19,12 @@ if TYPE_CHECKING:
     from visketch.evaluate.generation_metrics import Measure, Proportion
     from visketch.evaluate.judges import Judge
 
-COLOURS = ("#222222", "#999999", "#e0a030", "#3070b0", "#60b0a0")  # of the rows, in this order
+COLOURS = ("#222222", "#999999", "#e0a030", "#3070b0", "#60b0a0")  # the colours of the rows, in this order
 
 
 def write(path: Path, found: "GenerationTable", judge: "Judge") -> None:
-    """Draw a generation table: a panel for each figure, a bar for each row. Raises VisketchError if it cannot be
-    written.
+    """Draw a generation table, with a panel for each figure and a bar for each row. Raises VisketchError if the file
+    cannot be written.
     """
     figure, asked = Figure(figsize=(10, 6.2), dpi=100, layout="constrained"), len(found.classes)
     known, rows, real = len(judge.labels), found.rows, found.rows[0].diversity.value or 1.0
@@ -72,7 +70,7 @@ def curves(path: Path, found: "Deletion") -> None:
     save(path, figure)
 
 
-Bar = tuple[float, float, float]  # its height, and the length of the whisker below and above
+Bar = tuple[float, float, float]  # its height, and the lengths of the whiskers below and above
 
 
 def share(found: "Proportion") -> Bar:
@@ -80,7 +78,9 @@ def share(found: "Proportion") -> Bar:
 
 
 def measure(found: "Measure", unit: float = 1.0) -> Bar:
-    """A bar with whiskers of two standard errors, about a 95 % interval. `unit`: the value that is drawn as 1."""
+    """A bar with whiskers of two standard errors, which is about a 95 % interval. `unit` is the value that is drawn as
+    1.
+    """
     whisker = 2 * (found.error or 0.0) / unit
     return found.value / unit, whisker, whisker
 
@@ -94,7 +94,9 @@ def bars(panel: "Axes", title: str, heights: list[Bar]) -> None:
 
 
 def by_class(panel: "Axes", found: "GenerationTable", known: int) -> None:
-    """Top-1 among all classes that the judge knows: among the few that were drawn nearly every sketch is recognised."""
+    """Draw top-1 among all classes that the judge knows. Among the few classes that were drawn, nearly every sketch is
+    recognised.
+    """
     wide = 0.8 / len(found.rows)
     for number, (row, colour) in enumerate(zip(found.rows, COLOURS, strict=False)):
         values, down, up = zip(*(share(one.top1) for one in row.by_class), strict=True)

@@ -1,4 +1,4 @@
-"""`visketch evaluate classify`: recognition accuracy, beside other classifiers and for other drawing styles."""
+"""`visketch evaluate classify`: measure recognition, beside other classifiers and for other drawing styles."""
 
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
@@ -76,7 +76,7 @@ def tell(found: "Recognition") -> None:
 
 
 def compare(found: "Recognition") -> None:
-    """Print a table with a column for each model: there are more figures than models, and terminals are narrow."""
+    """Print a table with a column for each model. There are more figures than models, and terminals are narrow."""
     rows = found.rows
     lines = {
         "top-1": [percent(row.overall) for row in rows],
@@ -97,6 +97,6 @@ def compare(found: "Recognition") -> None:
 
 
 def percent(accuracy: "Accuracy") -> str:
-    """Top-1 with half the width of its 95 % interval."""
+    """Top-1, with half the width of its 95 % interval."""
     low, high = accuracy.interval
     return f"{100 * accuracy.top1:.1f} ± {50 * (high - low):.1f} %"

@@ -28,9 +28,9 @@ def explain(
 ) -> None:
     """Check whether the leaves that `classify --explain` names decide the answer.
 
-    Erases the leaves of each drawing one by one, starting with those that vote most by one measure or another, and
-    reports how fast the probability of the drawing's class falls: the faster it falls, the better the measure. Weights
-    and data are never written, and an existing picture is only replaced with --overwrite.
+    The leaves of each drawing are erased one by one, starting with those that a measure ranks highest. This is done for
+    several measures. The faster the probability of the drawing's class falls, the better the measure. Weights and data
+    are never written, and an existing picture is only replaced with --overwrite.
 
     \b
     Examples:

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from visketch.evaluate.generation_metrics import Measure, Proportion
     from visketch.evaluate.judges import Judge
 
-# Mostly animals, so that they are not too easy to tell apart.
-NAMED = 20  # up to so many classes are listed by name
+# They are mostly animals, so that they are not too easy to tell apart.
+NAMED = 20  # up to this many classes are listed by name
 USUAL = ["bus", "cat", "elephant", "flamingo", "owl", "pig", "sheep"]
 
 
@@ -111,7 +111,7 @@ def generate(
         raise UsageError("without --judge the classifier would judge what it chose among --tries; name a judge")
     options.check_classes(checkpoint, classes or [])
     if plot:
-        from . import chart  # before any work: it raises UsageError if matplotlib is missing
+        from . import chart  # before any work, since it raises UsageError if matplotlib is missing
     model, store = arguments.load(checkpoint, device, data, split, "diffusion", "encoder", "refiner", "vqvae")
     from visketch.evaluate import generation, judges
 
@@ -135,7 +135,7 @@ def generate(
     if sheet:
         from ..shared.pictures import write_png
 
-        # Without paths, which would reveal the user's folders.
+        # Paths are left out, since they would reveal the user's folders.
         made = {"checkpoint": model.config.name, "classes": found.classes, **asdict(found.settings)}
         captions = [(row.row, f"{100 * row.top1_among.value:.1f} % recognised") for row in found.rows]
         write_png(sheet, kept.pixels(found.classes, captions), made)
@@ -149,7 +149,7 @@ def generate(
 
 
 def describe(found: "GenerationTable", judge: "Judge") -> dict[str, Any]:
-    """All figures and how they were made, for programs. The real drawings are the first row."""
+    """All figures, and how they were made, for programs. The real drawings are the first row."""
     facts = asdict(found)
     facts |= facts.pop("settings")
     facts["judge"] = {"name": judge.name, "independent": judge.independent, "classes": len(judge.labels)}
@@ -165,7 +165,7 @@ def ratio(value: float, real: float) -> float | None:
 
 
 def show(found: "GenerationTable", judge: "Judge", samples: Path | None, written: list[Path]) -> None:
-    """Print the same for people: two tables, and what their columns mean."""
+    """Print the figures for people: two tables, and what their columns mean."""
     settings, asked, known = found.settings, len(found.classes), len(judge.labels)
     named = ", ".join(found.classes) if asked <= NAMED else f"{asked} classes"
     who = judge.name if judge.independent else "the checkpoint's own classifier, no independent judge (--judge)"
@@ -246,13 +246,13 @@ def share(found: "Proportion") -> str:
 
 
 def percent(found: "Measure") -> str:
-    """A percentage with its error. It has one decimal, since the error itself may be rounding: `16.0 ± 0.4`."""
+    """A percentage with its error. It has one decimal, since the error itself may be smaller than 1: `16.0 ± 0.4`."""
     error = "" if found.error is None else f" ± {100 * found.error:.1f}"
-    return f"{round(100 * found.value, 1) + 0:.1f}{error}"  # + 0: there is no -0.0
+    return f"{round(100 * found.value, 1) + 0:.1f}{error}"  # + 0 avoids -0.0
 
 
 def measure(found: "Measure", unit: float = 1.0) -> str:
-    """A value with as many digits as its error allows: `12.3 ± 0.4`. `unit`: the value that is shown as 1."""
+    """A value with as many digits as its error allows: `12.3 ± 0.4`. `unit` is the value that is shown as 1."""
     if not unit:
         return "-"
     value = found.value / unit

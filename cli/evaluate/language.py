@@ -25,7 +25,7 @@ def language(
     limit: Annotated[
         int | None, typer.Option(min=1, help="At most this many questions of each task and part, or photos.")
     ] = None,
-    gallery: Annotated[int, typer.Option(min=2, help="The number of scenes that a sketch is searched in.")] = 100,
+    gallery: Annotated[int, typer.Option(min=2, help="How many scenes a sketch searches.")] = 100,
     queries: Annotated[int, typer.Option(min=1, help="At most this many query sketches of each part.")] = 100,
     photos: Annotated[
         Path | None,
@@ -51,10 +51,10 @@ def language(
 ) -> None:
     """Measure answers to questions that are asked with a sketch: counting, boxes, closed questions, retrieval.
 
-    Every predictor is measured: the language model by its description of the scene and by its direct answers, and the
-    matcher. Scenes of drawings, scenes of photo cut-outs and whole photos have their own rows, and so have classes that
-    training saw or did not see, and styles of sketches. Beside them stand the most frequent answer and chance.
-    Only reads: no file is written.
+    Every predictor is measured: the matcher, and the language model by its description of the scene and by its direct
+    answers. Scenes of drawings, scenes of photo cut-outs and whole photos have their own rows. So have classes that
+    training saw or did not see, and styles of sketches. Beside the predictors stand the most frequent answer and
+    chance. Only reads: no file is written.
 
     \b
     Examples:
@@ -88,7 +88,7 @@ def language(
 
 
 def show(table: "LanguageTable") -> None:
-    """Print a table for each task; shares in per cent."""
+    """Print a table for each task, with shares in per cent."""
     columns = ["", "by", "rows", "right", "commonest answer", "chance"]
     exactly = {
         "Counting, exact": table.counting,
@@ -127,7 +127,7 @@ def show(table: "LanguageTable") -> None:
 
 
 def _lines(found: dict) -> list[tuple]:
-    """(part, predictor, measure) of every part."""
+    """A (part, predictor, measure) for every part and predictor."""
     parts = sorted({part for by_part in found.values() for part in by_part})
     return [(part, who, by_part[part]) for part in parts for who, by_part in found.items() if part in by_part]
 

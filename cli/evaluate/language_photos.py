@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 def evaluate(
     photos: Path, sketches: Path, each: int, limit: int | None, checkpoint: str | None, device: str, as_json: bool
 ) -> None:
-    """Measure, and print the table or write it as JSON. Raises UsageError, VisketchError."""
+    """Measure the predictors, and print the table or write it as JSON. Raises UsageError and VisketchError."""
     from visketch.data.store import Store
     from visketch.evaluate import photo_table
 
@@ -36,7 +36,7 @@ def evaluate(
 
 
 def show(table: "PhotoTable") -> None:
-    """Print a table for each task; shares in per cent."""
+    """Print a table for each task, with shares in per cent."""
     console.say(
         f"{table.photos} photos, {table.words} words, {table.sketches} sketches, of which the detector refuses "
         f"{percent(table.refused)}; {table.seconds:.2f} s for each photo"

@@ -26,7 +26,7 @@ def search(
 ) -> None:
     """Measure how well drawings of the same class find one another.
 
-    Every drawing is a query to all the others; the others of its class are what should be found. With --baseline, the
+    Every drawing is a query to all the others. The others of its class are what should be found. With --baseline, the
     features of other classifiers are measured too. Only reads: no file is written.
 
     \b

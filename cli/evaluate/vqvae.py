@@ -20,7 +20,7 @@ def vqvae(
             "--checkpoint",
             metavar="FOLDER|NAME",
             envvar="VISKETCH_CHECKPOINT",
-            help="A checkpoint; may be repeated, each has a row. By default the shipped 'small'.",
+            help="A checkpoint; may be repeated, with a row for each. By default the shipped 'small'.",
             autocompletion=options.complete_checkpoint,
         ),
     ] = None,

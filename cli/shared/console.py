@@ -1,4 +1,4 @@
-"""How the verbs print: results on stdout, progress and errors on stderr, each error as one line.
+"""How the verbs print: results go to stdout, progress and errors to stderr, and each error is one line.
 
 rich is imported where it is used, since --help does not need it.
 """
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 OK, FAILED, MISUSED, INTERRUPTED = 0, 1, 2, 130
 
 EVERY = 30.0  # seconds between lines of progress if there is no terminal for a bar
-MAIN = os.environ.get("RANK", "0") == "0"  # of the processes that torchrun starts, only one prints
+MAIN = os.environ.get("RANK", "0") == "0"  # only one of the processes that torchrun starts prints
 
-SHOWN = 10  # inputs that could not be read: so many are named, the others are counted
+SHOWN = 10  # this many of the inputs that could not be read are named, and the others are counted
 
-debug = False  # print tracebacks (--debug)
+debug = False  # whether tracebacks are printed (--debug)
 
 
 @cache
@@ -37,7 +37,7 @@ def _console(file: TextIO) -> "Console":
 
 
 def stdout() -> "Console":
-    """The rich console of sys.stdout. Tests replace sys.stdout, so it is looked up each time."""
+    """The rich console of sys.stdout. It is looked up each time, since tests replace sys.stdout."""
     return _console(sys.stdout)
 
 
@@ -52,7 +52,7 @@ def say(*lines: object) -> None:
 
 
 PARTS = " ▏▎▍▌▋▊▉"  # a column, filled by eighths
-# Replacements for characters that the encoding of stdout lacks.
+# These replace characters that the encoding of stdout lacks.
 PLAIN = {"█": "#", "×": "x", "→": "->", "…": "...", "·": "-", "±": "+-", "–": "-", "—": "-", "−": "-", "’": "'"}
 PLAIN |= {part: "#" if place >= 4 else " " for place, part in enumerate(PARTS)}
 PLAIN |= dict.fromkeys("─━╸╺", "-")
@@ -66,8 +66,8 @@ def bar(share: float, width: int) -> str:
 
 
 def plainly(error: UnicodeError) -> tuple[str, int]:
-    """An error handler for encodings: replaces characters that the encoding lacks by similar ones, or else by their
-    code points.
+    """An error handler for encodings. It replaces characters that the encoding lacks by similar ones, or by their code
+    points.
     """
     if not isinstance(error, UnicodeEncodeError):
         raise error
@@ -77,7 +77,7 @@ def plainly(error: UnicodeError) -> tuple[str, int]:
 
 
 class Problems:
-    """Collects inputs that could not be read: names the first SHOWN, counts all."""
+    """Collects inputs that could not be read. It names the first SHOWN and counts all."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -89,7 +89,7 @@ class Problems:
 
     @property
     def unnamed(self) -> str:
-        """The end of a sentence with the count, if some were not named."""
+        """The end of a sentence with the number of those inputs, if some were not named."""
         return f", {self.count - SHOWN} of them not named here" if self.count > SHOWN else ""
 
 
@@ -106,7 +106,9 @@ def show_warning(
     file: Any = None,
     line: str | None = None,
 ) -> None:
-    """Replaces `warnings.showwarning`: a warning about an old name is printed as a note, without its source line."""
+    """A replacement for `warnings.showwarning`. It prints a warning about an old name as a note, without its source
+    line.
+    """
     if issubclass(category, RenamedWarning):
         note(str(message))
     else:
@@ -129,12 +131,12 @@ def warn(message: object) -> None:
 
 
 def document(value: Any) -> None:
-    """Print one JSON document on stdout. It is ASCII, so it is safe on any terminal and with any file name."""
+    """Print one JSON document on stdout. It is ASCII, so that it is safe on any terminal and with any file name."""
     print(json.dumps(value, indent=2, default=str))
 
 
 class JsonList:
-    """A JSON list on stdout, written row by row, one a line, so that memory does not grow with it."""
+    """A JSON list on stdout. It is written row by row, one on a line, so that memory does not grow with it."""
 
     def __enter__(self) -> "JsonList":
         self.before = "[\n"
@@ -149,7 +151,7 @@ class JsonList:
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[object]], title: str = "") -> None:
-    """Print rows for people on stdout; numbers are aligned right."""
+    """Print rows for people on stdout. Numbers are aligned to the right."""
     from rich.table import Table
     from rich.text import Text
 
@@ -171,10 +173,10 @@ def _looks_numeric(value: object) -> bool:
 
 
 def progress(*columns: "ProgressColumn", beside_results: bool = False) -> "Progress":
-    """A progress bar on stderr that disappears at the end; nothing if stderr is not a terminal.
+    """A progress bar on stderr that disappears at the end. If stderr is not a terminal, there is none.
 
-    `beside_results`: results are printed at the same time; if they go to a terminal, no bar is needed. stdout is not
-    redirected: rich would send it to the stream of the bar.
+    `beside_results` says that results are printed at the same time. If they go to a terminal, no bar is needed. stdout
+    is not redirected, since rich would send it to the stream of the bar.
     """
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -191,7 +193,7 @@ def progress(*columns: "ProgressColumn", beside_results: bool = False) -> "Progr
 
 @contextlib.contextmanager
 def waiting(what: str) -> Iterator[None]:
-    """A spinner on stderr during something without measurable progress, such as loading weights."""
+    """A spinner on stderr while something without measurable progress runs, such as loading weights."""
     if not sys.stderr.isatty():
         yield
         return
@@ -210,7 +212,7 @@ def duration(seconds: float) -> str:
 
 
 def fail(problem: BaseException) -> int:
-    """Print in one line what went wrong and what to do; returns the exit code."""
+    """Print in one line what went wrong and what to do. Returns the exit code."""
     if debug:
         import traceback
 
@@ -230,7 +232,7 @@ def _explain(problem: BaseException) -> tuple[str, int]:
         return str(problem), MISUSED
     if isinstance(problem, VisketchError):
         return str(problem), FAILED
-    if hasattr(problem, "format_message"):  # typer's own: a wrong option, a missing argument
+    if hasattr(problem, "format_message"):  # typer's own errors: a wrong option, a missing argument
         context = getattr(problem, "ctx", None)
         said = reworded(" ".join(problem.format_message().split())).rstrip(".")
         mend = f"; try '{context.command_path} --help'" if context else ""
@@ -245,6 +247,9 @@ def _explain(problem: BaseException) -> tuple[str, int]:
 
 
 def _give_up_stdout() -> None:
-    """Discard what stdout could not take (on a full disk): at exit Python would try again and fail with a traceback."""
+    """Discard what stdout could not take, for example on a full disk.
+
+    At exit, Python would otherwise try again and fail with a traceback.
+    """
     with contextlib.suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,4 +1,7 @@
-"""An ndjson file of new sketches that grows line by line: at any moment it is whole, and a run can be gone on with."""
+"""An ndjson file of new sketches that grows line by line.
+
+At any moment, all its lines are complete, so an interrupted run can be continued.
+"""
 
 import json
 from pathlib import Path
@@ -13,17 +16,18 @@ MADE = "made"  # the field of a line that says how its sketch was made
 
 
 class Dataset:
-    """The file, open for writing at its end. `done`: the class and the seed of each sketch that has a line in it.
+    """The file, open for appending. `done` has the class and the seed of each sketch that has a line in it.
 
-    A line is one of QuickDraw's, with three more fields: "seed", "score" (the classifier's probability of the class;
-    null if it was not asked) and "made" (the options and the checkpoint).
+    A line has the fields of QuickDraw's files and three more: "seed", "score" (the classifier's probability of the
+    class, or null if the classifier was not asked) and "made" (the options and the checkpoint).
     """
 
     def __init__(self, path: Path, made: dict[str, Any], go_on: bool, overwrite: bool = False) -> None:
-        """`made`: how the sketches are made; a file is only gone on with if all in it were made so.
+        """Open the file. `made` says how the sketches are made. `go_on` continues an existing file, if all its sketches
+        were made in this way.
 
-        Raises UsageError, with nothing written, for a file that is there and not gone on with or overwritten, or was
-        made otherwise; VisketchError for one that is no such data set or cannot be written.
+        Raises UsageError, and writes nothing, if the file exists and is neither continued nor overwritten, or if its
+        sketches were made otherwise. Raises VisketchError if the file is no such data set or cannot be written.
         """
         self.path, self.made = path, json.loads(json.dumps(made))
         self.done: set[tuple[str, int]] = set()
@@ -41,7 +45,7 @@ class Dataset:
             raise VisketchError(f"{path}: cannot be written, {reason(error)}") from error
 
     def _read(self) -> int:
-        """Take note of what is done; returns how many bytes of the file are whole lines."""
+        """Read which sketches are done. Returns the number of bytes of the file that are complete lines."""
         whole = 0
         with self.path.open("rb") as lines:
             for number, line in enumerate(lines, 1):
@@ -64,7 +68,9 @@ class Dataset:
         return self
 
     def add(self, drawing: "Trace", word: str, seed: int, score: float | None) -> bool:
-        """A drawing; one without a stroke is left out, since the format has none such. Raises VisketchError."""
+        """Append a drawing. Returns False for a drawing without strokes, which the format cannot hold. Raises
+        VisketchError.
+        """
         from visketch.data import write
 
         if not drawing.strokes:
@@ -73,7 +79,7 @@ class Dataset:
         more = {"seed": seed, "score": score, MADE: self.made}
         try:
             self.file.write(write.ndjson(drawing.strokes, word, more=more))
-            self.file.flush()  # whoever reads along sees whole lines, and a crash costs none
+            self.file.flush()  # so that other readers see complete lines, and a crash loses none
         except OSError as error:
             raise VisketchError(f"{self.path}: cannot be written, {reason(error)}") from error
         self.done.add((word, seed))

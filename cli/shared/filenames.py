@@ -7,12 +7,12 @@ from pathlib import Path
 
 
 def stem(label: str) -> str:
-    """A class as a file name: spaces and special characters become `_`."""
+    """The name of a class as a file name, in which spaces and special characters become `_`."""
     return re.sub(r"[^\w.-]+", "_", label).lstrip(".") or "_"
 
 
 def stem_of(drawing: str) -> str:
-    """The displayed name of a drawing as a file name: `scans/cat.ndjson#3` → `cat-3`."""
+    """The displayed name of a drawing as a file name: `scans/cat.ndjson#3` becomes `cat-3`."""
     file, mark, number = drawing.rpartition("#")
     if not mark or Path(drawing).exists():
         file, number = drawing, ""
@@ -21,9 +21,10 @@ def stem_of(drawing: str) -> str:
 
 
 def free(name: str, taken: set[str]) -> str:
-    """The name, or if it is taken with `-2`, `-3`, ... added. It counts as taken from now on.
+    """The name itself, or with `-2`, `-3`, ... added if it is taken. From now on, the result counts as taken.
 
-    Names that differ only in case, or in the encoding of accents, count as equal: on many disks they are the same file.
+    Names that differ only in case, or in the encoding of accents, count as equal, since on many disks they are the same
+    file.
     """
     tried = chain([name], (f"{name}-{number}" for number in count(2)))
     chosen = next(name for name in tried if _folded(name) not in taken)

@@ -1,4 +1,4 @@
-"""Draw new sketches batch by batch, and write each as it comes."""
+"""Draw new sketches batch by batch, and write each of them as soon as it is drawn."""
 
 import time
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from visketch.model import Generated, SketchModel
     from visketch.sampling import Frame
 
-BATCH = 64  # sketches drawn at once: memory does not grow with -n
+BATCH = 64  # sketches that are drawn at once, so that memory does not grow with -n
 
 
 @dataclass(frozen=True)
@@ -32,13 +32,13 @@ class Order:
 
     model: "SketchModel"
     classes: list[str]
-    n: int  # of each class
+    n: int  # sketches of each class
     seed: int
     settings: dict[str, Any]
     side: int  # pixels
     suffix: str
     animate: bool = False
-    like: "Sketch | None" = None  # a drawing of which these are variations
+    like: "Sketch | None" = None  # the drawing of which the sketches are variations
 
     @property
     def total(self) -> int:
@@ -55,14 +55,14 @@ class Drawn:
     """A sketch that was drawn."""
 
     label: str
-    number: int  # of those of its class
+    number: int  # its number among the sketches of its class
     field: "Tensor"
-    strokes: "Trace | None"  # that the coarse stage drew, if it did
+    strokes: "Trace | None"  # the strokes, if the coarse stage drew some
     score: float | None  # the classifier's probability of the class, if it was asked
 
 
 def write(order: Order, out: Path, outputs: Outputs, overwrite: bool, skip_done: bool) -> dict[str, Any]:
-    """Draw, and write what is drawn as it comes; returns what to say about it. Raises VisketchError."""
+    """Draw sketches and write each as it comes. Returns what to say about them. Raises VisketchError."""
     stems = {label: stem(label) for label in order.classes}
     if len(set(stems.values())) < len(stems):
         raise UsageError("two of these classes would get the same file names; draw them one after another")
@@ -92,7 +92,7 @@ def write(order: Order, out: Path, outputs: Outputs, overwrite: bool, skip_done:
                 file = outputs.take(path)
                 write_sketch(file, drawn.field, clamp, order.side, about, drawn.strokes, animate=order.animate)
             sketches.append({"class": drawn.label, "seed": seed, "score": drawn.score, "path": path})
-    own = out if is_picture(out) else out / "sheet.png" if overwrite else None  # else an earlier run's stays
+    own = out if is_picture(out) else out / "sheet.png" if overwrite else None  # otherwise an earlier sheet is kept
     with outputs.place(own, out / "sheet.png") as on_sheet:
         about = facts | {"classes": order.classes, "n": order.n}
         if isinstance(sheet, SheetOfStrokes):
@@ -111,7 +111,7 @@ def write(order: Order, out: Path, outputs: Outputs, overwrite: bool, skip_done:
 
 
 def sheet_of(order: Order, out: Path) -> Sheet | SheetOfStrokes:
-    """Pixels, or strokes where the sheet is a file of them or moves."""
+    """An empty sheet: of strokes if it is written as an SVG or as an animation, and otherwise of pixels."""
     columns = columns_for(len(order.classes), order.n)
     if is_picture(out) and (order.suffix == ".svg" or order.animate):
         return SheetOfStrokes(order.total, columns, order.side)
@@ -124,7 +124,9 @@ def sheet_of(order: Order, out: Path) -> Sheet | SheetOfStrokes:
 
 @contextmanager
 def telling(sketches: list[dict[str, Any]], sets: dict[Path, Dataset], order: Order) -> Iterator[None]:
-    """Says how many of the sketches are written, if it is interrupted or fails, and how to go on."""
+    """If the run inside this context is interrupted or fails, say how many of the sketches are written, and how to
+    continue.
+    """
     try:
         yield
     except KeyboardInterrupt:
@@ -147,7 +149,7 @@ def place_of(out: Path, suffix: str, name: str, number: int, alone: bool) -> Pat
 
 
 def draw(order: Order, done: set[tuple[str, int]]) -> Iterator[Drawn]:
-    """Every sketch but those `done` (class and seed), in batches, with a bar."""
+    """Draw every sketch, except those in `done` (class and seed), in batches and with a progress bar."""
     from visketch.geometry.trace import Trace
 
     model, settings, most = order.model, order.settings, max(1, BATCH // order.settings["tries"])
@@ -180,7 +182,7 @@ def draw(order: Order, done: set[tuple[str, int]]) -> Iterator[Drawn]:
 
 
 def generated(order: Order, labels: list[str], first: int, count: int, on_progress: Any) -> "Generated":
-    """One batch, with the classifier's probability of each if the classifier is there."""
+    """Draw one batch. The probability of each sketch's class is included if the checkpoint has a classifier."""
     from dataclasses import replace
 
     import torch
@@ -202,7 +204,7 @@ def generated(order: Order, labels: list[str], first: int, count: int, on_progre
 
 
 def batches(classes: list[str], n: int, most: int = BATCH) -> Iterator[tuple[list[str], int, int]]:
-    """(classes, the first number, how many of each), at most so many sketches at a time."""
+    """Batches of at most `most` sketches: the classes, the number of the first sketch, and how many of each class."""
     together = max(1, most // n)
     for at in range(0, len(classes), together):
         for first in range(0, n, most):

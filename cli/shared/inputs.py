@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def listed(paths: list[str] | None, source: str | None) -> Iterable[str]:
-    """The paths of the command line, then those of the list, as they are read.
+    """The paths of the command line, followed by those of the list, as they are read.
 
     Raises UsageError if there are neither, VisketchError if the list cannot be read.
     """
@@ -36,8 +36,9 @@ def _lines(source: str) -> Iterator[str]:
 
 
 def drawings(paths: Iterable[str]) -> Iterator["Named"]:
-    """Every drawing of every path with its displayed name, or the reason why it cannot be read. `cat.ndjson#3` is on
-    the third line.
+    """Every drawing of every path with its displayed name, or with the reason why it cannot be read.
+
+    `cat.ndjson#3` is the drawing on the third line.
     """
     from visketch.data import named
 
@@ -46,9 +47,9 @@ def drawings(paths: Iterable[str]) -> Iterator["Named"]:
 
 
 def files(paths: Iterable[str], out: Path | None = None) -> tuple[Iterator["Item"], int | None]:
-    """Every file of every path; and the number of drawings in them, if the names tell.
+    """Every file of every path; and the number of drawings in them, if the names tell it.
 
-    `out`, the file of answers, is skipped: it may lie in a folder that is read.
+    The file of answers, `out`, is skipped, since it may lie in a folder that is read.
     """
     from visketch.data import named
 
@@ -62,7 +63,7 @@ def files(paths: Iterable[str], out: Path | None = None) -> tuple[Iterator["Item
 
     found: Iterable[list[Item] | None] = map(look, paths)
     total = None
-    if isinstance(paths, list):  # a list that is read line by line may have no end
+    if isinstance(paths, list):  # a list that is read line by line might have no end
         found = [look(path) for path in paths]
         if all(some is not None and all(map(named.is_single, some)) for some in found):
             total = sum(len(some or ()) for some in found)
@@ -70,7 +71,7 @@ def files(paths: Iterable[str], out: Path | None = None) -> tuple[Iterator["Item
 
 
 def standard_input() -> Iterator["Item"]:
-    """The content of standard input, copied to a temporary file, since readers take files."""
+    """The content of standard input. It is copied to a temporary file, since readers take files."""
     from visketch.data.named import within
 
     with tempfile.TemporaryDirectory() as folder:

@@ -1,15 +1,15 @@
-"""Spellings of earlier versions: they still work, and a note says the new one."""
+"""Spellings of earlier versions. They still work, and a note says what the new spelling is."""
 
 from collections.abc import Sequence
 
 from . import console
 
 VERBS = {("train", "peer"): ("train", "baseline"), ("train", "language"): ("language", "train")}
-OPTIONS = {"--peer": "--baseline"}  # of `visketch evaluate`
+OPTIONS = {"--peer": "--baseline"}  # an option of `visketch evaluate`
 
 
 def renewed(words: Sequence[str]) -> list[str]:
-    """The words of a command in today's spelling, with a note on stderr for each old one."""
+    """The words of a command in the current spelling, with a note on stderr for each old one."""
     words = list(words)
     for old, new in VERBS.items():
         if tuple(words[: len(old)]) == old:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def complete_checkpoint(incomplete: str) -> list[str]:
-    """Shell completion: shipped names, and checkpoints in the current folder."""
+    """Shell completion for checkpoints: the shipped names, and the checkpoints in the current folder."""
     from visketch.config import shipped
 
     here = [str(path.parent) for path in Path().glob("*/config.toml")]
@@ -26,8 +26,9 @@ def complete_checkpoint(incomplete: str) -> list[str]:
 
 
 def complete_class(ctx: Any, incomplete: str) -> list[str]:
-    """Shell completion: the classes of the checkpoint on the command line so far (typer's `ctx` has it), read without
-    torch.
+    """Shell completion for classes: those of the checkpoint that is on the command line so far (typer's `ctx` has it).
+
+    They are read without torch.
     """
     from visketch.config import find
 
@@ -106,11 +107,15 @@ From = Annotated[
 ]
 Format = Annotated[
     Literal["png", "svg", "ndjson", "gif", "webp"] | None,
-    typer.Option("--format", metavar="png|svg|ndjson|gif|webp", help="What a folder is filled with; by default png."),
+    typer.Option(
+        "--format", metavar="png|svg|ndjson|gif|webp", help="The format of the files in a folder; by default png."
+    ),
 ]
 Animate = Annotated[
     bool,
-    typer.Option("--animate", help="Draw it stroke by stroke: an .svg or .png that moves; .gif and .webp always do."),
+    typer.Option(
+        "--animate", help="Show it being drawn, stroke by stroke, in an .svg or .png; .gif and .webp always do."
+    ),
 ]
 
 
@@ -132,8 +137,9 @@ def resolve(device: str) -> str:
 
 
 def check_classes(checkpoint: str | None, classes: list[str]) -> list[str]:
-    """The labels of these class names (`cats` means cat), checked before torch is imported. Raises UsageError,
-    VisketchError.
+    """The labels of some class names (`cats` means cat). They are checked before torch is imported.
+
+    Raises UsageError for an unknown class, VisketchError if the checkpoint cannot be read.
     """
     from visketch.config import find, read_config
 
@@ -142,7 +148,11 @@ def check_classes(checkpoint: str | None, classes: list[str]) -> list[str]:
 
 
 def several_classes(checkpoint: str | None, classes: list[str]) -> list[str]:
-    """The same where a word may be several classes, `cat,dog`, or `all` of them; each label once."""
+    """The labels of some class names, where a word may stand for several classes (`cat,dog`) or for `all`. Each label
+    comes once.
+
+    Raises the same errors as `check_classes`.
+    """
     from visketch.config import find, read_config
 
     names = [name.strip() for word in classes for name in word.split(",")]
@@ -154,7 +164,7 @@ def several_classes(checkpoint: str | None, classes: list[str]) -> list[str]:
 
 
 def parse_detail(detail: str) -> str | int:
-    """few, usual, many, or a number of strokes. Raises UsageError."""
+    """The value of --detail: few, usual, many, or a number of strokes. Raises UsageError for anything else."""
     if detail in ("few", "usual", "many"):
         return detail
     if not detail.isdecimal() or int(detail) < 1:
@@ -163,7 +173,7 @@ def parse_detail(detail: str) -> str | int:
 
 
 def load(checkpoint: str | None, device: str) -> "SketchModel":
-    """The model that the options name. Raises UsageError, VisketchError."""
+    """Load the model that the options name. Raises UsageError for an unknown device, and VisketchError."""
     with console.waiting("Loading the model ..."):
         device = resolve(device)
         from visketch.model import SketchModel
@@ -181,7 +191,7 @@ def sampling(settings: dict[str, Any]) -> "SamplingOptions":
 
 
 def load_parts(model: "SketchModel", *parts: str) -> None:
-    """Load these parts now, so that a missing or damaged one is reported before any work. Raises VisketchError."""
+    """Load some parts now, so that a missing or damaged one is reported before any work. Raises VisketchError."""
     with console.waiting("Loading the model ..."):
         for part in parts:
             model.part(part)

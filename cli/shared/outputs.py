@@ -1,7 +1,7 @@
-"""Where a run may write: one rule for every verb.
+"""Where a run may write. Every verb follows the same rule.
 
-A file that the command reads is never written. A file that it did not make is only replaced with --overwrite. Two
-outputs of one run never get the same name (`filenames.free`).
+A file that the command reads is never written. A file that the command did not make is only replaced with --overwrite.
+Two outputs of one run never get the same name (`filenames.free`).
 """
 
 import os
@@ -18,7 +18,7 @@ Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace existing f
 
 
 class Outputs:
-    """The inputs of a run, and the files that it has written. `reads`: files, whole folders and globs."""
+    """The inputs of a run, and the files that it has written. `reads` holds files, whole folders and globs."""
 
     def __init__(self, reads: Iterable[str | Path] = (), overwrite: bool = False) -> None:
         self.reads, self.overwrite = [str(path) for path in reads], overwrite
@@ -26,18 +26,19 @@ class Outputs:
         self._known: dict[str, set[tuple[int, int]]] = {}  # the files of each input path
 
     def check(self, path: Path, go_on: bool = False) -> Path:
-        """The path of an output, checked before any work. `go_on`: it may exist, and will be continued.
+        """Check the path of an output before any work is done, and return it.
 
-        Raises UsageError if it may not be written.
+        `go_on` says that the file may exist and will be continued. Raises UsageError if the path may not be written.
         """
         if reason := self._reason(path, go_on or self.overwrite):
             raise UsageError(reason)
         return path
 
     def take(self, path: Path) -> Path:
-        """The same for one of many outputs, just before it is written. From then on it belongs to this run.
+        """Check the path of one of many outputs just before it is written, and return it. From then on it belongs to
+        this run.
 
-        Raises VisketchError if it may not be written; the other outputs are not affected.
+        Raises VisketchError if it may not be written. This does not affect the other outputs.
         """
         if reason := self._reason(path, self.overwrite):
             raise VisketchError(reason)
@@ -45,7 +46,7 @@ class Outputs:
         return path
 
     def _reason(self, path: Path, may_be_there: bool) -> str:
-        """Why a path may not be written, or an empty string."""
+        """The reason why a path may not be written, or an empty string."""
         if not os.path.lexists(path) or os.path.abspath(path) in self._made:
             return ""
         if path.is_dir():
@@ -63,7 +64,8 @@ class Outputs:
 
     @contextmanager
     def place(self, out: Path | None, usual: Path) -> Iterator[Path]:
-        """`out`; or by default `usual`, or the first of usual-2, usual-3 ... that does not exist.
+        """The path of an output: `out` if it is given, and otherwise the first of `usual`, usual-2, usual-3 ... that
+        does not exist.
 
         An empty file (or, if `usual` has no suffix, an empty folder) takes the name at once, so that two commands
         cannot choose the same one. It is removed again if nothing was written.
@@ -89,8 +91,9 @@ class Outputs:
 
 
 def parse_out(typed: str | Path) -> Path:
-    """A path as it was typed, or an option's default. Raises UsageError for -, and for a slash after the name of a
-    picture.
+    """The path of an output, as it was typed or as an option's default.
+
+    Raises UsageError for -, and for a slash after the name of a picture.
     """
     from .pictures import is_picture
 
@@ -104,7 +107,7 @@ def parse_out(typed: str | Path) -> Path:
 
 
 def _identities(name: str) -> Iterator[tuple[int, int]]:
-    """The files that a path stands for."""
+    """The identities of the files that a path stands for."""
     import glob
 
     path = Path(name)
@@ -118,7 +121,7 @@ def _identities(name: str) -> Iterator[tuple[int, int]]:
 
 
 def _identity(path: Path | str) -> tuple[int, int] | None:
-    """Device and inode of a file, however its path is written (links, case); None if it does not exist."""
+    """The device and inode of a file, however its path is written (links, case). Returns None if there is none."""
     try:
         facts = os.stat(path)
     except OSError:

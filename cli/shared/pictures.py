@@ -1,4 +1,4 @@
-"""Fields → sketches as PNG, SVG, ndjson or animations, in files that appear whole or not at all."""
+"""Write fields as PNG, SVG, ndjson or animations, in files that appear complete or not at all."""
 
 import math
 import os
@@ -18,16 +18,17 @@ if TYPE_CHECKING:
 
 PNG = (".png",)
 STROKES = (".svg", ".ndjson")
-KINDS = (*PNG, *STROKES)  # what sketches are written as
-MOVING = (".gif", ".webp")  # what only animations are written as; with --animate .svg and .png move too
+KINDS = (*PNG, *STROKES)  # the formats in which sketches are written
+MOVING = (".gif", ".webp")  # formats that are always animations; with --animate, .svg and .png are too
 DRAWINGS = (*KINDS, *MOVING)
 OTHERS = {*MOVING, ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".pdf", ".eps", ".json", ".txt"}
-SHEET = 8192  # pixels of a sheet's side at most
+SHEET = 8192  # the most pixels of a sheet's side
 
 
 class Sheet:
-    """Drawings in rows of `columns`, each `side` pixels wide, or less if the sheet would be too large. `named`: there
-    is space for words below each.
+    """Drawings in rows of `columns`, each `side` pixels wide, or less if the sheet would be too large.
+
+    With `named`, there is space for words below each drawing.
     """
 
     def __init__(self, total: int, columns: int, side: int, named: bool = False) -> None:
@@ -41,7 +42,7 @@ class Sheet:
         self.pixels = np.full((rows * self.high + self.gap, columns * self.wide + self.gap), 255, np.uint8)
 
     def add(self, number: int, canvas: "Tensor", clamp: float, drawn: "Trace | None" = None) -> None:
-        """Put a field (h h) in its place. `drawn`, its strokes, are not used here."""
+        """Put a field (h h) in its place. The strokes `drawn` are not used here."""
         picture = grey(canvas[None], clamp, self.full)[0]
         if len(picture) > self.side:
             import numpy as np
@@ -52,7 +53,7 @@ class Sheet:
         self.pixels[top : top + self.side, left : left + self.side] = picture
 
     def name(self, number: int, words: str, count: int) -> None:
-        """Say below a drawing what it and the next show, `count` of them."""
+        """Write words below a drawing. They apply to `count` drawings, this one and the next ones."""
         import numpy as np
         from PIL import Image, ImageDraw, ImageFont
 
@@ -72,7 +73,7 @@ class Sheet:
 
 
 class SheetOfStrokes:
-    """The same with strokes, on one SVG page, a group for each drawing."""
+    """Drawings in rows, like `Sheet`, but as strokes on one SVG page, with a group for each drawing."""
 
     def __init__(self, total: int, columns: int, side: int) -> None:
         self.rows, self.columns, self.side = math.ceil(total / columns), columns, side
@@ -83,13 +84,13 @@ class SheetOfStrokes:
         self.put(number, trace(canvas, clamp, self.side, drawn))
 
     def put(self, number: int, drawing: "Trace") -> None:
-        """Strokes of a page of `side`, in their place."""
+        """Put strokes, which are on a page of side `side`, in their place."""
         row, column = divmod(number, self.columns)
         x, y = (float(place * (self.side + self.gap) + self.gap) for place in (column, row))
         self.drawings.append(drawing.moved(x, y))
 
     def write(self, path: Path, facts: dict, animate: bool = False) -> None:
-        """With `animate` all are drawn at once, stroke by stroke."""
+        """Write the sheet. With `animate`, all drawings are drawn at once, stroke by stroke."""
         wide, high = (count * (self.side + self.gap) + self.gap for count in (self.columns, self.rows))
         if animate:
             from visketch.render.animation import write_page
@@ -100,8 +101,10 @@ class SheetOfStrokes:
 
 
 def columns_for(classes: int, n: int) -> int:
-    """The number of pictures in a row: about as many as rows, and if there are few of each class, all of one or of
-    several.
+    """The number of pictures in a row.
+
+    There are about as many columns as rows. If there are few pictures of each class, a row has all pictures of one
+    class, or of several.
     """
     return n * max(1, round(math.sqrt(classes / n))) if classes > 1 and n <= 16 else math.ceil(math.sqrt(classes * n))
 
@@ -116,12 +119,12 @@ def write_sketch(
     animate: bool = False,
     given: int = 0,
 ) -> None:
-    """Write one field (h h) in the format of the suffix of `path`: PNG or SVG `side` pixels wide, or a line of ndjson.
+    """Write one field (h h) in the format of the suffix of `path`: PNG or SVG, `side` pixels wide, or one line of
+    ndjson.
 
-    With `animate` its strokes appear one after another, but for the first `given`, which are there from the beginning.
-
-    `facts` say inside the file how it was made; "class", if there, names what it shows. `drawn`: as in `trace`.
-    Raises VisketchError.
+    With `animate`, its strokes appear one after another, except the first `given`, which are there from the beginning.
+    `facts` are written into the file and say how the sketch was made. If they have a "class", it names what the sketch
+    shows. `drawn` is as in `trace`. Raises VisketchError.
     """
     if animate:
         from visketch.render.animation import write_animation
@@ -137,10 +140,9 @@ def write_sketch(
 
 
 class Lines:
-    """An ndjson file that is written drawing by drawing, and gets its name when it is complete. Without drawings there
-    is no file.
+    """An ndjson file that is written drawing by drawing and gets its name when it is complete.
 
-    Raises VisketchError.
+    If there are no drawings, there is no file. Raises VisketchError.
     """
 
     def __init__(self, path: Path) -> None:
@@ -154,7 +156,7 @@ class Lines:
         return self
 
     def add(self, drawing: "Trace", word: str | None) -> None:
-        """Add a drawing. One without strokes is left out, since the format has none."""
+        """Add a drawing. A drawing without strokes is left out, since the format cannot hold it."""
         from visketch.data import write
 
         if drawing.strokes:
@@ -180,9 +182,9 @@ class Lines:
 
 
 def check_out(out: Path, kinds: tuple[str, ...] = KINDS) -> Path:
-    """Check, before any work, that a file of one of these kinds, or a folder of them, can be written.
+    """Check, before any work is done, that a file of one of these kinds, or a folder of them, can be written.
 
-    Raises VisketchError, and UsageError for another kind of file.
+    Raises VisketchError if it cannot be written, UsageError for another kind of file.
     """
     names = " or ".join(filter(None, (", ".join(kinds[:-1]), kinds[-1])))
     if out.suffix.lower() in {*OTHERS, *KINDS} - {*kinds}:
@@ -198,19 +200,19 @@ def check_out(out: Path, kinds: tuple[str, ...] = KINDS) -> Path:
 
 
 def is_picture(out: Path) -> bool:
-    """Whether `out` means one file, rather than a folder of them."""
+    """Whether `out` means one file rather than a folder of files."""
     return out.suffix.lower() in DRAWINGS and not out.is_dir()
 
 
 def moves(suffix: str, animate: bool) -> bool:
-    """Whether what is written is an animation. Raises UsageError where --animate asks for one that cannot be."""
+    """Whether an animation is written. Raises UsageError if --animate is used with a format that cannot move."""
     if animate and suffix == ".ndjson":
         raise UsageError("--animate: ndjson has strokes and no motion; name a .svg, .gif, .webp or .png file")
     return animate or suffix in MOVING
 
 
 def suffix_of(out: Path, kind: str | None) -> str:
-    """The format to write: that of the file name, or else --format. Raises UsageError if they differ."""
+    """The format to write: that of the file name, or otherwise --format. Raises UsageError if the two differ."""
     if not is_picture(out):
         return f".{kind or 'png'}"
     if kind and out.suffix.lower() != f".{kind}":

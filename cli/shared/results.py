@@ -1,5 +1,6 @@
-"""Writes answers to an `.ndjson` or `.csv` file, row by row. The file is complete up to its last row at any moment, so
-an interrupted run can be continued.
+"""Write answers to an `.ndjson` or `.csv` file, row by row.
+
+The file is complete up to its last row at any moment, so an interrupted run can be continued.
 """
 
 import csv
@@ -32,8 +33,10 @@ class Results:
     """The file, open for appending. `done`: the names of the drawings that have a row in it."""
 
     def __init__(self, path: Path, top: int, go_on: bool, overwrite: bool = False) -> None:
-        """Raises UsageError, with nothing written, for a file that exists (unless it is continued or overwritten) or is
-        of another kind.
+        """Open the file.
+
+        Raises UsageError, and writes nothing, if the file exists (unless it is continued or overwritten) or if it is of
+        another kind.
         """
         self.path, self.columns = path, columns(top)
         if path.suffix.lower() not in KINDS:
@@ -48,7 +51,7 @@ class Results:
                 raise UsageError(f"{path}: exists already; {mend}")
             whole = self._read()
         path.parent.mkdir(parents=True, exist_ok=True)
-        # Bytes of a file name that are not valid text are written as they are.
+        # Bytes of a file name that are no valid text are written as they are.
         self.file = open(path, "a", encoding="utf-8", errors="surrogateescape", newline="")  # noqa: SIM115
         self.file.truncate(whole)  # an incomplete last line is written again
         if self.csv and not whole:
@@ -63,7 +66,7 @@ class Results:
         return self.answered + self.failed
 
     def _read(self) -> int:
-        """Read which drawings are done; returns the number of bytes that are complete rows."""
+        """Read which drawings are done. Returns the number of bytes that are complete rows."""
         whole = 0
         with open(self.path, encoding="utf-8", errors="surrogateescape", newline="") as file:
             for number, text in enumerate(records(file, quotes=self.csv)):
@@ -119,9 +122,9 @@ class Results:
 
 
 def records(lines: Iterable[str], quotes: bool) -> Iterator[str]:
-    """The complete records of a file, each with its line end. An incomplete last one is left out.
+    """The complete records of a file, each with its line end. If the last one is incomplete, it is left out.
 
-    `quotes`: a line end between quotes does not end a record, as in CSV.
+    With `quotes`, a line end between quotes does not end a record, as in CSV.
     """
     record = ""
     for line in lines:
@@ -132,12 +135,13 @@ def records(lines: Iterable[str], quotes: bool) -> Iterator[str]:
 
 
 class ProgressBar:
-    """Progress, rate and, if the total is known, the remaining time: as a bar, or with `tell` as a line now and then if
-    stderr is not a terminal.
+    """Shows the progress, the rate and, if the total is known, the remaining time.
+
+    It is a bar. If stderr is not a terminal and `tell` is set, it is a line now and then.
     """
 
     def __init__(self, total: int | None, before: int, tell: bool) -> None:
-        """`before`: how many of the total were done before this run."""
+        """`before` says how many of the total were done before this run."""
         from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn, TimeRemainingColumn
 
         what = (SpinnerColumn(), TextColumn("{task.completed:,} drawings"))

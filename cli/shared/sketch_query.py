@@ -62,7 +62,7 @@ Detector = Annotated[
 
 
 def load(checkpoint: str | None, device: str, detector: str | None = None) -> "SketchLanguage":
-    """The model that the options name. Raises UsageError, VisketchError."""
+    """Load the model that the options name. Raises UsageError for an unknown device, and VisketchError."""
     with console.waiting("Loading the model ..."):
         device = options.resolve(device)
         from visketch.language.model import SketchLanguage
@@ -76,8 +76,10 @@ def load(checkpoint: str | None, device: str, detector: str | None = None) -> "S
 
 
 def query(model: "SketchLanguage", sketch: str) -> "EncodedPicture":
-    """The sketch to ask with. Warns if it looks like a photo, since the arguments may be in the wrong order. Raises
-    VisketchError.
+    """The encoded sketch to ask with.
+
+    Warns if it looks like a photo, since the arguments may then be in the wrong order. Raises VisketchError if it
+    cannot be read.
     """
     try:
         encoded = model.sketch(sketch)
@@ -89,7 +91,7 @@ def query(model: "SketchLanguage", sketch: str) -> "EncodedPicture":
 
 
 def which(words: str | None) -> "Filter | None":
-    """The filter of --which. Raises UsageError."""
+    """The filter that --which describes. Raises UsageError for unknown words."""
     from visketch.language.attributes import Filter
 
     return None if words is None else Filter.told(words)
@@ -108,7 +110,7 @@ def found(
 
 
 def each(paths: list[str], answer: Callable[[str], Row]) -> Iterator[Row]:
-    """A row for every picture, or {"path", "error"} if it failed; the other pictures are still answered."""
+    """A row for every picture, or {"path", "error"} if it failed. The other pictures are still answered."""
     for path in spread(paths):
         try:
             yield {"path": path} | answer(path)
@@ -134,13 +136,13 @@ def spread(paths: list[str]) -> list[str]:
 
 
 def beside(row: Row, more: str = "") -> str:
-    """The predictor, further counts and its note, in brackets."""
+    """The predictor, further counts and the note of a row, in brackets."""
     note = f"; {row['note']}" if row.get("note") else ""
     return f"(by {row['by']}{more}{note})"
 
 
 def conclude(rows: list[Row], as_json: bool, sketch: str, show: Callable[[Row], None]) -> None:
-    """Print the rows as JSON, or each by `show`; exits with 1 if some failed."""
+    """Print the rows as JSON, or each row by `show`. Exits with 1 if some pictures failed."""
     if as_json:
         console.document({"sketch": sketch, "answers": rows})
     for row in rows:

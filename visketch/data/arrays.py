@@ -23,13 +23,14 @@ SIDE = 28  # pixels of QuickDraw's bitmaps
 BITMAP = "QuickDraw bitmap"
 SMALL, ENLARGED = 64, 4  # bitmaps with a smaller side are enlarged before their lines are found; by this factor
 SMALLEST, LARGEST = 16, 1024  # pixels of a bitmap's side
-SOME = 256  # bitmaps that are read to find the range of the values
+SOME = 256  # the number of bitmaps that are read to find the range of the values
 FORMS = "bitmaps (n x 784, or n x side x side), stroke-3 and stroke-5 (points x 3 or 5) can be read"
 
 
 def drawings(path: Path) -> Iterator[Sketch | VisketchError]:
-    """The drawings of an array, or an error in the place of one that cannot be read. Raises VisketchError for another
-    kind of array.
+    """The drawings of an array, with an error in place of each drawing that cannot be read.
+
+    Raises VisketchError if the file holds another kind of array.
     """
     array = _opened(path)
     if array.dtype.hasobject:
@@ -60,10 +61,10 @@ def drawings(path: Path) -> Iterator[Sketch | VisketchError]:
 
 
 def _opened(path: Path) -> np.ndarray:
-    """Raises VisketchError for a file that is broken, or that holds more than arrays and numbers."""
+    """The array in a file. Raises VisketchError if the file is broken, or if it holds more than arrays and numbers."""
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
-        if not isinstance(array, np.ndarray) and "x" in array.files:  # an archive of bitmaps with facts about them
+        if not isinstance(array, np.ndarray) and "x" in array.files:  # an archive of bitmaps and facts about them
             array = array["x"]
     except Exception as error:  # a broken header can make numpy raise anything
         if "pickle" not in str(error).lower() and "object" not in str(error).lower():
@@ -75,7 +76,7 @@ def _opened(path: Path) -> np.ndarray:
 
 
 def _rows(array: np.ndarray) -> np.ndarray | None:
-    """An array of drawings as rows (drawings, points, columns), or None if it is something else."""
+    """An array of drawings as rows (drawings, points, columns). Returns None if it is something else."""
     some = array[None] if array.ndim == 2 else array
     if some.ndim != 3 or some.shape[2] not in (3, 5) or not len(some):
         return None
@@ -114,7 +115,7 @@ def _one_stroke(array: np.ndarray, path: Path) -> Sketch | VisketchError:
 
 
 def _bitmaps(array: np.ndarray, path: Path, alone: bool) -> Iterator[Sketch | VisketchError]:
-    with np.errstate(over="ignore"):  # what is infinite then is refused below
+    with np.errstate(over="ignore"):  # infinite values are refused below
         some = np.asarray(array[:: max(1, len(array) // SOME)][:SOME]).astype(np.float32)
     low, high = float(np.nanmin(some, initial=0)), float(np.nanmax(some, initial=0))
     ranges = [(0.0, 1.0), (-1.0, 1.0), (0.0, 255.0)]
@@ -136,8 +137,10 @@ def _bitmaps(array: np.ndarray, path: Path, alone: bool) -> Iterator[Sketch | Vi
 
 
 def _ink(levels: np.ndarray, bounds: tuple[float, float], dark: bool) -> np.ndarray:
-    """Levels (side, side) → the ink. A small bitmap is enlarged four times: the levels give the edge of the ink between
-    the pixels, and thinned at 28 pixels, neighbouring lines would merge. `dark`: the ink is dark.
+    """Turn levels (side, side) into ink.
+
+    A small bitmap is enlarged four times. Its grey levels say where the edge of the ink lies between the pixels, and if
+    it were thinned at 28 pixels, neighbouring lines would merge. `dark` says that the ink is darker than the paper.
     """
     low, high = bounds
     shares = np.nan_to_num((levels.astype(np.float32) - low) / (high - low))

@@ -7,13 +7,13 @@ from scipy import ndimage
 from visketch.data.morphology import extreme
 from visketch.geometry.sketch import skeleton
 
-DRAWN = 0.25  # the least extent of a drawing within a frame, as a share of the frame's longer side; less is a speck
+DRAWN = 0.25  # the least extent of a drawing in a frame, as a share of the frame's longer side; less is a speck
 AROUND = 0.95  # the least share of the picture within a frame
-STRAIGHT = 0.9  # the least share of each side of the box that a frame covers: nobody draws so straight
-NARROW = 0.2  # of the picture: a strip of the surface around the paper is not wider
-SOLID = 0.45  # the least share of its box that a strip fills, even a wedge: the outline of a drawing fills less
-RULED = 3  # from this number on, lines across the whole page belong to the paper
-FAINT = 0.85  # provided that their contrast is at most this share of the drawing's
+STRAIGHT = 0.9  # the least share of each side of the box that a frame covers; nobody draws lines that straight
+NARROW = 0.2  # the greatest width of a strip of the surface around the paper, as a share of the picture
+SOLID = 0.45  # the least share of its box that a strip fills, even a wedge; the outline of a drawing fills less
+RULED = 3  # this many lines across the whole page, or more, belong to the paper ...
+FAINT = 0.85  # ... provided that their contrast is at most this share of the drawing's
 PROBES = 1000  # points along the lines at which the pen is measured
 
 
@@ -29,18 +29,19 @@ def without_frame(pixels: Bool[np.ndarray, "y x"]) -> Bool[np.ndarray, "y x"]:
         return pixels
     for turn in range(4):
         frame = np.logical_and.accumulate(np.rot90(box, turn), axis=0)
-        frame[2 * int(np.median(frame.sum(axis=0))) + 1 :] = False  # deeper ink is a drawing that touches the frame
+        frame[2 * int(np.median(frame.sum(axis=0))) + 1 :] = False  # deeper ink is part of a drawing at the frame
         np.rot90(within, turn)[frame] = False
     extent = max(int(np.ptp(some)) if len(some) else 0 for some in np.nonzero(within))
     return left if extent >= DRAWN * max(box.shape) else pixels
 
 
 def without_surroundings(pixels: Bool[np.ndarray, "y x"]) -> Bool[np.ndarray, "y x"]:
-    """Remove strips of the surface around the paper: solid, along most of one side of the picture, wider
-    than two pens.
+    """Remove strips of the surface around the paper.
+
+    A strip is solid, runs along most of one side of the picture, and is wider than two pens.
     """
     if max(side.mean() for side in (pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1])) <= 0.5:
-        return pixels  # nearly always: nothing touches the border
+        return pixels  # the usual case: nothing touches the border
     parts, count = ndimage.label(pixels)
     area = np.bincount(parts.ravel(), minlength=count + 1)
     boxes = ndimage.find_objects(parts)
@@ -58,7 +59,7 @@ def without_surroundings(pixels: Bool[np.ndarray, "y x"]) -> Bool[np.ndarray, "y
     if not strips or not left.any():
         return pixels
     pen = _pen(left, skeleton(left))
-    depth = ndimage.distance_transform_edt(pixels)  # strips continue beyond the picture
+    depth = ndimage.distance_transform_edt(pixels)  # a strip continues beyond the border of the picture
     thin = [number for number in strips if depth[parts == number].max() < 2 * pen]
     return left | np.isin(parts, thin)
 
@@ -66,7 +67,10 @@ def without_surroundings(pixels: Bool[np.ndarray, "y x"]) -> Bool[np.ndarray, "y
 def without_rules(
     pixels: Bool[np.ndarray, "y x"], contrast: Float[np.ndarray, "y x"]
 ) -> tuple[Bool[np.ndarray, "y x"], int]:
-    """Remove the lines of ruled or squared paper; returns how many they were. Ink that crosses them is kept."""
+    """Remove the lines of ruled or squared paper. Returns the other ink, and the number of lines that were removed.
+
+    Ink that crosses a line is kept. `contrast` says how much darker each pixel is than the paper.
+    """
     found = []
     for axis in (0, 1):
         along, side = 1 - axis, pixels.shape[1 - axis]
@@ -74,7 +78,7 @@ def without_rules(
             continue
         long = max(8, side // 8)
         lines = extreme(np.maximum, pixels, 5, axis)
-        for pick in (np.minimum, np.maximum):  # keeps only runs of this length
+        for pick in (np.minimum, np.maximum):  # keeps only runs that are at least this long
             lines = extreme(pick, lines, long, along)
         if not _may_be_ruled(lines, axis):
             continue
@@ -95,7 +99,8 @@ def without_rules(
     if len(ink) and faint > FAINT * float(np.median(ink)):
         return pixels, 0
     dark = ruled & (contrast > 1.4 * faint)
-    # Lines of the paper are darker where they cross: a dot that no other ink touches and that does not continue.
+    # Lines of the paper are darker where they cross. Such a crossing is a dot that no other ink touches and that does
+    # not continue.
     sure = pixels & ~ruled
     for axis in (0, 1):
         sure = sure | extreme(np.minimum, dark, max(5, dark.shape[axis] // 32), axis)
@@ -103,7 +108,9 @@ def without_rules(
 
 
 def _may_be_ruled(pixels: Bool[np.ndarray, "y x"], axis: int) -> bool:
-    """Whether enough of the page is crossed often enough, allowing for gaps of a fifth in each line."""
+    """Whether enough of the page is crossed by ink often enough for ruled lines, allowing for gaps of a fifth in each
+    line.
+    """
     down = np.pad(pixels, 1).swapaxes(0, axis)
     crossed = (down[1:] & ~down[:-1]).sum(axis=0, dtype=np.uint16)[1:-1]
     return bool((crossed >= RULED).mean() >= 1 - 0.2 * RULED)
@@ -112,8 +119,9 @@ def _may_be_ruled(pixels: Bool[np.ndarray, "y x"], axis: int) -> bool:
 def without_dust(
     pixels: Bool[np.ndarray, "y x"],
 ) -> tuple[Bool[np.ndarray, "y x"], Bool[np.ndarray, "y x"], int, float]:
-    """Remove spots much smaller than the pen, and dots outside everything larger. Returns the ink, its skeleton, the
-    number of removed spots, and the pen.
+    """Remove specks much smaller than the pen, and dots that lie outside everything larger.
+
+    Returns the ink, its skeleton, the number of removed specks, and the width of the pen in pixels.
     """
     thin = skeleton(pixels)
     pen = _pen(pixels, thin)
@@ -148,12 +156,12 @@ def _pen(pixels: Bool[np.ndarray, "y x"], thin: Bool[np.ndarray, "y x"]) -> floa
 
 
 def _places(pixels: Bool[np.ndarray, "y x"]) -> Int[np.ndarray, "n 2"]:
-    """np.argwhere, five times as fast."""
+    """The same as np.argwhere, but five times as fast."""
     return np.stack(np.divmod(np.flatnonzero(pixels), pixels.shape[1]), axis=1)
 
 
 def hanging(pixels: Bool[np.ndarray, "y x"], strong: Bool[np.ndarray, "y x"]) -> Bool[np.ndarray, "y x"]:
-    """The connected parts of the ink that have a strong pixel; strong pixels are all ink."""
+    """The connected parts of the ink that contain a strong pixel. Every strong pixel must be ink."""
     parts, count = ndimage.label(pixels)
     kept = np.zeros(count + 1, bool)
     kept[parts[strong]] = True

@@ -1,8 +1,8 @@
 """Photos with annotated objects in COCO's format: `instances.json` and a folder of images.
 
-Source: cocodataset.org, "Data format", object detection. A box is x, y, width, height; an outline is a list of
-polygons; regions of many objects (`iscrowd`) only have a box here. Categories with another name in *Quick, Draw!* get
-that name.
+Source: cocodataset.org, "Data format", object detection. A box is x, y, width, height, and an outline is a list of
+polygons. Regions of many objects (`iscrowd`) have only a box here. Categories that have another name in *Quick, Draw!*
+get that name.
 """
 
 import json
@@ -27,10 +27,10 @@ SAME = {
 
 
 def read(annotations: Path, images: Path, problem: Callable[[VisketchError], None]) -> list[Photo]:
-    """The annotated photos, in the order of the file; photos without objects are left out.
+    """The annotated photos, in the order of the file. Photos without objects are left out.
 
-    `problem` receives an error for each photo or object that is left out because it is wrong. Raises VisketchError if
-    the file is not in COCO's format, or if none of its photos exists.
+    `problem` receives an error for each photo or object that is left out because something is wrong with it. Raises
+    VisketchError if the file is not in COCO's format, or if none of its photos exists.
     """
     try:
         content = json.loads(Path(annotations).read_bytes())

@@ -1,19 +1,21 @@
-"""CSS that browsers know and renderers of SVG do not: variables, and colours for light and dark pages."""
+"""CSS that browsers know but renderers of SVG do not: variables, and colours for light and dark pages."""
 
 import re
 from xml.etree.ElementTree import Element
 
 DEFINED = re.compile(r"(?<![\w-])(--[\w-]{1,100})\s*:\s*([^;{}]{1,60});?\s*")
-INNER = r"(?:[^()]|\([^()]{0,200}\)){0,200}?"  # what may have pairs of brackets in it
+INNER = r"(?:[^()]|\([^()]{0,200}\)){0,200}?"  # text that may contain pairs of brackets
 COLOUR = r"(?:[^(),]|\([^()]{0,200}\)){0,200}?"
 VARIABLE = re.compile(rf"var\(\s*(--[\w-]{{1,100}})\s*(?:,({INNER}))?\)")
 LIGHT_DARK = re.compile(rf"light-dark\(({COLOUR}),{COLOUR}\)")
-DEEPEST = 4  # variables that stand for variables
+DEEPEST = 4  # how deep variables may refer to other variables
 
 
 def spell_out(root: Element) -> None:
-    """Replace variables by their values, or by what is to be used without one, and `light-dark(a, b)` by `a`, in
-    attributes and style sheets. A variable has one value on the whole page.
+    """Replace variables and `light-dark(a, b)` in the attributes and style sheets of a page.
+
+    A variable becomes its value, or its fallback if it has none. `light-dark(a, b)` becomes `a`. A variable has the
+    same value on the whole page.
     """
     sheets = [element for element in root.iter() if element.text and str(element.tag).rpartition("}")[2] == "style"]
     texts = [element.text or "" for element in sheets] + [element.get("style", "") for element in root.iter()]
@@ -28,7 +30,7 @@ def spell_out(root: Element) -> None:
 
 def _plain(text: str, known: dict[str, str]) -> str:
     text = DEFINED.sub("", text)  # resvg stops reading at a definition
-    most = 8 * len(text) + 200  # so that variables of variables do not grow without limit
+    most = 8 * len(text) + 200  # so that variables that refer to variables cannot grow without limit
     for _ in range(DEEPEST):
         longer = VARIABLE.sub(lambda found: known.get(found[1], (found[2] or "").strip()), text)
         if longer == text or len(longer) > most:

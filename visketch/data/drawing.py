@@ -1,4 +1,4 @@
-"""A drawing in any form that a program may have it → a `Sketch`."""
+"""Turn a drawing, in any form that a program may hold it in, into a `Sketch`."""
 
 from pathlib import Path
 from typing import Any
@@ -16,13 +16,15 @@ KINDS = "a path, a PIL image, the bytes of a file or an open file, an array, a t
 
 
 def sketch(drawing: Drawing) -> Sketch:
-    """A drawing → a `Sketch`. It can be a path (the first drawing of the file), the bytes of a file, an open file, a
-    picture, strokes, or a `Sketch` already.
+    """Turn a drawing into a `Sketch`.
 
-    A picture is a PIL image, or an array or tensor as in `in_memory.of_array`. Strokes are arrays (points, 2) of x and
-    y, or lists in the form of *Quick, Draw!*, [[x...], [y...]] each, or of pairs, [[x, y], ...]
-    (`visketch.data.points`). Raises VisketchError for a file that cannot be read or has no ink; UsageError for anything
-    else, and for lists that could have either form.
+    A drawing is a path (the first drawing of the file counts), the bytes of a file, an open file, a picture, strokes,
+    or a `Sketch` already. A picture is a PIL image, or an array or tensor as in `in_memory.of_array`. Strokes are
+    arrays (points, 2) of x and y. They may also be lists in the form of *Quick, Draw!*, [[x...], [y...]] each, or lists
+    of pairs, [[x, y], ...] (see `visketch.data.points`).
+
+    Raises VisketchError if a file cannot be read or has no ink. Raises UsageError for anything else, and for lists that
+    could have either form.
     """
     if isinstance(drawing, Sketch):
         return drawing
@@ -43,7 +45,7 @@ def sketch(drawing: Drawing) -> Sketch:
 
 
 def several(drawings: Drawing) -> list[Drawing] | None:
-    """The drawings of a list of drawings; None for a single drawing, which may be a list of strokes."""
+    """The drawings in a list of drawings. Returns None for a single drawing, which may itself be a list of strokes."""
     if not isinstance(drawings, list | tuple) or isinstance(drawings, Sketch):
         return None
     return list(drawings) if all(in_memory.is_picture(one) or _depth(one) >= 3 for one in drawings) else None

@@ -1,7 +1,7 @@
 """Excalidraw's files: scenes (.excalidraw), the clipboard, and libraries (.excalidrawlib).
 
-The format: https://docs.excalidraw.com/docs/codebase/json-schema. Ink is everything drawn in a visible colour; text,
-pictures, frames and deleted elements are not.
+The format: https://docs.excalidraw.com/docs/codebase/json-schema. Everything that is drawn in a visible colour is ink,
+except text, pictures, frames and deleted elements.
 """
 
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from visketch.geometry.sketch import Sketch
 
 ROUND = 32.0  # the largest radius of a corner
 HEADS = {"arrow": (25.0, 20.0), "bar": (15.0, 90.0), "diamond": (12.0, 25.0), "diamond_outline": (12.0, 25.0)}
-HEAD = (15.0, 25.0)  # of any other arrow: length and degrees
+HEAD = (15.0, 25.0)  # the arrow head of any other arrow: length and degrees
 CLEAR = ("transparent", "", "none")
 WHITE = {"#fff": "#ffffff", "white": "#ffffff"}
 
@@ -27,7 +27,10 @@ def is_it(document: dict[str, Any]) -> bool:
 
 
 def drawings(document: dict[str, Any], path: Path) -> Iterator[Sketch | VisketchError]:
-    """A scene as one drawing, a library as one drawing for each item. An item without a drawing gives its error."""
+    """The drawings in a document: a scene is one drawing, and each item of a library is one.
+
+    An item that shows no drawing yields an error in its place.
+    """
     paper = (document.get("appState") or {}).get("viewBackgroundColor") if _is(document.get("appState")) else None
     library = document.get("libraryItems", document.get("library"))
     if not isinstance(library, list):
@@ -88,7 +91,7 @@ def _lines(element: dict[str, Any]) -> list[np.ndarray]:
 
 
 def _unturned(element: dict[str, Any]) -> list[np.ndarray]:
-    """The lines of an element from its own origin, its outline first; none if it is not ink."""
+    """The lines of an element from its own origin, the outline first. There are none if the element is not ink."""
     kind = element.get("type")
     if kind in ("freedraw", "draw", "line", "arrow"):
         return _linear(element, kind)

@@ -1,7 +1,7 @@
 """Download QuickDraw drawings from Google's public bucket, or copy them from a folder with the same layout.
 
-A local file is always a prefix of the original, whether a limit or a broken connection ended it, so a download is
-continued by requesting the rest (HTTP Range).
+A local file is always a prefix of the original, whether a limit or a broken connection ended the download. So a
+download can be continued by requesting the rest (HTTP Range).
 """
 
 import io
@@ -25,7 +25,7 @@ ROOT = "https://storage.googleapis.com/quickdraw_dataset"
 LAYOUT = Path("full", "simplified")
 CHUNK = 1 << 16  # bytes
 PAUSES = (1.0, 4.0)  # seconds before each further attempt
-TIMEOUT = 30.0  # seconds without a byte
+TIMEOUT = 30.0  # seconds to wait for the next byte
 
 BROKEN = (urllib.error.URLError, HTTPException, ConnectionError, TimeoutError, ssl.SSLError)
 
@@ -45,12 +45,13 @@ def fetch(
     workers: int = 4,
     progress: Progress | None = None,
 ) -> list[Path]:
-    """Download the ndjson files of the classes to `folder`, in the layout of the bucket; no label means all 345.
+    """Download the ndjson files of some classes to `folder`, in the layout of the bucket, and return their paths.
 
-    `root`: a URL or a folder; by default $VISKETCH_QUICKDRAW, or Google's bucket. `limit`: at most this many drawings
-    of each class are downloaded. `progress` is called from worker threads with the class, the bytes here and the bytes
-    at the root. Returns the files. Existing files are kept, interrupted downloads are continued, and a file appears
-    when it is complete. Raises UsageError for an unknown class, VisketchError if the root or the folder fails.
+    An empty list of labels means all 345 classes. `root` is a URL or a folder; by default it is $VISKETCH_QUICKDRAW, or
+    else Google's bucket. `limit` is the most drawings of each class. `progress` is called from worker threads with the
+    class, the number of bytes here, and the number of bytes at the root. Files that exist are kept, interrupted
+    downloads are continued, and a file only appears when it is complete. Raises UsageError for an unknown class,
+    VisketchError if the root or the folder fails.
     """
     known = classes()
     labels = [names.find(label, known) for label in labels]
@@ -73,7 +74,7 @@ def fetch(
         try:
             return list(pool.map(one, dict.fromkeys(labels or known)))
         finally:
-            stopped.set()  # after an error or Ctrl-C: running downloads stop at their next chunk
+            stopped.set()  # after an error or Ctrl-C, running downloads stop at their next chunk
 
 
 def _fetch(
@@ -106,7 +107,7 @@ def _continue(
         with stream:
             if here == path and start == size:
                 return
-            if here == path:  # a prefix from an earlier limit: kept until the new file is longer
+            if here == path:  # this is a prefix from an earlier limit, and it is kept until the new file is longer
                 shutil.copyfile(path, part)
             lines = lines if start else 0
             with part.open("r+b" if start else "wb") as file:
@@ -128,8 +129,9 @@ def _continue(
 
 
 def _open(root: str, label: str, start: int) -> tuple[io.BufferedIOBase, int, int]:
-    """The file of a class from byte `start` on, or from 0 if the root does not support that: the stream, its start, the
-    full size.
+    """Open the file of a class from byte `start` on, or from byte 0 if the root does not support that.
+
+    Returns the stream, the byte at which it starts, and the full size of the file.
     """
     address = _address(root, label)
     if "://" not in address:
@@ -147,7 +149,7 @@ def _open(root: str, label: str, start: int) -> tuple[io.BufferedIOBase, int, in
             raise
         if error.headers.get("Content-Range", "") == f"bytes */{start}":
             return io.BytesIO(), start, start  # there is nothing after `start`
-        return _open(root, label, 0)  # the local file is longer than the original, so it is not a prefix of it
+        return _open(root, label, 0)  # the local file is longer than the original, so it cannot be a prefix of it
     start = start if response.status == 206 else 0
     return response, start, start + int(response.headers.get("Content-Length", 0))
 
@@ -164,7 +166,7 @@ def _lines(path: Path) -> int:
 
 
 def _cut(part: Path, limit: int) -> None:
-    """Keep the first `limit` lines."""
+    """Keep only the first `limit` lines of a file."""
     with part.open("r+b") as file:
         for _ in range(limit):
             file.readline()

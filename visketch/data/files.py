@@ -13,14 +13,14 @@ from pathlib import Path
 
 from visketch.errors import VisketchError
 
-LONGEST = 1 << 24  # bytes of a line; the longest raw drawing of *Quick, Draw!* has a tenth of this
-LARGEST = 1 << 26  # bytes of a document that is read as a whole
+LONGEST = 1 << 24  # the most bytes of a line; the longest raw drawing of *Quick, Draw!* has a tenth of this
+LARGEST = 1 << 26  # the most bytes of a document that is read as a whole
 CHUNK = 1 << 20
 BROKEN = (gzip.BadGzipFile, zlib.error, EOFError)
 
 
 def opened(path: Path) -> BufferedIOBase:
-    """The file for reading, unpacked if its first bytes are those of gzip. Raises OSError."""
+    """Open a file for reading. It is unpacked if its first bytes are those of gzip. Raises OSError."""
     file = path.open("rb")
     if file.peek(2)[:2] != b"\x1f\x8b":
         return file
@@ -29,7 +29,7 @@ def opened(path: Path) -> BufferedIOBase:
 
 
 def head(path: Path, count: int) -> bytes:
-    """The first `count` bytes, unpacked. Raises VisketchError for a broken gzip file, OSError."""
+    """The first `count` bytes of a file, unpacked. Raises VisketchError for a broken gzip file, and OSError."""
     parts, left = [], count
     with opened(path) as file:
         try:
@@ -43,7 +43,10 @@ def head(path: Path, count: int) -> bytes:
 
 
 def whole(path: Path, most: int = LARGEST) -> bytes:
-    """All bytes, unpacked. Raises VisketchError if there are more than `most` or if the archive is broken, OSError."""
+    """All bytes of a file, unpacked.
+
+    Raises VisketchError if there are more than `most` or if the archive is broken, and OSError.
+    """
     content = head(path, most + 1)
     if len(content) > most:
         raise VisketchError(f"{path}: larger than {most >> 20} MB; split or simplify it")
@@ -51,9 +54,9 @@ def whole(path: Path, most: int = LARGEST) -> bytes:
 
 
 def lines(path: Path) -> Iterator[bytes]:
-    """The lines, unpacked, each with its line end; empty lines too.
+    """The lines of a file, unpacked, each with its line end. Empty lines are included.
 
-    Raises VisketchError for a line of more than LONGEST bytes or a broken archive, OSError.
+    Raises VisketchError if a line has more than LONGEST bytes or the archive is broken, and OSError.
     """
     with opened(path) as file:
         try:
@@ -70,7 +73,9 @@ def _broken(path: Path) -> VisketchError:
 
 
 def cache_folder() -> Path:
-    """The folder for files that can be made again: $VISKETCH_CACHE, or one of the system's. It may not exist."""
+    """The folder for files that can be made again: $VISKETCH_CACHE, or the system's folder for caches. It may not exist
+    yet.
+    """
     given, home = os.environ.get("VISKETCH_CACHE"), Path.home()
     if given:
         return Path(given)

@@ -13,9 +13,9 @@ from visketch.errors import VisketchError
 SPLITS = ("train", "validation", "test")
 MANY = {".ndjson", ".bin", ".npy", ".npz", ".json", ".csv", ".excalidrawlib"}
 PICTURES = {".svg", ".svgz", ".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".heic", ".heif"}
-PAGES = {".excalidraw", ".tldr", ".inkml"}  # one drawing each, as strokes
+PAGES = {".excalidraw", ".tldr", ".inkml"}  # files with one drawing each, stored as strokes
 PACKED = {".ndjson.gz", ".json.gz", ".csv.gz", ".inkml.gz", ".svg.gz"}
-# A folder may have such files that are not drawings: only those are read that begin like drawings.
+# A folder may hold such files that are not drawings, so only files that begin like drawings are read.
 GENERAL = {".json", ".csv", ".json.gz", ".csv.gz"}
 DRAWN = (b'"drawing', b'"strokes"', b'"excalidraw', b'"tldraw', b'"paths"', b'"points"', b'"x":')
 # Google's storage adds this to the name of a class when a file is downloaded by hand.
@@ -23,25 +23,25 @@ ADDED = re.compile(r"^(full_(simplified|raw|binary|numpy_bitmap)_|sketchrnn_)|\.
 
 
 def suffix(file: Path) -> str:
-    """The suffix of a file in lower case, with the one before it if it is compressed: `.ndjson.gz`."""
+    """The suffix of a file in lower case. If the file is compressed, the suffix before it is included: `.ndjson.gz`."""
     last = file.suffix.lower()
     return Path(file.stem).suffix.lower() + last if last == ".gz" else last
 
 
 def is_single(file: Path) -> bool:
-    """Whether a file holds one drawing, judged by its name: a picture does, an ndjson file does not."""
+    """Whether a file holds one drawing, judged by its name. A picture does, an ndjson file does not."""
     return suffix(file) in PICTURES | PAGES
 
 
 def label(file: Path, alone: bool = False) -> str:
-    """The class that the place of a file stands for. `alone`: the file has only one drawing."""
+    """The class that the location of a file stands for. `alone` says that the file has only one drawing."""
     if _is_many(file) and not (alone and suffix(file).startswith(".json")):
         return ADDED.sub("", file.name[: -len(suffix(file))])
     return file.absolute().parent.name
 
 
 def split(file: Path, root: Path) -> str | None:
-    """The split that the folders below `root` stand for, or None."""
+    """The split that the folders below `root` stand for. Returns None if they do not name one."""
     folders = file.relative_to(root).parts[:-1] if file.is_relative_to(root) else ()
     above = folders if _is_many(file) else folders[:-1]
     named = {"valid": "validation", "val": "validation"}
@@ -49,8 +49,9 @@ def split(file: Path, root: Path) -> str | None:
 
 
 def files(folder: Path) -> list[Path]:
-    """The files of drawings in a folder and its subfolders, sorted. Hidden files are left out, and so are tables and
-    JSON files of other things.
+    """The files of drawings in a folder and its subfolders, sorted.
+
+    Hidden files are left out, and so are tables and JSON files that are not drawings.
     """
     known = MANY | PICTURES | PAGES | PACKED
     found = (file for file in folder.rglob("*") if suffix(file) in known and file.is_file())
@@ -63,7 +64,7 @@ def _is_many(file: Path) -> bool:
 
 
 def _begins_drawn(file: Path) -> bool:
-    """Whether a JSON file or a table begins like drawings do. A file that cannot be opened counts, so that its reader
+    """Whether a JSON file or a table begins like a drawing. A file that cannot be opened counts, so that its reader
     reports it.
     """
     from visketch.data import files, kaggle

@@ -1,4 +1,4 @@
-"""Files that cannot be read here: what they are, by their first bytes or fields, and what to export instead."""
+"""Files that cannot be read here: what they are, judged by their first bytes or fields, and what to export instead."""
 
 import re
 from typing import Any
@@ -64,7 +64,7 @@ KNOWN = "drawings in JSON are strokes ([[[x...], [y...]], ...]), QuickDraw's rec
 
 
 def start(head: bytes) -> str | None:
-    """What a file with these first bytes is, and what to do; None if it may be readable."""
+    """What a file with these first bytes is, and what to do about it. Returns None if it may be readable."""
     for mark, what in STARTS:
         if re.match(re.escape(mark).replace(rb"\.\.\.\.", b".{4}"), head, re.DOTALL):
             return what
@@ -76,7 +76,7 @@ def start(head: bytes) -> str | None:
 
 
 def zip(names: list[str]) -> str | None:
-    """What an archive with these file names is, and what to do; None if it is unknown."""
+    """What an archive with these file names is, and what to do about it. Returns None if it is unknown."""
     for mark, what in ZIPS:
         if any(name.startswith(mark) for name in names):
             return f"{what}; export the drawing as SVG or PNG"
@@ -85,7 +85,7 @@ def zip(names: list[str]) -> str | None:
 
 
 def json(document: dict[str, Any]) -> str:
-    """What a JSON document without a drawing is, and what to do."""
+    """What a JSON document without a drawing is, and what to do about it."""
     for fields, what in FIELDS:
         if fields <= document.keys():
             return what

@@ -1,6 +1,7 @@
-"""Pictures of drawings (PNG, JPEG, WebP and others) → ink masks: scans, screenshots, photos of paper.
+"""Turn pictures of drawings (PNG, JPEG, WebP and others) into ink masks: scans, screenshots, photos of paper.
 
-`ink.py` finds the ink; this module turns files into colours. Each picture of a file of several is a drawing.
+`ink.py` finds the ink, and this module turns files into colours. If a file holds several pictures, each of them is a
+drawing.
 """
 
 import warnings
@@ -26,21 +27,21 @@ FORMATS = (
     "BMP",
     "TIFF",
 )
-SIDE = 1024  # the longer side in pixels, at most: more only costs time, since the models see 256
-PIXELS = 89_000_000  # the most pixels of a picture, and of a progressive JPEG, which is decoded at full size
-JPEG_PIXELS = 210_000_000  # the same for other JPEGs: the largest phone cameras have 200 million
+SIDE = 1024  # the longer side in pixels is at most this; more would only cost time, since the models see 256
+PIXELS = 89_000_000  # the most pixels of a picture; also of a progressive JPEG, which is decoded at full size
+JPEG_PIXELS = 210_000_000  # the most pixels of any other JPEG; the largest phone cameras have 200 million
 LOCK = Lock()  # Pillow's limit is global to the process
-TURNS = {3: 180, 6: 90, 8: 270}  # EXIF orientations that only turn, in degrees clockwise; the others also mirror
+TURNS = {3: 180, 6: 90, 8: 270}  # EXIF orientations that only turn a picture, in degrees clockwise; others mirror it
 
 
 def masks(path: Path) -> Iterator[Sketch | VisketchError]:
-    """The ink of every picture in the file, or the error of one.
+    """The ink of every picture in the file, or an error in place of a picture that cannot be read.
 
     Raises VisketchError if the file is not a picture, is broken, or is too large to open.
     """
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about defects that do not prevent reading the file
+            warnings.simplefilter("ignore")  # these warnings are about defects that do not prevent reading the file
             with opened(path) as picture:
                 yield from _frames(picture, path)
     except Image.UnidentifiedImageError:
@@ -52,7 +53,7 @@ def masks(path: Path) -> Iterator[Sketch | VisketchError]:
 
 
 def opened(path: Path) -> Image.Image:
-    """The picture, not decoded yet, of any size: the size is checked next. Pillow raises errors of the file."""
+    """Open a picture of any size without decoding it. The caller checks the size. Pillow's errors are passed on."""
     formats = (*FORMATS, *_heic(path))
     with LOCK:
         usual, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
@@ -63,8 +64,8 @@ def opened(path: Path) -> Image.Image:
 
 
 def _check_size(picture: Image.Image, path: Path) -> None:
-    """Raises VisketchError for too many pixels. A JPEG is shrunk while it is decoded, so it may have more
-    than others.
+    """Raises VisketchError if a picture has too many pixels. A JPEG may have more, since it is shrunk while it is
+    decoded.
     """
     shrinks = picture.format == "JPEG" and not picture.info.get("progressive")
     most = JPEG_PIXELS if shrinks else PIXELS
@@ -98,7 +99,7 @@ def _frames(picture: Image.Image, path: Path) -> Iterator[Sketch | VisketchError
 
 
 def _page(picture: Image.Image) -> PageArea:
-    """The size of the upright picture, before it is shrunk."""
+    """The page of the upright picture, at its size before it is shrunk."""
     wide, high = picture.size
     if picture.getexif().get(0x0112, 1) >= 5:
         wide, high = high, wide
@@ -106,7 +107,7 @@ def _page(picture: Image.Image) -> PageArea:
 
 
 def _heic(path: Path) -> tuple[str, ...]:
-    """The format of iPhone photos, for which Pillow needs another library. Raises VisketchError if it is missing."""
+    """The formats of iPhone photos, for which Pillow needs another library. Raises VisketchError if that is missing."""
     with path.open("rb") as file:
         head = file.read(12)
     if head[4:8] != b"ftyp" or head[8:12] not in (b"heic", b"heix", b"heif", b"mif1", b"msf1", b"hevc"):
@@ -135,16 +136,16 @@ def understand(picture: Image.Image) -> tuple[ink.Ink, dict[str, Any]]:
 
 
 def is_photo(colours: UInt8[np.ndarray, "y x c"]) -> bool:
-    """Whether it is a photo and not a drawing: less than half of it has the colour of its edge."""
+    """Whether a picture is a photo rather than a drawing: less than half of it has the colour of its edge."""
     edge = np.median(np.concatenate([colours[0], colours[-1]]), axis=0)
     return bool((np.abs(colours.astype(np.int16) - edge).max(axis=2) < 32).mean() < 0.5)
 
 
 def _colours(picture: Image.Image) -> tuple[np.ndarray, bool]:
-    """A picture → colours (rows, columns, 1 or 3) uint8, upright, at most SIDE wide and high; and whether it had
-    transparency.
+    """Turn a picture into colours (rows, columns, 1 or 3) uint8, upright and at most SIDE wide and high.
 
-    Transparent areas become paper: white, or black if the opaque pixels are light.
+    Returns the colours, and whether the picture had transparency. Transparent areas become paper: white, or black if
+    the opaque pixels are light.
     """
     picture.draft("RGB", (SIDE, SIDE))  # a JPEG is shrunk while it is decoded
     if picture.mode.startswith(("I", "F")):
@@ -165,7 +166,7 @@ def _colours(picture: Image.Image) -> tuple[np.ndarray, bool]:
 
 
 def eight_bits(picture: Image.Image) -> Image.Image:
-    """16-bit, 32-bit and float pictures, whose range is unknown, stretched to 0..255."""
+    """Stretch 16-bit, 32-bit and float pictures to 0..255, since their range is unknown."""
     levels = np.asarray(picture).astype(np.float32)
     low, high = float(np.nanmin(levels)), float(np.nanmax(levels))
     levels = np.nan_to_num((levels - low) * (255 / max(high - low, 1e-6)))

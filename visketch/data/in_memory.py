@@ -1,4 +1,4 @@
-"""Drawings in the memory of a program → sketches: arrays, tensors, PIL images, the bytes of a file.
+"""Turn drawings in the memory of a program into sketches: arrays, tensors, PIL images, the bytes of a file.
 
 A picture becomes a PIL image and is then read like a file, so that the result is the same.
 """
@@ -20,12 +20,12 @@ SHAPES = "a picture is (rows, columns), (rows, columns, channels) or (channels, 
 
 
 def is_tensor(drawing: object) -> bool:
-    """Whether it is a torch tensor, without importing torch."""
+    """Whether an object is a torch tensor. This does not import torch."""
     return type(drawing).__module__.partition(".")[0] == "torch" and hasattr(drawing, "detach")
 
 
 def is_picture(drawing: object) -> bool:
-    """Whether it can only be a whole drawing, and not one stroke of a drawing."""
+    """Whether an object can only be a whole drawing, and not one stroke of a drawing."""
     if isinstance(drawing, np.ndarray) or is_tensor(drawing):
         values = _numpy(drawing)
         return values.ndim == 3 or values.dtype in (np.uint8, bool) or 2 not in values.shape
@@ -33,8 +33,9 @@ def is_picture(drawing: object) -> bool:
 
 
 def to_image(drawing: Any) -> Image.Image:
-    """An array or a tensor of grey levels or colours as a PIL image; True in a mask becomes black. Raises
-    UsageError.
+    """Turn an array or a tensor of grey levels or colours into a PIL image. In a mask, True becomes black.
+
+    Raises UsageError for other shapes and types.
     """
     if not isinstance(drawing, np.ndarray) and not is_tensor(drawing):
         raise UsageError(f"a {type(drawing).__name__} is not a picture; pass a path, a PIL image, an array or a tensor")
@@ -46,8 +47,9 @@ def to_image(drawing: Any) -> Image.Image:
 def of_array(drawing: Any) -> Sketch:
     """The ink of an array or a tensor.
 
-    bool: True is ink. uint8: grey levels or colours, dark on light or light on dark, also with alpha. Floats: the same
-    in 0..1. Raises UsageError for other shapes and types, VisketchError if there is no ink.
+    In a bool array, True is ink. A uint8 array holds grey levels or colours, dark on light or light on dark, with or
+    without alpha. A float array holds the same in 0..1. Raises UsageError for other shapes and types, VisketchError if
+    there is no ink.
     """
     values = _picture(drawing)
     if values.dtype == bool and values.ndim == 2:
@@ -61,14 +63,14 @@ def of_image(picture: Image.Image) -> Sketch:
     """The ink of a PIL image of any mode. Raises VisketchError if there is none."""
     if not picture.width or not picture.height:
         raise UsageError(f"an empty picture of {picture.width} x {picture.height} pixels; pass one that has pixels")
-    found, about = image.understand(picture.copy())  # a copy, since reading may shrink it in place
+    found, about = image.understand(picture.copy())  # this is a copy, since reading may shrink it in place
     if not found.pixels.any():
         raise VisketchError("picture: blank, it has no ink; give another drawing")
     return Sketch(pixels=found.pixels, thin=found.thin, source="picture", about=about)
 
 
 def of_bytes(content: bytes) -> Sketch:
-    """The first drawing of a file with this content. Raises VisketchError if it cannot be read."""
+    """The first drawing of a file, given its content. Raises VisketchError if it cannot be read."""
     if not content:
         raise UsageError("empty bytes; pass the content of a file with a drawing")
     with tempfile.TemporaryDirectory(prefix="visketch-") as folder:
@@ -101,8 +103,9 @@ def _shape(values: np.ndarray) -> str:
 
 
 def _channels_last(values: np.ndarray, first: bool) -> np.ndarray:
-    """(c h w) or (h w c) → (h w c), or (h w) for one channel. `first`: if both are possible, the channels
-    come first.
+    """Turn (c h w) or (h w c) into (h w c), or into (h w) if there is one channel.
+
+    `first` says that the channels come first if both readings are possible.
     """
     as_first, as_last = values.shape[0] in CHANNELS, values.shape[2] in CHANNELS
     if not as_first and not as_last:
@@ -113,7 +116,7 @@ def _channels_last(values: np.ndarray, first: bool) -> np.ndarray:
 
 
 def _levels(values: np.ndarray) -> np.ndarray:
-    """Levels of any type → uint8. Raises UsageError if the type does not say which value is white."""
+    """Turn levels of any type into uint8. Raises UsageError if the type does not say which value is white."""
     if values.dtype == np.uint8:
         return np.ascontiguousarray(values)
     if values.dtype == bool:

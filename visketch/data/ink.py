@@ -1,7 +1,7 @@
-"""Find the ink in the colours of a picture, independent of the paper, the light and the pen.
+"""Find the ink in the colours of a picture, whatever the paper, the light and the pen.
 
-Ink differs from the paper around it. So the paper is estimated first, for every pixel and colour channel: it is what
-remains after a closing that removes dark structures narrower than a window. This handles shadows, coloured pens and
+Ink differs from the paper around it. So the paper is estimated first, for every pixel and colour channel. It is what
+remains after a closing, which removes dark structures narrower than a window. This handles shadows, coloured pens and
 blackboards alike.
 """
 
@@ -14,20 +14,20 @@ from scipy import ndimage
 
 from visketch.data import clutter, morphology, solid
 
-SMALL = 160  # pixels of the longer side: enough to find the paper, its light and the surface around it
-FINE = 16  # steps of a threshold for each level of contrast
+SMALL = 160  # pixels of the longer side; enough to find the paper, its light and the surface around it
+FINE = 16  # steps of the threshold for each level of contrast
 CONTRAST = 24  # the least contrast of ink, in levels of 255
-WINDOW = 1 / 9  # of the side: wider than any pen
-DARKEST = 0.3  # of the brightest paper: darker pixels are ink and not shadow
+WINDOW = 1 / 9  # the width of the window as a share of the side; wider than any pen
+DARKEST = 0.3  # pixels darker than this share of the brightest paper are ink and not shadow
 SHEET = 0.15  # the least share of the picture for a sheet of paper on a darker surface
-GRAINY = 9.0  # differences of neighbouring paper pixels, in levels of 255, from which the picture is smoothed
-# The least level, and the least number along the border, of the squares of a transparency pattern
+GRAINY = 9.0  # a picture is smoothed if neighbouring paper pixels differ by this many levels of 255 or more
+# The least level of the squares of a transparency pattern, and the least number of squares along the border
 LIGHT, CHECKS = 90, 12
-APART = 12  # levels from the squares to what is drawn on them, at least
-EVEN = 8  # the largest differences of paper of one colour, in levels
-COLOURED = 0.25  # a coloured fill differs from the paper by this share between two channels
-RECTANGLE = 0.9  # the share of a rectangle that a sheet fills
-EDGE = 0.75  # the largest brightness just outside the edge of a sheet
+APART = 12  # the least difference in levels between the squares and what is drawn on them
+EVEN = 8  # paper of one colour varies by at most this many levels
+COLOURED = 0.25  # an area is coloured if its brightness relative to the paper differs by this share between channels
+RECTANGLE = 0.9  # the least share of its rectangle that a sheet fills
+EDGE = 0.75  # the greatest brightness just outside the edge of a sheet, as a share of that inside
 
 
 @dataclass(frozen=True)
@@ -35,18 +35,18 @@ class Ink:
     """The ink that was found, and what was detected on the way."""
 
     pixels: Bool[np.ndarray, "y x"]
-    thin: Bool[np.ndarray, "y x"]  # its skeleton, which is computed for the width of the pen
-    rest: Bool[np.ndarray, "y x"]  # visible, but not part of a line: the inside of filled areas, and dust
-    inverted: bool = False  # light ink on dark paper
-    sheet: bool = False  # the paper is only a part of the picture
-    ruled: int = 0  # ruled lines that were removed
-    specks: int = 0  # spots of dust that were removed
+    thin: Bool[np.ndarray, "y x"]  # the skeleton of the ink; it is needed anyway for the width of the pen
+    rest: Bool[np.ndarray, "y x"]  # what is visible but not part of a line: the inside of filled areas, and dust
+    inverted: bool = False  # whether the ink is light on dark paper
+    sheet: bool = False  # whether the paper is only a part of the picture
+    ruled: int = 0  # the number of ruled lines that were removed
+    specks: int = 0  # the number of specks of dust that were removed
     pen: float = 0.0  # the width of the pen in pixels
-    contrast: int = 0  # difference of the darkest and the lightest level, in the channel where it is largest
+    contrast: int = 0  # the difference between the darkest and the lightest level, in the channel where it is largest
 
 
 def find(colours: UInt8[np.ndarray, "y x c"]) -> Ink:
-    """Colours (or grey, c = 1) → ink. A picture without contrast has none."""
+    """Find the ink in colours (or in grey levels, c = 1). A picture without contrast has no ink."""
     levels = _without_checks(np.ascontiguousarray(np.moveaxis(colours, 2, 0)))
     if (levels == levels[:1]).all():
         levels = levels[:1]
@@ -60,7 +60,7 @@ def find(colours: UInt8[np.ndarray, "y x c"]) -> Ink:
     grey = small.mean(axis=0).round().astype(np.uint8)
     sheet = _sheet(grey)
     if sheet is not None and _flat_paper(levels) is not None and not _is_rectangle(sheet):
-        sheet = None  # light on a ground of one colour, which is no photo: a silhouette
+        sheet = None  # a light shape on a ground of exactly one colour is a silhouette and no sheet
     if sheet is not None:
         whole = _resized(sheet, levels.shape[1:])
         paper = np.median(small[:, sheet], axis=1).astype(np.uint8)[:, None, None]
@@ -90,7 +90,7 @@ def find(colours: UInt8[np.ndarray, "y x c"]) -> Ink:
 
 
 def _without_checks(levels: UInt8[np.ndarray, "c y x"]) -> UInt8[np.ndarray, "c y x"]:
-    """Replace the chequered pattern that programs show for transparency by paper."""
+    """Replace the chequered pattern with which programs show transparency by paper."""
     grey = (levels.sum(axis=0, dtype=np.uint16) // len(levels)).astype(np.uint8)
     counts = ndimage.uniform_filter1d(np.bincount(grey.ravel(), minlength=256).astype(float), 5, mode="constant") * 5
     one = int(counts.argmax())
@@ -114,15 +114,17 @@ def _resized(
 
 
 def _sheet(grey: UInt8[np.ndarray, "y x"]) -> Bool[np.ndarray, "y x"] | None:
-    """The area of the paper, if it is one bright piece on a darker surface that fills the border of the picture."""
+    """The area of the paper. Returns None unless it is one bright piece on a darker surface that fills the border of
+    the picture.
+    """
     from skimage.filters import threshold_otsu
 
-    # Closed over the drawing, whose lines would cut the paper into pieces.
+    # The area is closed over the drawing, whose lines would otherwise cut the paper into pieces.
     paper = morphology.closed_over(grey, int(max(grey.shape) * WINDOW))
     threshold = threshold_otsu(paper)
     bright = paper > threshold
     border = np.concatenate([bright[0], bright[-1], bright[:, 0], bright[:, -1]])
-    beside = border.mean() > 0.2  # it touches the border of the picture
+    beside = border.mean() > 0.2  # the paper touches the border of the picture
     if bright.mean() < SHEET / 2 or (beside and not _is_empty(grey, bright)):
         return None
     parts, _ = ndimage.label(bright)
@@ -136,16 +138,16 @@ def _sheet(grey: UInt8[np.ndarray, "y x"]) -> Bool[np.ndarray, "y x"] | None:
     near = max(2, max(grey.shape) // 60)
     inside = ndimage.minimum_filter(whole, 2 * near + 1, mode="constant")
     rim, around = whole & ~inside, ndimage.maximum_filter(whole, 2 * near + 1) & ~whole
-    # A sheet has a sharp edge; a spot of light has not.
+    # A sheet has a sharp edge, but a spot of light does not.
     inside = whole & (ndimage.minimum_filter(whole, 2 * near + 1, mode="nearest") if beside else inside)
     edge = EDGE**2 if beside else EDGE
     if not inside.any() or not around.any() or np.median(grey[around]) > edge * np.median(grey[rim]):
         return None
-    return inside if np.median(grey[inside]) > threshold else None  # otherwise it is an outline in chalk
+    return inside if np.median(grey[inside]) > threshold else None  # otherwise it is an outline drawn in chalk
 
 
 def _is_rectangle(sheet: Bool[np.ndarray, "y x"]) -> bool:
-    """Whether an area fills a rectangle, which may be turned."""
+    """Whether an area fills a rectangle, which may be tilted."""
     y, x = np.nonzero(sheet)
     angles = np.radians(np.arange(0, 90, 3))[:, None]
     along, across = x * np.cos(angles) + y * np.sin(angles), y * np.cos(angles) - x * np.sin(angles)
@@ -164,8 +166,8 @@ def _is_empty(grey: UInt8[np.ndarray, "y x"], bright: Bool[np.ndarray, "y x"]) -
 def _is_inverted(grey: UInt8[np.ndarray, "y x"]) -> bool:
     """Whether the ink is lighter than the paper.
 
-    Lines are the long tail of the differences from the surroundings. Without such a tail (a silhouette), the rarer of
-    the two levels is ink.
+    Lines form the long tail of the differences from the surroundings. If there is no such tail, as in a silhouette, the
+    rarer of the two levels is ink.
     """
     from skimage.filters import threshold_otsu
 
@@ -180,7 +182,9 @@ def _is_inverted(grey: UInt8[np.ndarray, "y x"]) -> bool:
 
 
 def _around(grey: UInt8[np.ndarray, "y x"]) -> Float[np.ndarray, "y x"] | np.float32:
-    """The level of the paper: that of most pixels, if they share one; else the local median, which follows shadows."""
+    """The level of the paper. It is the level of most pixels, if they share one. Otherwise it is the local median,
+    which follows shadows.
+    """
     from skimage.filters import rank
 
     counts = np.bincount(grey.ravel())
@@ -194,14 +198,15 @@ def _around(grey: UInt8[np.ndarray, "y x"]) -> Float[np.ndarray, "y x"] | np.flo
 
 
 def _contrast(levels: UInt8[np.ndarray, "c y x"], small: UInt8[np.ndarray, "c v u"]) -> Float[np.ndarray, "y x"]:
-    """How much darker each pixel is than the paper, in 0..255 of the paper's light, in the channel where the difference
-    is largest. Strongly grainy paper is smoothed, and then the channel (or their mean) is used in which lines stand out
-    most from the grain.
+    """How much darker each pixel is than the paper, in the channel where the difference is largest.
+
+    The result is in 0..255 of the light of the paper. Strongly grainy paper is smoothed first; then the channel (or the
+    mean of all) in which lines stand out most from the grain is used.
     """
     window = max(15, max(levels.shape) * WINDOW) * max(small.shape) / max(levels.shape)
     papers = []
     for few in small:
-        # Otherwise the grain would raise it
+        # Otherwise the grain would raise the estimate
         paper = ndimage.gaussian_filter(few.astype(np.float32), 1.0, mode="nearest")
         # A closing removes dark lines and keeps the edges of shadows. Then an opening, twice as wide: ink may be
         # brighter than the paper in one channel and darker in another.
@@ -219,15 +224,16 @@ def _contrast(levels: UInt8[np.ndarray, "c y x"], small: UInt8[np.ndarray, "c v 
 
 
 def _is_grainy(contrast: Float[np.ndarray, "y x"]) -> bool:
-    """Whether `_grain` is at least GRAINY. Counting is faster than the median that `_grain` takes."""
+    """Whether `_grain` is at least GRAINY. This counts pixels, which is faster than the median in `_grain`."""
     changes = np.abs(np.diff(contrast, axis=1))
     few = int(np.count_nonzero(changes * (1.4826 / 2**0.5) < GRAINY))
     return few <= changes.size // 2 if abs(few - changes.size / 2) > 1 else _grain(contrast) >= GRAINY
 
 
 def _grain(contrast: Float[np.ndarray, "y x"]) -> float:
-    """The standard deviation of neighbouring pixels in most of the page, so that edges of shadows and fills do not
-    count; 0 for a single column.
+    """The standard deviation of neighbouring pixels in most of the page.
+
+    It ignores the edges of shadows and fills. It is 0 for a single column.
     """
     if contrast.shape[1] < 2:
         return 0.0
@@ -235,7 +241,9 @@ def _grain(contrast: Float[np.ndarray, "y x"]) -> float:
 
 
 def _smoothed(contrast: Float[np.ndarray, "c y x"]) -> Float[np.ndarray, "y x"]:
-    """Of all channels and their mean, smoothed according to the strength of the grain, the one that stands out most."""
+    """Of all channels and their mean, smoothed according to the strength of the grain, the one in which lines stand out
+    most.
+    """
     best, most = contrast[0], 0.0
     for one in [contrast.mean(axis=0), *contrast] if len(contrast) > 1 else contrast:
         smooth = ndimage.gaussian_filter(one, min(2.0, _grain(one) / GRAINY))
@@ -247,7 +255,10 @@ def _smoothed(contrast: Float[np.ndarray, "c y x"]) -> Float[np.ndarray, "y x"]:
 
 
 def _flat_paper(levels: UInt8[np.ndarray, "c y x"]) -> UInt8[np.ndarray, " c"] | None:
-    """The colour of paper that is exactly even (no photo): that of nearly all of the border and much of the rest."""
+    """The colour of exactly even paper: the colour of nearly all of the border and of much of the rest.
+
+    Returns None if there is no such colour, as in a photo.
+    """
     border = np.concatenate([levels[:, 0], levels[:, -1], levels[:, :, 0], levels[:, :, -1]], axis=1)
     paper = np.median(border, axis=1).astype(np.uint8)
     if _alike(border, paper[:, None]).mean() <= 0.9:
@@ -261,7 +272,9 @@ def _alike(levels: UInt8[np.ndarray, "c *s"], paper: UInt8[np.ndarray, "c *one"]
 
 
 def _from_paper(levels: UInt8[np.ndarray, "c y x"], paper: UInt8[np.ndarray, " c"]) -> Float[np.ndarray, "y x"]:
-    """As `_contrast`, for paper of one colour; lighter pixels count as well."""
+    """The contrast as in `_contrast`, but for paper of one colour. Pixels that are lighter than the paper count as
+    well.
+    """
     light = np.zeros(levels.shape[1:], np.float32)
     for channel, level in zip(levels, paper.astype(np.float32), strict=True):
         away = level - channel
@@ -270,7 +283,7 @@ def _from_paper(levels: UInt8[np.ndarray, "c y x"], paper: UInt8[np.ndarray, " c
 
 
 def _bare(small: UInt8[np.ndarray, "c v u"]) -> Float[np.ndarray, " c"]:
-    """The colour of the paper, independent of the light: that of most pixels at the border."""
+    """The colour of the paper, whatever the light: the colour of most pixels at the border."""
     border = np.concatenate([small[:, 0], small[:, -1], small[:, :, 0], small[:, :, -1]], axis=1)
     return np.maximum(np.median(border, axis=1), 1)
 
@@ -278,26 +291,28 @@ def _bare(small: UInt8[np.ndarray, "c v u"]) -> Float[np.ndarray, " c"]:
 def _coloured(
     small: UInt8[np.ndarray, "c v u"], paper: Float[np.ndarray, " c"], shape: tuple[int, ...]
 ) -> Bool[np.ndarray, "y x"]:
-    """Where the hue differs from that of the paper, independent of the light: in a shadow it does not."""
+    """Where the hue differs from that of the paper, whatever the light. In a shadow it does not differ."""
     share = np.stack([ndimage.gaussian_filter(one / level, 1.0) for one, level in zip(small, paper, strict=True)])
     coloured = 1 - share.min(axis=0) / np.maximum(share.max(axis=0), 0.05) > COLOURED
     return _resized(coloured, shape, Image.Resampling.NEAREST)
 
 
 def _opened(area: Bool[np.ndarray, "y x"]) -> Bool[np.ndarray, "y x"]:
-    """Without structures narrower than three pixels. What lies beyond the picture does not belong to the area."""
+    """The area without structures narrower than three pixels. Nothing beyond the picture belongs to the area."""
     return morphology.highest(morphology.lowest(np.pad(area, 1), 3), 3)[1:-1, 1:-1]
 
 
 def _threshold(contrast: Float[np.ndarray, "y x"]) -> Bool[np.ndarray, "y x"]:
-    """Otsu's threshold, but above the grain; and slightly weaker pixels that are connected to strong ones."""
+    """The pixels above Otsu's threshold, which is at least above the grain; and slightly weaker pixels that are
+    connected to them.
+    """
     from skimage.filters import threshold_otsu
 
     if contrast.max() < CONTRAST:
         return np.zeros(contrast.shape, bool)
     counts = np.bincount((FINE * contrast).astype(np.intp).ravel())
     below = np.concatenate([[0], np.cumsum(counts)])
-    middle = int(np.searchsorted(below, contrast.size / 2)) - 1  # the median, and the median distance from it
+    middle = int(np.searchsorted(below, contrast.size / 2)) - 1  # the median, and then the median distance from it
     reach = np.arange(len(counts))
     within = below[np.minimum(middle + reach + 1, len(counts))] - below[np.maximum(middle - reach, 0)]
     grain = (middle + 5 * 1.4826 * int(np.searchsorted(within, contrast.size / 2))) / FINE

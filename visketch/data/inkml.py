@@ -1,7 +1,7 @@
 """InkML: the recorded traces of a pen. The format: https://www.w3.org/TR/InkML/ (20 September 2011).
 
-A trace is a list of points, each with the values of its channels; its format says which of them are x and y. Traces of
-a raised pen are left out, and traces that continue others are joined to them.
+A trace is a list of points, each with the values of its channels. The format of the trace says which of them are x and
+y. Traces of a raised pen are left out, and traces that continue others are joined to them.
 """
 
 import re
@@ -16,7 +16,7 @@ from visketch.data import files
 from visketch.errors import VisketchError
 from visketch.geometry.sketch import POINTS, Sketch
 
-LARGEST = 1 << 24  # bytes
+LARGEST = 1 << 24  # the most bytes of a file
 MARK = re.compile(rb"<(?:[\w.-]+:)?ink[\s>/]")
 # How a value is encoded, and the value: explicit (!), the difference to the previous value (') or the second
 # difference ("); repeated (*), unknown (?), true or false.
@@ -24,8 +24,9 @@ VALUE = re.compile(r"""([!'"]?)\s*([-+]?(?:#[0-9A-Fa-f]+|(?:\d+\.?\d*|\.\d+)(?:[
 
 
 class Format(NamedTuple):
-    """The positions of x and y among the channels of a trace, and whether they grow to the right and downwards (1 or
-    -1).
+    """The positions of x and y among the channels of a trace, and their signs.
+
+    A sign is 1 if the values grow to the right or downwards, and -1 otherwise.
     """
 
     x: int = 0
@@ -60,7 +61,7 @@ def strokes(path: Path) -> Sketch:
 
 
 def _joined(root: Element) -> Iterator[np.ndarray]:
-    """The lines of the traces; a trace that continues another is part of it."""
+    """The lines of the traces. A trace that continues another one is part of its line."""
     formats, contexts = _formats(root)
     only = next(iter(formats.values())) if len(formats) == 1 else Format()
     lines: dict[str, list[np.ndarray]] = {}
@@ -84,7 +85,7 @@ def _joined(root: Element) -> Iterator[np.ndarray]:
 
 
 def _formats(root: Element) -> tuple[dict[str, Format], dict[str, Format]]:
-    """The formats of traces by their names (or numbers), and those of contexts that define one."""
+    """The formats of traces by their names (or numbers), and the formats of the contexts that define one."""
     formats = {
         _id(element) or str(number): _format(element)
         for number, element in enumerate(root.iter())
@@ -110,7 +111,7 @@ def _formats(root: Element) -> tuple[dict[str, Format], dict[str, Format]]:
 
 
 def _format(element: Element) -> Format:
-    """Raises ValueError if it has no X and Y."""
+    """The format that an element describes. Raises ValueError if it has no X and Y."""
     channels = [one for one in element.iter() if _name(one) == "channel"]
     names = [one.get("name", "").upper() for one in channels]
     if not names:
@@ -123,9 +124,9 @@ def _format(element: Element) -> Format:
 
 
 def _trace(text: str, form: Format) -> np.ndarray:
-    """The points (n, 2) of a trace. Raises ValueError if it does not follow its format."""
+    """The points (n, 2) of a trace. Raises ValueError if the text does not follow the format."""
     wanted = max(form.x, form.y) + 1
-    how = ["!"] * wanted  # the encoding of each channel, until another one is given
+    how = ["!"] * wanted  # the encoding of each channel, until the text gives another one
     value, speed, change = [0.0] * wanted, [0.0] * wanted, [0.0] * wanted
     points = []
     for point in text.split(","):

@@ -1,7 +1,7 @@
 """JSON files: one drawing a line (ndjson), or one document with one or more drawings.
 
-A drawing is a QuickDraw record, a list of strokes in the forms of `points`, rows of stroke-3 or stroke-5, or a document
-of Excalidraw or tldraw. For a JSON document of another kind, the error says what it is and what to export instead.
+A drawing is a QuickDraw record, a list of strokes in one of the forms of `points.py`, rows of stroke-3 or stroke-5, or
+a document of Excalidraw or tldraw. For any other JSON document, the error says what it is and what to export instead.
 """
 
 import json
@@ -19,14 +19,15 @@ from visketch.geometry.sketch import Sketch
 
 INSIDE = ("drawing", "strokes", "lines", "paths")  # the fields in which records keep their drawing
 PUBLISHED = ("key_id", "countrycode")  # fields of QuickDraw's files, in which strokes are rows
-PARTS = ("train", "valid", "validation", "test")  # of a data set in stroke-3
-AHEAD = 1000  # lines that are read to find the layout of a file's strokes
+PARTS = ("train", "valid", "validation", "test")  # the parts of a data set in stroke-3
+AHEAD = 1000  # the number of lines that are read to find the layout of a file's strokes
 Found = Iterator[Sketch | VisketchError]
 
 
 def drawings(path: Path) -> Found:
-    """Every drawing, or an error in the place of one that cannot be read. Raises VisketchError for a file without
-    drawings.
+    """Every drawing of a file, with an error in place of each drawing that cannot be read.
+
+    Raises VisketchError if the file has no drawings.
     """
     first = next((line for line in files.lines(path) if not line.isspace()), b"")
     alone = _parsed(first.removeprefix(b"\xef\xbb\xbf"))
@@ -50,11 +51,11 @@ def drawings(path: Path) -> Found:
 
 
 def ndjson(path: Path) -> Found:
-    """A drawing in each line: a QuickDraw record, whose `word` is its class, or a list of strokes."""
+    """One drawing from each line. A line is a QuickDraw record, whose `word` is its class, or a list of strokes."""
 
     @cache
     def told() -> points.Layout | None:
-        """The layout of strokes, from those of the first lines in which it is unambiguous."""
+        """The layout of the strokes, judged by those of the first lines in which it is unambiguous."""
         some = (_parsed(line) for line in islice(files.lines(path), AHEAD))
         return points.agreed(_drawing(record) for record in some)
 
@@ -74,7 +75,7 @@ def _is_lines(path: Path) -> bool:
 
 
 def _has_lines(path: Path) -> bool:
-    """Whether one of the first lines is a record; then others may be broken."""
+    """Whether one of the first lines is a record. If so, single lines may be broken."""
     return any(isinstance(one, dict) and _inside(one) for one in map(_parsed, islice(files.lines(path), AHEAD)))
 
 
@@ -87,14 +88,17 @@ def _drawing(record: Any) -> Any:
 
 
 def _inside(record: dict[str, Any]) -> str:
-    """The field of a record that holds its drawing, or ""."""
+    """The name of the field in which a record keeps its drawing, or ""."""
     return next((name for name in INSIDE if isinstance(record.get(name), list)), "")
 
 
 def _record(
     record: Any, source: str, what: str, told: Callable[[], points.Layout | None] = lambda: None
 ) -> Sketch | VisketchError:
-    """A record's drawing. `what`: its name in errors, line or drawing. `told`: the layout of the drawings beside it."""
+    """The drawing of a record, or the error.
+
+    `what` is the word for it in errors, line or drawing. `told` gives the layout of the drawings beside it.
+    """
     mend = f"fix or remove that {what}"
     if not (_inside(record) if isinstance(record, dict) else _is_list_of_strokes(record)):
         return VisketchError(f'{source}: the {what} has no "drawing"; {mend}')
@@ -124,7 +128,7 @@ def _is_list_of_strokes(value: Any) -> bool:
 
 
 def _rows(value: Any) -> np.ndarray | None:
-    """An array of stroke-3 or stroke-5, if a list is one."""
+    """The rows of stroke-3 or stroke-5 if a list holds them, otherwise None."""
     if not isinstance(value, list) or not value or not isinstance(value[0], list) or len(value[0]) not in (3, 5):
         return None
     try:
@@ -156,10 +160,10 @@ def _document(document: Any, path: Path) -> Found:
     if depth == 1 and document and isinstance(document[0], dict) and not _is_point(document[0]):
         if any(_inside(one) in ("drawing", "strokes") for one in document if isinstance(one, dict)):
             yield from _many(document, path)
-        else:  # strokes as records, as a signature pad or another canvas has them
+        else:  # strokes as records, in the way of signature pads and other canvases
             yield _record(document, str(path), "drawing")
     elif depth == 2:
-        rows = _rows(document)  # otherwise it is one stroke
+        rows = _rows(document)  # otherwise the list is one stroke
         yield _record([document] if rows is None else document, str(path), "drawing")
     elif depth == 3 and all(_rows(one) is not None for one in document):
         yield from _many(document, path)
@@ -193,7 +197,7 @@ def _depth(value: Any) -> int:
 
 
 def _parsed(text: bytes) -> Any:
-    """The value of a JSON text, or None."""
+    """The value of a JSON text, or None if it is not JSON."""
     try:
         return json.loads(text)
     except (ValueError, RecursionError):

@@ -20,8 +20,9 @@ def is_it(head: bytes) -> bool:
 
 
 def drawings(path: Path) -> Iterator[Sketch | VisketchError]:
-    """The drawing of each row, with its `word` if the table has that column; or an error in the place of one that
-    cannot be read.
+    """The drawing of each row, with an error in place of a row that cannot be read.
+
+    If the table has a column `word`, it gives the class of each drawing.
     """
     csv.field_size_limit(files.LONGEST)
     text = (line.decode("utf-8", "replace") for line in files.lines(path))

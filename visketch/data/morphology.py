@@ -1,6 +1,6 @@
 """Morphology on pictures, faster than scipy's: dilation, erosion, closing and opening by squares and discs.
 
-All functions give the same result as scipy's. What lies beyond the picture is neither ink nor paper, unless a function
+All functions give the same results as scipy's. What lies beyond the picture is neither ink nor paper, unless a function
 says otherwise.
 """
 
@@ -11,9 +11,10 @@ from jaxtyping import Bool, Shaped
 
 
 def extreme(pick: np.ufunc, levels: Shaped[np.ndarray, "y x"], size: int, axis: int) -> Shaped[np.ndarray, "y x"]:
-    """The maximum or minimum (np.maximum, np.minimum) over `size` pixels along an axis, one more if that is even.
+    """The maximum or the minimum (np.maximum, np.minimum) over `size` pixels along an axis. An even size is increased
+    by one.
 
-    Windows are doubled until they are wide enough: on ink a dozen times as fast as scipy's filters.
+    The window is doubled until it is wide enough. On ink this is a dozen times as fast as scipy's filters.
     """
     half = size // 2
     rims = [levels.take([end], axis).repeat(half, axis) for end in (0, -1)]
@@ -26,25 +27,25 @@ def extreme(pick: np.ufunc, levels: Shaped[np.ndarray, "y x"], size: int, axis: 
 
 
 def highest(levels: Shaped[np.ndarray, "y x"], window: int) -> Shaped[np.ndarray, "y x"]:
-    """The maximum over a square of `window` pixels, one more if that is even: a dilation."""
+    """The maximum over a square of `window` pixels: a dilation. An even window is increased by one."""
     return extreme(np.maximum, extreme(np.maximum, levels, window, 0), window, 1)
 
 
 def lowest(levels: Shaped[np.ndarray, "y x"], window: int) -> Shaped[np.ndarray, "y x"]:
-    """The minimum over a square of `window` pixels, one more if that is even: an erosion."""
+    """The minimum over a square of `window` pixels: an erosion. An even window is increased by one."""
     return extreme(np.minimum, extreme(np.minimum, levels, window, 0), window, 1)
 
 
 def closed_over(levels: Shaped[np.ndarray, "y x"], window: int) -> Shaped[np.ndarray, "y x"]:
-    """A closing by a square: without what is darker than its surroundings and narrower than the window."""
+    """A closing by a square. It removes what is darker than its surroundings and narrower than the window."""
     return lowest(highest(levels, window), window)
 
 
 def near(area: Bool[np.ndarray, "y x"], radius: float) -> Bool[np.ndarray, "y x"]:
     """The pixels whose distance from the area is at most the radius: a dilation by a disc.
 
-    It is computed from the distance along each row, row by row of the disc, which is faster than a distance transform
-    unless the radius is very large.
+    It is computed from the distance along each row, one row of the disc after another. This is faster than a distance
+    transform unless the radius is very large.
     """
     high, wide = area.shape
     column = np.arange(wide, dtype=np.int32)
@@ -72,6 +73,6 @@ def opened(area: Bool[np.ndarray, "y x"], radius: float) -> Bool[np.ndarray, "y 
 
 
 def eroded(area: Bool[np.ndarray, "y x"], beyond: bool) -> Bool[np.ndarray, "y x"]:
-    """The pixels whose four neighbours belong to the area too; `beyond` says whether pixels outside the picture do."""
+    """The pixels whose four neighbours belong to the area too. `beyond` says whether pixels outside the picture do."""
     padded = np.pad(area, 1, constant_values=beyond)
     return area & padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]

@@ -1,6 +1,6 @@
-"""All drawings of the paths that a user gives, each with a name to display, or the reason why it cannot be read.
+"""All drawings of the paths that a user gives, each with a name to display, or with the reason why it cannot be read.
 
-The name of a picture is its path; that of the third drawing in a file of many is `cat.ndjson#3`.
+The name of a picture is its path. The third drawing in a file of many is named `cat.ndjson#3`.
 """
 
 import re
@@ -12,13 +12,14 @@ from visketch.data.read import expand, read
 from visketch.errors import VisketchError
 from visketch.geometry.sketch import Sketch
 
-Named = tuple[str, Sketch | str]  # the displayed name; the drawing, or the reason why there is none
-Item = Path | Named  # a file that is not read yet, or its result
+Named = tuple[str, Sketch | str]  # the displayed name; and the drawing, or the reason why there is none
+Item = Path | Named  # a file that has not been read yet, or the result of reading one
 
 
 def found(path: str) -> list[Item]:
-    """The files that a path stands for (itself, those of a folder, those that match a glob), or the reason why there
-    are none.
+    """The files that a path stands for, or the reason why there are none.
+
+    A path stands for itself, for the files of a folder, or for the files that match a glob.
     """
     try:
         return [*expand([path])]
@@ -27,13 +28,14 @@ def found(path: str) -> list[Item]:
 
 
 def is_single(item: Item) -> bool:
-    """Whether an item is one drawing, judged by its name: a picture is, an ndjson file is not."""
+    """Whether an item is one drawing, judged by its name. A picture is, an ndjson file is not."""
     return isinstance(item, tuple) or folder.is_single(item)
 
 
 def opened(items: Iterable[Item]) -> Iterator[Item]:
-    """Files of many drawings as their drawings, one by one, so that no file is held in memory; other items
-    as they are.
+    """Replace every file of many drawings by its drawings, and pass on all other items as they are.
+
+    The drawings are read one by one, so that no file is held in memory.
     """
     for item in items:
         if isinstance(item, Path) and not is_single(item):
@@ -66,11 +68,11 @@ def within(file: Path, name: str) -> Iterator[Named]:
 
 
 def place_of(sketch: Sketch, file: Path) -> str:
-    """The place of a drawing in its file: `#3`, or nothing if it is the only one."""
+    """The place of a drawing in its file, such as `#3`. It is empty if the drawing is the only one."""
     number = sketch.source.removeprefix(str(file)).lstrip(":")
     return f"#{number}" if number else ""
 
 
 def about(error: VisketchError, path: str) -> str:
-    """The error without the path, which is displayed beside it."""
+    """The message of an error without the path, which is displayed beside it."""
     return str(error).removeprefix(f"{path}: ")

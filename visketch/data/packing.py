@@ -1,4 +1,4 @@
-"""Pack drawings into a data set (`store`)."""
+"""Pack drawings into a data set (`store.py`)."""
 
 import io
 import json
@@ -24,7 +24,7 @@ from visketch.data.store import Store, is_packed, key, split
 from visketch.errors import UsageError, VisketchError, reason
 from visketch.geometry.sketch import Sketch
 
-COARSE = 0.7  # pixels of the enlarged bitmap by which simplifying may move a traced stroke
+COARSE = 0.7  # simplifying may move a traced stroke by this many pixels of the enlarged bitmap
 
 
 def pack(
@@ -38,22 +38,24 @@ def pack(
     training: Sequence[str | Path] = (),
     tally: Counter[tuple[str, str]] | None = None,
 ) -> int:
-    """Write the drawings of `sources` (files, folders, globs, packed data sets) to a packed data set; returns how many.
+    """Write the drawings of `sources` (files, folders, globs, packed data sets) to a packed data set and return their
+    number.
 
-    `limit`: at most this many drawings of each class. `without`: classes to leave out. `engine`: with "ray", a cluster
-    reads the files. `progress` is called with files done, files, drawings so far. `training`: further sources, all for
-    the training split, whatever their keys or folders say. `tally` receives how many drawings came from each source and
-    class. QuickDraw's bitmaps are traced, so that all drawings have strokes and are drawn with the same pen.
+    `limit` is the most drawings of each class, and `without` names classes to leave out. With the `engine` "ray", a
+    cluster reads the files. `progress` is called with the number of files done, the number of files, and the number of
+    drawings so far. `training` names further sources: all their drawings go to the training split, whatever their keys
+    or folders say. `tally` receives the number of drawings of each source and class. QuickDraw's bitmaps are traced, so
+    that all drawings have strokes and are drawn with the same pen.
 
-    `problem` receives the error of each drawing that cannot be read, which is left out; by default the first error ends
-    the packing. The file appears when everything is written. Raises VisketchError if a source cannot be read or has no
-    drawing, or if `path` cannot be written; UsageError if a class to leave out does not exist.
+    `problem` receives the error of each drawing that cannot be read, and the drawing is left out. By default the first
+    error ends the packing. The file only appears when everything is written. Raises VisketchError if a source cannot be
+    read or has no drawing, or if `path` cannot be written; UsageError if a class to leave out does not exist.
     """
     path = Path(path)
     sources = [*sources, *training]
     files = [(file, Path(source)) for source in sources for file in expand([source])]
     for_training = {Path(source) for source in training}
-    # Names and not paths: they go into the checkpoint, and must not reveal the user's folders.
+    # These are names and not paths, because they go into the checkpoint and must not reveal the user's folders.
     names = [Path(source).resolve().name for source in sources]
     provenance: dict[str, object] = {"sources": names, "limit": limit}
     if without:
@@ -103,8 +105,8 @@ class _Row(NamedTuple):
     pixels: bytes | None
 
 
-RootedFile = tuple[Path, Path]  # and the source in which it was found
-FoundRows = Iterable[_Row | VisketchError]  # the drawings of a file, or the error of one
+RootedFile = tuple[Path, Path]  # a file, and the source in which it was found
+FoundRows = Iterable[_Row | VisketchError]  # the drawings of a file, with an error in place of an unreadable one
 
 
 def _read_all(
@@ -124,7 +126,9 @@ def _read_all(
 def _rows_on_ray(
     limit: int | None, without: Collection[str], item: tuple[int, RootedFile]
 ) -> Iterator[tuple[int, _Row | VisketchError | None]]:
-    """The drawings of a file that may be used, with its number. None comes first, so that every file has an item."""
+    """The drawings of a file that may be used, each with the number of the file. None comes first, so that every file
+    yields something.
+    """
     number, file = item
     yield number, None
     yield from ((number, row) for row in _wanted(file, _rows(file), limit, without, Counter()))
@@ -133,10 +137,10 @@ def _rows_on_ray(
 def _wanted(
     file: RootedFile, found: FoundRows, limit: int | None, without: Collection[str], counts: Counter[str]
 ) -> FoundRows:
-    """The drawings of classes that have not enough yet; and the first drawing of a class to leave out, to know that it
-    exists.
+    """The drawings of a file whose classes do not have enough drawings yet.
 
-    A file that is named after a class has that class: once the class is full, the rest of the file is not read.
+    The first drawing of a class that is left out is also yielded, to show that the class exists. A file that is named
+    after a class has that class: once the class is full, the rest of the file is not read.
     """
     named = _class(file)
 
@@ -154,7 +158,7 @@ def _wanted(
 
 
 def _class(file: RootedFile) -> str:
-    """The class that a file is named after, if any."""
+    """The class that a file is named after, or an empty string."""
     return "" if is_packed(file[0]) else folder.label(file[0])
 
 
@@ -171,14 +175,14 @@ def _rows(file: RootedFile) -> FoundRows:
         points = np.concatenate([np.empty((0, 2), np.float32), *strokes]).astype(np.float32).ravel()
         pixels = None if sketch.pixels is None else _encode(sketch.pixels)
         lengths = [len(stroke) for stroke in strokes]
-        place = SPLITS.index(part or split(name))  # from the data set, or else from the key
+        place = SPLITS.index(part or split(name))  # as the data set says, or else as follows from the key
         label = sketch.label or (folder.label(file[0], alone=True) if sketch.source == str(file[0]) else named)
         yield _Row(label, place, name, points, lengths, pixels)
     yield from problems
 
 
 def _traced(sketch: Sketch) -> Sketch:
-    """A small picture as the strokes that drew it, with few points: a bitmap is not more exact."""
+    """A small picture as the strokes that drew it, with few points, since a bitmap is not more exact."""
     from skimage.measure import approximate_polygon
 
     from visketch.geometry.trace import from_pixels, trace
@@ -189,7 +193,7 @@ def _traced(sketch: Sketch) -> Sketch:
 
 
 def _drawings(file: Path, root: Path, problem: Problem) -> Iterator[tuple[Sketch, str | None]]:
-    """The drawings of a file, and the split if the file says one; those of a packed data set keep theirs."""
+    """The drawings of a file, each with its split if the file says one. Drawings of a packed data set keep theirs."""
     if is_packed(file):
         packed = Store.open(file)
         yield from ((packed[row], SPLITS[packed.split[row]]) for row in range(len(packed)))
@@ -199,11 +203,11 @@ def _drawings(file: Path, root: Path, problem: Problem) -> Iterator[tuple[Sketch
 
 
 class _Writer:
-    """The file being written: takes rows, writes record batches of store.ROWS rows."""
+    """The file being written. It takes rows and writes record batches of store.ROWS rows."""
 
     def __init__(self, path: Path, provenance: dict) -> None:
         self.schema = store.SCHEMA.with_metadata({"format": store.FORMAT, "provenance": json.dumps(provenance)})
-        # Labels are numbered in the order of their appearance; new ones are written as a delta before their batch.
+        # Labels are numbered in the order in which they appear. New labels are written as a delta before their batch.
         options = pa.ipc.IpcWriteOptions(emit_dictionary_deltas=True)
         self.sink = pa.OSFile(str(path), "wb")
         self.file = pa.ipc.new_file(self.sink, self.schema, options=options)

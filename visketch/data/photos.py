@@ -1,8 +1,8 @@
-"""Photos of objects: the place of each object, and its pixels. This module reads folders of photos by class; `coco.py`
-reads COCO's format.
+"""Photos of objects: the place of each object, and its pixels.
 
-Photos are split like drawings, by the SHA-1 of the photo's name, so that no object is in two splits. The test share is
-larger, since there are few photos.
+This module reads folders of photos by class, and `coco.py` reads COCO's format. Photos are split like drawings, by the
+SHA-1 of the photo's name, so that no object is in two splits. The test share is larger than for drawings, since there
+are few photos.
 """
 
 import hashlib
@@ -23,32 +23,35 @@ TEST, VALIDATION = 0.3, 0.1  # shares of the photos
 
 @dataclass(frozen=True)
 class PhotoObject:
-    """An object of a photo: x1, y1, x2, y2 in pixels, and its outline if that is known.
+    """An object of a photo: its class, its box, and its outline if that is known.
 
-    `polygons`: each (points, 2), x and y; their union is the object. Without them, only the box is known.
+    The box is x1, y1, x2, y2 in pixels. `polygons` are arrays (points, 2) of x and y, and their union is the object.
+    Without them, only the box is known.
     """
 
     label: str
     box: tuple[float, float, float, float]
     polygons: tuple[np.ndarray, ...] = ()
-    crowd: bool = False  # a region of many objects
+    crowd: bool = False  # whether this is a region of many objects
 
 
 @dataclass(frozen=True)
 class Photo:
     path: Path
     objects: tuple[PhotoObject, ...]
-    turned: bool = False  # whether the EXIF orientation applies: coordinates are those of the turned photo
+    turned: bool = False  # whether coordinates are those of the photo after it was turned as its EXIF data says
 
     @property
     def split(self) -> str:
-        """The split of the photo, by its own name and its folder's, so that it does not depend on the path."""
+        """The split of the photo. It follows from the names of the photo and its folder, so it does not depend on the
+        rest of the path.
+        """
         name = "/".join(self.path.absolute().parts[-2:]).encode()
         place = int(hashlib.sha1(name, usedforsecurity=False).hexdigest()[:8], 16) / 16**8
         return "test" if place < TEST else "validation" if place < TEST + VALIDATION else "train"
 
     def pixels(self) -> UInt8[np.ndarray, "y x 3"]:
-        """Raises VisketchError if the photo cannot be read."""
+        """The pixels of the photo. Raises VisketchError if it cannot be read."""
         try:
             with Image.open(self.path) as picture:
                 upright = ImageOps.exif_transpose(picture) if self.turned else picture
@@ -60,7 +63,7 @@ class Photo:
 def read(root: Path, problem: Callable[[VisketchError], None]) -> list[Photo]:
     """The photos of a folder. Each shows one object as large as the photo, of the class that its folder is named after.
 
-    `problem` receives the error of a photo that is left out. Raises VisketchError if there is no photo.
+    `problem` receives the error of each photo that is left out. Raises VisketchError if there is no photo.
     """
     found = []
     for path in sorted(Path(root).glob("*/*")):

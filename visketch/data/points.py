@@ -1,4 +1,4 @@
-"""The strokes of a drawing, in the forms that programs use → arrays (points, 2).
+"""Turn the strokes of a drawing, in any of the forms that programs use, into arrays (points, 2).
 
 A stroke is one of
 
@@ -8,8 +8,8 @@ A stroke is one of
     {"x": [...], "y": [...]}        rows with names
     {"points": any of these}        with other fields beside; or "path", "paths", "stroke"
 
-A third and a fourth row or number (time, pressure) is ignored. Rows and pairs look alike if every stroke has two or
-three points; then the other strokes of the drawing, and the drawings beside it, decide.
+Third and fourth rows or numbers (time, pressure) are ignored. Rows and pairs look alike if every stroke has two or
+three points. Then the other strokes of the drawing, and the drawings beside it, decide.
 """
 
 from collections.abc import Iterable, Sequence
@@ -38,16 +38,17 @@ class Undecided(ValueError):
 
 
 def strokes(drawing: Any, layout: Layout | None = None) -> Strokes:
-    """The strokes of a drawing, each (points, 2) float32. `layout`: the layout to use if the shapes do not decide.
+    """The strokes of a drawing, each (points, 2) float32.
 
-    Raises ValueError if there is no stroke, an empty one, or one of another form, or if a coordinate is not a finite
-    number; Undecided if rows and pairs are both possible, differ, and nothing decides.
+    `layout` is the layout to use if the shapes of the strokes do not decide. Raises ValueError if there is no stroke,
+    if a stroke is empty or has another form, or if a coordinate is not a finite number. Raises Undecided if rows and
+    pairs are both possible, if they differ, and if nothing decides between them.
     """
     each = _read_all(drawing)
     possible = _possible(each)
     if layout in possible:
         possible = [layout]
-    for level in range(len(SURE)):  # evidence for one of the two, the strongest first
+    for level in range(len(SURE)):  # evidence for one of the two layouts, the strongest first
         likely = [one for one in possible if all(read[one][1][level] for read in each[: 1 if level else None])]
         possible = likely or possible
     first, *more = [tuple(_checked(read[one][0]) for read in each) for one in possible]
@@ -60,8 +61,8 @@ def strokes(drawing: Any, layout: Layout | None = None) -> Strokes:
 
 
 def layouts(drawing: Any) -> list[Layout]:
-    """The layouts that a drawing can have by the shapes of its strokes alone; none for anything that is not
-    a drawing.
+    """The layouts that a drawing can have, judged by the shapes of its strokes alone. There are none if it is not a
+    drawing.
     """
     try:
         return _possible(_read_all(drawing))
@@ -70,7 +71,7 @@ def layouts(drawing: Any) -> list[Layout]:
 
 
 def agreed(drawings: Iterable[Any]) -> Layout | None:
-    """The common layout of those of some drawings whose shapes decide it, if they agree."""
+    """The layout that some drawings have in common, if those whose shapes decide it agree. Returns None otherwise."""
     told = {found[0] for drawing in drawings if len(found := layouts(drawing)) == 1}
     return told.pop() if len(told) == 1 else None
 
@@ -93,18 +94,18 @@ def _possible(each: Sequence[dict[Layout, Any]]) -> list[Layout]:
 
 
 def _stroke(stroke: Any) -> dict[Layout, tuple[np.ndarray, tuple[bool, ...]]]:
-    """A stroke in each layout that it can have, (points, 2); and the evidence for that layout, see `_read`."""
+    """A stroke (points, 2) in each layout that it can have, with the evidence for that layout (see `_read`)."""
     if isinstance(stroke, dict):
         stroke = _unwrapped(stroke)
     if isinstance(stroke, list | tuple) and len(stroke) and all(isinstance(point, dict) for point in stroke):
         stroke = np.array([[_named(point, "x"), _named(point, "y")] for point in stroke], np.float64)
         return {"rows": (stroke, SURE), "pairs": (stroke, SURE)}
-    if isinstance(stroke, np.ndarray) and stroke.ndim == 2 and stroke.shape[1] == 2:  # pairs, by convention
+    if isinstance(stroke, np.ndarray) and stroke.ndim == 2 and stroke.shape[1] == 2:  # these are pairs, by convention
         stroke = stroke.astype(np.float64)
         return {"rows": (stroke, SURE), "pairs": (stroke, SURE)}
     try:
         values = np.array(stroke)
-        if values.dtype.kind in "US":  # strings: numpy would convert them to numbers
+        if values.dtype.kind in "US":  # these are strings, which numpy would convert to numbers
             raise ValueError(WRONG)
         values = values.astype(np.float64)
     except (ValueError, TypeError, OverflowError, RecursionError):
@@ -117,16 +118,19 @@ def _stroke(stroke: Any) -> dict[Layout, tuple[np.ndarray, tuple[bool, ...]]]:
 
 
 def _fits(shape: Sequence[int], layout: Layout) -> bool:
-    """Whether an array of numbers can have a layout. Four values are only allowed for many points: with time and
-    pressure.
+    """Whether an array of numbers can have a layout.
+
+    Points may have four values, with time and pressure, only if there are many points.
     """
     points, each = shape if layout == "pairs" else shape[::-1]
     return each in (2, 3) or (each == 4 and points > 4)
 
 
 def _read(values: np.ndarray, layout: Layout) -> tuple[np.ndarray, tuple[bool, ...]]:
-    """The points, and the evidence for the layout: the points are not all equal; further values may be times or
-    pressures; and, for a drawing's first stroke, times that begin at 0.
+    """The points, and the evidence for the layout.
+
+    There are three pieces of evidence: the points are not all equal; the further values may be times or pressures; and,
+    in the first stroke of a drawing, the times begin at 0.
     """
     points = values if layout == "pairs" else values.T
     moves = len(points) == 1 or bool((points[:, :2] != points[:1, :2]).any())
@@ -137,7 +141,7 @@ def _read(values: np.ndarray, layout: Layout) -> tuple[np.ndarray, tuple[bool, .
 
 
 def _unwrapped(stroke: dict[str, Any]) -> Any:
-    """The points of a stroke that is a record."""
+    """The points of a stroke that is stored as a record."""
     if stroke.get("drawMode") is False:
         raise ValueError("a stroke is an eraser's; export the drawing as SVG or PNG")
     if isinstance(stroke.get("x"), list | tuple):
@@ -169,7 +173,7 @@ def _named(point: dict[str, Any], axis: str) -> float:
 
 
 def _checked(points: np.ndarray) -> np.ndarray:
-    with np.errstate(over="ignore"):  # values too large for float32 become infinite, and are refused below
+    with np.errstate(over="ignore"):  # values that are too large for float32 become infinite and are refused below
         line = points.astype(np.float32)
     if not np.isfinite(line).all():
         raise ValueError("a stroke has a coordinate that is not a number")

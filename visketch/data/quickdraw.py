@@ -1,7 +1,8 @@
-"""Google's Quick, Draw! drawings in their binary form. (ndjson is read by `json_documents.py`, bitmaps by `arrays.py`.)
+"""Google's Quick, Draw! drawings in their binary form.
 
-Layout and fields: https://github.com/googlecreativelab/quickdraw-dataset. The reader yields the drawings in the order
-of the file, with an error in the place of one that cannot be read.
+The module `json_documents.py` reads the ndjson form, and `arrays.py` the bitmaps. Layout and fields:
+https://github.com/googlecreativelab/quickdraw-dataset. The reader yields the drawings in the order of the file, with an
+error in place of one that cannot be read.
 """
 
 import struct
@@ -19,7 +20,10 @@ COUNT = struct.Struct("<H")
 
 
 def binary(path: Path) -> Iterator[Sketch | VisketchError]:
-    """Google's binary format. Raises VisketchError if the file is incomplete: the rest cannot be found then."""
+    """The drawings in a file of Google's binary format.
+
+    Raises VisketchError if the file is incomplete, since the rest of it cannot be found then.
+    """
     with path.open("rb") as file:
         number = 0
         while head := file.read(HEAD.size):

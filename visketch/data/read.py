@@ -1,4 +1,4 @@
-"""Read any file of drawings → sketches."""
+"""Read the sketches in any file of drawings."""
 
 import glob
 import os
@@ -9,22 +9,21 @@ from visketch.data import files, folder, foreign, inkml, kaggle
 from visketch.errors import VisketchError, reason
 from visketch.geometry.sketch import Sketch
 
-HEAD = 4096  # bytes that are read to find the type of a file
+HEAD = 4096  # the number of bytes that are read to find the type of a file
 Problem = Callable[[VisketchError], None]
 
 
 def stop(error: VisketchError) -> None:
-    """The default `problem`: the first drawing that cannot be read ends the reading."""
+    """The default `problem`: it raises the error, so the first drawing that cannot be read ends the reading."""
     raise error
 
 
 def read(path: str | Path, problem: Problem = stop) -> Iterator[Sketch]:
-    """The drawings in a file: one of a picture or an SVG, many of an ndjson, npy or npz file (docs/formats.md lists all
-    types).
+    """The drawings in a file: one from a picture or an SVG, many from an ndjson, npy or npz file.
 
-    The first bytes decide the type of the file. `problem` receives the error of each drawing, or of the file, that
-    cannot be read. It may raise the error (the default), or return, and reading continues. Raises VisketchError with
-    one line: the path, what is wrong, what to do.
+    The first bytes decide the type of the file; docs/formats.md lists all types. `problem` receives the error of each
+    drawing that cannot be read, or of the whole file. It may raise the error, as the default does, or return, and then
+    reading continues. Raises VisketchError with one line: the path, what is wrong, and what to do.
     """
     path = Path(path)
     seen = False
@@ -48,9 +47,10 @@ def read(path: str | Path, problem: Problem = stop) -> Iterator[Sketch]:
 
 
 def expand(paths: list[str | Path]) -> list[Path]:
-    """Files as they are, folders as the files of drawings in them (and in subfolders), globs as the files that match.
+    """The files that some paths stand for.
 
-    Raises VisketchError for a path without files.
+    A file stands for itself. A folder stands for the files of drawings in it and in its subfolders. A glob stands for
+    the files that match. Raises VisketchError for a path without files.
     """
     found_files: list[Path] = []
     for path in map(Path, paths):
@@ -73,8 +73,9 @@ def expand(paths: list[str | Path]) -> list[Path]:
 
 
 def _drawings(path: Path) -> Iterator[Sketch | VisketchError]:
-    """The reader for the type of the file. Imports are local, so that `visketch --help` loads neither
-    Pillow nor numpy.
+    """Call the reader for the type of the file.
+
+    Readers are imported here, so that `visketch --help` loads neither Pillow nor numpy.
     """
     if path.is_dir():
         raise VisketchError(f"{path}: this is a folder; give a file in it")

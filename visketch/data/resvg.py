@@ -7,20 +7,21 @@ from xml.etree.ElementTree import Element, tostring
 from PIL import Image
 
 LAYERED = re.compile(r"(?<![\w-])(opacity|mask|clip-path|mix-blend-mode|isolation)\b")
-LAYERS = 200  # elements that are drawn on a separate layer first, which takes milliseconds each
-DEPTH = 64  # of nested elements: resvg's recursion would crash
-ASPECT = 50  # a page with a larger ratio of its sides would be rendered as a line
+LAYERS = 200  # the most elements that are drawn on a layer of their own, which takes milliseconds each
+DEPTH = 64  # the deepest nesting of elements; beyond it, resvg's recursion would crash
+ASPECT = 50  # the largest ratio of a page's sides; beyond it, a page would be rendered as a line
 
 
 def draw(root: Element, width: float, height: float, side: int) -> Image.Image | None:
-    """A page of `width` and `height` in any unit → its picture (RGBA, transparent where nothing is drawn); `side` is
-    the longer side in pixels. No fonts are loaded, so text is not drawn.
+    """Render a page of `width` and `height` (in any unit) as a picture.
 
-    None if resvg cannot draw it, or not at a reasonable cost: nested too deeply, too many layers, extreme proportions.
+    The picture is RGBA and transparent where nothing is drawn. Its longer side has `side` pixels. No fonts are loaded,
+    so text is not drawn. Returns None if resvg cannot draw the page, or could not at a reasonable cost: it is nested
+    too deeply, it needs too many layers, or its proportions are extreme.
     """
     import resvg_py
 
-    # Written so that NaN is refused too.
+    # This is written so that NaN is refused too.
     if not (0 < width < 1e9 and 0 < height < 1e9 and 1 / ASPECT < width / height < ASPECT):
         return None
     if _deeper(root, DEPTH) or _layers(root) > LAYERS:

@@ -1,4 +1,4 @@
-"""The visible lines of a page: those, or the parts of them, that are ink in its rendering."""
+"""The visible lines of a page: the lines, or the parts of them, that are ink in the rendering of the page."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -12,13 +12,13 @@ from visketch.geometry.bezier import simplified
 from visketch.geometry.sketch import sample
 
 NEAR = 2  # the largest distance between a line and its ink, in pixels
-WHOLE = 0.9  # a line of which at least this share is visible is kept as it is
+WHOLE = 0.9  # a line is kept as it is if at least this share of it is visible
 ACCOUNTED = (
     0.9  # the least share of the ink's skeleton that kept lines explain; otherwise the rendering shows something else
 )
-TELLING = 0.75  # pixels: the rendering of a narrower line does not show its colour
+TELLING = 0.75  # the rendering of a line shows its colour only if the line is at least this many pixels wide
 MIXED = 0.7  # the largest share of white that anti-aliasing mixes into the colour of a line
-SAMPLES = 200_000  # points along all lines that are tested
+SAMPLES = 200_000  # the most points, along all lines, that are tested
 
 
 @dataclass(frozen=True)
@@ -26,16 +26,16 @@ class PaintedLine:
     """A line of a page and how it is painted, in any unit."""
 
     points: Float[np.ndarray, "points 2"]
-    width: float  # of the pen; 0 for the edge of an area that is filled without an outline
-    colour: tuple[int, int, int] | None = None  # of the pen; None if it is unknown or transparent
+    width: float  # width of the pen; 0 for the edge of an area that is filled without an outline
+    colour: tuple[int, int, int] | None = None  # colour of the pen; None if unknown or transparent
 
 
 def only(
     lines: Sequence[PaintedLine], matrix: Float[np.ndarray, "2 3"], ink: Ink, colours: UInt8[np.ndarray, "y x 3"]
 ) -> list[PaintedLine] | None:
-    """The visible lines, cut where they are hidden; None if they do not explain what the rendering shows.
+    """The visible lines, cut where they are hidden. Returns None if the lines do not explain what the rendering shows.
 
-    `matrix`: from the unit of the lines to pixels. `ink`, `colours`: the ink of the rendering, and its colours on
+    `matrix` maps the unit of the lines to pixels. `ink` is the ink of the rendering, and `colours` are its colours on
     white.
     """
     scale = float(abs(np.linalg.det(matrix[:, :2])) ** 0.5)
@@ -63,7 +63,7 @@ def only(
         else:
             runs = [run for run in _runs(visible) if spacing * (run.stop - run.start) > max(4.0, 5 * ink.pen, pen)]
         inside = _visible(dense, colour, painted if pen else near, colours)
-        runs = [run for run in runs if inside[run].mean() > 0.5]  # on the ink and not only beside it
+        runs = [run for run in runs if inside[run].mean() > 0.5]  # the run must be on the ink, and not only beside it
         for run in runs:
             part = line.points if run == slice(None) else simplified((dense[run] - matrix[:, 2]) @ back.T, 0.5 / scale)
             kept.append(replace(line, points=part.astype(np.float32)))
@@ -77,10 +77,11 @@ def only(
 
 
 def _own_parts(whole: Sequence[bool], places: Sequence[np.ndarray], reach: Sequence[np.ndarray]) -> list[bool]:
-    """Whether each line is seen by itself: where a hidden line runs along a visible one, its part there only seems to
-    be.
+    """Whether each line is visible by itself.
 
-    `whole`: whether all of the line is visible. `places`: its points (n 2). `reach`: how far its ink lies from each.
+    Where a hidden line runs along a visible one, that part of it only seems to be visible. `whole` says whether all of
+    a line is visible, `places` holds its points (n 2), and `reach` the distance to which its ink extends from each
+    point.
     """
     from scipy.spatial import KDTree
 

@@ -7,7 +7,7 @@ BETWEEN = np.linspace(0, 1, 9)[1:, None]  # positions on a curve between two of 
 
 
 def closed(points: np.ndarray) -> np.ndarray:
-    """The closed line through the points (n, 2), back to the first."""
+    """A closed line through the points (n, 2), back to the first."""
     return np.concatenate([points, points[:1]])
 
 
@@ -17,7 +17,7 @@ def ellipse(width: float, height: float) -> np.ndarray:
 
 
 def rectangle(width: float, height: float, radius: float = 0.0) -> np.ndarray:
-    """The rectangle from the origin to (width, height), its corners rounded."""
+    """The rectangle from the origin to (width, height). Its corners are rounded with `radius`."""
     if radius <= 0:
         return closed(np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float64))
     quarter = np.linspace(0, np.pi / 2, 9)
@@ -31,12 +31,15 @@ def rectangle(width: float, height: float, radius: float = 0.0) -> np.ndarray:
 
 
 def polygon(corners: list, width: float, height: float) -> np.ndarray:
-    """Corners in the unit square → the closed line through them, in the box from the origin to (width, height)."""
+    """The closed line through corners in the unit square, stretched to the box from the origin to (width, height)."""
     return closed(np.array(corners, np.float64) * [width, height])
 
 
 def regular(sides: int, width: float, height: float, inner: float = 1.0) -> np.ndarray:
-    """A regular polygon, one corner up, stretched to the box; with `inner` below 1 a star with `sides` tips."""
+    """A regular polygon with one corner at the top, stretched to the box.
+
+    With `inner` below 1, it is a star with `sides` tips.
+    """
     count = sides if inner == 1 else 2 * sides
     turns = np.arange(count) * 2 * np.pi / count - np.pi / 2
     points = np.stack([np.cos(turns), np.sin(turns)], axis=1)
@@ -46,8 +49,9 @@ def regular(sides: int, width: float, height: float, inner: float = 1.0) -> np.n
 
 
 def smooth(points: np.ndarray) -> np.ndarray:
-    """A cubic curve through the points (n, 2); its slope at each point is that from the previous to the next point
-    (Catmull-Rom).
+    """A cubic curve through the points (n, 2).
+
+    The slope at each point is that of the line from the previous to the next point (Catmull-Rom).
     """
     if len(points) < 3:
         return points
@@ -61,13 +65,13 @@ def smooth(points: np.ndarray) -> np.ndarray:
 
 
 def bent(start: np.ndarray, end: np.ndarray, bend: float) -> np.ndarray:
-    """An arc from start to end whose middle is `bend` beside the straight line, to its left if positive."""
+    """An arc from start to end. Its middle lies `bend` beside the straight line, to the left if `bend` is positive."""
     way = end - start
     long = float(np.hypot(*way))
     if abs(bend) < 1e-3 * max(long, 1) or long == 0:
         return np.stack([start, end])
     middle = (start + end) / 2 + bend * np.array([way[1], -way[0]]) / long
-    # Of the circle through the three points; the sign is its side
+    # The radius of the circle through the three points; its sign says on which side the circle lies
     radius = (long * long / 4 + bend * bend) / (2 * bend)
     centre = middle - radius * np.array([way[1], -way[0]]) / long
     first, last = (np.arctan2(*(point - centre)[::-1]) for point in (start, end))
@@ -79,8 +83,10 @@ def bent(start: np.ndarray, end: np.ndarray, bend: float) -> np.ndarray:
 
 
 def head(line: np.ndarray, size: float, degrees: float) -> list[np.ndarray]:
-    """An arrow head at the end of a line (points, 2), as one stroke: `degrees` between the line and a barb, which is at
-    most half as long as the line. None for a line without length.
+    """An arrow head at the end of a line (points, 2), as one stroke.
+
+    The angle between the line and a barb is `degrees`, and a barb is at most half as long as the line. There is none
+    for a line without length.
     """
     tip = line[-1]
     far = line[np.hypot(*(line - tip).T) > 1e-9]
@@ -94,8 +100,10 @@ def head(line: np.ndarray, size: float, degrees: float) -> list[np.ndarray]:
 
 
 def turned(points: np.ndarray, angle: float, around: np.ndarray | None = None) -> np.ndarray:
-    """Points (n, 2) turned by an angle in radians, clockwise as seen (y is down), around the origin or
-    another point. What overflows is infinite or not a number, which is refused where drawings are made.
+    """Turn points (n, 2) by an angle in radians, around the origin or another point.
+
+    The turn is clockwise as seen, since y points down. Values that overflow become infinite or NaN; they are refused
+    where drawings are made.
     """
     middle = np.zeros(2) if around is None else around
     c, s = np.cos(angle), np.sin(angle)

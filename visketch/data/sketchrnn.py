@@ -1,7 +1,7 @@
 """sketch-rnn's .npz files: arrays `train`, `valid` and `test` of drawings in stroke-3 or stroke-5 form (`stroke3.py`).
 
-The arrays hold objects, which numpy stores as pickles. A pickle can execute anything, so this unpickler only allows
-what numpy arrays consist of.
+The arrays hold objects, which numpy stores as pickles. A pickle can execute anything, so this unpickler allows only the
+parts of numpy arrays.
 """
 
 import pickle
@@ -17,24 +17,25 @@ from visketch.errors import VisketchError
 from visketch.geometry.sketch import Sketch
 
 PARTS = ("train", "valid", "test")
-LARGEST = 1 << 30  # bytes of one uncompressed array; the largest published one has a tenth of this
+LARGEST = 1 << 30  # the most bytes of an uncompressed array; the largest published one has a tenth of this
 ALLOWED = {
     ("numpy", "ndarray"),
     ("numpy", "dtype"),
     ("numpy.core.multiarray", "_reconstruct"),  # numpy 1
     ("numpy._core.multiarray", "_reconstruct"),  # numpy 2
-    ("_codecs", "encode"),  # bytes that Python 3 wrote in Python 2's protocol
+    ("_codecs", "encode"),  # for bytes that Python 3 wrote in Python 2's protocol
 }
 
 
 def holds(path: Path, array: str) -> bool:
-    """Whether the archive has an array of this name."""
+    """Whether an archive has an array of this name."""
     return f"{array}.npy" in _names(path)
 
 
 def drawings(path: Path) -> Iterator[Sketch | VisketchError]:
-    """The drawings of all parts, or an error in the place of one that cannot be read. Raises VisketchError for another
-    kind of file.
+    """The drawings of all parts, with an error in place of each drawing that cannot be read.
+
+    Raises VisketchError if the file is of another kind.
     """
     seen = False
     for part in PARTS:
@@ -49,7 +50,9 @@ def drawings(path: Path) -> Iterator[Sketch | VisketchError]:
 
 
 def objects(path: Path) -> np.ndarray:
-    """The array of objects in a .npy file. Raises VisketchError as `drawings`."""
+    """The array of objects in a .npy file. Raises VisketchError if the file is broken or holds anything but arrays and
+    numbers.
+    """
     try:
         if path.stat().st_size > LARGEST:
             raise VisketchError(f"{path}: larger than {LARGEST >> 30} GiB; split the file")
@@ -63,7 +66,7 @@ def objects(path: Path) -> np.ndarray:
 
 
 def _names(path: Path) -> list[str]:
-    """The files in an archive; none for a broken one, which its reader reports."""
+    """The names of the files in an archive. There are none for a broken archive, which its reader reports."""
     try:
         with zipfile.ZipFile(path) as archive:
             return archive.namelist()
@@ -111,7 +114,7 @@ class Refused(Exception):
 
 
 class Unpickler(pickle.Unpickler):
-    """Makes numpy arrays and nothing else."""
+    """An unpickler that makes numpy arrays and nothing else."""
 
     def find_class(self, module: str, name: str):
         if (module, name) not in ALLOWED:

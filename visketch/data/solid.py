@@ -1,4 +1,8 @@
-"""Turn filled areas into lines: the dark outline if an area has one, whatever the fill, and otherwise its edge."""
+"""Turn filled areas into lines.
+
+If an area has a dark outline, the outline is kept, whatever the fill is. Otherwise the edge of the area becomes the
+line.
+"""
 
 import numpy as np
 from jaxtyping import Bool, Float, Int, Shaped, UInt8
@@ -57,8 +61,8 @@ def outlined(
 ) -> tuple[Bool[np.ndarray, "y x"], Bool[np.ndarray, "y x"]]:
     """Replace filled areas by their outlines. Returns the ink, and a mask of the pixels that were filled.
 
-    `pixels` is the ink found so far, `areas` is everything that differs from the paper in any channel, `levels` is the
-    picture with 0 for black and 255 for white, and `paper` is the level of the paper in each channel.
+    `pixels` is the ink found so far. `areas` is everything that differs from the paper in any channel. `levels` is the
+    picture, with 0 for black and 255 for white. `paper` is the level of the paper in each channel.
     """
     nothing = np.zeros_like(pixels)
     painted = pixels | areas
@@ -71,9 +75,9 @@ def outlined(
     if not few.any():
         return pixels, nothing
     gap = round(extent / step / FINE)
-    closed = _closed_square(few, gap)  # because a crayon leaves gaps
+    closed = _closed_square(few, gap)  # gaps are closed, because a crayon leaves some
     widths, widest = _widths(few, step)
-    if closed.sum() < GAPS * few.sum() and _is_one_pen(widths, widest, step, extent):  # almost always
+    if closed.sum() < GAPS * few.sum() and _is_one_pen(widths, widest, step, extent):  # this is nearly always so
         return pixels, nothing
     if _is_one_pen(*_widths(closed, step), step, extent):
         return pixels, nothing
@@ -208,7 +212,7 @@ def _lines(
         return pixels, fills
     own = np.stack([_medians(channel[fills], parts[fills], count) for channel in light])
     dark = np.median(light[:, lines], axis=1)[:, None] if lines.any() else np.zeros((len(light), 1))
-    inked = np.abs(own - dark).max(axis=0) < ALIKE  # as dark as the lines, so it is part of a line
+    inked = np.abs(own - dark).max(axis=0) < ALIKE  # this is as dark as the lines, so it is part of a line
     deepest = parts[~near(~fills, max(WIDE * pen, 1.5 * BROAD * extent) / 2)]
     broad = np.bincount(deepest, minlength=count + 1)[1:] > 0
     edge = painted & ~morphology.eroded(painted, beyond=True)
@@ -235,8 +239,9 @@ def _medians(levels: UInt8[np.ndarray, " n"], parts: Int[np.ndarray, " n"], coun
 
 
 def _edges(painted: Bool[np.ndarray, "y x"], light: UInt8[np.ndarray, "c y x"], extent: int) -> Bool[np.ndarray, "y x"]:
-    """The ink of a drawing that has no outline: the edges of its areas, and its thin parts. Borders between colours
-    within an area are added, unless they cover a fifth of it or more.
+    """The ink of a drawing that has no outline: the edges of its areas, and its thin parts.
+
+    Borders between colours within an area are added, unless they cover a fifth of the area or more.
     """
     wide = max(1.5, extent / 150)
     ink = _rim(_without_holes(painted, extent), wide)

@@ -10,7 +10,11 @@ from visketch.data.store import Store
 
 @dataclass(frozen=True)
 class Statistics:
-    """`classes`: class → split → number of drawings. `strokes`, `points`: "mean" and "median", without rasters."""
+    """How many drawings a data set has, and how large they are.
+
+    `classes` gives the number of drawings for each class and split. `strokes` and `points` hold the "mean" and the
+    "median" of a drawing; rasters do not count.
+    """
 
     drawings: int
     rasters: int
@@ -21,7 +25,7 @@ class Statistics:
 
 
 def statistics(store: Store) -> Statistics:
-    """The number of drawings of each class and split, and the strokes and points of a drawing."""
+    """Count the drawings of each class and split, and the strokes and points of a drawing."""
     table = np.bincount(
         store.label.astype(np.int64) * len(SPLITS) + store.split, minlength=len(store.labels) * len(SPLITS)
     )

@@ -1,7 +1,7 @@
 """The packed data set: an Arrow IPC file, memory-mapped, so that memory use does not depend on its size.
 
-One row is one drawing. All record batches but the last have ROWS rows, so a row is found by one division, and every
-column of a batch is a numpy view of the mapped file: reading a drawing creates no Arrow object and copies nothing.
+One row is one drawing. All record batches but the last have ROWS rows, so a row is found by one division. Every column
+of a batch is a numpy view of the mapped file, so reading a drawing creates no Arrow object and copies nothing.
 
     label    dictionary<uint16, string>   the class; the dictionary is the list of labels
     split    uint8                        0 training, 1 validation, 2 test
@@ -39,10 +39,13 @@ SCHEMA = pa.schema(
 
 
 class Store:
-    """A packed data set, open for reading. `label` and `split` (drawings,) are in memory, the drawings stay on disk."""
+    """A packed data set, open for reading.
+
+    `label` and `split`, each (drawings,), are in memory. The drawings stay on disk.
+    """
 
     def __init__(self, path: str | Path) -> None:
-        """Raises VisketchError if `path` is not a packed data set."""
+        """Open the packed data set at `path`. Raises VisketchError if it is not one."""
         self.path = Path(path)
         try:
             reader = pa.ipc.open_file(pa.memory_map(str(path)))
@@ -61,17 +64,20 @@ class Store:
 
     @classmethod
     def open(cls, path: str | Path) -> "Store":
-        """The packed data set at `path`. Raises VisketchError if it is not one."""
+        """Open the packed data set at `path`. Raises VisketchError if it is not one."""
         return cls(path)
 
     def __reduce__(self) -> tuple:
-        return Store, (self.path,)  # a worker process maps the file again; the system shares the pages
+        return Store, (self.path,)  # a worker process maps the file again, and the system shares the pages
 
     def __len__(self) -> int:
         return len(self.label)
 
     def __getitem__(self, index: int | np.integer) -> Sketch:
-        """Drawing `index`; its strokes (points, 2) are read-only views of the file, its source is its key."""
+        """Drawing number `index`.
+
+        Its strokes (points, 2) are read-only views of the file. Its `source` is its key.
+        """
         if not 0 <= index < len(self.label):
             raise IndexError(f"index {index} is out of range: there are {len(self)} drawings")
         batch, row = divmod(int(index), ROWS)
@@ -89,13 +95,17 @@ class Store:
         return Sketch(strokes=tuple(strokes), label=label, source=source)
 
     def sizes(self) -> tuple[np.ndarray, np.ndarray]:
-        """Strokes and points of every drawing, each (drawings,); 0 for a raster."""
+        """The numbers of strokes and of points of every drawing, each (drawings,). Both are 0 for a raster."""
         strokes = [np.diff(lengths[0]) for _, _, lengths, _ in self._batches]
         points = [np.diff(points[0]) // 2 for _, points, _, _ in self._batches]
         return np.concatenate(strokes), np.concatenate(points)
 
     def count(self, measure: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-        """The sum (drawings,) over the strokes of every drawing of a measure of their lengths; 0 for a raster."""
+        """Measure every stroke of every drawing, and add up the results of each drawing.
+
+        `measure` takes the lengths of all strokes and returns a number for each. The result is (drawings,), with 0 for
+        a raster.
+        """
         sums = []
         for _, _, (offsets, lengths), _ in self._batches:
             total = np.concatenate([[0], np.cumsum(measure(lengths))])
@@ -108,14 +118,14 @@ class Store:
         return all(name in self.labels and counts.get(self.labels.index(name), 0) >= least for name in labels)
 
     def rows(self, split: str) -> np.ndarray:
-        """The row numbers (drawings,) of a split: "train", "validation" or "test"."""
+        """The row numbers (drawings,) of a split, which is "train", "validation" or "test"."""
         if split not in SPLITS:
             raise UsageError(f"no split {split!r}; use one of {', '.join(SPLITS)}")
         return np.flatnonzero(self.split == SPLITS.index(split))
 
 
 def is_packed(file: Path) -> bool:
-    """Whether the file begins like a packed data set."""
+    """Whether a file begins like a packed data set."""
     try:
         with file.open("rb") as content:
             return content.read(6) == b"ARROW1"
@@ -124,9 +134,9 @@ def is_packed(file: Path) -> bool:
 
 
 def key(sketch: Sketch) -> str:
-    """The first 16 hex digits of the SHA-1 of the drawing: of QuickDraw's compact JSON, or of the mask.
+    """The first 16 hex digits of the SHA-1 of a drawing: of its compact JSON in QuickDraw's form, or of its mask.
 
-    Strokes with coordinates that are not integers are scaled to QuickDraw's 0..255 first.
+    Strokes with coordinates that are not integers are first scaled to QuickDraw's 0..255.
     """
     if sketch.pixels is not None:
         text = repr(sketch.pixels.shape).encode() + np.packbits(sketch.pixels).tobytes()
@@ -140,13 +150,16 @@ def key(sketch: Sketch) -> str:
 
 
 def split(key: str) -> str:
-    """The split of a drawing by its key, as a number in 0..1, if the data set does not say the split."""
+    """The split of a drawing that follows from its key. It is used if the data set does not name a split.
+
+    The key is taken as a number in 0..1.
+    """
     place = int(key, 16) / 16**16
     return "test" if place < 0.10 else "validation" if place < 0.15 else "train"
 
 
 def _views(batch: pa.RecordBatch) -> tuple[tuple[np.ndarray, np.ndarray], ...]:
-    """(offsets, values) of the columns of variable length, as views of the mapped file."""
+    """The (offsets, values) of the columns of variable length, as views of the mapped file."""
     types = {"key": np.uint8, "points": np.float32, "lengths": np.uint32, "pixels": np.uint8}
     views = []
     for name, type in types.items():
@@ -159,5 +172,5 @@ def _views(batch: pa.RecordBatch) -> tuple[tuple[np.ndarray, np.ndarray], ...]:
 def _decode(png: bytes) -> np.ndarray:
     from PIL import Image
 
-    # Pillow's booleans have bytes of 255, which compiled code (skimage's) would use as an index.
+    # Pillow's booleans are bytes of 255, which compiled code (such as skimage's) would use as an index.
     return np.array(Image.open(io.BytesIO(png))).view(np.uint8) != 0

@@ -1,11 +1,11 @@
-"""Drawings in the form of sketch-rnn: a row for each point, with the offset from the previous one and the state of the
-pen.
+"""Drawings in the form of sketch-rnn: one row for each point, with its offset from the previous one and the state of
+the pen.
 
     stroke-3    dx, dy, p              p is 1 if the pen is lifted after the point
     stroke-5    dx, dy, p1, p2, p3     p1: the pen stays down, p2: it is lifted, p3: the drawing ends before this row
 
-As in Ha and Eck, "A Neural Representation of Sketch Drawings" (arXiv 1704.03477), 3.1. Rows of p3 pad drawings of
-different lengths to one array.
+The form is defined by Ha and Eck, "A Neural Representation of Sketch Drawings" (arXiv 1704.03477), section 3.1. Rows
+with p3 pad drawings of different lengths, so that they fit in one array.
 """
 
 import numpy as np
@@ -16,7 +16,7 @@ PLACES = (
 
 
 def is_it(rows: np.ndarray) -> bool:
-    """Whether an array (points, columns) can only be that: the pen states are 0 or 1, and both occur."""
+    """Whether an array (points, columns) can only be in this form: the pen states are 0 or 1, and both occur."""
     if rows.ndim != 2 or rows.shape[1] not in (3, 5) or len(rows) < 2:
         return False
     pen = rows[:, 2:]
@@ -26,9 +26,10 @@ def is_it(rows: np.ndarray) -> bool:
 
 
 def strokes(rows: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Rows (points, 3 or 5) → strokes, each (points, 2) float32.
+    """Turn rows (points, 3 or 5) into strokes, each (points, 2) float32.
 
-    Raises ValueError for an array of another shape, without points, or with a coordinate that is not a finite number.
+    Raises ValueError for an array of another shape, for one without points, and for a coordinate that is not a finite
+    number.
     """
     if rows.ndim != 2 or rows.shape[1] not in (3, 5) or rows.dtype.kind not in "biuf":
         raise ValueError("not a drawing of rows dx, dy, pen")
@@ -48,7 +49,7 @@ def strokes(rows: np.ndarray) -> tuple[np.ndarray, ...]:
 
 
 def check(rows: np.ndarray) -> None:
-    """Raises ValueError for rows that are probably positions and not offsets: none of them goes back."""
+    """Raises ValueError if rows are probably positions rather than offsets: none of them goes back."""
     ways = rows[1:, :2]
     if len(ways) > 1 and (ways >= 0).all():
         raise ValueError(PLACES)

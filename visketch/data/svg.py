@@ -1,7 +1,7 @@
-"""SVG drawings (also gzipped, .svgz) → strokes: the visible lines of the page, in document order.
+"""Turn SVG drawings (also gzipped, .svgz) into strokes: the visible lines of the page, in document order.
 
 An SVG should give the same drawing as its rendering. So the page is also rendered, by resvg, and its ink is found as in
-a picture. Lines are kept where that ink is; if they do not explain it, the rendering is read instead.
+a picture. Lines are kept where that ink is. If they do not explain the ink, the rendering is read instead.
 """
 
 import re
@@ -20,11 +20,11 @@ from visketch.data.seen import PaintedLine
 from visketch.errors import VisketchError
 from visketch.geometry.sketch import PageArea, Sketch
 
-LARGEST = 1 << 20  # bytes; a detailed drawing has some hundred thousand, and a megabyte takes seconds
-ELEMENTS = 5_000  # counting copies by <use> and closed outlines
-CURVE = np.linspace(0, 1, 17)[1:]  # positions along a curve: a full circle, four arcs, has 64 corners
-SIDE = 512  # pixels of the rendering
-# Elements that read other files, run code, show no lines, or could keep the renderer busy without limit.
+LARGEST = 1 << 20  # the most bytes; a detailed drawing has a few hundred thousand, and a megabyte takes seconds
+ELEMENTS = 5_000  # the most elements, including copies by <use> and closed outlines
+CURVE = np.linspace(0, 1, 17)[1:]  # positions along a curve; a full circle, which is four arcs, has 64 corners
+SIDE = 512  # the longer side of the rendering in pixels
+# These elements read other files, run code, show no lines, or could keep the renderer busy without limit.
 LEFT_OUT = ("image", "script", "filter", "foreignObject", "text", "animate", "animateMotion", "animateTransform", "set")
 NAMESPACE = re.compile(rb"""<!ENTITY\s+(\w+)\s+(["'])(https?://[^"'&%<>]{0,200})\2\s*>""")  # as Illustrator writes them
 LENGTH = re.compile(r"\s*\+?(\d*\.?\d+(?:e[-+]?\d+)?)\s*(px|mm|cm|in|pt|pc|q)?\s*", re.IGNORECASE)
@@ -34,11 +34,12 @@ register_namespace("", "http://www.w3.org/2000/svg")
 
 
 def strokes(path: Path) -> Sketch:
-    """The drawing on an SVG page: paths and basic shapes, through groups, transforms, units, styles and <use>, with
-    curves as polylines, in the unit of the viewBox; or pixels, if its rendering shows something else.
+    """The drawing on an SVG page, as strokes in the unit of the viewBox, or as pixels if its rendering shows something
+    else.
 
-    Nothing outside the file is read. Raises VisketchError if it is not SVG, defines entities other than namespaces, has
-    more than LARGEST bytes or ELEMENTS elements, or shows nothing.
+    It reads paths and basic shapes, through groups, transforms, units, styles and <use>. Curves become polylines.
+    Nothing outside the file is read. Raises VisketchError if the file is not SVG, defines entities other than
+    namespaces, has more than LARGEST bytes or ELEMENTS elements, or shows nothing.
     """
     root = parsed(path)
     size = _sized(root)
@@ -47,7 +48,7 @@ def strokes(path: Path) -> Sketch:
         size, matrix = _around(root, lines)
     picture = resvg.draw(root, *size, SIDE) if size else None
     about: dict[str, Any] = {"kind": "SVG"}
-    if picture is None or size is None:  # only the lines are known
+    if picture is None or size is None:  # there is no rendering, so only the lines are known
         if not lines:
             raise VisketchError(f"{path}: blank, it has no shapes; text and pictures do not count")
         return Sketch(strokes=tuple(line.points for line in lines), source=str(path), about=about)
@@ -67,8 +68,9 @@ def strokes(path: Path) -> Sketch:
 
 
 def rendered(path: Path, side: int) -> tuple[Image.Image, tuple[int, int]]:
-    """An SVG page as a picture on white paper, with `side` pixels on its longer side; and its width and height in CSS
-    pixels. Raises VisketchError.
+    """Render an SVG page on white paper, with `side` pixels on its longer side.
+
+    Returns the picture, and the width and height of the page in CSS pixels. Raises VisketchError.
     """
     root = parsed(path)
     size = _sized(root)
@@ -85,8 +87,10 @@ def on_paper(picture: Image.Image, paper: str) -> Image.Image:
 
 
 def parsed(path: Path) -> Element:
-    """The page without LEFT_OUT. Raises VisketchError if it is not SVG, and for anything that could make a small file a
-    large one: entities, too many elements, copies of copies.
+    """Parse the page and remove the elements in LEFT_OUT.
+
+    Raises VisketchError if it is not SVG, and for anything with which a small file could become a large one: entities,
+    too many elements, copies of copies.
     """
     from defusedxml import ElementTree
     from defusedxml.common import DefusedXmlException
@@ -107,10 +111,10 @@ def parsed(path: Path) -> Element:
         for place, child in [*enumerate(element)][::-1]:
             if _name(child) in LEFT_OUT:
                 element.remove(child)
-            elif _name(child) == "symbol":  # svgelements would draw it where it stands
+            elif _name(child) == "symbol":  # svgelements would draw a symbol where it stands
                 element[place] = Element("{http://www.w3.org/2000/svg}defs")
                 element[place].append(child)
-        element.attrib.pop("filter", None)  # an element with a missing filter would not be drawn
+        element.attrib.pop("filter", None)  # an element whose filter is missing would not be drawn
         if "style" in element.attrib:
             element.set("style", re.sub(r"(?<![\w-])filter\s*:[^;]*", "", element.get("style", "")))
         if _name(element) == "style" and element.text:
@@ -119,7 +123,7 @@ def parsed(path: Path) -> Element:
 
 
 def _without_namespace_entities(text: bytes) -> bytes:
-    """Entities that stand for an address, expanded; others are kept, and refused later."""
+    """Expand the entities that stand for the address of a namespace. Other entities are kept, and refused later."""
     for name, _, value in NAMESPACE.findall(text):
         if text.count(b"&%s;" % name) * len(value) > LARGEST:
             return text
@@ -128,8 +132,10 @@ def _without_namespace_entities(text: bytes) -> bytes:
 
 
 def _size(root: Element) -> int:
-    """The number of elements that are drawn, including copies by <use> and closed outlines, for which svgelements takes
-    quadratic time. More than ELEMENTS if there are too many.
+    """The number of elements that are drawn, including copies by <use> and closed outlines. It is more than ELEMENTS if
+    there are too many.
+
+    Closed outlines count because svgelements takes quadratic time for them.
     """
     named = {f"#{element.get('id')}": element for element in root.iter() if element.get("id")}
     known: dict[int, int] = {}
@@ -137,7 +143,7 @@ def _size(root: Element) -> int:
 
     def size(element: Element) -> int:
         if id(element) in open_:
-            return ELEMENTS + 1  # it copies itself
+            return ELEMENTS + 1  # the element copies itself
         if id(element) not in known:
             open_.add(id(element))
             count = 1 + element.get("d", "").lower().count("z")
@@ -156,7 +162,7 @@ def _size(root: Element) -> int:
 
 
 def _copies(element: Element) -> list[str]:
-    """The targets of a <use>: `href`, `xlink:href`, or both."""
+    """The targets of a <use> element: those of `href`, of `xlink:href`, or of both."""
     return [value for key, value in element.attrib.items() if key.endswith("href")]
 
 
@@ -165,8 +171,9 @@ def _name(element: Element) -> str:
 
 
 def _sized(root: Element) -> tuple[float, float] | None:
-    """The width and height of the page in CSS pixels, which are set on the root if they are missing; None if nothing
-    defines them.
+    """The width and height of the page in CSS pixels. Returns None if nothing defines them.
+
+    If they are missing on the root, they are set there.
     """
     box = re.findall(r"[-+]?\d*\.?\d+(?:[eE][-+]?\d+)?", root.get("viewBox", ""))
     inner = (float(box[2]), float(box[3])) if len(box) == 4 and min(map(float, box[2:])) > 0 else None
@@ -186,8 +193,8 @@ def _pixels(length: str) -> float | None:
 
 
 def _around(root: Element, lines: list[PaintedLine]) -> tuple[tuple[float, float], np.ndarray]:
-    """Give a page without a size one that holds its lines; returns the size and the map from their unit to
-    its pixels.
+    """Give a page without a size a size that holds its lines. Returns the size, and the map from the unit of the lines
+    to its pixels.
     """
     points = np.concatenate([line.points for line in lines]).astype(np.float64)
     pen = max(line.width for line in lines)
@@ -202,8 +209,9 @@ def _around(root: Element, lines: list[PaintedLine]) -> tuple[tuple[float, float
 
 
 def _lines(root: Element) -> tuple[list[PaintedLine], np.ndarray]:
-    """The lines of the page in the unit of its viewBox, and the map (2 3) from there to CSS pixels. No lines if
-    svgelements cannot read them; a broken attribute can make it raise anything.
+    """The lines of the page in the unit of its viewBox, and the map (2 3) from there to CSS pixels.
+
+    There are no lines if svgelements cannot read them: a broken attribute can make it raise anything.
     """
     from svgelements import SVG, Matrix, Shape
 
@@ -227,7 +235,7 @@ def _lines(root: Element) -> tuple[list[PaintedLine], np.ndarray]:
 
 
 def _outlines(shape: Any) -> Iterator[PaintedLine]:
-    """The outline of a painted shape in CSS pixels: one line for each part drawn without lifting the pen."""
+    """The outline of a painted shape in CSS pixels: one line for each part that is drawn without lifting the pen."""
     from svgelements import Close, Move, Path
     from svgelements import Line as Straight
 

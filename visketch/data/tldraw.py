@@ -1,8 +1,8 @@
-"""tldraw's files (.tldr), snapshots and clipboard; each page is a drawing.
+"""Files of tldraw (.tldr), its snapshots and its clipboard. Each page is a drawing.
 
-A document is a set of records; shapes have the coordinates of their parent (a page, group or frame). The format:
-https://github.com/tldraw/tldraw, packages/tlschema. Ink is pen strokes, lines, arrows and geometric shapes; text,
-notes, frames and pictures are not. Files of tldraw 1, whose shapes have no `props`, are read by `tldraw1.py`.
+A document is a set of records. A shape has coordinates within its parent, which is a page, a group or a frame. The
+format: https://github.com/tldraw/tldraw, packages/tlschema. Pen strokes, lines, arrows and geometric shapes are ink;
+text, notes, frames and pictures are not. Files of tldraw 1, whose shapes have no `props`, are read by `tldraw1.py`.
 """
 
 import base64
@@ -19,8 +19,8 @@ from visketch.geometry.sketch import Sketch
 
 Shape = dict[str, Any]
 
-DEEPEST = 64  # groups within groups
-HEAD = (20.0, 25.0)  # of an arrow: length and degrees
+DEEPEST = 64  # how deeply groups may be nested
+HEAD = (20.0, 25.0)  # the head of an arrow: length and degrees
 HALF = 0.5
 STAR = 0.5  # the inner radius of a star
 ARROW = [(0, 0.25), (0.6, 0.25), (0.6, 0), (1, 0.5), (0.6, 1), (0.6, 0.75), (0, 0.75)]
@@ -49,7 +49,7 @@ def is_it(document: dict[str, Any]) -> bool:
 
 
 def drawings(document: dict[str, Any], path: Path) -> Iterator[Sketch | VisketchError]:
-    """A drawing for each page with ink; an error if no page has any."""
+    """A drawing for each page with ink. If no page has any, there is one error instead."""
     if tldraw1.is_it(document):
         pages, shown = tldraw1.pages(document), 0
     else:
@@ -79,11 +79,11 @@ def drawings(document: dict[str, Any], path: Path) -> Iterator[Sketch | Visketch
 
 
 class Unreadable(Exception):
-    """A shape is stored in an unknown way."""
+    """A shape is stored in a way that this module does not know."""
 
 
 def _records(document: dict[str, Any]) -> list[dict[str, Any]]:
-    """The records of a file, a snapshot or the clipboard; empty for another document."""
+    """The records of a file, a snapshot or the clipboard. There are none in any other document."""
     places = [document, document.get("document"), document.get("data")]
     for place in places:
         if not isinstance(place, dict):
@@ -102,7 +102,7 @@ def _is_shape(record: dict[str, Any]) -> bool:
 
 
 def _above(shape: Shape, records: dict[str, Shape]) -> list[Shape]:
-    """The shape and its parents, outwards."""
+    """The shape and its parents, from the inside out."""
     chain = [shape]
     while (above := records.get(str(chain[-1].get("parentId")))) and _is_shape(above) and len(chain) < DEEPEST:
         chain.append(above)
@@ -114,7 +114,7 @@ def _page(shape: Shape, records: dict[str, Shape]) -> str:
 
 
 def _lines(page: list[Shape], records: dict[str, Shape]) -> list[np.ndarray]:
-    """The lines of the shapes of a page, in its coordinates."""
+    """The lines of the shapes of a page, in the coordinates of the page."""
     bound: dict[str, dict[str, Shape]] = {}
     for record in records.values():
         if record.get("typeName") == "binding" or ("fromId" in record and "toId" in record):
@@ -140,7 +140,7 @@ def _on_page(line: np.ndarray, chain: list[Shape]) -> np.ndarray:
 
 
 def _own(shape: Shape) -> list[np.ndarray]:
-    """The lines of a shape from its own origin; none if it is not ink."""
+    """The lines of a shape from its own origin. There are none if it is not ink."""
     props, kind = shape["props"], shape.get("type")
     if kind in ("draw", "highlight"):
         scale = np.array([float(props.get("scaleX", 1)), float(props.get("scaleY", 1))])
@@ -156,14 +156,14 @@ def _own(shape: Shape) -> list[np.ndarray]:
 
 
 def _segment(segment: dict[str, Any]) -> np.ndarray:
-    """The points (n, 2) of a part of a stroke: points with names, or numbers in base64."""
-    if isinstance(segment.get("path"), str):  # the first point in float32, offsets in float16
+    """The points (n, 2) of a part of a stroke, which are stored with names or as numbers in base64."""
+    if isinstance(segment.get("path"), str):  # the first point is in float32, and offsets are in float16
         each = 2 if segment.get("dim") == 2 else 3
         content = base64.b64decode(segment["path"])
         first = np.frombuffer(content[: 4 * each], "<f4").astype(np.float64)
         ways = np.frombuffer(content[4 * each :], "<f2").astype(np.float64).reshape(-1, each)
         return np.cumsum(np.concatenate([first[None], ways]), axis=0)[:, :2] if len(first) else np.empty((0, 2))
-    if isinstance(segment.get("points"), str):  # positions in float16
+    if isinstance(segment.get("points"), str):  # positions are in float16
         return np.frombuffer(base64.b64decode(segment["points"]), "<f2").astype(np.float64).reshape(-1, 3)[:, :2]
     if not isinstance(segment.get("points"), list):
         raise Unreadable("a tldraw stroke is stored in an unknown way")
@@ -191,7 +191,7 @@ def _geometric(props: dict[str, Any]) -> list[np.ndarray]:
 
 
 def _arrow(shape: Shape, records: dict[str, Shape], bound: dict[str, Shape]) -> list[np.ndarray]:
-    """The line and heads of an arrow on the page. An end that is bound to a shape ends at the shape's box."""
+    """The line and the heads of an arrow on the page. An end that is bound to a shape stops at the box of the shape."""
     props, chain, ends = shape["props"], _above(shape, records), {}
     boxes: dict[str, np.ndarray] = {}
     for end in ("start", "end"):
@@ -219,7 +219,7 @@ def _arrow(shape: Shape, records: dict[str, Shape], bound: dict[str, Shape]) -> 
 
 
 def _box(shape: Shape) -> np.ndarray:
-    """The corners (4, 2) of the area of a shape, from its own origin; the third is opposite to the origin."""
+    """The corners (4, 2) of the area of a shape, from its own origin. The third corner is opposite to the origin."""
     props = shape["props"]
     if "w" in props and "h" in props:
         high = np.array([float(props["w"]), float(props["h"]) + float(props.get("growY") or 0)])
@@ -230,7 +230,7 @@ def _box(shape: Shape) -> np.ndarray:
 
 
 def _outside(line: np.ndarray, box: np.ndarray, from_end: bool) -> np.ndarray:
-    """The line (points, 2) without the part, at one of its ends, that lies in a box of four corners, which may be
+    """A line (points, 2) without the part, at one of its ends, that lies in a box of four corners. The box may be
     turned.
     """
     way = line[::-1] if from_end else line

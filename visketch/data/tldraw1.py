@@ -7,16 +7,16 @@ import numpy as np
 from visketch.data import shapes
 
 Shape = dict[str, Any]
-HEAD = (20.0, 25.0)  # of an arrow: length and degrees
+HEAD = (20.0, 25.0)  # the head of an arrow: length and degrees
 
 
 def is_it(document: dict[str, Any]) -> bool:
-    """Whether a JSON document has pages of such shapes."""
+    """Whether a JSON document has pages in the form of tldraw 1."""
     return bool(pages(document))
 
 
 def pages(document: dict[str, Any]) -> dict[str, list[Shape]]:
-    """The shapes of each page, in their order; empty for another document."""
+    """The shapes of each page, in their order. There are none in any other document."""
     inner = document.get("document")
     found = inner.get("pages") if isinstance(inner, dict) else None
     if not isinstance(found, dict):

@@ -1,4 +1,5 @@
-"""Strokes → the text of files: SVG that drawing programs open as centre lines, and lines of *Quick, Draw!*'s ndjson.
+"""Turn strokes into the text of files: SVG that drawing programs open as centre lines, and lines of *Quick, Draw!*'s
+ndjson.
 
 `svg.py` and `json_documents.py` read these files back.
 """
@@ -18,8 +19,8 @@ from visketch.geometry.sketch import PageArea, Sketch
 
 Strokes = Sequence[np.ndarray]  # each (points, 2), x to the right, y down
 
-# Before its turn a path is hidden, or its round cap would be a dot. Dashes are longer than the path (whose length is
-# called 1), or rounding would leave a gap at its end.
+# A path is hidden before its turn, since its round cap would otherwise show as a dot. Dashes are longer than the path
+# (whose length counts as 1), since rounding would otherwise leave a gap at its end.
 MOTION = """  <style>
     @keyframes draw {
       from { stroke-dasharray: 1.01; stroke-dashoffset: 1.01; visibility: hidden }
@@ -30,8 +31,8 @@ MOTION = """  <style>
   </style>
 """
 
-LARGEST = 255  # of a coordinate in QuickDraw's simplified form
-TOLERANCE = 1.0  # in the same unit: straight lines between fewer points stay so near
+LARGEST = 255  # the largest coordinate in QuickDraw's simplified form
+TOLERANCE = 1.0  # simplified strokes stay this near to the original ones, in the same unit
 
 
 def svg(
@@ -43,15 +44,16 @@ def svg(
     animate: bool = False,
     given: int = 0,
 ) -> str:
-    """A page of drawings, a group each: their strokes in the unit of the page, and the width of the pen. The paper is
-    transparent.
+    """The text of an SVG page, with one group for each drawing.
 
-    A stroke is one open path of cubic curves with round caps and joins; a dot is a path of no length. `facts` (title,
-    and how it was made) become the title and description, which viewers show and never draw. `page`: the one that they
-    were found on, instead of `width` and `height`: the file lies over its source.
+    Each drawing is its strokes, in the unit of the page, and the width of the pen. The paper is transparent. A stroke
+    is one open path of cubic curves with round caps and joins; a dot is a path of no length. `facts` (the title, and
+    how the drawing was made) become the title and the description, which viewers show and never draw. `page` is the
+    page on which the strokes were found. It replaces `width` and `height`, so that the file lies exactly over its
+    source.
 
-    `animate`: the strokes of each drawing appear one after another (`pace`), but for its first `given`, which are there
-    from the beginning; where less motion is asked for, the whole is shown at once.
+    With `animate`, the strokes of each drawing appear one after another (see `pace`). The first `given` strokes are
+    there from the beginning. If the viewer's system asks for less motion, the whole drawing is shown at once.
     """
     page = page or PageArea((0.0, 0.0, float(width), float(height)))
     digits = max(2, 5 - math.ceil(math.log10(max(page.box[2:]))))
@@ -77,7 +79,7 @@ def _group(strokes: Strokes, pen: float, digits: int, times: np.ndarray | None) 
 
 
 def _motion(start: float, end: float) -> str:
-    """The attributes of a path that is drawn between two moments, in seconds."""
+    """The attributes of a path that is drawn between two moments, given in seconds."""
     if end == 0:
         return ""
     if end == start:
@@ -107,11 +109,11 @@ def _number(value: float, digits: int) -> str:
 
 
 def ndjson(strokes: Strokes, word: str | None, made: datetime | None = None, more: dict[str, Any] | None = None) -> str:
-    """One line, with the fields of Google's published files, in their simplified form: whole numbers from 0 to 255, the
-    drawing in the upper left corner, few points.
+    """One line with the fields of Google's published files, in their simplified form.
 
-    `key_id` follows from the drawing, so the same drawing has the same. The country, which nobody knows, is
-    "ZZ". `more`: fields of our own beside these.
+    Coordinates are whole numbers from 0 to 255, the drawing lies in the upper left corner, and it has few points.
+    `key_id` follows from the drawing, so the same drawing always has the same one. The country is unknown and therefore
+    "ZZ". `more` holds further fields of our own.
     """
     from visketch.data.store import key
 
@@ -130,7 +132,7 @@ def ndjson(strokes: Strokes, word: str | None, made: datetime | None = None, mor
 
 
 def quickdraw(strokes: Strokes) -> list[np.ndarray]:
-    """Move strokes to the origin, scale the longer side to LARGEST, and simplify."""
+    """Move strokes to the origin, scale their longer side to LARGEST, and simplify them."""
     points = np.concatenate(strokes).astype(np.float64)
     low, high = points.min(axis=0), points.max(axis=0)
     scale = LARGEST / max(float((high - low).max()), 1e-6)

@@ -16,7 +16,7 @@ from visketch.model import SketchModel
 from visketch.tasks.explain import Look, alone, chances, erase, looked_at, pooled, shares
 
 SHARES = np.linspace(0, 1, 11)  # shares of a drawing's leaves that are erased
-RANDOM = 3  # random orders of each drawing
+RANDOM = 3  # the number of random orders of each drawing
 
 LeafOrder = Callable[[SketchModel, Look, int], Tensor]  # a value for each leaf (n); the largest is erased first
 
@@ -27,8 +27,8 @@ class Curve:
 
     order: str
     probability: list[float]  # at each of `Deletion.shares`
-    area: float  # mean over the shares; lower is better
-    interval: tuple[float, float]  # 95 %, of the area
+    area: float  # the mean over the shares; lower is better
+    interval: tuple[float, float]  # the 95 % interval of the area
     below_random: float  # the share of the drawings whose area is below that of random orders
 
 
@@ -36,24 +36,26 @@ class Curve:
 class Deletion:
     drawings: int
     shares: list[float]
-    curves: list[Curve]  # first the vote of `classify --explain`, last random orders
+    curves: list[Curve]  # the vote of `classify --explain` comes first, random orders come last
 
 
 def erased(model: SketchModel, look: Look, label: int) -> Float[Tensor, " n"]:
-    """Minus the probability of the class if only this leaf is erased."""
+    """For each leaf, minus the log-probability of the class if only this leaf is erased."""
     each = torch.eye(len(look.leaves), dtype=torch.bool, device=look.canvas.device)
     return -chances(model, erase(look.canvas, look.leaves, each), label)
 
 
 def left_out(model: SketchModel, look: Look, label: int) -> Float[Tensor, " n"]:
-    """Minus the probability of the class if the leaf is not pooled, although its neighbours still see its ink."""
+    """For each leaf, minus the log-probability of the class if the leaf is not pooled, although its neighbours still
+    see its ink.
+    """
     sketch, leaf = (~torch.eye(len(look.leaves), dtype=torch.bool, device=look.cls.device)).nonzero(as_tuple=True)
     others = quadtree.Leaves(sketch, look.leaves.level[leaf], look.leaves.z[leaf])
     return -pooled(model, look.cls[leaf], others, len(look.leaves)).log_softmax(dim=1)[:, label]
 
 
 def gradient(model: SketchModel, look: Look, label: int) -> Float[Tensor, " n"]:
-    """Gradient times input: of the class's logit with respect to the leaf's vector."""
+    """Gradient times input: the gradient of the class's logit with respect to the leaf's vector, times that vector."""
     with torch.inference_mode(False), torch.enable_grad():
         cls = look.cls.clone().requires_grad_()
         leaves = quadtree.Leaves(look.leaves.sketch.clone(), look.leaves.level.clone(), look.leaves.z.clone())
@@ -84,7 +86,7 @@ ROWS = (*ORDERS, "least shares", "random")
 def deletion(
     model: SketchModel, store: Store, split: str = "test", limit: int | None = None, on_progress: OnProgress = quiet
 ) -> Deletion:
-    """The curves of the drawings that have more than two leaves."""
+    """Measure every order of erasing on the drawings that have more than two leaves."""
     rows, found = sample(store, split, limit), []
     for done, number in enumerate(rows.tolist(), 1):
         look = Look.at(model, model.render([store[number]]))
@@ -108,7 +110,7 @@ def deletion(
 
 
 def curves(model: SketchModel, look: Look, seed: int) -> Float[np.ndarray, "orders shares"]:
-    """The curves of one drawing; random orders are averaged."""
+    """The curves of one drawing, one for each order. Random orders are averaged."""
     rng, n = np.random.default_rng(seed), len(look.leaves)
     orders = [torch.argsort(order(model, look, look.label), descending=True, stable=True) for order in ORDERS.values()]
     chance = [torch.from_numpy(rng.permutation(n)).to(look.canvas.device) for _ in range(RANDOM)]
@@ -117,7 +119,7 @@ def curves(model: SketchModel, look: Look, seed: int) -> Float[np.ndarray, "orde
 
 
 def curve(model: SketchModel, look: Look, order: Int[Tensor, " n"]) -> Float[np.ndarray, " shares"]:
-    """The probability of the drawing's class after erasing the first leaves of the order."""
+    """The probability of the drawing's class after erasing the first leaves of an order, at each share of leaves."""
     n = len(order)
     rank = torch.empty_like(order)
     rank[order] = torch.arange(n, device=order.device)

@@ -1,6 +1,7 @@
-"""The generation table: a judge compares real drawings, other people's samples and our sketches, coarse and refined.
+"""The generation table: a judge compares real drawings, other people's samples, and our sketches, both coarse and
+refined.
 
-Every row has equally many sketches of each class, so that every class has the same weight in every figure.
+Every row has the same number of sketches of each class, so that every class has the same weight in every figure.
 """
 
 import time
@@ -35,8 +36,8 @@ from visketch.model import SketchModel
 from visketch.quadtree import Order
 from visketch.sampling import SamplingOptions, candidate_seeds
 
-BATCH = 64  # sketches drawn and judged together
-REFERENCE, ALTOGETHER = 1000, 7000  # training drawings that are judged, at most: of a class, of all classes
+BATCH = 64  # the number of sketches that are drawn and judged together
+REFERENCE, ALTOGETHER = 1000, 7000  # the most training drawings that are judged: of a class, and of all classes
 
 TRAINING, SAMPLES = "training drawings", "sketch-rnn samples"
 ROWS: dict[Coarse, tuple[str, str]] = {  # for each coarse stage: the rows of its sketches, and of the refined ones
@@ -46,20 +47,23 @@ ROWS: dict[Coarse, tuple[str, str]] = {  # for each coarse stage: the rows of it
 
 OTHER = {"test": "validation", "validation": "test"}  # the split with which real drawings are compared
 
-OnProgress = Callable[[str, int, int], None]  # the current step, the sketches judged, the number of sketches
-OnSketches = Callable[[str, int, Tensor], None]  # the row, the number of the class, fields (b h h)
+OnProgress = Callable[[str, int, int], None]  # the current step, the number of sketches judged, the number of sketches
+OnSketches = Callable[[str, int, Tensor], None]  # the row, the number of the class, and fields (b h h)
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How many sketches of each class, how they are drawn and shown. The seed of sketch i is `seed` + i."""
+    """How many sketches of each class are drawn, how they are drawn, and how the judge sees them.
+
+    The seed of sketch i is `seed` + i.
+    """
 
     n: int = 150
     seed: int = 0
-    split: str = "test"  # of the real drawings
+    split: str = "test"  # the split of the real drawings
     seen: JudgedAs = "picture"
-    order: Order = "waves"  # of the refiner
-    steps: int | None = None  # None: the checkpoint's value
+    order: Order = "waves"  # the order in which the refiner draws
+    steps: int | None = None  # None: the value of the checkpoint
     guidance: float | None = None
     temperature: float = 0.7
     top_p: float = 0.95
@@ -70,15 +74,15 @@ class Settings:
 class GenerationTable:
     settings: Settings
     classes: list[str]
-    training: int  # training drawings among which the nearest is searched
-    reference: int  # a subset with equally many of each class: FID and KID are distances to them
-    fid_sketches: int  # the size of the smallest row; of larger rows, the mean over sets of this size
-    held_out: int  # real drawings for precision, recall and the two-sample test, compared with equally many of a row
+    training: int  # the number of training drawings among which the nearest is searched
+    reference: int  # the size of a subset with the same number of each class; FID and KID are distances to it
+    fid_sketches: int  # the size of the smallest row; for larger rows, FID is the mean over sets of this size
+    held_out: int  # the number of real drawings with which as many of a row are compared for precision, recall and C2ST
     rows: list[GenerationRow]
 
 
 class Evaluator:
-    """Passes sketches to the judge and collects its outputs for each row of the table. The sketches are not kept."""
+    """Passes sketches to the judge and collects its outputs for each row of the table, but keeps no sketches."""
 
     def __init__(
         self, model: SketchModel, judge: Judge, seen: JudgedAs, total: int, on_progress: OnProgress, show: OnSketches
@@ -95,11 +99,11 @@ class Evaluator:
         self.done = 0
 
     def begin(self, what: str) -> None:
-        """Report the next step."""
+        """Report that the next step begins."""
         self.on_progress(what, self.done, self.total)
 
     def add(self, row: str, place: int, canvas: Float[Tensor, "b h h"]) -> None:
-        """Judge sketches of one class. Their seams are measured on the fields as they were drawn."""
+        """Judge sketches of one class for a row. Their seams are measured on the fields as they were drawn."""
         self.show(row, place, canvas)
         shape = self.model.config.sketch
         seams = seam(canvas, shape.tile, shape.near) * shape.clamp / shape.pen
@@ -126,7 +130,8 @@ def table(
 ) -> GenerationTable:
     """Judge real drawings, `samples` (a folder of <class>.ndjson), and new sketches, coarse and refined.
 
-    `show` receives every sketch as it was drawn, including the training drawings. Raises UsageError, VisketchError.
+    `show` receives every sketch as it was drawn, including the training drawings. Raises UsageError for classes or a
+    judge that do not fit, VisketchError for a file that cannot be read.
     """
     if settings.n < 2:
         raise UsageError(f"n = {settings.n}: there must be at least two sketches of a class")
@@ -161,7 +166,7 @@ def table(
 
 
 def coarse_stages(model: SketchModel) -> list[Coarse]:
-    """The kinds of coarse stage of a checkpoint: fields, strokes or both."""
+    """The kinds of coarse stage that a checkpoint has: fields, strokes or both."""
     beside: list[Coarse] = ["field"] if model.config.coarse == "strokes" and model.has("field") else []
     return [*beside, model.config.coarse]
 
@@ -186,7 +191,7 @@ def _samples(path: Path, most: int) -> list[Sketch]:
 
 
 def _even(classes: list[list[Sketch]]) -> list[list[Sketch]]:
-    """As many of each class as the rarest class has."""
+    """Cut all classes down to the number of sketches of the rarest class."""
     fewest = min(map(len, classes))
     return [sketches[:fewest] for sketches in classes]
 
@@ -232,7 +237,7 @@ def _coarse(
 
 
 def _since(begin: float, canvas: Tensor) -> float:
-    float(canvas[0, 0, 0])  # reading a pixel waits for an accelerator to finish
+    float(canvas[0, 0, 0])  # reading a pixel waits until an accelerator has finished
     return time.perf_counter() - begin
 
 
@@ -248,7 +253,7 @@ def _measure(
     compared = min(len(said.place) for said in (*outputs.values(), *held_out.values())) // len(names)
     for row, said in outputs.items():
         evaluator.begin(f"figures: {row}")
-        # Otherwise there is nothing to compare the real drawings with
+        # Otherwise there would be nothing to compare the real drawings with
         alike = row != real or others in evaluator.outputs
         likeness = Likeness.between(held_out[row], said, compared, settings.seed) if alike else None
         rows.append(measure(row, said, classes, reference, likeness, each, costs[row], settings.seed))

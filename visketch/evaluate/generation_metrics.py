@@ -1,4 +1,4 @@
-"""The metrics of a row of the generation table, from the outputs of the judge."""
+"""Compute the metrics of a row of the generation table from the outputs of the judge."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,19 +20,19 @@ from visketch.metrics import (
     two_sample,
 )
 
-SETS = 20  # random sets of sketches over which a distance is averaged
-FEWEST = 20  # the least number of sketches for a likeness
-LIKENESS_SETS = 5  # random sets for a likeness, and seeds of the two-sample test's folds
-HALVES = 50  # random halves for a standard error
+SETS = 20  # the number of random sets of sketches over which a distance is averaged
+FEWEST = 20  # the least number of sketches for which a likeness is computed
+LIKENESS_SETS = 5  # the number of random sets for a likeness, and of seeds for the folds of the two-sample test
+HALVES = 50  # the number of random halves for a standard error
 
 
 @dataclass(frozen=True)
 class JudgeOutputs:
-    """The outputs of the judge for sketches (i), with their classes in the order of the table."""
+    """The outputs of the judge for i sketches, with their classes in the order of the table."""
 
     logits: Float[np.ndarray, "i c"]
     features: Float[np.ndarray, "i e"]
-    seam: Float[np.ndarray, " i"]  # not from the judge: in shares of the pen's width
+    seam: Float[np.ndarray, " i"]  # this is not from the judge; it is in shares of the pen's width
     place: Int[np.ndarray, " i"]
 
 
@@ -47,7 +47,7 @@ class Proportion:
 
 @dataclass(frozen=True)
 class Measure:
-    """A figure with its standard error, which is None for fewer than four sketches of a class."""
+    """A figure with its standard error. The error is None if a class has fewer than four sketches."""
 
     value: float
     error: float | None
@@ -55,10 +55,10 @@ class Measure:
 
 @dataclass(frozen=True)
 class Cost:
-    """The cost of a sketch; None for rows that were not drawn here, or not refined."""
+    """The cost of a sketch. It is None for rows that were not drawn here, or not refined."""
 
-    seconds: float | None  # from the class to the sketch
-    steps: float | None  # steps of the refiner, shared by the sketches of a batch
+    seconds: float | None  # the time from the class to the sketch
+    steps: float | None  # the steps of the refiner, which the sketches of a batch share
 
 
 NOTHING = Cost(None, None)
@@ -76,33 +76,34 @@ class OfClass:
 class GenerationRow:
     row: str
     sketches: int
-    top1_among: Proportion  # the judge's best among the drawn classes is right
+    top1_among: Proportion  # how often the judge's best guess among the drawn classes is right
     top3_among: Proportion
-    top1: Proportion  # its best among all classes it knows is right
-    fid: Measure  # distance to the training drawings
+    top1: Proportion  # how often its best guess among all classes that it knows is right
+    fid: Measure  # the distance to the training drawings
     kid: Measure
     diversity: Measure
-    nearest: Measure  # mean distance to the nearest training drawing
-    likeness: "Likeness | None"  # to real drawings that no training saw; None if there are too few
+    nearest: Measure  # the mean distance to the nearest training drawing
+    likeness: "Likeness | None"  # the likeness to real drawings that no training saw; None if there are too few
     seam: Measure  # the jump of the field where leaves meet, in shares of the pen's width; 0 for a drawing
-    seconds: float | None  # this and the next as in Cost
+    seconds: float | None  # this field and the next are as in Cost
     steps: float | None
     by_class: list[OfClass]  # in the order of the table
 
 
 @dataclass(frozen=True)
 class Likeness:
-    """How similar a row's sketches and held-out real drawings are, equally many of each; means over random sets."""
+    """How similar the sketches of a row are to as many held-out real drawings. Figures are means over random sets."""
 
     precision: Measure  # the share of the sketches that lie among the real drawings
     recall: Measure  # the share of the real drawings that lie among the sketches
-    c2st: Measure  # the accuracy of a linear classifier that tells them apart: 0.5 is best
+    c2st: Measure  # the accuracy of a linear classifier that tells them apart; 0.5 is best
 
     @classmethod
     def between(cls, real: JudgeOutputs, made: JudgeOutputs, each: int, seed: int) -> "Likeness | None":
-        """`each`: how many of a class are compared. The errors are the spread over sets of sketches.
+        """Compare `each` sketches of every class with as many real drawings.
 
-        None for fewer than FEWEST sketches, for which the figures would have no meaning.
+        The errors are the spread over sets of sketches. Returns None for fewer than FEWEST sketches, since the figures
+        would have no meaning.
         """
         if each * len(np.unique(real.place)) < FEWEST:
             return None
@@ -115,7 +116,7 @@ class Likeness:
 
 
 class Reference:
-    """The training drawings for comparison: all of them, and a subset with equally many of each class."""
+    """The training drawings for comparison: all of them, and a subset with the same number of each class."""
 
     def __init__(self, training: JudgeOutputs, seed: int) -> None:
         self.all = training.features
@@ -133,7 +134,10 @@ def measure(
     cost: Cost,
     seed: int,
 ) -> GenerationRow:
-    """`classes`: the judge's numbers of the drawn classes. `each`: the number of sketches of a class for FID."""
+    """Compute the row of the table from the judge's outputs.
+
+    `classes` holds the judge's numbers of the drawn classes. `each` is the number of sketches of a class that FID uses.
+    """
     features, place = outputs.features, outputs.place
     error: Callable[..., float | None] = partial(spread, labels=place, seed=seed, samples=HALVES)
 
@@ -150,7 +154,7 @@ def measure(
         return Measure(float(values.mean()), error(lambda rows: float(values[rows].mean())))
 
     every = np.arange(len(place))
-    sets = SETS if len(place) > each * len(classes) else 1  # the smallest row has only one set
+    sets = SETS if len(place) > each * len(classes) else 1  # the smallest row has only one such set
     return GenerationRow(
         row,
         len(place),
@@ -170,19 +174,19 @@ def measure(
 
 
 def of_class(logits: Float[np.ndarray, "i c"], classes: Int[np.ndarray, " j"], number: int, seed: int) -> OfClass:
-    """The figures of the sketches of one class, the given one of `classes`."""
+    """The figures of the sketches of one class: of number `number` among `classes`."""
     right = np.full(len(logits), number)
     return OfClass(share(logits[:, classes], right, 1, seed), share(logits, classes[right], 1, seed))
 
 
 def share(logits: Float[np.ndarray, "i c"], right: Int[np.ndarray, " i"], first: int, seed: int) -> Proportion:
-    """How often the right class is among the best `first`."""
+    """How often the right class is among the `first` best guesses."""
     hits = (rank_of(torch.from_numpy(logits), torch.from_numpy(right)) < first).double().numpy()
     return Proportion(float(hits.mean()), *interval(hits, seed))
 
 
 def subset(labels: Int[np.ndarray, " i"], each: int, seed: int) -> Int[np.ndarray, " j"]:
-    """The numbers of `each` random rows of every class."""
+    """The positions of `each` random rows of every class."""
     rng = np.random.default_rng(seed)
     chosen = [rng.choice(np.flatnonzero(labels == label), each, replace=False) for label in np.unique(labels)]
     return np.concatenate(chosen)

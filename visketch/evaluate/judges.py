@@ -21,7 +21,10 @@ JudgedAs = Literal["picture", "field"]
 
 @runtime_checkable
 class Judge(Protocol):
-    """`independent`: it shares no part with the model that it judges. `shape`: how its fields are drawn."""
+    """The interface of a judge.
+
+    `independent` says that it shares no part with the model that it judges. `shape` says how its fields are drawn.
+    """
 
     name: str
     independent: bool
@@ -29,13 +32,15 @@ class Judge(Protocol):
     shape: SketchConfig
 
     def logits_and_features(self, field: Float[Tensor, "b h h"]) -> tuple[Float[Tensor, "b c"], Float[Tensor, "b e"]]:
-        """Logits and features in one call, since most judges compute the logits from the features."""
+        """The logits and the features, in one call, since most judges compute the logits from the features."""
         ...
 
 
 class ClassifierJudge:
-    """A checkpoint's classifier. Its features are the pooled leaves. It is independent if another checkpoint draws:
-    a checkpoint's own classifier shares its encoder with the refiner.
+    """A checkpoint's classifier as a judge. Its features are the pooled leaves.
+
+    It is only independent if another checkpoint draws, since a checkpoint's own classifier shares its encoder with the
+    refiner.
     """
 
     def __init__(self, model: SketchModel, independent: bool = False) -> None:
@@ -48,12 +53,14 @@ class ClassifierJudge:
 
 
 class BaselineJudge:
-    """A network of another kind, trained only on real drawings. Its features are the inputs of the last layer."""
+    """A network of another kind as a judge, trained only on real drawings. Its features are the inputs of its last
+    layer.
+    """
 
     independent = True
 
     def __init__(self, model: SketchModel) -> None:
-        """`model`: a checkpoint with a baseline. Raises VisketchError if it has none."""
+        """Take the baseline of a checkpoint. Raises VisketchError if `model` has none."""
         self.baseline, self.device = model.part("baseline"), model.device
         self.name, self.shape = model.folder.name if model.folder else "baseline", model.config.sketch
         self.labels: Sequence[str] = model.labels
@@ -65,7 +72,7 @@ class BaselineJudge:
 
 
 def load(folder: str | Path, device: str = "cpu") -> Judge:
-    """The judge in a checkpoint's folder: its baseline, or else its classifier. Raises VisketchError."""
+    """The judge in a checkpoint's folder: its baseline, or its classifier if it has none. Raises VisketchError."""
     model = SketchModel.load(folder, device)
     if model.has("classifier") and not model.has("baseline"):
         return ClassifierJudge(model, independent=True)
@@ -73,7 +80,7 @@ def load(folder: str | Path, device: str = "cpu") -> Judge:
 
 
 def check(judge: Judge, labels: Sequence[str], drawn: SketchConfig, seen: JudgedAs) -> None:
-    """Refuse a judge that does not know these classes, or fields of this kind. Raises UsageError."""
+    """Raises UsageError for a judge that does not know these classes, or that cannot see fields of this kind."""
     unknown = [label for label in labels if label not in judge.labels]
     if unknown:
         raise UsageError(f"the judge {judge.name} does not know {', '.join(unknown)}; train one on these classes")
@@ -85,9 +92,10 @@ def check(judge: Judge, labels: Sequence[str], drawn: SketchConfig, seen: Judged
 
 
 def reread(canvas: Float[Tensor, "b h h"], drawn: SketchConfig, wanted: SketchConfig) -> Float[Tensor, "b side side"]:
-    """Fields → the fields that `wanted` gives of their pictures: ink on white, read like any picture.
+    """Turn fields into the fields that `wanted` gives for their pictures, which are ink on white, read like any
+    picture.
 
-    So the judge sees the lines, and neither inexact distances nor the thickness of the pen. A sketch without ink stays
+    So the judge sees the lines, but neither inexact distances nor the thickness of the pen. A sketch without ink stays
     blank.
     """
     levels = (255 * (1 - sdf.ink(canvas.float().cpu(), drawn.clamp))).round().byte().numpy()

@@ -1,9 +1,9 @@
 """The metrics of answers to questions that are asked with a sketch, after O3SLM's protocols (arXiv 2511.14368).
 
-Counting and closed questions are measured by exact match, detection by boxes found at an overlap, retrieval by mAP and
-by precision at K (the paper calls it Acc@K; that it falls with K shows what it is). Each has two baselines: always the
-most frequent answer, and chance. Rows are those of `visketch language prepare`; answers are parsed and in the order of
-the rows.
+Counting and closed questions are measured by exact match, and detection by the boxes that are found at an overlap.
+Retrieval is measured by mAP and by precision at K. (The paper calls this Acc@K, but its values fall with K, so they are
+precisions.) Each metric has two baselines: always the most frequent answer, and chance. Rows are those of `visketch
+language prepare`. Answers are already parsed, and are in the order of the rows.
 """
 
 from collections import Counter, defaultdict
@@ -23,7 +23,7 @@ Some = TypeVar("Some")
 
 OVERLAPS = np.arange(0.5, 1.0, 0.05)  # COCO's thresholds of intersection over union
 RANKS = (1, 5, 10)
-# Shares of the picture from which an object is medium and large: COCO's 32² and 96² pixels of 640 x 480. Objects of
+# An object is medium or large from these shares of the picture on: COCO's 32² and 96² pixels of 640 x 480. Objects of
 # composed scenes are larger.
 SIZES = {"coco": (0.0033, 0.03)}
 SIZES_COMPOSED = (0.04, 0.1)
@@ -31,7 +31,10 @@ SIZES_COMPOSED = (0.04, 0.1)
 
 @dataclass(frozen=True)
 class ExactMetrics:
-    """Answers that are right or wrong, as shares of 1. `majority`: the most frequent answer; `chance`: a random one."""
+    """How many answers are right, as shares of 1.
+
+    `majority` is the result of always giving the most frequent answer, `chance` that of a random one.
+    """
 
     rows: int
     right: float
@@ -41,12 +44,13 @@ class ExactMetrics:
 
 @dataclass(frozen=True)
 class DetectionMetrics:
-    """Boxes, as shares of 1.
+    """The metrics of boxes, as shares of 1.
 
-    `accuracy_50`: true boxes that are found (each by a box of its own) at an overlap of 0.5; `accuracy`: the mean over
-    0.5 to 0.95; `small`, `medium`, `large`: the same for objects of a size, None if there are none. `precision_50`:
-    answered boxes that match a true one. `none_right`: rows without a true box and without an answered one.
-    `majority_50`: always the mean box; `chance_50`: the boxes of another row.
+    `accuracy_50` is the share of true boxes that are found, each by a box of its own, at an overlap of 0.5. `accuracy`
+    is its mean over overlaps of 0.5 to 0.95. `small`, `medium` and `large` are the same for objects of a size, or None
+    if there are none. `precision_50` is the share of answered boxes that match a true one. `none_right` is the share of
+    the rows without a true box that also have no answered one. `majority_50` is the result of always answering the mean
+    box, `chance_50` that of answering the boxes of another row.
     """
 
     rows: int
@@ -64,7 +68,10 @@ class DetectionMetrics:
 
 @dataclass(frozen=True)
 class RetrievalMetrics:
-    """Rankings of galleries. `precision`: at each of RANKS; `chance`: the share of relevant scenes in a gallery."""
+    """The metrics of ranked galleries.
+
+    `precision` is given at each of RANKS. `chance` is the share of relevant scenes in a gallery.
+    """
 
     queries: int
     gallery: int
@@ -75,7 +82,7 @@ class RetrievalMetrics:
 
 @dataclass(frozen=True)
 class Gallery:
-    """A sketch, the scenes in which its class is searched, and which of them show it."""
+    """A sketch, the scenes among which its class is searched, and which of them show it."""
 
     row: InstructionRow  # one of the rows with this sketch
     scenes: tuple[str, ...]
@@ -83,10 +90,10 @@ class Gallery:
 
 
 def exact(truth: Sequence[Hashable], answers: Sequence[Hashable], groups: Sequence[str] | None = None) -> ExactMetrics:
-    """Shares of equal pairs. `groups`: kinds of questions, each with its own most frequent answer and chance.
+    """The shares of answers that equal the truth.
 
-    Chance is the accuracy of answers drawn with the frequencies of the true ones. Raises ValueError if the lengths
-    differ.
+    `groups` names kinds of questions, each of which has its own most frequent answer and chance. Chance is the accuracy
+    of answers that are drawn with the frequencies of the true ones. Raises ValueError if the lengths differ.
     """
     by_group: dict[str, Counter[Hashable]] = defaultdict(Counter)
     for group, true in zip(groups or [""] * len(truth), truth, strict=True):
@@ -99,12 +106,15 @@ def exact(truth: Sequence[Hashable], answers: Sequence[Hashable], groups: Sequen
 
 
 def counting(rows: Sequence[InstructionRow], counts: Sequence[int | None]) -> ExactMetrics:
-    """Exact counts; None means no answer."""
+    """The metrics of exact counts. None means that there is no answer."""
     return exact([len(row.boxes) for row in rows], counts)
 
 
 def questions(rows: Sequence[InstructionRow], texts: Sequence[str]) -> ExactMetrics:
-    """Closed questions by their text, ignoring case, spaces and a full stop. Each kind has its most frequent answer."""
+    """The metrics of closed questions, by the text of the answers, ignoring case, spaces and a full stop.
+
+    Each kind of question has its own most frequent answer.
+    """
     kinds = [row.question or row.task for row in rows]
     return exact([_plain(row.answer) for row in rows], [_plain(text) for text in texts], kinds)
 
@@ -114,7 +124,7 @@ def _plain(text: str) -> str:
 
 
 def detection(rows: Sequence[InstructionRow], boxes: Sequence[Sequence[Box]]) -> DetectionMetrics:
-    """Boxes in shares of the scene's sides, in any number."""
+    """The metrics of any number of answered boxes for each row, in shares of the scene's sides."""
     truth = [row.boxes for row in rows]
     found = [_found(true, given) for true, given in zip(truth, boxes, strict=True)]
     sizes = [_size(row.kind, box) for row in rows for box in row.boxes]
@@ -125,7 +135,7 @@ def detection(rows: Sequence[InstructionRow], boxes: Sequence[Sequence[Box]]) ->
     flat = np.array([box for true in truth for box in true]).reshape(-1, 4)
     usual = [flat.mean(axis=0).tolist()] if total else []
     shown = [true for true in truth if true]
-    further = shown[len(shown) // 2 :] + shown[: len(shown) // 2]  # neighbouring rows may be about the same scene
+    further = shown[len(shown) // 2 :] + shown[: len(shown) // 2]  # neighbouring rows may show the same scene
     return DetectionMetrics(
         rows=len(rows),
         boxes=total,
@@ -153,7 +163,7 @@ def _size(kind: str, box: Box) -> str:
 
 
 def _found(true: Sequence[Box], given: Sequence[Box]) -> Bool[np.ndarray, "n o"]:
-    """The true boxes that are found at each of OVERLAPS: the largest possible number, each with a box of its own."""
+    """Which true boxes are found at each of OVERLAPS: the largest possible number, each by a box of its own."""
     hits = np.zeros((len(true), len(OVERLAPS)), bool)
     if len(true) and len(given):
         shared = overlaps(np.array(true, float), np.array(given, float))
@@ -171,11 +181,10 @@ def galleries(
     among: Sequence[InstructionRow] = (),
     seed: int = 0,
 ) -> list[Gallery]:
-    """Sketches with the scenes in which their class is searched: `size` scenes of the rows, or of those in `among`, the
-    same for all.
+    """Sketches, each with the scenes among which its class is searched.
 
-    The classes take turns. Each sketch has at least one relevant scene, and none that was composed of the sketch
-    itself.
+    There are `size` scenes, the same for all sketches; they come from `among` or else from the rows. The classes take
+    turns. Each sketch has at least one relevant scene, and none that was composed of the sketch itself.
     """
     rng = np.random.default_rng(seed)
     shows = {row.scene: {label for label, _ in row.objects} for row in among or rows}
@@ -199,7 +208,7 @@ def _shuffled(some: list[Some], rng: np.random.Generator) -> list[Some]:
 
 
 def retrieval(galleries: Sequence[Gallery], scores: Sequence[Float[np.ndarray, " n"]]) -> RetrievalMetrics:
-    """Scenes ranked by their scores, the highest first; equal ones keep their random order."""
+    """Rank the scenes of each gallery by their scores, the highest first. Equal scores keep their random order."""
     precision: dict[int, list[float]] = {rank: [] for rank in RANKS}
     averages = []
     for gallery, score in zip(galleries, scores, strict=True):
@@ -217,8 +226,8 @@ def retrieval(galleries: Sequence[Gallery], scores: Sequence[Float[np.ndarray, "
 
 
 def split_up(rows: Sequence[InstructionRow]) -> dict[str, list[int]]:
-    """The positions of the rows by kind of scene, and by classes seen or unseen in training; with several styles also
-    by style.
+    """The positions of the rows by kind of scene and by classes that training saw or did not see. If there are several
+    styles, also by style.
     """
     parts: dict[str, list[int]] = defaultdict(list)
     styles: dict[str, set[str]] = defaultdict(set)
@@ -236,8 +245,9 @@ def _part(row: InstructionRow) -> str:
 
 
 def scenes_for(part: str, rows: Sequence[InstructionRow], size: int) -> list[InstructionRow]:
-    """The rows whose scenes are searched with the sketches of a part, of any style: those of the same kind and classes,
-    or if these are too few, of the same kind.
+    """The rows whose scenes are searched with the sketches of a part, whatever the style.
+
+    They are of the same kind and have the same classes as the part. If these are too few, only the kind is the same.
     """
     kind, classes = part.split(", ")[:2]
     same = [row for row in rows if _part(row) == f"{kind}, {classes}"]
@@ -247,7 +257,7 @@ def scenes_for(part: str, rows: Sequence[InstructionRow], size: int) -> list[Ins
 def by_part(
     rows: Sequence[InstructionRow], answers: Sequence[Some], measure: Callable[[list[InstructionRow], list[Some]], Any]
 ) -> dict:
-    """The metric of every part of the rows (`split_up`)."""
+    """Measure every part of the rows (`split_up`)."""
     return {
         name: measure([rows[place] for place in places], [answers[place] for place in places])
         for name, places in split_up(rows).items()

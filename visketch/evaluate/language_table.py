@@ -1,7 +1,7 @@
 """The table of `visketch evaluate language`: the questions of a data set, answered by every predictor of a model.
 
 The columns are: `description`, the language model's description of the scene, filtered by the class of the sketch;
-`words`, its direct answers; `matcher`, the tower's sketch classifier and region matcher; `recogniser`, the same with
+`words`, its direct answers; `matcher`, the tower's sketch classifier and region matcher; `recogniser`, the matcher with
 ViSketch's classes; `default`, the predictor that answers without `--by`.
 """
 
@@ -40,14 +40,15 @@ AT_ONCE = 64  # pairs in one batch
 
 @dataclass(frozen=True)
 class LanguageTable:
-    """All metrics of all predictors, by part of the data set (kind of scene, seen or unseen classes, style).
+    """All metrics of all predictors, for each part of the data set (kind of scene, seen or unseen classes, style).
 
-    `duplicates`: boxes of BBOX that non-maximum suppression removed, and the number before it.
+    `duplicates` are the number of boxes in answers to BBOX that non-maximum suppression removed, and the number before
+    it.
     """
 
     counting: dict[str, dict[str, ExactMetrics]]
     detection: dict[str, dict[str, DetectionMetrics]]
-    questions: dict[str, dict[str, ExactMetrics]]  # all closed questions
+    questions: dict[str, dict[str, ExactMetrics]]  # the metrics of all closed questions
     kinds_of_question: dict[str, dict[str, ExactMetrics]]
     naming: dict[
         str, dict[str, ExactMetrics]
@@ -60,7 +61,7 @@ class LanguageTable:
 def reasoned(
     model: "SketchLanguage", question: str, found: "Answer | VisketchError", scene: "EncodedPicture"
 ) -> str | None:
-    """The answer to a closed question from what was found; None if there is none, as for an object that was
+    """The answer to a closed question, from what was found. Returns None if there is none, for example if an object was
     not found.
     """
     try:
@@ -101,9 +102,10 @@ def evaluate(
     queries: int = 100,
     on_progress: OnProgress = lambda what, done, total: None,
 ) -> LanguageTable:
-    """Answer the questions of the rows; for each part at most `limit` of a task, and `queries` sketches of retrieval.
+    """Answer the questions of the rows with every predictor.
 
-    Raises UsageError if there are no questions, VisketchError if a picture cannot be read.
+    Each part has at most `limit` questions of each task and at most `queries` sketches for retrieval, each of which
+    searches `gallery` scenes. Raises UsageError if there are no questions, VisketchError if a picture cannot be read.
     """
     asked = {task: _some([row for row in rows if row.task == task], limit) for task in ("COUNT", "BBOX", "VQA", "SBIR")}
     if not any(asked.values()):
@@ -152,7 +154,7 @@ def _who(model: "SketchLanguage") -> list[str]:
 
 
 def _default(model: "SketchLanguage") -> list[str]:
-    """The column `default`, unless the language model answers by default, which has its own column."""
+    """The column `default`. There is none if the language model answers by default, since it has its own column."""
     spoken = "language" in model.available() and model.settings.answers == "language"
     return [] if spoken else ["default"]
 
@@ -162,8 +164,9 @@ def _pairs(rows: Sequence[InstructionRow]) -> list[Pair]:
 
 
 def _find(asker: Asker, rows: Sequence[InstructionRow], who: str) -> "list[Answer | VisketchError]":
-    """The objects found for each row. Counting and boxes often ask about the same pair, which is then
-    processed once.
+    """The objects found for each row.
+
+    Counting and boxes often ask about the same pair, which is then processed only once.
     """
     by: Predictor | None = ASKED[who]
     new = [pair for pair in dict.fromkeys(_pairs(rows)) if (who, pair) not in asker.found]
@@ -193,14 +196,14 @@ def _classified(asker: Asker, rows: Sequence[InstructionRow]) -> list[str]:
 
 
 def _said(asker: Asker, rows: Sequence[InstructionRow]) -> "list[Output]":
-    """The direct answers of the language model; rows with the same question are batched."""
+    """The direct answers of the language model. Rows with the same question are answered in batches."""
     texts = iter([row.text for row in rows])
     ask = partial(_say, asker.model, texts)
     return asker.each("words", _pairs(rows), ask)
 
 
 def _told(asker: Asker, rows: Sequence[InstructionRow], who: str) -> list[str]:
-    """Answers to closed questions: direct ones, or from what was found."""
+    """The answers to closed questions: given directly, or derived from what was found."""
     if who == "words":
         return [one.text for one in _said(asker, rows)]
     found = zip(rows, _find(asker, rows, who), strict=True)
@@ -220,7 +223,7 @@ def _count(asker: Asker, rows: Sequence[InstructionRow], who: str) -> list[int |
 def _locate(
     asker: Asker, rows: Sequence[InstructionRow], who: str
 ) -> "tuple[list[Sequence[Detection]], list[Sequence[Detection]]]":
-    """The boxes without duplicates, and with them."""
+    """The boxes without duplicates, and the boxes with them."""
     if who == "words":
         raw: list[Sequence[Detection]] = [_read(answers.boxes, said) or [] for said in _said(asker, rows)]
         return [answers.suppressed(some) for some in raw], raw
@@ -230,7 +233,7 @@ def _locate(
 
 
 def _read(reader: "Callable[[Output], Some]", said: "Output") -> Some | None:
-    """A parsed answer; None if it cannot be parsed, which counts as wrong."""
+    """The parsed answer. Returns None if it cannot be parsed, which counts as wrong."""
     try:
         return reader(said)
     except VisketchError:
@@ -240,7 +243,7 @@ def _read(reader: "Callable[[Output], Some]", said: "Output") -> Some | None:
 def _retrieve(
     asker: Asker, rows: Sequence[InstructionRow], size: int, queries: int
 ) -> tuple[dict[str, dict[str, RetrievalMetrics]], dict[str, dict[str, ExactMetrics]]]:
-    """Ranked galleries, and yes or no at a score of one half, for all predictors with scores."""
+    """Ranked galleries, and yes or no at a score of one half, for all predictors that give scores."""
     everyone = [*asker.model.available(), *_default(asker.model)]
     ranked: dict[str, dict[str, RetrievalMetrics]] = {who: {} for who in everyone}
     decided: dict[str, dict[str, ExactMetrics]] = {}
@@ -268,7 +271,7 @@ def _scores(asker: Asker, galleries: Sequence[Gallery], who: str, part: str) -> 
 
 
 def _some(rows: list[InstructionRow], limit: int | None) -> list[InstructionRow]:
-    """At most `limit` rows of each part, sampled evenly, in order."""
+    """At most `limit` rows of each part, sampled evenly, in their order."""
     if limit is None:
         return rows
     kept: set[int] = set()

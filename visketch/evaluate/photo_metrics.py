@@ -11,14 +11,16 @@ from typing import Any
 
 from visketch.errors import UsageError
 
-CROWDED = 8  # from this number of objects of a class on, a photo shows a crowd
-SAME = 0.5  # the least intersection over union of a box and its object
+CROWDED = 8  # a photo shows a crowd if it has at least this many objects of a class
+SAME = 0.5  # the least intersection over union at which a box shows an object
 
 
 @dataclass(frozen=True)
 class Precision:
-    """Average precision of boxes, averaged over classes, as shares of 1: over overlaps of 0.5 to 0.95, at 0.5, and by
-    the size of objects (below 32², up to 96², and more pixels); None if there is no such object.
+    """The average precision of boxes, averaged over classes, as shares of 1.
+
+    It is given over overlaps of 0.5 to 0.95, at 0.5, and by the size of objects (below 32², up to 96², and more
+    pixels). It is None if there is no such object.
     """
 
     ap: float
@@ -29,9 +31,10 @@ class Precision:
 
 
 def precision(instances: Mapping[str, Any], found: Sequence[Mapping[str, Any]], categories: Iterable[int]) -> Precision:
-    """`instances`: COCO's annotations; `found`: results in COCO's format ("image_id", "category_id", "bbox", "score").
+    """Measure found boxes against COCO's annotations `instances`.
 
-    Raises UsageError without pycocotools.
+    `found` has results in COCO's format ("image_id", "category_id", "bbox", "score"). `categories` are the ids of the
+    measured classes. Raises UsageError without pycocotools.
     """
     try:
         from pycocotools.coco import COCO

@@ -1,9 +1,9 @@
-"""The table of `visketch evaluate language --photos`: photos annotated in COCO's format, asked about with hand-drawn
-sketches.
+"""The table of `visketch evaluate language --photos`: hand-drawn sketches as questions about photos annotated in COCO's
+format.
 
 It uses the classes that are words of *Quick, Draw!* one to one and that occur in a photo. The columns are: `detector`;
-`detector, told the word`, the same without reading the sketch; `matcher`; `language`, the language model by its
-description. Baselines are the most frequent answer, and chance.
+`detector, told the word`, the detector without reading the sketch; `matcher`; `language`, the language model by its
+description. The baselines are the most frequent answer, and chance.
 """
 
 import json
@@ -42,25 +42,26 @@ OnProgress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True)
 class PhotoTable:
-    """All metrics of all predictors. `seconds`: the time of the detector for a photo, after loading."""
+    """All metrics of all predictors. `seconds` is the time that the detector takes for a photo once it is loaded."""
 
     photos: int
     words: int
     sketches: int
     seconds: float
     boxes: dict[str, Precision]
-    counting: dict[str, ExactMetrics]  # of equally many pairs with and without the class in the photo
-    present: dict[str, ExactMetrics]  # only the pairs with the class in the photo
+    counting: dict[str, ExactMetrics]  # over as many pairs with the class in the photo as without
+    present: dict[str, ExactMetrics]  # over only the pairs with the class in the photo
     absent: dict[str, ExactMetrics]
     questions: dict[str, ExactMetrics]
     retrieval: dict[str, RetrievalMetrics]
-    refused: float  # share of sketches that are taken for a word that the detector does not know
+    refused: float  # the share of sketches that are taken for a word that the detector does not know
 
 
 @dataclass(frozen=True)
 class AnnotatedPhoto:
-    """An annotated photo: its COCO id, its sides in pixels, its objects by word, with boxes in shares; and the words of
-    which it shows an uncounted crowd.
+    """An annotated photo: its COCO id, its sides in pixels, and its objects by word.
+
+    Boxes are shares of the sides. Some words have an uncounted crowd in the photo; they are listed separately.
     """
 
     id: int
@@ -74,8 +75,10 @@ class AnnotatedPhoto:
 
 
 def annotated(folder: Path) -> tuple[dict[str, Any], list[AnnotatedPhoto]]:
-    """COCO's annotations and the photos in a folder: `instances.json` and `images/`, or as in COCO's own archives
-    `annotations/instances_val2017.json` and `val2017/`. Raises VisketchError.
+    """COCO's annotations, and the photos in a folder.
+
+    The folder has `instances.json` and `images/`, or `annotations/instances_val2017.json` and `val2017/` as in COCO's
+    own archives. Raises VisketchError.
     """
     files = [*folder.glob("instances*.json"), *folder.glob("annotations/instances*.json")]
     for file in sorted(files):
@@ -114,12 +117,12 @@ def _photo(facts: Mapping[str, Any], images: Path, objects: Sequence[Mapping[str
 
 
 class PhotoAsker:
-    """A model, photos that it has encoded once, and query sketches."""
+    """A model, photos that it has encoded once, and sketches as queries."""
 
     def __init__(
         self, model: "SketchLanguage", photos: Sequence[AnnotatedPhoto], drawings: Store, each: int, seed: int
     ) -> None:
-        """`each`: the number of test drawings of a word. Raises UsageError if there are none."""
+        """Encode the photos and choose `each` test drawings of every word. Raises UsageError if there are none."""
         self.model, self.photos, self.rng = model, photos, np.random.default_rng(seed)
         shown = {thing.label for photo in photos for thing in photo.things}
         test, labels = drawings.rows("test"), np.array(drawings.labels)
@@ -136,7 +139,7 @@ class PhotoAsker:
         self.scenes = [model.look([photo.path])[0] for photo in photos]
         start = time.perf_counter()
         for number, scene in enumerate(self.scenes):
-            if number == 1:  # the first photo includes the time of loading
+            if number == 1:  # the time of the first photo includes loading
                 start = time.perf_counter()
             model.coco.look(scene)
         self.seconds = (time.perf_counter() - start) / max(len(photos) - 1, 1)
@@ -159,8 +162,10 @@ def evaluate(
     seed: int = 0,
     on_progress: OnProgress = lambda what, done, total: None,
 ) -> PhotoTable:
-    """`each`: the number of test drawings of a word. `limit`: at most this many photos. Raises UsageError,
-    VisketchError.
+    """Measure every predictor on the photos of a folder.
+
+    `each` is the number of test drawings of a word, and `limit` the most photos that are used. Raises UsageError if
+    nothing can be measured, VisketchError if a file cannot be read.
     """
     content, photos = annotated(folder)
     photos = photos[:limit]
@@ -194,7 +199,7 @@ def evaluate(
 
 
 def _only(content: Mapping[str, Any], ids: set[int]) -> dict[str, Any]:
-    """COCO's annotations of some photos."""
+    """COCO's annotations for some of the photos."""
     images = [one for one in content["images"] if one["id"] in ids]
     return dict(content) | {
         "images": images,
@@ -202,7 +207,7 @@ def _only(content: Mapping[str, Any], ids: set[int]) -> dict[str, Any]:
     }
 
 
-Pair = tuple[int, str, int, int]  # photo, word, the number of its objects, the query drawing
+Pair = tuple[int, str, int, int]  # the photo, the word, the number of its objects, and the query drawing
 
 
 def _exact(pairs: Sequence[Pair], counts: Mapping[str, Sequence[int | None]], there: Sequence[bool]) -> dict:
@@ -218,7 +223,7 @@ def _counts(asker: PhotoAsker, who: str, pairs: Sequence[Pair]) -> list[int | No
 
 
 def _count(answer: "Answer | VisketchError") -> int | None:
-    """The count; None for an error, which counts as wrong."""
+    """The count of an answer. Returns None for an error, which counts as wrong."""
     return None if isinstance(answer, VisketchError) else answer.count
 
 
@@ -244,7 +249,7 @@ def _pairs(asker: PhotoAsker) -> list[Pair]:
 
 
 def _boxes(asker: PhotoAsker, who: str, content: Mapping[str, Any]) -> Precision:
-    """Every word is asked about every photo; the mean over the drawings of a word."""
+    """Ask about every word in every photo. Returns the mean over the drawings of a word."""
     every = []
     for turn in range(1 if who == TOLD else max(map(len, asker.sketches.values()))):
         rows = []
@@ -269,8 +274,10 @@ def _result(photo: AnnotatedPhoto, number: int, box: Box, score: float) -> dict[
 
 
 def _questions(asker: PhotoAsker) -> list[tuple[int, str, str, str, str, int]]:
-    """Two closed questions about each word in each photo: where it is (or, for several objects, whether there is
-    another), and whether it is the largest object. Returns photo, word, kind, text, answer and drawing of each.
+    """Two closed questions about each word in each photo.
+
+    The first asks where it is (or, if there are several objects, whether there is another one). The second asks whether
+    it is the largest object. Returns the photo, word, kind, text, answer and drawing of each question.
     """
     asked = []
     for place, photo in enumerate(asker.photos):
@@ -291,7 +298,7 @@ def _answered(asker: PhotoAsker, who: str, asked: Sequence[tuple[int, str, str, 
 
 
 def _retrieval(asker: PhotoAsker, who: str) -> RetrievalMetrics:
-    """Every sketch ranks all photos."""
+    """Rank all photos with every sketch."""
     galleries, scores = [], []
     names = tuple(str(photo.path) for photo in asker.photos)
     for word, some in asker.sketches.items():

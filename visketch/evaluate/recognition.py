@@ -1,4 +1,4 @@
-"""Recognition accuracy of ViSketch, and of baselines on the same drawings."""
+"""The recognition accuracy of ViSketch, and of baselines on the same drawings."""
 
 import statistics
 import time
@@ -21,23 +21,23 @@ from visketch.metrics import interval, rank_of
 from visketch.model import SketchModel
 from visketch.models.parts import size
 
-BATCH = 64  # sketches rendered or classified together
-SUBSET = 100  # classes of the smaller task that other papers use
+BATCH = 64  # the number of sketches that are rendered or classified together
+SUBSET = 100  # the number of classes in the smaller task, which other papers use
 OnProgress = Callable[[int, int], None]
-LabelledBatches = Iterable[tuple[list[Sketch], Int[Tensor, " b"]]]  # sketches, and the numbers of their classes
+LabelledBatches = Iterable[tuple[list[Sketch], Int[Tensor, " b"]]]  # the sketches, and the numbers of their classes
 
 
 def quiet(done: int, total: int) -> None:
-    """The default `on_progress`."""
+    """The default `on_progress`: it reports nothing."""
 
 
 @dataclass(frozen=True)
 class Accuracy:
     sketches: int
     top1: float
-    interval: tuple[float, float]  # 95 %, of top-1
+    interval: tuple[float, float]  # the 95 % interval of top-1
     top5: float
-    class_mean: float  # top-1, averaged over the classes, since data sets are skewed
+    class_mean: float  # top-1 averaged over the classes, since data sets are skewed
 
 
 @dataclass(frozen=True)
@@ -47,8 +47,8 @@ class RecognitionRow:
     name: str
     folder: Path | None
     parameters: int
-    alone_ms: float  # one sketch at a time
-    together_ms: float  # BATCH at a time
+    alone_ms: float  # with one sketch at a time
+    together_ms: float  # with BATCH sketches at a time
     overall: Accuracy
     subset: Accuracy | None  # drawings of SUBSET classes, classified among these; None if there are no more classes
     styles: dict[str, Accuracy]
@@ -57,14 +57,14 @@ class RecognitionRow:
 @dataclass(frozen=True)
 class Recognition:
     rows: list[RecognitionRow]  # ViSketch first
-    drawing_ms: float  # to render a sketch's field, which is not part of the models' times
+    drawing_ms: float  # the time to render a sketch's field, which is not part of the models' times
     threads: int
     subset: list[str]  # the classes of `RecognitionRow.subset`
 
 
 @dataclass(frozen=True)
 class RecognitionModel:
-    """A model to measure: `logits` classifies the fields that `model.fields` draws of the `shape`."""
+    """A model to measure. `logits` classifies fields of the `shape`, which `model.fields` renders."""
 
     name: str
     model: SketchModel
@@ -83,11 +83,12 @@ def classify(
     on_progress: OnProgress = quiet,
     depths: Sequence[int] = (),
 ) -> Recognition:
-    """Measure a model and baselines. `baselines`: checkpoints with a baseline. `styles`: also measure other styles.
+    """Measure the recognition of a model and of baselines.
 
-    `depths`: the model is also measured with trees of these depths (0: the root tile alone): what each level
-    adds. Raises UsageError for a depth that the tree does not have, a baseline of other classes, or a drawing without
-    strokes to restyle.
+    `baselines` are checkpoints with a baseline. With `styles`, drawings in other styles are measured too. With
+    `depths`, the model is also measured with trees of these depths (0: the root tile alone), which shows what each
+    level adds. Raises UsageError for a depth that the tree does not have, for a baseline with other classes, and for a
+    drawing without strokes that is to be restyled.
     """
     contenders = [_visketch(model), *(_visketch(model, depth) for depth in depths)]
     contenders += [_baseline(baseline, model) for baseline in baselines]
@@ -130,7 +131,9 @@ def _visketch(model: SketchModel, depth: int | None = None) -> RecognitionModel:
 
 
 def _baseline(baseline: SketchModel, model: SketchModel) -> RecognitionModel:
-    """Raises UsageError if it cannot be compared with the model. Its pictures may have another size."""
+    """A baseline as a model to measure. Its pictures may have another size. Raises UsageError if it cannot be compared
+    with the model.
+    """
     if baseline.labels != model.labels:
         raise UsageError(
             f"{baseline.folder}: its baseline has other classes than {model.folder}; train it on the same data"
@@ -146,7 +149,9 @@ def _baseline(baseline: SketchModel, model: SketchModel) -> RecognitionModel:
 
 
 def subset(classes: int) -> Bool[Tensor, " c"]:
-    """The classes of the smaller task: always the same SUBSET; none if there are no more classes."""
+    """The classes of the smaller task, which are always the same SUBSET. There are none if the model has no more
+    classes than that.
+    """
     chosen = torch.zeros(classes, dtype=torch.bool)
     if classes > SUBSET:
         chosen[np.random.default_rng(0).choice(classes, SUBSET, replace=False)] = True
@@ -164,7 +169,9 @@ def sample(store: Store, split: str, limit: int | None) -> np.ndarray:
 def batches(
     model: SketchModel, store: Store, split: str, limit: int | None, on_progress: OnProgress, style: Style = as_drawn
 ) -> Iterator[tuple[list[Sketch], Int[Tensor, " b"]]]:
-    """The drawings of a split, with the model's numbers of their classes. Random choices depend only on the row."""
+    """The drawings of a split in batches, with the model's numbers of their classes. Random choices depend only on the
+    row.
+    """
     number = np.array([model.label_of(name) for name in store.labels])
     rows = sample(store, split, limit)
     for first in range(0, len(rows), BATCH):
@@ -177,14 +184,15 @@ def batches(
 def ranks(
     contenders: Sequence[RecognitionModel], drawings: LabelledBatches, among: Bool[Tensor, " c"]
 ) -> tuple[Int[Tensor, " b"], list[Int[Tensor, "2 b"]]]:
-    """The classes of the drawings; and for each model the number of classes ranked before the right one, among all and
-    among `among`.
+    """The classes of the drawings; and, for each model, the number of classes that it ranks before the right one.
+
+    The number is given among all classes, and among the classes in `among`.
     """
     labels: list[Tensor] = []
     seen: list[list[Tensor]] = [[] for _ in contenders]
     for sketches, label in drawings:
         labels.append(label)
-        fields: dict[str, Tensor] = {}  # rendered once for each kind of field
+        fields: dict[str, Tensor] = {}  # the fields are rendered once for each shape
         for contender, kept in zip(contenders, seen, strict=True):
             used_to = repr(contender.shape)
             if used_to not in fields:
@@ -195,7 +203,7 @@ def ranks(
 
 
 def accuracy(rank: Int[Tensor, " b"], label: Int[Tensor, " b"]) -> Accuracy:
-    """`rank`: the number of classes ranked before the right one."""
+    """The accuracy that follows from the ranks: `rank` is the number of classes ranked before the right one."""
     hits = (rank == 0).double()
     count = torch.bincount(label)
     per_class = (torch.zeros(len(count), dtype=torch.double).index_add(0, label, hits) / count)[count > 0]
@@ -204,7 +212,7 @@ def accuracy(rank: Int[Tensor, " b"], label: Int[Tensor, " b"]) -> Accuracy:
 
 
 def milliseconds(work: Callable[[Any], object], pieces: Sequence[Any], sketches: int) -> float:
-    """The time of `work` for one sketch: the median of three rounds over all pieces, after a warm-up round."""
+    """The time that `work` takes for one sketch: the median of three rounds over all pieces, after a warm-up round."""
     seconds = []
     for _ in range(4):
         start = time.perf_counter()

@@ -1,7 +1,7 @@
-"""How well drawings of the same class find one another: by the vectors of `visketch search`, and by the features of
-baselines.
+"""Measure how well drawings of the same class find one another: by the vectors of `visketch search`, and by the
+features of baselines.
 
-Every drawing is a query once, and all the others are the gallery; those of its class are relevant.
+Every drawing is a query once, and all the others are the gallery. Those of its class are relevant.
 """
 
 from collections.abc import Sequence
@@ -27,19 +27,19 @@ class SearchRow:
     """The figures of one kind of vector."""
 
     name: str
-    vector: str  # "features and probabilities" (used by search) or "features alone"
+    vector: str  # "features and probabilities" (as in `visketch search`) or "features alone"
     width: int
     mean_average_precision: float
-    interval: tuple[float, float]  # 95 %, of the mean average precision
+    interval: tuple[float, float]  # the 95 % interval of the mean average precision
     precision_at_10: float
-    class_mean_average_precision: float  # averaged over the classes, since data sets are skewed
+    class_mean_average_precision: float  # the mean over the classes, since data sets are skewed
     class_precision_at_10: float
 
 
 @dataclass(frozen=True)
 class SearchTable:
     drawings: int
-    queries: int  # drawings with at least one other of their class
+    queries: int  # the number of drawings with at least one other drawing of their class
     classes: list[str]
     rows: list[SearchRow]  # ViSketch first
 
@@ -54,10 +54,11 @@ def search(
     unseen: bool = False,
     on_progress: OnProgress = quiet,
 ) -> SearchTable:
-    """`labels`: only these classes, by default all. `unseen`: only classes that the checkpoint was not trained on.
+    """Measure the search with every drawing of a split as a query.
 
-    Baselines may have another canvas. Raises UsageError if there is no such drawing, or if a baseline was trained on
-    these classes.
+    `labels` restricts it to these classes; by default all are used. `unseen` restricts it to classes that the
+    checkpoint was not trained on. Baselines may have another canvas. Raises UsageError if there is no such drawing, or
+    if a baseline was trained on these classes.
     """
     judges: list[Judge] = [ClassifierJudge(model), *map(BaselineJudge, baselines)]
     names = chosen(model, store, labels, unseen)
@@ -85,7 +86,9 @@ def search(
 
 
 def chosen(model: SketchModel, store: Store, labels: Sequence[str], unseen: bool) -> list[str]:
-    """The classes of the data set that are measured. Raises UsageError if one does not exist, or none is left."""
+    """The classes of the data set that are measured. Raises UsageError if one of `labels` does not exist, or if none is
+    left.
+    """
     if missing := [name for name in labels if name not in store.labels]:
         raise UsageError(f"{store.path}: has no class {missing[0]!r}")
     names = [name for name in (labels or store.labels) if not (unseen and name in model.labels)]
@@ -100,7 +103,7 @@ def chosen(model: SketchModel, store: Store, labels: Sequence[str], unseen: bool
 def looks(
     judges: Sequence[Judge], model: SketchModel, store: Store, rows: Int[np.ndarray, " i"], on_progress: OnProgress
 ) -> list[tuple[Float[Tensor, "i c"], Float[Tensor, "i e"]]]:
-    """The judges' logits and features of the drawings."""
+    """For each judge, its logits and its features of the drawings."""
     seen: list[list[tuple[Tensor, Tensor]]] = [[] for _ in judges]
     for first in range(0, len(rows), BATCH):
         sketches = [store[int(number)] for number in rows[first : first + BATCH]]

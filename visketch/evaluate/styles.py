@@ -1,7 +1,7 @@
-"""Drawings in other styles, with one change at a time: turned, strokes missing, other pens, photographed.
+"""Drawings in other styles, with one change at a time: turned, with strokes missing, with other pens, photographed.
 
-A style is a pure function of a drawing and a random generator. Since all centre lines are rendered with the project's
-own pen, a pen only matters in a picture: these are drawn with Pillow and read like a user's pictures.
+A style is a pure function of a drawing and a random generator. All centre lines are rendered with the project's own
+pen, so a pen only matters in a picture. Such styles are drawn with Pillow and read like a user's pictures.
 """
 
 import io
@@ -19,7 +19,7 @@ from visketch.geometry.sketch import Sketch, fit
 Style = Callable[[Sketch, np.random.Generator], Sketch]
 
 SIDE = 256  # pixels of a picture
-FINE = 4  # drawn at this multiple of the size, so that edges are smooth
+FINE = 4  # pictures are drawn at this multiple of their size, so that edges are smooth
 MARGIN = 1 / 16
 PEN = 1 / 64  # the width of the normal pen as a share of the side
 
@@ -29,14 +29,14 @@ def as_drawn(sketch: Sketch, rng: np.random.Generator) -> Sketch:
 
 
 def turned(sketch: Sketch, rng: np.random.Generator, degrees: float = 20.0) -> Sketch:
-    """Turned to the left or to the right."""
+    """The drawing turned to the left or to the right."""
     angle = np.radians(degrees) * rng.choice((-1, 1))
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     return _like(sketch, strokes=tuple((line @ turn.T).astype(np.float32) for line in _strokes(sketch)))
 
 
 def incomplete(sketch: Sketch, rng: np.random.Generator, share: float = 0.3) -> Sketch:
-    """With this share of the strokes removed at random; at least one is kept."""
+    """The drawing without this share of its strokes, chosen at random. At least one stroke is kept."""
     lines = _strokes(sketch)
     chance = rng.random(len(lines))
     kept = chance >= min(share, chance.max())
@@ -44,7 +44,7 @@ def incomplete(sketch: Sketch, rng: np.random.Generator, share: float = 0.3) -> 
 
 
 def pen(sketch: Sketch, rng: np.random.Generator, times: float = 1.0) -> Sketch:
-    """A picture drawn with a pen of `times` the normal width."""
+    """A picture of the drawing with a pen of `times` the normal width."""
     return _read(picture(sketch, times * PEN), sketch)
 
 
@@ -66,7 +66,7 @@ def paper(sketch: Sketch, rng: np.random.Generator) -> Sketch:
 STYLES: dict[str, Style] = {
     "turned": turned,
     "incomplete": incomplete,
-    "pen": pen,  # for comparison with the other pictures
+    "pen": pen,  # this is for comparison with the other pictures
     "pen x 0.5": partial(pen, times=0.5),
     "pen x 3": partial(pen, times=3.0),
     "paper": paper,
@@ -74,7 +74,7 @@ STYLES: dict[str, Style] = {
 
 
 def picture(sketch: Sketch, width: float) -> Image.Image:
-    """The drawing in black on white, anti-aliased; the `width` of the pen is a share of the side."""
+    """The drawing in black on white, anti-aliased. The `width` of the pen is a share of the side."""
     side, radius = FINE * SIDE, FINE * SIDE * width / 2
     fine = Image.new("L", (side, side), 255)
     draw = ImageDraw.Draw(fine)
@@ -87,7 +87,7 @@ def picture(sketch: Sketch, width: float) -> Image.Image:
 
 
 def _read(seen: Image.Image, sketch: Sketch) -> Sketch:
-    """Read a picture as `data.image` reads a file."""
+    """Read a picture in the way in which `data.image` reads a file."""
     found, _ = image.understand(seen)
     return _like(sketch, pixels=found.pixels, thin=found.thin)
 

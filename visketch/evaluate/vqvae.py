@@ -1,4 +1,4 @@
-"""How well drawings are reconstructed from their codes."""
+"""Measure how well drawings are reconstructed from their codes."""
 
 from dataclasses import dataclass
 
@@ -14,16 +14,16 @@ from visketch.model import SketchModel
 
 @dataclass(frozen=True)
 class Reconstruction:
-    """One row: whole sketches, encoded and decoded leaf by leaf."""
+    """One row of the table: the figures for whole sketches, encoded and decoded leaf by leaf."""
 
-    target: str  # the meaning of a pixel: "signed distance" or "binary"
+    target: str  # what a pixel means: "signed distance" or "binary"
     quantiser: str  # how the codebook was trained: "chosen" or "plain"
     sketches: int
-    ink_f1: float  # mean over sketches, ink within 1 pixel counts as hit
+    ink_f1: float  # mean over sketches; ink within 1 pixel counts as a hit
     perplexity: float
     codebook_size: int
     used: float  # the share of the codes that are used
-    mse: float  # of the target, over the inked leaves; only comparable between targets of the same kind
+    mse: float  # over the inked leaves; only comparable between targets of the same kind
 
 
 def reconstruct(
@@ -33,6 +33,9 @@ def reconstruct(
     limit: int | None = None,
     on_progress: OnProgress = quiet,
 ) -> Reconstruction:
+    """Encode and decode the drawings of a split, and compare the results with the drawings. Raises VisketchError if the
+    checkpoint has no VQ-VAE.
+    """
     config, net = model.config, model.part("vqvae")
     scores, errors, pixels = [], 0.0, 0
     counts = torch.zeros(config.vqvae.codebook_size, dtype=torch.double)

@@ -1,5 +1,5 @@
-"""Fit strokes with few cubic Bézier curves, for drawing programs, or with few straight lines, as *Quick,
-Draw!* does.
+"""Fit strokes with a few cubic Bézier curves, for drawing programs, or with a few straight lines, as *Quick, Draw!*
+does.
 """
 
 from itertools import pairwise
@@ -7,12 +7,14 @@ from itertools import pairwise
 import numpy as np
 from jaxtyping import Float
 
-CORNER = np.cos(np.radians(50))  # a stroke has a corner where it turns by more within a pen's width
-TOLERANCE = 1 / 14  # of the pen: the mean distance that a curve may have from its points
+CORNER = np.cos(np.radians(50))  # a stroke has a corner where it turns by more than this within a pen's width
+TOLERANCE = 1 / 14  # the mean distance that a curve may have from its points, in widths of the pen
 
 
 def simplified(stroke: Float[np.ndarray, "n 2"], tolerance: float) -> Float[np.ndarray, "m 2"]:
-    """Fewer points, between which straight lines stay within `tolerance` (Ramer-Douglas-Peucker)."""
+    """Fewer points, such that the straight lines between them stay within `tolerance` of the stroke
+    (Ramer-Douglas-Peucker).
+    """
     from skimage.measure import approximate_polygon
 
     return approximate_polygon(stroke, tolerance) if len(stroke) > 2 else stroke
@@ -21,8 +23,9 @@ def simplified(stroke: Float[np.ndarray, "n 2"], tolerance: float) -> Float[np.n
 def bezier(stroke: Float[np.ndarray, "n 2"], pen: float) -> Float[np.ndarray, "m 4 2"]:
     """Cubic Bézier curves, four points each, that follow the stroke from end to end; a dot gives none.
 
-    Corners are kept; `pen`, its width in the unit of the stroke, is the scale of sharpness. Between corners, a cubic
-    spline with as few knots as the tolerance needs (FITPACK, Dierckx 1993) is cut at its knots.
+    Corners are kept. `pen` is the width of the pen in the unit of the stroke; it is the scale on which a turn counts as
+    a corner. Between corners, a cubic spline with as few knots as the tolerance allows (FITPACK, Dierckx 1993) is cut
+    at its knots.
     """
     line = _resampled(stroke, pen / 4)
     if len(line) < 2:
@@ -32,7 +35,7 @@ def bezier(stroke: Float[np.ndarray, "n 2"], pen: float) -> Float[np.ndarray, "m
 
 
 def smooth(stroke: Float[np.ndarray, "n 2"], pen: float, steps: int = 8) -> Float[np.ndarray, "m 2"]:
-    """Points along the curves of `bezier`, `steps` to a curve; a dot stays one point."""
+    """Points along the curves of `bezier`, `steps` for each curve. A dot stays one point."""
     curves = bezier(stroke, pen)
     if not len(curves):
         return stroke[:1].astype(np.float64)
@@ -43,7 +46,7 @@ def smooth(stroke: Float[np.ndarray, "n 2"], pen: float, steps: int = 8) -> Floa
 
 
 def _resampled(stroke: np.ndarray, spacing: float) -> np.ndarray:
-    """Points about `spacing` apart, including those of the stroke."""
+    """Points about `spacing` apart, which include the points of the stroke."""
     from visketch.geometry.sketch import sample
 
     line = sample((stroke.astype(np.float32),), spacing).astype(np.float64)
@@ -52,7 +55,7 @@ def _resampled(stroke: np.ndarray, spacing: float) -> np.ndarray:
 
 
 def _corners(line: np.ndarray) -> list[int]:
-    """The positions, in order, of the sharpest turns of the stroke."""
+    """The positions of the sharpest turns of the stroke, in order."""
     reach = 3
     if len(line) < 2 * reach + 1:
         return []
@@ -69,11 +72,11 @@ def _corners(line: np.ndarray) -> list[int]:
 
 
 def _fitted(line: np.ndarray, tolerance: float) -> np.ndarray:
-    """One smooth part: a straight line if it is close enough, otherwise the curves of a spline."""
+    """Curves for one smooth part: a straight line if it is close enough, otherwise the curves of a spline."""
     straight = line[:1] + np.linspace(0, 1, 4)[:, None] * (line[-1:] - line[:1])
     if len(line) < 5 or np.abs(_aside(line)).max() < tolerance:
         return straight[None]
-    from scipy import interpolate  # here, since most processes that import this module fit no curve: 0.2 s
+    from scipy import interpolate  # here, since it takes 0.2 s and most processes fit no curve
 
     weight = np.ones(len(line))
     weight[[0, -1]] = 100  # keeps the ends in place
@@ -86,7 +89,7 @@ def _fitted(line: np.ndarray, tolerance: float) -> np.ndarray:
 
 
 def _aside(line: np.ndarray) -> np.ndarray:
-    """The distance of the points from the straight line between the ends."""
+    """The distance of each point from the straight line between the ends."""
     along = line[-1] - line[0]
     size = np.linalg.norm(along)
     if size < 1e-9:

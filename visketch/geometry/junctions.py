@@ -6,15 +6,15 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-STRAIGHT = math.cos(math.radians(60))  # two lines that meet continue each other if they turn by less
+STRAIGHT = math.cos(math.radians(60))  # two lines that meet continue each other if the turn is smaller than this
 SPUR = 0.5  # a side branch shorter than this many half pens is only the edge of a thick line
 TIP = 1.2  # two lines at a sharp angle merge before they meet; the merged tip may be this much longer
-NEAR = 0.8  # junctions closer than this many pens count as one
-BRIDGE = 2.5  # the same for two junctions of two lines that cross at a flat angle
-FORWARD = math.cos(math.radians(60))  # crossing lines leave a bridge at no larger angle
-LAST = 0.3  # of an even number of lines that meet, the last two continue each other unless they turn back
+NEAR = 0.8  # junctions closer together than this many pens count as one
+BRIDGE = 2.5  # the same limit for the two junctions of two lines that cross at a flat angle
+FORWARD = math.cos(math.radians(60))  # crossing lines leave a bridge at no greater angle than this
+LAST = 0.3  # if an even number of lines meet, the last two continue each other unless they turn back
 
-End = tuple[int, int]  # of a piece: its number, and 0 for its start or -1 for its last point
+End = tuple[int, int]  # an end of a piece: the number of the piece, and 0 for its first point or -1 for its last
 
 
 @dataclass(frozen=True)
@@ -23,11 +23,15 @@ class Meeting:
 
     ends: list[End]
     middle: np.ndarray  # (2)
-    radius: float  # the reach of the ink: within it the other lines bend the ridge
+    radius: float  # the reach of the ink; within it, the other lines bend the ridge
 
 
 def joined(pieces: list[np.ndarray], placed: list[np.ndarray], distance: np.ndarray) -> list[np.ndarray]:
-    """Pieces → strokes, (points, 2)."""
+    """Join pieces into strokes, each (points, 2).
+
+    `pieces` are lines of pixels, `placed` are the same lines on the ridge, and `distance` is the distance of each pixel
+    to the edge of the ink.
+    """
     meetings, inner, free = _meetings(pieces, distance)
     placed = [
         _to_the_end(line, [end for end in ((i, 0), (i, -1)) if end in free], distance) for i, line in enumerate(placed)
@@ -48,7 +52,7 @@ def joined(pieces: list[np.ndarray], placed: list[np.ndarray], distance: np.ndar
 
 
 def _meetings(pieces: list[np.ndarray], distance: np.ndarray) -> tuple[list[Meeting], set[int], set[End]]:
-    """The meetings, the pieces that lie within one, and the free ends of pieces."""
+    """The meetings, the pieces that lie within one, and the free ends of the pieces."""
     at: dict[tuple[int, int], list[End]] = {}
     for number, piece in enumerate(pieces):
         for side in (0, -1):
@@ -93,8 +97,10 @@ def _bridges(number: int, ends: list[End], others: list[End], pieces: list[np.nd
 def _pairs(
     meeting: Meeting, placed: list[np.ndarray], free: set[End]
 ) -> tuple[list[tuple[End, End]], list[End], np.ndarray | None]:
-    """The pairs of ends that continue each other, the pieces that are only the point of a tip, and the corner of the
-    tip.
+    """Decide which ends at a meeting belong together.
+
+    Returns the pairs of ends that continue each other, the pieces that are only the point of a tip, and the corner of
+    the tip.
     """
     arms = {end: _arm(placed[end[0]], end[1], meeting) for end in meeting.ends}
     short = {end: len(placed[end[0]]) for end in arms if (end[0], -1 - end[1]) in free}
@@ -116,7 +122,7 @@ def _pairs(
         return [(one, other)], tips, via
     pairs = []
     ranked = sorted((float(arms[a] @ arms[b]), a, b) for i, a in enumerate(left) for b in left[:i])
-    for cosine, a, b in ranked:  # the straightest first
+    for cosine, a, b in ranked:  # the straightest pair comes first
         last = len(left) == 2
         if a in left and b in left and cosine < (LAST if last else -STRAIGHT):
             pairs.append((a, b))
@@ -125,7 +131,7 @@ def _pairs(
 
 
 def _arm(line: np.ndarray, side: int, meeting: Meeting) -> np.ndarray:
-    """The direction in which a piece leaves its meeting, measured outside the meeting's ink."""
+    """The direction in which a piece leaves its meeting, measured outside the ink of the meeting."""
     away = line if side == 0 else line[::-1]
     far = np.linalg.norm(away - meeting.middle, axis=1)
     out = int(np.argmax(far > meeting.radius)) if (far > meeting.radius).any() else len(away) // 2
@@ -145,7 +151,10 @@ def _cut(line: np.ndarray, side: int, meeting: Meeting, goes_on: bool) -> np.nda
 
 
 def _to_the_end(line: np.ndarray, free: list[End], distance: np.ndarray) -> np.ndarray:
-    """The line, lengthened or shortened at its free ends: beyond the end of a line the field falls by 1 a pixel."""
+    """The line, lengthened or shortened at its free ends.
+
+    Beyond the end of a line, the field falls by 1 for each pixel.
+    """
     if len(line) < 3:
         return line
     line = line.copy()
@@ -159,7 +168,7 @@ def _to_the_end(line: np.ndarray, free: list[End], distance: np.ndarray) -> np.n
 
 
 def _chains(lines: dict[int, np.ndarray], partner: dict[End, End], corner: dict[End, np.ndarray]) -> list[np.ndarray]:
-    """Follow the partners from every end that has none; the remaining lines are rings."""
+    """Follow the partners from every end that has none. The lines that are left are rings."""
     strokes, left = [], dict.fromkeys(lines)
     starts = [end for i in lines for end in ((i, 0), (i, -1)) if end not in partner]
     for start in [*starts, *((i, 0) for i in lines)]:

@@ -1,19 +1,20 @@
-"""When a hand would draw what: strokes → the seconds at which each begins and ends."""
+"""When a hand would draw each stroke: the seconds at which it begins and ends."""
 
 from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Float
 
-SPEED = 1.6  # of the pen: longer sides of the drawing a second
+SPEED = 1.6  # the speed of the pen, in longer sides of the drawing a second
 LIFTED = 0.12  # seconds between two strokes
-LONGEST = 8.0  # seconds that a drawing may take: a longer one is drawn faster
+LONGEST = 8.0  # the most seconds that a drawing may take; a longer one is drawn faster
 
 
 def pace(strokes: Sequence[Float[np.ndarray, "_ 2"]], given: int = 0) -> Float[np.ndarray, "n 2"]:
-    """The start and the end of each of n strokes, in seconds: one after another, each as long as it is.
+    """The start and the end, in seconds, of each of n strokes.
 
-    The first `given` are there from the beginning.
+    Strokes are drawn one after another, and each takes as long as its length demands. The first `given` strokes are
+    there from the beginning.
     """
     if not strokes:
         return np.zeros((0, 2))
@@ -28,14 +29,17 @@ def pace(strokes: Sequence[Float[np.ndarray, "_ 2"]], given: int = 0) -> Float[n
 
 
 def length(stroke: Float[np.ndarray, "n 2"]) -> Float[np.ndarray, " n"]:
-    """How far each point is from the first, along the stroke."""
+    """The distance of each point from the first one, along the stroke."""
     return np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(stroke.astype(np.float64), axis=0), axis=1))])
 
 
 def between(
     stroke: Float[np.ndarray, "n 2"], start: float, end: float, first: float, last: float
 ) -> Float[np.ndarray, "m 2"]:
-    """What is drawn from second `first` to `last` of a stroke that is begun at `start` and ends at `end`."""
+    """The part of a stroke that is drawn between the seconds `first` and `last`.
+
+    The stroke itself begins at second `start` and ends at second `end`.
+    """
     if last < start or (first >= end and first > start):
         return stroke[:0]
     along = length(stroke)

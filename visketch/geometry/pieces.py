@@ -1,8 +1,8 @@
 """Strokes as pieces: runs of a fixed number of points, which a network can draw all at once.
 
 A piece is `POINTS` points along a stroke. The stroke's own vertices are among them, so corners stay sharp. A long
-stroke is several pieces, each of which begins where the previous one ends. This is our choice, after trials with pieces
-of equal length (which lose corners) and with normalised ones (lab book).
+stroke becomes several pieces, each of which begins where the previous one ends. This is our choice, after trials with
+pieces of equal length (which lose corners) and with normalised pieces (lab book).
 """
 
 import itertools
@@ -15,13 +15,13 @@ from jaxtyping import Bool, Float, Int, Integer
 from visketch.errors import UsageError
 from visketch.geometry.sketch import fit
 
-POINTS = 12  # k: of QuickDraw's strokes nine in ten have no more vertices
-TOLERANCE = 2 / 255  # share of the drawing's longer side by which simplifying may move a line, as QuickDraw's recipe
+POINTS = 12  # k; nine in ten of QuickDraw's strokes have no more vertices
+TOLERANCE = 2 / 255  # simplifying may move a line by this share of the drawing's longer side, as in QuickDraw's recipe
 
 
 @dataclass(frozen=True)
 class Pieces:
-    """A drawing of t pieces in drawing order. `joined`: the piece begins where the previous one ends."""
+    """A drawing of t pieces in drawing order. `joined` says whether a piece begins where the previous one ends."""
 
     points: Float[np.ndarray, "t k 2"]
     joined: Bool[np.ndarray, " t"]
@@ -31,7 +31,7 @@ class Pieces:
 
 
 def cut(strokes: Sequence[Float[np.ndarray, "_ 2"]], k: int = POINTS) -> Pieces:
-    """Strokes → pieces, in the same unit and order. Each stroke needs at least one point."""
+    """Cut strokes into pieces, in the same unit and order. Each stroke must have at least one point."""
     runs, joined = [], []
     for stroke in strokes:
         parts = max(1, -(-(len(stroke) - 1) // (k - 1)))
@@ -42,7 +42,7 @@ def cut(strokes: Sequence[Float[np.ndarray, "_ 2"]], k: int = POINTS) -> Pieces:
 
 
 def spread(stroke: Float[np.ndarray, "_ 2"], parts: int, k: int = POINTS) -> Float[np.ndarray, "parts k 2"]:
-    """A stroke as exactly so many pieces, its vertices among their points if there are not too many of them."""
+    """A stroke as exactly `parts` pieces. Its vertices are among their points, unless there are too many of them."""
     places = parts * (k - 1) + 1
     if len(stroke) > places:
         along = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(stroke, axis=0), axis=1))])
@@ -53,9 +53,10 @@ def spread(stroke: Float[np.ndarray, "_ 2"], parts: int, k: int = POINTS) -> Flo
 
 
 def fitted(strokes: Sequence[Float[np.ndarray, "_ 2"]], most: int) -> Pieces:
-    """A drawing's strokes as pieces that fill [-1, 1], as those that the network is trained on.
+    """A drawing's strokes as pieces that fill [-1, 1], in the form in which the network is trained on drawings.
 
-    Simplified no further than is needed to have at most `most`. Raises UsageError for a drawing of more strokes.
+    The strokes are simplified only as far as is needed to get at most `most` pieces. Raises UsageError if the drawing
+    has more strokes than that.
     """
     if len(strokes) > most:
         raise UsageError(f"{len(strokes):,} strokes: at most {most} can be changed; leave some out")
@@ -72,8 +73,9 @@ def count(points: Integer[np.ndarray, " i"], k: int = POINTS) -> Int[np.ndarray,
 
 
 def join(pieces: Pieces) -> list[Float[np.ndarray, "_ 2"]]:
-    """The inverse of `cut`, except for the points that it added. Where joined pieces do not meet exactly, their mean is
-    used.
+    """The strokes from which `cut` made these pieces, except for the points that it added.
+
+    Where joined pieces do not meet exactly, the mean of both ends is used.
     """
     strokes: list[np.ndarray] = []
     for points, joined in zip(pieces.points, pieces.joined, strict=True):
@@ -89,9 +91,10 @@ def join(pieces: Pieces) -> list[Float[np.ndarray, "_ 2"]]:
 def simplified(
     strokes: Sequence[Float[np.ndarray, "_ 2"]], tolerance: float, always: bool = False
 ) -> list[Float[np.ndarray, "_ 2"]]:
-    """Strokes with fewer vertices, no line moved by more than `tolerance` (Ramer, Douglas and Peucker).
+    """Strokes with fewer vertices, where no line is moved by more than `tolerance` (Ramer, Douglas and Peucker).
 
-    Strokes whose vertices are mostly further apart than that, as QuickDraw's are, stay as they are, but with `always`.
+    Strokes whose vertices are mostly further apart than `tolerance`, such as QuickDraw's, are left as they are, unless
+    `always` is set.
     """
     from visketch.geometry import bezier
 
@@ -105,9 +108,11 @@ def simplified(
 
 
 def _filled(runs: Sequence[np.ndarray], k: int) -> Float[np.ndarray, "t k 2"]:
-    """Runs of at most k vertices → exactly k points: their segments are divided so that the longest part is shortest.
+    """Fill runs of at most k vertices up to exactly k points, by dividing their segments so that the longest part is as
+    short as possible.
 
-    The divisions are allocated by highest quotient (D'Hondt): a segment in c parts bids its length / c for one more.
+    The divisions are allocated by highest quotient (D'Hondt): a segment that has c parts bids its length / c for one
+    more.
     """
     t, vertices = len(runs), np.array([len(run) for run in runs])
     padded = np.stack([np.concatenate([run, np.repeat(run[-1:], k - len(run), axis=0)]) for run in runs])
@@ -117,7 +122,7 @@ def _filled(runs: Sequence[np.ndarray], k: int) -> Float[np.ndarray, "t k 2"]:
     place = np.argsort(np.argsort(-bids, axis=1, kind="stable"), axis=1)  # the rank of each bid, the highest first
     won = (place < (k - vertices)[:, None]).reshape(t, k - 1, k - 1).sum(axis=2)
     parts = np.where(there, 1 + won, 0)
-    parts[vertices == 1, 0] = k - 1  # a dot: all points at one place
+    parts[vertices == 1, 0] = k - 1  # a dot has all its points at one place
     segment = np.repeat(np.tile(np.arange(k - 1), t), parts.ravel()).reshape(t, k - 1)
     first = np.cumsum(parts, axis=1) - parts
     along = np.arange(1, k) - np.take_along_axis(first, segment, axis=1)

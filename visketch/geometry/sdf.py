@@ -1,12 +1,13 @@
 """Signed distance fields: from drawings to fields, and from fields to ink.
 
-The field is `pen / 2 - distance to the nearest centre line`, so it is positive inside the ink and negative outside; it
-is clamped to +-`clamp` and divided by it. Pen and clamp are shares of the canvas side. Far from all lines the field is
-saturated, so distances are computed in a window around each piece of a line, and the smallest is kept. This is exact,
-and its cost is proportional to the ink. (A distance transform of the pixels has errors of a third of a pixel and takes
-two to four times as long: lab book.)
+The field is `pen / 2 - distance to the nearest centre line`, so it is positive inside the ink and negative outside. It
+is clamped to +-`clamp` and divided by `clamp`. Pen and clamp are shares of the canvas side. Far from all lines the
+field is saturated, so distances are only computed in a window around each piece of a line, and the smallest is kept.
+This is exact, and its cost is proportional to the ink. (A distance transform of the pixels has errors of a third of a
+pixel and takes two to four times as long: lab book.)
 
-Imports no torch: processes that only draw fields start without it, and so do apps with an exported model.
+This module does not import torch, so that processes which only draw fields start without it, and so do apps with an
+exported model.
 """
 
 import math
@@ -18,18 +19,21 @@ from jaxtyping import Float
 from visketch.config import SketchConfig
 from visketch.geometry.sketch import Sketch, fit
 
-CACHED = 2**16  # distances computed at once, so that they stay in the processor's cache
+CACHED = 2**16  # the number of distances that are computed at once, so that they stay in the processor's cache
 
 
 def render(sketch: Sketch, config: SketchConfig, canvas: int | None = None) -> Float[np.ndarray, "h h"]:
-    """The sketch fitted to the canvas and drawn with the configured pen, as a field. Raises VisketchError if blank."""
+    """Fit a sketch to the canvas and draw it with the configured pen, as a field.
+
+    `canvas` is the side in pixels, by default that of `config`. Raises VisketchError if the sketch is blank.
+    """
     return field(fit(sketch.lines(), config.margin), config, canvas or config.canvas)
 
 
 def field(lines: tuple[np.ndarray, ...], config: SketchConfig, canvas: int) -> Float[np.ndarray, "h h"]:
-    """Centre lines in the unit square → their signed distance field on a `canvas` pixels wide."""
+    """The signed distance field of centre lines in the unit square, on a canvas of `canvas` pixels."""
     clamp, near = config.clamp * canvas, config.pen / 2 / config.clamp
-    reach = near + 1  # where the field saturates. This and all distances are in units of the clamp, places in pixels
+    reach = near + 1  # the field saturates here; distances are in units of the clamp, places in pixels
     start, direction, length = _pieces(lines, canvas, longest=reach * clamp)
     side = math.ceil(length.max() + 2 * reach * clamp) + 1
     corner = np.ceil(np.minimum(start, start + direction * length[:, None]) - reach * clamp - 0.5).astype(np.int64)
@@ -50,11 +54,11 @@ def field(lines: tuple[np.ndarray, ...], config: SketchConfig, canvas: int) -> F
 def _pieces(lines: tuple[np.ndarray, ...], canvas: int, longest: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Lines as straight pieces in pixels, none longer than `longest`: start (n 2), direction (n 2) and length (n)."""
     points, count = np.concatenate(lines) * np.float32(canvas), np.array([len(line) for line in lines])
-    last, more = np.cumsum(count) - 1, count > 1  # a line of one point starts and ends there
+    last, more = np.cumsum(count) - 1, count > 1  # a line of one point starts and ends at that point
     start = np.delete(points, last[more], axis=0)
     way = np.delete(points, (last - count + 1)[more], axis=0) - start
     length = np.linalg.norm(way, axis=1)[:, None]
-    direction = np.tile(np.array([1, 0], np.float32), (len(way), 1))  # any direction for a dot
+    direction = np.tile(np.array([1, 0], np.float32), (len(way), 1))  # a dot may have any direction
     np.divide(way, length, out=direction, where=length > 1e-6)
     parts = np.ceil(length[:, 0] / longest).astype(np.int64).clip(1)
     length = length / parts[:, None].astype(np.float32)
@@ -67,7 +71,10 @@ def _pieces(lines: tuple[np.ndarray, ...], canvas: int, longest: float) -> tuple
 def _squared_distances(
     away: Float[np.ndarray, "n 2 w"], direction: Float[np.ndarray, "n 2"], length: Float[np.ndarray, " n"]
 ) -> Float[np.ndarray, "n w w"]:
-    """Squared distances from pixels to a piece; `away`: their offsets in x and in y from the start of the piece."""
+    """The squared distances from pixels to pieces of lines.
+
+    `away` holds the offsets in x and in y of the pixels from the start of the piece.
+    """
     x, y = away.swapaxes(0, 1)
     dx, dy = direction.T[:, :, None]
     beyond = (y * dy)[:, :, None] + (x * dx)[:, None]
@@ -81,8 +88,9 @@ def _squared_distances(
 
 
 def ink(field: Float[Any, "*b h h"], clamp: float) -> Float[Any, "*b h h"]:
-    """Field → anti-aliased ink in [0, 1]: the edge is one pixel wide, half covered where the field is zero.
+    """Turn fields into anti-aliased ink in [0, 1].
 
-    Takes tensors and arrays, and returns the same kind.
+    The edge is one pixel wide, and a pixel is half covered where the field is zero. Takes tensors or arrays, and
+    returns the same kind.
     """
     return (field * clamp * field.shape[-1] + 0.5).clip(0, 1)

@@ -7,14 +7,15 @@ from jaxtyping import Bool, Float
 from scipy import ndimage
 
 AROUND = ((0, 1), (-1, 1), (-1, 0), (-1, -1), (0, -1), (1, -1), (1, 0), (1, 1))  # (y, x), counter-clockwise from right
-RIDGE = 0.65  # the end of a line is at least this thick, relative to its surroundings; thinner ends are edges
+RIDGE = 0.65  # the end of a line is at least this thick, relative to its surroundings; a thinner end is an edge
 
 
 def thinned(distance: Float[np.ndarray, "y x"]) -> Bool[np.ndarray, "y x"]:
-    """The ridge of the ink, one pixel wide. The border of the picture must not have ink.
+    """The ridge of the ink, one pixel wide. There must be no ink at the border of the picture.
 
-    Pixels are removed in the order of their distance. Pixels of equal distance are removed in four turns, so that no
-    two neighbours are in one turn: each pixel is tested against its current neighbours, and a whole turn at once.
+    Pixels are removed in the order of their distance. Pixels of equal distance are removed in four turns, such that no
+    two neighbours are in one turn. So each pixel is tested against its current neighbours, although a whole turn is
+    tested at once.
     """
     ink = distance > 0
     wide = distance.shape[1]

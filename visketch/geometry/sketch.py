@@ -1,7 +1,7 @@
 """Sketches as vectors: centre lines, fitted to a canvas and sampled into points.
 
-A sketch is its centre lines; they are always drawn with the same pen (`sdf.py`). Strokes are such lines already, and a
-raster is thinned to them, so a drawing looks the same to the models whatever pen drew it.
+A sketch is its centre lines, and they are always drawn with the same pen (`sdf.py`). Strokes are such lines already,
+and a raster is thinned to them. So a drawing looks the same to the models, whatever pen drew it.
 """
 
 from dataclasses import dataclass, field
@@ -11,13 +11,15 @@ import numpy as np
 
 from visketch.errors import VisketchError
 
-POINTS = 20_000  # of a drawing, at most: the lines between them are sampled, and more would need gigabytes
+POINTS = 20_000  # the most points of a drawing; the lines between them are sampled, and more would need gigabytes
 
 
 @dataclass(frozen=True)
 class PageArea:
-    """The page of a sketch: x, y, width and height in the sketch's unit, and its sides as its file gives them
-    (`210mm`), or empty. Strokes are in the unit of `box`; pixels fill it.
+    """The page of a sketch.
+
+    `box` is x, y, width and height in the sketch's unit. Strokes are in this unit, and pixels fill the box. The sides
+    are as the file gives them (`210mm`), or empty.
     """
 
     box: tuple[float, float, float, float]
@@ -27,10 +29,10 @@ class PageArea:
 
 @dataclass(frozen=True)
 class Sketch:
-    """One drawing, as strokes or as pixels (exactly one of them), with what is known about it.
+    """One drawing, as strokes or as pixels (exactly one of the two), with what is known about it.
 
-    `strokes`: each (points, 2) float32, x to the right, y down, in any unit. `pixels`: (rows, columns) bool, True is
-    ink. `thin`: the skeleton of the pixels, of the same shape, if it is known.
+    `strokes` are arrays (points, 2) float32, x to the right, y down, in any unit. `pixels` is (rows, columns) bool,
+    where True is ink. `thin` is the skeleton of the pixels, in the same shape, if it is known.
     """
 
     strokes: tuple[np.ndarray, ...] | None = None
@@ -67,7 +69,7 @@ class Sketch:
 
 
 def skeleton(pixels: np.ndarray) -> np.ndarray:
-    """An ink mask (rows, columns) → its lines one pixel wide, of the same shape."""
+    """The lines of an ink mask (rows, columns), one pixel wide, in the same shape."""
     from skimage.morphology import skeletonize
 
     rows, columns = np.flatnonzero(pixels.any(axis=1)), np.flatnonzero(pixels.any(axis=0))
@@ -79,7 +81,7 @@ def skeleton(pixels: np.ndarray) -> np.ndarray:
 
 
 def runs(thin: np.ndarray) -> tuple[np.ndarray, ...]:
-    """The centre lines of a skeleton (rows, columns): its straight runs of neighbouring pixels (x, y).
+    """The centre lines of a skeleton (rows, columns): its straight runs of neighbouring pixels, as (x, y).
 
     A pixel without neighbours is a line of one point.
     """
@@ -91,7 +93,7 @@ def runs(thin: np.ndarray) -> tuple[np.ndarray, ...]:
         after, before = thin[rows + y, columns + x], thin[rows - y, columns - x]
         lone &= ~(after | before)
         ends = []
-        for end in (after & ~before, before & ~after):  # starts and ends in the same order
+        for end in (after & ~before, before & ~after):  # starts and ends come in the same order
             here = places[end]
             ends.append(here[np.lexsort((here @ (x, y), here @ (y, -x)))])
         lines.append(np.stack(ends, axis=1))
@@ -107,16 +109,16 @@ def fit(lines: tuple[np.ndarray, ...], margin: float) -> tuple[np.ndarray, ...]:
     low, high = points.min(axis=0), points.max(axis=0)
     side = max(float((high - low).max()), 1e-6)
     scale = (1 - 2 * margin) / side
-    # Subtracted before scaling: the scale of a dot is huge, and would amplify rounding errors
+    # This is subtracted before scaling, since the scale of a dot is huge and would amplify rounding errors
     centre = (low + high) / 2
-    # All lines at once, since a skeleton has a thousand short ones
+    # All lines are handled at once, since a skeleton has a thousand short ones
     fitted = ((points - centre) * scale + 0.5).astype(np.float32)
     ends = np.cumsum([len(line) for line in lines]).tolist()
     return tuple(fitted[end - len(line) : end] for line, end in zip(lines, ends, strict=True))
 
 
 def sample(lines: tuple[np.ndarray, ...], spacing: float) -> np.ndarray:
-    """Points (points, 2) along the lines, at most `spacing` apart, including the corners."""
+    """Points (points, 2) along the lines, at most `spacing` apart. They include the corners."""
     points, lengths = np.concatenate(lines), np.array([len(line) for line in lines])
     last = np.cumsum(lengths) - 1
     more = lengths > 1  # a line of one point starts and ends there
@@ -131,11 +133,11 @@ def sample(lines: tuple[np.ndarray, ...], spacing: float) -> np.ndarray:
 def augment(
     lines: tuple[np.ndarray, ...], rng: np.random.Generator, strength: float, drop: bool = True
 ) -> tuple[np.ndarray, ...]:
-    """A variant of a drawing: turned, sheared, stretched, mirrored, and without a few strokes.
+    """A variant of a drawing: turned, sheared, stretched, mirrored, and without a few of its strokes.
 
-    `strength` 1 turns by up to 20 degrees, shears and stretches by up to 25 %, and drops 10 % of the strokes; 0 changes
-    nothing. Half of the drawings are mirrored. The lines may be in any unit, since `fit` follows. `drop` False keeps
-    every line: the lines of a raster are not strokes.
+    A `strength` of 1 turns it by up to 20 degrees, shears and stretches it by up to 25 %, and drops 10 % of the
+    strokes; 0 changes nothing. Half of the drawings are mirrored. The lines may be in any unit, since `fit` follows.
+    Without `drop`, every line is kept: the lines of a raster are not strokes.
     """
     if strength == 0:
         return lines

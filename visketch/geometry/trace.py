@@ -1,9 +1,9 @@
 """Trace ink into strokes, as a pen might have drawn them, along the ridge of its distance field.
 
-The input is a signed distance to the edge of the ink in pixels, positive inside: a model's field, or that of a mask.
-The ink is thinned from its edge until one pixel is left, which lies on the ridge; the field gives the position of the
-ridge between the pixels. Where lines meet, the straightest pairs continue each other as one stroke; at a sharp tip, its
-two sides do.
+The input is a signed distance to the edge of the ink in pixels, positive inside: a model's field, or the distance field
+of a mask. The ink is thinned from its edge until a line of single pixels is left, which lies on the ridge. The field
+gives the position of the ridge between the pixels. Where lines meet, the straightest pairs continue each other as one
+stroke. At a sharp tip, its two sides do.
 """
 
 from dataclasses import dataclass
@@ -16,13 +16,15 @@ from visketch.geometry.junctions import height, joined
 from visketch.geometry.skeleton import AROUND, thinned
 from visketch.geometry.sketch import PageArea, Sketch, fit
 
-PAGE = 256.0  # the side of the page for strokes without a known page
-PEN = 4.0  # and the pen
+PAGE = 256.0  # the side of the page for strokes whose page is not known
+PEN = 4.0  # the pen for them
 
 
 @dataclass(frozen=True)
 class Trace:
-    """Strokes (points, 2) in pixels of the picture, x to the right, y down, and the width of the pen that drew them."""
+    """Strokes, each (points, 2) in pixels of the picture, x to the right and y down; and the width of the pen that drew
+    them.
+    """
 
     strokes: tuple[np.ndarray, ...]
     pen: float
@@ -35,9 +37,9 @@ class Trace:
 
 
 def trace(distance: Float[np.ndarray, "y x"]) -> Trace:
-    """A signed distance to the edge of the ink, in pixels → the strokes, in a plausible drawing order.
+    """Trace a signed distance to the edge of the ink, in pixels, into strokes in a plausible drawing order.
 
-    No ink gives no strokes. A stroke of one point is a dot.
+    Without ink there are no strokes. A stroke of one point is a dot.
     """
     distance = np.pad(distance.astype(np.float32), 1, constant_values=-1)
     beside = ndimage.minimum_filter(distance, footprint=[[0, 1, 0], [1, 0, 1], [0, 1, 0]])
@@ -47,7 +49,7 @@ def trace(distance: Float[np.ndarray, "y x"]) -> Trace:
     if not pieces:
         return Trace((), 0.0)
     placed = _on_the_ridge(pieces, distance)
-    # The value of a pixel is below the height of the ridge by its distance from the ridge.
+    # The value of a pixel is lower than the ridge by the distance of the pixel from the ridge.
     pixels, points = np.concatenate(pieces), np.concatenate(placed)
     top = distance[pixels[:, 1], pixels[:, 0]] + np.linalg.norm(points - pixels, axis=1)
     pen = 2 * float(np.median(top))
@@ -56,12 +58,12 @@ def trace(distance: Float[np.ndarray, "y x"]) -> Trace:
 
 
 def from_field(field: Float[np.ndarray, "h h"], clamp: float) -> Float[np.ndarray, "h h"]:
-    """A model's field (`sdf.py`) → the distance in pixels; `clamp` is a share of the side."""
+    """Turn a model's field (`sdf.py`) into the distance in pixels. `clamp` is a share of the side."""
     return field * (clamp * len(field))
 
 
 def from_pixels(pixels: Bool[np.ndarray, "y x"]) -> Float[np.ndarray, "y x"]:
-    """An ink mask → the distance in pixels: the edge runs between the pixels."""
+    """Turn an ink mask into the distance in pixels. The edge runs between the pixels."""
     padded = np.pad(pixels, 1)
     inside = ndimage.distance_transform_edt(padded)
     outside = ndimage.distance_transform_edt(~padded)
@@ -78,7 +80,7 @@ def strokes_of(sketch: Sketch) -> tuple[Trace, int, int]:
 
 
 def on_page(sketch: Sketch) -> tuple[Trace, PageArea]:
-    """The strokes of a sketch on their page, in its unit; on a default page if theirs is not known.
+    """The strokes of a sketch on their page, in its unit, or on a default page if theirs is not known.
 
     Raises VisketchError if there are none.
     """
@@ -94,11 +96,11 @@ def on_page(sketch: Sketch) -> tuple[Trace, PageArea]:
     return Trace(tuple(line.astype(np.float32) for line in lines), drawn.pen * float(scale.mean())), sketch.page
 
 
-# Pieces: lines of pixels between ends and junctions
+# The following functions cut the skeleton into pieces: lines of pixels between ends and junctions
 
 
 def _pieces(thin: np.ndarray) -> list[np.ndarray]:
-    """The pixels (points, 2) as (x, y) from one end or junction to the next; a ring without either is one piece."""
+    """The pixels (points, 2), as (x, y), from one end or junction to the next. A ring without either is one piece."""
     wide = thin.shape[1]
     pixels = np.flatnonzero(thin)
     at = dict.fromkeys(pixels.tolist())
@@ -107,7 +109,7 @@ def _pieces(thin: np.ndarray) -> list[np.ndarray]:
         found = []
         for number, (y, x) in enumerate(AROUND):
             other = pixel + y * wide + x
-            # A diagonal step does not count where two straight steps lead there, so stairs have no junctions.
+            # A diagonal step does not count if two straight steps lead to the same place, so stairs have no junctions.
             if other in at and (number % 2 == 0 or (pixel + y * wide not in at and pixel + x not in at)):
                 found.append(other)
         beside[pixel] = found
@@ -115,7 +117,7 @@ def _pieces(thin: np.ndarray) -> list[np.ndarray]:
     seen: set[tuple[int, int]] = set()
     lines = [[node] for node in nodes if not beside[node]]
     walked = set(nodes)
-    for node in [*nodes, *pixels.tolist()]:  # what is left after the nodes are rings
+    for node in [*nodes, *pixels.tolist()]:  # the pixels that are left after the nodes belong to rings
         ring = len(beside[node]) == 2
         if ring and node in walked:
             continue
@@ -143,12 +145,12 @@ def _on_the_ridge(pieces: list[np.ndarray], distance: np.ndarray) -> list[np.nda
         across = along[:, ::-1] * (-1, 1)
         reach = np.maximum(1.0, 0.7 * height(distance, points))[:, None]
         rise = height(distance, points + reach * across) - height(distance, points - reach * across)
-        # On both sides of a ridge the field falls by 1 a pixel, so half the difference is the offset.
+        # On both sides of a ridge the field falls by 1 for each pixel, so half the difference is the offset.
         points = points + np.clip(rise / 2, -1, 1)[:, None] * across
         placed = np.split(points, np.cumsum([len(piece) for piece in placed])[:-1])
     placed = [_smooth(piece) for piece in placed]
     for piece, line in zip(pieces, placed, strict=True):
-        if len(piece) > 1 and np.array_equal(piece[0], piece[-1]):  # keeps a ring closed
+        if len(piece) > 1 and np.array_equal(piece[0], piece[-1]):  # this keeps a ring closed
             line[-1] = line[0]
     return placed
 
@@ -171,8 +173,10 @@ def _direction(line: np.ndarray) -> np.ndarray:
 
 
 def ordered(strokes: list[np.ndarray]) -> list[np.ndarray]:
-    """The longest stroke first, then always the one that begins nearest to the pen (or ends there: then it is
-    reversed).
+    """Strokes in a plausible drawing order.
+
+    The longest comes first. After each stroke follows the one that begins nearest to the pen, or ends nearest to it,
+    and is then reversed.
     """
     if not strokes:
         return []

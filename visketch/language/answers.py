@@ -1,4 +1,4 @@
-"""Detections and answers: parsing boxes and counts from text, and removing duplicate boxes."""
+"""Detections and answers: parse boxes and counts from text, and remove duplicate boxes."""
 
 import re
 from collections.abc import Sequence
@@ -14,13 +14,13 @@ NUMBER = r"([01]\.\d+)"
 BOX = re.compile(rf"\[\s*{NUMBER}[,\s]+{NUMBER}[,\s]+{NUMBER}[,\s]+{NUMBER}\s*\]")
 THING = re.compile(rf"\s*(?:an?\s+)?(?P<name>[^\[\].,;]*?)\s*(?P<box>{BOX.pattern})")
 Predictor = Literal["language", "matcher", "recogniser", "detector"]
-OVERLAP = 0.5  # two boxes with a larger intersection over union show one object
-WITHIN = 0.8  # a box of which a larger share lies in another one is part of the same drawing
+OVERLAP = 0.5  # two boxes show one object if their intersection over union is larger than this
+WITHIN = 0.8  # a box is part of another drawing if more than this share of it lies in the other box
 
 
 @dataclass(frozen=True)
 class Detection:
-    """An object that was found: its class, its box in shares of the picture's sides, and a score from 0 to 1."""
+    """An object that was found: its class, its box in shares of the picture's sides, and its score from 0 to 1."""
 
     label: str
     box: Box
@@ -29,25 +29,27 @@ class Detection:
 
 @dataclass(frozen=True)
 class Answer:
-    """The result of asking with a sketch about a scene. Boxes are shares of the picture's sides."""
+    """The result of asking about a scene with a sketch. Boxes are shares of the picture's sides."""
 
     by: Predictor
     label: str  # the class of the sketch
-    found: tuple[Detection, ...]  # its objects in the scene, from left to right
-    raw: tuple[Detection, ...]  # the same with duplicates
-    others: tuple[Detection, ...]  # other objects in the scene
+    found: tuple[Detection, ...]  # the objects of this class in the scene, from left to right
+    raw: tuple[Detection, ...]  # the same objects, with duplicates
+    others: tuple[Detection, ...]  # the other objects in the scene
     note: str = ""  # what the predictor cannot tell, in a few words
 
     @property
     def count(self) -> int:
-        """Parse an answer to COUNT. Raises VisketchError if it has no number."""
+        """The number of objects that were found."""
         return len(self.found)
 
 
 def answer(
     by: Predictor, label: str, raw: Sequence[Detection], others: Sequence[Detection], drawn: bool = False
 ) -> Answer:
-    """An answer without duplicates. `drawn`: the scene is a drawing, so no object is found again inside itself."""
+    """Make an answer without duplicates. `drawn` says that the scene is a drawing, in which no object is found again
+    inside itself.
+    """
     return Answer(by, label, tuple(suppressed(raw, drawn)), tuple(raw), tuple(others))
 
 
@@ -59,8 +61,9 @@ class Output:
     chances: tuple[tuple[int, int, float], ...] = ()
 
     def sure(self, start: int, end: int) -> float:
-        """The geometric mean of the probabilities of the words in a stretch of the text, so that one improbable word
-        counts.
+        """The geometric mean of the probabilities of the words in a stretch of the text.
+
+        With a geometric mean, a single improbable word counts.
         """
         some = [chance for first, last, chance in self.chances if first < end and last > start]
         product = 1.0
@@ -94,7 +97,7 @@ def description(said: Output) -> Description:
 
 
 def boxes(said: Output) -> list[Detection]:
-    """Parse an answer to BBOX; `none` gives no box. Raises VisketchError if it has another form."""
+    """Parse an answer to BBOX. The answer `none` gives no box. Raises VisketchError if it has another form."""
     some = list(found(said, BOX))
     if not some and "none" not in said.text.lower():
         raise VisketchError(f"the model's answer has no box: {said.text[:80]!r}; ask in other words")
@@ -102,7 +105,7 @@ def boxes(said: Output) -> list[Detection]:
 
 
 def found(said: Output, pattern: re.Pattern[str], start: int = 0) -> list[Detection]:
-    """Every well-formed box of an answer, with the name before it if `pattern` has one."""
+    """Every well-formed box of an answer, with the name before it if `pattern` captures one."""
     some = []
     for match in pattern.finditer(said.text, start):
         x1, y1, x2, y2 = (float(number) for number in match.groups()[-4:])
@@ -113,7 +116,7 @@ def found(said: Output, pattern: re.Pattern[str], start: int = 0) -> list[Detect
 
 
 def count(said: Output) -> int:
-    """The number of a COUNT answer. Raises VisketchError if there is none."""
+    """Parse the number in an answer to COUNT. Raises VisketchError if there is none."""
     number = re.search(r"\d+", said.text)
     if not number:
         raise VisketchError(f"the model's answer is not a number: {said.text[:80]!r}; ask in other words")
@@ -121,11 +124,11 @@ def count(said: Output) -> int:
 
 
 def suppressed(things: Sequence[Detection], drawn: bool = False, overlap: float = OVERLAP) -> list[Detection]:
-    """Remove duplicates: of overlapping boxes, the one with the highest score is kept (non-maximum suppression). The
-    result is sorted from left to right.
+    """Remove duplicates and sort the rest from left to right.
 
-    `drawn`: in a drawing, an object inside an object of the same class is a duplicate too: the head of a cat is not a
-    second cat. In photos one may stand before another.
+    Of overlapping boxes, the one with the highest score is kept (non-maximum suppression). If the picture is `drawn`,
+    an object inside an object of the same class is a duplicate too: the head of a cat is not a second cat. In a photo,
+    one may stand before the other.
     """
     kept: list[Detection] = []
     for thing in sorted(things, key=lambda thing: -thing.score):

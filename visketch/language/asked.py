@@ -1,4 +1,6 @@
-"""The meaning of a question about a picture: the classes that it names, and the objects found of them."""
+"""The meaning of a question about a picture: the classes that it names, and the objects of these classes that were
+found.
+"""
 
 import re
 from collections.abc import Collection, Sequence
@@ -26,7 +28,7 @@ MEND = "ask how many there are, which is the largest, or whether one class is la
 
 
 class SceneQuestion:
-    """A question, the objects found in the picture, and the meaning of the names in the question."""
+    """A question, the objects found in the picture, and what the names in the question mean."""
 
     def __init__(
         self,
@@ -50,8 +52,9 @@ class SceneQuestion:
         return [name for _, name in labels.named(words, self.known)]
 
     def of(self, name: str, words: Sequence[str] = ()) -> list[Detection]:
-        """The objects of a class, or those of them that the words describe. Raises VisketchError if that cannot be
-        decided here.
+        """The objects of a class, or those of them that the words describe.
+
+        Raises VisketchError if this cannot be decided here.
         """
         if self.told is not None and name not in self.told and name != self.label:
             mend = f"which is not one of the {len(self.told)} classes that can be found here"
@@ -66,7 +69,9 @@ class SceneQuestion:
         return which.of(found, self.picture)
 
     def only(self, name: str, words: Sequence[str] = ()) -> list[Detection]:
-        """The same; raises VisketchError if there are none to compare."""
+        """The objects of a class that the words describe, as in `of`. Raises VisketchError if there are none to
+        compare.
+        """
         found = self.of(name, words)
         if not found:
             raise VisketchError(
@@ -75,7 +80,7 @@ class SceneQuestion:
         return found
 
     def strange(self, words: Sequence[str]) -> list[str]:
-        """The words that are neither names, nor attributes, nor fillers."""
+        """The words that are neither names nor attributes nor fillers."""
         places: set[int] = set()
         for place, _ in labels.named(words, self.known):
             places |= set(range(place, place + self._length(words, place)))
@@ -88,12 +93,12 @@ class SceneQuestion:
         return next(size for size in sizes if " ".join(words[place : place + size]) in forms)
 
     def says_not(self, passed: Collection[str] = ()) -> bool:
-        """Whether the question has a word like not, without or other."""
+        """Whether the question has a word such as not, without or other. Words in `passed` do not count."""
         return any(NOT.fullmatch(word) for word in self.words if word not in passed)
 
 
 def generic(words: Sequence[str]) -> list[str]:
-    """The words for objects of any class: objects, drawings ..."""
+    """The words that stand for objects of any class, such as objects or drawings."""
     return [word for word in words if word.removesuffix("s") in THINGS or word in THINGS]
 
 

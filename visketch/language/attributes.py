@@ -1,8 +1,8 @@
 """Filter detections by words in addition to the sketch, such as "the red one like this".
 
-The sketch gives the class, the words select by colour, size or place. All three are measured on the picture, so this
-works with every predictor. (Our choice: the paper's 7B model reads such words itself; a small model does not learn
-them.)
+The sketch gives the class, and the words select by colour, size or place. All three are measured on the picture, so
+this works with every predictor. This is our choice: the paper's 7B model reads such words itself, but a small model
+does not learn them.
 """
 
 import re
@@ -22,7 +22,7 @@ COLOURS = ("black", "white", "grey", "red", "orange", "yellow", "green", "blue",
 SAME = {"gray": "grey", "violet": "purple", "upper": "top", "lower": "bottom", "center": "centre", "middle": "centre"}
 SIZES = {"large": 1, "big": 1, "small": -1, "little": -1}
 PLACES = ("left", "right", "top", "bottom", "centre")
-# Words that select one object: the one with the largest value along (x, y, size).
+# These words select one object: the one with the largest value along (x, y, size).
 MOST = {
     "largest": (0, 0, 1),
     "biggest": (0, 0, 1),
@@ -39,25 +39,25 @@ FILLERS = re.compile(
 KNOWN = (
     f"a colour ({', '.join(COLOURS)}), a size ({', '.join(SIZES)}), a place ({', '.join(PLACES)}), {', '.join(MOST)}"
 )
-SIDE = 384  # side of the picture on which colours are measured, in pixels
-ENOUGH = 0.3  # the least share of an object that has the colour by which it is selected
-SAME_SIZE = 1e-6  # tolerance of the logarithm of an area
-CORE = 0.15  # of a box at each edge: in a photo, this margin shows more background than object
-FULL = 0.7  # the least contrast of pixels that count, as a share of the ink's: paler pixels are partly paper
+SIDE = 384  # the side, in pixels, of the picture on which colours are measured
+ENOUGH = 0.3  # an object has a colour if at least this share of it does
+SAME_SIZE = 1e-6  # the tolerance of the logarithm of an area
+CORE = 0.15  # share of a box cut off at each edge, since in a photo this margin shows more background than object
+FULL = 0.7  # the least contrast of pixels that count, as a share of the ink's; paler pixels are partly paper
 
 
 @dataclass(frozen=True)
 class Filter:
-    """The attributes that an object must have; each is one of the words above."""
+    """The attributes that an object must have. Each is one of the words above."""
 
-    colours: tuple[str, ...] = ()  # it may have several: "red and white"
+    colours: tuple[str, ...] = ()  # an object may have several: "red and white"
     sizes: tuple[str, ...] = ()
     places: tuple[str, ...] = ()
     most: tuple[str, ...] = ()
 
     @classmethod
     def told(cls, text: str) -> "Filter":
-        """Parse words. Raises UsageError for an unknown word, or if nothing can have all attributes."""
+        """Parse some words. Raises UsageError for an unknown word, and if no object can have all the attributes."""
         words = re.findall(r"[\w-]+", text.lower())
         known = {*COLOURS, *SIZES, *PLACES, *MOST, *SAME}
         strange = next((word for word in words if word not in known and not FILLERS.fullmatch(word)), None)
@@ -76,10 +76,10 @@ class Filter:
         return cls(*(tuple(word for word in words if word in some) for some in (COLOURS, SIZES, PLACES, MOST)))
 
     def of(self, things: Sequence[Detection], picture: Picture | None) -> list[Detection]:
-        """The objects that have the attributes; boxes are shares of the picture's sides. The picture is needed for
-        colours. "Large" objects have at least the mean size, "small" ones at most: a single object is both.
+        """The objects that have the attributes. Boxes are shares of the picture's sides.
 
-        Raises VisketchError if the picture's file is gone.
+        The picture is needed for colours. "Large" objects have at least the mean size, and "small" ones at most, so a
+        single object is both. Raises VisketchError if the picture's file is gone.
         """
         usual = np.mean([_measures(one)[2] for one in things]) if things else 0.0
         left = [
@@ -98,13 +98,13 @@ class Filter:
         return left
 
     def split(self, things: Sequence[Detection], picture: Picture | None) -> tuple[list[Detection], list[Detection]]:
-        """The objects that have the attributes, as `of`, and the others."""
+        """The objects that have the attributes, as in `of`, and the other objects."""
         meant = self.of(things, picture)
         return meant, [thing for thing in things if thing not in meant]
 
 
 def _measures(thing: Detection) -> Float[np.ndarray, " 3"]:
-    """The centre of an object, x and y, and the logarithm of its area."""
+    """The centre of an object (x and y), and the logarithm of its area."""
     return np.array([*middle(thing.box), np.log(max(area(thing.box), 1e-9))])
 
 
@@ -116,7 +116,7 @@ def _is_at(thing: Detection, place: str) -> bool:
 
 
 def only(answer: Answer, picture: Picture, which: Filter) -> Answer:
-    """The answer with only the objects that have the attributes; the rest is moved to `others`."""
+    """The answer with only the objects that have the attributes. The others are moved to `others`."""
     meant, rest = which.split(answer.found, picture)
     return replace(answer, found=tuple(meant), raw=tuple(meant), others=(*answer.others, *rest))
 
@@ -133,7 +133,9 @@ def colour(things: Sequence[Detection], picture: Picture) -> str:
 
 
 def colours(picture: Picture, things: Sequence[Detection]) -> Float[np.ndarray, "n 11"]:
-    """The share of each colour in each object: in its ink for a drawing, in the middle of its box for a photo."""
+    """The share of each colour in each object. It is measured in the ink of a drawing, and in the middle of the box in
+    a photo.
+    """
     pixels, drawing = image.inside(picture), image.is_drawing(picture)
     from_paper = image.from_paper(pixels)
     high, wide = pixels.shape[:2]
@@ -156,7 +158,9 @@ def colours(picture: Picture, things: Sequence[Detection]) -> Float[np.ndarray, 
 
 
 def named(pixels: UInt8[np.ndarray, "n 3"]) -> Int[np.ndarray, " n"]:
-    """sRGB → the number of the basic colour term (Berlin and Kay, 1969), by lightness, chroma and hue in CIELAB."""
+    """The number of the basic colour term (Berlin and Kay, 1969) for each sRGB colour, by its lightness, chroma and hue
+    in CIELAB.
+    """
     from skimage.color import rgb2lab
 
     light, a, b = rgb2lab(pixels[None] / 255)[0].T

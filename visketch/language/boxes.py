@@ -17,13 +17,13 @@ def area(box: Box) -> float:
 
 
 def overlaps(some: Float[np.ndarray, "n 4"], others: Float[np.ndarray, "m 4"]) -> Float[np.ndarray, "n m"]:
-    """Intersection over union of each pair."""
+    """The intersection over union of each pair of boxes."""
     common, areas, other_areas = _common(some, others)
     return common / np.maximum(areas + other_areas - common, 1e-12)
 
 
 def shares(some: Float[np.ndarray, "n 4"], others: Float[np.ndarray, "m 4"]) -> Float[np.ndarray, "n m"]:
-    """The share of the smaller box that lies in the other, for each pair."""
+    """For each pair of boxes, the share of the smaller one that lies in the other."""
     common, areas, other_areas = _common(some, others)
     return common / np.maximum(np.minimum(areas, other_areas), 1e-12)
 
@@ -31,7 +31,7 @@ def shares(some: Float[np.ndarray, "n 4"], others: Float[np.ndarray, "m 4"]) -> 
 def _common(
     some: Float[np.ndarray, "n 4"], others: Float[np.ndarray, "m 4"]
 ) -> tuple[Float[np.ndarray, "n m"], Float[np.ndarray, "n 1"], Float[np.ndarray, " m"]]:
-    """The areas of the intersections, and of the boxes."""
+    """For each pair of boxes, the area of their intersection; and the areas of the boxes themselves."""
     low = np.maximum(some[:, None, :2], others[None, :, :2])
     high = np.minimum(some[:, None, 2:], others[None, :, 2:])
     areas, other_areas = ((boxes[:, 2:] - boxes[:, :2]).clip(0).prod(axis=1) for boxes in (some, others))

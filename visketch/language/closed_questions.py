@@ -19,7 +19,8 @@ from visketch.language.comparisons import SceneQuestion
 from visketch.language.dataset.instructions import whereabouts
 from visketch.language.image import Picture, is_drawing
 
-# The order matters: "where is it: left, right ...?" asks for a place, "left or right of the cat?" for a relation.
+# The order matters: "where is it: left, right ...?" asks for a place, and "left or right of the cat?" asks for a
+# relation.
 KINDS = {
     "relation": r"(left or right|which side)\b.*\bof the\b",
     "where": r"\bwhere\b|which part",
@@ -33,7 +34,7 @@ KINDS = {
     r"|what (?:object )?does (?:the|this) sketch (?:depict|show|represent)",
     "there": r"\bvisible\b|(?:^|[:;,.?!] *)(?:is|are) there\b|\bdoes .* (?:show|contain)\b",
 }
-# The words after these, up to one of ENDS, name the object: "how many of the red cats are there?"
+# The words after one of these, up to one of ENDS, name the object: "how many of the red cats are there?"
 ASKED_FOR = (
     r"\b(?:how many|how often|number of|count|(?:is|are) there|(?:where|colou?r) (?:is|are)|shows?|contains?)\b"
     r"(?P<what>.*)"
@@ -53,7 +54,7 @@ NOT = re.compile(r"not|no|non|isn|aren|without|except|but|neither|nor|or|than|no
 
 
 def kind(question: str) -> str | None:
-    """The kind of a question, one of KINDS, or None."""
+    """The kind of a question, which is one of KINDS. Returns None for any other question."""
     words = question.lower()
     return next((kind for kind, pattern in KINDS.items() if re.search(pattern, words)), None)
 
@@ -69,10 +70,12 @@ def reason(
 ) -> str | None:
     """The answer to a closed question about the sketch's object, or about another class that the question names.
 
-    `label`: the class of the sketch. `own`: its objects in the scene. `others`: the other objects. `known`: all class
-    names. `told`: those that the predictor can find, by default all. `picture`: where colours are measured; without it,
-    colours are not understood. Returns None if the question is not closed, "none" if the object is not there. Raises
-    VisketchError for a noun that is not one of these classes, and for attributes that are not understood.
+    `label` is the class of the sketch, `own` are its objects in the scene, and `others` are the other objects. `known`
+    are all class names. `told` are the classes that the predictor can find, by default all. `picture` is where colours
+    are measured; without it, colours are not understood.
+
+    Returns None if the question is not closed, and "none" if the object is not in the scene. Raises VisketchError for a
+    noun that is not one of these classes, and for attributes that are not understood.
     """
     drawn = picture is not None and is_drawing(picture)
     things = [*own, *suppressed(others, drawn)]
@@ -102,9 +105,9 @@ def reason(
 
 
 def subject(question: str, asked: str, label: str, known: Collection[str]) -> tuple[str, list[str]]:
-    """The class of `known` that a question of a kind is about: the sketch's, unless the question names another; and the
-    words before its name.
+    """The class that a question is about, and the words before its name.
 
+    It is the sketch's class, unless the question names another class of `known`. `asked` is the kind of the question.
     Raises VisketchError if the question asks for something that is not a class.
     """
     words = re.findall(r"[\w-]+", question.lower())
@@ -150,7 +153,7 @@ def _which(question: str, asked: str, noun: Sequence[str], meant: str, known: fr
 
 
 def _noun(words: Sequence[str]) -> tuple[list[str], list[str]]:
-    """The noun after its article, and the same with all words that follow."""
+    """The noun after its article, and the noun with all words that follow."""
     first = next((place for place, word in enumerate(words) if not PASSED.fullmatch(word)), len(words))
     last = next((place for place in range(first, len(words)) if ENDS.fullmatch(words[place])), len(words))
     return [*words[first:last]], [*words[first:]]
@@ -176,7 +179,9 @@ def _answer(question: str, asked: str, own: Sequence[Detection], others: Sequenc
 
 
 def _relation(question: str, surest: Detection, others: Sequence[Detection]) -> str | None:
-    """Left or right of the object that the question names; None if there is no such object."""
+    """Whether an object is left or right of the object that the question names. Returns None if there is no such
+    object.
+    """
     named = [thing for thing in others if re.search(rf"\bof the {re.escape(thing.label)}\b", question.lower())]
     if not named:
         return None

@@ -1,8 +1,9 @@
-"""Closed questions that compare: sizes of two classes, the largest of all, counts of several classes or of everything.
+"""Closed questions that compare: the sizes of two classes, the largest object of all, and counts of several classes or
+of everything.
 
-"Is the cat larger than the fish?", "Which object is the smallest?", "How many fish and cats are there?", "Are there
-more cats than fish?". A question that looks like one of these and is not understood is refused, and never taken for
-another one.
+Examples: "Is the cat larger than the fish?", "Which object is the smallest?", "How many fish and cats are there?", "Are
+there more cats than fish?". If a question looks like one of these but is not understood, it is refused. It is never
+taken for another question.
 """
 
 import re
@@ -19,7 +20,7 @@ from visketch.language.dataset.instructions import whereabouts
 
 SIZE = {"larger": 1, "bigger": 1, "greater": 1, "smaller": -1, "littler": -1, "tinier": -1}
 EXTREME = MOST | {"smallest": (0, 0, -1), "littlest": (0, 0, -1), "tiniest": (0, 0, -1), "greatest": (0, 0, 1)}
-# Comparisons of something that is not measured here.
+# These words compare something that is not measured here.
 OTHER = re.compile(
     r"\b(?:tall|high|wid|long|short|thick|thinn|heavi|light|old|young|fast|slow|dark|bright|fatt|strong|near|clos|far"
     r"th|furth|low|deep|nic|prett|cut|bett|great)e?r than\b|\b(?:tallest|widest|longest|shortest|thickest|thinnest|"
@@ -30,7 +31,7 @@ HAVE = re.compile(r"\b(?:have|has|had|wear|wears|wearing|hold|holds|holding)\b")
 
 
 def kind(question: str) -> bool:
-    """Whether a question is of these kinds, judged by its words and without class names."""
+    """Whether a question is of one of these kinds, judged by its words and without class names."""
     words = re.findall(r"[\w-]+", question.lower())
     compares = bool(
         {*SIZE, *EXTREME} & {*words} or OTHER.search(question.lower()) or quantities.NUMBER.search(question.lower())
@@ -40,8 +41,10 @@ def kind(question: str) -> bool:
 
 
 def answer(scene: SceneQuestion) -> str | None:
-    """The answer; None if the question is of another kind. Raises VisketchError if it is of these kinds but not
-    understood, or if it names something that is not in the picture.
+    """The answer to a question that compares. Returns None if the question is of another kind.
+
+    Raises VisketchError if the question is of these kinds but is not understood, or if it names something that is not
+    in the picture.
     """
     text, words = scene.text, scene.words
     counts = bool(re.search(r"\bhow many\b|\bnumber of\b|^\W*count\b", text))
@@ -129,8 +132,9 @@ def _beyond(scene: SceneQuestion, name: str, words: Sequence[str], sign: int) ->
 
 
 def _extreme(scene: SceneQuestion) -> str | None:
-    """The name of the largest object of all, or its place or colour. None for a question about one class, or a yes-no
-    question.
+    """The name of the largest (or smallest) object of all, or its place or colour.
+
+    Returns None for a question about one class, and for a yes-no question.
     """
     words = scene.words
     names, all_of_them = scene.named(words), bool(generic(words)) and not {"sketch", "this"} & {*words}
@@ -143,7 +147,7 @@ def _extreme(scene: SceneQuestion) -> str | None:
         raise scene.refuse()
     if names:
         if re.search(r"\b(?:where|colou?r)\b", scene.text):
-            return None  # about one class: `which` handles it
+            return None  # this is about one class, which `which` handles
         raise scene.refuse(f"it asks which {names[0]}; use visketch locate --which {extremes[0]}")
     if re.search(r"\b(?:where|colou?r)\b", scene.text) and not all_of_them:
         return None
@@ -168,7 +172,7 @@ def _extreme(scene: SceneQuestion) -> str | None:
 
 
 def _is_extreme(scene: SceneQuestion) -> str | None:
-    """Is the cat the smallest object? None for the largest, which `closed_questions` handles."""
+    """Answer "is the cat the smallest object?". Returns None for the largest, which `closed_questions` handles."""
     (extreme, *more), names = [word for word in scene.words if word in EXTREME], scene.named(scene.words)
     if extreme in ("largest", "biggest"):
         return None

@@ -18,15 +18,15 @@ STAGES = ("tower", "align", "instruct")
 
 
 class TowerConfig(Section):
-    kind: Literal["pair", "leaf", "clip"] = "pair"  # leaf is experimental: worse than pair (docs/language.md)
+    kind: Literal["pair", "leaf", "clip"] = "pair"  # leaf is experimental, and worse than pair (docs/language.md)
     canvas: Count = 128  # pixels of the square that a picture is letterboxed to
-    widths: tuple[Count, Count, Count, Count] = Field((24, 48, 96, 160), strict=False)  # of a pair tower's stages
+    widths: tuple[Count, Count, Count, Count] = Field((24, 48, 96, 160), strict=False)  # of the stages of a pair tower
     embedding: Count = 64  # width of the common vector space of sketches and objects
-    places: Count = 32  # numbers that encode the place of a token
+    places: Count = 32  # how many numbers encode the place of a token
 
     @property
     def grid(self) -> int:
-        """Tokens along a side of a pair tower: one for every 16 pixels."""
+        """The number of tokens along a side of a pair tower: one for every 16 pixels."""
         return self.canvas // 16
 
 
@@ -43,13 +43,13 @@ class LoraConfig(Section):
     rank: Count = 64
     alpha: Count = 128
     dropout: Share = 0.05
-    nf4: bool = False  # load the base in four bits: a 7B then trains on a card of 16 GB instead of 24
+    nf4: bool = False  # load the base in four bits; a 7B model then trains on a card of 16 GB instead of 24
 
 
 class StageTraining(PartTraining):
     batch: Count = 32  # pairs of pictures, each with all its questions
     weight_decay: float = 0.05
-    questions: Count = 8  # at most this many of a pair, sampled anew each time
+    questions: Count = 8  # the most questions about a pair, sampled anew each time
     freeze_projector: bool = False  # an ablation
 
 
@@ -60,7 +60,7 @@ class LanguageTraining(Section):
     seed: int = 0
     precision: Literal["no", "bf16"] = "bf16"
     save_minutes: float = Field(3.0, ge=0)
-    temperature: Length = 0.1  # of the tower's contrastive loss
+    temperature: Length = 0.1  # temperature of the tower's contrastive loss
 
 
 class LanguageConfig(Section):
@@ -71,7 +71,7 @@ class LanguageConfig(Section):
     writer: WriterConfig = WriterConfig()
     lora: LoraConfig | None = None  # None: the whole language model is trained
     threshold: float = Field(0.5, ge=0, le=1)  # the least score that the matcher counts; chosen on validation scenes
-    recognised: float = Field(0.28, ge=0, le=1)  # the same for the recogniser in drawn scenes
+    recognised: float = Field(0.28, ge=0, le=1)  # the least score that the recogniser counts in drawn scenes
     answers: Literal["language", "matcher"] = "language"  # the default predictor; chosen on validation scenes
     train: LanguageTraining = LanguageTraining()
 
@@ -91,7 +91,8 @@ PRESETS: dict[str, dict] = {
         "base": "llava-hf/llava-1.5-7b-hf",
         "tower": {"kind": "clip", "canvas": 336},
         "lora": {},
-        # O3SLM: one epoch at 2e-5, cosine after 3 % warm-up; a step here has pairs with all their questions.
+        # O3SLM trains for one epoch at 2e-5, with a cosine after 3 % of warm-up. Here, a step has pairs with all their
+        # questions.
         "train": {
             "align": {"steps": 25_000, "batch": 24, "lr": 2e-5, "warmup": 750, "weight_decay": 0.0, "muon": False},
             "instruct": {"steps": 9_000, "batch": 24, "lr": 2e-5, "warmup": 270, "weight_decay": 0.0, "muon": False},
@@ -101,7 +102,10 @@ PRESETS: dict[str, dict] = {
 
 
 def load(preset: str | Path = "tiny", overrides: Sequence[str] = ()) -> LanguageConfig:
-    """The settings of a preset or a TOML file, with `section.key=value` overrides. Raises UsageError, VisketchError."""
+    """The settings of a preset or a TOML file, with `section.key=value` overrides.
+
+    Raises UsageError for an unknown preset, key or type, VisketchError for a file that cannot be read.
+    """
     if str(preset) in PRESETS:
         tree = deepcopy(PRESETS[str(preset)])
     elif not Path(preset).suffix:
@@ -124,7 +128,7 @@ def load(preset: str | Path = "tiny", overrides: Sequence[str] = ()) -> Language
 
 
 def find(folder: str | Path | None) -> Path:
-    """The folder of a sketch-language model: a path, or the name of a shipped one. Raises VisketchError."""
+    """The folder of a sketch-language model, given its path or the name of a shipped one. Raises VisketchError."""
     if folder is not None and (Path(folder) / FILE).exists():
         return Path(folder)
     name = str(folder or "language")
@@ -136,7 +140,7 @@ def find(folder: str | Path | None) -> Path:
 
 
 def read(folder: Path) -> LanguageConfig:
-    """The settings of a checkpoint, without those of training. Raises VisketchError if the folder is not a
+    """The settings of a checkpoint, without those of its training. Raises VisketchError if the folder is not a
     checkpoint.
     """
     path = folder / FILE
@@ -150,7 +154,7 @@ def read(folder: Path) -> LanguageConfig:
 
 
 def write(folder: Path, settings: LanguageConfig) -> None:
-    """Write the settings into a checkpoint's folder, atomically."""
+    """Write the settings into a checkpoint's folder, atomically. Raises VisketchError."""
     import tomli_w
 
     text = tomli_w.dumps(settings.model_dump(mode="json", exclude_none=True))

@@ -1,5 +1,6 @@
-"""Pictures → the squares that a tower sees: letterboxed, never cropped; and boxes on the square → boxes on
-the picture.
+"""Turn pictures into the squares that a tower sees, and boxes on a square into boxes on the picture.
+
+Pictures are letterboxed and never cropped.
 """
 
 import os
@@ -21,33 +22,33 @@ from visketch.language.boxes import Box
 if TYPE_CHECKING:
     from visketch.geometry.sketch import Sketch
 
-MOST = 400_000_000  # pixels: enough for a panorama of 20,000 x 20,000, but not for a decompression bomb
-# of pictures in a folder
+MOST = 400_000_000  # the most pixels; enough for a panorama of 20,000 x 20,000, but not for a decompression bomb
+# the suffixes of pictures in a folder
 SUFFIXES = (".svg", ".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff")
 PAPER = (
-    0.75  # the least share of paper in a drawing; the least of 400 drawn scenes was 0.83, 1 in 100 photos has as much
+    0.75  # the least share of paper in a drawing; 400 drawn scenes had at least 0.83, and 1 in 100 photos has as much
 )
-TONES = 16  # the largest difference of a paper pixel from the colour of the paper, in levels
-DECODED = 1024  # the longer side of a decoded picture in pixels, at most
-FINE = 384  # pixels of the square on which a scene's ink is found: at 128 its drawings are recognised less often
+TONES = 16  # the largest difference between a paper pixel and the colour of the paper, in levels
+DECODED = 1024  # the longer side of a decoded picture in pixels is at most this
+FINE = 384  # pixels of the square on which a scene's ink is found; at 128, its drawings are recognised less often
 EVEN = 24  # a picture with a smaller range of grey levels is blank
 
 
 @dataclass(frozen=True)
 class Letterbox:
-    """The position of a picture in its square: `width` and `height` of the upright picture in pixels."""
+    """The position of a picture in its square. `width` and `height` are those of the upright picture in pixels."""
 
     width: int
     height: int
 
     def inside(self) -> Box:
-        """The square without its margins."""
+        """The part of the square without its margins, as a box."""
         side = max(self.width, self.height)
         x, y = (side - self.width) / 2 / side, (side - self.height) / 2 / side
         return x, y, 1 - x, 1 - y
 
     def back(self, box: Box) -> Box:
-        """A box on the square → the same box on the picture, clipped to it."""
+        """Turn a box on the square into the same box on the picture, clipped to the picture."""
         left, top, right, bottom = self.inside()
         x1, x2 = ((x - left) / (right - left) for x in box[::2])
         y1, y2 = ((y - top) / (bottom - top) for y in box[1::2])
@@ -55,7 +56,7 @@ class Letterbox:
         return x1, y1, x2, y2
 
     def forth(self, box: Box) -> Box:
-        """The inverse of `back`."""
+        """Turn a box on the picture into the same box on the square."""
         left, top, right, bottom = self.inside()
         x1, x2 = (left + x * (right - left) for x in box[::2])
         y1, y2 = (top + y * (bottom - top) for y in box[1::2])
@@ -64,28 +65,28 @@ class Letterbox:
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture as a square of colours, and how to map boxes back to it."""
+    """A picture as a square of colours, with the means to map boxes back to it."""
 
     square: UInt8[np.ndarray, "h h 3"]
     letterbox: Letterbox
     source: str = ""
-    original: Image.Image | None = field(default=None, compare=False, repr=False)  # if it has no file
-    sketch: "Sketch | None" = field(default=None, compare=False, repr=False)  # the drawing of a query
+    original: Image.Image | None = field(default=None, compare=False, repr=False)  # the picture, if it has no file
+    sketch: "Sketch | None" = field(default=None, compare=False, repr=False)  # the drawing, if this is a query
 
     @cached_property
     def ink(self) -> ink.Ink:
-        """The ink of the picture on a square of FINE pixels. Raises VisketchError if its file is gone."""
+        """The ink of the picture, on a square of FINE pixels. Raises VisketchError if its file is gone."""
         return ink.find(finer(self, FINE).square)
 
 
 def read(path: str | Path, canvas: int) -> Picture:
-    """A picture file, turned upright, letterboxed to a square of `canvas` pixels. Raises VisketchError."""
+    """Read a picture file, turn it upright, and letterbox it to a square of `canvas` pixels. Raises VisketchError."""
     picture, size = upright(path, DECODED)
     return square(picture, canvas, str(path), size)
 
 
 def of(picture: Any, canvas: int) -> Picture:
-    """A picture in memory, letterboxed: a PIL image, or an array or tensor of grey levels or colours.
+    """Letterbox a picture in memory: a PIL image, or an array or tensor of grey levels or colours.
 
     Raises UsageError for anything else.
     """
@@ -96,11 +97,11 @@ def of(picture: Any, canvas: int) -> Picture:
 
 
 def upright(path: str | Path, most: int) -> tuple[Image.Image, tuple[int, int]]:
-    """A picture file in colour, turned upright, its sides at most `most`; and its original width and height.
+    """A picture file in colour, turned upright, with sides of at most `most` pixels; and its original width and height.
 
     A large JPEG is shrunk while it is decoded, so a panorama needs little memory. An SVG is rendered with a longer side
-    of `most`; its width and height are those of its page. The last few pictures are cached, since a scene is used at
-    several sizes; do not modify the result. Raises VisketchError.
+    of `most`, and its width and height are those of its page. The last few pictures are cached, since a scene is used
+    at several sizes, so do not modify the result. Raises VisketchError.
     """
     try:
         about = os.stat(path)
@@ -151,8 +152,9 @@ def is_svg(path: str | Path) -> bool:
 
 
 def shrunk(picture: Image.Image, most: int) -> Image.Image:
-    """The picture in colour, its sides at most `most`; transparent areas become white. Its orientation is kept in the
-    metadata.
+    """The picture in colour, with sides of at most `most` pixels.
+
+    Transparent areas become white. The orientation is kept in the metadata.
     """
     orientation = picture.getexif()
     if picture.mode.startswith(("I", "F")):
@@ -168,9 +170,10 @@ def shrunk(picture: Image.Image, most: int) -> Image.Image:
 
 
 def square(picture: Image.Image, canvas: int, source: str = "", size: tuple[int, int] | None = None) -> Picture:
-    """An upright picture, letterboxed. The margins have the colour of its edge, which is white for most drawings.
+    """Letterbox an upright picture.
 
-    `size`: its width and height before it was shrunk, if it was.
+    The margins have the colour of its edge, which is white for most drawings. `size` is its width and height before it
+    was shrunk, if it was.
     """
     width, height = size or picture.size
     scale = canvas / max(width, height)
@@ -187,15 +190,16 @@ def square(picture: Image.Image, canvas: int, source: str = "", size: tuple[int,
 
 
 def inside(picture: Picture) -> UInt8[np.ndarray, "y x 3"]:
-    """The square without its margins."""
+    """The pixels of the square without its margins."""
     side = len(picture.square)
     x1, y1, x2, y2 = (round(side * edge) for edge in picture.letterbox.inside())
     return picture.square[y1 : max(y2, y1 + 1), x1 : max(x2, x1 + 1)]
 
 
 def finer(picture: Picture, canvas: int) -> Picture:
-    """The same picture on a square of `canvas` pixels, from its file if it has one. Raises VisketchError if the file is
-    gone.
+    """The same picture on a square of `canvas` pixels. It is read from its file again if it has one.
+
+    Raises VisketchError if the file is gone.
     """
     if picture.source:
         return read(picture.source, canvas)
@@ -206,23 +210,25 @@ def finer(picture: Picture, canvas: int) -> Picture:
 
 
 def is_drawing(picture: Picture) -> bool:
-    """Whether it is almost entirely paper and ink. A photo with an even background counts as a drawing too."""
+    """Whether a picture consists almost entirely of paper and ink. A photo with an even background counts as a drawing
+    too.
+    """
     return bool((from_paper(inside(picture)) < TONES).mean() >= PAPER)
 
 
 def from_paper(pixels: UInt8[np.ndarray, "y x 3"]) -> Float[np.ndarray, "y x"]:
-    """The difference of each pixel from the colour of the paper (the median), in the channel where it is largest."""
+    """How far each pixel is from the colour of the paper (the median), in the channel where this is largest."""
     return np.abs(pixels - np.median(pixels, axis=(0, 1))).max(axis=2)
 
 
 def is_blank(picture: Picture) -> bool:
-    """Whether it has only one even colour."""
+    """Whether a picture has only one even colour."""
     return int(np.ptp(picture.square.astype(np.int16).mean(axis=2))) < EVEN
 
 
 def drawn(drawing: Any, canvas: int) -> Picture:
-    """A drawing in any form that visketch reads, as in the tower's training: fitted to the canvas, dark lines of one
-    pen.
+    """A drawing, in any form that visketch reads, as the tower saw drawings in its training: fitted to the canvas, with
+    dark lines of one pen.
 
     Raises VisketchError if it is blank or cannot be read.
     """

@@ -2,7 +2,7 @@
 
 The language model reads the tokens of the sketch, the tokens of the scene and the question, in this order. Each picture
 is encoded once, however many questions are asked about it. A count or a box comes from a description of the whole scene
-("describe, then filter"), or from a predictor that needs no language model: see `SketchLanguage.select`.
+("describe, then filter"), or from a predictor that needs no language model (see `SketchLanguage.select`).
 """
 
 from collections.abc import Callable, Sequence
@@ -40,8 +40,10 @@ Some = TypeVar("Some")
 
 
 class SketchLanguage:
-    """Counts, locates and answers questions about what a sketch shows: a checkpoint's tower, the predictors that work
-    on its tokens, and its language model if it has one.
+    """Counts, locates and answers questions about what a sketch shows.
+
+    It consists of a checkpoint's tower, the predictors that work on the tower's tokens, and the language model if the
+    checkpoint has one.
     """
 
     def __init__(
@@ -52,9 +54,9 @@ class SketchLanguage:
         device: str = "cpu",
         classifier: SketchModel | None = None,
     ) -> None:
-        """`load_generator` loads the language model, when it is first needed; None if the checkpoint has none. Without
-        a `tower` the language model's own is used. `classifier` recognises drawings for the recogniser and the
-        detector; by default the shipped one.
+        """`load_generator` loads the language model when it is first needed. It is None if the checkpoint has no
+        language model. Without a `tower`, the language model's own tower is used. `classifier` recognises drawings for
+        the recogniser and the detector. By default it is the shipped one.
         """
         self.settings, self.canvas = settings, settings.tower.canvas
         self.load_generator = load_generator
@@ -97,7 +99,7 @@ class SketchLanguage:
         return self
 
     def __getstate__(self) -> dict[str, Any]:
-        """Without what is loaded when it is first needed, so that a model can be sent to another process."""
+        """The state without what is loaded on first use, so that a model can be sent to another process."""
         return {name: value for name, value in vars(self).items() if name not in ("generator", "coco", "recogniser")}
 
     @cached_property
@@ -113,7 +115,7 @@ class SketchLanguage:
         return generator
 
     def look(self, pictured: Sequence[str | Path | image.Picture]) -> list[EncodedPicture]:
-        """Encode pictures, or files of pictures. Raises VisketchError for a file that cannot be read."""
+        """Encode pictures, or files of pictures. Raises VisketchError if a file cannot be read."""
         side = self.canvas
         read = [one if isinstance(one, image.Picture) else image.read(one, side) for one in pictured]
         some: list[EncodedPicture] = []
@@ -136,7 +138,8 @@ class SketchLanguage:
         return self.look([image.drawn(drawing, self.canvas)])[0]
 
     def scene(self, scene: Any) -> EncodedPicture:
-        """Encode a picture to ask about; lines of a thick pen are drawn thinner for the tower (`vision/pen.py`).
+        """Encode a picture to ask about. If it is drawn with a thick pen, the tower sees thinner lines
+        (`vision/pen.py`).
 
         Raises VisketchError if it cannot be read or is blank.
         """
@@ -147,19 +150,20 @@ class SketchLanguage:
         return EncodedPicture(look(self.sight, [as_trained(picture)])[0], picture)
 
     def kept(self, tokens: Float[np.ndarray, "t e"], path: Path) -> EncodedPicture:
-        """A picture whose tokens were computed before. Raises VisketchError if its file is gone."""
+        """A picture whose tokens were computed earlier. Raises VisketchError if its file is gone."""
         return EncodedPicture(
             torch.from_numpy(np.array(tokens, np.float32)).to(self.device), image.read(path, self.canvas)
         )
 
     def say(self, pairs: Sequence[Pair], texts: Sequence[str]) -> list[Output]:
-        """The language model's own answer to a text about each pair. Raises UsageError if there is no such model."""
+        """The language model's own answer to a text about each pair. Raises UsageError without a language model."""
         return self.generator.say([(sketch.tokens, scene.tokens) for sketch, scene in pairs], texts)
 
     def describe(self, pairs: Sequence[Pair]) -> list[Description | VisketchError]:
-        """What each sketch shows, and what is where in its scene, as the language model describes it.
+        """What each sketch shows, and what is where in its scene, as described by the language model.
 
-        An answer that cannot be parsed is asked for once more in other words; if that fails too, it is an error.
+        If an answer cannot be parsed, it is asked for once more in other words. If that fails too, the result is an
+        error.
         """
         made: list[Description | VisketchError] = []
         for pair, said in zip(pairs, self.say(pairs, [asked("DESC")] * len(pairs)), strict=True):
@@ -177,15 +181,15 @@ class SketchLanguage:
     ) -> list[Answer | VisketchError]:
         """Where the sketch's object is in the scene, for each pair.
 
-        `by`: the predictor that answers, by default the best one for the scene (`select`). `min_score`: the least score
-        of a box, by default the threshold that was best on validation scenes.
+        `by` is the predictor that answers; by default it is the best one for the scene (see `select`). `min_score` is
+        the least score of a box; by default it is the threshold that was best on validation scenes.
         """
         return self._each(pairs, by, partial(self._found, min_score=min_score))
 
     def _each(
         self, pairs: Sequence[Pair], by: Predictor | None, answer: Callable[[list[Pair], Predictor], Sequence[Some]]
     ) -> list[Some]:
-        """The answers in the order of the pairs; pairs with the same predictor are answered together."""
+        """The answers in the order of the pairs. Pairs with the same predictor are answered together."""
         who = [self.select(scene, by) for _, scene in pairs]
         told: dict[int, Some] = {}
         for one in dict.fromkeys(who):
@@ -213,12 +217,13 @@ class SketchLanguage:
     ) -> Answer | VisketchError:
         try:
             return self.coco.answer(sketch, scene, min_score)
-        except VisketchError as error:  # a word that the detector does not know, or a file that is gone
+        except VisketchError as error:  # the detector does not know the word, or a file is gone
             return error
 
     def match(self, pairs: list[Pair], by: Predictor) -> list[tuple[str, list[Detection]]]:
-        """The class of each sketch, and what each region of its scene shows. Boxes are on the square; those of an OWLv2
-        are on the picture.
+        """The class of each sketch, and what each region of its scene shows.
+
+        Boxes are on the square, except for those of an OWLv2, which are on the picture.
         """
         if by == "detector":
             assert self.detector is not None
@@ -231,7 +236,7 @@ class SketchLanguage:
 
     @cached_property
     def coco(self) -> CocoDetector:
-        """The shipped detector, loaded on first use. Raises VisketchError if that fails."""
+        """The shipped detector, loaded on first use. Raises VisketchError if it cannot be loaded."""
         return CocoDetector(self.recogniser.chances)
 
     @cached_property
@@ -241,7 +246,9 @@ class SketchLanguage:
         return Recogniser(self.matcher, self.device, self.classifier)
 
     def available(self, scene: EncodedPicture | None = None) -> list[Predictor]:
-        """The predictors that can answer: about a photo not the recogniser, about a drawing not the detector."""
+        """The predictors that can answer. The recogniser cannot answer about a photo, and the detector cannot about a
+        drawing.
+        """
         some: list[Predictor] = ["language"] if self.load_generator else []
         photo = scene is not None and not image.is_drawing(scene.picture)
         some += ["detector"] if self.matcher and (photo or self.detector) else []
@@ -249,8 +256,10 @@ class SketchLanguage:
         return [by for by in some if by != "recogniser" or not photo]
 
     def select(self, scene: EncodedPicture, by: Predictor | None = None) -> Predictor:
-        """The predictor that answers about a scene: `by`, or else the language model if it was better on validation
-        scenes, or else `fallback`. Raises UsageError if this model has no such predictor.
+        """The predictor that answers about a scene.
+
+        It is `by` if that is given. Otherwise it is the language model if that was better on validation scenes, and
+        otherwise `fallback`. Raises UsageError if this model has no such predictor.
         """
         self.require(by)
         if by:
@@ -263,8 +272,10 @@ class SketchLanguage:
         return self.load_generator is not None and (self.settings.answers == "language" or not self.matcher)
 
     def fallback(self, scene: EncodedPicture) -> Predictor:
-        """The predictor without a language model: the detector for photos; for drawn scenes the recogniser if it knows
-        all classes of the tower, else the matcher.
+        """The predictor that answers without a language model.
+
+        It is the detector for photos. For drawn scenes it is the recogniser if that knows all classes of the tower, and
+        otherwise the matcher.
         """
         if not image.is_drawing(scene.picture):
             return "detector"
@@ -292,18 +303,18 @@ class SketchLanguage:
         return answers.answer(by, label, scene.placed(relabelled(own, label)), scene.placed(others), drawn)
 
     def _min_score(self, by: Predictor) -> float:
-        """The least score of a region that counts as the sketch's object."""
+        """The least score at which a region counts as the sketch's object."""
         if by == "detector":
             return LEAST if self.detector else self.coco.present_from
         return self.settings.recognised if by == "recogniser" else self.settings.threshold
 
     def score(self, pairs: Sequence[Pair], by: Predictor | None = None, which: Filter | None = None) -> list[float]:
-        """How likely each scene shows the sketch's object, 0 to 1, for retrieval.
+        """The probability that each scene shows the sketch's object, 0 to 1, for retrieval.
 
-        The language model gives its p(yes) to the SBIR question, the detector its own probability (0 for a class that
-        it does not know). For the matcher and the recogniser it is s / (s + threshold), with s the highest score of a
-        region: one half where the region is just counted, so that the scores of all predictors compare. `which`: only
-        objects that it describes count.
+        The language model gives its p(yes) to the SBIR question, and the detector its own probability (0 for a class
+        that it does not know). The matcher and the recogniser give s / (s + threshold), where s is the highest score of
+        a region. This is one half where the region is just counted, so that the scores of all predictors can be
+        compared. With `which`, only objects that it describes count.
         """
         return self._each(pairs, by, partial(self._scores, which=which))
 
@@ -333,9 +344,9 @@ class SketchLanguage:
     ) -> tuple[str, str]:
         """The answer to a question, and the predictor that gave it.
 
-        A closed question (how many, where, what colour ...) is answered from the boxes that were found, any other one
-        by the language model. Raises UsageError as `check` does, and for an open question if there is no language
-        model; VisketchError if answering fails or the question names an unknown class.
+        A closed question (how many, where, what colour ...) is answered from the boxes that were found, and any other
+        question by the language model. Raises UsageError as `check` does, and for an open question if there is no
+        language model. Raises VisketchError if answering fails, or if the question names an unknown class.
         """
         self.check(question, by)
         task = question.partition(":")[0]
@@ -359,15 +370,16 @@ class SketchLanguage:
             raise UsageError(f"{question!r}: only the language model answers {task}:, not the {by}; leave out --by")
 
     def is_free(self, question: str) -> bool:
-        """Whether a question is open and begins with no task: the small language model was not trained on such
-        questions.
+        """Whether a question is open and does not begin with a task.
+
+        The small language model was not trained on such questions.
         """
         return not self.settings.base and question.partition(":")[0] not in WORDINGS and kind(question) is None
 
     def reason(self, question: str, answer: Answer, scene: EncodedPicture) -> str | None:
-        """The answer to a closed question, from what was found in a scene; None for an open question.
+        """The answer to a closed question, from what was found in a scene. Returns None for an open question.
 
-        Raises VisketchError if the question names something that is not a class, or not one of the predictor's.
+        Raises VisketchError if the question names something that is not a class, or not one of the predictor's classes.
         """
         labels = frozenset(self.settings.labels)
         known = classes() | labels

@@ -1,6 +1,8 @@
-"""Closed questions about quantities: of several classes, of everything, more or fewer than.
+"""Closed questions about quantities: of several classes, of everything, and more or fewer than a number or another
+class.
 
-"How many fish and cats are there?", "How many objects?", "Are there more cats than fish?", "Are there at least two?"
+Examples: "How many fish and cats are there?", "How many objects?", "Are there more cats than fish?", "Are there at
+least two?"
 """
 
 import re
@@ -15,7 +17,9 @@ MORE = re.compile(r"\b(more|fewer|less)\b(?: [\w-]+){1,6} than\b")
 
 
 def more(scene: SceneQuestion, how: str) -> str:
-    """Are there more cats than fish?"""
+    """Answer a question such as "are there more cats than fish?". `how` is the word that compares. Raises
+    VisketchError.
+    """
     split = scene.words.index("than")
     first, second = scene.named(scene.words[:split]), scene.named(scene.words[split + 1 :])
     if len(first) != 1 or len(second) != 1 or scene.words[0] not in YES_OR_NO:
@@ -25,7 +29,10 @@ def more(scene: SceneQuestion, how: str) -> str:
 
 
 def quantity(scene: SceneQuestion, how: str, than: str) -> str:
-    """Are there at least two cats?"""
+    """Answer a question such as "are there at least two cats?".
+
+    `how` is the comparison, such as "at least", and `than` is the number, in words or digits. Raises VisketchError.
+    """
     names, limit = scene.named(scene.words), number(than) or 0
     if len(names) > 1 or scene.words[0] not in YES_OR_NO:
         raise scene.refuse()
@@ -43,7 +50,7 @@ def number(word: str) -> int | None:
 
 
 def count(scene: SceneQuestion) -> str | None:
-    """The count of several classes together, of everything, or of different classes; None for one class."""
+    """The count of several classes together, of everything, or of different classes. Returns None for one class."""
     words = scene.words
     start = next((place for place, word in enumerate(words) if word in ("many", "of", "count")), 0) + 1
     behind = words[start:]
@@ -80,7 +87,7 @@ def count(scene: SceneQuestion) -> str | None:
 
 
 def there(scene: SceneQuestion) -> str | None:
-    """Is there a cat and a fish? None if at most one class is named."""
+    """Answer a question such as "is there a cat and a fish?". Returns None if it names at most one class."""
     names = scene.named(scene.words)
     if len(set(names)) < 2 or not {"and", "or"} & {*scene.words}:
         return None

@@ -1,6 +1,7 @@
-"""Search for pictures that show what a sketch shows. The detector's boxes of photos are kept in an index. Drawings are
-encoded by the tower once; the hundred candidates with the most similar place are ranked by the probability that they
-show it.
+"""Search for pictures that show what a sketch shows.
+
+The detector's boxes of photos are kept in an index. Drawings are encoded by the tower once. The hundred drawings whose
+most similar place is closest to the sketch are ranked by the probability that they show its object.
 """
 
 from collections.abc import Callable, Sequence
@@ -23,13 +24,15 @@ from visketch.language.vision.features import EncodedPicture, Features, features
 from visketch.language.vision.pen import as_trained
 
 CANDIDATES = 100
-SURE_ENOUGH = 0.5  # the least score of a drawing whose best region would be counted (`SketchLanguage.score`)
+SURE_ENOUGH = 0.5  # the score of a drawing whose best region is just counted (`SketchLanguage.score`)
 
 
 @dataclass(frozen=True)
 class PhotoHit:
-    """A picture, the probability that it shows the sketch's object, and the predictor. A photo has boxes with their
-    probabilities; a drawing has the cosine of its most similar place and the sketch (-1 to 1).
+    """A picture, the probability that it shows the sketch's object, and the predictor.
+
+    A photo has boxes with their probabilities. A drawing has the cosine between the sketch and its most similar place
+    (-1 to 1).
     """
 
     path: Path
@@ -40,7 +43,9 @@ class PhotoHit:
 
 
 class PictureSearch:
-    """The pictures in a folder and its subfolders: photos through the detector, drawings through the tower."""
+    """The pictures in a folder and its subfolders. Photos are searched through the detector, drawings through the
+    tower.
+    """
 
     def __init__(
         self,
@@ -51,10 +56,11 @@ class PictureSearch:
         on_progress: Callable[[int, int], None] = lambda done, total: None,
         by: Predictor | None = None,
     ) -> None:
-        """`cache`: the prefix of the files that keep the results; only new and changed pictures are processed. `by`: a
-        predictor other than the detector, for photos too.
+        """Open the search, and process the pictures that are new or changed.
 
-        `problem` receives the error of each picture that cannot be read. Raises VisketchError if none can be.
+        `cache` is the prefix of the files that keep the results. `by` is a predictor other than the detector, which is
+        then used for photos too. `problem` receives the error of each picture that cannot be read. Raises VisketchError
+        if none can be read.
         """
         self.model, self.by, self.problem = model, by, problem
         files = sorted(file for file in folder.rglob("*") if file.suffix.lower() in image.SUFFIXES and file.is_file())
@@ -76,9 +82,10 @@ class PictureSearch:
         return None if image.is_drawing(square) else self.model.coco.detector(np.asarray(picture))
 
     def search(self, sketch: EncodedPicture, n: int, which: Filter | None = None) -> list[PhotoHit]:
-        """The n pictures that most likely show the sketch's object, the best first; with `which`, only objects that it
-        describes count. Pictures that do not show it are left out. Raises VisketchError if the detector does not know
-        the class of the sketch and there are only photos.
+        """The n pictures with the highest probability of showing the sketch's object, the best first.
+
+        With `which`, only objects that it describes count. Pictures that do not show the object are left out. Raises
+        VisketchError if the detector does not know the class of the sketch and there are only photos.
         """
         found = self.drawings.search(sketch, n, self.by, which) if self.drawings else []
         if self.by is None:
@@ -101,7 +108,7 @@ class PictureSearch:
             seen = index.seen(one.path)
             try:
                 left = meant(seen, asked.weights(), which, image.read(one.path, self.model.canvas))
-            except VisketchError as error:  # deleted since it was indexed
+            except VisketchError as error:  # the file was deleted after it was indexed
                 self.problem(error)
                 continue
             boxes = tuple((box, sure) for category, box, sure in rows(left) if category == one.category)
@@ -110,7 +117,7 @@ class PictureSearch:
 
 
 class Scenes:
-    """Pictures encoded by the tower, once: the hundred with the most similar places are ranked."""
+    """Pictures that the tower encodes once. The hundred with the most similar places are ranked."""
 
     def __init__(
         self,
@@ -121,7 +128,7 @@ class Scenes:
         problem: Callable[[VisketchError], None],
         on_progress: Callable[[int, int], None] = lambda done, total: None,
     ) -> None:
-        """`cache`: the file that keeps the tokens."""
+        """Encode the pictures that are new or changed. `cache` is the file that keeps the tokens."""
         self.model = model
         facts = {file: file.stat() for file in files if file.is_file()}
         names = {f"{file.relative_to(folder)}|{fact.st_size}|{fact.st_mtime_ns}": file for file, fact in facts.items()}
@@ -140,8 +147,9 @@ class Scenes:
     def search(
         self, sketch: EncodedPicture, n: int, by: Predictor | None = None, which: Filter | None = None
     ) -> list[PhotoHit]:
-        """The n pictures that most likely show the sketch's object, the best first; with `which`, as
-        described by it.
+        """The n pictures with the highest probability of showing the sketch's object, the best first.
+
+        With `which`, only objects that it describes count.
         """
         if not self.files:
             return []
@@ -158,7 +166,7 @@ class Scenes:
         ]
 
     def _near(self, sketch: EncodedPicture, names: Sequence[str]) -> Float[np.ndarray, " n"]:
-        """The cosine of the most similar place of each picture and the sketch. Without a matcher all are equal."""
+        """For each picture, the cosine of the sketch and its most similar place. Without a matcher, all are equal."""
         if self.model.matcher is None:
             return np.zeros(len(names), np.float32)
         own = self.model.matcher.direction(sketch.tokens).cpu().numpy()

@@ -11,7 +11,9 @@ from visketch.language.vision.features import EncodedPicture
 
 @runtime_checkable
 class AnswersPairs(Protocol):
-    """The methods that a scene needs: those of `SketchLanguage`, which imports this module."""
+    """The methods that a scene needs. `SketchLanguage` has them, but it imports this module, so it cannot be named
+    here.
+    """
 
     def sketch(self, drawing: Any) -> EncodedPicture: ...
 
@@ -28,7 +30,8 @@ class AnswersPairs(Protocol):
 
 
 class EncodedScene:
-    """An encoded picture, which answers questions asked with sketches. Boxes are shares of the picture's sides.
+    """An encoded picture, which answers questions that are asked with sketches. Boxes are shares of the picture's
+    sides.
 
     A sketch is anything that `ViSketch.classify` takes. `which` selects some of the objects in words, such as "the red
     ones on the left" (`attributes.Filter`). `by` names a predictor; by default the best one for the picture answers.
@@ -42,7 +45,8 @@ class EncodedScene:
     ) -> Answer:
         """The class of the sketch, where it is in the scene, and what else is there.
 
-        Raises VisketchError if the sketch cannot be read or answering fails, UsageError for words that are not known.
+        Raises VisketchError if the sketch cannot be read or if answering fails, UsageError for words that are not
+        known.
         """
         (answer,) = self.model.find([(self._query(sketch), self.picture)], by, min_score)
         if isinstance(answer, VisketchError):
@@ -50,20 +54,23 @@ class EncodedScene:
         return only(answer, self.picture.picture, Filter.told(which)) if which else answer
 
     def count(self, sketch: Any, which: str | None = None, by: Predictor | None = None) -> int:
-        """The number of objects in the scene that are what the sketch shows. Raises as `find`."""
+        """The number of objects in the scene that are what the sketch shows. It raises the same errors as `find`."""
         return self.find(sketch, which, by).count
 
     def locate(
         self, sketch: Any, which: str | None = None, by: Predictor | None = None, min_score: float | None = None
     ) -> list[Detection]:
-        """The objects that are what the sketch shows, from left to right: each has `label`, `box` and `score`.
+        """The objects that are what the sketch shows, from left to right. Each has a `label`, a `box` and a `score`.
 
-        `min_score`: the least score of a box, by default that of `count`. Raises as `find`.
+        `min_score` is the least score of a box, by default the one that `count` uses. It raises the same errors as
+        `find`.
         """
         return list(self.find(sketch, which, by, min_score).found)
 
     def ask(self, sketch: Any, question: str, by: Predictor | None = None) -> str:
-        """The answer to a question about the scene and the sketch's object. Raises as `SketchLanguage.ask`."""
+        """The answer to a question about the scene and the sketch's object. It raises the same errors as
+        `SketchLanguage.ask`.
+        """
         return self.model.ask(self._query(sketch), self.picture, question, by)[0]
 
     def _query(self, sketch: Any) -> EncodedPicture:

@@ -1,5 +1,6 @@
-"""A classifier of whole pictures, to compare with and to judge generated sketches. Only this module imports
-transformers' vision models.
+"""A classifier of whole pictures, for comparison and as a judge of generated sketches.
+
+Only this module imports transformers' vision models.
 """
 
 from itertools import pairwise
@@ -33,7 +34,8 @@ class Baseline(nn.Module):
 
     def features(self, field: Float[Tensor, "b h h"]) -> Float[Tensor, "b e"]:
         """The input of the last linear layer: the mean over the picture, or the CLS token."""
-        # Blank is 0, as beyond the border: with -1 nearly everywhere, a vit learned nothing (lab book, 2026-11-21).
+        # Blank is 0, as it is beyond the border. With -1 nearly everywhere, a ViT learned nothing (lab book,
+        # 2026-11-21).
         picture = (field[:, None] + 1).contiguous(memory_format=torch.channels_last)
         if self.backbone == "cnn":
             return self.net(picture)
@@ -53,7 +55,9 @@ def _net(config: BaselineConfig, canvas: int) -> tuple[nn.Module, int]:
 
 
 class PlainCNN(nn.Module):
-    """A strided convolution, six residual blocks and the mean: 2.6 million parameters with the last layer."""
+    """A strided convolution, six residual blocks, and the mean over the picture. It has 2.6 million parameters,
+    including the last layer.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -66,8 +70,8 @@ class PlainCNN(nn.Module):
 
 
 class PlainBlock(nn.Module):
-    """Two 3 x 3 convolutions with a residual connection, as in a ResNet (He et al., 2015). Where channels grow, sides
-    are halved.
+    """Two 3 x 3 convolutions with a residual connection, as in a ResNet (He et al., 2015). Where the channels grow, the
+    sides are halved.
     """
 
     def __init__(self, before: int, after: int) -> None:
@@ -92,7 +96,7 @@ def _resnet34(config: BaselineConfig) -> tuple[nn.Module, int]:
     net = transformers.ResNetModel(shape)
     for module in list(net.modules()):
         for name, child in module.named_children():
-            if isinstance(child, nn.BatchNorm2d):  # not trained yet, so ours can replace it
+            if isinstance(child, nn.BatchNorm2d):  # it is not trained yet, so ours can replace it
                 setattr(module, name, BatchNorm(child.num_features))
     return net.to(memory_format=torch.channels_last), widths[-1]
 
@@ -107,7 +111,7 @@ def _vit(config: BaselineConfig, canvas: int) -> tuple[nn.Module, int]:
         intermediate_size=4 * config.width,
         num_hidden_layers=config.layers,
         num_attention_heads=config.heads,
-        # The fused kernel's backward is slow on CPU, see blocks.attend.
+        # The backward pass of the fused kernel is slow on a CPU (see blocks.attend).
         attn_implementation="sdpa" if torch.cuda.is_available() else "eager",
     )
     return transformers.ViTModel(shape, add_pooling_layer=False), config.width

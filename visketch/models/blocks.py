@@ -18,9 +18,9 @@ def attend(
     value: Float[Tensor, "b heads j d"],
     mask: Bool[Tensor, "..."] | None = None,
 ) -> Float[Tensor, "b heads i d"]:
-    """Softmax attention; `mask` is True where a query may attend.
+    """Softmax attention. `mask` is True where a query may attend to a key.
 
-    On a CPU it uses plain matrix products: for our short sequences, the backward pass of PyTorch's fused kernel took 55
+    On a CPU it uses plain matrix products. For our short sequences, the backward pass of PyTorch's fused kernel took 55
     % of a training step in bf16 (lab book, 2026-11-21).
     """
     if query.is_cuda:
@@ -32,7 +32,7 @@ def attend(
 
 
 class Attention(nn.Module):
-    """Multi-head attention of x to itself, or to a memory."""
+    """Multi-head attention of x to itself or to a memory."""
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
@@ -55,7 +55,10 @@ class Attention(nn.Module):
 
 
 class MLP(nn.Module):
-    """Squared ReLU: as good as GELU here, and much cheaper on a CPU, where a GELU costs as much as its Linear layer."""
+    """A multilayer perceptron with squared ReLU.
+
+    Here this is as good as GELU and much cheaper on a CPU, where a GELU costs as much as its linear layer.
+    """
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -68,7 +71,7 @@ class MLP(nn.Module):
 
 
 class Block(nn.Module):
-    """Pre-norm transformer block: self-attention, cross-attention if `cross`, MLP."""
+    """A pre-norm transformer block: self-attention, cross-attention if `cross` is set, and an MLP."""
 
     def __init__(self, width: int, heads: int, dropout: float = 0.0, cross: bool = False) -> None:
         super().__init__()
@@ -92,10 +95,11 @@ class Block(nn.Module):
         past: Cache | None = None,
         first: int | None = None,
     ) -> tuple[Float[Tensor, "b j e"], Cache]:
-        """`memory`: the result of `self.memory`. `past`: the keys and values of earlier positions. `first`: the number
-        of positions to compute; the others are only attended to.
+        """Compute the block for some positions of x.
 
-        Returns the new x, and the keys and values of all positions so far.
+        `memory` is the result of `self.memory`. `past` holds the keys and values of earlier positions. `first` is the
+        number of positions to compute; the others are only attended to. Returns the new x, and the keys and values of
+        all positions so far.
         """
         normed = self.norm(x)
         keys = self.attention.keys(normed)
@@ -109,15 +113,15 @@ class Block(nn.Module):
 
 
 def channels_last(layers: nn.Sequential) -> nn.Sequential:
-    """The memory layout in which convolutions are fast on a CPU."""
+    """Layers in the memory layout in which convolutions are fast on a CPU."""
     return layers.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's stubs
 
 
 class BatchNorm(nn.BatchNorm2d):
     """Batch normalisation with the statistics of all processes together, on any device.
 
-    The stem needs it: with group normalisation it learned half as fast (lab book, 2026-11-21). PyTorch's
-    SyncBatchNorm is for GPUs only.
+    The stem needs it: with group normalisation it learned half as fast (lab book, 2026-11-21). PyTorch's SyncBatchNorm
+    works only on GPUs.
     """
 
     def forward(self, x: Float[Tensor, "n e p q"]) -> Float[Tensor, "n e p q"]:

@@ -22,15 +22,17 @@ class Classifier(nn.Module):
     def forward(
         self, cls: Float[Tensor, "n e"], leaves: quadtree.Leaves, sketches: int
     ) -> tuple[Float[Tensor, "b c"], Float[Tensor, "n c"]]:
-        """The logits of the sketches, and the logits of each leaf (for an auxiliary loss, and as a vote to show)."""
+        """The logits of the sketches, and the logits of each leaf, which serve as an auxiliary loss and as a vote to
+        show.
+        """
         return self.out(self.dropout(self.pool(cls, leaves, sketches))), self.out(self.norm(cls))
 
     def pool(self, cls: Float[Tensor, "n e"], leaves: quadtree.Leaves, sketches: int) -> Float[Tensor, "b e"]:
-        """The vectors of the sketches; `out` turns them into logits."""
+        """The vectors of the sketches, which `out` turns into logits."""
         return self.pool_padded(*quadtree.pad(cls, leaves, sketches))
 
     def pool_padded(self, tokens: Float[Tensor, "b l e"], present: Bool[Tensor, "b l"]) -> Float[Tensor, "b e"]:
-        """`pool` for leaves that are padded already; the amount of padding makes no difference."""
+        """The same as `pool`, for leaves that are padded already. The amount of padding makes no difference."""
         x, mask = self.before_last(tokens, present)
         x, _ = self.blocks[-1](x, mask, first=1)
         return self.norm(x[:, 0])
@@ -49,7 +51,7 @@ class Classifier(nn.Module):
     def before_last(
         self, tokens: Float[Tensor, "b l e"], present: Bool[Tensor, "b l"]
     ) -> tuple[Float[Tensor, "b 1+l e"], Bool[Tensor, "b 1 1 1+l"]]:
-        """The query and the leaves as the input of the last block, and which leaves are present."""
+        """The input of the last block, which is the query and the leaves; and which leaves are present."""
         mean = tokens.sum(dim=1) / present.sum(dim=1, keepdim=True).clamp(min=1)
         query = self.query.to(tokens.dtype) + mean[:, None]
         x = torch.cat([query, tokens], dim=1)

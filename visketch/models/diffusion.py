@@ -1,4 +1,4 @@
-"""The coarse stage: class → p x p signed distance field, by flow matching."""
+"""The coarse stage as a field: it turns a class into a p x p signed distance field, by flow matching."""
 
 from collections.abc import Callable
 from itertools import pairwise
@@ -15,17 +15,17 @@ from visketch.models.flow import times
 
 
 class Diffusion(nn.Module):
-    """A UNet of diffusers, trained to predict the flow `noise - field` at time t in [0, 1] (rectified flow).
+    """A UNet of diffusers, trained to predict the flow `noise - field` at a time t in [0, 1] (rectified flow).
 
-    It sees a field as patches, the pixels of a patch as channels. For the same CPU time it drew better than a DiT
+    It sees a field as patches, where the pixels of a patch are channels. In the same CPU time it drew better than a DiT
     (lab book, 2026-11-21).
     """
 
     def __init__(self, config: DiffusionConfig, tile: int, classes: int) -> None:
         super().__init__()
-        self.config, self.tile, self.classes = config, tile, classes  # label = classes is the null class
+        self.config, self.tile, self.classes = config, tile, classes  # the label `classes` is the null class
         self.net = _unet(config, tile, classes)
-        if not torch.cuda.is_available():  # the fused kernel's backward is slow on CPU, see blocks.attend
+        if not torch.cuda.is_available():  # the fused kernel's backward pass is slow on a CPU (see blocks.attend)
             for module in self.net.modules():
                 if hasattr(module, "set_processor"):
                     module.set_processor(AttnProcessor())  # type: ignore[operator]
@@ -33,7 +33,7 @@ class Diffusion(nn.Module):
     def flow(
         self, noisy: Float[Tensor, "b p p"], time: Float[Tensor, " b"], label: Int[Tensor, " b"]
     ) -> Float[Tensor, "b p p"]:
-        """The predicted flow; label = `classes` is the null class."""
+        """The predicted flow. The label `classes` is the null class."""
         s = self.config.patch
         patches = rearrange(noisy, "b (p s) (q r) -> b (s r) p q", s=s, r=s)
         patches = patches.contiguous(memory_format=torch.channels_last)
@@ -43,6 +43,7 @@ class Diffusion(nn.Module):
     def loss(
         self, field: Float[Tensor, "b p p"], label: Int[Tensor, " b"], noise: Float[Tensor, "b p p"], time: Tensor
     ) -> Float[Tensor, ""]:
+        """The mean squared error of the flow at some times. `label` may be the null class."""
         noisy = torch.lerp(field, noise, time[:, None, None])
         return (self.flow(noisy, time, label).float() - (noise - field)).square().mean()
 
@@ -57,10 +58,10 @@ class Diffusion(nn.Module):
         rough: Float[Tensor, "b p p"] | None = None,
         strength: float = 1.0,
     ) -> Float[Tensor, "b p p"]:
-        """Noise → fields in [-1, 1], by Euler steps with classifier-free guidance (1 switches it off).
+        """Turn noise into fields in [-1, 1], by Euler steps with classifier-free guidance (1 switches it off).
 
-        `rough`: fields to start from. They are noised up to time `strength` in (0, 1] and drawn again from there, in
-        that share of the steps (SDEdit, Meng et al., 2022, arXiv 2108.01073); at 1 nothing of them is left.
+        `rough` are fields to start from. They are noised up to the time `strength` in (0, 1] and drawn again from
+        there, in that share of the steps (SDEdit, Meng et al., 2022, arXiv 2108.01073). At 1 nothing of them is left.
         """
         guidance = self.config.guidance if guidance is None else guidance
         route = times(steps or self.config.steps, strength)
@@ -83,7 +84,7 @@ class Diffusion(nn.Module):
 
 
 def _unet(config: DiffusionConfig, tile: int, classes: int) -> nn.Module:
-    """The width doubles from level to level; the last level has attention."""
+    """The UNet. Its width doubles from level to level, and its last level has attention."""
     k = config.levels
     return UNet2DModel(
         sample_size=tile // config.patch,

@@ -5,7 +5,10 @@ from torch import Tensor
 
 
 def times(steps: int, strength: float = 1.0) -> list[float]:
-    """The times of Euler's method for a flow from time `strength` to 0, in that share of `steps`; the last is 0."""
+    """The times of Euler's method for a flow from time `strength` to 0.
+
+    It takes that share of `steps`, and the last time is 0.
+    """
     steps = max(1, round(steps * strength))
     return [strength * (1 - step / steps) for step in range(steps + 1)]
 
@@ -17,8 +20,10 @@ def ancestral(
     time: Float[Tensor, " b"],
     after: Float[Tensor, " b"],
 ) -> Float[Tensor, "b t d"]:
-    """x = (1 - time) clean + time noise → x at the earlier time `after`, drawn from the posterior (Ho et al., 2020,
-    arXiv 2006.11239): some of the noise in x is kept, and the rest is new.
+    """Move x = (1 - time) clean + time noise to the earlier time `after`.
+
+    The result is drawn from the posterior (Ho et al., 2020, arXiv 2006.11239): some of the noise in x is kept, and the
+    rest is new.
     """
     time, after = time[:, None, None], after[:, None, None]
     kept = after**2 * (1 - time) / ((1 - after) * time)

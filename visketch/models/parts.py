@@ -10,7 +10,7 @@ from visketch.errors import UsageError, nearest
 
 
 def build(config: Config, part: str) -> Any:
-    """One part with fresh weights. Imports only what that part needs."""
+    """One part with fresh weights. Only what that part needs is imported."""
     width, classes = config.encoder.width, len(config.labels)
     if part == "vqvae":
         from visketch.models.vqvae import VQVAE
@@ -46,5 +46,5 @@ def build(config: Config, part: str) -> Any:
 
 
 def size(*parts: nn.Module) -> int:
-    """How many parameters."""
+    """The number of parameters."""
     return sum(p.numel() for part in parts for p in part.parameters())

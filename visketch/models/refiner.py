@@ -12,15 +12,15 @@ from visketch.models.blocks import Block
 
 
 class Refiner(nn.Module):
-    """The codes of a leaf, given its memory, the class, and the latents of its coarse tile at each place.
+    """Predicts the codes of a leaf from its memory, the class, and the latents of its coarse tile at each place.
 
-    The latents are our addition: the memory has one token for each tile, which says what is drawn around the leaf.
-    Where exactly the coarse line runs is best known from the latents of the frozen VQ-VAE encoder at the place of the
-    code.
+    The latents are our addition. The memory has one token for each tile, which says what is drawn around the leaf.
+    Where exactly the coarse line runs is best known from the latents that the frozen VQ-VAE encoder gives at the place
+    of the code.
     """
 
     def __init__(self, config: RefinerConfig, memory: int, codes: int, codebook_size: int, latent: int, classes: int):
-        """`memory`: the width of the memory, which may be another one than the refiner's own."""
+        """`memory` is the width of the memory, which may differ from the refiner's own width."""
         super().__init__()
         width = config.width
         self.read = nn.Linear(memory, width)
@@ -32,12 +32,12 @@ class Refiner(nn.Module):
         nn.init.normal_(self.code.weight, std=0.02)
         nn.init.normal_(self.label.weight, std=0.02)
         blocks = (Block(width, config.heads, config.dropout, cross=True) for _ in range(config.layers))
-        self.blocks: Any = nn.ModuleList(blocks)  # torch's type of its items is Module
+        self.blocks: Any = nn.ModuleList(blocks)  # torch declares its items as Module
         self.norm = nn.LayerNorm(width)
         self.out = nn.Linear(width, codebook_size)
 
     def _given(self, label: Int[Tensor, " n"], latents: Float[Tensor, "n t d"]) -> Float[Tensor, "n t w"]:
-        """What is known about every place before any code is written."""
+        """What is known about every place before any code is written: the class, and the latents."""
         return self.position + self.latent(latents) + self.label(label)[:, None]
 
     def forward(
@@ -47,7 +47,7 @@ class Refiner(nn.Module):
         label: Int[Tensor, " n"],
         latents: Float[Tensor, "n t d"],
     ) -> Float[Tensor, "n t v"]:
-        """The logits of every code, given those before it: for training, in one pass."""
+        """The logits of every code, given the codes before it. This is for training, in one pass."""
         n, t = codes.shape
         memory = self.read(memory)
         previous = torch.cat([self.start.expand(n, -1, -1), self.code(codes[:, :-1])], dim=1)
@@ -65,7 +65,9 @@ class Refiner(nn.Module):
         latents: Float[Tensor, "n t d"],
         choose: Callable[[Tensor, int], Tensor],
     ) -> Int[Tensor, "n t"]:
-        """Write the codes one after another, with a key-value cache. `choose`: logits (n v), place → codes (n)."""
+        """Write the codes one after another, with a key-value cache. `choose` takes logits (n v) and the place, and
+        returns codes (n).
+        """
         memory = self.read(memory)
         memories = [block.memory(memory) for block in self.blocks]
         given = self._given(label, latents)

@@ -16,16 +16,16 @@ WIDEST = 16  # the channels of the last stages, in multiples of the first stage'
 
 
 class Stem(nn.Module):
-    """A residual convolution network that halves a picture until each of its p x p tiles is one place, its token.
+    """A residual convolution network that halves a picture until each of its p x p tiles has become one place, its
+    token.
 
-    It runs over the whole picture of a level, so a token also depends on what lies beyond its tile's border. All levels
-    share the weights but not the normalisation: the finer a level, the sparser its lines and the wider the pen.
+    It runs over the whole picture of a level, so a token also depends on what lies beyond the border of its tile. All
+    levels share the weights but not the normalisation, because on finer levels the lines are sparser and the pen is
+    wider.
     """
 
     def __init__(self, tile: int, channels: int, width: int, levels: int) -> None:
-        """`levels`: the number of levels, including the root. A tile with an odd side is halved as often
-        as possible.
-        """
+        """`levels` is the number of levels with the root. A tile with an odd side is halved as often as possible."""
         super().__init__()
         self.halvings = (tile & -tile).bit_length() - 1
         widths = [channels * min(2**stage, WIDEST) for stage in range(self.halvings)]
@@ -37,7 +37,7 @@ class Stem(nn.Module):
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's stubs
 
     def pictures(self, pictures: Float[Tensor, "n h w"], level: int) -> Float[Tensor, "n y x e"]:
-        """Whole pictures of one level → a token for each of their tiles."""
+        """One token for each tile of whole pictures of one level."""
         x = pictures[:, None].contiguous(memory_format=torch.channels_last)
         x = F.relu(self.norm(self.first(x), level), inplace=True)
         for stage in self.stages:
@@ -46,7 +46,9 @@ class Stem(nn.Module):
         return self.out(rearrange(F.avg_pool2d(x, odd) if odd > 1 else x, "n c y x -> n y x c"))
 
     def forward(self, tiles: Float[Tensor, "n p p"], level: Int[Tensor, " n"]) -> Float[Tensor, "n e"]:
-        """Tiles of any levels, each as a picture of its own: what lies beyond its border counts as blank."""
+        """One token for each tile, of any levels. Each tile is a picture of its own, so what lies beyond its border
+        counts as blank.
+        """
         levels, number = level.unique(return_inverse=True)
         tokens = [self.pictures(tiles[number == i], here)[:, 0, 0] for i, here in enumerate(levels.tolist())]
         return torch.cat(tokens)[number.argsort(stable=True).argsort()]
@@ -64,7 +66,7 @@ class LevelNorm(nn.Module):
 
 
 class HalvingConv(nn.Module):
-    """Half the side: two 3 x 3 convolutions with a residual connection, which is averaged and projected."""
+    """A block that halves the side: two 3 x 3 convolutions with an averaged and projected residual connection."""
 
     def __init__(self, before: int, after: int, norm: Callable[[int], nn.Module]) -> None:
         super().__init__()

@@ -1,8 +1,8 @@
-"""The coarse stage as strokes: class → a set of pieces in drawing order, by flow matching.
+"""The coarse stage as strokes: it turns a class into a set of pieces in drawing order, by flow matching.
 
 The paper's coarse stage is a diffusion over pixels, which blurs small details. This one is a diffusion over pieces of
-strokes (`geometry/pieces.py`), in which an eye is a token like the head. It is our choice, after StrokeFusion (Zhou et
-al., 2025, arXiv 2503.23752), which draws sets of normalised strokes.
+strokes (`geometry/pieces.py`), in which an eye is as much a token as the head is. It is our choice, after StrokeFusion
+(Zhou et al., 2025, arXiv 2503.23752), which draws sets of normalised strokes.
 """
 
 from collections.abc import Callable, Sequence
@@ -23,15 +23,15 @@ from visketch.geometry.pieces import POINTS, Pieces, join
 from visketch.models.blocks import attend
 from visketch.models.flow import ancestral, times
 
-FREQUENCIES = 64  # sines and cosines that encode the time
+FREQUENCIES = 64  # how many sines and cosines encode the time
 NOISIEST = 0.05  # the loss is weighted like that of a velocity, 1 / time², but no more than at this time
-TOGETHER = 32  # sketches drawn at once; all take as long as the one with the most pieces
-# Factors for about unit variance: of coordinates in [-1, 1], of coordinates in units of a piece's own half size, and of
-# the logarithm of the half size, which is at least SMALLEST.
+TOGETHER = 32  # the sketches drawn at once; all take as long as the one with the most pieces
+# These give about unit variance: a factor for coordinates in [-1, 1], a factor for coordinates in units of a piece's
+# own half size, and a summand for the logarithm of the half size. The half size is at least SMALLEST.
 PLACE, SHAPE, SIZE = 2.0, 1.5, 1.2
 SMALLEST = 0.01
-QUARTERS = {"few": (0.0, 0.25), "many": (0.75, 1.0)}  # of the drawings of a class, in order of their pieces
-BLUNT = 0.33  # the half size of a piece of which place and shape tell a point equally well
+QUARTERS = {"few": (0.0, 0.25), "many": (0.75, 1.0)}  # quantiles of a class's drawings, by number of pieces
+BLUNT = 0.33  # the half size of a piece whose place and whose shape give a point equally well
 
 
 Drawn = list[list[np.ndarray]]  # the strokes of each sketch, each (points, 2)
@@ -39,18 +39,20 @@ Progress = Callable[[int, int, tuple[float, ...], Callable[[], Drawn]], None]
 
 
 class StrokeDiffusion(nn.Module):
-    """A Transformer that sees the noisy pieces of a whole sketch and predicts the clean ones. (Predicting the noise, or
-    the target of preconditioning, learned more slowly: lab book.)
+    """A Transformer that sees the noisy pieces of a whole sketch and predicts the clean pieces.
 
-    A token is a piece: its points on the canvas, the same points in units of its own size (so that small pieces are as
-    exact as large ones), that size, and whether it begins where the previous piece ends. A sketch has one token for
-    each piece; `histogram` (c, pieces + 1) counts how many drawings of each class have how many pieces.
+    (Networks that predict the noise, or the target of preconditioning, learned more slowly: lab book.)
+
+    A token is a piece. It holds the points of the piece on the canvas, the same points in units of the piece's own size
+    (so that small pieces are as exact as large ones), that size, and whether the piece begins where the previous one
+    ends. A sketch has one token for each piece. `histogram` (c, pieces + 1) counts how many drawings of each class have
+    how many pieces.
     """
 
     def __init__(self, config: DiffusionConfig, classes: int) -> None:
         super().__init__()
         e, size = config.width, 4 * POINTS + 2
-        self.config, self.classes, self.size = config, classes, size  # label = classes is the null class
+        self.config, self.classes, self.size = config, classes, size  # the label `classes` is the null class
         self.read, self.write = nn.Linear(size, e), nn.Linear(e, size)
         self.position = nn.Parameter(torch.randn(config.pieces, e) * 0.02)
         self.given = nn.Parameter(torch.randn(e) * 0.02)
@@ -75,17 +77,17 @@ class StrokeDiffusion(nn.Module):
         count: Int[Tensor, " b"],
         given: Bool[Tensor, "b t"],
     ) -> Float[Tensor, "b t d"]:
-        """Noisy tokens at a time in [0, 1] → the predicted clean tokens.
+        """Predict the clean tokens from noisy tokens at a time in [0, 1].
 
-        `count`: the number of tokens of each sketch; the results of the others have no meaning. `given`: tokens that
-        are clean already. label = `classes` is the null class.
+        `count` is the number of tokens of each sketch; the results for further tokens have no meaning. `given` marks
+        tokens that are clean already. The label `classes` is the null class.
         """
         angle = time[:, None] * torch.logspace(0, 3, FREQUENCIES, device=time.device)
         told = self.time(torch.cat([angle.sin(), angle.cos()], dim=1)) + self.label(label) + self.count(count)
         told = F.silu(told)
         x = self.read(noisy) + self.position[: noisy.shape[1]] + given[..., None] * self.given
         there = torch.arange(noisy.shape[1], device=count.device) < count[:, None]
-        # An exported graph has no branches, so there every batch is masked.
+        # An exported graph has no branches, so it masks every batch.
         whole = not torch.compiler.is_exporting() and bool(there.all())
         mask = None if whole else rearrange(there, "b t -> b 1 1 t")
         modulation = self.modulation(told)
@@ -103,7 +105,7 @@ class StrokeDiffusion(nn.Module):
         noise: Float[Tensor, "b t d"],
         time: Float[Tensor, " b"],
     ) -> Float[Tensor, ""]:
-        """The mean squared error of the velocity over all tokens that exist and are not given."""
+        """The mean squared error of the velocity, over all tokens that exist and are not given."""
         noisy = torch.lerp(tokens, noise, torch.where(given, 0, time[:, None])[..., None])
         error = (self(noisy, time, label, count, given) - tokens) / time.clamp(min=NOISIEST)[:, None, None]
         asked = ~given & (torch.arange(tokens.shape[1], device=count.device) < count[:, None])
@@ -111,7 +113,7 @@ class StrokeDiffusion(nn.Module):
 
     @staticmethod
     def tokens(points: Float[Tensor, "b t k 2"], joined: Bool[Tensor, "b t"]) -> Float[Tensor, "b t d"]:
-        """Pieces of drawings that fill [-1, 1] → tokens."""
+        """Turn pieces of drawings that fill [-1, 1] into tokens."""
         low, high = points.amin(dim=2), points.amax(dim=2)
         size = ((high - low).amax(dim=2) / 2).clamp(min=SMALLEST)
         own = (points - (low + high)[:, :, None] / 2) / size[..., None, None]
@@ -120,10 +122,10 @@ class StrokeDiffusion(nn.Module):
 
     @staticmethod
     def pieces(tokens: Float[Tensor, "b t d"]) -> tuple[Float[Tensor, "b t k 2"], Bool[Tensor, "b t"]]:
-        """The inverse of `tokens`, for tokens whose parts need not agree.
+        """The inverse of `tokens`. The two descriptions of a point in a token need not agree.
 
-        The error of a point's place is proportional to the canvas, that of its shape to the piece's size. Both are
-        averaged, weighted by the inverse of their variance.
+        The error of a point's place is proportional to the canvas, and the error of its shape is proportional to the
+        size of the piece. The two are averaged, weighted by the inverse of their variances.
         """
         place, own, size, joined = tokens.split([2 * POINTS, 2 * POINTS, 1, 1], dim=2)
         points, own = (rearrange(part, "b t (k xy) -> b t k xy", xy=2) for part in (place / PLACE, own / SHAPE))
@@ -144,15 +146,16 @@ class StrokeDiffusion(nn.Module):
         given: Bool[Tensor, "b t"] | None = None,
         strength: float | Float[Tensor, " b"] = 1.0,
     ) -> Float[Tensor, "b t d"]:
-        """Noise for each of s steps → tokens, with classifier-free guidance (1 switches it off).
+        """Turn noise, one row for each of s steps, into tokens, with classifier-free guidance (1 switches it off).
 
-        The steps are ancestral: each renews a part of the noise, so that it mends what another got wrong. With Euler's
-        steps, which keep the noise that they began with, fewer of the drawings were recognised; with all of the noise
-        new, they varied less (lab book).
+        The steps are ancestral: each step renews a part of the noise, so that it can correct the errors of earlier
+        steps. With Euler steps, which keep the initial noise, fewer drawings were recognised. With completely new noise
+        in each step, the drawings varied less (lab book).
 
-        `start`: tokens of which those `given` are kept as they are; with `strength` below 1 the others are noised up to
-        that time and drawn again from there, in that share of the steps (SDEdit, Meng et al., 2022, arXiv 2108.01073).
-        `on_progress` sees the clean tokens as they are predicted at each step; the last are those returned.
+        `start` holds tokens to start from. The `given` ones are kept as they are. If `strength` is below 1, the others
+        are noised up to that time and drawn again from there, in that share of the steps (SDEdit, Meng et al., 2022,
+        arXiv 2108.01073). `on_progress` receives the clean tokens that are predicted at each step; the last ones are
+        those that are returned.
         """
         guidance = self.config.guidance if guidance is None else guidance
         given = torch.zeros(noise.shape[1:3], dtype=torch.bool, device=noise.device) if given is None else given
@@ -177,11 +180,12 @@ class StrokeDiffusion(nn.Module):
         given: Sequence[Pieces] | None = None,
         detail: str | int = "usual",
     ) -> list[Float[Tensor, "s _ d"]]:
-        """What a sketch of each label is drawn from in so many steps: noise for each of them, for as many pieces as
-        drawings of its class have, by chance.
+        """The noise from which a sketch of each label is drawn: for each of its steps and each of its pieces.
 
-        `given`: pieces that are there already; there will be more than these. `detail`: as few as a quarter of these
-        drawings has, as many as a quarter has, or a number of pieces. Raises UsageError for more than there are places.
+        The number of pieces is random, with the frequencies that it has among the drawings of the class. `given` holds
+        pieces that are there already; the sketch gets more pieces than these. `detail` "few" draws the number from the
+        quarter of the drawings with the fewest pieces, and "many" from the quarter with the most; it may also be a
+        number of pieces. Raises UsageError for a number above the network's limit.
         """
         if isinstance(detail, int) and detail > self.config.pieces:
             raise UsageError(f"detail = {detail}: at most {self.config.pieces} strokes are drawn with these weights")
@@ -209,21 +213,24 @@ class StrokeDiffusion(nn.Module):
         strength: float = 1.0,
         soon: bool = False,
     ) -> Drawn:
-        """The strokes of a sketch for each label and noise, which has a row for each step and each of its pieces.
-        Coordinates fill [-1, 1]. `on_progress` is told the steps done, of all, and how far each sketch is, and may ask
-        what is drawn so far.
+        """Draw the strokes of a sketch for each label. Coordinates fill [-1, 1].
 
-        `given`: the first pieces of each, which stay as they are. `like`: all pieces of each, which are noised up to
-        time `strength` and drawn again from there, as in `sample`; give one of the two.
+        `noise` has, for each sketch, a row for each step and each of its pieces. `on_progress` receives the number of
+        steps done, the number of all steps, the share of each sketch that is done, and a function that returns what is
+        drawn so far.
 
-        Sketches of like length are drawn together, since a batch is as long as its longest. `soon`: the first alone,
-        before the others.
+        `given` holds the first pieces of each sketch, which stay as they are. `like` holds all pieces of each sketch,
+        which are noised up to the time `strength` and drawn again from there, as in `sample`. Give at most one of the
+        two.
+
+        Sketches of similar length are drawn together, since a batch takes as long as its longest sketch. With `soon`,
+        the first sketch is drawn alone, before the others.
         """
         count, known = torch.tensor([rows.shape[1] for rows in noise]), given or like
         lead = min(int(soon), len(noise))
         order = torch.cat([torch.arange(lead), lead + count[lead:].argsort(stable=True)])
         groups = [group for part in (order[:lead], order[lead:]) for group in part.split(TOGETHER) if len(group)]
-        drawn: Drawn = [[np.zeros((1, 2), np.float32)] for _ in noise]  # a dot, until it is drawn
+        drawn: Drawn = [[np.zeros((1, 2), np.float32)] for _ in noise]  # a dot, until the sketch is drawn
         shares = np.zeros(len(noise))
         for number, group in enumerate(groups):
             places = group.tolist()
@@ -232,7 +239,7 @@ class StrokeDiffusion(nn.Module):
                 points, joined = (part.cpu().numpy() for part in self.pieces(tokens))
                 for row, place in enumerate(places):
                     new = slice(len(given[place]) if given else 0, noise[place].shape[1])
-                    if given and joined[row, new.start]:  # what goes on with a given stroke begins where that ends
+                    if given and joined[row, new.start]:  # a piece that continues a given stroke begins at its end
                         points[row, new.start, 0] = given[place].points[-1, -1]
                     drawn[place] = join(Pieces(points[row, new], joined[row, new]))
                 return drawn
@@ -252,7 +259,7 @@ class StrokeDiffusion(nn.Module):
     def kept(
         self, given: Sequence[Pieces], noise: Float[Tensor, "b t d"]
     ) -> tuple[Float[Tensor, "b t d"], Bool[Tensor, "b t"]]:
-        """Given pieces as the first tokens of each sketch, and which tokens these are."""
+        """Put given pieces at the first tokens of each sketch. Returns all tokens, and which of them are given."""
         start, which = torch.zeros_like(noise), torch.zeros(noise.shape[:2], dtype=torch.bool, device=noise.device)
         for row, pieces in enumerate(given):
             points, joined = torch.from_numpy(pieces.points), torch.from_numpy(pieces.joined)
@@ -286,8 +293,10 @@ def between(likely: Float[Tensor, " n"], low: float, high: float) -> Float[Tenso
 
 
 class ModulatedBlock(nn.Module):
-    """A transformer block whose norms are shifted, scaled and gated by the condition (adaLN; Peebles and Xie, 2023,
-    arXiv 2212.09748). All blocks share the modulation, and each adds a table of its own (PixArt-alpha).
+    """A transformer block whose norms are shifted, scaled and gated by the condition.
+
+    This is adaLN (Peebles and Xie, 2023, arXiv 2212.09748). All blocks share the modulation, and each block adds a
+    table of its own (PixArt-alpha).
     """
 
     def __init__(self, width: int, heads: int) -> None:

@@ -1,4 +1,7 @@
-"""The VQ-VAE: a p x p tile of signed distance ↔ (p / 8)^2 codes. Only this module imports vector-quantize-pytorch."""
+"""The VQ-VAE, which turns a p x p tile of signed distance into (p / 8)^2 codes, and back.
+
+Only this module imports vector-quantize-pytorch.
+"""
 
 import torch
 import torch.nn.functional as F
@@ -11,8 +14,9 @@ from visketch.models.blocks import ResidualConv, channels_last
 
 
 class Codebook(nn.Module):
-    """A trained codebook: latent → nearest code, and code → latent. It consists of three tensors and
-    needs no library.
+    """A trained codebook, which turns a latent into the nearest code, and a code into its latent.
+
+    It consists of three tensors and needs no library.
     """
 
     def __init__(self, width: int, config: VQVAEConfig) -> None:
@@ -71,7 +75,7 @@ class VQVAE(nn.Module):
         self.codebook = Codebook(w, config)
 
     def latents(self, tiles: Float[Tensor, "n p p"]) -> Float[Tensor, "n t w"]:
-        """The latents of tiles, before quantisation."""
+        """The latents of tiles before quantisation."""
         maps = self.encoder(tiles[:, None].contiguous(memory_format=torch.channels_last))
         return rearrange(maps, "n w p q -> n (p q) w")
 
@@ -82,13 +86,13 @@ class VQVAE(nn.Module):
         return self.draw(self.codebook.lookup(codes))
 
     def draw(self, latents: Float[Tensor, "n t w"]) -> Float[Tensor, "n p p"]:
-        """Quantised latents → tiles, clamped to the range of the field."""
+        """Turn quantised latents into tiles, clamped to the range of the field."""
         maps = rearrange(latents, "n (p q) w -> n w p q", p=int(latents.shape[1] ** 0.5))
         return self.decoder(maps.contiguous(memory_format=torch.channels_last))[:, 0].float().clamp(-1, 1)
 
 
 class TrainableVQVAE(nn.Module):
-    """A VQ-VAE in training: it has the library's quantiser in place of the codebook."""
+    """A VQ-VAE in training. It has the library's quantiser in place of the codebook."""
 
     def __init__(self, vqvae: VQVAE) -> None:
         super().__init__()
@@ -96,7 +100,7 @@ class TrainableVQVAE(nn.Module):
 
         config = vqvae.config
         self.vqvae = vqvae
-        # Replacing unused codes matters most, then cosine similarity with a narrow codebook (lab book).
+        # Replacing unused codes matters most. Cosine similarity with a narrow codebook comes second (lab book).
         chosen = {} if config.plain else {"kmeans_init": True, "use_cosine_sim": True, "threshold_ema_dead_code": 2}
         self.quantise = VectorQuantize(
             dim=config.width,
@@ -117,7 +121,7 @@ class TrainableVQVAE(nn.Module):
 
     @torch.no_grad()
     def settle(self) -> VQVAE:
-        """The VQ-VAE with the learned codes copied into its own codebook."""
+        """Copy the learned codes into the codebook of the VQ-VAE, and return it."""
         codebook = self.vqvae.codebook
         codebook.project_in.load_state_dict(self.quantise.project_in.state_dict())
         codebook.project_out.load_state_dict(self.quantise.project_out.state_dict())

@@ -1,4 +1,4 @@
-"""Drawings that are drawn before one's eyes: SVG that moves by itself, GIF, WebP and animated PNG."""
+"""Animations in which drawings appear stroke by stroke: self-playing SVG, GIF, WebP and animated PNG."""
 
 import io
 import json
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from visketch.geometry.trace import Trace
 
 ANIMATED = (".svg", ".gif", ".webp", ".png")
-FRAME = 40  # milliseconds of a picture: GIF knows hundredths of a second
-HOLD = 1600  # milliseconds for which the whole drawing is shown before it begins again
-SIDE = 512  # pixels of the longer side, by default
-LARGEST = 1024  # pixels of the longer side: all pictures are in memory at once
-FINER = 2048  # pixels of the longer side on which is drawn, before it is shrunk: at most 4 times as many
+FRAME = 40  # milliseconds for which a frame is shown; GIF counts in hundredths of a second
+HOLD = 1600  # milliseconds for which the finished drawing is shown before the animation starts again
+SIDE = 512  # the default longer side in pixels
+LARGEST = 1024  # the longer side in pixels is at most this, since all frames are in memory at once
+FINER = 2048  # frames are drawn up to 4 times as large, with at most this longer side, and then shrunk
 
 
 def write_animation(
@@ -37,10 +37,11 @@ def write_animation(
     page: "PageArea | None" = None,
     given: int = 0,
 ) -> None:
-    """A page of drawings whose strokes appear in their order, as the suffix of `path` says; all begin at once.
+    """Write a page of drawings whose strokes appear in order. All drawings begin at the same time.
 
-    An SVG plays once, the others again and again. `page`: that of an SVG, as in `write_svg`. `given`: so many strokes
-    of each are there from the beginning. Raises UsageError for another suffix or a picture too large, VisketchError.
+    The suffix of `path` chooses the format. An SVG plays once; the other formats repeat. `page` is the page of an SVG,
+    as in `write_svg`. The first `given` strokes of each drawing are there from the beginning. Raises UsageError for
+    another suffix or a picture that is too large, VisketchError if the file cannot be written.
     """
     from visketch.checkpoint import write_atomically
 
@@ -52,8 +53,10 @@ def write_animation(
 
 
 def write_drawing(path: Path, drawing: "Trace", page: "PageArea", facts: dict, side: int = SIDE) -> None:
-    """One drawing where it lies on its page: an SVG has the page's size and unit, pictures are `side` pixels wide or
-    high. Raises UsageError, VisketchError.
+    """Animate one drawing in its place on its page.
+
+    An SVG has the size and the unit of the page. In the other formats, the longer side of the page has `side` pixels.
+    Raises UsageError and VisketchError as `write_animation` does.
     """
     x, y, width, height = page.box
     if path.suffix.lower() == ".svg":
@@ -64,15 +67,20 @@ def write_drawing(path: Path, drawing: "Trace", page: "PageArea", facts: dict, s
 
 
 def write_page(path: Path, drawings: "Sequence[Trace]", width: int, height: int, facts: dict) -> None:
-    """The same for a page of any size: pixels are as many as can be. Raises UsageError, VisketchError."""
+    """Animate a page of any size.
+
+    In formats of pixels, a page that is larger than LARGEST is shrunk to it. Raises UsageError and VisketchError as
+    `write_animation` does.
+    """
     share = 1.0 if path.suffix.lower() == ".svg" else min(1.0, LARGEST / max(width, height))
     write_animation(path, [drawing.scaled(share) for drawing in drawings], width * share, height * share, facts)
 
 
 def movie(path: Path, pictures: "Sequence[Image]", facts: dict, hold: int = HOLD) -> bytes:
-    """Pictures one after another as the file that the suffix of `path` says, the last for `hold` milliseconds.
+    """Turn frames into the content of an animated file, whose format is that of the suffix of `path`.
 
-    Raises UsageError for another suffix, or for pictures that are too large.
+    The last frame is shown for `hold` milliseconds. `facts` are written into the file. Raises UsageError for another
+    suffix, or for frames that are too large.
     """
     from PIL.PngImagePlugin import PngInfo
 
@@ -98,7 +106,11 @@ def movie(path: Path, pictures: "Sequence[Image]", facts: dict, hold: int = HOLD
 
 
 def frames(drawings: "Sequence[Trace]", width: int, height: int, given: int = 0) -> "Iterator[Image]":
-    """The page as grey pictures of so many pixels, one for every FRAME milliseconds until all is drawn."""
+    """The frames of an animated page: grey pictures of `width` x `height` pixels, one for every FRAME milliseconds
+    until everything is drawn.
+
+    The first `given` strokes of each drawing are there from the beginning.
+    """
     from PIL import Image, ImageDraw
 
     finer = max(1, min(4, FINER // max(width, height)))
@@ -118,7 +130,7 @@ def frames(drawings: "Sequence[Trace]", width: int, height: int, given: int = 0)
 
 
 def ink(draw: Any, line: np.ndarray, pen: float) -> None:
-    """A line (points, 2) on PIL's canvas, with round ends and joins."""
+    """Draw a line (points, 2) on PIL's canvas `draw`, with round ends and joins. `pen` is its width in pixels."""
     points = [tuple(point) for point in line.tolist()]
     if len(points) > 1:
         draw.line(points, fill=0, width=max(1, round(pen)))

@@ -1,4 +1,4 @@
-"""Sheets that compare: before and after, or the given ink and the added ink."""
+"""Sheets that compare drawings: before and after, or the given ink and the added ink."""
 
 import math
 from collections.abc import Sequence
@@ -11,12 +11,12 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 CELL = 256  # side of a drawing on a sheet, in pixels
-MOST = 64  # drawings on a sheet, at most: more would be too small to see
+MOST = 64  # the most drawings on a sheet; more would be too small to see
 GIVEN, ADDED, BEFORE = (0, 0, 0), (20, 110, 220), (150, 150, 150)  # colours of the pen
 
 
 def tinted(canvas: "Tensor", clamp: float, pen: tuple[int, int, int] = GIVEN) -> "np.ndarray":
-    """A field (h h) → a picture (CELL CELL 3) uint8, in one colour on white."""
+    """A field (h h) as a picture (CELL CELL 3) uint8, in one colour on white."""
     import numpy as np
 
     ink = 1 - grey(canvas[None], clamp, CELL)[0][..., None] / 255
@@ -24,22 +24,22 @@ def tinted(canvas: "Tensor", clamp: float, pen: tuple[int, int, int] = GIVEN) ->
 
 
 def told_apart(canvas: "Tensor", given: "Tensor", clamp: float) -> "np.ndarray":
-    """A drawing with the given ink in black and the added ink in blue, (CELL CELL 3) uint8."""
+    """A picture (CELL CELL 3) uint8 of a drawing, with the given ink in black and the added ink in blue."""
     import numpy as np
 
-    # The darker of both in each channel, so black where both have ink.
+    # The darker of both is taken in each channel, so it is black where both have ink.
     return np.minimum(tinted(canvas, clamp, ADDED), tinted(given, clamp))
 
 
 def beside(before: "Tensor", after: "Tensor", clamp: float) -> "np.ndarray":
-    """Two drawings, the first in grey: (CELL 2*CELL 3) uint8."""
+    """A picture (CELL 2*CELL 3) uint8 of two drawings side by side, the first in grey."""
     import numpy as np
 
     return np.concatenate([tinted(before, clamp, BEFORE), tinted(after, clamp)], axis=1)
 
 
 def sheet(pictures: Sequence["np.ndarray"]) -> "np.ndarray":
-    """Pictures (rows columns 3) of equal size in a grid, about as high as wide, on white."""
+    """Pictures (rows columns 3) of equal size in a grid on white. The grid is about as high as it is wide."""
     import numpy as np
 
     high, wide = pictures[0].shape[:2]

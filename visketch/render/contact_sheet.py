@@ -7,13 +7,15 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 SIDE, WIDE, EDGE, COLUMNS = 192, 720, 16, 2  # pixels of a picture, and of a row with its text; columns of rows
-OF_EACH = 2  # rows of each task and kind, with different scenes and styles
+OF_EACH = 2  # the number of rows of each task and kind, with different scenes and styles
 INK, GREY, LINE, RED = (20, 20, 20), (110, 110, 110), (220, 220, 220), (200, 30, 30)
-LONGEST = 220  # characters of an answer
+LONGEST = 220  # the most characters of an answer
 
 
 class ContactSheet:
-    """Collects the first test rows of every kind and task, and draws them: sketch, scene with its boxes, text."""
+    """Collects the first test rows of every kind and task, and draws each: the sketch, the scene with its boxes, and
+    the text.
+    """
 
     def __init__(self) -> None:
         self.kept: list[tuple[dict, np.ndarray, np.ndarray]] = []

@@ -14,7 +14,10 @@ FOR, AGAINST = (47, 158, 96), (211, 47, 47)
 
 
 def picture(why: Explanation, clamp: float, name: str) -> np.ndarray:
-    """(rows columns 3) uint8: leaves for the class are green, leaves against it are red."""
+    """The picture (rows columns 3) uint8 of an explanation. Leaves for the class are green, leaves against it red.
+
+    `name` is the name of the drawing, which is shown above it.
+    """
     page = Page(SIDE + 2 * EDGE, SIDE + CAPTION + 2 * EDGE + 24)
     page.write((EDGE, EDGE - 8), name, 24, INK)
     for number, line in enumerate(textwrap.wrap(why.words, COLUMNS)[:5]):
@@ -39,6 +42,6 @@ def picture(why: Explanation, clamp: float, name: str) -> np.ndarray:
 
 
 def over_ink(page: Page, at: tuple[int, int], text: str, size: int, color: str) -> None:
-    """Text with a white border."""
+    """Write text with a white border, so that it can be read over ink."""
     font = ImageFont.load_default(size)
     page.draw.text(at, text, fill=color, font=font, stroke_width=3, stroke_fill="white")

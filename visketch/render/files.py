@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def png(pixels: "np.ndarray", facts: dict) -> bytes:
-    """Grey levels or colours as a PNG file; `facts` about its origin are written into it."""
+    """The content of a PNG file with grey levels or colours. `facts` about its origin are written into it."""
     from PIL import Image
     from PIL.PngImagePlugin import PngInfo
 
@@ -27,21 +27,24 @@ def png(pixels: "np.ndarray", facts: dict) -> bytes:
 
 
 def write_png(path: Path, pixels: "np.ndarray", facts: dict) -> None:
-    """Write `png` to a file. Raises VisketchError."""
+    """Write grey levels or colours to a PNG file, with `facts` about their origin. Raises VisketchError."""
     from visketch.checkpoint import write_atomically
 
     write_atomically(path, png(pixels, facts))
 
 
 def write_sheet(path: Path, pixels: "np.ndarray", facts: dict) -> None:
-    """The same for a picture of several drawings, which search leaves out. Raises VisketchError."""
+    """Write a picture of several drawings to a PNG file and mark it, so that a search leaves it out. Raises
+    VisketchError.
+    """
     write_png(path, pixels, facts | {"sheet": True})
 
 
 def trace(canvas: "Tensor", clamp: float, side: int, drawn: "Trace | None" = None) -> "Trace":
-    """A field (h h) → its strokes and the width of their pen on a page `side` wide.
+    """The strokes of a field (h h) and the width of their pen, on a page that is `side` wide.
 
-    `drawn`: the strokes from which the field was rendered, in its pixels, if they are known.
+    `drawn` are the strokes from which the field was rendered, in pixels of the field, if they are known. Otherwise the
+    field is traced.
     """
     from visketch.geometry import trace as tracing
 
@@ -59,8 +62,10 @@ def write_svg(
     animate: bool = False,
     given: int = 0,
 ) -> None:
-    """A page of strokes, a group for each drawing; `page`: the one that they were found on; `animate`, `given`: as in
-    `write.svg`. Raises VisketchError.
+    """Write a page of strokes to an SVG file, with a group for each drawing.
+
+    `page` is the page on which the strokes were found. `animate` and `given` are as in `write.svg`. Raises
+    VisketchError.
     """
     from visketch.checkpoint import write_atomically
     from visketch.data import write

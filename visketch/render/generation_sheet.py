@@ -1,6 +1,4 @@
-"""The sheet of a generation table: sketches that were judged, with a row for each row of the table and a column for
-each class.
-"""
+"""The sheet of a generation table: judged sketches, with the rows of the table as rows and the classes as columns."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -31,7 +29,7 @@ class GenerationSheet:
             kept.extend(grey(canvas[: ACROSS**2 - len(kept)], self.clamp, SIDE))
 
     def pixels(self, classes: Sequence[str], rows: Sequence[tuple[str, str]]) -> np.ndarray:
-        """(rows columns 3) uint8, each row with its name and a caption."""
+        """The sheet (rows columns 3) uint8, in which each row has its name and a caption."""
         cell = ACROSS * SIDE + GAP
         page = Page(2 * EDGE + LEFT + len(classes) * cell, 2 * EDGE + TOP + len(rows) * cell)
         for place, name in enumerate(classes):

@@ -1,4 +1,4 @@
-"""Fields → grey levels, for pictures."""
+"""Turn fields into grey levels, for pictures."""
 
 from typing import TYPE_CHECKING
 
@@ -8,8 +8,9 @@ if TYPE_CHECKING:
 
 
 def grey(canvas: "Tensor", clamp: float, side: int) -> "np.ndarray":
-    """Fields (b h h) → grey levels (b side side) uint8. The field is enlarged and not the ink, which keeps
-    edges sharp.
+    """Turn fields (b h h) into grey levels (b side side) uint8.
+
+    The field is enlarged, and not the ink, which keeps edges sharp.
     """
     import torch.nn.functional as F
 

@@ -1,4 +1,4 @@
-"""A morph as a picture that moves: there and back again, as GIF, WebP, animated PNG or SVG."""
+"""A morph as an animation, there and back again: GIF, WebP, animated PNG or SVG."""
 
 import json
 from collections.abc import Sequence
@@ -14,15 +14,16 @@ from visketch.tasks.morph import Morph
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-SECONDS = 2.4  # one way
+SECONDS = 2.4  # the time for one way
 REST = 0.8  # seconds at each end
-EDGE = 1 / 12  # of the side, around the drawing
+EDGE = 1 / 12  # the margin around the drawing, as a share of the side
 
 
 def write_morph(path: Path, morph: Morph, side: int, pen: float, facts: dict) -> None:
-    """The morph as the suffix of `path` says, `side` pixels wide; `pen` is a share of it.
+    """Write a morph as an animation, in the format of the suffix of `path`.
 
-    Raises UsageError for another suffix or a picture too large, VisketchError if it cannot be written.
+    It is `side` pixels wide, and `pen` is a share of the side. Raises UsageError for another suffix or a picture that
+    is too large, VisketchError if the file cannot be written.
     """
     from visketch.checkpoint import write_atomically
 
@@ -36,7 +37,7 @@ def write_morph(path: Path, morph: Morph, side: int, pen: float, facts: dict) ->
 
 
 def placed(strokes: Sequence[np.ndarray], side: int) -> list[np.ndarray]:
-    """From [-1, 1] onto a page of `side`."""
+    """Move strokes from [-1, 1] to a page of side `side`, with a margin."""
     return [((stroke + 1) / 2 * (1 - 2 * EDGE) + EDGE) * side for stroke in strokes]
 
 
@@ -54,9 +55,12 @@ def picture(strokes: Sequence[np.ndarray], side: int, pen: float) -> "Image":
 
 
 def svg(morph: Morph, side: int, pen: float, facts: dict) -> str:
-    """A page that moves by itself; where less motion is asked for, it shows both ends, one over the other in grey."""
+    """The text of an SVG that moves by itself.
+
+    If the viewer's system asks for less motion, it shows both ends, the first in grey under the last in black.
+    """
     pages, whole = [placed(strokes, side) for strokes in morph.steps], 2 * (SECONDS + REST)
-    way = (REST / 2 + np.linspace(0, SECONDS, len(pages))) / whole  # at the ends half a rest before and after it
+    way = (REST / 2 + np.linspace(0, SECONDS, len(pages))) / whole  # each end has half a rest before and after it
     moments, shown = [0.0, *way, *(1 - way[::-1]), 1.0], [pages[0], *pages, *pages[::-1], pages[0]]
     keys, seconds = ";".join(f"{moment:.4f}" for moment in moments), f"{whole:g}s"
     moving = "\n".join(

@@ -1,5 +1,7 @@
-"""Pages of pictures and text: the output of `visketch show` (quadtree, context and codes of one drawing), and galleries
-of search results.
+"""Pages of pictures and text.
+
+They are the output of `visketch show` (the quadtree, the context and the codes of one drawing) and the galleries of
+search results.
 """
 
 import colorsys
@@ -22,7 +24,7 @@ Box = tuple[int, int]  # left and top of an element
 
 LEVELS = ["#7a7f87", "#3465c9", "#d9822b", "#2f9e60", "#8f4fbf", "#c2407d", "#1f98a6", "#8a7a2d"]
 CHOSEN, INK, FAINT, NONE = "#d32f2f", "#1f2328", "#6a737d", "#e4e7eb"
-EDGE, BIG, SMALL, GAP = 32, 640, 160, 28  # pixels: border, drawing, tile, space between
+EDGE, BIG, SMALL, GAP = 32, 640, 160, 28  # pixels: border, drawing, tile, space between them
 RIGHT = 4 * (SMALL + GAP) - GAP  # the width of the column to the right of the drawing
 
 
@@ -47,7 +49,7 @@ class Page:
         self.draw.rectangle((left, top, left + side - 1, top + side - 1), outline=color, width=width)
 
     def nothing(self, at: Box, side: int) -> None:
-        """The placeholder of a tile that does not exist."""
+        """Draw the placeholder of a tile that does not exist."""
         left, top = at
         self.draw.rectangle((left, top, left + side - 1, top + side - 1), fill="#f6f7f9", outline=NONE)
         self.draw.line((left, top, left + side - 1, top + side - 1), fill=NONE)
@@ -59,7 +61,7 @@ Card = tuple[np.ndarray | None, str, str]  # a picture, or None if it is gone; t
 
 
 def gallery(query: np.ndarray, found: Sequence[Card]) -> np.ndarray:
-    """(rows columns 3) uint8: the query and the results, in rows."""
+    """The query and the search results in rows, as a picture (rows columns 3) uint8."""
     columns = math.ceil(math.sqrt(len(found) + 1))
     wide, high = THUMB + BETWEEN, THUMB + BETWEEN + CAPTION
     rows = math.ceil((len(found) + 1) / columns)
@@ -78,7 +80,7 @@ def gallery(query: np.ndarray, found: Sequence[Card]) -> np.ndarray:
 
 
 def poster(seen: "View", shape: "SketchConfig", name: str) -> np.ndarray:
-    """(rows columns 3) uint8."""
+    """The picture (rows columns 3) uint8 of how the model sees one drawing."""
     right = EDGE + BIG + 2 * GAP
     page = Page(right + RIGHT + EDGE, EDGE + 64 + BIG + 84 + EDGE)
     page.write((EDGE, EDGE - 6), name, 26, INK)
@@ -94,7 +96,7 @@ def poster(seen: "View", shape: "SketchConfig", name: str) -> np.ndarray:
 
 
 def tree(page: Page, at: Box, seen: "View", shape: "SketchConfig") -> None:
-    """The drawing under its quadtree, with a colour for each level, and the chosen leaf."""
+    """Draw the drawing under its quadtree, with a colour for each level, and mark the chosen leaf."""
     left, top = at
     page.put(at, grey(seen.field, shape.clamp, BIG)[0], BIG)
     from visketch.quadtree import place
@@ -124,7 +126,8 @@ def tree(page: Page, at: Box, seen: "View", shape: "SketchConfig") -> None:
 
 
 def context(page: Page, at: Box, seen: "View", shape: "SketchConfig") -> int:
-    """The context of the chosen leaf: the root, then the 3 x 3 tiles of every level, with its ancestors in the middle.
+    """Draw the context of the chosen leaf: the root, then the 3 x 3 tiles of every level, with the leaf's ancestors in
+    the middle.
 
     Returns the lower end in pixels.
     """
@@ -155,14 +158,14 @@ def context(page: Page, at: Box, seen: "View", shape: "SketchConfig") -> int:
 
 
 def tile(page: Page, at: Box, field: "Tensor", side: int, shape: "SketchConfig") -> None:
-    """A tile as the network sees it: p x p pixels of signed distance, with the middle of a line in black."""
+    """Draw a tile as the network sees it: p x p pixels of signed distance, in which the middle of a line is black."""
     highest = min(1.0, shape.pen / 2 / shape.clamp)
     levels = (highest - field.numpy()) / (highest + 1) * 255
     page.put(at, np.clip(levels, 0, 255).round().astype(np.uint8), side, smooth=False)
 
 
 def codes(page: Page, at: Box, seen: "View", shape: "SketchConfig") -> None:
-    """The chosen leaf, its codes and the leaf decoded from them; the whole drawing decoded; and the codes in use."""
+    """Draw the chosen leaf, its codes and the leaf decoded from them; the decoded drawing; and the codes in use."""
     assert seen.codes is not None
     assert seen.drawn is not None
     assert seen.again is not None
@@ -198,7 +201,7 @@ def tint(code: int, book: int) -> str:
 
 
 def usage(page: Page, at: Box, width: int, seen: "View") -> None:
-    """How often the drawing uses each code of the codebook, from 0 to the last."""
+    """Draw how often the drawing uses each code of the codebook, from 0 to the last."""
     assert seen.codes is not None
     left, top = at
     counts = np.bincount(seen.codes[seen.inked].numpy().ravel(), minlength=seen.book)

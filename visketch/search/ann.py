@@ -1,7 +1,7 @@
-"""Approximate nearest neighbours on disk, by usearch (an HNSW graph of int8 vectors). Only this module imports it.
+"""Approximate nearest neighbours on disk, by usearch (an HNSW graph of int8 vectors). Only this module imports usearch.
 
-A graph is derived from vectors that are stored elsewhere, and can be rebuilt at any time. It is read through a memory
-map, so it may be larger than memory; building holds one in memory.
+A graph is derived from vectors that are stored elsewhere, so it can be rebuilt at any time. It is read through a memory
+map, so it may be larger than memory. While it is built, it is in memory.
 """
 
 import os
@@ -19,12 +19,13 @@ try:
 except ImportError:
     raise UsageError("searching needs usearch: pip install 'visketch[search]'") from None
 
-SEARCHED = 128  # candidates during a search of the graph, and during building
+SEARCHED = 128  # the number of candidates while the graph is searched, and while it is built
 
 
 def grow(old: Path | None, new: Path, more: Iterable[tuple[Int[np.ndarray, " i"], Float[np.ndarray, "i e"]]]) -> int:
-    """Write the graph `old`, or an empty one, with more vectors of length 1 (at least one) to `new`; returns the number
-    of vectors. `new` appears when it is complete.
+    """Add vectors of length 1 (at least one) to the graph `old`, or to an empty one, and write the result to `new`.
+
+    Returns the number of vectors. `new` appears when it is complete.
     """
     graph = None
     for keys, vectors in more:
@@ -47,7 +48,7 @@ def grow(old: Path | None, new: Path, more: Iterable[tuple[Int[np.ndarray, " i"]
 
 
 class NeighbourGraph:
-    """A graph on disk. Raises VisketchError if the file is not one."""
+    """A graph on disk. Opening it raises VisketchError if the file is not one."""
 
     def __init__(self, path: Path) -> None:
         index = Index.restore(str(path), view=True, expansion_search=SEARCHED)
@@ -59,6 +60,6 @@ class NeighbourGraph:
         return len(self.index)
 
     def nearest(self, vector: Float[np.ndarray, " e"], n: int) -> Int[np.ndarray, " i"]:
-        """The keys of about the n nearest vectors, in no reliable order, since int8 is coarse."""
+        """The keys of about the n nearest vectors. Their order is not reliable, since int8 is coarse."""
         found = self.index.search(vector.astype(np.float32), min(n, len(self.index)), threads=1)
         return found.keys.astype(np.int64)

@@ -1,8 +1,8 @@
 """The database of an index, in SQLite: files, the drawings in them, and a vector for each different drawing.
 
-A vector is stored by the content of its drawing (`store.key`) and not by its place: if a file is touched, moved,
-renamed or extended, nothing is embedded twice. All writes are atomic, so a process can be killed at any moment: a file
-is done when its size and time are stored, and other files are read again.
+A vector is stored by the content of its drawing (`store.key`) and not by its place. So if a file is touched, moved,
+renamed or extended, nothing is embedded twice. All writes are atomic, so a process can be killed at any moment. A file
+is done when its size and time are stored, and all other files are read again.
 """
 
 import json
@@ -27,7 +27,7 @@ create table drawings (file integer, place integer, name text, label text, vecto
 create index drawings_of_a_vector on drawings (vector);
 create table graphs (number integer primary key, name text, bytes integer, vectors integer, last integer);
 """
-CHUNK = 4096  # vectors that are read at once
+CHUNK = 4096  # the number of vectors that are read at once
 STORED = np.dtype("<f2")
 
 
@@ -37,7 +37,7 @@ class Entry:
 
     file: str
     place: int  # its position among the readable drawings of its file
-    name: str  # displayed after the name of the file, like `#3`; empty for a file of one drawing
+    name: str  # shown after the name of the file, such as `#3`; empty for a file of one drawing
     label: str | None
     key: str
 
@@ -48,7 +48,7 @@ class Done:
 
     file: str
     size: int
-    changed: int  # in nanoseconds, the later of its modification and status change
+    changed: int  # in nanoseconds, the later of its modification and its status change
     unread: int  # the number of drawings in it that cannot be read
 
 
@@ -100,12 +100,12 @@ class Database:
         self.db.close()
 
     def done(self) -> dict[str, tuple[int, int]]:
-        """The size and time of every file that is stored completely."""
+        """The size and the time of every file that is stored completely."""
         rows = self.db.execute("select path, size, changed from files where size is not null")
         return {path: (size, changed) for path, size, changed in rows}
 
     def known(self, keys: Sequence[str]) -> set[str]:
-        """The drawings that have a vector already."""
+        """Those of the keys whose drawings have a vector already."""
         marks = ",".join("?" * len(keys))
         return {key for (key,) in self.db.execute(f"select key from vectors where key in ({marks})", list(keys))}
 
@@ -116,7 +116,9 @@ class Database:
     def write(
         self, begun: Iterable[str], vectors: dict[str, np.ndarray], entries: Iterable[Entry], done: Iterable[Done]
     ) -> None:
-        """One atomic step: files begun (again), vectors by key, drawings, files done."""
+        """Write in one atomic step: the files that are begun (again), vectors by their keys, drawings, and the files
+        that are done.
+        """
         with self.db:
             for path in begun:
                 self.db.execute("insert into files (path) values (?) on conflict do update set size = null", (path,))
@@ -136,7 +138,7 @@ class Database:
             )
 
     def keep(self, files: Iterable[str]) -> int:
-        """Remove all other files, and vectors without drawings; returns the number of removed files."""
+        """Remove all other files, and the vectors that no drawing has any more. Returns the number of removed files."""
         with self.db:
             self.db.execute("create temporary table kept (path text primary key)")
             self.db.executemany("insert or ignore into kept values (?)", ((path,) for path in files))
@@ -147,14 +149,16 @@ class Database:
         return gone
 
     def counts(self) -> dict[str, int]:
-        """The numbers of files, drawings, different drawings, and drawings that could not be read."""
+        """The numbers of files, of drawings, of different drawings, and of drawings that could not be read."""
         files, unread = self.db.execute("select count(*), ifnull(sum(unread), 0) from files").fetchone()
         (drawings,) = self.db.execute("select count(*) from drawings").fetchone()
         (vectors,) = self.db.execute("select count(*) from vectors").fetchone()
         return {"files": files, "drawings": drawings, "different": vectors, "unread": unread}
 
     def span(self, first: int, end: int) -> tuple[int, int]:
-        """The number of vectors with an id from `first` to before `end`, and the last id (0 without any)."""
+        """The number of vectors with an id from `first` up to, but not including, `end`; and the last id (0 if there
+        are none).
+        """
         sql = "select count(*), ifnull(max(id), 0) from vectors where id >= ? and id < ?"
         return self.db.execute(sql, (first, end)).fetchone()
 
@@ -162,7 +166,7 @@ class Database:
         return self.db.execute("select ifnull(max(id), 0) from vectors").fetchone()[0]
 
     def vectors(self, first: int, end: int) -> Iterator[tuple[Int[np.ndarray, " i"], Float[np.ndarray, "i e"]]]:
-        """Ids from `first` to before `end` with their vectors, in chunks."""
+        """The ids from `first` up to, but not including, `end`, with their vectors, in chunks."""
         rows = self.db.execute("select id, value from vectors where id >= ? and id < ? order by id", (first, end))
         while some := rows.fetchmany(CHUNK):
             ids, values = zip(*some, strict=True)
@@ -181,7 +185,7 @@ class Database:
             self.db.execute("delete from graphs where number = ?", (number,))
 
     def rank(self, query: Float[np.ndarray, " e"], ids: Int[np.ndarray, " i"], n: int) -> list[Hit]:
-        """The n most similar drawings among those with one of these vectors, by the exact vectors."""
+        """The n most similar drawings among those that have one of these vectors. The exact vectors are compared."""
         found: list[tuple[float, int]] = []
         for some in np.array_split(ids, max(1, len(ids) // 500)):
             marks = ",".join("?" * len(some))

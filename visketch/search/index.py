@@ -28,11 +28,11 @@ from visketch.search.features import features, mark
 from visketch.search.indexer import BATCH, Indexer, OnProgress, embedder
 from visketch.search.scan import ScannedDrawing, ScannedFile, listed, look, look_and_draw
 
-SPAN = 1 << 17  # ids of vectors in one neighbour file, which is in memory while it is built
-EXACT = 200_000  # vectors up to which a query is compared with all (0.6 s); above, usearch builds graphs
+SPAN = 1 << 17  # the number of ids in one neighbour file, which is in memory while it is built
+EXACT = 200_000  # up to this many vectors, a query is compared with all (0.6 s); above, usearch builds graphs
 SUFFIXES = {"exact": ".vectors", "graph": ".usearch"}
 CANDIDATES = (
-    64  # the least number from a neighbour file, and at least four times the results, which are then ranked exactly
+    64  # each neighbour file gives at least this many, and four times the results; they are then ranked exactly
 )
 CATALOGUE = "catalogue.sqlite"
 BUSY = "another process is writing it; wait until it has finished"
@@ -40,7 +40,7 @@ BUSY = "another process is writing it; wait until it has finished"
 
 @dataclass(frozen=True)
 class Update:
-    """What an update of an index did."""
+    """What an update of an index has done."""
 
     embedded: int  # drawings
     files: int  # new or changed ones
@@ -49,7 +49,7 @@ class Update:
 
 
 def usual(source: Path) -> Path:
-    """The default place of the index of a source: in the user's cache, never beside the drawings."""
+    """The default folder for the index of a source. It is in the user's cache, never beside the drawings."""
     place = source.resolve()
     return cache_folder() / f"{place.name or 'root'}-{sha256(os.fsencode(place)).hexdigest()[:12]}.index"
 
@@ -59,15 +59,16 @@ def is_index(path: Path) -> bool:
 
 
 class Index:
-    """An open index. It is a folder with an SQLite database, and neighbour files made from its vectors, one for each
+    """An open index: a folder with an SQLite database, and with neighbour files made from its vectors, one for each
     span of ids.
 
     A neighbour file is a matrix that is compared completely (`matrix.py`), or in a large index a graph (`ann.py`).
     """
 
     def __init__(self, folder: Path, model: SketchModel, create: bool = False) -> None:
-        """`create`: create an empty one if there is none. Raises VisketchError, also for an index made with other
-        weights.
+        """Open the index in a folder. With `create`, an empty one is made if there is none.
+
+        Raises VisketchError if there is no index, and if it was made with other weights.
         """
         self.folder, self.model = folder, model
         wanted = mark(model)
@@ -92,12 +93,12 @@ class Index:
         engine: parallel.Engine = "local",
         device: str = "auto",
     ) -> Update:
-        """Embed new and changed drawings of `source` (a folder, a file of drawings, a data set), and remove those that
-        are gone.
+        """Embed the new and changed drawings of `source` (a folder, a file of drawings, or a data set), and remove
+        those that are gone.
 
-        It can be interrupted at any point, even killed: finished work is kept, and the next update continues. `problem`
-        receives the error of each drawing that cannot be read. `engine`: with "ray", a cluster reads and embeds, on
-        `device`. Raises VisketchError.
+        The update can be interrupted at any point, even killed: finished work is kept, and the next update continues.
+        `problem` receives the error of each drawing that cannot be read. With the `engine` "ray", a cluster reads and
+        embeds the drawings, on `device`. Raises VisketchError.
         """
         with self._writing():
             clerk = Indexer(self.database, self.model, problem)
@@ -136,12 +137,12 @@ class Index:
 
     @property
     def kind(self) -> str:
-        """The kind of neighbour files for an index of this size."""
+        """The kind of neighbour files that an index of this size has."""
         large = self.database.counts()["different"] > EXACT
         return "graph" if large and find_spec("usearch") else "exact"
 
     def _build(self) -> None:
-        """Update the neighbour files to the vectors of the database."""
+        """Bring the neighbour files up to date with the vectors of the database."""
         rows = self.database.graphs()
         for number in sorted({*rows, *range(self.database.last() // SPAN + 1)}):
             self._build_one(number, rows.get(number))
@@ -151,8 +152,10 @@ class Index:
                 file.unlink(missing_ok=True)
 
     def _build_one(self, number: int, row: GraphRow | None) -> None:
-        """A matrix is rewritten when a vector is new or removed. A graph gets its missing vectors; removed ones stay in
-        it until they are more than a fifth.
+        """Bring one neighbour file up to date.
+
+        A matrix is rewritten when a vector is new or removed. A graph gets the vectors that it lacks; removed vectors
+        stay in it until they are more than a fifth.
         """
         first, end = number * SPAN, (number + 1) * SPAN
         vectors, last = self.database.span(first, end)
@@ -186,10 +189,10 @@ class Index:
         self.database.put_graph(GraphRow(number, new.name, new.stat().st_size, count, last))
 
     def open(self) -> None:
-        """Map the neighbour files. Files that are out of date, since an update was killed, are built first, unless an
-        update is running.
+        """Map the neighbour files into memory.
 
-        Graphs are rebuilt as matrices if usearch is not installed here.
+        Files can be out of date because an update was killed. They are built first, unless an update is running. Graphs
+        are rebuilt as matrices if usearch is not installed here.
         """
         rows = self.database.graphs().values()
         last = max((row.last for row in rows), default=0)
@@ -211,7 +214,7 @@ class Index:
         return ann.NeighbourGraph(file)
 
     def bytes(self) -> int:
-        """The size of the index on disk."""
+        """The size of the index on disk, in bytes."""
         return sum(file.stat().st_size for file in self.folder.iterdir())
 
     def search(self, query: Sketch, n: int) -> list[Hit]:
@@ -234,18 +237,18 @@ class Index:
 
 
 def alike(hits: list[Hit]) -> list[Hit]:
-    """The hits with a similarity above 0, or all of them if there are none."""
+    """The hits with a similarity above 0. If there are none, all hits."""
     return [hit for hit in hits if hit.similarity > 0] or hits
 
 
 def check_place(folder: Path) -> None:
-    """Refuse a folder for a new index if it has something else. Raises VisketchError."""
+    """Raises VisketchError if a folder for a new index has something else in it."""
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise VisketchError(f"{folder}: the folder exists and is not an index; choose another --out")
 
 
 def remove(folder: Path) -> None:
-    """Delete an index, and nothing else. Raises VisketchError while it is being written."""
+    """Delete an index and nothing else. Raises VisketchError if it is being written."""
     if is_index(folder):
         try:
             with FileLock(folder / "lock", timeout=0):

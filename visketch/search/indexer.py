@@ -15,13 +15,13 @@ from visketch.search.database import Database, Done
 from visketch.search.features import features, mark
 from visketch.search.scan import ScannedDrawing, ScannedFile, drawn
 
-BATCH = 64  # drawings that are embedded and stored together
+BATCH = 64  # the number of drawings that are embedded and stored together
 
-OnProgress = Callable[[int, int | None], None]  # files done (for a single file: drawings), and their number
+OnProgress = Callable[[int, int | None], None]  # files done (of a single file: drawings done), and their number
 
 
 class Embedder:
-    """Fields → vectors."""
+    """Turns fields into vectors."""
 
     def __init__(self, model: SketchModel) -> None:
         self.model = model
@@ -35,8 +35,9 @@ class Embedder:
 
 
 def embedder(checkpoint: Path | None, wanted: dict[str, str], device: str) -> Embedder:
-    """An Embedder, created where it runs, on any machine of a cluster. Raises VisketchError if the weights there
-    differ.
+    """Make an Embedder where it runs, on any machine of a cluster.
+
+    Raises VisketchError if the weights there differ from the `wanted` ones.
     """
     model = SketchModel.load(checkpoint, device)
     if mark(model) != wanted:
@@ -47,8 +48,9 @@ def embedder(checkpoint: Path | None, wanted: dict[str, str], device: str) -> Em
 
 
 class Indexer:
-    """Stores scanned drawings; call `flush` at the end. Drawings without a vector are embedded, unless the database has
-    one.
+    """Stores scanned drawings. Call `flush` at the end.
+
+    A drawing without a vector is embedded, unless the database has one for it.
     """
 
     def __init__(self, catalogue: Database, model: SketchModel, problem: Problem) -> None:
@@ -62,7 +64,7 @@ class Indexer:
         self.finished: list[ScannedFile] = []
 
     def __call__(self, seen: ScannedDrawing) -> None:
-        """Add drawings one after another, file by file."""
+        """Add one drawing. Drawings must come file by file."""
         if seen.file.path != self.current:
             self.current = seen.file.path
             self.files += 1
@@ -73,7 +75,7 @@ class Indexer:
             self._note(seen.file.path, seen.problem)
         else:
             self.finished.append(seen.file)
-        # Otherwise many files without a drawing would never be stored.
+        # Otherwise a long row of files without drawings would never be stored.
         if BATCH in (len(self.waiting), len(self.finished)):
             self.flush()
 

@@ -1,7 +1,8 @@
-"""Nearest neighbours by comparison with every vector: one memory-mapped matrix, exact and fast to write.
+"""Nearest neighbours by comparison with every vector. The vectors are one memory-mapped matrix, which is exact and fast
+to write.
 
-Below some hundred thousand vectors a search takes less than half a second, and a graph (`ann.py`) takes minutes to
-build.
+Below a few hundred thousand vectors, a search takes less than half a second, whereas a graph (`ann.py`) takes minutes
+to build.
 """
 
 import os
@@ -15,13 +16,13 @@ from jaxtyping import Float, Int
 
 from visketch.errors import VisketchError
 
-CHUNK = 1 << 14  # vectors that are multiplied at once
+CHUNK = 1 << 14  # the number of vectors that are multiplied at once
 
 
 def write(new: Path, vectors: Iterable[tuple[Int[np.ndarray, " i"], Float[np.ndarray, "i e"]]]) -> int:
-    """Write ids and vectors of length 1 (at least one) in half precision; the file appears when it is complete.
+    """Write ids and vectors of length 1 (at least one) to a file, in half precision.
 
-    Returns the number of vectors.
+    Returns the number of vectors. The file appears when it is complete.
     """
     rows = [_rows(ids, some) for ids, some in vectors]
     part = new.with_name(f".{new.name}.{os.getpid()}.part")
@@ -44,11 +45,11 @@ def _rows(ids: Int[np.ndarray, " i"], vectors: Float[np.ndarray, "i e"]) -> np.n
 
 
 class VectorMatrix:
-    """A memory-mapped file of `write`. Raises VisketchError if the file is not one."""
+    """A memory-mapped file that `write` has written. Opening it raises VisketchError if the file is not one."""
 
     def __init__(self, path: Path) -> None:
         try:
-            # Copy-on-write, although nothing is written: torch warns about read-only arrays
+            # This is copy-on-write, although nothing is written, because torch warns about read-only arrays
             self.rows = np.load(path, mmap_mode="c")
         except (OSError, ValueError) as error:
             raise VisketchError(f"{path}: not a file of vectors ({error}); rebuild the index with --renew") from None

@@ -1,6 +1,6 @@
-"""Scan files for drawings to index, and render their fields.
+"""Scan files for drawings to index, and render the drawings as fields.
 
-Imports no torch, so that the processes of a cluster that read files start quickly.
+This module does not import torch, so that the reading processes of a cluster start quickly.
 """
 
 import json
@@ -25,15 +25,15 @@ from visketch.search.database import Entry
 
 @dataclass(frozen=True)
 class ScannedFile:
-    """A file with its size and time at the moment of listing."""
+    """A file, with the size and the time that it had when it was listed."""
 
     path: str
     size: int
-    changed: int  # in nanoseconds, the later of modification and status change: a copy may keep the former
+    changed: int  # in nanoseconds, the later of its modification and status change, since a copy may keep the former
 
 
 def listed(path: str) -> ScannedFile | None:
-    """The file; None if it is gone."""
+    """The file with its size and time. Returns None if it is gone."""
     try:
         facts = os.stat(path)
     except OSError:
@@ -43,14 +43,14 @@ def listed(path: str) -> ScannedFile | None:
 
 @dataclass(frozen=True)
 class ScannedDrawing:
-    """A drawing of a file with its field or vector, or an error, or (neither) the end of the file."""
+    """A drawing of a file with its field or vector, or an error. If it has neither, it marks the end of the file."""
 
     file: ScannedFile
     entry: Entry | None = None
     sketch: Sketch | None = None
     field: np.ndarray | None = None  # (h h)
     vector: np.ndarray | None = None  # (e)
-    problem: VisketchError | None = None  # also for a blank drawing
+    problem: VisketchError | None = None  # the error, which a blank drawing has too
     total: int | None = None  # the number of drawings in the file, if known
 
     @property
@@ -59,7 +59,10 @@ class ScannedDrawing:
 
 
 def look(file: ScannedFile) -> Iterator[ScannedDrawing]:
-    """All drawings and errors of a file. A sheet that visketch wrote is no drawing: a gallery may be what it drew."""
+    """All drawings and errors of a file.
+
+    A sheet that visketch wrote is not a drawing. Such sheets occur because a gallery may be what visketch drew.
+    """
     if _is_sheet(Path(file.path)):
         yield ScannedDrawing(file)
         return
@@ -73,25 +76,26 @@ def look(file: ScannedFile) -> Iterator[ScannedDrawing]:
 
 
 def look_and_draw(shape: SketchConfig, known: Container[str], file: ScannedFile) -> Iterator[ScannedDrawing]:
-    """The same with fields in place of the drawings, for those whose key is not known."""
+    """All drawings and errors of a file, with fields in place of the drawings whose keys are not in `known`."""
     for seen in look(file):
         new = seen.entry is not None and seen.entry.key not in known
         yield replace(drawn(shape, seen) if new else seen, sketch=None)
 
 
 def drawn(shape: SketchConfig, seen: ScannedDrawing) -> ScannedDrawing:
-    """With the field of the drawing, or the error if it has none."""
+    """A scanned drawing with its field, or with the error if it has none."""
     if seen.sketch is None:
         return seen
     try:
         return replace(seen, field=sdf.render(seen.sketch, shape))
-    except VisketchError as error:  # it is blank
+    except VisketchError as error:  # the drawing is blank
         return replace(seen, problem=error)
 
 
 def drawings(file: Path, problem: Problem) -> Iterator[tuple[str, Sketch, int | None]]:
-    """The drawings of a file or packed data set: what is displayed after the name of the file, the drawing, and the
-    number of drawings (None if unknown).
+    """The drawings of a file or a packed data set.
+
+    Each comes with what is shown after the name of the file, and with the number of drawings (None if unknown).
     """
     if store.is_packed(file):
         packed = Store.open(file)
@@ -102,7 +106,7 @@ def drawings(file: Path, problem: Problem) -> Iterator[tuple[str, Sketch, int | 
 
 
 def drawing(file: Path, place: int) -> Sketch:
-    """One drawing, read again. Raises VisketchError if it is gone."""
+    """Read one drawing again. Raises VisketchError if it is gone."""
     if store.is_packed(file):
         packed = Store.open(file)
         found = packed[place] if place < len(packed) else None
@@ -114,7 +118,7 @@ def drawing(file: Path, place: int) -> Sketch:
 
 
 def _is_sheet(path: Path) -> bool:
-    """Whether a file is a sheet of visketch: a picture of drawings that are elsewhere."""
+    """Whether a file is a sheet that visketch wrote: a picture of drawings that are also elsewhere."""
     from PIL import Image
 
     if path.suffix.lower() != ".png":
@@ -123,5 +127,5 @@ def _is_sheet(path: Path) -> bool:
         with Image.open(path, formats=["PNG"]) as picture:
             about = picture.info
             return about.get("Software") == "visketch" and bool(json.loads(about.get("Description", "{}")).get("sheet"))
-    except (OSError, SyntaxError, ValueError, AttributeError):  # it is no such file
+    except (OSError, SyntaxError, ValueError, AttributeError):  # it is not a sheet
         return False

@@ -28,7 +28,7 @@ from visketch.serve.service import Service
 from visketch.serve.worker import BATCH, Full, Job, Stopped, Worker
 
 VERSION = version("visketch")  # read once, since the lookup takes as long as a small request
-EVENTS = 16  # that wait for a slow client; further ones are dropped, since each event replaces the previous one
+EVENTS = 16  # the most events that wait for a slow client; others are dropped, since each event replaces the one before
 logger = logging.getLogger("visketch.serve")
 
 
@@ -74,7 +74,10 @@ PROBLEMS = {
 def build(
     studio: Service, *, names: frozenset[str] = frozenset(), token: str | None = None, batch: int = BATCH
 ) -> Middleware:
-    """The application behind its middleware, with a worker and a file reader. `names`, `token`: as in `Middleware`."""
+    """Build the application behind its middleware, with a worker and a file reader.
+
+    `names` and `token` are as in `Middleware`. `batch` is the most drawings that are classified together.
+    """
     gauges = Metrics()
     worker, reader = Worker(studio.recognise, gauges, batch=batch), SandboxedReader()
 
@@ -93,7 +96,7 @@ def build(
         version=VERSION,
         description="Draw, recognise, refine, complete and search hand-drawn sketches.",
         lifespan=lifespan,
-        docs_url=None,  # FastAPI's pages load scripts from other sites; ours is /api.html
+        docs_url=None,  # FastAPI's pages load scripts from other sites; our page is /api.html
         redoc_url=None,
     )
     app.state.worker, app.state.ready = worker, None
@@ -106,7 +109,7 @@ def build(
 
 
 def loaded(app: FastAPI, loading: asyncio.Future[Any]) -> None:
-    """Record that the weights are loaded, or the error."""
+    """Record that the weights have been loaded, or the error with which this failed."""
     if not loading.cancelled():
         app.state.ready = loading.exception() or True
         if loading.exception() and not isinstance(loading.exception(), Stopped):
@@ -121,7 +124,7 @@ def add_verb(app: FastAPI, name: str, verb: Verb, studio: Service, worker: Worke
             lacks = "start it with --index" if name == "search" else "its weights lack a part for it"
             raise HTTPException(404, f"this server cannot {name}: {lacks}")
         lane = "quick" if name == "classify" else "long"
-        worker.check(lane)  # before any work on the request
+        worker.check(lane)  # this comes before any work on the request
         asked, sketch = await requests.question(request, verb.form, reader if draws else None)
         if name == "classify":
             job = worker.submit(lane, (sketch, asked.top))
@@ -183,7 +186,7 @@ def add_facts(app: FastAPI, studio: Service, gauges: Metrics) -> None:
 
 
 def add_page(app: FastAPI) -> None:
-    """The files of the page. They are addressed by name only, so no path leads out of their folder."""
+    """Serve the files of the page. They are addressed by name only, so no path leads out of their folder."""
     pages = StaticFiles(directory=str(files("visketch.serve") / "page"))
 
     @app.get("/", include_in_schema=False)
@@ -193,7 +196,7 @@ def add_page(app: FastAPI) -> None:
 
 
 def add_problems(app: FastAPI) -> None:
-    """Turn exceptions into responses: (status, detail, more headers)."""
+    """Turn exceptions into responses, each with a status, a detail and further headers."""
 
     def answers(kind: type[Exception], emit: Callable[[Any], tuple[int, str, dict[str, str]]]) -> None:
         async def handle(request: Request, error: Exception) -> Response:
@@ -221,7 +224,7 @@ def after(seconds: float) -> str:
 
 
 def problems(*which: int) -> dict[int | str, Any]:
-    """The OpenAPI description of these error statuses."""
+    """The OpenAPI description of some error statuses."""
     schema = schemas.ProblemDetails.model_json_schema()
     return {
         status: {"description": words, "content": {"application/problem+json": {"schema": schema}}}
@@ -235,8 +238,8 @@ def said(answer: BaseModel, headers: dict[str, str]) -> Response:
 
 
 def tag(request: Request, studio: Service) -> dict[str, str]:
-    """An ETag, the same for equal requests to the same weights. It is weak, since results depend on the batch by
-    rounding.
+    """An ETag, which is the same for equal requests to the same weights. It is weak, since rounding makes results
+    depend on the batch.
     """
     body = getattr(request, "_body", b"")
     about = f"{VERSION} {studio.name} {request.url.path} ".encode()
@@ -262,7 +265,9 @@ async def hung_up(request: Request) -> None:
 
 
 def stream(request: Request, worker: Worker, work: Any) -> Response:
-    """Server-sent events: the progress of `work`, then `done` with the answer or `error` with the problem."""
+    """Send events (server-sent events): the progress of `work`, and then `done` with the answer or `error` with the
+    problem.
+    """
     events: asyncio.Queue[tuple[str, Any]] = asyncio.Queue()
 
     def hear(name: str, data: dict[str, Any]) -> None:
@@ -299,7 +304,7 @@ def event(name: str, data: str) -> str:
 
 
 def trouble(error: BaseException, number: str) -> dict[str, Any]:
-    """A problem as an event, when the status has been sent already."""
+    """A problem as an event, for use after the status has been sent."""
     known = isinstance(error, VisketchError | Stopped)
     if not known:
         logger.error("%s: %r", number, error, exc_info=error)

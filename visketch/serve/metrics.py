@@ -1,4 +1,6 @@
-"""The server's metrics for Prometheus, in a registry of its own, so that a process can run several servers."""
+"""The server's metrics for Prometheus. They are in a registry of their own, so that one process can run several
+servers.
+"""
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 

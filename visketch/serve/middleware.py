@@ -1,7 +1,7 @@
 """Middleware before the application: allowed hosts and origins, the token, and the headers of every response.
 
-A web page must not reach a server on the user's machine. The Host header reveals a request through a name that was made
-to point here (DNS rebinding), the Origin header one from a script of another site.
+A web page from elsewhere must not reach a server on the user's machine. The Host header reveals a request that uses a
+name which was made to point here (DNS rebinding). The Origin header reveals a request from a script of another site.
 """
 
 import ipaddress
@@ -31,14 +31,14 @@ SAID = {
     "cross-origin-resource-policy": "same-origin",
     "permissions-policy": "camera=(), microphone=(), geolocation=()",
 }
-KEPT = ("/v1/", "/metrics", "/openapi.json")  # need the token; the page itself has no secrets
+KEPT = ("/v1/", "/metrics", "/openapi.json")  # these need the token; the page itself has no secrets
 REQUEST_ID = re.compile(r"[\w.-]{1,64}")
 
 
 class Middleware:
     def __init__(self, app: ASGIApp, names: frozenset[str], token: str | None, most: int, gauges: Metrics) -> None:
-        """`names`: allowed Host headers; IP addresses and localhost always pass. `most`: the most bytes of
-        a request.
+        """`names` are the allowed Host headers; IP addresses and localhost always pass. `most` is the most bytes of a
+        request.
         """
         self.app, self.names, self.token, self.most, self.gauges = app, names | {"localhost"}, token, most, gauges
 
@@ -48,7 +48,7 @@ class Middleware:
             return
         headers, start = Headers(scope=scope), time.perf_counter()
         asked = scope["method"]
-        if asked == "HEAD":  # answered like GET, without a body
+        if asked == "HEAD":  # HEAD is answered like GET, but without a body
             scope = {**scope, "method": "GET"}
         given = headers.get("x-request-id", "")
         number = given if REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
@@ -106,7 +106,7 @@ class Middleware:
         return f"more than {self.most >> 20} MB; send less"
 
     def _is_ours(self, host: str) -> bool:
-        """Names must be known; an IP address cannot be made to point elsewhere."""
+        """Whether a host is this server. Names must be known, but an IP address cannot be made to point elsewhere."""
         try:
             name = urlsplit(f"//{host}").hostname or ""
             if name in self.names:

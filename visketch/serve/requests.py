@@ -14,24 +14,25 @@ from visketch.geometry.sketch import Sketch
 from visketch.serve.sandbox import SandboxedReader
 from visketch.serve.schemas import LARGEST, ApiRequest, with_drawing
 
-UPLOAD = 16 << 20  # bytes of a request, at most
-FIELD = 1 << 12  # bytes of a form field besides the file, at most
-SECONDS = 20.0  # to receive a request
+UPLOAD = 16 << 20  # the most bytes of a request
+FIELD = 1 << 12  # the most bytes of a form field other than the file
+SECONDS = 20.0  # the most seconds to receive a request
 
 Form = TypeVar("Form", bound=ApiRequest)
 
 
 class DrawingRequest(NamedTuple):
-    """The options of a request, and its drawing."""
+    """A parsed request: its options and its drawing."""
 
     asked: Any
     sketch: Sketch | None
 
 
 async def question(request: Request, form: type[ApiRequest], reader: SandboxedReader | None) -> DrawingRequest:
-    """Parse a request. `reader`: reads files; without one the request has no drawing.
+    """Parse a request. `reader` reads files. Without one, the request has no drawing.
 
-    Raises HTTPException, ValidationError, VisketchError.
+    Raises HTTPException for a request of another form, ValidationError for options that are not valid, VisketchError
+    for a drawing that cannot be read.
     """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     try:
@@ -59,8 +60,9 @@ def of_json(body: bytes, form: type[ApiRequest], drawing: bool) -> DrawingReques
 
 
 def sketch(drawing: list, published: bool = False) -> Sketch:
-    """Strokes → a sketch. Raises VisketchError for strokes that are invalid, too many, or too large. `published`:
-    QuickDraw's own form, in rows.
+    """Turn strokes into a sketch. `published` says that they are in QuickDraw's own form, in rows.
+
+    Raises VisketchError for strokes that are invalid, too many, or too large.
     """
     try:
         found = Sketch(strokes=points.strokes(drawing, "rows" if published else None), source="drawing")
@@ -73,7 +75,7 @@ def sketch(drawing: list, published: bool = False) -> Sketch:
 
 
 async def uploaded(request: Request) -> tuple[bytes, str, dict[str, str]]:
-    """The file, its name and the other fields of the form."""
+    """The file of a form, its name, and the other fields of the form."""
     async with request.form(max_files=1, max_fields=16, max_part_size=FIELD) as fields:
         file = fields.get("file")
         if not isinstance(file, UploadFile):
@@ -96,7 +98,7 @@ def described(form: type[ApiRequest], drawing: bool) -> dict[str, Any]:
 
 
 def in_words(error: ValidationError) -> str:
-    """The first validation errors in one line."""
+    """The first few validation errors, in one line."""
     said = [f"{'.'.join(map(str, each['loc'])) or 'request'}: {reworded(each['msg'])}" for each in error.errors()[:3]]
     more = len(error.errors()) - len(said)
     return "; ".join(said) + (f"; and {more} more" if more > 0 else "")

@@ -1,4 +1,4 @@
-"""Progress events while a sketch is drawn, and drawings as JSON."""
+"""Progress events that are sent while a sketch is drawn, and drawings as JSON."""
 
 import base64
 import io
@@ -25,17 +25,19 @@ from visketch.sampling import Frame
 from visketch.serve.worker import Emit
 from visketch.tasks.complete import STROKE, Completion
 
-DECIMALS = 2  # of a coordinate
-SHOWN = 512  # pixels of an animation's longer side
+DECIMALS = 2  # decimals of a coordinate
+SHOWN = 512  # the longer side of an animation in pixels
 PAGE = 256.0  # the side of the page on which strokes are shown while they are drawn
-EDGE = 1 / 16  # its border, a share of it
+EDGE = 1 / 16  # the border of that page, as a share of its side
 
 
 class ProgressFrames:
-    """Frames → events. Where the coarse stage draws strokes, `coarse` has the strokes as they are predicted so far;
-    else it has pictures of the noise that becomes a sketch, `leaves` the quadtree over it (for
-    each sketch left, top and side of each leaf in shares, and its turn), `refine` the canvases after each turn.
-    All candidates are shown, those of one sketch in a row. A picture is only made if a client listens.
+    """Turns frames into events.
+
+    If the coarse stage draws strokes, `coarse` has the strokes as they are predicted so far. Otherwise, `coarse` has
+    pictures of the noise that becomes a sketch. `leaves` has the quadtree over it: for each sketch, the left, top and
+    side of each leaf in shares, and its turn. `refine` has the canvases after each turn. All candidates are shown, and
+    those of one sketch are consecutive. A picture is only made if a client listens.
     """
 
     def __init__(self, model: SketchModel, emit: Emit) -> None:
@@ -55,7 +57,7 @@ class ProgressFrames:
 
     @staticmethod
     def _strokes(frame: Frame) -> dict[str, Any]:
-        """What is drawn so far on a page of PAGE, QuickDraw's way."""
+        """What is drawn so far, on a page of side PAGE, in QuickDraw's form."""
         assert frame.strokes
         drawings = [on_page(strokes) for strokes in frame.strokes()]
         how = {"stage": frame.stage, "done": frame.done, "total": frame.total, "shares": frame.shares}
@@ -72,7 +74,7 @@ class ProgressFrames:
 
 
 def leaves(canvas: Float[Tensor, "b h h"], shape: SketchConfig) -> list[list[tuple[float, float, float, int]]]:
-    """For each sketch the leaves that are refined: left, top and side as shares of the canvas, and the turn."""
+    """The leaves of each sketch that are refined: left, top and side as shares of the canvas, and the turn."""
     found = inked_leaves(canvas, shape, shape.at(canvas.shape[-1]).depth)
     turn = torch.unique(quadtree.ranks(found, "waves"), return_inverse=True)[1]
     rows: list[list[tuple[float, float, float, int]]] = [[] for _ in canvas]
@@ -83,7 +85,7 @@ def leaves(canvas: Float[Tensor, "b h h"], shape: SketchConfig) -> list[list[tup
 
 
 def picture(ink: np.ndarray) -> str:
-    """Ink in [0, 1] (h h) as a PNG with black ink and transparent paper, as a data URL."""
+    """A data URL of a PNG that shows ink (h h) in [0, 1] in black on transparent paper."""
     alpha = (255 * ink.clip(0, 1)).round().astype(np.uint8)
     both = np.stack([np.zeros_like(alpha), alpha], axis=-1)
     content = io.BytesIO()
@@ -104,22 +106,22 @@ def added(found: Completion, shape: SketchConfig) -> list[np.ndarray]:
 
 
 def on_page(strokes: Sequence[np.ndarray]) -> list[list[list[float]]]:
-    """Strokes in [-1, 1] → on a page of PAGE, with a border."""
+    """Move strokes from [-1, 1] to a page of side PAGE, with a border, in the form of *Quick, Draw!*."""
     return listed([((stroke + 1) / 2 * (1 - 2 * EDGE) + EDGE) * PAGE for stroke in strokes], 1)
 
 
 def listed(strokes: Sequence[np.ndarray], decimals: int = DECIMALS) -> list[list[list[float]]]:
-    """Strokes (points, 2) → as *Quick, Draw!* has them."""
+    """Strokes (points, 2) as lists, in the form of *Quick, Draw!*."""
     return [np.round(stroke.T.astype(np.float64), decimals).tolist() for stroke in strokes]
 
 
 def gif(drawing: trace.Trace, wide: int | float, high: int | float, facts: dict) -> str:
-    """A drawing being drawn, in base64."""
+    """A GIF of a drawing being drawn, in base64."""
     times = SHOWN / max(wide, high)
     pictures = list(frames([drawing.scaled(times)], max(1, round(wide * times)), max(1, round(high * times))))
     return base64.b64encode(movie(Path("drawing.gif"), pictures, facts)).decode()
 
 
 def unit(share: float) -> float:
-    """A share, rounded and limited to 0..1: sums of many can be slightly outside."""
+    """A share, rounded and limited to 0..1, since a sum of many can be slightly outside."""
     return round(min(max(float(share), 0.0), 1.0), 6)

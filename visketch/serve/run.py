@@ -14,7 +14,7 @@ import uvicorn
 from visketch.errors import UsageError, VisketchError, reason
 from visketch.serve.middleware import Middleware
 
-KEPT = 65  # seconds that a connection may be idle: longer than any Retry-After
+KEPT = 65  # seconds for which a connection may be idle; this is longer than any Retry-After
 GRACE = 5  # seconds to finish responses when the server stops
 
 
@@ -27,7 +27,7 @@ def is_private(host: str) -> bool:
 
 
 def check_token(host: str, token: str | None) -> None:
-    """Raises UsageError for an address that other machines can reach if there is no token."""
+    """Raises UsageError if other machines can reach the address and there is no token."""
     if not token and not is_private(host):
         example = secrets.token_urlsafe(12)
         raise UsageError(
@@ -36,20 +36,23 @@ def check_token(host: str, token: str | None) -> None:
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Open the port. Raises VisketchError."""
+    """Open the port. Raises VisketchError if that fails."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         found = socket.create_server((host, port), family=family, backlog=512)
     except OSError as error:
         raise VisketchError(f"{host}:{port}: {reason(error)}; choose another --host or --port") from None
-    # A response is sent as head and body. Without TCP_NODELAY, which connections inherit, the body waits 40 ms for the
-    # client's acknowledgement of the head. asyncio sets it only on sockets created with the protocol number.
+    # A response is sent as a head and a body. Without TCP_NODELAY, which connections inherit, the body waits 40 ms
+    # until the client has acknowledged the head. asyncio sets it only on sockets that were created with the protocol
+    # number.
     found.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return found
 
 
 class Server(uvicorn.Server):
-    """On Ctrl-C or SIGTERM, waiting requests are refused, running responses are finished, and `run` returns."""
+    """A server that stops cleanly. On Ctrl-C or SIGTERM, waiting requests are refused, running responses are finished,
+    and `run` returns.
+    """
 
     def __init__(self, app: Middleware) -> None:
         ends: dict[str, Any] = {"timeout_graceful_shutdown": GRACE, "timeout_keep_alive": KEPT}
@@ -62,7 +65,7 @@ class Server(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """As uvicorn's, but the signal is not raised again at the end, since it has been handled."""
+        """The same as uvicorn's, but the signal is not raised again at the end, since it has been handled."""
         before = {number: signal.signal(number, self.handle_exit) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
             yield
@@ -72,7 +75,7 @@ class Server(uvicorn.Server):
 
 
 def run(app: Middleware, port: socket.socket, started: Callable[[], None] = lambda: None) -> None:
-    """Serve until a signal stops it."""
+    """Serve until a signal stops the server. `started` is called once it accepts requests."""
     server = Server(app)
     before = server.startup
 

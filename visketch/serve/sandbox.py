@@ -1,7 +1,7 @@
-"""Reads uploaded files in a separate process.
+"""Read uploaded files in a separate process.
 
-If a file takes too much time or memory, or crashes the reader, only its sender gets an error: the process is killed and
-a new one is started. It does not import torch, so it starts quickly.
+If a file takes too much time or memory, or crashes the reader, only its sender gets an error. The process is killed and
+a new one is started. The process does not import torch, so it starts quickly.
 """
 
 import multiprocessing
@@ -15,12 +15,12 @@ from threading import Lock
 from visketch.errors import VisketchError
 from visketch.geometry.sketch import Sketch
 
-SECONDS = 15.0  # to read a file
-START = 60.0  # for the process to start
-PIXELS = 40_000_000  # of a picture, at most; a phone's photo has 12 million
-INFLATED = 100 << 20  # bytes of an uncompressed npz, at most
-MEMORY = 4 << 30  # bytes of address space, at most
-SUFFIXES = (".bin", ".npy", ".npz", ".ndjson", ".svg")  # suffixes that readers use besides the first bytes
+SECONDS = 15.0  # the most seconds to read a file
+START = 60.0  # the most seconds for the process to start
+PIXELS = 40_000_000  # the most pixels of a picture; a phone's photo has 12 million
+INFLATED = 100 << 20  # the most bytes of an uncompressed npz
+MEMORY = 4 << 30  # the most bytes of address space
+SUFFIXES = (".bin", ".npy", ".npz", ".ndjson", ".svg")  # suffixes that readers use in addition to the first bytes
 
 
 class SandboxedReader:
@@ -32,9 +32,9 @@ class SandboxedReader:
         self._folder: tempfile.TemporaryDirectory | None = None
 
     def read(self, content: bytes, name: str) -> Sketch:
-        """The first drawing of a file. Only the suffix of its `name` is used, if it is a known one.
+        """The first drawing of a file. Of its `name`, only the suffix is used, and only if it is a known one.
 
-        Raises VisketchError if it cannot be read, or not in time.
+        Raises VisketchError if the file cannot be read, or not in time.
         """
         suffix = next((known for known in SUFFIXES if name.lower().endswith(known)), "")
         with self._lock:
@@ -86,7 +86,9 @@ class SandboxedReader:
 
 
 def serve(pipe: Connection, folder: str) -> None:
-    """The process: takes (content, suffix), sends a sketch or an error, until the other end is closed."""
+    """The code of the process. It receives (content, suffix) and sends a sketch or an error, until the other end is
+    closed.
+    """
     import signal
 
     from visketch.data import image, read  # noqa: F401  (imported now, so that the first file does not wait for it)
@@ -123,7 +125,9 @@ def first(content: bytes, file: Path) -> Sketch | str:
 
 
 def check(file: Path) -> None:
-    """Refuse, by its first bytes, a file that a reader would accept but a server should not. Raises VisketchError."""
+    """Refuse, by its first bytes, a file that a reader would accept but a server should not accept. Raises
+    VisketchError.
+    """
     import zipfile
 
     from PIL import Image

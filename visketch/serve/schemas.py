@@ -11,9 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, create_model,
 from visketch.geometry.sketch import POINTS
 from visketch.sampling import TRIES, SamplingOptions
 
-STROKES = 2_000  # of a drawing, at most
+STROKES = 2_000  # the most strokes of a drawing
 DEFAULTS = SamplingOptions()
-SKETCHES = 64  # drawn together at most, including candidates that are not kept
+SKETCHES = 64  # the most sketches that are drawn together, including candidates that are not kept
 SEEDS = 2**32
 
 Number = Annotated[float, Field(ge=-1e6, le=1e6, allow_inf_nan=False)]
@@ -41,7 +41,7 @@ Label = Annotated[str, Field(min_length=1, max_length=64, description="A class, 
 
 
 class ApiRequest(BaseModel):
-    """The options of a request, besides the drawing."""
+    """The options of a request, apart from the drawing."""
 
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
 
@@ -51,7 +51,7 @@ class ClassifyRequest(ApiRequest):
 
 
 class VectorizeRequest(ApiRequest):
-    animate: Annotated[bool, Field(description="The SVG draws itself, and there is a GIF that does too.")] = False
+    animate: Annotated[bool, Field(description="Let the SVG draw itself, and add a GIF that does.")] = False
 
 
 Strength = Annotated[float, Field(ge=0, le=1, description="How much may change; 0: nothing; 1: all.")]
@@ -95,30 +95,34 @@ class GenerateRequest(ApiRequest):
     coarse_only: Annotated[bool, Field(description="Leave out the refining; strokes are never refined.")] = False
     detail: Annotated[
         Literal["few", "usual", "many"] | Annotated[int, Field(ge=1, le=1000)],
-        Field(description="How many strokes, for such a class, or their number; of weights that draw strokes."),
+        Field(description="Few or many strokes for the class, or their number; only if the weights draw strokes."),
     ] = "usual"
     seed: Seed = 0
 
 
 class VaryRequest(ApiRequest):
-    label: Annotated[Label | None, Field(alias="class", description="By default what it is taken for.")] = None
+    label: Annotated[Label | None, Field(alias="class", description="By default the classifier's guess.")] = None
     strength: Strength = 0.5
     n: Annotated[int, Field(ge=1, le=16, description="How many variations.")] = 8
-    tries: Annotated[int, Field(ge=1, le=4, description="Of so many for each the classifier keeps one.")] = 1
+    tries: Annotated[int, Field(ge=1, le=4, description="Candidates for each, of which the classifier keeps one.")] = 1
     seed: Seed = 0
 
 
 class MorphRequest(ApiRequest):
     to: Annotated[Strokes, Field(description="The last drawing; `drawing` is the first.")]
-    label: Annotated[Label | None, Field(alias="class", description="Of the first; by default what it is.")] = None
-    to_label: Annotated[Label | None, Field(alias="to_class", description="Of the last, likewise.")] = None
-    steps: Annotated[int, Field(ge=2, le=32, description="Drawings, both ends among them.")] = 12
-    strength: Annotated[float, Field(ge=0, lt=1, description="How much is drawn anew half way.")] = 0.75
+    label: Annotated[Label | None, Field(alias="class", description="The class of the first; by default guessed.")] = (
+        None
+    )
+    to_label: Annotated[
+        Label | None, Field(alias="to_class", description="The class of the last; by default guessed.")
+    ] = None
+    steps: Annotated[int, Field(ge=2, le=32, description="How many drawings, including both ends.")] = 12
+    strength: Annotated[float, Field(ge=0, lt=1, description="How much is drawn anew in the middle.")] = 0.75
     seed: Seed = 0
 
 
 class Line(ApiRequest):
-    """The other fields of a line of QuickDraw's files, so that a line can be sent as it is; they are ignored."""
+    """The other fields of a line in QuickDraw's files. They are ignored, but a line can be sent as it is."""
 
     word: str | None = None
     countrycode: str | None = None
@@ -129,7 +133,7 @@ class Line(ApiRequest):
 
 @cache
 def with_drawing(form: type[ApiRequest]) -> type[ApiRequest]:
-    """The same with a drawing, for a request in JSON; in a form, the file is the drawing."""
+    """The same request with a drawing, for JSON. In a form, the file is the drawing."""
     return create_model(f"{form.__name__}Drawing", __base__=(form, Line), drawing=(Strokes, ...))
 
 
@@ -146,7 +150,7 @@ class ApiResponse(BaseModel):
 
 
 class ClassifyResponse(ApiResponse):
-    predictions: Annotated[list[PredictionItem], Field(description="The likeliest first.")]
+    predictions: Annotated[list[PredictionItem], Field(description="The most probable first.")]
 
 
 class SketchItem(BaseModel):
@@ -185,7 +189,7 @@ class VectorizeResponse(ApiResponse):
     pen: float
     svg: Annotated[str, Field(description="The same as an SVG file: centre lines, as curves.")]
     ndjson: Annotated[str, Field(description="The same as a line of Quick, Draw!'s files.")]
-    gif: Annotated[str | None, Field(description="With `animate`: it being drawn, in base64.")] = None
+    gif: Annotated[str | None, Field(description="With `animate`: a GIF of it being drawn, in base64.")] = None
 
 
 class MorphResponse(ApiResponse):
@@ -209,7 +213,7 @@ class HitItem(BaseModel):
 
 
 class SearchResponse(ApiResponse):
-    drawings: Annotated[int, Field(description="In the index.")]
+    drawings: Annotated[int, Field(description="How many drawings the index has.")]
     found: Annotated[list[HitItem], Field(description="The most similar first.")]
 
 

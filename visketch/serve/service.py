@@ -30,7 +30,8 @@ from visketch.tasks.like import like
 from visketch.tasks.morph import morph
 from visketch.tasks.refine import refine
 
-# The parts of a checkpoint that a verb takes. "field", "strokes": the coarse stage that draws these, whichever it is.
+# The parts of a checkpoint that each verb needs. "field" and "strokes" stand for the part that draws the coarse stage
+# in that form.
 NEEDED = {
     "classify": {"encoder", "classifier"},
     "explain": {"encoder", "classifier"},
@@ -42,13 +43,13 @@ NEEDED = {
     "complete": {"encoder", "classifier", "refiner", "vqvae", "field"},
     "generate": {"encoder", "classifier", "refiner", "vqvae", "diffusion"},
 }
-SHARE = 4  # drawings for which another core is used
+SHARE = 4  # the fewest drawings for which another core is used
 FIRST = (np.array([[0, 0], [255, 255]], dtype=np.float32),)
 
 
 @contextmanager
 def threads(count: int) -> Iterator[None]:
-    """The number of threads that torch uses, inside the context."""
+    """Set the number of threads that torch uses inside the context."""
     usual = torch.get_num_threads()
     torch.set_num_threads(count)
     try:
@@ -59,13 +60,13 @@ def threads(count: int) -> Iterator[None]:
 
 class Service:
     def __init__(self, model: SketchModel, index: Path | None = None, searched: str = "") -> None:
-        """`index`: its folder. `searched`: the name of the gallery, for people."""
+        """`index` is the folder of the index. `searched` is the name of the gallery, as shown to people."""
         self.model, self.index, self.searched = model, index, searched
         self.name = model.config.name
         self.strokes = model.config.coarse == "strokes"
         stage = {"field": model.config.coarse_part("field")} | ({"strokes": "diffusion"} if self.strokes else {})
         parts = {verb: {stage.get(part, part) for part in needed} for verb, needed in NEEDED.items()}
-        if self.strokes:  # which are never refined
+        if self.strokes:  # strokes are never refined
             parts |= {verb: {"encoder", "classifier", "diffusion"} for verb in ("generate", "complete")}
         there = {part for part in set().union(*parts.values()) if model.has(part)}
         self.parts = {verb: needed for verb, needed in parts.items() if needed <= there}
@@ -73,7 +74,7 @@ class Service:
         self.cores = torch.get_num_threads() if model.device.type == "cpu" else 1
 
     def load(self, emit: Emit) -> None:
-        """Load what the verbs need before the first request. Raises VisketchError."""
+        """Load what the verbs need, before the first request. Raises VisketchError."""
         for part in self.needed:
             self.model.part(part)
         self.recognise([(Sketch(strokes=FIRST), 1)])  # the first drawing takes twice as long
@@ -86,7 +87,7 @@ class Service:
 
     @cached_property
     def gallery(self) -> Any:
-        """The index, opened on the thread that searches it, as SQLite requires."""
+        """The index. It is opened on the thread that searches it, as SQLite requires."""
         from visketch.search.index import Index
 
         assert self.index
@@ -94,16 +95,17 @@ class Service:
 
     @torch.inference_mode()
     def answer(self, verb: str, sketch: Sketch | None, asked: schemas.ApiRequest, emit: Emit) -> schemas.ApiResponse:
-        """Answer any verb but classify. Raises VisketchError."""
+        """Answer any verb but classify, which is answered by `recognise`. Raises VisketchError."""
         start = time.perf_counter()
         answer = getattr(self, verb)(sketch, asked, emit)
         return answer.model_copy(update={"seconds": round(time.perf_counter() - start, 4)})
 
     def recognise(self, asked: Sequence[tuple[Sketch, int]]) -> list[schemas.ClassifyResponse | VisketchError]:
-        """(drawing, number of classes) → answers, all together; an error of one drawing does not affect the others.
+        """Classify drawings together. `asked` has pairs of a drawing and a number of classes.
 
-        Many drawings are divided: every core renders and classifies some of them by itself, and then more, so that no
-        core is idle. If all cores worked on each product of one batch, they would wait for one another after each.
+        An error in one drawing does not affect the others. If there are many drawings, they are divided: every core
+        renders and classifies some of them by itself, and then takes more, so that no core is idle. If all cores worked
+        together on each product of one batch, they would wait for one another after each product.
         """
         if self.cores == 1 or len(asked) < 2 * SHARE:
             with threads(1):
@@ -116,7 +118,9 @@ class Service:
 
     @cached_property
     def crew(self) -> ThreadPoolExecutor:
-        """A thread for each core, in which torch uses no further threads; nor does it in threads that start later."""
+        """A pool with one thread for each core. In these threads torch uses no further threads, and neither in threads
+        that start later.
+        """
         return ThreadPoolExecutor(self.cores, "share", torch.set_num_threads, (1,))
 
     def _recognised(self, asked: Sequence[tuple[Sketch, int]]) -> list[schemas.ClassifyResponse | VisketchError]:
@@ -234,7 +238,7 @@ class Service:
         return schemas.MorphResponse(checkpoint=self.name, classes=labels, size=PAGE, pen=pen, drawings=pages)
 
     def _label(self, named: str | None, sketch: Sketch) -> str:
-        """The class that is named, or what a drawing is taken for. Raises UsageError for an unknown one."""
+        """The class that is named, or else the classifier's guess. Raises UsageError for an unknown class."""
         if named is None:
             return self.model.classify(sketch, top=1)[0].label
         return self.model.labels[self.model.label_of(named)]
@@ -255,8 +259,10 @@ class Service:
         probability: Float[Tensor, " b"] | None = None,
         strokes: Sequence[Sequence[np.ndarray]] | None = None,
     ) -> list[schemas.SketchItem]:
-        """`pictures`: the number of each sketch's picture in the events. `probability` of the class, and the `strokes`
-        that the model drew, in pixels, if they are known.
+        """Drawn sketches as items of the response.
+
+        `pictures` holds the number of each sketch's picture in the events. `probability` is that of the class, and
+        `strokes` are those that the model drew, in pixels. Both may be unknown.
         """
         number = self.model.label_of(label)
         if probability is None:
@@ -294,7 +300,9 @@ class Service:
     def _completion(
         self, part: Sketch, asked: schemas.CompleteRequest, found: completing.Completion
     ) -> schemas.CompletionItem:
-        """The given strokes, moved to their place, followed by the traced new ones."""
+        """A completion as an item of the response: the given strokes, moved to their place, followed by the traced new
+        ones.
+        """
         shape = self.model.config.sketch
         lines = part.lines() if part.pixels is None else tracing.strokes_of(part)[0].strokes
         given = [line * shape.canvas for line in found.place.lines(lines)]

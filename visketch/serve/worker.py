@@ -1,8 +1,8 @@
 """The thread on which the model runs, and its queue.
 
-Waiting drawings are classified in one batch, without waiting for a batch to fill. Longer jobs, such as drawing, run one
-after another. Between the steps of a long job, the thread checks for cancellation and classifies new drawings, so
-recognition goes on while a sketch is drawn. When the queue is full, a job is refused immediately.
+All waiting drawings are classified in one batch, and the thread does not wait for a batch to fill. Longer jobs, such as
+drawing, run one after another. Between the steps of a long job, the thread checks for cancellation and classifies new
+drawings, so recognition goes on while a sketch is drawn. When the queue is full, a job is refused immediately.
 """
 
 import asyncio
@@ -18,22 +18,22 @@ from visketch.serve.metrics import Metrics
 
 Emit = Callable[
     [str, Callable[[], dict[str, Any]]], None
-]  # the name of an event, and its content, which is only computed for a listener
+]  # the name of an event, and its content, which is only computed if somebody listens
 Listen = Callable[[str, dict[str, Any]], None]
 Recognise = Callable[[Sequence[Any]], Sequence[Any]]  # for each drawing an answer or a VisketchError
 Work = Callable[[Emit], Any]
 
-BATCH = 64  # drawings in one batch, at most
-QUICK, LONG = 256, 8  # jobs that may wait in each lane
-WAIT = 0.6  # the longest expected wait of a drawing, in seconds, unless it is in the next batch
-SECONDS = 180.0  # for one job, including the recognition between its steps
+BATCH = 64  # the most drawings in one batch
+QUICK, LONG = 256, 8  # the most jobs that may wait in each lane
+WAIT = 0.6  # the longest expected wait of a drawing, in seconds, unless it fits into the next batch
+SECONDS = 180.0  # the most seconds for one job, including the recognition between its steps
 
 
 class Full(Exception):
     """Too many jobs are waiting."""
 
     def __init__(self, seconds: float) -> None:
-        self.seconds = seconds  # after which to try again
+        self.seconds = seconds  # the seconds after which to try again
 
 
 class Gone(Exception):
@@ -55,7 +55,7 @@ class Job:
         self.gone = False
 
     def settle(self, found: Any) -> None:
-        """Set the answer, from the worker's thread. An exception is raised where the answer is awaited."""
+        """Set the answer. This is called on the worker's thread. An exception is raised where the answer is awaited."""
         self._call(self._settle, found)
 
     def say(self, name: str, data: Callable[[], dict[str, Any]]) -> None:
@@ -86,7 +86,7 @@ class Worker:
         self.taken = 0  # the number of quick jobs in the current batch
         self.changed = Condition()
         self.stopping = False
-        self.usual = {"quick": 0.01, "long": 5.0}  # seconds for a job, a running mean
+        self.usual = {"quick": 0.01, "long": 5.0}  # the running mean of the seconds that a job takes
         self.thread = Thread(target=self._run, name="model", daemon=True)
         for lane in self.lanes:
             gauges.waiting.labels(lane).set_function(partial(len, self.lanes[lane]))
@@ -95,7 +95,9 @@ class Worker:
         self.thread.start()
 
     def submit(self, lane: str, work: Any, listen: Listen | None = None) -> Job:
-        """Add a job, from an event loop. `listen` receives its events. Raises as `check` does."""
+        """Add a job. This is called from an event loop. `listen` receives the job's events. Raises Full or Stopped, as
+        `check` does.
+        """
         job = Job(work, listen)
         with self.changed:
             self.check(lane)
@@ -104,8 +106,8 @@ class Worker:
         return job
 
     def drop(self, job: Job) -> None:
-        """Cancel a job whose client has disconnected, and remove it from the queue. Called from the job's
-        event loop.
+        """Cancel a job whose client has disconnected, and remove it from the queue. This is called from the job's event
+        loop.
         """
         job.gone = True
         job.answer.cancel()
@@ -117,7 +119,7 @@ class Worker:
                         self.gauges.dropped.inc()
 
     def check(self, lane: str) -> None:
-        """Raises Full, or Stopped if the server is stopping."""
+        """Raises Full if too many jobs are waiting, or Stopped if the server is stopping."""
         if self.stopping:
             raise Stopped("the server is being stopped")
         before = len(self.lanes[lane])
@@ -128,12 +130,14 @@ class Worker:
             raise Full(seconds)
 
     def stop(self) -> None:
-        """Refuse waiting jobs and end the running one at its next step. Can be called from any thread, repeatedly."""
-        self.stopping = True  # without the lock: a signal handler may interrupt the code that holds it
+        """Refuse waiting jobs, and end the running one at its next step. This can be called from any thread, and
+        repeatedly.
+        """
+        self.stopping = True  # without the lock, since a signal handler may interrupt the code that holds it
         Thread(target=self._wake, daemon=True).start()
 
     def _wake(self) -> None:
-        """Refuse all waiting jobs immediately: the running one may take a while to its next step."""
+        """Refuse all waiting jobs immediately, since the running one may take a while to reach its next step."""
         with self.changed:
             for job in [*self.lanes["quick"], *self.lanes["long"], *self.doing]:
                 job.settle(Stopped("the server is being stopped"))
@@ -194,7 +198,7 @@ class Worker:
             self.gauges.dropped.inc()
         except (VisketchError, Stopped) as error:
             job.settle(error)
-        except Exception as error:  # a bug: reported to the client; the thread goes on
+        except Exception as error:  # this is a bug; it is reported to the client, and the thread goes on
             job.settle(error)
         else:
             self._learn("long", 0.3, time.perf_counter() - start)
@@ -202,5 +206,5 @@ class Worker:
         self.gauges.worked.labels("long").inc(time.perf_counter() - start)
 
     def _learn(self, lane: str, share: float, seconds: float) -> None:
-        """Update the running mean of the time of a job, from finished jobs only."""
+        """Update the running mean of the time that a job takes. Only finished jobs count."""
         self.usual[lane] += share * (seconds - self.usual[lane])

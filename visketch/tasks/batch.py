@@ -1,6 +1,6 @@
-"""Recognise many drawings: reading and rendering, in other processes, and classifying in batches.
+"""Recognise many drawings: other processes read and render them, and they are classified in batches.
 
-Imports no torch, so that the processes that read files start quickly.
+This module does not import torch, so that the processes that read files start quickly.
 """
 
 from collections.abc import Container, Iterable, Iterator
@@ -26,7 +26,7 @@ UPRIGHT = 0.1  # the least gain in probability for which a turned drawing is pre
 
 @dataclass(frozen=True)
 class RenderedDrawing:
-    """A drawing with its displayed name, as a field (h h), or the reason why there is none."""
+    """A drawing with its displayed name, as a field (h h); or the reason why there is no field."""
 
     name: str
     field: np.ndarray | None
@@ -37,8 +37,9 @@ class RenderedDrawing:
 def draw(
     shape: SketchConfig, item: Item, done: Container[str] = (), *, split: bool = False
 ) -> Iterator[RenderedDrawing]:
-    """The field of every drawing of an item, except those done. With `split`, each of the separate drawings on one
-    page, with the name of the page and a number.
+    """The field of every drawing of an item, except those that are done.
+
+    With `split`, each of the separate drawings on one page gets a field. Its name is that of the page with a number.
     """
     for name, sketch in drawings(item):
         if name in done:
@@ -60,21 +61,21 @@ def draw(
 
 
 def undone(items: Iterable[Item], done: Container[str]) -> Iterator[Item]:
-    """The items except those that are known to be done before they are read."""
+    """The items, except those whose names show, before they are read, that they are done."""
     return (item for item in items if (str(item) if isinstance(item, Path) else item[0]) not in done)
 
 
 def undone_drawings(items: Iterable[Item], done: Container[str]) -> Iterator[Item]:
-    """The same, with files of many drawings opened here."""
+    """The items that are not done, with files of many drawings opened here and their done drawings left out."""
     return undone(opened(items), done)
 
 
 class BatchClassifier:
-    """Batches of drawings → rows: {"path", "predictions"}, the most probable first, or {"path", "error"}.
+    """Turns batches of drawings into rows: {"path", "predictions"}, the most probable first, or {"path", "error"}.
 
-    If the classifier is calibrated, a row has "sure": whether nine in ten such answers are right. "separate": the
-    number of separate drawings in it, if more than one. With `any_way_up`, each drawing is classified in all four
-    quarter turns, and the most confident answer counts; "turned": the degrees clockwise.
+    If the classifier is calibrated, a row has "sure": whether nine in ten such answers are right. If there are several
+    separate drawings in it, "separate" is their number. With `any_way_up`, each drawing is classified in all four
+    quarter turns, and the most confident answer counts; "turned" has the degrees clockwise.
     """
 
     def __init__(self, model: "SketchModel", top: int, any_way_up: bool = False) -> None:
@@ -91,7 +92,7 @@ class BatchClassifier:
                 rows.append({"path": drawn.name, "error": drawn.problem})
                 continue
             ways = [next(answers) for _ in self.turns]
-            # A turn must be more confident, since most drawings are the right way up.
+            # A turned drawing must give a more confident answer, since most drawings are the right way up.
             turn = max(self.turns, key=lambda turn: ways[turn][0].probability - (UPRIGHT if turn else 0))
             row: Row = {"path": drawn.name, **self.answer(ways[turn])}
             row |= {"turned": 90 * turn} if turn else {}
@@ -104,7 +105,7 @@ class BatchClassifier:
 
 
 def sure(model: "SketchModel") -> float | None:
-    """The least probability at which nine in ten answers are right; None if it was not measured."""
+    """The least probability at which nine in ten answers are right. Returns None if it was not measured."""
     from visketch import checkpoint  # imported here, since it imports torch, which rendering processes do not need
 
     facts = checkpoint.read_metadata(model.folder, "classifier")["facts"] if model.folder else {}
@@ -112,7 +113,7 @@ def sure(model: "SketchModel") -> float | None:
 
 
 def batch_classifier(checkpoint: str | Path | None, top: int, device: str, any_way_up: bool = False) -> BatchClassifier:
-    """A BatchClassifier, created where it runs, on any machine of a cluster. Raises VisketchError."""
+    """Make a BatchClassifier where it runs, on any machine of a cluster. Raises VisketchError."""
     from visketch.model import SketchModel
 
     return BatchClassifier(SketchModel.load(checkpoint, device), top, any_way_up)

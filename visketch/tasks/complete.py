@@ -1,7 +1,7 @@
 """Complete a half-drawn sketch in several ways: the coarse stage draws around the given part, which is kept.
 
-The place and size of the part in the whole are unknown: each completion is tried at several places, and the classifier
-keeps the one with the highest probability of its class.
+The place and the size of the part within the whole drawing are unknown. So each completion is tried at several places,
+and the classifier keeps the one with the highest probability of its class.
 """
 
 from collections.abc import Callable, Sequence
@@ -25,29 +25,29 @@ from visketch.geometry.trace import Trace, strokes_of
 from visketch.model import DEFAULTS, Prediction, SketchModel
 from visketch.sampling import TRIES, Frame, SamplingOptions, generator
 
-if TYPE_CHECKING:  # it imports diffusers, which takes seconds, and strokes are completed without it
+if TYPE_CHECKING:  # this imports diffusers, which takes seconds and is not needed to complete strokes
     from visketch.models.diffusion import Diffusion
 
 OnFrame = Callable[[Frame], None]
 
-SHARES = (1.0, 1.0, 0.85, 0.7)  # the part's longer side as a share of the whole's; the median of first halves is 0.96
-KNOWN = 0.6  # nothing new is drawn this close to the given ink (in units of the field), which avoids double lines
-ROUNDS = 2  # repetitions of a step
-AGAIN = (0.15, 0.9)  # the times at which steps are repeated: earlier there is no structure yet, later it is fixed
+SHARES = (1.0, 1.0, 0.85, 0.7)  # the part's longer side as a share of the whole's; first halves have a median of 0.96
+KNOWN = 0.6  # nothing new is drawn this close to the given ink (in units of the field), to avoid double lines
+ROUNDS = 2  # how often a step is repeated
+AGAIN = (0.15, 0.9)  # the times at which steps are repeated; before, there is no structure yet, and after, it is fixed
 STROKE = 2.0  # added ink smaller than this many pens squared is not a stroke
-BATCH = 64  # sketches drawn together
-PROPOSED = 4  # classes over which completions are spread by default
+BATCH = 64  # the number of sketches that are drawn together
+PROPOSED = 4  # the number of classes over which completions are spread by default
 
 
 @dataclass(frozen=True)
 class Completion:
     label: str
-    probability: float  # of its class, by the classifier
+    probability: float  # the probability of its class, by the classifier
     added: float  # the share of the ink that is new
     seed: int
-    tried: int  # the number of its place
+    tried: int  # the number of the place that was chosen
     canvas: Float[Tensor, "h h"]
-    given: Float[Tensor, "h h"]  # the field of the given part; the canvas is nowhere below it
+    given: Float[Tensor, "h h"]  # the field of the given part; the canvas is nowhere lower
     place: Place
     added_strokes: tuple[np.ndarray, ...] | None = None  # in shares of the side, if the coarse stage draws strokes
 
@@ -63,11 +63,11 @@ def complete(
     on_progress: OnFrame = lambda frame: None,
     **changes: Any,
 ) -> list[Completion]:
-    """One completion for each label, in their order, each the best of `options.tries` places. Number i has the seed
-    `seed` + i and does not depend on the others.
+    """One completion for each label, in their order, each the best of `options.tries` places.
 
-    The part is moved and scaled as a whole, to its own `place` in each completion, and is otherwise not changed. Raises
-    VisketchError for a blank part, UsageError for an unknown class.
+    Completion i has the seed `seed` + i and does not depend on the others. The part is moved and scaled as a whole, to
+    its own `place` in each completion, and is not changed otherwise. Raises VisketchError for a blank part, UsageError
+    for an unknown class.
     """
     options = replace(options, **changes)
     tries = options.tries or TRIES
@@ -87,7 +87,7 @@ def complete(
         best = rearrange(likely, "(b j) -> b j", j=tries).argmax(dim=1).tolist()
         for i, j in zip(some, best, strict=True):
             at = (i - first) * tries + j
-            # Copies, since views would keep the whole batch in memory
+            # These are copies, since views would keep the whole batch in memory
             kept = (
                 canvas[at].clone(),
                 given[at].clone(),
@@ -110,7 +110,7 @@ def _with_fields(
     options: SamplingOptions,
     on_progress: OnFrame,
 ) -> Drawn:
-    """Draw around the part on the coarse tile, and refine."""
+    """Draw around the part on the coarse tile, and refine the result."""
     given = _fields(model, [place.lines(part.lines()) for place in spots])
     canvas = _around(model, given, label, seeds, options, on_progress)
     again = [s for s in seeds for _ in range(len(spots) // len(seeds))]
@@ -129,7 +129,7 @@ def _with_strokes(
     options: SamplingOptions,
     on_progress: OnFrame,
 ) -> Drawn:
-    """Add strokes to those of the part. Nothing is refined, so the given strokes are not changed."""
+    """Add strokes to those of the part. Nothing is refined, so the given strokes do not change."""
     from visketch.tasks.complete_strokes import strokes_around
 
     found = strokes_around(model, part, spots, label, seeds, options, on_progress)
@@ -140,8 +140,9 @@ def _with_strokes(
 
 
 def strokes(found: Completion, part: Sketch, shape: SketchConfig) -> Trace | None:
-    """The strokes of a completion in pixels of its canvas, those of the part first; None if its field must
-    be traced.
+    """The strokes of a completion in pixels of its canvas, those of the part first.
+
+    Returns None if the strokes must be traced from the field.
     """
     if found.added_strokes is None:
         return None
@@ -150,7 +151,7 @@ def strokes(found: Completion, part: Sketch, shape: SketchConfig) -> Trace | Non
 
 
 def spread(proposed: Sequence[Prediction], n: int) -> list[str]:
-    """`n` classes, each in proportion to its probability (D'Hondt's rule)."""
+    """`n` classes, with each proposed class in proportion to its probability (D'Hondt's rule)."""
     count = dict.fromkeys((guess.label for guess in proposed), 0)
     for _ in range(n):
         most = max(proposed, key=lambda guess: guess.probability / (count[guess.label] + 1))
@@ -159,7 +160,9 @@ def spread(proposed: Sequence[Prediction], n: int) -> list[str]:
 
 
 def places(lines: Sequence[np.ndarray], margin: float, seed: int, tries: int) -> list[Place]:
-    """Possible places of a part on the canvas: first as large as the whole, then smaller, at random in the middle or at
+    """Possible places of a part on the canvas.
+
+    In the first, the part is as large as the whole. In the others it is smaller, and lies at random in the middle or at
     either end of the free space.
     """
     points = np.concatenate(lines).astype(np.float64)
@@ -207,10 +210,10 @@ def _around(
 def with_strokes(
     given: Float[Tensor, "b h h"], drawn: Float[Tensor, "b h h"], shape: SketchConfig
 ) -> Float[Tensor, "b h h"]:
-    """The given part, unchanged, with the strokes that are drawn beside it.
+    """The given part, unchanged, together with the strokes that are drawn beside it.
 
-    Refining also leaves a fringe along given lines, where it draws them slightly shifted, and turns specks into dots.
-    Neither is a stroke: ink that is separate from the given ink must have the size of a stroke to be added.
+    Refining also leaves a fringe along given lines, where it draws them slightly shifted, and it turns specks into
+    dots. Neither is a stroke. So ink that is separate from the given ink is only added if it has the size of a stroke.
     """
     pen = shape.pen * shape.canvas
     clear = ((drawn > 0) & (given < -shape.near)).cpu().numpy()
@@ -235,9 +238,9 @@ def draw_around(
 ) -> Float[Tensor, "b p p"]:
     """Fields in [-1, 1] that equal `given` near its ink, and are completed elsewhere by the diffusion.
 
-    At every step, the prediction near the ink is replaced by what is given. The rest needs time to adapt to it, so most
-    steps are repeated ROUNDS times, with noise added in between (RePaint, Lugmayr et al., 2022, arXiv 2201.09865, there
-    for DDPM). `fresh` gives new noise at each call.
+    At every step, the prediction near the ink is replaced by what is given. The rest needs time to adapt to this, so
+    most steps are repeated ROUNDS times, with noise added in between. This is RePaint (Lugmayr et al., 2022, arXiv
+    2201.09865), which the paper describes for DDPM. `fresh` gives new noise at each call.
     """
     known, x = given > -KNOWN, fresh()
     for step in range(steps):
@@ -247,7 +250,7 @@ def draw_around(
             flow = diffusion.guided(x, torch.full((len(x),), time, device=x.device), label, guidance)
             sketch = torch.where(known, given, x - time * flow)
             x = torch.lerp(sketch, x, after / time)
-            if left:  # from time `after` back to `time`: the share of the sketch shrinks, and noise is added
+            if left:  # this goes from time `after` back to `time`: the share of the sketch shrinks, and noise is added
                 share = (1 - time) / (1 - after)
                 x = share * x + (time**2 - (share * after) ** 2) ** 0.5 * fresh()
         on_progress(step + 1, steps, x)

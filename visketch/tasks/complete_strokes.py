@@ -1,7 +1,7 @@
-"""Complete a half-drawn sketch with a coarse stage of strokes: the given strokes are fixed tokens.
+"""Complete a half-drawn sketch with a coarse stage of strokes. The given strokes are fixed tokens.
 
-The network was trained with a beginning or some strokes of a drawing given (`train.diffusion.given`), so no blending is
-needed: the strokes that it adds join the given ones.
+The network was trained on drawings of which the beginning or some strokes were given (`train.diffusion.given`). So no
+blending is needed: the strokes that it adds join the given ones.
 """
 
 from collections.abc import Callable, Sequence
@@ -31,10 +31,11 @@ def strokes_around(
     options: SamplingOptions,
     on_progress: Callable[[Frame], None],
 ) -> list[tuple[Place, Lines]]:
-    """For each of the places (b) of a part in the whole: its place on the canvas, with space for what was added, and
-    the added strokes in shares of the canvas's side. Each seed is used for equally many places.
+    """Add strokes around a part at each of its b places in the whole drawing.
 
-    Raises UsageError for a part with more strokes than the network allows.
+    Returns, for each place, the place of the part on the canvas, with space for what was added, and the added strokes
+    in shares of the canvas's side. Each seed is used for the same number of places. Raises UsageError for a part with
+    more strokes than the network allows.
     """
     strokes = strokes_of(part)[0].strokes if part.pixels is not None else part.lines()
     given = [_pieces(place.lines(strokes)) for place in places]
@@ -45,7 +46,7 @@ def strokes_around(
         )
     beside = [join(part) for part in given]
 
-    def show(frame: Frame) -> None:  # with what was given: the added strokes alone are no drawing
+    def show(frame: Frame) -> None:  # shows the given strokes too, since the added ones alone are no drawing
         new = frame.strokes
         shown = (lambda: [[*part, *added] for part, added in zip(beside, new(), strict=True)]) if new else None
         on_progress(replace(frame, strokes=shown))
@@ -62,12 +63,12 @@ def strokes_around(
 
 
 def _pieces(lines: Lines) -> Pieces:
-    """Lines in the unit square → pieces in [-1, 1]."""
+    """Turn lines in the unit square into pieces in [-1, 1]."""
     return cut([2 * line - 1 for line in simplified(lines, TOLERANCE)])
 
 
 def _fitted(place: Place, given: Lines, added: Sketch, margin: float) -> tuple[Place, Lines]:
-    """The whole, fitted to the canvas: the place of the given part, and the added strokes."""
+    """Fit the whole drawing to the canvas. Returns the place of the given part, and the added strokes."""
     new = [(line + 1) / 2 for line in added.strokes or ()]
     points = np.concatenate([*given, *new]).astype(np.float64)
     low, size = points.min(axis=0), np.ptp(points, axis=0)

@@ -1,10 +1,11 @@
 """Explain a classification: which leaves of the quadtree decide it.
 
-A leaf's *vote* is what it adds to the probability of the class when the leaves are drawn one after another and the
-drawing is classified after each, averaged over some random orders (Shapley values, sampled as in Castro et al., 2009).
-So the votes of a drawing add up to its probability, and a leaf below 0 is evidence against the class.
-docs/questions/explain.md compares this vote with others: when the leaves with the highest votes are erased, the
-probability must fall.
+A leaf's *vote* is what it adds to the probability of the class if the leaves are drawn one after another and the
+drawing is classified after each of them. This is averaged over some random orders (Shapley values, sampled as in Castro
+et al., 2009). So the votes of a drawing add up to its probability, and a leaf below 0 is evidence against the class.
+
+docs/questions/explain.md compares this vote with others. The test is that the probability must fall when the leaves
+with the highest votes are erased.
 """
 
 from collections import Counter
@@ -22,9 +23,9 @@ from visketch.errors import VisketchError
 from visketch.geometry.sketch import Sketch, fit
 from visketch.model import Prediction, SketchModel
 
-BATCH = 64  # canvases classified together
-ORDERS = 4  # random orders; each is also used in reverse
-MOST = 4  # the most leaves that are named as deciding
+BATCH = 64  # the number of canvases that are classified together
+ORDERS = 4  # the number of random orders; each is also used in reverse
+MOST = 4  # at most this many leaves are named as deciding
 AGAINST = -0.05  # a weight below this is mentioned
 NUMBERS = ("no", "one", "two", "three", "four")
 
@@ -36,10 +37,10 @@ class Vote:
     """The vote of one leaf."""
 
     box: Box  # in the unit square to which the drawing is fitted
-    input: Box  # on the input: in shares of a picture's width and height, or in the unit of the strokes
-    weight: float  # its vote as a share of all votes, which add up to 1; below 0: against the class
-    attention: float  # of the pooling; these add up to less than 1, the rest goes to the query itself
-    label: str  # the class of the leaf by itself, with its context
+    input: Box  # on the input: in shares of a picture's width and height, or in the unit of strokes
+    weight: float  # its vote as a share of all votes, which add up to 1; below 0, it is against the class
+    attention: float  # from the pooling; these add up to less than 1, since the rest goes to the query itself
+    label: str  # the class that the leaf by itself, with its context, would get
     probability: float
 
 
@@ -54,7 +55,7 @@ class Explanation:
 
     @property
     def words(self) -> str:
-        """A few sentences, a line each, about the parts that decided."""
+        """A few sentences about the parts that decided, one on each line."""
         first = self.votes[: deciding([vote.weight for vote in self.votes])]
         one, weight = len(first) == 1, sum(vote.weight for vote in first)
         where = f"{_places(self._regions(first))} {'has' if one else 'have'}"
@@ -74,8 +75,8 @@ class Explanation:
         return "\n".join(parts)
 
     def _instead(self, against: list[Vote]) -> str:
-        """The classes that leaves against the class predict by themselves; those that predict the class itself are not
-        mentioned.
+        """The classes that leaves against the class predict by themselves. Leaves that predict the class itself are not
+        counted.
         """
         others = [vote for vote in against if vote.label != self.label]
         if len(others) == len(against):
@@ -90,7 +91,7 @@ class Explanation:
 
 
 def deciding(weights: Sequence[float]) -> int:
-    """The number of weights, the highest first, that make up half of all: at most MOST."""
+    """How many of the highest weights together make up half of all weights. It is at most MOST."""
     reached = np.cumsum(weights) >= 0.5
     return min(int(reached.argmax()) + 1 if reached.any() else MOST, MOST, len(weights))
 
@@ -153,7 +154,10 @@ def percent(share: float) -> str:
 
 
 def depth_of(model: SketchModel, canvas: Float[Tensor, "b h h"]) -> int:
-    """Explanations read all levels of the tree, whatever `classifier.depth` says: coarse leaves explain little."""
+    """The depth at which a drawing is explained: all levels of the tree, whatever `classifier.depth` says.
+
+    Coarse leaves would explain little.
+    """
     return model.config.sketch.at(canvas.shape[-1]).depth
 
 
@@ -178,7 +182,7 @@ class Look:
 
 
 def explain(model: SketchModel, sketch: Sketch, top: int = 5) -> Explanation:
-    """Which leaves decide for the most probable class, and the `top` classes.
+    """Explain which leaves decide for the most probable class. The result also lists the `top` classes.
 
     Raises VisketchError for a sketch that is blank or has almost no ink.
     """
@@ -187,7 +191,7 @@ def explain(model: SketchModel, sketch: Sketch, top: int = 5) -> Explanation:
         raise VisketchError(f"{sketch.source or 'sketch'}: too little ink to explain: no leaf holds any; draw more")
     label = look.label
     vote = shares(model, look, label)
-    # Positive, since the probability of the best class is above that of a blank canvas
+    # It is positive, since the probability of the best class is above that on a blank canvas
     weight = vote / vote.sum().clamp(min=1e-9)
     order = weight.argsort(descending=True)
     gone = torch.zeros(1, len(order), dtype=torch.bool, device=order.device)
@@ -211,11 +215,11 @@ def explain(model: SketchModel, sketch: Sketch, top: int = 5) -> Explanation:
 
 @dataclass(frozen=True)
 class Viewport:
-    """The position of a drawing on the canvas, to map boxes back to the input; see `sketch.fit`."""
+    """The position of a drawing on the canvas, which maps boxes back to the input (see `sketch.fit`)."""
 
     centre: np.ndarray
     scale: float
-    size: np.ndarray  # of a picture in pixels; 1 for strokes
+    size: np.ndarray  # the size of a picture in pixels; 1 for strokes
 
     @classmethod
     def of(cls, sketch: Sketch, margin: float) -> "Viewport":
@@ -236,7 +240,7 @@ class Viewport:
 def pooled(
     model: SketchModel, cls: Float[Tensor, "n e"], leaves: quadtree.Leaves, sketches: int
 ) -> Float[Tensor, "b c"]:
-    """Leaves → logits."""
+    """The logits of sketches from their leaves."""
     classifier = model.part("classifier")
     with model.precision():
         return classifier.out(classifier.pool(cls, leaves, sketches)).float()
@@ -251,14 +255,15 @@ def alone(model: SketchModel, look: Look) -> Float[Tensor, "n c"]:
 
 @torch.inference_mode()
 def looked_at(model: SketchModel, look: Look) -> Float[Tensor, " n"]:
-    """The attention of the pooling to each leaf in the last block; it does not depend on the class."""
+    """The attention of the pooling to each leaf in its last block. It does not depend on the class."""
     with model.precision():
         return model.part("classifier").attention(look.cls, look.leaves, 1)
 
 
 def shares(model: SketchModel, look: Look, label: int, orders: int = ORDERS) -> Float[Tensor, " n"]:
-    """The votes: what each leaf adds to the probability, averaged over the orders. They add up to the probability of
-    the whole drawing minus that of a blank canvas.
+    """The votes: what each leaf adds to the probability of the class, averaged over the orders.
+
+    They add up to the probability of the whole drawing minus that of a blank canvas.
     """
     n, rng = len(look.leaves), np.random.default_rng(0)
     forth = np.stack([rng.permutation(n) for _ in range(orders)])
@@ -273,7 +278,7 @@ def shares(model: SketchModel, look: Look, label: int, orders: int = ORDERS) -> 
 def erase(
     canvas: Float[Tensor, "1 h h"], leaves: quadtree.Leaves, which: Bool[Tensor, "b n"]
 ) -> Float[Tensor, "b h h"]:
-    """Copies of the drawing that are blank where leaves are erased (True)."""
+    """Copies of the drawing that are blank where leaves are erased (True in `which`)."""
     copies = canvas.repeat(len(which), 1, 1)
     sketch, leaf = which.nonzero(as_tuple=True)
     gone = quadtree.Leaves(sketch, leaves.level[leaf], leaves.z[leaf])

@@ -1,9 +1,9 @@
-"""Export the classifier and the stroke diffusion as ONNX, for apps without torch. Only this module imports onnx, and
-onnxruntime to check the results.
+"""Export the classifier and the stroke diffusion as ONNX, for apps without torch.
 
-The classifier's graph has everything after the field: the quadtree, the leaf encoder, the classifier. Batches can have
-any size, and blank leaves are skipped inside the graph. Rendering the field is left to `sdf.render`, which needs no
-torch. The graph of the stroke diffusion is one step of it, with guidance; the steps are left to the app.
+Only this module imports onnx, and onnxruntime to check the results. The classifier's graph contains everything after
+the field: the quadtree, the leaf encoder and the classifier. Batches can have any size, and blank leaves are skipped
+inside the graph. Rendering the field is left to `sdf.render`, which does not need torch. The graph of the stroke
+diffusion is one step of it, with guidance, and the app runs the steps.
 """
 
 import json
@@ -29,12 +29,12 @@ from visketch.models.classifier import Classifier
 from visketch.models.encoder import LeafEncoder
 from visketch.models.strokes import StrokeDiffusion
 
-OPSET = 18  # of 2022, which phones and browsers also support
-CLOSE = 1e-3  # the largest allowed difference of the logits from torch's
+OPSET = 18  # from 2022, so that phones and browsers support it too
+CLOSE = 1e-3  # the largest allowed difference between the logits and torch's
 
 
 class ClassifierGraph(nn.Module):
-    """Fields → logits, as `ViSketch.logits`, in operations that work for any sizes."""
+    """Turns fields into logits, as `ViSketch.logits` does, in operations that work for any sizes."""
 
     context: Tensor
 
@@ -46,7 +46,7 @@ class ClassifierGraph(nn.Module):
     def forward(self, field: Float[Tensor, "b h h"]) -> Float[Tensor, "b c"]:
         depth, sketches = self.shape.depth, field.shape[0]
         leaf, rich = quadtree.grow(quadtree.information(field, depth, self.shape.near), self.shape.information)
-        finest = (leaf & rich)[:, quadtree.first_tile(depth) :]  # only finest leaves hold information
+        finest = (leaf & rich)[:, quadtree.first_tile(depth) :]  # only leaves of the finest level hold information
         sketch, z = finest.nonzero(as_tuple=True)
         leaves = quadtree.Leaves(sketch, torch.full_like(z, depth), z)
         cls = self.encoder(self.encoder.embed_levels(field, depth), leaves, self.context[leaves.tile], first=1)[:, 0]
@@ -55,11 +55,11 @@ class ClassifierGraph(nn.Module):
 
 
 def export_classifier(model: SketchModel, path: Path) -> dict[str, Any]:
-    """Write the ONNX file; returns facts about it. Raises VisketchError if its results differ.
+    """Write the classifier as an ONNX file, and return facts about it.
 
-    Input `field` (b h h) float32, output `logits` (b c) float32. Metadata of the file: `labels` and `sketch` (the
-    arguments of `SketchConfig`) in JSON, `encoder` and `classifier` (fingerprints), `name` of the checkpoint,
-    `visketch`.
+    The input is `field` (b h h) float32, and the output is `logits` (b c) float32. The metadata of the file has
+    `labels` and `sketch` (the arguments of `SketchConfig`) in JSON, the fingerprints `encoder` and `classifier`, the
+    `name` of the checkpoint, and the version `visketch`. Raises VisketchError if the results differ from torch's.
     """
     content, difference = classifier_graph(model)
     refuse_other_results(path, "its logits", difference)
@@ -68,7 +68,9 @@ def export_classifier(model: SketchModel, path: Path) -> dict[str, Any]:
 
 
 def refuse_other_results(place: Path, what: str, difference: float) -> None:
-    """Raises VisketchError, naming the place that is not written, if results differ from torch's by more than CLOSE."""
+    """Raises VisketchError if results differ from torch's by more than CLOSE. The message names the place that is not
+    written.
+    """
     if not difference <= CLOSE:
         raise VisketchError(
             f"{place}: not written, since {what} would differ by {difference:.2g}; try another version of torch"
@@ -76,7 +78,9 @@ def refuse_other_results(place: Path, what: str, difference: float) -> None:
 
 
 def classifier_graph(model: SketchModel, half: bool = False) -> tuple[bytes, float]:
-    """The content of the file, and how far its logits are from torch's at most. `half`: weights as in `halved`."""
+    """The content of the ONNX file, and the greatest difference between its logits and torch's. `half`: store weights
+    as `halved` does.
+    """
     shape = model.config.reading
     graph = ClassifierGraph(model.part("encoder"), model.part("classifier"), shape)
     sample, free = {"field": torch.zeros(3, shape.canvas, shape.canvas)}, {"field": {0: torch.export.Dim("b")}}
@@ -85,10 +89,12 @@ def classifier_graph(model: SketchModel, half: bool = False) -> tuple[bytes, flo
 
 
 def strokes_graph(model: SketchModel, half: bool = False) -> tuple[bytes, float]:
-    """The same for a step of the stroke diffusion: how far its clean tokens are from torch's at most.
+    """The content of an ONNX file with one step of the stroke diffusion, and the greatest difference between its clean
+    tokens and torch's.
 
-    Inputs as in `StrokeDiffusion.guided`, for b sketches of t tokens: `x` (b t d), `time` (b), `label` (b) int64,
-    `count` (b) int64, `given` (b t) bool and `guidance` (); output `clean` (b t d).
+    The inputs are those of `StrokeDiffusion.guided`, for b sketches of t tokens: `x` (b t d), `time` (b), `label` (b)
+    int64, `count` (b) int64, `given` (b t) bool and `guidance` (). The output is `clean` (b t d). `half`: store weights
+    as `halved` does.
     """
     diffusion = model.part(model.config.coarse_part("strokes"))
     inputs = _noisy(diffusion, 3, 5)
@@ -107,7 +113,7 @@ def strokes_graph(model: SketchModel, half: bool = False) -> tuple[bytes, float]
 
 
 class StrokesGraph(nn.Module):
-    """A step of the stroke diffusion, for any number of sketches and of tokens."""
+    """One step of the stroke diffusion, for any number of sketches and of tokens."""
 
     def __init__(self, diffusion: StrokeDiffusion) -> None:
         super().__init__()
@@ -126,7 +132,7 @@ class StrokesGraph(nn.Module):
 
 
 def _noisy(diffusion: StrokeDiffusion, sketches: int, tokens: int) -> dict[str, Tensor]:
-    """Inputs of a step, of sketches that have 1 to `tokens` tokens, the first of which is given."""
+    """Inputs of a step, for sketches that have from 1 to `tokens` tokens. The first token of each is given."""
     random = torch.Generator().manual_seed(tokens)
     which = torch.arange(sketches)
     return {
@@ -142,11 +148,12 @@ def _noisy(diffusion: StrokeDiffusion, sketches: int, tokens: int) -> dict[str, 
 def _to_onnx(
     graph: nn.Module, inputs: dict[str, Tensor], free: dict[str, Any], output: str, facts: dict[str, str], half: bool
 ) -> bytes:
-    """A network as the content of an ONNX file. `free`: the axes of each input that may have any size."""
+    """The content of an ONNX file with a network. `free` names the axes of each input that may have any size."""
     onnx = _import("onnx")
-    _import("onnxscript")  # used by torch.onnx
+    _import("onnxscript")  # torch.onnx uses it
     with _quietly():
-        # Captured here, since torch.onnx would otherwise fall back to other methods, one of which fixes the batch size.
+        # The graph is captured here, since torch.onnx would otherwise fall back to other methods, one of which fixes
+        # the batch size.
         captured = torch.export.export(
             graph.to("cpu").eval(), tuple(inputs.values()), dynamic_shapes=free, strict=False
         )
@@ -168,9 +175,10 @@ def _to_onnx(
 
 
 def halved(made: Any) -> None:
-    """Store the weights of an ONNX model in half precision, as checkpoints do, and convert them when it is loaded.
+    """Store the weights of an ONNX model in half precision, as checkpoints do. They are converted back when the model
+    is loaded.
 
-    Only those that are the same in half precision, so nothing is computed differently.
+    This is only done for weights that are the same in half precision, so no result changes.
     """
     onnx = _import("onnx")
     casts = []
@@ -191,7 +199,7 @@ def halved(made: Any) -> None:
 
 
 def metadata(model: SketchModel) -> dict[str, str]:
-    """What an app needs to use the graph, and its origin."""
+    """What an app needs to use the graph, and where the graph comes from."""
     assert model.folder is not None
     marks = {part: checkpoint.read_metadata(model.folder, part)["fingerprint"] for part in ("encoder", "classifier")}
     about = {"labels": json.dumps(model.labels), "sketch": model.config.reading.model_dump_json()}
@@ -199,7 +207,9 @@ def metadata(model: SketchModel) -> dict[str, str]:
 
 
 def compare(model: SketchModel, content: bytes) -> float:
-    """The largest difference between the logits of both, in single precision, for scribbles of 1 to 24 lines."""
+    """The largest difference between the logits of the file and of torch, in single precision, for scribbles of 1 to 24
+    lines.
+    """
     session = _session(content)
     rng = np.random.default_rng(0)
     scribbles = [
@@ -229,7 +239,7 @@ def _import(library: str) -> Any:
 
 @contextmanager
 def _quietly() -> Iterator[None]:
-    """Silence torch.onnx, which logs that torchvision is missing, and more."""
+    """Silence torch.onnx, which among other things logs that torchvision is missing."""
     logger = logging.getLogger("torch.onnx")
     before = logger.level
     logger.setLevel(logging.ERROR)

@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class View:
-    """Everything that is shown about one drawing."""
+    """Everything that `visketch show` displays about one drawing."""
 
     field: "Tensor"  # (1 h h)
-    leaves: "Leaves"  # all leaves; together they cover the canvas
-    inked: "Tensor"  # (n) whether a leaf holds ink
+    leaves: "Leaves"  # all leaves, which together cover the canvas
+    inked: "Tensor"  # (n) whether each leaf holds ink
     leaf: int  # the number of the chosen leaf among all
     tiles: "Tensor"  # (m p p)
     context: list[int]  # the numbers of its context tiles, -1 for none
@@ -29,14 +29,15 @@ class View:
     guess: tuple[tuple[str, float], ...] = ()
 
     def numbers(self) -> list[int]:
-        """The inked leaves as positions among all leaves; --leaf counts these."""
+        """The inked leaves as positions among all leaves. The option --leaf counts these."""
         return self.inked.nonzero()[:, 0].tolist()
 
 
 def look(model: "SketchModel", field: "Tensor", leaf: int | None) -> View:
-    """Everything about one field, as far as the checkpoint has the parts.
+    """Everything about one field, as far as the checkpoint has the parts for it.
 
-    Raises UsageError for a leaf that does not exist.
+    `leaf` is the number of the inked leaf to look at, by default the one with the most ink. Raises UsageError for a
+    leaf that does not exist.
     """
     import torch
 
@@ -49,7 +50,7 @@ def look(model: "SketchModel", field: "Tensor", leaf: int | None) -> View:
     numbers = inked.nonzero()[:, 0]
     if not len(numbers):
         raise VisketchError("no leaf of the drawing holds ink; draw more")
-    if leaf is None:  # the leaf with most ink
+    if leaf is None:  # the leaf with the most ink
         leaf = int(share[0, leaves[inked].tile].argmax())
     if leaf >= len(numbers):
         raise UsageError(f"--leaf {leaf}: the drawing has {len(numbers)} inked leaves, 0 to {len(numbers) - 1}")
@@ -74,7 +75,7 @@ def look(model: "SketchModel", field: "Tensor", leaf: int | None) -> View:
 
 
 def summary(seen: View) -> dict[str, Any]:
-    """The content of the picture, in numbers."""
+    """What the picture shows, in numbers."""
     levels = seen.leaves.level.tolist()
     counts = {level: [0, 0] for level in sorted(set(levels))}
     for level, inked in zip(levels, seen.inked.tolist(), strict=True):

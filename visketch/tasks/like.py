@@ -1,4 +1,4 @@
-"""Variations of a drawing: its strokes are noised, and drawn again from there as its class asks."""
+"""Variations of a drawing: its strokes are noised and drawn again from there, for its class."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -13,7 +13,7 @@ from visketch.geometry.trace import strokes_of
 from visketch.model import DEFAULTS, Generated, SketchModel
 from visketch.sampling import Frame, SamplingOptions, candidate_seeds
 
-STRENGTH = 0.4  # by default
+STRENGTH = 0.4  # the default strength
 
 
 @torch.inference_mode()
@@ -29,11 +29,12 @@ def like(
     on_progress: Callable[[Frame], None] = lambda frame: None,
     **changes: Any,
 ) -> Generated:
-    """`n` sketches of a class (or of each of several) like the one given, of as many strokes. As `generate_fields`.
+    """Draw `n` sketches of a class (or of each of several classes) that resemble a given one and have as many strokes.
 
-    `strength` in [0, 1] says how much may change: the strokes are noised up to that time of the diffusion and drawn
-    again from there (SDEdit, Meng et al., 2022, arXiv 2108.01073). At 0 nothing changes, at 1 nothing of the drawing is
-    left. Raises UsageError for a drawing of too many strokes, what is out of range, or weights that draw no strokes.
+    `strength` in [0, 1] says how much may change. The strokes are noised up to that time of the diffusion and drawn
+    again from there (SDEdit, Meng et al., 2022, arXiv 2108.01073). At 0 nothing changes, and at 1 nothing of the
+    drawing is left. The other arguments are as in `SketchModel.generate_fields`. Raises UsageError for a drawing with
+    too many strokes, for values out of range, and for weights that draw no strokes.
     """
     if not 0 <= strength <= 1:
         raise UsageError(f"strength {strength}: take a number from 0 (nothing changes) to 1 (all is new)")
@@ -51,8 +52,10 @@ def like(
 
 
 def pieces_of(model: SketchModel, sketch: Sketch) -> Pieces:
-    """A drawing as the pieces that the network knows. Raises UsageError, naming the drawing, for too many strokes, and
-    for weights that draw none; VisketchError for a blank drawing.
+    """A drawing as pieces that the network can take.
+
+    Raises UsageError for a drawing with too many strokes, with the name of the drawing, and for weights that draw no
+    strokes. Raises VisketchError for a blank drawing.
     """
     most = model.config.stage("strokes").pieces
     strokes = strokes_of(sketch)[0].strokes if sketch.pixels is not None else sketch.lines()

@@ -1,10 +1,10 @@
-"""From one drawing to another in steps, each of which is a drawing.
+"""Turn one drawing into another in steps, each of which is a drawing itself.
 
-Strokes are matched, and their points moved in straight lines from one drawing to the other. What lies between is no
-sketch of anything, so each step is noised, the most in the middle, and the stroke diffusion draws it again from there
-as the nearer class (SDEdit, Meng et al., 2022, arXiv 2108.01073). The noise is the same in all steps, so that
-neighbours are alike. With the guidance of both classes, mixed, the steps in the middle were scribbles (lab book). Our
-choice.
+The strokes of the two drawings are matched, and their points move in straight lines from the one to the other. What
+lies between the two is no sketch of anything. So each step is noised, most strongly in the middle, and the stroke
+diffusion draws it again from there as the nearer class (SDEdit, Meng et al., 2022, arXiv 2108.01073). The noise is the
+same in all steps, so that neighbouring steps are alike. This is our choice: with the guidance of both classes mixed,
+the steps in the middle were scribbles (lab book).
 """
 
 from collections.abc import Callable, Sequence
@@ -24,18 +24,20 @@ from visketch.model import SketchModel
 from visketch.sampling import generator
 from visketch.tasks.like import pieces_of
 
-STEPS = 12  # drawings, both ends among them, by default
+STEPS = 12  # the default number of drawings, including both ends
 MOST = 120
-STRENGTH = 0.75  # of the noise in the middle
-ALONG = 16  # places at which two strokes are compared
+STRENGTH = 0.75  # the default strength of the noise in the middle
+ALONG = 16  # the number of places at which two strokes are compared
 
 Strokes = list[np.ndarray]
 
 
 @dataclass(frozen=True)
 class Morph:
-    """Drawings in [-1, 1], the first and the last as they were given. Each has the same number of strokes, and a stroke
-    has as many points in each, so that they can be moved from one to the next.
+    """The drawings of a morph, in [-1, 1]. The first and the last are as they were given.
+
+    All drawings have the same number of strokes, and each stroke has the same number of points in all of them, so that
+    points can be moved from one drawing to the next.
     """
 
     steps: list[Strokes]
@@ -44,7 +46,7 @@ class Morph:
         return [Sketch(strokes=tuple(strokes), source=f"step {i}") for i, strokes in enumerate(self.steps, 1)]
 
     def between(self, share: float) -> Strokes:
-        """The drawing at a share of the whole way, on the straight line between two steps."""
+        """The drawing at a share of the whole way. Between two steps, points move in straight lines."""
         place = share * (len(self.steps) - 1)
         low = min(int(place), len(self.steps) - 2)
         ends = zip(self.steps[low], self.steps[low + 1], strict=True)
@@ -63,11 +65,11 @@ def morph(
     seed: int = 0,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Morph:
-    """`steps` drawings from the first to the last, which show `labels`. `strength` in [0, 1): how much the steps may
-    differ from the straight way between the two; in the middle that much, at the ends nothing.
+    """Draw `steps` drawings that lead from the first to the last drawing. `labels` are the classes of the two.
 
-    Raises UsageError for drawings of too many strokes, what is out of range, and weights that draw no strokes;
-    VisketchError for a blank drawing.
+    `strength` in [0, 1) says how much the steps may differ from the straight way between the two drawings. It applies
+    in full in the middle, and not at all at the ends. Raises UsageError for drawings with too many strokes, for values
+    out of range, and for weights that draw no strokes. Raises VisketchError for a blank drawing.
     """
     if not 2 <= steps <= MOST:
         raise UsageError(f"steps = {steps}: take from 2, the two ends, to {MOST}")
@@ -94,7 +96,7 @@ def _drawn(
     seed: int,
     on_progress: Callable[[int, int], None],
 ) -> Float[Tensor, "b t k 2"]:
-    """Straight steps → drawings of the nearer class: each noised up to its own time, and drawn again from there."""
+    """Draw straight steps again as the nearer class. Each is noised up to its own time, and drawn again from there."""
     diffusion, stage = model.part(model.config.coarse_part("strokes")), model.config.stage("strokes")
     here = model.device
     count = torch.full((len(points),), points.shape[1], device=here)
@@ -115,10 +117,11 @@ def _drawn(
 
 
 def matched(first: Pieces, last: Pieces, most: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Two drawings as pieces (t, k, 2) each, of which number i becomes number i, and which are joined (t,).
+    """Match the strokes of two drawings. Returns both as pieces (t, k, 2), and which pieces are joined (t,). Piece i of
+    the first becomes piece i of the last.
 
-    Strokes of the drawing that has fewer are cut in two until there are as many; each is matched with the one to which
-    it is nearest over all (Kuhn, 1955), turned round if it is then nearer.
+    If one drawing has fewer strokes, its strokes are cut in two until the numbers are equal. Strokes are paired so that
+    the total distance is least (Kuhn, 1955). A stroke is reversed if that brings it nearer to its partner.
     """
     strokes, others = join(first), join(last)
     for fewer, more in ((strokes, others), (others, strokes)):
@@ -128,7 +131,7 @@ def matched(first: Pieces, last: Pieces, most: int) -> tuple[np.ndarray, np.ndar
     pairs = [(strokes[i], others[j]) for i, j in zip(*linear_sum_assignment(cost), strict=True)]
     pairs = [(stroke, other[::-1] if _apart(stroke, other)[1] else other) for stroke, other in pairs]
     parts = [max(_parts(stroke), _parts(other)) for stroke, other in pairs]
-    while sum(parts) > most:  # the longest lines have to do with fewer points
+    while sum(parts) > most:  # the longest lines must make do with fewer points
         parts[int(np.argmax(parts))] -= 1
     starts, ends = (
         np.concatenate([spread(pair[which], count) for pair, count in zip(pairs, parts, strict=True)])
@@ -142,7 +145,7 @@ def _parts(stroke: np.ndarray) -> int:
 
 
 def _halve(strokes: Strokes) -> None:
-    """Cut the longest in the middle, in its place."""
+    """Cut the longest stroke in the middle, in place."""
     along = [length(stroke) for stroke in strokes]
     place = int(np.argmax([each[-1] for each in along]))
     stroke, each = strokes[place], along[place]
@@ -154,7 +157,7 @@ def _halve(strokes: Strokes) -> None:
 
 
 def _apart(stroke: np.ndarray, other: np.ndarray) -> tuple[float, bool]:
-    """How far two strokes are from each other on average, and whether that is with one of them turned round."""
+    """The mean distance of two strokes, and whether it is reached with one of them reversed."""
     one, two = (_sampled(each) for each in (stroke, other))
     straight, turned = (float(np.linalg.norm(one - each, axis=1).mean()) for each in (two, two[::-1]))
     return min(straight, turned), turned < straight

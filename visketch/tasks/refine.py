@@ -18,7 +18,7 @@ from visketch.sampling import Frame, SamplingOptions
 
 OnFrame = Callable[[Frame], None]
 
-FINEST = 1024  # the largest picture in which lines are thinned, in pixels: more only costs time
+FINEST = 1024  # the largest picture, in pixels, in which lines are thinned; more would only cost time
 
 
 @torch.inference_mode()
@@ -35,14 +35,16 @@ def refine(
     on_progress: OnFrame = lambda frame: None,
     **changes: Any,
 ) -> Float[Tensor, "b h h"]:
-    """Sketches with their classes → fields. The result of a sketch does not depend on the others.
+    """Turn sketches with their classes into refined fields. The result of a sketch does not depend on the others.
 
-    `strength` in [0, 1] says how much may change. 0: only the lines are drawn again, from the sketch reduced to the
-    coarse tile. Above 0, the tile is noised up to that time and the coarse stage draws it again for its class; at 1
-    nothing of the sketch is left. `canvas`: as in `ViSketch.render`; a larger one has finer lines and a deeper tree.
-    Since the coarse stage has only one pen, its result is first refined on the canvas of training, and its centre lines
-    are then drawn on the larger canvas. `fields`: the sketches rendered on that canvas, if they are available.
-    `changes` replace single `options`.
+    `strength` in [0, 1] says how much may change. At 0, only the lines are drawn again, from the sketch reduced to the
+    coarse tile. Above 0, the tile is noised up to that time, and the coarse stage draws it again for its class. At 1,
+    nothing of the sketch is left.
+
+    `canvas` is as in `SketchModel.render`; a larger one has finer lines and a deeper tree. The coarse stage has only
+    one pen. So its result is first refined on the canvas of training, and its centre lines are then drawn on the larger
+    canvas. `fields` are the sketches rendered on that canvas, if they are available. `changes` replace single
+    `options`.
 
     Raises VisketchError for a blank sketch, UsageError for values out of range.
     """
@@ -67,7 +69,7 @@ def refine(
 
 
 def shrunk(model: SketchModel, canvas: Float[Tensor, "b h h"]) -> Float[Tensor, "b h h"]:
-    """A field after reduction to the coarse tile and enlargement, at the resolution of the canvas of training."""
+    """Reduce a field to the coarse tile and enlarge it again, to the resolution of the canvas of training."""
     return enlarge(F.avg_pool2d(canvas, 2**model.config.sketch.depth), canvas.shape[-1])
 
 
@@ -86,8 +88,9 @@ def refined(
 
 
 def thinned(model: SketchModel, field: Float[Tensor, "h h"], canvas: int, sketch: Sketch) -> Sketch:
-    """The ink of a field as a sketch, to be drawn with another pen. It is enlarged first, since a skeleton is as smooth
-    as its pixels.
+    """The ink of a field as a sketch, so that it can be drawn with another pen.
+
+    The field is enlarged first, since a skeleton is only as smooth as its pixels.
     """
     size = min(canvas, FINEST)
     fine = F.interpolate(field[None, None], size=(size, size), mode="bicubic", align_corners=False)[0, 0]

@@ -1,7 +1,7 @@
-"""The studio without a server: a folder of static files that recognises, draws and finishes in the visitor's browser.
+"""The studio without a server: static files that recognise, draw and finish sketches in the visitor's browser.
 
-The page is the studio's (`serve/page`) with another back end (`serve/site`), which runs the exported networks by ONNX
-Runtime. What depends on the weights, and the constants that Python and the page share, is in `model.json`.
+The page is that of the studio (`serve/page`) with another back end (`serve/site`), which runs the exported networks
+with ONNX Runtime. `model.json` holds what depends on the weights, and the constants that Python and the page share.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ from visketch.tasks import complete, like
 from visketch.tasks.export import classifier_graph, metadata, refuse_other_results, strokes_graph
 from visketch.tasks.web_runtime import web_runtime
 
-SERVER_ONLY = {"api.html", "api.js", "backend.js"}  # files of the page
+SERVER_ONLY = {"api.html", "api.js", "backend.js"}  # files of the page that a site does not need
 MARKED = "offline.js"  # the script that lists the others
 POLICY = (
     "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'; style-src 'self'; "
@@ -33,10 +33,12 @@ POLICY = (
 
 
 def export_site(model: SketchModel, folder: Path, runtime: Path | None = None, overwrite: bool = False) -> dict:
-    """Write the site; returns facts about it. `runtime`: as in `web_runtime`. `overwrite`: replace an earlier site.
+    """Write the site to a folder, and return facts about it.
 
-    Raises UsageError for a folder that has other files, VisketchError for weights that draw no strokes, for a folder
-    that cannot be written, and if the networks' results differ from torch's. Then nothing is written.
+    `runtime` is the package that `web_runtime` takes. With `overwrite`, an earlier site in the folder is replaced.
+    Raises UsageError for a folder that has other files. Raises VisketchError for weights that draw no strokes, for a
+    folder that cannot be written, and if the results of the networks differ from torch's. If an error is raised,
+    nothing is written.
     """
     check(folder, overwrite)
     if model.config.coarse != "strokes":
@@ -62,7 +64,7 @@ def export_site(model: SketchModel, folder: Path, runtime: Path | None = None, o
 
 
 def about(model: SketchModel) -> dict[str, Any]:
-    """What the page must know of the weights, and the constants of the stroke diffusion and of completing."""
+    """What the page needs to know about the weights, with the constants of the stroke diffusion and of completing."""
     diffusion = model.part(model.config.coarse_part("strokes"))
     shape, stage = model.config.reading, model.config.stage("strokes")
     histogram = diffusion.histogram / diffusion.histogram.sum(dim=1, keepdim=True).clamp(min=1e-9)
@@ -93,12 +95,15 @@ def about(model: SketchModel) -> dict[str, Any]:
 
 
 def packed(content: bytes) -> bytes:
-    """Deflated, its even bytes first, then its odd ones: weights in half precision become a tenth smaller that way."""
+    """Compress content (deflate) with its even bytes first and its odd bytes after them.
+
+    Weights in half precision become a tenth smaller in this order.
+    """
     return zlib.compress(content[::2] + content[1::2], 9)
 
 
 def _page() -> dict[str, bytes]:
-    """The files of the page, with the back end for the browser. It may load nothing from elsewhere."""
+    """The files of the page with the back end for the browser. Its policy forbids loading anything from elsewhere."""
     page, site = (files("visketch.serve") / name for name in ("page", "site"))
     found = {file.name: file.read_bytes() for file in page.iterdir() if file.name not in SERVER_ONLY}
     found |= {file.name: file.read_bytes() for file in site.iterdir()}
@@ -109,7 +114,7 @@ def _page() -> dict[str, bytes]:
 
 
 def _listed(contents: dict[str, bytes]) -> bytes:
-    """The service worker, with the list of the files that it keeps and a mark of their contents."""
+    """The service worker, with the list of the files that it keeps and a mark that identifies their contents."""
     mark = hashlib.sha256()
     for name in sorted(contents):
         mark.update(name.encode() + b"\0" + hashlib.sha256(contents[name]).digest())
@@ -119,7 +124,7 @@ def _listed(contents: dict[str, bytes]) -> bytes:
 
 
 def check(folder: Path, overwrite: bool) -> None:
-    """Raises UsageError for a path where no site may be written."""
+    """Raises UsageError for a path to which no site may be written."""
     if not os.path.lexists(folder):
         return
     if not folder.is_dir():
@@ -139,7 +144,7 @@ def check(folder: Path, overwrite: bool) -> None:
 
 @contextmanager
 def _new(folder: Path, overwrite: bool) -> Iterator[Path]:
-    """A folder beside it that takes its name in the end, if nothing failed. Raises VisketchError."""
+    """A new folder beside `folder`, which takes its name at the end if nothing has failed. Raises VisketchError."""
     part, old = (folder.with_name(f".{folder.resolve().name}.{os.getpid()}.{kind}") for kind in ("part", "old"))
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,7 @@
 """ONNX Runtime for browsers: the files of the npm package onnxruntime-web that a site needs.
 
 The package is fetched once from npm's registry, without npm, and kept in the user's cache. Its version and its checksum
-are fixed here, wherever it comes from.
+are fixed here, so it does not matter where the package comes from.
 """
 
 import base64
@@ -19,18 +19,22 @@ from visketch.data.files import cache_folder
 from visketch.errors import VisketchError, reason
 
 VERSION = "1.22.0"
-SHA512 = "Ud/+EBo6mhuaQWt/OjaOk0iNWjXqJoeeMFr6xQEERZdIZH2OWpGzuujz7lfuOBjUa6TEE/sc4nb7Da5dNL34fg=="  # as npm has it
+SHA512 = "Ud/+EBo6mhuaQWt/OjaOk0iNWjXqJoeeMFr6xQEERZdIZH2OWpGzuujz7lfuOBjUa6TEE/sc4nb7Da5dNL34fg=="  # in npm's notation
 REGISTRY = "https://registry.npmjs.org"
-FILES = {  # names in a site → in the package
+FILES = {  # the names in a site, and in the package
     "ort.js": "package/dist/ort.wasm.min.mjs",
     "ort-loader.js": "package/dist/ort-wasm-simd-threaded.mjs",
     "ort.wasm": "package/dist/ort-wasm-simd-threaded.wasm",
 }
-SECONDS = 60  # without an answer
+SECONDS = 60  # the most seconds to wait for an answer
 
 
 def web_runtime(package: Path | None = None) -> dict[str, bytes]:
-    """The contents of FILES. `package`: the .tgz, by default fetched. Raises VisketchError."""
+    """The contents of the files in FILES.
+
+    `package` is the path of the .tgz; by default the package is fetched. Raises VisketchError if it cannot be fetched
+    or read, or if its checksum is wrong.
+    """
     content = _given(package) if package else _fetched()
     with tarfile.open(fileobj=io.BytesIO(content), mode="r:gz") as files:
         found = {name: files.extractfile(path) for name, path in FILES.items()}
@@ -74,7 +78,7 @@ def _command() -> str:
 
 
 def _registry() -> str:
-    """The one that npm is told to use, if there is any."""
+    """The registry that npm is configured to use, or else the public one."""
     told = os.environ.get("NPM_CONFIG_REGISTRY")
     npm = shutil.which("npm")
     if not told and npm:

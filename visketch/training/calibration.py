@@ -1,5 +1,6 @@
-"""Calibration on validation scenes, never on test scenes: the thresholds of the matcher and the recogniser, and the
-default predictor.
+"""Calibration on validation scenes, and never on test scenes.
+
+It chooses the thresholds of the matcher and of the recogniser, and the default predictor.
 """
 
 from collections.abc import Sequence
@@ -11,21 +12,21 @@ from visketch.language.answers import Predictor
 from visketch.language.dataset.rows import InstructionRow, InstructionRows
 from visketch.language.model import Pair, SketchLanguage
 
-MOST = 400  # validation pairs that are used, sampled evenly
-STEPS = 95  # number of thresholds to try
+MOST = 400  # the most validation pairs that are used, sampled evenly
+STEPS = 95  # the number of thresholds to try
 
 
 def asked(rows: InstructionRows) -> list[InstructionRow]:
-    """The rows of COUNT, or as many of them as needed."""
+    """The rows of COUNT, or MOST of them, sampled evenly."""
     some = [row for row in rows if row.task == "COUNT"]
     return [some[place] for place in np.unique(np.linspace(0, len(some) - 1, min(MOST, len(some))).round().astype(int))]
 
 
 def thresholds(model: SketchLanguage, rows: InstructionRows) -> dict[Predictor, float]:
-    """The thresholds at which the matcher and the recogniser count right most often; the latter in drawn scenes, if
-    there are any.
+    """The thresholds at which the matcher and the recogniser count right most often.
 
-    Of equally good thresholds the middle one is taken, which is furthest from the worse ones.
+    The recogniser's is chosen in drawn scenes, if there are any. Of equally good thresholds, the middle one is taken,
+    since it is furthest from the worse ones.
     """
     some = asked(rows)
     pairs = _looked_at(model, some, rows)
@@ -46,7 +47,7 @@ def _looked_at(model: SketchLanguage, some: Sequence[InstructionRow], rows: Inst
 
 
 def best(sure: Sequence[Sequence[float]], counts: Int[np.ndarray, " n"]) -> tuple[float, float]:
-    """The threshold above which the number of regions is right most often, and how often it is."""
+    """The threshold above which the number of regions is right most often, and how often that is."""
     tried = np.linspace(0.02, 0.96, STEPS)
     found = np.array([[(np.array(some) >= least).sum() for some in sure] for least in tried])
     right = (found == counts).mean(axis=1)

@@ -1,7 +1,7 @@
 """Calibration of a classifier's probabilities on validation drawings.
 
 One temperature divides all logits (Guo et al., 2017, "On calibration of modern neural networks"). It is folded into the
-last layer, so that all users of the classifier get the same calibrated probabilities; the order of the classes does not
+last layer, so that all users of the classifier get the same calibrated probabilities. The order of the classes does not
 change.
 """
 
@@ -19,25 +19,27 @@ from visketch.data.store import Store
 from visketch.model import SketchModel
 
 FEWEST = 200  # the least number of validation drawings
-MOST = 3000  # at most this many, sampled evenly
+MOST = 3000  # the most validation drawings that are used, sampled evenly
 BATCH = 64
-BINS = 15  # bins of probability for the calibration error
-PRECISION = 0.9  # the accuracy of answers that are called sure
+BINS = 15  # the number of bins of probability for the calibration error
+PRECISION = 0.9  # the accuracy of the answers that are called sure
 
 
 @dataclass(frozen=True)
 class Confidence:
     drawings: int
     temperature: float
-    error_before: float  # expected calibration error, without the temperature
-    error: float  # the same with the temperature
+    error_before: float  # the expected calibration error without the temperature
+    error: float  # the expected calibration error with the temperature
     sure: float  # the least probability at which PRECISION of the answers are right
-    share_sure: float  # share of the drawings above it
+    share_sure: float  # the share of the drawings whose probability is at least `sure`
 
 
 def calibrate(folder: Path, store: Store) -> Confidence | None:
-    """Measure the classifier of a checkpoint, and write it again with the temperature in its last layer and the result
-    in its facts. Returns None, and writes nothing, if there are fewer than FEWEST validation drawings of its classes.
+    """Measure and calibrate the classifier of a checkpoint.
+
+    The classifier is written again, with the temperature in its last layer and the result in its facts. Returns None,
+    and writes nothing, if there are fewer than FEWEST validation drawings of its classes.
     """
     model = SketchModel.load(folder)
     rows = [row for row in store.rows("validation").tolist() if store.labels[store.label[row]] in model.labels]
@@ -60,7 +62,7 @@ def calibrate(folder: Path, store: Store) -> Confidence | None:
 
 
 def measured(logits: Float[Tensor, "n c"], label: Int[Tensor, " n"]) -> Confidence:
-    """The temperature with the least cross-entropy, and the calibration before and after."""
+    """The temperature with the least cross-entropy, and the calibration before and after it is applied."""
     tried = np.exp(np.linspace(np.log(0.2), np.log(5), 161))
     losses = [float(F.cross_entropy(logits / float(one), label)) for one in tried]
     temperature = float(tried[int(np.argmin(losses))])
@@ -72,16 +74,16 @@ def measured(logits: Float[Tensor, "n c"], label: Int[Tensor, " n"]) -> Confiden
 
 
 def expected_error(probability: Float[Tensor, " n"], right: Bool[Tensor, " n"]) -> float:
-    """The expected calibration error: the difference of mean probability and accuracy, in BINS of equal width."""
+    """The expected calibration error: the difference of mean probability and accuracy, over BINS of equal width."""
     number = (probability * BINS).long().clamp(max=BINS - 1)
     difference = torch.bincount(number, probability.double() - right.double(), minlength=BINS)
     return float(difference.abs().sum() / len(probability))
 
 
 def sure_from(probability: Float[Tensor, " n"], right: Bool[Tensor, " n"]) -> tuple[float, float]:
-    """The least probability at and above which PRECISION of the answers are right, and the share of such answers.
+    """The least probability from which on PRECISION of the answers are right, and the share of such answers.
 
-    1 and 0 if there is no such probability.
+    The result is 1 and 0 if there is no such probability.
     """
     order = probability.argsort(descending=True)
     precision = right[order].double().cumsum(dim=0) / torch.arange(1, len(order) + 1)

@@ -1,8 +1,9 @@
-"""Training of the sketch-language model: first its tower, then two stages of the language model with the frozen tower.
+"""Training of the sketch-language model: first its tower, and then, in two stages, the language model with the tower
+frozen.
 
-`tower` trains a pair tower. `align` trains the projector and the language model to describe what the tower sees (only
-DESC, which is dense and has boxes). `instruct` continues with all tasks, including DESC, which would otherwise be
-forgotten (O3SLM section G).
+`tower` trains a pair tower. `align` trains the projector and the language model to describe what the tower sees. It
+uses only DESC, which is dense and has boxes. `instruct` continues with all tasks, including DESC, which would otherwise
+be forgotten (O3SLM, section G).
 """
 
 from collections.abc import Callable
@@ -35,11 +36,13 @@ def train(
     report: Report = lambda step, steps, metrics: None,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Outcome:
-    """Train one stage into a checkpoint folder, on the training split of a data set; resumable, as `training.sketch`.
+    """Train one stage into a checkpoint folder, on the training split of a data set. It can be resumed like
+    `training.sketch.train`.
 
-    `start`: another folder with the initial weights: of the tower for `tower` and `align`, of the language model for
-    `instruct`. By default those in `folder` are used; if that has only a tower, `instruct` begins without alignment.
-    `on_progress` receives the number of pictures that the frozen tower has encoded. Raises UsageError, VisketchError.
+    `start` is another folder with the initial weights: those of the tower for `tower` and `align`, those of the
+    language model for `instruct`. By default the weights in `folder` are used. If that has only a tower, `instruct`
+    begins without alignment. `on_progress` receives the number of pictures that the frozen tower has encoded. Raises
+    UsageError for a stage that cannot begin, VisketchError for files that cannot be read or written.
     """
     if stage not in knobs.STAGES:
         raise UsageError(f"no stage {stage!r}; use one of {', '.join(knobs.STAGES)}")
@@ -60,7 +63,7 @@ def train(
 
 
 def known(folder: Path) -> dict[str, Any]:
-    """The results of earlier stages, if there are any."""
+    """The results of earlier stages in a folder, if there are any."""
     if not (folder / knobs.FILE).exists():
         return {}
     there = knobs.read(folder)
@@ -73,7 +76,9 @@ def known(folder: Path) -> dict[str, Any]:
 
 
 def tune(stage: str, folder: Path, rows: InstructionRows, settings: LanguageConfig) -> None:
-    """Choose on validation scenes: after the tower the thresholds, after other stages the default predictor."""
+    """Choose settings on validation scenes: the thresholds after the tower, and the default predictor after other
+    stages.
+    """
     from visketch.language.model import SketchLanguage
     from visketch.training import calibration
 
@@ -95,7 +100,7 @@ Stage = tuple[Any, Any, Callable[[state.Average, int], None]]
 
 
 def tower_stage(rows: InstructionRows, folder: Path, settings: LanguageConfig, start: Path | None) -> Stage:
-    """The objective of a pair tower, its batches, and how it is written."""
+    """The objective of a pair tower, its batches, and the function that writes it."""
     training, labels = settings.train.tower, list(settings.labels)
     if settings.tower.kind != "pair":
         raise UsageError(f"a {settings.tower.kind} tower is trained already; continue with --stage align")
@@ -124,7 +129,9 @@ def speech_stage(
     device: torch.device,
     on_progress: Callable[[int, int], None],
 ) -> Stage:
-    """The objective of the language model on the tower's cached tokens, its batches, and how it is written."""
+    """The objective of the language model on the cached tokens of the tower, its batches, and the function that writes
+    it.
+    """
     from visketch.language import image
     from visketch.language.llm import llava
     from visketch.language.llm.tokenizer import Prompts

@@ -1,7 +1,7 @@
 """The training loop of every part, with accelerate: one CPU, one GPU, or many machines.
 
-A batch is a pure function of the step, and so is everything random in the loss. So resuming needs only the weights,
-their averages and the optimiser's moments.
+A batch is a pure function of the step, and so is everything random in the loss. Therefore resuming needs only the
+weights, their averages and the optimiser's moments.
 """
 
 import signal
@@ -29,7 +29,7 @@ Report = Callable[[int, int, dict[str, float]], None]
 
 @dataclass(frozen=True)
 class Outcome:
-    """The result of training. `finished` is False if it was stopped."""
+    """The result of training. `finished` is False if training was stopped."""
 
     folder: Path
     step: int
@@ -39,7 +39,7 @@ class Outcome:
 
 def accelerated(precision: str) -> Accelerator:
     """The Accelerator for the available device."""
-    # While pictures grow, the normalisation of the finer levels of the tree is not used yet.
+    # While the pictures are still small, the normalisation of the finer levels of the tree is not used.
     growing = DistributedDataParallelKwargs(find_unused_parameters=True)
     return Accelerator(mixed_precision=precision, cpu=not torch.cuda.is_available(), kwargs_handlers=[growing])
 
@@ -50,7 +50,7 @@ def state_of(folder: Path, part: str) -> Path:
 
 
 def refuse_to_begin_anew(state: Path, resume: bool) -> None:
-    """Raises UsageError if a training run would be lost."""
+    """Raises UsageError if a new run would replace the state of an earlier one."""
     if state.exists() and not resume:
         raise UsageError(
             f"{state}: a training run exists; continue it with --resume, or delete the file to start again"
@@ -59,7 +59,7 @@ def refuse_to_begin_anew(state: Path, resume: bool) -> None:
 
 @dataclass(frozen=True)
 class Loop:
-    """How a part is trained, independent of the part."""
+    """The settings of a training run that do not depend on the part."""
 
     part: str
     folder: Path
@@ -81,9 +81,10 @@ def fit(
     trained_on: dict[str, str] | None = None,
     report: Report = lambda step, steps, metrics: None,
 ) -> Outcome:
-    """Train on `batches`, which gives the batch of each step, until the last step or a signal.
+    """Train on `batches`, which gives the batch of each step, until the last step or until a signal.
 
-    `write` saves the average as the checkpoint. Raises VisketchError for a state that does not fit.
+    `write` saves the average of the weights as the checkpoint. `trained_on` holds the fingerprints of the frozen parts.
+    Raises VisketchError for a state that does not fit.
     """
     settings, folder, part, marks = loop.settings, loop.folder, loop.part, trained_on or {}
     state = state_of(folder, part)
@@ -109,7 +110,7 @@ def fit(
             report(step, settings.steps, metrics)
             stop = bool(_any(accelerator, stopped() or step == settings.steps))
             if stop or _any(accelerator, time.monotonic() - saved > 60 * loop.save_minutes):
-                if main:  # the parts first: if it is killed in between, resuming writes them again
+                if main:  # the parts come first, so that resuming writes them again if the run is killed in between
                     write(average, step)
                     snapshot.save(state, objective, optimizer, average, step, marks)
                 accelerator.wait_for_everyone()
@@ -120,7 +121,7 @@ def fit(
 
 
 def _step(accelerator, model, optimizer, batch, step, seed, settings: PartTraining) -> dict[str, float]:
-    """One update; returns the metrics, averaged over the processes."""
+    """One update of the weights. Returns the metrics, averaged over the processes."""
     torch.manual_seed(hash((seed, step, accelerator.process_index)) & 0x7FFFFFFF)  # for dropout
     batch = {name: value.to(accelerator.device, non_blocking=True) for name, value in batch.items()}
     loss, metrics = model(batch)
@@ -138,7 +139,11 @@ def _step(accelerator, model, optimizer, batch, step, seed, settings: PartTraini
 
 
 def schedule(step: int, settings: PartTraining) -> float:
-    """Linear warm-up, a plateau, and over the last share `cooldown` of the steps a cosine to 1 % of `settings.lr`."""
+    """The learning rate of a step.
+
+    It rises linearly (warm-up), stays constant, and over the last share `cooldown` of the steps follows a cosine to 1 %
+    of `settings.lr`.
+    """
     if step < settings.warmup:
         return (step + 1) / settings.warmup
     falling = max(settings.cooldown * (settings.steps - settings.warmup), 1)
@@ -148,7 +153,9 @@ def schedule(step: int, settings: PartTraining) -> float:
 
 @contextmanager
 def held(folder: Path, part: str, main: bool) -> Iterator[None]:
-    """Inside this context, no other run can train this part into this folder. Raises UsageError if one already does."""
+    """Inside this context, no other run can train this part in this folder. Raises UsageError if one is doing so
+    already.
+    """
     lock = FileLock(folder / "training" / f".{part}.lock")
     try:
         if main:
@@ -166,7 +173,7 @@ def held(folder: Path, part: str, main: bool) -> Iterator[None]:
 
 @contextmanager
 def stop_signals() -> Iterator[Callable[[], bool]]:
-    """Inside this context, SIGINT and SIGTERM only set a flag; a second SIGINT interrupts immediately."""
+    """Inside this context, SIGINT and SIGTERM only set a flag. A second SIGINT interrupts immediately."""
     flag = False
 
     def raise_flag(number: int, frame: object) -> None:
@@ -184,7 +191,7 @@ def stop_signals() -> Iterator[Callable[[], bool]]:
 
 
 def _any(accelerator: Accelerator, flag: bool) -> bool:
-    """Whether any process has set its flag, since all must take the same branch."""
+    """Whether any process has set its flag. All processes must take the same branch."""
     if accelerator.num_processes == 1:
         return flag
     return bool(accelerator.reduce(torch.tensor(float(flag), device=accelerator.device)) > 0)

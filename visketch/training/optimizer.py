@@ -1,6 +1,7 @@
 """The optimiser: Muon for the matrices of linear and convolution layers, AdamW for all other parameters.
 
-In equal CPU time, the classifier recognised 57 of 100 drawings, and 49 with AdamW alone (lab book, 2026-11-21).
+In the same CPU time, the classifier came to recognise 57 of 100 drawings, and 49 with AdamW alone (lab book,
+2026-11-21).
 """
 
 import torch
@@ -21,7 +22,7 @@ class Optimizer:
         self.views = [nn.Parameter(as_matrix(p.detach())) for p in self.matrices]
         hidden = set(self.matrices)
         others = [p for p in module.parameters() if p.requires_grad and p not in hidden]
-        groups = [  # no weight decay for norms and biases
+        groups = [  # norms and biases have no weight decay
             {"params": [p for p in others if p.ndim > 1], "weight_decay": settings.weight_decay},
             {"params": [p for p in others if p.ndim <= 1], "weight_decay": 0.0},
         ]
@@ -31,9 +32,10 @@ class Optimizer:
             self.both.append(muon)
 
     def step(self, lr: float) -> None:
-        """Update every parameter by its gradient, and clear the gradients."""
+        """Update every parameter by its gradient, and then clear the gradients."""
         for view, parameter in zip(self.views, self.matrices, strict=True):
-            # Autograd gives it the memory layout of its parameter, so both have their columns in the same order.
+            # Autograd gives a gradient the memory layout of its parameter, so both have their columns in the same
+            # order.
             view.grad = None if parameter.grad is None else as_matrix(parameter.grad)
         for optimizer in self.both:
             for group in optimizer.param_groups:
@@ -44,7 +46,7 @@ class Optimizer:
         self.both[0].zero_grad(set_to_none=True)
 
     def state(self) -> dict[str, Tensor]:
-        """All moments, by `<optimizer>/<parameter>/<moment>`."""
+        """All moments, by their names `<optimizer>/<parameter>/<moment>`."""
         return {
             f"{which}/{i}/{key}": value
             for which, optimizer in enumerate(self.both)
@@ -53,7 +55,7 @@ class Optimizer:
         }
 
     def restore(self, state: dict[str, Tensor]) -> None:
-        """The inverse of `state`."""
+        """Load the moments that `state` returned."""
         for which, optimizer in enumerate(self.both):
             moments: dict[int, dict[str, Tensor]] = {}
             for name, value in state.items():
@@ -64,12 +66,12 @@ class Optimizer:
 
 
 def matrices(module: nn.Module) -> list[Tensor]:
-    """The weights of all linear and convolution layers; embeddings do not count, since they are tables."""
+    """The weights of all linear and convolution layers. Embeddings do not count, since they are tables."""
     return [part.weight for part in module.modules() if isinstance(part, nn.Linear | nn.Conv2d)]
 
 
 def as_matrix(weight: Tensor) -> Tensor:
-    """A weight (o i) or (o i y x) as a matrix with a row for each output, as a view in either memory layout."""
+    """A weight (o i) or (o i y x) as a matrix with a row for each output. It is a view in either memory layout."""
     if weight.ndim == 4 and weight.is_contiguous(memory_format=torch.channels_last):
         weight = weight.permute(0, 2, 3, 1)
     return weight.flatten(1)

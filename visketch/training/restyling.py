@@ -1,8 +1,8 @@
-"""The same drawing in another style: training data for recognisers, so that they learn more than one way of drawing.
+"""The same drawing in another style. This is training data from which recognisers learn more than one way of drawing.
 
-Everything is a pure function of the lines and a random generator. Lines may be in any unit; the result has the larger
-side of the drawing as its unit and its centre at 0, and `sketch.fit` follows. The frequencies of the changes were
-chosen by eye on 64 drawings (lab book, 2026-11-25).
+Everything is a pure function of the lines and a random generator. Lines may be in any unit. In the result, the unit is
+the larger side of the drawing and its centre is at 0; `sketch.fit` follows. The frequencies of the changes were chosen
+by eye on 64 drawings (lab book, 2026-11-25).
 """
 
 import numpy as np
@@ -15,12 +15,14 @@ from visketch.geometry.sketch import fit
 Lines = tuple[np.ndarray, ...]
 
 SIDE = 256  # pixels of a picture whose areas are filled
-SMALLEST = 0.02  # of the picture: the least size of an enclosed area that is filled
+SMALLEST = 0.02  # the least size of an enclosed area that is filled, as a share of the picture
 
 
 def restyle(lines: Lines, rng: np.random.Generator) -> Lines:
-    """The whole drawing bent or in perspective; single strokes moved, shaky, broken, doubled or rounded; a part
-    missing; hatching added.
+    """Restyle a drawing.
+
+    The whole may be bent or seen in perspective. Single strokes may be moved, shaky, broken, doubled or rounded. A part
+    may be missing, and hatching may be added.
     """
     drawn = _by_another_hand(_askew(_centred(lines), rng), rng)
     if rng.random() < 0.04:
@@ -37,7 +39,7 @@ def _centred(lines: Lines) -> list[np.ndarray]:
 
 
 def _askew(lines: list[np.ndarray], rng: np.random.Generator) -> list[np.ndarray]:
-    """A small perspective, and waves."""
+    """The lines with a slight perspective, and with waves."""
     if rng.random() < 0.3:
         away = rng.normal(0, 0.25, 2)
         lines = [line / (1 + np.clip(line @ away, -0.5, 0.5))[:, None] for line in lines]
@@ -68,7 +70,7 @@ def _by_another_hand(lines: list[np.ndarray], rng: np.random.Generator) -> list[
 
 
 def _moved(line: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Slightly shifted, turned and scaled."""
+    """The line, slightly shifted, turned and scaled."""
     angle, size, middle = rng.normal(0, 0.06), np.exp(rng.normal(0, 0.07)), line.mean(axis=0)
     turn = size * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     return (line - middle) @ turn.T + middle + rng.normal(0, 0.02, 2)
@@ -82,7 +84,7 @@ def _tremor(points: int, rng: np.random.Generator, size: float) -> np.ndarray:
 
 
 def _hatching(rng: np.random.Generator) -> list[np.ndarray]:
-    """A few parallel lines somewhere."""
+    """A few parallel lines at a random place."""
     start, angle, apart = rng.uniform(-0.3, 0.3, 2), rng.uniform(0, np.pi), rng.uniform(0.02, 0.05)
     along, across = np.array([np.cos(angle), np.sin(angle)]), np.array([-np.sin(angle), np.cos(angle)])
     places = start + across * apart * np.arange(rng.integers(3, 9))[:, None]
@@ -90,7 +92,7 @@ def _hatching(rng: np.random.Generator) -> list[np.ndarray]:
 
 
 def _with_a_part_missing(lines: list[np.ndarray], rng: np.random.Generator) -> list[np.ndarray]:
-    """Without the part in a circle; unchanged if nothing else would be left."""
+    """The lines without the part in a circle. They are unchanged if nothing would be left."""
     centre, radius, kept = rng.uniform(-0.5, 0.5, 2), rng.uniform(0.08, 0.2), []
     for line in lines:
         away = np.linalg.norm(line - centre, axis=1) > radius
@@ -100,10 +102,10 @@ def _with_a_part_missing(lines: list[np.ndarray], rng: np.random.Generator) -> l
 
 
 def filled(lines: Lines, rng: np.random.Generator) -> Bool[np.ndarray, "y x"] | None:
-    """The ink of the drawing as an icon of filled areas. None if it encloses nothing.
+    """The ink of the drawing as an icon of filled areas. Returns None if it encloses nothing.
 
     Either everything that the drawing encloses is ink, with its inner lines as gaps, or some of the areas between its
-    lines are.
+    lines are ink.
     """
     pen = int(rng.integers(4, 12))
     picture = Image.new("1", (SIDE, SIDE))

@@ -1,8 +1,8 @@
 """Training of the parts of a sketch checkpoint, with accelerate: one CPU, one GPU, or many machines through torchrun.
 
-A batch is a pure function of (seed, step, place in the batch), and so is everything random in the loss. So resuming
-needs only the weights, averages and moments, and gives the losses of a run that was never interrupted. Apart from
-dropout and the VQ-VAE's quantiser, the losses do not depend on the number of processes, except for rounding (which
+A batch is a pure function of (seed, step, place in the batch), and so is everything random in the loss. Therefore
+resuming needs only the weights, averages and moments, and gives the losses of a run that was never interrupted. Apart
+from dropout and the VQ-VAE's quantiser, the losses do not depend on the number of processes, except for rounding (which
 grows fast with Muon).
 """
 
@@ -29,12 +29,12 @@ from visketch.training.objectives.recognition import BaselineObjective, Classifi
 from visketch.training.objectives.refiner import RefinerObjective
 from visketch.training.objectives.vqvae import VQVAEObjective
 
-POOL = 16  # batches whose drawings are sorted by length as one group
+POOL = 16  # the number of batches whose drawings are sorted by length as one group
 TRAINABLE = ("vqvae", "diffusion", "field", "classifier", "refiner", "baseline")
 
 
 class Batches(Dataset):
-    """Batch number → batch: this process's share of the drawings of one step."""
+    """The batch of each step: this process's share of its drawings."""
 
     def __init__(self, objective: Objective, store: Store, config: Config, part: str, rank: int, world: int):
         settings: PartTraining = getattr(config.train, part)
@@ -42,7 +42,7 @@ class Batches(Dataset):
         self.rank, self.world = rank, world
         if settings.batch % world:  # otherwise the mean over processes would not be the mean over the batch
             raise UsageError(f"train.{part}.batch={settings.batch} cannot be shared evenly by {world} processes")
-        # Rows are assigned as if every step had the size of the largest one, so that no history is needed.
+        # Rows are assigned as if every step were as large as the largest one, so that no history is needed.
         self.stride = settings.batch * max(objective.enlarged(share) for share in np.linspace(0, 1, 101))
         self.rows = objective.admitted(store, capped(store, config.train.per_class, self.seed))
         if not len(self.rows):
@@ -65,8 +65,9 @@ class Batches(Dataset):
         return {name: torch.from_numpy(np.stack([example[name] for example in examples])) for name in examples[0]}
 
     def _row_of(self, step: int, place: int) -> int:
-        """The drawing at a place of a step's batch. Drawings of similar length are in one batch, which needs less
-        padding.
+        """The drawing at a place of a step's batch.
+
+        Drawings of similar length are in the same batch, which needs less padding.
         """
         if self.length is None:
             return self._row(step * self.stride + place)
@@ -94,7 +95,7 @@ class Batches(Dataset):
 
 
 def balanced(label: np.ndarray, balance: float) -> np.ndarray:
-    """The number of times to draw each row (rows,), so that a class with n rows has the weight n^(1 - balance)."""
+    """How often to draw each row (rows,), so that a class with n rows has the weight n^(1 - balance)."""
     chance = np.bincount(label)[label] ** -balance
     return chance / chance.sum()
 
@@ -121,12 +122,13 @@ def train(
     begin: Callable[[Objective], None] = lambda objective: None,
     report: Report = lambda step, steps, metrics: None,
 ) -> Outcome:
-    """Train one part into a checkpoint folder; other parts that it needs are read from there.
+    """Train one part into a checkpoint folder. Other parts that it needs are read from there.
 
-    `start`: another checkpoint, with the initial weights and the frozen dependencies. `begin` receives what is trained.
-    The state is saved in `folder/training/<part>.safetensors` (to resume from), the metrics in `<part>.jsonl`. SIGINT
-    and SIGTERM stop it after the current step, with everything saved. A finished classifier is calibrated on the
-    validation drawings (`confidence`). Raises UsageError, VisketchError.
+    `start` is another checkpoint, with the initial weights and the frozen dependencies. `begin` receives the objective
+    before training starts. The state from which training can resume is saved in `folder/training/<part>.safetensors`,
+    and the metrics in `<part>.jsonl`. SIGINT and SIGTERM stop it after the current step, with everything saved. A
+    finished classifier is calibrated on the validation drawings (`confidence`). Raises UsageError for settings or a
+    folder that do not fit, VisketchError for files that cannot be read or written.
     """
     if part not in TRAINABLE:
         raise UsageError(f"no part {part!r} to train: {nearest(part, list(TRAINABLE))}")
@@ -161,9 +163,9 @@ def train(
 
 
 def steps_of(folder: Path, part: str) -> int:
-    """The number of steps that a part was trained, over all recorded runs; 0 if it does not exist.
+    """The number of steps for which a part was trained, over all recorded runs. It is 0 if the part does not exist.
 
-    Raises VisketchError if it cannot be read.
+    Raises VisketchError if the part cannot be read.
     """
     if not (folder / f"{part}.safetensors").exists():
         return 0
@@ -174,10 +176,11 @@ def steps_of(folder: Path, part: str) -> int:
 def make_objective(
     part: str, config: Config, folder: Path, start: Path | None = None, resuming: bool = False
 ) -> tuple[Objective, dict[str, str]]:
-    """The objective of a part, its modules filled with the parts in `folder`; and the fingerprints of the frozen ones.
+    """The objective of a part, with its modules filled from the parts in `folder`; and the fingerprints of the frozen
+    parts.
 
-    The encoder is shared: training starts from the one in the folder, unless a state is loaded next (`resuming`). Other
-    parts start with fresh weights, or those of `start`.
+    The encoder is shared. Training starts from the one in the folder, unless a state is loaded next (`resuming`). Other
+    parts start with fresh weights, or with those of `start`.
     """
     _check_folder(folder, config)
     labels, marks = list(config.labels), {}
@@ -221,9 +224,10 @@ def make_objective(
 
 
 def teacher(config: Config) -> tuple[Any, Any] | None:
-    """The encoder and classifier that teach, from the checkpoint `train.classifier.teacher`; None if it names none.
+    """The encoder and the classifier that teach, from the checkpoint `train.classifier.teacher`. Returns None if that
+    names none.
 
-    Raises UsageError for one with other classes or tiles, VisketchError if it cannot be read.
+    Raises UsageError for a teacher with other classes or tiles, VisketchError if it cannot be read.
     """
     if not (place := config.train.classifier.teacher):
         return None
@@ -235,8 +239,10 @@ def teacher(config: Config) -> tuple[Any, Any] | None:
 
 
 def _check_folder(folder: Path, config: Config) -> None:
-    """Parts in one folder share one configuration (except for training settings, and sections of parts that do not
-    exist).
+    """Raises UsageError if the configuration differs from that of the folder.
+
+    All parts in a folder share one configuration, apart from the training settings and the sections of parts that do
+    not exist.
     """
     if not (folder / "config.toml").exists():
         return

@@ -19,8 +19,9 @@ LEANS_ON = {"refiner": ("vqvae", "encoder"), "classifier": ("encoder",)}
 
 
 class Average:
-    """An exponential moving average of what training changes in a module: its trained parameters, and the statistics of
-    its batch norms, which must fit them. The average is what is shipped.
+    """An exponential moving average of what training changes in a module. This average is what is shipped.
+
+    It covers the trained parameters, and the statistics of the batch norms, which must fit them.
     """
 
     def __init__(self, module: nn.Module, decay: float) -> None:
@@ -36,7 +37,7 @@ class Average:
 
     @contextmanager
     def in_place(self) -> Iterator[None]:
-        """Inside this context, the module has the average as its weights."""
+        """Inside this context, the module's weights are the average."""
         kept = {name: p.detach().clone() for name, p in self.live.items()}
         try:
             self.put(self.mean)
@@ -58,7 +59,7 @@ def save(
     step: int,
     trained_on: dict[str, str],
 ) -> None:
-    """Write one file, atomically. `trained_on`: the fingerprints of the frozen parts."""
+    """Write the state of training to one file, atomically. `trained_on` holds the fingerprints of the frozen parts."""
     tensors = {f"model/{name}": value for name, value in objective.state_dict().items()}
     tensors |= {f"average/{name}": value for name, value in average.mean.items()}
     tensors |= {f"moments/{name}": value for name, value in optimizer.state().items()}
@@ -68,7 +69,7 @@ def save(
 def restore(
     state: Path, objective: nn.Module, optimizer: Optimizer, average: Average, trained_on: dict[str, str]
 ) -> int:
-    """Load a state; returns the step. Raises VisketchError if it does not fit."""
+    """Load a state, and return its step. Raises VisketchError if it does not fit."""
     tensors, metadata = checkpoint.read_tensors(state)
     for part, mark in json.loads(metadata.get("trained_on", "{}")).items():
         if trained_on.get(part) != mark:
@@ -90,24 +91,24 @@ def restore(
 def export(
     folder: Path, config: Config, objective: Objective, average: Average, trained_on: dict[str, str], facts: dict
 ) -> None:
-    """Write the averaged parts, each with the fingerprints of the parts that it depends on.
+    """Write the averaged parts, each with the fingerprints of the parts on which it depends.
 
-    `trained_on`: those of the frozen parts when they were loaded.
+    `trained_on` holds the fingerprints of the frozen parts at the time when they were loaded.
     """
     checkpoint.write_config(folder, config)
     marks = dict(trained_on)
     with average.in_place():
         objective.settle()
-        for name, module in objective.parts.items():  # the encoder is first
+        for name, module in objective.parts.items():  # the encoder comes first
             needs = {part: marks[part] for part in LEANS_ON.get(name, ()) if part in marks}
             marks[name] = checkpoint.save_part(folder, name, module, needs, facts)
 
 
 class Log:
-    """Metrics as JSON lines, one object a row, and for TensorBoard if wanted."""
+    """Writes metrics as JSON lines, one object in a row, and for TensorBoard if that is asked for."""
 
     def __init__(self, folder: Path, part: str, main: bool, tensorboard: bool, step: int) -> None:
-        """`step`: where training continues; rows of an interrupted run after it are removed."""
+        """`step` is where training continues. Rows that an interrupted run wrote after that step are removed."""
         self.file = self.board = None
         if main:
             path = folder / "training" / f"{part}.jsonl"

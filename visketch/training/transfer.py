@@ -13,10 +13,11 @@ from visketch.models.parts import build
 
 @torch.no_grad()
 def init_from(part: str, module: nn.Module, config: Config, folder: Path) -> None:
-    """Initialise a fresh part with that of another checkpoint.
+    """Fill a fresh part with the weights that it has in another checkpoint.
 
-    Rows of a class (in an embedding or the last layer) are copied by label; classes that the other checkpoint does not
-    have keep their fresh rows. Raises UsageError if its architecture differs, VisketchError if it cannot be read.
+    Rows of a class (in an embedding or the last layer) are copied by label. Classes that the other checkpoint does not
+    have keep their fresh rows. Raises UsageError if the architecture differs, VisketchError if the checkpoint cannot be
+    read.
     """
     there = read_config(folder)
     other = build(there, part)
@@ -39,7 +40,7 @@ def init_from(part: str, module: nn.Module, config: Config, folder: Path) -> Non
 
 
 def class_tensors(config: Config, part: str) -> set[str]:
-    """The names of a part's tensors that have a row for each class."""
+    """The names of those tensors of a part that have a row for each class."""
     with torch.device("meta"):
         two, three = (
             build(config.model_copy(update={"labels": labels}), part).state_dict() for labels in ("ab", "abc")
@@ -48,6 +49,6 @@ def class_tensors(config: Config, part: str) -> set[str]:
 
 
 def copy_part(part: str, folder: Path, to: Path) -> None:
-    """Copy a frozen dependency, if the folder does not have it yet. Raises VisketchError."""
+    """Copy a frozen dependency, unless the folder has it already. Raises VisketchError."""
     if not (to / f"{part}.safetensors").exists():
         checkpoint.write_atomically(to / f"{part}.safetensors", (folder / f"{part}.safetensors").read_bytes())

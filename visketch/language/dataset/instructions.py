@@ -1,8 +1,8 @@
 """Instructions: questions about a sketch and a scene with their answers, as rows of a chat-format data set.
 
-Five tasks, after O3SLM (arXiv 2511.14368): DESC describes the whole scene with its boxes; COUNT, BBOX, VQA and SBIR ask
-for one thing. The first wording of each task is the paper's, where it prints one; the others prevent a model from
-learning a sentence by heart. Answers have one form for each task, which `visketch.language` parses.
+There are five tasks, after O3SLM (arXiv 2511.14368). DESC describes the whole scene with its boxes. COUNT, BBOX, VQA
+and SBIR ask for one thing. The first wording of each task is the paper's, if it prints one. The other wordings prevent
+a model from learning a sentence by heart. Answers have one form for each task, which `visketch.language` parses.
 """
 
 from collections.abc import Collection, Iterator, Sequence
@@ -57,14 +57,15 @@ QUESTIONS = {
         "Is nothing in the image larger than the object of the sketch?",
     ),
 }
-APART = 0.1  # of the side: objects closer than this along x are neither left nor right of each other
+APART = 0.1  # objects closer than this along x, as a share of the side, are neither left nor right of each other
 
 
 def rows(scene: Scene, there: Query, absent: Query, rng: np.random.Generator, seen: Collection[str]) -> Iterator[Row]:
-    """The questions about a scene, asked with a sketch of something in it, and with a sketch of something that is not.
+    """The questions about a scene, asked with a sketch of something in it (`there`) and with a sketch of something that
+    is not (`absent`).
 
-    DESC, COUNT and BBOX are asked once, sometimes with the absent sketch; VQA is asked twice; SBIR with both. `seen`:
-    the classes of training. A row's `query` is for the writer.
+    DESC, COUNT and BBOX are asked once, sometimes with the absent sketch. VQA is asked twice, and SBIR with both
+    sketches. `seen` are the classes of training. The `query` of a row is for the writer of the data set.
     """
 
     def row(task: str, question: str, query: Query, text: str, answer: str) -> Row:
@@ -82,7 +83,7 @@ def rows(scene: Scene, there: Query, absent: Query, rng: np.random.Generator, se
 
 
 def asked(task: str, wording: int = 0) -> str:
-    """A task in its first wording, or another one."""
+    """A task in its first wording, or in another wording."""
     return f"{task}: {WORDINGS[task][wording]}"
 
 
@@ -91,18 +92,21 @@ def _pick(wordings: Sequence[str], rng: np.random.Generator) -> str:
 
 
 def describe(label: str, things: Sequence[Thing]) -> str:
-    """DESC: the class of the sketch, every object of the scene with its box from left to right, and the count."""
+    """The answer to DESC: the class of the sketch, every object of the scene with its box from left to right, and the
+    count.
+    """
     listed = ", ".join(f"{named(thing.label)} {write_box(thing.box)}" for thing in in_order(things)) or "nothing"
     times = counted(things).get(label, 0)
     return f"The sketch shows {named(label)}. The picture shows {listed}. It appears {times} times."
 
 
 def count(label: str, things: Sequence[Thing]) -> str:
+    """The answer to COUNT: the number of objects of a class."""
     return str(counted(things).get(label, 0))
 
 
 def locate(label: str, things: Sequence[Thing]) -> str:
-    """BBOX: the boxes from left to right, or `none`."""
+    """The answer to BBOX: the boxes from left to right, or `none`."""
     return "; ".join(write_box(thing.box) for thing in in_order(things) if thing.label == label) or "none"
 
 
@@ -123,9 +127,7 @@ def in_order(things: Sequence[Thing]) -> list[Thing]:
 
 
 def _questions(things: Sequence[Thing], label: str, rng: np.random.Generator) -> list[str]:
-    """Two questions that can be asked about the objects of a class; the place comes first, if there is only
-    one object.
-    """
+    """Two questions that can be asked about the objects of a class. For a single object, the place comes first."""
     weights = {"name": 2.0, "largest": 1.0, "another": 0.5}
     if counted(things)[label] == 1:
         weights |= {"another": 1.0, "where": 3.0}
@@ -138,7 +140,7 @@ def _questions(things: Sequence[Thing], label: str, rng: np.random.Generator) ->
 
 
 def ask(question: str, things: Sequence[Thing], label: str, rng: np.random.Generator) -> tuple[str, str]:
-    """A closed question about the objects of a class (VQA), and its answer."""
+    """A closed question about the objects of a class (for VQA), and its answer."""
     text = _pick(QUESTIONS[question], rng)
     own = [thing for thing in things if thing.label == label]
     others = [thing for thing in things if thing.label != label]
@@ -159,7 +161,7 @@ def ask(question: str, things: Sequence[Thing], label: str, rng: np.random.Gener
 
 
 def whereabouts(box: Box) -> str:
-    """The part of the picture that contains the centre of a box: the central ninth, or a quarter."""
+    """The name of the part of the picture with the centre of a box: the central ninth, or one of the quarters."""
     x, y = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
     if max(abs(x - 0.5), abs(y - 0.5)) < 1 / 6:
         return "centre"
@@ -167,7 +169,7 @@ def whereabouts(box: Box) -> str:
 
 
 def _beside(things: Sequence[Thing], label: str) -> list[Thing]:
-    """Objects of other classes that occur once and are clearly left or right of the only object of the class."""
+    """Objects of other classes that occur once and lie clearly left or right of the only object of the class."""
     (own,) = (thing for thing in things if thing.label == label)
     once = [label for label, times in counted(things).items() if times == 1]
     others = [thing for thing in things if thing is not own and thing.label in once]
@@ -201,7 +203,7 @@ def _rounded(box: Box) -> list[float]:
 
 
 def llava(row: Row) -> Row:
-    """The same row in the form of LLaVA's own trainer: images by name, with `<image>` at their places."""
+    """A row in the form of LLaVA's own trainer: images by name, with `<image>` at their places."""
     text = row["prompt"][0]["content"][-1]["text"]
     answer = row["completion"][0]["content"][0]["text"]
     turns = starmap(_turn, (("human", f"<image>\n<image>\n{text}"), ("gpt", answer)))

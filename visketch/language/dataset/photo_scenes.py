@@ -1,7 +1,7 @@
-"""Scenes from photos: objects cut out and pasted on a background, with exact boxes; and whole photos.
+"""Scenes from photos: objects that are cut out and pasted on a background, with exact boxes; and whole photos.
 
-The outline of an object (`photo_to_sketch.py`) is a sketch with which other objects of its class can be asked for;
-there is a style for each level of abstraction.
+The outline of an object (`photo_to_sketch.py`) is a sketch with which other objects of its class can be asked for.
+There is a style for each level of abstraction.
 """
 
 from collections import defaultdict
@@ -23,7 +23,7 @@ LONGEST = 640  # pixels of a photo's longer side in the data set
 
 
 class Objects:
-    """Objects cut out of photos; scenes have them on blurred pieces of other photos of their split."""
+    """Objects cut out of photos. A scene shows some of them on a blurred piece of another photo of the same split."""
 
     def __init__(
         self,
@@ -33,10 +33,11 @@ class Objects:
         problem: Callable[[VisketchError], None] = stop,
         progress: Callable[[int, int], None] | None = None,
     ) -> None:
-        """Cuts out all objects. `progress` is called with the photos done and the number of photos. `problem` receives
-        the error of a photo.
+        """Cut out all objects of some classes.
 
-        Raises VisketchError if OpenCV is not installed or there is no object of these classes.
+        `progress` is called with the number of photos done and the number of photos. `problem` receives the error of
+        each photo that cannot be used. Raises VisketchError if OpenCV is not installed, or if there is no object of
+        these classes.
         """
         photo_to_sketch.opencv()
         self.canvas = canvas
@@ -87,7 +88,7 @@ class Objects:
         return Scene(np.asarray(scene), tuple(things), frozenset(used))
 
     def _background(self, split: str, rng: np.random.Generator) -> UInt8[np.ndarray, "h h 3"]:
-        """A piece of a photo, blurred so much that nothing in it can be counted."""
+        """A piece of a photo, blurred so strongly that nothing in it can be counted."""
         photos = self.photos[split]
         photo = Image.fromarray(photos[int(rng.integers(len(photos)))].pixels())
         side = int(min(photo.size) * rng.uniform(0.3, 0.9))
@@ -120,7 +121,7 @@ class Annotated:
         self.photos = photos
 
     def scenes(self, split: str) -> Iterator[Scene]:
-        """A scene for every photo. Classes with a crowd region are not among its objects, since the crowd is not
+        """A scene for every photo. A class with a crowd region is left out of its objects, since the crowd is not
         counted.
         """
         for photo in self.photos:
@@ -145,12 +146,12 @@ def style_of(level: int) -> str:
 
 
 def name_of(photo: Photo, number: int) -> str:
-    """An object's name in the data set."""
+    """The name of an object in the data set."""
     return f"{photo.path.absolute().parent.name}-{photo.path.stem}-{number}".replace(" ", "_")
 
 
 def _trimmed(cutout: Cutout) -> tuple[np.ndarray, np.ndarray]:
-    """The cut-out without its margin."""
+    """The colours and the mask of a cut-out, without its margin."""
     rows, columns = np.flatnonzero(cutout.mask.any(axis=1)), np.flatnonzero(cutout.mask.any(axis=0))
     inside = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     return cutout.pixels[inside], cutout.mask[inside]

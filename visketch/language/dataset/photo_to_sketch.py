@@ -1,8 +1,9 @@
-"""Photo objects → sketches, without a network: the outline of the object and the lines inside it, traced as strokes.
+"""Turn photo objects into sketches without a network: the outline of the object and the lines inside it, traced as
+strokes.
 
-After SketchVCL (O3SLM, arXiv 2511.14368). As there, the outline is the morphological gradient of the object's mask. The
-inner lines, for which SketchVCL uses a network (PhotoSketch), are Canny edges of the photo after an edge-preserving
-filter. There are three levels of abstraction, from all lines to the outline alone.
+This follows SketchVCL (O3SLM, arXiv 2511.14368). As there, the outline is the morphological gradient of the object's
+mask. For the inner lines, SketchVCL uses a network (PhotoSketch). Here they are Canny edges of the photo after an
+edge-preserving filter. There are three levels of abstraction, from all lines to the outline alone.
 """
 
 from collections.abc import Sequence
@@ -16,19 +17,19 @@ from visketch.data.photos import PhotoObject
 from visketch.errors import VisketchError
 from visketch.geometry import bezier, trace
 
-SIDE = 112  # pixels of an object's longer side during tracing: a sketch has no finer detail
-MARGIN = 6  # pixels around it
-LEVELS = (1, 2, 3)  # of abstraction
-SPECK = 12  # pixels: shorter inner lines are noise
-TOLERANCE = {1: 0.7, 2: 1.5, 3: 2.5}  # pixels: the tolerance of simplifying at each level
-INSIDE = 4  # inner lines that are kept at level 2, the longest ones
-PLAIN = 40  # levels of colour: a margin with a smaller variation is plain
-SMALLEST = 32  # the least side of an object in the photo, in pixels
+SIDE = 112  # pixels of an object's longer side during tracing; a sketch has no finer detail
+MARGIN = 6  # pixels around an object
+LEVELS = (1, 2, 3)  # the levels of abstraction
+SPECK = 12  # inner lines shorter than this many pixels are noise
+TOLERANCE = {1: 0.7, 2: 1.5, 3: 2.5}  # the tolerance of simplifying at each level, in pixels
+INSIDE = 4  # the number of inner lines that are kept at level 2; they are the longest ones
+PLAIN = 40  # a margin is plain if its colours vary by fewer levels than this
+SMALLEST = 32  # the smallest side of an object in the photo, in pixels
 
 
 @dataclass(frozen=True)
 class Cutout:
-    """An object cut out of its photo: its colours and its mask, both with a margin around it."""
+    """An object cut out of its photo: its colours and its mask, both with a margin around the object."""
 
     pixels: UInt8[np.ndarray, "y x 3"]
     mask: Bool[np.ndarray, "y x"]
@@ -43,10 +44,11 @@ def opencv() -> Any:
 
 
 def cut(pixels: UInt8[np.ndarray, "y x 3"], found: PhotoObject) -> Cutout | None:
-    """The object at `SIDE` pixels, or None if it is too small or cannot be told from its surroundings.
+    """The object, with a longer side of `SIDE` pixels. Returns None if it is too small or cannot be told from its
+    surroundings.
 
-    The mask comes from its polygons; without them from GrabCut (Rother and others 2004), or if that fails from the
-    colour of the margin, if it is plain.
+    The mask comes from the object's polygons. Without polygons, it comes from GrabCut (Rother et al., 2004). If that
+    fails and the margin is plain, it comes from the colour of the margin.
     """
     cv2 = opencv()
     high, wide = pixels.shape[:2]
@@ -58,7 +60,7 @@ def cut(pixels: UInt8[np.ndarray, "y x 3"], found: PhotoObject) -> Cutout | None
     size = (round((x2 - x1) * scale) + 2 * MARGIN, round((y2 - y1) * scale) + 2 * MARGIN)
     matrix = np.array([[scale, 0, MARGIN - x1 * scale], [0, scale, MARGIN - y1 * scale]], np.float32)
     shrunk = pixels
-    if scale < 0.5:  # shrink first, since a warp alone would skip pixels
+    if scale < 0.5:  # the photo is shrunk first, since a warp alone would skip pixels
         shrunk = cv2.resize(pixels, None, fx=2 * scale, fy=2 * scale, interpolation=cv2.INTER_AREA)
         inner = matrix.copy()
         inner[:, :2] /= 2 * scale
@@ -74,13 +76,13 @@ def cut(pixels: UInt8[np.ndarray, "y x 3"], found: PhotoObject) -> Cutout | None
 def _filled(polygons: Sequence[np.ndarray], matrix: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     cv2 = opencv()
     mask = np.zeros(size[::-1], np.uint8)
-    for polygon in polygons:  # one by one: filled together, an overlap would become a hole
+    for polygon in polygons:  # they are filled one by one; filled together, an overlap would become a hole
         cv2.fillPoly(mask, [np.rint(polygon @ matrix[:, :2].T + matrix[:, 2]).astype(np.int32)], 1)
     return mask.astype(bool)
 
 
 def _parted(crop: np.ndarray) -> np.ndarray:
-    """The pixels that differ from the margin of the box; none if GrabCut fails and the margin is not plain."""
+    """The pixels that differ from the margin of the box, or none if GrabCut fails and the margin is not plain."""
     cv2 = opencv()
     high, wide = crop.shape[:2]
     box = np.zeros((high, wide), bool)
@@ -88,12 +90,13 @@ def _parted(crop: np.ndarray) -> np.ndarray:
     away = np.abs(crop.astype(int) - np.median(crop[~box], axis=0)).max(axis=2) > PLAIN
     plain = away[~box].mean() < 0.3
     y, x = np.mgrid[-1 : 1 : high * 1j, -1 : 1 : wide * 1j]
-    likely = away if plain else x**2 + y**2 < 0.6  # the initial mask: pixels of another colour, or in the middle
+    likely = away if plain else x**2 + y**2 < 0.6  # the initial mask: another colour, or the middle
     state = np.where(box, np.where(likely, cv2.GC_PR_FGD, cv2.GC_PR_BGD), cv2.GC_BGD).astype(np.uint8)
     if not (box & likely).any():
         return np.zeros_like(box)
-    cv2.setRNGSeed(0)  # the same mask for the same photo
-    # One iteration: more hardly change it. At half the size it is four times as fast, but often finds nothing.
+    cv2.setRNGSeed(0)  # so that the same photo always gives the same mask
+    # There is one iteration, since more hardly change the mask. At half the size this is four times as fast, but it
+    # often finds nothing.
     cv2.grabCut(crop, state, None, np.zeros((1, 65)), np.zeros((1, 65)), 1, cv2.GC_INIT_WITH_MASK)
     found = state == cv2.GC_PR_FGD
     for mask in (found, away & box) if plain else (found,):
@@ -111,7 +114,7 @@ def _shrunk(mask: np.ndarray, by: int) -> np.ndarray:
 
 
 def _largest(mask: np.ndarray) -> np.ndarray:
-    """The largest connected part, with a smoothed edge."""
+    """The largest connected part of a mask, with a smoothed edge."""
     cv2 = opencv()
     smooth = cv2.medianBlur(mask.astype(np.uint8) * 255, 5)
     count, pieces, facts, _ = cv2.connectedComponentsWithStats(smooth)
@@ -136,8 +139,10 @@ def edges(found: Cutout) -> tuple[Bool[np.ndarray, "y x"], Bool[np.ndarray, "y x
 
 
 def sketch(found: Cutout) -> dict[int, tuple[np.ndarray, ...]]:
-    """The object as strokes, each (points, 2), at every level: 1 has all lines, 2 the outline and the longest inner
-    lines, 3 the outline alone. A higher level has fewer points.
+    """The object as strokes, each (points, 2), at every level of abstraction.
+
+    Level 1 has all lines, level 2 the outline and the longest inner lines, level 3 the outline alone. A higher level
+    has fewer points.
     """
     outline, inner = edges(found)
     traced = trace.trace(trace.from_pixels(outline | inner)).strokes

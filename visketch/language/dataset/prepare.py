@@ -25,7 +25,7 @@ from visketch.language.dataset.photo_scenes import Annotated
 from visketch.language.dataset.scenes import Query, Scene, Scenery, Styles, choose, counted
 from visketch.render.contact_sheet import ContactSheet
 
-# Classes with many drawings, with common photos, or both.
+# These classes have many drawings, many photos, or both.
 # fmt: off
 SEEN = (
     "airplane", "backpack", "butterfly", "camera", "car", "cat", "chair", "crab", "cup", "eye", "flower", "guitar",
@@ -34,25 +34,25 @@ SEEN = (
 )
 # fmt: on
 UNSEEN = ("bicycle", "dog", "dolphin", "elephant", "flamingo", "pizza", "scissors", "stop sign")
-MOST = 6  # objects of a scene
+MOST = 6  # the most objects of a scene
 FORMATS = ("jsonl", "llava")
 
 
 @dataclass(frozen=True)
 class DatasetPlan:
-    """What to make: the classes, the number of scenes of each kind and split, and the number of objects."""
+    """What to make: the classes, the number of scenes of each kind and split, and the number of objects in a scene."""
 
     seen: tuple[str, ...] = SEEN
-    unseen: tuple[str, ...] = UNSEEN  # only in the test split
+    unseen: tuple[str, ...] = UNSEEN  # these are only in the test split
     train: int = 12_000
     validation: int = 600
-    test: int = 600  # plus half as many whose question is about an unseen class
+    test: int = 600  # plus half as many scenes whose question is about an unseen class
     most: int = MOST
     seed: int = 0
 
     @property
     def total(self) -> int:
-        """The number of scenes of a kind."""
+        """The number of scenes of each kind."""
         return sum(len(self.scenes(split)) for split in SPLITS)
 
     def chance(self, kind: str, split: str, number: int) -> np.random.Generator:
@@ -76,10 +76,10 @@ def prepare(
 ) -> dict:
     """Write a data set to the folder `out`, which appears when it is complete; returns the content of dataset.json.
 
-    `scenery`: what scenes are made of, or whole photos, by kind. `styles`: the styles of queries. `sources`: what
-    dataset.json says about them. `formats`: "llava" adds files for LLaVA's own trainer. `progress` is called with the
-    number of scenes done. The same plan gives the same rows. Raises UsageError if `out` exists or there are too few
-    classes, VisketchError if the data set cannot be written.
+    `scenery` gives, for each kind of scene, what scenes are made of, or whole photos. `styles` are the styles of
+    queries. `sources` is what dataset.json says about their origin. With "llava" in `formats`, files for LLaVA's own
+    trainer are added. `progress` is called with the number of scenes done. The same plan gives the same rows. Raises
+    UsageError if `out` exists or there are too few classes, VisketchError if the data set cannot be written.
     """
     out = Path(out)
     if out.exists():
@@ -117,7 +117,7 @@ def prepare(
 def compose(
     kind: str, source: Scenery, styles: Styles, split: str, plan: DatasetPlan
 ) -> Iterator[tuple[Scene, list[Row]]]:
-    """Scenes with their rows; every scene has its own random generator."""
+    """Scenes with their rows. Every scene has its own random generator."""
     here = styles.labels(split, source.labels(split))
     seen = [label for label in plan.seen if label in here]
     unseen = [label for label in plan.unseen if label in here]
@@ -132,7 +132,7 @@ def compose(
         scene = source.scene(labels, split, rng)
         counts = {label: times for label, times in counted(scene.things).items() if label in asked}
         others = [label for label in asked if label not in counts]
-        if others:  # otherwise no class is absent
+        if others:  # otherwise there is no class that the scene lacks
             shares = np.array([*counts.values()]) / sum(counts.values())
             there = styles.query(str(rng.choice([*counts], p=shares)), split, rng, scene.used)
             absent = styles.query(str(rng.choice(others)), split, rng, scene.used)
@@ -154,7 +154,7 @@ def annotated(
         for label in [label for label in here if label in known] if others else ():
             try:
                 there = styles.query(label, split, rng, scene.used)
-            except VisketchError:  # all sketches of the class come from this photo
+            except VisketchError:  # this happens if all sketches of the class come from this photo
                 continue
             absent = styles.query(str(rng.choice(others)), split, rng, scene.used)
             rows += instructions.rows(scene, there, absent, rng, plan.seen)
@@ -163,7 +163,7 @@ def annotated(
 
 
 class Writer:
-    """The folder being written. A picture is written once, however many rows use it."""
+    """The folder that is being written. A picture is written once, however many rows use it."""
 
     def __init__(self, folder: Path, formats: Sequence[str]) -> None:
         self.folder, self.formats = folder, formats
@@ -196,7 +196,7 @@ class Writer:
         colour = scene.pixels.ndim == 3
         path = f"pictures/scene/{name}{'.jpg' if colour else '.png'}"
         picture = Image.fromarray(scene.pixels)
-        picture.save(self.folder / path, quality=90, compress_level=1)  # each format uses its own argument
+        picture.save(self.folder / path, quality=90, compress_level=1)  # each format uses only its own argument
         for place, row in enumerate(rows):
             query = row.pop("query")
             facts: Row = {"id": f"{name}-{place}", "images": [self.sketch(query), path], **row}

@@ -12,13 +12,13 @@ from visketch.language.boxes import Box
 
 @dataclass(frozen=True)
 class InstructionRow:
-    """One question with its answer. `text` begins with the task: `COUNT: ...`."""
+    """One question with its answer. `text` begins with the task, as in `COUNT: ...`."""
 
     id: str
-    sketch: str  # names of pictures within the data set
+    sketch: str  # the names of pictures within the data set
     scene: str
     task: str
-    question: str  # the kind of a VQA row
+    question: str  # the kind of question of a VQA row
     text: str
     answer: str
     label: str  # the class of the sketch
@@ -27,15 +27,17 @@ class InstructionRow:
     seen: bool
     boxes: tuple[Box, ...]
     objects: tuple[tuple[str, Box], ...]
-    sketch_of: str = ""  # the drawing or photo object of the sketch
-    scene_of: tuple[str, ...] = ()  # those of the scene
+    sketch_of: str = ""  # the drawing or photo object from which the sketch was made
+    scene_of: tuple[str, ...] = ()  # the drawings or photo objects from which the scene was made
 
 
 class InstructionRows:
     """One split of a data set, in memory."""
 
     def __init__(self, folder: Path, split: str) -> None:
-        """Raises VisketchError if the split does not exist or a row is damaged."""
+        """Read a split of the data set in a folder. Raises VisketchError if the split does not exist, or if a row is
+        damaged.
+        """
         self.folder, self.split, path = folder, split, folder / f"{split}.jsonl"
         self.rows: list[InstructionRow] = []
         scenes: dict[str, tuple[tuple[str, Box], ...]] = {}
@@ -62,22 +64,22 @@ class InstructionRows:
 
     @cached_property
     def labels(self) -> list[str]:
-        """The classes of the questions in alphabetical order; a scene may have objects of other classes."""
+        """The classes of the questions, in alphabetical order. A scene may have objects of other classes as well."""
         return sorted({row.label for row in self.rows})
 
     @cached_property
     def sketches(self) -> dict[str, str]:
-        """Every sketch's picture → its class."""
+        """The class of every sketch's picture."""
         return {row.sketch: row.label for row in self.rows}
 
     @cached_property
     def scenes(self) -> dict[str, tuple[tuple[str, Box], ...]]:
-        """Every scene's picture → its objects."""
+        """The objects of every scene's picture."""
         return {row.scene: row.objects for row in self.rows}
 
     @cached_property
     def pairs(self) -> list[list[InstructionRow]]:
-        """The rows about the same two pictures, together."""
+        """The rows, grouped by the two pictures that they are about."""
         groups: dict[tuple[str, str], list[InstructionRow]] = {}
         for row in self.rows:
             groups.setdefault((row.sketch, row.scene), []).append(row)
@@ -86,7 +88,7 @@ class InstructionRows:
 
 def _row(given: dict, scenes: dict[str, tuple[tuple[str, Box], ...]]) -> InstructionRow:
     sketch, scene = given["images"]
-    if scene not in scenes:  # stored once and shared by all its rows
+    if scene not in scenes:  # the objects are stored once, and all rows of the scene share them
         scenes[scene] = tuple((thing["label"], tuple(thing["box"])) for thing in given["objects"])
     return InstructionRow(
         id=given["id"],

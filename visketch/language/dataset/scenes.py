@@ -1,7 +1,7 @@
 """Scenes: pictures of several objects at known places, composed of sources that no other split uses.
 
-A scene is square; its boxes are shares of its side: x1, y1, x2, y2, x to the right, y down. Objects do not overlap, so
-a box shows one object and a count is unambiguous.
+A scene is square. Its boxes are x1, y1, x2, y2 in shares of its side, with x to the right and y down. Objects do not
+overlap, so a box shows one object and a count is unambiguous.
 """
 
 import math
@@ -16,14 +16,14 @@ from jaxtyping import Float, UInt8
 from visketch.errors import UsageError, VisketchError
 from visketch.language.boxes import Box
 
-LARGEST = 0.6  # of the scene's side: the largest extent of a single object
-GAP = 0.01  # of the side, between objects and at the edge
+LARGEST = 0.6  # the largest extent of a single object, as a share of the scene's side
+GAP = 0.01  # the least gap between objects and at the edge, as a share of the side
 REPEAT = 0.6  # the probability that the next object has a class that is there already
 
 
 @dataclass(frozen=True)
 class Thing:
-    """An object of a scene."""
+    """An object of a scene: its class and its box."""
 
     label: str
     box: Box
@@ -44,8 +44,8 @@ class Query:
 class Scene:
     pixels: UInt8[np.ndarray, "..."] = field(compare=False, repr=False)
     things: tuple[Thing, ...]
-    used: frozenset[str]  # its sources: none of them may also be the query
-    unsure: frozenset[str] = frozenset()  # classes that may be there, but are not counted
+    used: frozenset[str]  # the sources of its objects, none of which may also be the query
+    unsure: frozenset[str] = frozenset()  # classes that may be in the scene but are not counted
 
 
 @runtime_checkable
@@ -53,7 +53,7 @@ class Scenery(Protocol):
     """A source of scenes."""
 
     def labels(self, split: str) -> set[str]:
-        """The classes of its objects."""
+        """The classes of the objects in a split."""
 
     def scene(self, labels: Sequence[str], split: str, rng: np.random.Generator) -> Scene:
         """A scene with objects of these classes."""
@@ -61,7 +61,7 @@ class Scenery(Protocol):
 
 @runtime_checkable
 class Style(Protocol):
-    """Query sketches of one style."""
+    """The source of query sketches of one style."""
 
     def sources(self, label: str, split: str) -> Sequence[str]:
         """The names of the sources of a class."""
@@ -71,10 +71,12 @@ class Style(Protocol):
 
 
 class Styles:
-    """All styles of queries. The first one is used half of the time; some are only used in tests."""
+    """All styles of queries. The first one is used half of the time. Some styles are only used in tests."""
 
     def __init__(self, styles: dict[str, Style], held_out: Collection[str] = ()) -> None:
-        """Raises UsageError if a held-out style does not exist, or if none is left for training."""
+        """Collect the styles. Those in `held_out` are only used in tests. Raises UsageError if one of these does not
+        exist, or if no style is left for training.
+        """
         if unknown := set(held_out) - set(styles):
             raise UsageError(f"no style {min(unknown)!r} to hold out; there are {', '.join(styles)}")
         if not set(styles) - set(held_out):
@@ -82,7 +84,7 @@ class Styles:
         self.styles, self.held_out = styles, frozenset(held_out)
 
     def labels(self, split: str, among: Collection[str]) -> set[str]:
-        """The classes for which there are sketches."""
+        """Those classes in `among` for which there are sketches."""
         return {label for label in among if len(self._of(label, split, frozenset()))}
 
     def query(self, label: str, split: str, rng: np.random.Generator, without: frozenset[str]) -> Query:
@@ -113,7 +115,7 @@ def choose(
 ) -> list[str]:
     """The classes of the objects of a scene. They are often repeated, so that there is something to count.
 
-    `first`: the classes that the first object may have, if not all.
+    `first` are the classes that the first object may have, if not all.
     """
     labels = [str(rng.choice(first or classes))]
     while len(labels) < count:
@@ -129,7 +131,7 @@ def place(shapes: Float[np.ndarray, "n 2"], rng: np.random.Generator) -> Float[n
         sizes = shapes * (side * rng.uniform(0.55, 1, (len(shapes), 1)))
         boxes = np.zeros((len(shapes), 4))
         put: list[int] = []
-        for number in np.argsort(-sizes.prod(axis=1)):  # the largest first, as long as there is room
+        for number in np.argsort(-sizes.prod(axis=1)):  # the largest box is placed first, as long as there is room
             size = sizes[number]
             corners = rng.uniform(GAP, np.maximum(1 - GAP - size, GAP + 1e-6), (40, 2))
             tried = np.concatenate([corners, corners + size], axis=1)

@@ -1,4 +1,4 @@
-"""Scenes and queries from the drawings of a packed data set: lines of one pen, and exact boxes."""
+"""Scenes and queries from the drawings of a packed data set. They are drawn with one pen and have exact boxes."""
 
 from collections.abc import Iterable, Sequence
 
@@ -13,16 +13,18 @@ from visketch.errors import VisketchError
 from visketch.geometry import sketch
 from visketch.language.dataset.scenes import Query, Scene, Thing, place
 
-PEN = 1.5 / 128  # of the scene's side
-FINER = 4  # drawn at this multiple of the canvas, then shrunk
-VARIANTS = 3  # of a training drawing as a query: the original, and two that are turned and stretched
+PEN = 1.5 / 128  # the width of the pen, as a share of the scene's side
+FINER = 4  # lines are drawn at this multiple of the canvas, and then shrunk
+VARIANTS = 3  # variants of a training drawing as a query: the original, and two that are turned and stretched
 
 
 class SketchScenes:
-    """The drawings of a packed data set: scenes of them as lines of one thin pen, and query sketches."""
+    """The drawings of a packed data set as a source of scenes, drawn with one thin pen, and of query sketches."""
 
     def __init__(self, store: Store, classes: Iterable[str], canvas: int = 128, style: str = "human") -> None:
-        """Classes that are not in the data set are left out. Raises VisketchError if it has none of them."""
+        """Take the drawings of some classes. Classes that are not in the data set are left out. Raises VisketchError if
+        it has none of them.
+        """
         self.store, self.canvas, self.style = store, canvas, style
         self.found: dict[tuple[str, str], tuple[str, ...]] = {}
         self.rows: dict[tuple[str, str], int] = {}
@@ -75,16 +77,16 @@ class SketchScenes:
 
 
 def page(lines: tuple[np.ndarray, ...], canvas: int) -> UInt8[np.ndarray, "h h"]:
-    """Lines in any unit as a sketch that fills its page, dark on white with the usual pen."""
+    """Lines in any unit as a sketch that fills its page, dark on white, drawn with the usual pen."""
     usual = SketchConfig()
     return draw(sketch.fit(lines, usual.margin), canvas, usual.pen)
 
 
 def draw(lines: tuple[np.ndarray, ...], canvas: int, pen: float) -> UInt8[np.ndarray, "h h"]:
-    """Lines in the unit square → grey levels; `pen` is a share of the side.
+    """Draw lines in the unit square as grey levels. `pen` is a share of the side.
 
-    Draws large lines with Pillow and shrinks them: close to the signed distance field, and many times as fast for a
-    thin pen.
+    Large lines are drawn with Pillow and then shrunk. The result is close to the signed distance field, and for a thin
+    pen it is many times as fast.
     """
     side = FINER * canvas
     picture = Image.new("L", (side, side), 255)
@@ -93,6 +95,6 @@ def draw(lines: tuple[np.ndarray, ...], canvas: int, pen: float) -> UInt8[np.nda
         points = [tuple(point) for point in (line * side).tolist()]
         if len(points) > 1:
             brush.line(points, 0, wide, joint="curve")
-        for x, y in (points[0], points[-1]):  # round ends
+        for x, y in (points[0], points[-1]):  # this gives round ends
             brush.ellipse((x - wide / 2, y - wide / 2, x + wide / 2, y + wide / 2), 0)
     return np.asarray(picture.resize((canvas, canvas), Image.Resampling.BOX))

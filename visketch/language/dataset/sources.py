@@ -1,4 +1,4 @@
-"""The sources of scenes and sketches: opens the files that the user names."""
+"""Open the files that the user names as sources of scenes and sketches."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ from visketch.language.dataset.scenes import Scenery, Style, Styles
 from visketch.language.dataset.sketch_scenes import SketchScenes
 
 KINDS = ("drawings", "photos", "coco")
-HELD_OUT = style_of(3)  # the style that is only used in tests, by default
+HELD_OUT = style_of(3)  # the style that is only used in tests by default
 
 
 @dataclass(frozen=True)
@@ -27,10 +27,10 @@ class SourcePaths:
     images: Path | None = None  # the folder of its photos; by default `images` beside it
     styles: dict[str, Path] = field(default_factory=dict)  # further styles of queries: packed data sets
     held_out: tuple[str, ...] = ()  # styles that are only used in tests; by default the bare outline
-    kinds: tuple[str, ...] = ()  # the kinds of scenes; by default all that can be made
+    kinds: tuple[str, ...] = ()  # the kinds of scenes; by default, all that can be made
 
     def about(self) -> dict:
-        """The description for dataset.json: names, not paths."""
+        """The description of the sources for dataset.json. It has names and no paths."""
         places = {"drawings": self.drawings, "coco": self.coco, **self.styles}
         named = {name: path.resolve().name for name, path in places.items() if path}
         return named | {"photos": [folder.resolve().name for folder in self.photos]}
@@ -43,10 +43,11 @@ def open_all(
     problem: Callable[[VisketchError], None] = lambda _: None,
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[dict[str, Scenery | Annotated], Styles]:
-    """The scenery by kind, and the styles of queries.
+    """Open the sources. Returns the scenery by kind, and the styles of queries.
 
-    `problem` receives the error of a photo that is left out. `progress` is called with the photos cut out and the
-    number of photos. Raises VisketchError for files that cannot be read, UsageError if nothing is given for a kind.
+    `problem` receives the error of each photo that is left out. `progress` is called with the number of photos cut out
+    and the number of photos. Raises VisketchError for files that cannot be read, UsageError if nothing is given for a
+    kind.
     """
     if not named.drawings and not named.photos and not named.coco:
         raise UsageError("nothing to make scenes from; name --drawings, --photos or --coco")

@@ -1,7 +1,7 @@
-"""Words of *Quick, Draw!* → the 80 classes of COCO, which the detector knows.
+"""The words of *Quick, Draw!* that stand for one of the 80 classes of COCO, which the detector knows.
 
-Most words have a class of the same name. Some are a narrower kind of a class: an owl is a bird, and the detector finds
-birds. All other words have no class, and none is guessed.
+Most of these words have a class of the same name. Some are a narrower kind of a class: an owl is a bird, and the
+detector finds birds. All other words have no class, and none is guessed for them.
 """
 
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ COCO = {
     if name
 }
 
-# Words with another spelling or name in COCO.
+# These words have another spelling or name in COCO.
 RENAMED = {
     "house plant": "potted plant",
     "motorbike": "motorcycle",
@@ -36,7 +36,7 @@ RENAMED = {
     "tennis racquet": "tennis racket",
 }
 
-# Words for a narrower kind of a COCO class.
+# These words stand for a narrower kind of a COCO class.
 NARROWER = {
     "alarm clock": "clock",
     "ambulance": "truck",  # COCO has no van: its annotators call large ones trucks
@@ -69,7 +69,7 @@ NARROWER = {
     "wine bottle": "bottle",
 }
 
-# Words that mean more than COCO's class of the same name, with a note for the answer.
+# These words mean more than COCO's class of the same name. The note is for the answer.
 NOTES = {
     "mouse": "computer mice only: the detector does not know the animal",
     "bear": "teddy bears are another class",
@@ -77,9 +77,10 @@ NOTES = {
     "cell phone": "not telephones with a cord",
 }
 
-# Not to be added, although they look like classes: a "wristwatch" is a clock in few of COCO's photos; COCO leaves out
-# "bread", "cookie" and "steak"; a "telephone" has a cord; a "kettle" is not a "teapot"; a "flying saucer" is not a
-# frisbee; the "bat" is the animal; a "face" or a "hand" is part of a person, and no word means a whole person.
+# Some words look as if they had a class but should not be added. A "wristwatch" is a clock in few of COCO's photos.
+# COCO leaves out "bread", "cookie" and "steak". A "telephone" has a cord. A "kettle" is not a "teapot". A "flying
+# saucer" is not a frisbee. The "bat" is the animal. A "face" or a "hand" is part of a person, and no word means a whole
+# person.
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ class Category:
 
 
 def category(word: str) -> Category | None:
-    """The COCO class that a word of *Quick, Draw!* is, or is a kind of; None if there is none."""
+    """The COCO class that a word of *Quick, Draw!* names, or of which it names a kind. None if there is none."""
     name = NARROWER.get(word) or RENAMED.get(word, word)
     if name not in NUMBERS:
         return None

@@ -1,7 +1,7 @@
 """The detector as a predictor: it answers questions about a photo that are asked with a sketch.
 
-ViSketch recognises the sketch; its word stands for a COCO class, or a narrower kind of one; the boxes of that class are
-the answer. The detector runs once on each photo, however many questions are asked.
+ViSketch recognises the sketch. Its word stands for a COCO class, or for a narrower kind of one, and the boxes of that
+class are the answer. The detector runs once on each photo, however many questions are asked.
 """
 
 from collections.abc import Callable
@@ -19,9 +19,9 @@ from visketch.language.detect.photo import Detections, PhotoDetector
 from visketch.language.detect.sketch_word import SIZE, SketchWord, UnknownWord
 from visketch.language.vision.features import EncodedPicture
 
-NAMES = frozenset(WORDS.get(name, name) for name in COCO.values())  # the classes that can be found, by our names
-FAINTEST = 0.02  # the least weight times probability of boxes to which --which applies
-SIDE = 1024  # the longer side of a photo in pixels, at most: a tile then still has more than the network takes
+NAMES = frozenset(WORDS.get(name, name) for name in COCO.values())  # the classes that can be found, under our names
+FAINTEST = 0.02  # the least product of weight and probability of a box to which --which applies
+SIDE = 1024  # the longer side of a photo in pixels is at most this; even a tile then has more than the network takes
 
 
 class CocoDetector:
@@ -30,7 +30,10 @@ class CocoDetector:
     def __init__(
         self, named: Callable[[EncodedPicture], dict[str, float]], detector: PhotoDetector | None = None
     ) -> None:
-        """`named`: a sketch → the probability of each word. Raises VisketchError if the detector cannot be loaded."""
+        """Load the detector.
+
+        `named` gives the probability of each word for a sketch. Raises VisketchError if the detector cannot be loaded.
+        """
         self.detector, self.named = detector or PhotoDetector(), named
         self.count_from = float(self.detector.settings["count_from"])
         self.present_from = float(self.detector.settings["present_from"])
@@ -39,7 +42,7 @@ class CocoDetector:
         self.scenes: WeakKeyDictionary[EncodedPicture, Detections] = WeakKeyDictionary()
 
     def word(self, sketch: EncodedPicture) -> SketchWord:
-        """The word of a sketch. Raises VisketchError for a word without a class."""
+        """The word that a sketch stands for. Raises VisketchError for a word without a class."""
         if sketch not in self.sketches:
             self.sketches[sketch] = SketchWord.of(self.named(sketch))
         return self.sketches[sketch]
@@ -53,8 +56,9 @@ class CocoDetector:
     def answer(self, sketch: EncodedPicture, scene: EncodedPicture, min_score: float | None = None) -> Answer:
         """Where the sketch's object is in a photo, and what else is there.
 
-        Boxes count from a probability of `count_from`. If there is none, the best box counts from `present_from`, which
-        is much lower: half of what people ask about is there. `min_score` replaces both. Raises VisketchError.
+        A box counts from a probability of `count_from` on. If there is no such box, the best one counts from
+        `present_from` on. That is much lower, because half of what people ask about is in the photo. `min_score`
+        replaces both. Raises VisketchError for a word without a class, or if the photo's file is gone.
         """
         asked, seen = self.word(sketch), self.look(scene)
         word, category = asked.asks_for(there(seen))
@@ -75,8 +79,10 @@ class CocoDetector:
         return Answer("detector", word, ordered, ordered, tuple(others), note)
 
     def score(self, sketch: EncodedPicture, scene: EncodedPicture, which: Filter | None = None) -> float:
-        """How likely the photo shows the sketch's object: the probability of each class in the photo, weighted by the
-        sketch's probabilities. With `which`, only boxes that it describes count. 0 for a word without a class.
+        """The probability that the photo shows the sketch's object.
+
+        It is the probability of each class in the photo, weighted by the sketch's probabilities. With `which`, only
+        boxes that it describes count. It is 0 for a word without a class.
         """
         try:
             weights, seen = self.word(sketch).weights(), self.look(scene)
@@ -97,14 +103,18 @@ def pixels(picture: image.Picture) -> UInt8[np.ndarray, "y x 3"]:
 
 
 def there(seen: Detections) -> Float[np.ndarray, " k"]:
-    """The probability that there is any object of each class: that not all of its boxes are wrong."""
+    """For each class, the probability that the photo shows such an object, which is that not all boxes of the class are
+    wrong.
+    """
     missing = np.ones(SIZE)
     np.multiply.at(missing, seen.category, 1 - seen.chance)
     return 1 - missing
 
 
 def meant(seen: Detections, weights: Float[np.ndarray, " k"], which: Filter, picture: image.Picture) -> Detections:
-    """The boxes that the words describe; "the largest" means the largest of the most probable class, if it is there."""
+    """The boxes that the words describe. "The largest" means the largest of the most probable class, if that class is
+    there.
+    """
     own = np.flatnonzero(weights[seen.category] * seen.chance >= FAINTEST)
     found = {
         Detection(str(place), box, sure): place for place, (_, box, sure) in zip(own, rows(seen[own]), strict=True)
@@ -113,7 +123,7 @@ def meant(seen: Detections, weights: Float[np.ndarray, " k"], which: Filter, pic
 
 
 def label(number: int) -> str:
-    """The name of a COCO class: the word of *Quick, Draw!* if there is one, else COCO's."""
+    """The name of a COCO class: the word of *Quick, Draw!* if there is one, otherwise COCO's name."""
     return WORDS.get(COCO[number], COCO[number])
 
 

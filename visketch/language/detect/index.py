@@ -1,7 +1,7 @@
-"""An index of the objects in the photos of a folder, in SQLite: the detector runs once on each photo, and every search
-reads the boxes.
+"""An index of the objects in the photos of a folder, in SQLite.
 
-It is written in atomic steps: a process can be killed at any moment, and the next one continues.
+The detector runs once on each photo, and every search reads the boxes from the index. It is written in atomic steps, so
+a process can be killed at any moment, and the next one continues.
 """
 
 import sqlite3
@@ -32,7 +32,7 @@ Facts = tuple[int, int]  # the size of a file, and its modification time in nano
 
 @dataclass(frozen=True)
 class IndexedPhoto:
-    """A photo, how likely it shows the sketch's object (0 to 1), and the boxes of its most probable class."""
+    """A photo, the probability (0 to 1) that it shows the sketch's object, and the boxes of its most probable class."""
 
     path: Path
     score: float
@@ -41,10 +41,16 @@ class IndexedPhoto:
 
 
 class PhotoIndex:
-    """The open index of one folder. `drawings`: pictures in it that are not photos, which are searched otherwise."""
+    """The open index of one folder.
+
+    `drawings` are the pictures in the folder that are not photos. They are searched in another way.
+    """
 
     def __init__(self, file: Path, mark: str) -> None:
-        """`mark` identifies the detector: an index of another one is discarded. Raises VisketchError."""
+        """Open the index in `file`, or create it.
+
+        `mark` identifies the detector. An index of another detector is discarded. Raises VisketchError.
+        """
         self.file = file
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
@@ -61,7 +67,9 @@ class PhotoIndex:
             raise VisketchError(f"{file}: cannot be written, {error}; set VISKETCH_CACHE to another folder") from None
 
     def _is_of(self, mark: str) -> bool:
-        """False also for a file that is empty, damaged or of another kind."""
+        """Whether the file is an index made by this detector. It is False for a file that is empty, damaged or of
+        another kind.
+        """
         try:
             return self.db.execute("select mark from about").fetchall() == [(mark,)]
         except sqlite3.DatabaseError:
@@ -76,8 +84,8 @@ class PhotoIndex:
     ) -> None:
         """Index the new and changed files among `files`, and remove all others.
 
-        `look` returns None for a drawing. `problem` receives the error of each file that cannot be read; it is tried
-        again next time.
+        `look` detects the objects in a photo, and returns None for a drawing. `problem` receives the error of each file
+        that cannot be read. Such a file is tried again next time.
         """
         facts = {path: fact for path in files if (fact := _facts(path))}
         known = {
@@ -117,7 +125,7 @@ class PhotoIndex:
             )
 
     def counts(self) -> tuple[int, int]:
-        """The number of photos, and of drawings."""
+        """The number of photos, and the number of drawings."""
         photos, drawings = self.db.execute(
             "select ifnull(sum(not drawing), 0), ifnull(sum(drawing), 0) from photos"
         ).fetchone()
@@ -127,13 +135,15 @@ class PhotoIndex:
         return [Path(path) for (path,) in self.db.execute("select path from photos where drawing order by path")]
 
     def search(self, asked: SketchWord, n: int, min_score: float = 0.0) -> list[IndexedPhoto]:
-        """The n photos that most likely show the sketch's object, the best first, without those below `min_score`."""
+        """The n photos with the highest probability of showing the sketch's object, the best first. Those below
+        `min_score` are left out.
+        """
         weights = asked.weights()
         ranked = sorted(self.scores(weights).items(), key=lambda pair: (-pair[1], pair[0]))[:n]
         return [self._hit(photo, score, weights) for photo, score in ranked if score >= min_score]
 
     def scores(self, weights: Float[np.ndarray, " k"]) -> dict[int, float]:
-        """For each photo with a box of a weighted class: the weighted probability that it shows one."""
+        """For each photo that has a box of a weighted class, the weighted probability that it shows such an object."""
         some = np.flatnonzero(weights >= FAINT).tolist()
         marks = ",".join("?" * len(some))
         sql = f"select photo, category, chance from boxes where category in ({marks}) order by photo, category"
@@ -166,7 +176,7 @@ class PhotoIndex:
 
 
 def _facts(path: Path) -> Facts | None:
-    """The size and time of a file; None if it is gone."""
+    """The size and the modification time of a file. Returns None if the file is gone."""
     with suppress(OSError):
         found = path.stat()
         return found.st_size, found.st_mtime_ns

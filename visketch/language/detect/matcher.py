@@ -1,6 +1,6 @@
-"""The matcher finds the regions of a scene that show what a sketch shows, from the tokens of the tower alone.
+"""The matcher finds the regions of a scene that show the same as a sketch, from the tokens of the tower alone.
 
-It answers where it was better than the language model on validation scenes. In drawn scenes, the recogniser
+It answers by default if it was better than the language model on validation scenes. In drawn scenes, the recogniser
 (`open_vocabulary.py`) classifies its regions.
 """
 
@@ -17,12 +17,14 @@ from visketch.language.boxes import overlaps
 from visketch.language.vision.encoder import PairTower
 
 SOMETHING = 0.4  # the least probability that there is an object at a place
-SAME = 0.45  # two places whose boxes have a larger intersection over union show one object
+SAME = 0.45  # two places show one object if the intersection over union of their boxes is larger than this
 
 
 @dataclass(frozen=True)
 class Region:
-    """A part of a scene with an object: its box, the probability of an object, and the probabilities of its classes."""
+    """A part of a scene with an object: its box, the probability that there is an object, and the probabilities of its
+    classes.
+    """
 
     box: tuple[float, float, float, float]
     score: float
@@ -30,11 +32,13 @@ class Region:
 
 
 class Matcher:
-    """Uses the same tokens as the language model, so that each picture is encoded once for both."""
+    """Finds a sketch's object in a scene. It uses the same tokens as the language model, so each picture is encoded
+    once for both.
+    """
 
     def __init__(self, tower: PairTower, labels: list[str]) -> None:
         self.tower, self.labels = tower, labels
-        self.seen = tower.norm.normalized_shape[0]  # the width of the part of a token that holds the network's features
+        self.seen = tower.norm.normalized_shape[0]  # the width of the part of a token with the network's features
 
     @torch.inference_mode()
     def name(self, sketch: Float[Tensor, "t e"]) -> Float[Tensor, " c"]:
@@ -47,13 +51,15 @@ class Matcher:
         return self.tower.align(sketch[:, : self.seen].float().mean(dim=0))
 
     def nearest(self, direction: Float[np.ndarray, " d"], scene: Float[np.ndarray, "t e"]) -> float:
-        """The highest cosine of a direction and a place of a scene; tokens contain the vectors of their places."""
+        """The highest cosine between a direction and the places of a scene. The tokens contain the vectors of their
+        places.
+        """
         along = scene[:, self.seen : self.seen + len(direction)].astype(np.float32)
         return float((along @ direction).max() / math.sqrt(len(direction)))
 
     @torch.inference_mode()
     def regions(self, scene: Float[Tensor, "t e"]) -> list[Region]:
-        """The objects of a scene: places that show one object vote on its box and class."""
+        """The objects of a scene. Places that show the same object vote on its box and its class."""
         seen = scene[:, : self.seen].float()
         chances = self.tower.covered(seen).softmax(dim=1).cpu()
         boxes = self.tower.boxes(seen[None])[0].clamp(0, 1).cpu()
@@ -72,7 +78,9 @@ class Matcher:
         return regions
 
     def match(self, sketch: Float[Tensor, "t e"], scene: Float[Tensor, "t e"]) -> tuple[str, list[Detection]]:
-        """The class of the sketch; and every region with its class, and the probability that it shows the same."""
+        """The class of the sketch; and every region, with its class and the probability that it shows the same as the
+        sketch.
+        """
         chances = self.name(sketch)
         things = [
             Detection(

@@ -1,7 +1,8 @@
 """The recogniser: classifies the regions of a drawn scene, and the sketch, among all classes of ViSketch.
 
-The tower finds where there is an object, which needs no class; ViSketch classifies what is drawn there like any other
-drawing. So a sketch of any of its classes can be a query, and not only the classes of the tower's training.
+The tower finds where there is an object, which works for objects of any class. ViSketch classifies what is drawn there
+like any other drawing. So a sketch of any of ViSketch's classes can be a query, and not only a sketch of a class that
+the tower was trained on.
 """
 
 from collections.abc import Sequence
@@ -24,21 +25,21 @@ from visketch.language.detect.matcher import SOMETHING, Matcher, Region
 from visketch.language.vision.features import EncodedPicture
 from visketch.model import SketchModel
 
-MARGIN = 0.05  # of a region's longer side, added around it
+MARGIN = 0.05  # the margin that is added around a region, as a share of its longer side
 TEMPERATURE = 2.0  # softens ViSketch's probabilities, so that the tower decides where ViSketch is unsure
-NEAR = 0.04  # of the square's side: ink that is no farther apart belongs to one drawing
-DRAWN = 0.1  # of the square's side is at least as wide or high as a drawing that the tower overlooks
-AT_ONCE = 64  # drawings classified together
+NEAR = 0.04  # ink that is no farther apart than this share of the square's side belongs to one drawing
+DRAWN = 0.1  # a drawing that the tower overlooks is at least as wide or high as this share of the square's side
+AT_ONCE = 64  # the number of drawings that are classified together
 
 
 @cache
 def classes() -> frozenset[str]:
-    """The classes of the shipped ViSketch, read without its weights."""
+    """The classes of the shipped ViSketch. They are read without loading its weights."""
     return frozenset(read_config(find()).labels)
 
 
 class Recogniser:
-    """Classifies each picture once, however often it is asked about."""
+    """Finds a sketch's object in drawn scenes. It classifies each picture once, however often it is asked about."""
 
     def __init__(self, matcher: Matcher, device: str = "cpu", model: SketchModel | None = None) -> None:
         """`model` classifies the drawings; by default the shipped checkpoint."""
@@ -54,8 +55,10 @@ class Recogniser:
         return [here.index(label) for label in both], [there.index(label) for label in both]
 
     def match(self, pairs: Sequence[tuple[EncodedPicture, EncodedPicture]]) -> list[tuple[str, list[Detection]]]:
-        """As `Matcher.match`, for pairs of sketch and scene. The score of a region is its score as an object times the
-        cosine of both probability vectors. Raises VisketchError for a scene whose file is gone.
+        """The class of each sketch, and the regions of its scene, as in `Matcher.match`.
+
+        The score of a region is its score as an object times the cosine of both probability vectors. Raises
+        VisketchError for a scene whose file is gone.
         """
         self.read([sketch for sketch, _ in pairs], [scene for _, scene in pairs])
         matched = []
@@ -83,7 +86,7 @@ class Recogniser:
         return dict(zip(self.model.labels, own.tolist(), strict=True))
 
     def read(self, sketches: Sequence[EncodedPicture], scenes: Sequence[EncodedPicture]) -> None:
-        """Classify the pictures that are new, all drawings together."""
+        """Classify the pictures that are new, with all their drawings together."""
         new = {sketch: self.matcher.name(sketch.tokens) for sketch in sketches if sketch not in self.sketches}
         found = {
             scene: drawn(scene.picture.ink.pixels, self.matcher.regions(scene.tokens), len(self.matcher.labels))
@@ -102,10 +105,11 @@ class Recogniser:
     def _agreed(
         self, drawings: Sequence[Sketch | None], told: Sequence[Float[Tensor, " k"]]
     ) -> list[Float[Tensor, " c"]]:
-        """The class probabilities of drawings, by ViSketch and the tower together. `told`: the tower's probabilities.
+        """The class probabilities of drawings, by ViSketch and the tower together.
 
-        ViSketch decides how probable the classes are that the tower also knows, as a group. Among these, the product of
-        both probabilities decides. A blank drawing has equal probabilities.
+        `told` holds the tower's probabilities. ViSketch decides how probable the classes that the tower also knows are
+        as a group. Among these classes, the product of both probabilities decides. A blank drawing has equal
+        probabilities.
         """
         classes = len(self.model.labels)
         agreed = [torch.full((classes,), 1 / classes) for _ in drawings]
@@ -128,22 +132,22 @@ class Recogniser:
 
 
 def _query(sketch: EncodedPicture) -> Sketch | None:
-    """The drawing of a query, or else the ink on its square."""
+    """The drawing of a query, or the ink on its square if there is none."""
     return sketch.picture.sketch or _mask(ink.find(sketch.picture.square).pixels)
 
 
 def _mask(pixels: Bool[np.ndarray, "_ _"]) -> Sketch | None:
-    """Ink as a sketch; None if it is blank."""
+    """Ink as a sketch. Returns None if there is no ink."""
     return Sketch(pixels=pixels, source="picture") if pixels.any() else None
 
 
 def drawn(
     pixels: Bool[np.ndarray, "h h"], regions: Sequence[Region], classes: int
 ) -> list[tuple[Bool[np.ndarray, "_ _"], Region]]:
-    """The ink of each region: the connected parts that lie mostly in it, and their bounding box.
+    """The ink of each region: the connected parts that lie mostly in it, with their bounding box.
 
-    If most of the ink in a region belongs to larger parts, it is the ink within the region. Regions without ink are
-    left out. What is drawn beside all regions is a region too (`_overlooked`).
+    If most of the ink in a region belongs to larger parts, the ink within the region is taken instead. Regions without
+    ink are left out. What is drawn outside all regions becomes a region too (`_overlooked`).
     """
     side = len(pixels)
     parts, count = ndimage.label(pixels, np.ones((3, 3)))
@@ -168,8 +172,10 @@ def drawn(
 
 
 def _overlooked(pixels: Bool[np.ndarray, "h h"], classes: int) -> list[tuple[Bool[np.ndarray, "_ _"], Region]]:
-    """What is drawn where the tower saw no object, if it is as large as a drawing: ink that lies near each other, as
-    regions whose class the tower does not tell (all of its classes are equally probable).
+    """Regions for what is drawn where the tower saw no object, if it is as large as a drawing.
+
+    Ink that lies close together is one region. The tower does not know its class, so all of the tower's classes are
+    equally probable.
     """
     side, found = len(pixels), []
     near = ndimage.distance_transform_edt(~pixels) <= NEAR * side / 2 if pixels.any() else pixels
@@ -185,7 +191,7 @@ def _overlooked(pixels: Bool[np.ndarray, "h h"], classes: int) -> list[tuple[Boo
 
 
 def _around(box: image.Box, side: int) -> tuple[slice, slice]:
-    """The rows and columns of a box with its margin."""
+    """The rows and the columns of a box with its margin."""
     x1, y1, x2, y2 = (side * place for place in box)
     margin = MARGIN * max(x2 - x1, y2 - y1)
     low = np.floor(np.clip([y1 - margin, x1 - margin], 0, side - 1)).astype(int).tolist()

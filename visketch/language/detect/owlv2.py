@@ -1,6 +1,6 @@
 """Experimental: OWLv2 (Minderer et al., arXiv 2306.09683), an open-vocabulary detector, for users who have its weights.
 
-It was never measured, since its weights were not available. The recogniser names the sketch, and the detector searches
+It was never measured, since the weights were not available. The recogniser names the sketch, and the detector searches
 for "a photo of a NAME".
 """
 
@@ -14,22 +14,23 @@ from visketch.language import image
 from visketch.language.answers import Detection
 from visketch.language.llm.llava import transformers
 
-LEAST = 0.1  # the least score; the default of transformers, not chosen on any data here
+LEAST = 0.1  # the least score of a box; this is the default of transformers and was not chosen on data
 
 
 class Detector:
-    """An Owlv2ForObjectDetection of transformers, with its processor."""
+    """An Owlv2ForObjectDetection of transformers with its processor."""
 
     def __init__(self, base: str, device: str = "cpu") -> None:
-        """`base`: a folder, or a model in the Hub's cache. Raises UsageError without transformers, VisketchError if
-        there are no weights.
+        """Load the detector from `base`, which is a folder or a model in the Hub's cache.
+
+        Raises UsageError without transformers, VisketchError if there are no weights.
         """
         library = transformers()
         try:
             self.model: Any = (
                 library.Owlv2ForObjectDetection.from_pretrained(base, local_files_only=True).to(device).eval()
             )
-            # Not AutoProcessor, which requires torchvision.
+            # AutoProcessor is not used, because it requires torchvision.
             images = library.Owlv2ImageProcessorPil.from_pretrained(base, local_files_only=True)
             tokenizer = library.AutoTokenizer.from_pretrained(base, local_files_only=True)
             self.processor = library.Owlv2Processor(images, tokenizer)
@@ -40,7 +41,7 @@ class Detector:
 
     @torch.inference_mode()
     def find(self, label: str, picture: image.Picture) -> list[Detection]:
-        """Every box that may show an object of this name, in shares of the upright picture, including duplicates.
+        """Every box that may show an object of this name, in shares of the upright picture. Duplicates are included.
 
         Raises VisketchError if the picture's file is gone.
         """

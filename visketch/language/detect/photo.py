@@ -1,10 +1,10 @@
-"""A photo → every object of COCO's 80 classes in it, each with the probability that it is right.
+"""Find every object of COCO's 80 classes in a photo, each with the probability that it is right.
 
-The network sees a square of 300 pixels, in which small objects vanish. So it runs on five views of the photo: the
-whole, and four overlapping tiles, which are mirrored because a mirrored view makes other errors. Boxes on which views
-agree are fused (after weighted boxes fusion, Solovyev et al. 2021, arXiv 1910.13302). A logistic regression turns the
-scores of the views and the size of the box into the probability that there is such an object, at an overlap of at least
-0.5. Its coefficients are in `detector.toml`; `bench/detector.py` fits them.
+The network sees a square of 300 pixels, in which small objects vanish. So it runs on five views of the photo: the whole
+photo, and four overlapping tiles. The tiles are mirrored, because a mirrored view makes other errors. Boxes on which
+views agree are fused (after weighted boxes fusion, Solovyev et al. 2021, arXiv 1910.13302). A logistic regression turns
+the scores of the views and the size of the box into a probability: that there is such an object, at an overlap of at
+least 0.5. Its coefficients are in `detector.toml`, and `bench/detector.py` fits them.
 """
 
 import hashlib
@@ -23,15 +23,15 @@ from visketch.language.detect import ssd
 
 VERSION = 1  # increase it whenever the results of the same network change: old indexes are then rebuilt
 WHOLE = (0.0, 0.0, 1.0, 1.0)
-TILE = 0.625  # of each side of the photo: tiles overlap by a quarter of it, so most objects are complete in one
+TILE = 0.625  # the size of a tile, as a share of each side; tiles overlap by a quarter, so most objects fit in one
 TILES = [(x, y, x + TILE, y + TILE) for y in (0.0, 1 - TILE) for x in (0.0, 1 - TILE)]
-WEIGHTS = np.array([1.0] + 4 * [0.6])  # of the views, for fused boxes and scores
-CUT = 0.015  # of a tile: a box this close to an inner edge may show only a part of an object
-SLACK = 0.02  # of the photo: a tile covers a box that extends beyond it by less
-SAME = 0.5  # boxes of one class with a larger intersection over union show one object
-FAINTEST, MOST = 0.04, 300  # the least score of boxes that are fused, and their number for each view
+WEIGHTS = np.array([1.0] + 4 * [0.6])  # the weights of the views in fused boxes and scores
+CUT = 0.015  # a box that is this close to an inner edge (as a share of the tile) may show only a part of an object
+SLACK = 0.02  # a tile covers a box that extends beyond the tile by less than this share of the photo
+SAME = 0.5  # boxes of one class show one object if their intersection over union is larger than this
+FAINTEST, MOST = 0.04, 300  # the least score of boxes that are fused, and the most of them for each view
 LEAST = 0.01  # the least probability of a detection
-LOWEST = 0.02  # the score of a view that missed what others found
+LOWEST = 0.02  # the score that counts for a view that missed what others found
 
 
 @dataclass(frozen=True)
@@ -54,8 +54,9 @@ class Detections:
 
 @dataclass(frozen=True)
 class Fused:
-    """Boxes on which several views agree: the score of each view (0 if it found none), and whether the view covers the
-    box.
+    """Boxes on which several views agree.
+
+    For each view there is its score (0 if it did not find the box), and whether it covers the box.
     """
 
     box: Float[np.ndarray, "n 4"]
@@ -72,13 +73,15 @@ class PhotoDetector:
     """The shipped detector. Loading takes about 0.1 s; a photo takes five passes of the network."""
 
     def __init__(self, home: Path | None = None) -> None:
-        """`home`: another folder with the same files. Raises VisketchError if they are damaged or onnxruntime is
+        """Load the detector.
+
+        `home` is another folder with the same files. Raises VisketchError if the files are damaged or onnxruntime is
         missing.
         """
         self.network, self.settings = ssd.load(home or ssd.folder())
         self.mark = hashlib.sha256(json.dumps([VERSION, self.settings]).encode()).hexdigest()[
             :16
-        ]  # identifies the results
+        ]  # this mark identifies the results
         self.pool = ThreadPoolExecutor(min(len(WEIGHTS), os.cpu_count() or 1))
 
     def __call__(self, pixels: UInt8[np.ndarray, "y x 3"]) -> Detections:
@@ -98,11 +101,11 @@ class PhotoDetector:
         return [back(*one, window, mirrored=window != WHOLE) for one, window in zip(seen, windows, strict=True)]
 
 
-Look = tuple[Float[np.ndarray, "_ 4"], Int[np.ndarray, " _"], Float[np.ndarray, " _"]]  # boxes, COCO ids, scores
+Look = tuple[Float[np.ndarray, "_ 4"], Int[np.ndarray, " _"], Float[np.ndarray, " _"]]  # boxes, COCO ids and scores
 
 
 def part(pixels: UInt8[np.ndarray, "y x 3"], window: Sequence[float]) -> UInt8[np.ndarray, "v u 3"]:
-    """The pixels of a window, at least one in each direction."""
+    """The pixels of a window, which has at least one pixel in each direction."""
     high, wide = pixels.shape[:2]
     x1, y1, x2, y2 = (round(share * side) for share, side in zip(window, (wide, high, wide, high), strict=True))
     return pixels[y1 : max(y2, y1 + 1), x1 : max(x2, x1 + 1)]
@@ -111,8 +114,9 @@ def part(pixels: UInt8[np.ndarray, "y x 3"], window: Sequence[float]) -> UInt8[n
 def back(
     box: Float[np.ndarray, "a 4"], scores: Float[np.ndarray, "a k"], window: Sequence[float], mirrored: bool
 ) -> Look:
-    """The boxes that the network found in a window, without duplicates, in shares of the photo. Boxes that an inner
-    edge of the window may cut are left out.
+    """The boxes that the network found in a window, without duplicates, in shares of the photo.
+
+    Boxes that an inner edge of the window may cut off are left out.
     """
     anchor, category = np.nonzero(scores[:, 1:] > FAINTEST)
     category = category + 1
@@ -130,8 +134,8 @@ def back(
 
 
 def suppress(box: Float[np.ndarray, "n 4"], category: Int[np.ndarray, " n"]) -> Int[np.ndarray, " m"]:
-    """Non-maximum suppression: the positions of the boxes that are kept, of boxes sorted by score."""
-    apart = box + 10 * category[:, None]  # shifts each class, so that boxes of different classes do not overlap
+    """Non-maximum suppression. Returns the positions of the boxes that are kept. The boxes must be sorted by score."""
+    apart = box + 10 * category[:, None]  # this shifts each class, so that boxes of different classes do not overlap
     same = overlaps(apart, apart) > SAME
     left = np.ones(len(box), bool)
     for place in range(len(box)):
@@ -141,9 +145,10 @@ def suppress(box: Float[np.ndarray, "n 4"], category: Int[np.ndarray, " n"]) -> 
 
 
 def fuse(looks: Sequence[Look]) -> Fused:
-    """Boxes of one class in several views that show one object → one box, their mean weighted by view and score.
+    """Fuse boxes of one class in several views that show one object into one box: their mean, weighted by view and
+    score.
 
-    The best box is joined with those of other views that overlap it, at most one of each view.
+    The best box is joined with boxes of other views that overlap it, at most one from each view.
     """
     box, category, score = (np.concatenate(values) for values in zip(*looks, strict=True))
     look = np.repeat(np.arange(len(looks)), [len(values) for _, _, values in looks])
@@ -178,8 +183,10 @@ def _inside(box: Float[np.ndarray, "n 4"], window: Sequence[float]) -> Bool[np.n
 
 
 def features(fused: Fused) -> Float[np.ndarray, "n f"]:
-    """The inputs of the logistic regression: log-odds of the score in the whole photo, of those in the tiles (mean and
-    maximum), and the logarithm of the box's share of the photo.
+    """The inputs of the logistic regression.
+
+    They are the log-odds of the score in the whole photo and of those in the tiles (mean and maximum), and the
+    logarithm of the box's share of the photo.
     """
     odds = fused.score.clip(LOWEST, 0.99)
     odds = np.log(odds / (1 - odds))

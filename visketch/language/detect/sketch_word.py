@@ -1,7 +1,7 @@
-"""The word that a sketch stands for: words of *Quick, Draw!* with their probabilities → COCO classes.
+"""The word that a sketch stands for. It leads from the probabilities of the words of *Quick, Draw!* to COCO classes.
 
-A drawing is often ambiguous: a couch may be a bench. So the probabilities are kept as long as possible. A photo with a
-bench and without a couch decides between the two, since people ask about what they see.
+A drawing is often ambiguous: a couch may be a bench. So the probabilities are kept for as long as possible. A photo
+that shows a bench and no couch decides between the two, since people ask about what they see.
 """
 
 from collections.abc import Mapping
@@ -13,15 +13,15 @@ from jaxtyping import Float
 from visketch.errors import VisketchError
 from visketch.language.detect.categories import COCO, Category, category
 
-SIZE = max(COCO) + 1  # length of a vector that is indexed by COCO's ids
+SIZE = max(COCO) + 1  # the length of a vector that is indexed by COCO's ids
 # A sketch is refused if a word without a class is this many times as probable as the most probable class. People ask
-# photos about things that occur in photos, so other words are less probable than among all drawings.
+# about things that occur in photos, so other words are less probable here than among all drawings.
 REFUSED = 5.0
 # Half of the things that people ask about are in the photo (PRESENT): one of the 2.4 words that a COCO photo shows on
 # average, or one of the 61 others. TRUST softens this evidence, so that it never overrules an unambiguous sketch.
 PRESENT, SHOWN, WORDS = 0.5, 2.4, 64
 TRUST = 0.5
-SHARP = 2.0  # exponent of the probabilities in a search: the second guess counts less than its probability
+SHARP = 2.0  # the exponent of the probabilities in a search, so that the second guess counts less than its probability
 
 
 class UnknownWord(VisketchError):
@@ -30,8 +30,8 @@ class UnknownWord(VisketchError):
 
 @dataclass(frozen=True)
 class SketchWord:
-    """The probability of each COCO class, by its id, with its most probable word; and the most probable word without a
-    class.
+    """The probability of each COCO class for a sketch, by the id of the class, with the class's most probable word. It
+    also has the most probable word that has no class.
     """
 
     chance: Float[np.ndarray, " k"]
@@ -41,7 +41,7 @@ class SketchWord:
 
     @classmethod
     def of(cls, chances: Mapping[str, float]) -> "SketchWord":
-        """From the probability of each word. Raises UnknownWord if the sketch shows a word without a class."""
+        """Make it from the probability of each word. Raises UnknownWord if the sketch shows a word without a class."""
         chance, words, known = np.zeros(SIZE), dict[int, str](), list[str]()
         unknown, unknown_chance = "", 0.0
         for word, share in sorted(chances.items(), key=lambda pair: -pair[1]):
@@ -60,7 +60,7 @@ class SketchWord:
         return cls(chance, words, unknown, unknown_chance)
 
     def asks_for(self, there: Float[np.ndarray, " k"]) -> tuple[str, Category]:
-        """The word that is meant in a photo, and its class; `there`: the probability of each class in the photo."""
+        """The word that is meant in a photo, and its class. `there` is the probability of each class in the photo."""
         shown = PRESENT * there / SHOWN
         not_shown = (1 - PRESENT) * (1 - there) / (WORDS - SHOWN)
         number = int((self.chance * (shown + not_shown) ** TRUST).argmax())
@@ -70,6 +70,6 @@ class SketchWord:
         return word, found
 
     def weights(self) -> Float[np.ndarray, " k"]:
-        """The weight of each class in a search over many photos; they add up to 1."""
+        """The weight of each class in a search over many photos. The weights add up to 1."""
         sharp = self.chance**SHARP
         return sharp / sharp.sum()

@@ -1,7 +1,7 @@
 """The network of the shipped detector: SSDLite-MobileNetV2 in ONNX, for one picture of 300 x 300 pixels at a time.
 
-Sandler et al. 2018, "MobileNetV2" (arXiv 1801.04381), trained on COCO by Google; `checkpoints/detector/README.md` says
-where the weights come from. Only this module uses onnxruntime for inference.
+The network is by Sandler et al. 2018, "MobileNetV2" (arXiv 1801.04381), and was trained on COCO by Google.
+`checkpoints/detector/README.md` says where the weights come from. Only this module uses onnxruntime for inference.
 """
 
 import hashlib
@@ -17,15 +17,18 @@ from PIL import Image
 from visketch.errors import VisketchError, reason
 
 SIDE = 300  # side of the network's input in pixels; a picture is stretched to it, as in training
-SCALES = np.array([10, 10, 5, 5], np.float32)  # of the box codes: centre y, centre x, height, width
+SCALES = np.array([10, 10, 5, 5], np.float32)  # the scales of the box codes: centre y, centre x, height, width
 FILE = "detector.toml"
 
 
 class Ssd:
-    """Box codes and scores of every anchor → boxes. Can be called from several threads at once."""
+    """Turns the box codes and scores of every anchor into boxes. It can be called from several threads at once."""
 
     def __init__(self, model: Path, anchors: Float[np.ndarray, "a 4"]) -> None:
-        """`anchors`: y1, x1, y2, x2 in shares. Raises VisketchError without onnxruntime or for a broken model."""
+        """Load the network.
+
+        `anchors` are y1, x1, y2, x2 in shares. Raises VisketchError without onnxruntime, or for a broken model.
+        """
         try:
             import onnxruntime
         except ImportError:
@@ -42,8 +45,10 @@ class Ssd:
         self.span = anchors[:, 2:] - anchors[:, :2]
 
     def __call__(self, pixels: UInt8[np.ndarray, "y x 3"]) -> tuple[Float[np.ndarray, "a 4"], Float[np.ndarray, "a k"]]:
-        """A picture → for every anchor its box (x1, y1, x2, y2 in shares of the sides, possibly outside), and a score
-        in 0..1 for each COCO id; column 0 is the background.
+        """For every anchor, its box in a picture and its scores.
+
+        A box is x1, y1, x2, y2 in shares of the sides, and may extend beyond the picture. There is a score in 0..1 for
+        each COCO id; column 0 is the background.
         """
         small = Image.fromarray(pixels).resize((SIDE, SIDE), Image.Resampling.BILINEAR)
         levels = np.asarray(small, np.float32)[None] / 127.5 - 1
@@ -61,8 +66,10 @@ def folder() -> Path:
 
 
 def load(home: Path) -> tuple[Ssd, dict]:
-    """The network in a folder, and its settings. Raises VisketchError if a file is missing, or is not the one with
-    which the settings were measured: a network with one changed byte may still run, and give wrong counts.
+    """The network in a folder, and its settings.
+
+    Raises VisketchError if a file is missing, or is not the file with which the settings were measured. A network with
+    one changed byte may still run and give wrong counts.
     """
     try:
         settings = tomllib.loads((home / FILE).read_text())

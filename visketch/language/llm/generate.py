@@ -1,4 +1,7 @@
-"""Generate answers with the language model: the tokens of two pictures and a text → an answer or p(yes)."""
+"""Generate answers with the language model.
+
+The tokens of two pictures and a text give an answer or p(yes).
+"""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -17,8 +20,8 @@ from visketch.language.llm import llava
 from visketch.language.llm.llava import embedded, unwrapped
 from visketch.language.llm.tokenizer import Prompts
 
-BATCH = 32  # pairs answered together
-LONGEST = 160  # tokens of an answer, at most
+BATCH = 32  # the number of pairs that are answered together
+LONGEST = 160  # the most tokens of an answer
 Some = TypeVar("Some")
 Tokens = Float[Tensor, "t e"]
 Pairs = Sequence[tuple[Tokens, Tokens]]  # sketch, scene
@@ -35,8 +38,10 @@ class LlavaGenerator:
     def load(
         cls, settings: LanguageConfig, folder: Path, device: str = "cpu", *, tower: nn.Module | None = None
     ) -> "LlavaGenerator":
-        """The language model of a checkpoint's folder. Raises UsageError without transformers; VisketchError if it is
-        missing or damaged, or was trained with another tower than `tower`.
+        """Load the language model from a checkpoint's folder.
+
+        Raises UsageError without transformers. Raises VisketchError if the model is missing or damaged, or was trained
+        with another tower than `tower`.
         """
         model, tokenizer = llava.load(settings, folder)
         if tower is not None and not _same(tower, model.model.vision_tower.tower):
@@ -45,7 +50,9 @@ class LlavaGenerator:
         return cls(model.to(device), tokenizer)
 
     def say(self, pairs: Pairs, texts: Sequence[str], longest: int = LONGEST) -> list[Output]:
-        """The most probable answer, token by token, to a text about each pair."""
+        """Answer a text about each pair. At each token, the most probable one is taken. `longest` is the most tokens of
+        an answer.
+        """
         said: list[Output] = []
         for part in cut(list(zip(pairs, texts, strict=True))):
             said += self._say([pair for pair, _ in part], [text for _, text in part], longest)
@@ -68,7 +75,7 @@ class LlavaGenerator:
         return [self._read(*row) for row in zip(made.sequences.tolist(), chances.tolist(), strict=True)]
 
     def yes(self, pairs: Pairs, text: str) -> list[float]:
-        """The probability that the answer to a text is yes and not no."""
+        """For each pair, the probability that the answer to a text is yes rather than no."""
         return [chance for part in cut(pairs) for chance in self._yes(part, text)]
 
     @torch.inference_mode()
@@ -79,7 +86,7 @@ class LlavaGenerator:
         return logits[:, [yes, no]].float().softmax(dim=1)[:, 0].tolist()
 
     def _heard(self, pairs: Pairs, texts: Sequence[str]) -> tuple[Float[Tensor, "b n w"], Int[Tensor, "b n"]]:
-        """Pictures and questions as embeddings of the language model, padded on the left; and the mask."""
+        """Pictures and questions as embeddings of the language model, padded on the left; and their mask."""
         asked = [np.concatenate([self.speech.opening, self.speech.question(text)]) for text in texts]
         most = max(map(len, asked))
         ids = np.stack([np.pad(one, (most - len(one), 0), constant_values=self.speech.pad) for one in asked])
@@ -90,7 +97,9 @@ class LlavaGenerator:
         return words, torch.from_numpy(mask).to(device)
 
     def _read(self, numbers: list[int], chances: list[float]) -> Output:
-        """Token numbers → text, with the probability of each stretch: the part by which a token extends the text."""
+        """Turn token numbers into text, with the probability of each stretch. A stretch is what one token adds to the
+        text.
+        """
         if self.speech.end in numbers:
             numbers = numbers[: numbers.index(self.speech.end)]
         ends = [len(self.speech.text(numbers[: place + 1])) for place in range(len(numbers))]
@@ -99,12 +108,12 @@ class LlavaGenerator:
 
 
 def cut(some: Sequence[Some]) -> Iterator[Sequence[Some]]:
-    """Batches of pairs that are answered together."""
+    """Cut pairs into batches that are answered together."""
     return (some[first : first + BATCH] for first in range(0, len(some), BATCH))
 
 
 def _same(one: nn.Module, other: nn.Module) -> bool:
-    """Whether two towers have the same weights, as they are stored."""
+    """Whether two towers have the same weights, in the form in which weights are stored."""
     ours, theirs = stored(one), stored(other)
     return ours.keys() == theirs.keys() and all(
         torch.equal(value, theirs[name]) for name, value in ours.items() if value.is_floating_point()

@@ -1,9 +1,8 @@
-"""A LLaVA (Liu et al., 2023) for two pictures, of any size, by transformers. Only this module imports transformers'
-LLaVA and peft.
+"""A LLaVA (Liu et al., 2023) for two pictures, of any size, by transformers.
 
-There is one code path: `build` makes the small model from settings, or loads a LLaVA from the Hub or a folder;
-`prepare` freezes the tower and, for a large model, adds LoRA to the language model. All other functions are independent
-of the size.
+Only this module imports transformers' LLaVA and peft. There is one code path. `build` makes the small model from
+settings, or loads a LLaVA from the Hub or a folder. `prepare` freezes the tower and, for a large model, adds LoRA to
+the language model. All other functions work for any size.
 """
 
 import os
@@ -23,14 +22,15 @@ from visketch.language.config import LanguageConfig, LoraConfig, TowerConfig
 from visketch.language.vision.encoder import PairTower, Tokens
 from visketch.language.vision.leaf_encoder import LeafTower
 
-# The seven projections in every layer of the language model; not those of the tower, which has some of these names.
+# These are the seven projections in every layer of the language model. Some projections of the tower have the same
+# names and are not meant.
 ADAPTED = r".*language_model.*\.(q_proj|k_proj|v_proj|o_proj|gate_proj|up_proj|down_proj)"
 PROJECTOR = "multi_modal_projector"
 
 
 @cache
 def transformers() -> Any:
-    """The library, with our towers registered. Raises UsageError if it is not installed."""
+    """The library transformers, with our towers registered. Raises UsageError if it is not installed."""
     try:
         import transformers as library
     except ImportError:
@@ -82,8 +82,8 @@ def attend(
     scaling: float,
     **_: Any,
 ) -> tuple[Float[Tensor, "b n h d"], None]:
-    """Attention with all products in their own precision: on a CPU twice as fast as that of transformers, which
-    computes the weights in single precision.
+    """Attention in which every product keeps its own precision. On a CPU this is twice as fast as that of transformers,
+    which computes the weights in single precision.
     """
     weights = (query * scaling) @ key.mT
     if attention_mask is not None:
@@ -92,9 +92,7 @@ def attend(
 
 
 def make_tower(settings: TowerConfig, classes: int) -> PairTower | LeafTower:
-    """A tower with fresh weights, or with those of its checkpoint. Raises UsageError for one that is part
-    of a LLaVA.
-    """
+    """A tower with fresh weights, or those of its checkpoint. Raises UsageError for one that is part of a LLaVA."""
     if settings.kind == "pair":
         return PairTower(settings, classes)
     if settings.kind == "leaf":
@@ -103,10 +101,10 @@ def make_tower(settings: TowerConfig, classes: int) -> PairTower | LeafTower:
 
 
 def build(settings: LanguageConfig, tokenizer: Any = None, tower: nn.Module | None = None, **loading: Any) -> Any:
-    """A LlavaForConditionalGeneration: from `settings.base` (`loading` is passed to its `from_pretrained`), or from
-    scratch.
+    """A LlavaForConditionalGeneration, loaded from `settings.base` or made from scratch.
 
-    `tower`: a trained tower for the model from scratch. Raises VisketchError if there are no weights.
+    `loading` is passed to `from_pretrained`. `tower` is a trained tower for a model from scratch. Raises VisketchError
+    if there are no weights.
     """
     library = transformers()
     if settings.base:
@@ -138,7 +136,7 @@ def build(settings: LanguageConfig, tokenizer: Any = None, tower: nn.Module | No
         image_seq_length=made.tokens,
         vision_feature_layer=-1,
         vision_feature_select_strategy="full",
-        # The backward pass of the fused kernel is slow on CPUs, see models/blocks.py.
+        # The backward pass of the fused kernel is slow on CPUs (see models/blocks.py).
         attn_implementation="sdpa" if torch.cuda.is_available() else "visketch",
     )
     model = library.LlavaForConditionalGeneration(config)
@@ -164,9 +162,8 @@ def squeezed() -> Any:
 
 
 def prepare(model: Any, lora: LoraConfig | None, freeze_projector: bool = False) -> Any:
-    """Set what is trained: never the tower; the projector, unless frozen; the language model completely or by LoRA.
-
-    Returns the model, wrapped by peft if LoRA is used.
+    """Choose what is trained: never the tower; the projector, unless it is frozen; the language model, completely or by
+    LoRA. Returns the model, which is wrapped by peft if LoRA is used.
     """
     model.model.vision_tower.requires_grad_(False).eval()
     if lora is None:
@@ -188,9 +185,10 @@ def prepare(model: Any, lora: LoraConfig | None, freeze_projector: bool = False)
 
 
 def save(model: Any, tokenizer: Any, folder: Path) -> None:
-    """Write what was trained, in half precision: a small model completely; with LoRA, the adapter and the projector.
+    """Write what was trained, in half precision.
 
-    Files are written under a temporary name first, so that a reader sees the old ones or the new ones.
+    A small model is written completely. With LoRA, the adapter and the projector are written. Files first get a
+    temporary name, so that a reader sees either the old files or the new ones.
     """
     part = folder / f".language.{os.getpid()}.part"
     try:
@@ -225,14 +223,14 @@ def load(settings: LanguageConfig, folder: Path, **loading: Any) -> tuple[Any, A
 
 
 def merged(base: Any, folder: Path) -> Any:
-    """A base, with the LoRA adapter and the projector of a folder merged into it."""
+    """A base model into which the LoRA adapter and the projector of a folder have been merged."""
     import peft
 
     return peft.PeftModel.from_pretrained(base, str(folder)).merge_and_unload()
 
 
 class VisionTower(nn.Module):
-    """The tower of a LLaVA with the interface of the other towers: pixels in [0, 1] → tokens and mask."""
+    """The tower of a LLaVA, with the interface of other towers: it turns pixels in [0, 1] into tokens and a mask."""
 
     mean: Tensor
     deviation: Tensor
@@ -261,7 +259,7 @@ class VisionTower(nn.Module):
 
 
 def tokens_of(config: Any) -> int:
-    """The number of tokens of a picture in a model of this configuration."""
+    """The number of tokens that a picture has in a model of this configuration."""
     if config.vision_config.model_type == "visketch-tower":
         return int(config.image_seq_length)
     side = config.vision_config.image_size // config.vision_config.patch_size
@@ -280,7 +278,11 @@ def hidden_states(
     place: Int[Tensor, "b n"],
     visible: Bool[Tensor, "b 1 n n"],
 ) -> Float[Tensor, "b n w"]:
-    """The language model's hidden state of each position of a sequence. `seen`: the pictures in their order."""
+    """The language model's hidden state at each position of a sequence.
+
+    `ids` are the tokens, `seen` are the tokens of the pictures in their order, `place` is the position of each token,
+    and `visible` says which positions each one sees.
+    """
     llava = unwrapped(model).model
     words = embedded(llava, ids, seen, unwrapped(model).config.image_token_id)
     hidden = torch.zeros(visible.shape, dtype=words.dtype, device=words.device)
@@ -290,7 +292,7 @@ def hidden_states(
 
 
 def embedded(llava: Any, ids: Int[Tensor, "b n"], seen: Float[Tensor, "s t e"], image: int) -> Float[Tensor, "b n w"]:
-    """Words and pictures as embeddings; at the positions of pictures, the projector's output for `seen`."""
+    """Words and pictures as embeddings. At the positions of pictures, these are the projector's output for `seen`."""
     words = llava.get_input_embeddings()(ids)
     projector = llava.multi_modal_projector
     projected = projector(seen.to(words.dtype)).to(words.dtype)

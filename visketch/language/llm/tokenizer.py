@@ -18,7 +18,7 @@ from jaxtyping import Int
 from visketch.errors import UsageError
 
 IMAGE, PAD, UNKNOWN, BEGIN, END = "<image>", "<pad>", "<unk>", "<s>", "</s>"
-# A coordinate (0.00 to 1.00), a digit, a word, a punctuation mark. `tidy` adds the commas again.
+# A token is a coordinate (0.00 to 1.00), a digit, a word, or a punctuation mark. `tidy` adds the commas again.
 PIECES = r"<image>|</s>|[01]\.\d\d|\d|[^\W\d_]+(?:['-][^\W\d_]+)*|[\[\].:;?!]"
 TEMPLATE = (
     "{% for message in messages %}{% if message['role'] == 'user' %}USER: "
@@ -27,11 +27,11 @@ TEMPLATE = (
     "{% else %}ASSISTANT: {% for part in message['content'] %}{{ part['text'] }}{% endfor %}{{ eos_token }}"
     "{% endif %}{% endfor %}{% if add_generation_prompt %}ASSISTANT:{% endif %}"
 )
-IGNORED = -100  # a label without loss
+IGNORED = -100  # a label with this value has no loss
 
 
 def learn(texts: Iterable[str]) -> Any:
-    """A transformers tokenizer of all words in `texts`. Every coordinate and digit is always a token."""
+    """Make a transformers tokenizer of all words in `texts`. Every coordinate and every digit is always one token."""
     from tokenizers import Regex, Tokenizer, models, pre_tokenizers
 
     cut = pre_tokenizers.Split(Regex(PIECES), behavior="removed", invert=True)
@@ -64,14 +64,14 @@ def _wrapped(tokenizer: Any) -> Any:
 
 @dataclass(frozen=True)
 class Turn:
-    """A question and its answer, as token numbers."""
+    """A question and its answer, as the numbers of their tokens."""
 
     question: Int[np.ndarray, " q"]
     answer: Int[np.ndarray, " a"]
 
 
 class Prompts:
-    """Converts text to token numbers and back, for two pictures of `tokens` tokens each."""
+    """Turns text into token numbers and back, for two pictures of `tokens` tokens each."""
 
     def __init__(self, tokenizer: Any, tokens: int) -> None:
         self.tokenizer, self.tokens = tokenizer, tokens
@@ -80,20 +80,20 @@ class Prompts:
         self.pad = int(tokenizer.pad_token_id if tokenizer.pad_token_id is not None else self.end)
 
     def _split(self, text: str) -> tuple[list[int], list[int]]:
-        """The numbers up to the last picture, and those after it."""
+        """The token numbers up to the last picture, and those after it."""
         ids = self.tokenizer(text)["input_ids"]
         last = len(ids) - ids[::-1].index(self.image)
         return ids[:last], ids[last:]
 
     @cached_property
     def opening(self) -> Int[np.ndarray, " o"]:
-        """The tokens before every question: both pictures, with a number for each of their tokens."""
+        """The tokens before every question: both pictures, with one number for each of their tokens."""
         before, _ = self._split(f"USER: {IMAGE}\n{IMAGE}\n")
         many = [[number] * self.tokens if number == self.image else [number] for number in before]
         return np.array([number for some in many for number in some], np.int64)
 
     def question(self, text: str) -> Int[np.ndarray, " q"]:
-        """The tokens after the pictures, for a question. Raises UsageError for a text with a picture in it."""
+        """The tokens after the pictures, for a question. Raises UsageError if the text contains a picture."""
         if IMAGE in text:
             raise UsageError(f"a question cannot contain {IMAGE}, since the two pictures come before it; leave it out")
         return np.array(self._split(f"USER: {IMAGE}\n{IMAGE}\n{text} ASSISTANT:")[1], np.int64)
@@ -104,12 +104,12 @@ class Prompts:
         return Turn(asked, np.array([*whole[len(asked) :], self.end], np.int64))
 
     def text(self, numbers: Iterable[int]) -> str:
-        """The token numbers of an answer → its text."""
+        """The text of an answer, from its token numbers."""
         return tidy(self.tokenizer.decode([*numbers], skip_special_tokens=True))
 
     def first(self, text: str, *answers: str) -> list[int]:
-        """The numbers by which answers to a question differ: for each answer, the first one that they do
-        not all share.
+        """The token numbers in which answers to a question differ. For each answer, this is the first one that the
+        answers do not all share.
         """
         turns = [self.turn(text, answer).answer.tolist() for answer in answers]
         place = next(i for i in range(min(map(len, turns))) if len({turn[i] for turn in turns}) == len(turns))
@@ -117,7 +117,9 @@ class Prompts:
 
 
 def tidy(text: str) -> str:
-    """Words with spaces between them → normal text: punctuation without spaces, boxes with commas."""
+    """Turn words with spaces between them into normal text: punctuation without spaces before it, and boxes with
+    commas.
+    """
     text = re.sub(r"\s+([.;?!:\]])", r"\1", re.sub(r"\[\s+", "[", text))
     text = re.sub(r"(?<=\d\.\d\d)\s+(?=\d\.\d\d)", ", ", text)
     return re.sub(r"\]\s+(?=an? )", "], ", text).strip()

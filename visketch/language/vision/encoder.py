@@ -1,7 +1,7 @@
-"""Towers: pixels → tokens and mask, the only interface between pictures and the language model.
+"""Towers turn pixels into tokens and a mask. They are the only interface between pictures and the language model.
 
-A tower takes squares (b 3 h h) in [0, 1], white is 1, and gives a token for each place, row by row, with a mask of the
-places where there is something to see. Sketches and scenes use the same tower.
+A tower takes squares (b 3 h h) in [0, 1], where white is 1. It gives a token for each place, row by row, and a mask of
+the places where there is something to see. Sketches and scenes use the same tower.
 """
 
 import math
@@ -48,8 +48,8 @@ class TowerBlock(nn.Module):
 class PairTower(nn.Module):
     """A small convolutional network, trained on pairs of sketches and scenes (objective `tower`).
 
-    A token has the features of its place, the vector in the common space of sketches and objects, and the encoded
-    place.
+    A token has three parts: the features of its place, the vector in the common space of sketches and objects, and the
+    encoded place.
     """
 
     def __init__(self, settings: TowerConfig, classes: int) -> None:
@@ -67,8 +67,8 @@ class PairTower(nn.Module):
         self.norm = nn.LayerNorm(four)
         self.embed = nn.Linear(four, settings.embedding, bias=False)
         self.named = nn.Linear(four, classes)  # the class of a sketch, from its mean features
-        self.covered = nn.Linear(four, classes + 1)  # the class of the object at a place; the last one means nothing
-        self.reach = nn.Linear(four, 4)  # the distances to its box: left, up, right and down
+        self.covered = nn.Linear(four, classes + 1)  # the class of the object at a place; the last one means no object
+        self.reach = nn.Linear(four, 4)  # the distances to the sides of its box: left, up, right and down
         self.tokens, self.width = settings.grid**2, four + settings.embedding + settings.places
 
     def see(self, pixels: Float[Tensor, "b 3 h h"]) -> Float[Tensor, "b t c"]:
@@ -77,7 +77,7 @@ class PairTower(nn.Module):
         return self.norm(self.stages(self.stem(ink)).flatten(2).mT)
 
     def align(self, seen: Float[Tensor, "*b c"]) -> Float[Tensor, "*b d"]:
-        """Features → vectors of length 1, similar for a sketch and what it shows."""
+        """Turn features into vectors of length 1. They are similar for a sketch and for what it shows."""
         return F.normalize(self.embed(seen).float(), dim=-1)
 
     def boxes(self, seen: Float[Tensor, "b t c"]) -> Float[Tensor, "b t 4"]:
@@ -96,12 +96,12 @@ class PairTower(nn.Module):
 
 
 def centres(grid: int, device: torch.device | None = None) -> Float[Tensor, "t 2"]:
-    """The centre of every place, row by row, x and y in shares of the square."""
+    """The centre of every place, row by row, as x and y in shares of the square."""
     axis = (torch.arange(grid, device=device) + 0.5) / grid
     return torch.stack([axis.repeat(grid), axis.repeat_interleave(grid)], dim=1)
 
 
-@cache  # not a buffer: transformers creates models without values and loads only the weights
+@cache  # this is not a buffer, since transformers creates models without values and loads only the weights
 def places(grid: int, width: int) -> Float[Tensor, "t w"]:
     """Sines and cosines of the row and column of each place, with wavelengths from two places to the whole grid."""
     axis = torch.arange(grid) + 0.5

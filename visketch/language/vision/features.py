@@ -27,16 +27,16 @@ class EncodedPicture:
     picture: Picture
 
     def placed(self, things: Sequence[Detection]) -> list[Detection]:
-        """Boxes on the square → boxes on the picture. Boxes beside the picture are left out."""
+        """Turn boxes on the square into boxes on the picture. Boxes beside the picture are left out."""
         back = [replace(thing, box=self.picture.letterbox.back(thing.box)) for thing in things]
         return [thing for thing in back if thing.box[0] < thing.box[2] and thing.box[1] < thing.box[3]]
 
 
 class Features:
-    """The names of pictures → their tokens (t e), in half precision, in a memory-mapped file."""
+    """The tokens (t e) of pictures by their names, in half precision, in a memory-mapped file."""
 
     def __init__(self, file: Path | None, mark: str = "") -> None:
-        """Without a file: empty."""
+        """Open the file. Without one, there are no tokens. `mark` identifies the tower."""
         about: dict = json.loads(file.with_suffix(".json").read_text()) if file else {"mark": mark, "names": []}
         self.mark: str = about["mark"]
         self.place: dict[str, int] = {name: number for number, name in enumerate(about["names"])}
@@ -53,9 +53,10 @@ def features(
     read: Callable[[str], Picture | None],
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Features:
-    """The tokens of the pictures `names` by this tower. Those that are already in `file` are reused.
+    """The tokens that this tower gives for the pictures `names`. Those that are already in `file` are reused.
 
-    `read`: a name → its picture, or None to leave it out. The file appears when it is complete.
+    `read` turns a name into its picture, or returns None to leave the picture out. The file appears when it is
+    complete.
     """
     mark = fingerprint(stored(tower))
     known = Features(file) if file.exists() and file.with_suffix(".json").exists() else None
@@ -88,7 +89,7 @@ def features(
         array[len(written)] = known[name]
         written.append(name)
     array.flush()
-    file.with_suffix(".json").unlink(missing_ok=True)  # if this is interrupted, the file has no wrong names
+    file.with_suffix(".json").unlink(missing_ok=True)  # if this is interrupted, the file will have no wrong names
     os.replace(part, file)
     write_atomically(file.with_suffix(".json"), json.dumps({"mark": mark, "names": written}).encode())
     return Features(file)
@@ -96,8 +97,9 @@ def features(
 
 @torch.no_grad()
 def look(tower: nn.Module, squares: Sequence[np.ndarray]) -> Float[Tensor, "b t e"]:
-    """Squares → tokens; those of places with nothing to see are zero. Raises UsageError in a process that was forked
-    after torch had computed.
+    """Turn squares into tokens. Tokens of places where there is nothing to see are zero.
+
+    Raises UsageError in a process that was forked after torch had computed.
     """
     refuse_after_fork()
     device = next(iter(tower.parameters()), torch.empty(0)).device

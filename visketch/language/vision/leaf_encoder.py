@@ -1,8 +1,7 @@
 """Experimental: the leaf encoder of a ViSketch checkpoint as a frozen tower, with a token for every leaf of a drawing.
-It is worse than the pair tower (docs/language.md).
 
-Its weights stay in their checkpoint. A picture becomes lines first, the ink of a drawing or the edges of a photo, and
-the lines become a field.
+It is worse than the pair tower (docs/language.md). Its weights stay in their checkpoint. A picture first becomes lines
+(the ink of a drawing or the edges of a photo), and the lines become a field.
 """
 
 import numpy as np
@@ -21,17 +20,19 @@ from visketch.model import SketchModel
 
 
 class LeafTower(nn.Module):
-    """Every finest place of the canvas has the vector of the leaf that contains it; blank places are masked."""
+    """A tower with a token for every finest place of the canvas: the vector of the leaf that contains the place. Blank
+    places are masked.
+    """
 
     def __init__(self, settings: TowerConfig, checkpoint: str | None = None) -> None:
-        """`checkpoint`: a folder or a shipped name, as for `ViSketch.load`. Raises VisketchError."""
+        """`checkpoint` is a folder or the name of a shipped one, as for `ViSketch.load`. Raises VisketchError."""
         super().__init__()
-        self.model = SketchModel.load(checkpoint)  # not a module: its weights are neither trained nor saved here
+        self.model = SketchModel.load(checkpoint)  # not a module, so its weights are neither trained nor saved
         shape = self.model.config.sketch
         self.depth, grid = shape.depth, 1 << shape.depth
         self.tokens, self.width = grid**2, self.model.config.encoder.width + settings.places
         self.grid, self.places = grid, settings.places
-        # The positions on the Z-curve, row by row
+        # The positions on the Z-curve, in the order of the rows
         self.order = sorted(range(grid**2), key=lambda z: _unwound(z, shape.depth))
 
     def forward(self, pixels: Float[Tensor, "b 3 h h"]) -> Tokens:
@@ -51,14 +52,14 @@ class LeafTower(nn.Module):
 
 
 def _unwound(z: int, depth: int) -> int:
-    """Position on the Z-curve → position row by row."""
+    """Turn a position on the Z-curve into the position row by row."""
     x = sum((z >> 2 * bit & 1) << bit for bit in range(depth))
     y = sum((z >> 2 * bit + 1 & 1) << bit for bit in range(depth))
     return (y << depth) + x
 
 
 def field(square: UInt8[np.ndarray, "h h 3"], shape: sdf.SketchConfig) -> Float[np.ndarray, "p p"]:
-    """The lines of a picture, at their places, as a field; saturated everywhere if there are none."""
+    """The lines of a picture, at their places, as a field. It is saturated everywhere if there are none."""
     try:
         found = lines(square)
         return sdf.field(tuple(line / len(square) for line in found), shape, shape.canvas).astype(np.float32)

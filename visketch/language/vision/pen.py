@@ -1,8 +1,8 @@
-"""Drawn scenes with a thick pen: the tower sees them with the pen of its training.
+"""Show drawn scenes with a thick pen to the tower as if they had the pen of its training.
 
 The tower was trained on scenes of thin lines (`dataset.sketch_scenes.PEN`). In lines that are twice as thick, it finds
-an object at every place of a single drawing: of 64 pages that one drawing fills, 7 were counted right, and 50 with thin
-lines.
+an object at every place of a single drawing. Of 64 pages that are filled by one drawing, 7 were counted right, and 50
+with thin lines.
 """
 
 import numpy as np
@@ -13,13 +13,14 @@ from scipy import ndimage
 from visketch.language.dataset.sketch_scenes import PEN
 from visketch.language.image import FINE, Picture, is_drawing, square
 
-THICK = 1.5  # times the pen of training
+THICK = 1.5  # lines are thick from this multiple of the pen of training on
 
 
 def as_trained(picture: Picture) -> UInt8[np.ndarray, "h h 3"]:
-    """The square that the tower sees: that of the picture, or if it is drawn with a thick pen, one with thinner lines.
+    """The square that the tower sees.
 
-    Raises VisketchError if the picture's file is gone.
+    It is the square of the picture. If the picture is drawn with a thick pen, it is a square with thinner lines. Raises
+    VisketchError if the picture's file is gone.
     """
     if not is_drawing(picture) or picture.ink.pen <= THICK * PEN * FINE:
         return picture.square

@@ -1,4 +1,4 @@
-"""The objectives of the diffusions: fields for the paper's, pieces of strokes for the other."""
+"""The objectives of the two diffusions: fields for the paper's coarse stage, and pieces of strokes for the other."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ UNCLASSED = 0.1  # the share of examples with the null class, which guidance nee
 class DiffusionObjective(Objective):
     """Flow matching on the root tile; one example in ten has the null class.
 
-    Times are logit-normal, since there is most to learn at intermediate times (Esser et al., 2024).
+    Times are logit-normal, since most can be learned at intermediate times (Esser et al., 2024).
     """
 
     def __init__(self, config: Config, diffusion: Any, labels: list[str], part: str = "diffusion") -> None:
@@ -31,8 +31,8 @@ class DiffusionObjective(Objective):
         field = draw(sketch, rng, shape, 0.0, 2 * shape.tile)
         coarse = field.reshape(shape.tile, 2, shape.tile, 2).mean(axis=(1, 3))
         return {
-            # Mirrored at random, otherwise as drawn. Without mirroring, the network had memorised its drawings after
-            # twenty epochs (lab book, 2026-11-21).
+            # Drawings are mirrored at random, and otherwise used as they are. Without mirroring, the network had
+            # memorised its drawings after twenty epochs (lab book, 2026-11-21).
             "field": coarse[:, ::-1].copy() if rng.random() < 0.5 else coarse,
             "noise": rng.standard_normal((shape.tile, shape.tile), dtype=np.float32),
             "time": np.float32(1 / (1 + np.exp(-rng.standard_normal()))),
@@ -50,17 +50,17 @@ class StrokesObjective(DiffusionObjective):
     """Flow matching on pieces of strokes.
 
     In a share of the examples (`train.diffusion.given`), a part of the drawing is given: its beginning, or some of its
-    strokes. So the network also learns to complete drawings.
+    strokes. In this way the network also learns to complete drawings.
     """
 
     TURNED = 1 / 3  # the strength of `augment`: up to 7 degrees and 8 %
-    MIDDLE = -0.2  # mean of the logit of the times: a few more of those at which small strokes take shape
+    MIDDLE = -0.2  # mean of the logit of the times; below 0, more of the times at which small strokes take shape
 
     def lengths(self, store: Store) -> np.ndarray:
         return store.count(pieces.count)
 
     def admitted(self, store: Store, rows: np.ndarray) -> np.ndarray:
-        """The drawings with strokes that have no more pieces than the network allows."""
+        """The rows of drawings whose strokes have no more pieces than the network allows."""
         length = self.lengths(store)[rows]
         return rows[(length > 0) & (length <= self.config.diffusion.pieces)]
 
@@ -98,7 +98,9 @@ class StrokesObjective(DiffusionObjective):
 
 
 def some(joined: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """The pieces (t,) of a drawing that are given: usually its beginning, otherwise random strokes; never all."""
+    """Which pieces (t,) of a drawing are given. Usually this is its beginning, otherwise random strokes, and never the
+    whole.
+    """
     if rng.random() < 0.6:
         return np.arange(len(joined)) < rng.integers(len(joined))
     stroke = np.cumsum(~joined) - 1

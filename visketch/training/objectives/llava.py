@@ -1,8 +1,8 @@
 """The objective of the language model: questions about two pictures and their answers, on the tokens of a frozen tower.
 
-All questions about a pair of pictures share one opening: the pictures once, then turns that see only the pictures and
-themselves, with positions counted from the pictures. Short sequences share a row. The loss equals that of separate
-sequences, at a third of the cost.
+All questions about a pair of pictures share one opening: first the pictures, once, and then turns that see only the
+pictures and themselves. Positions are counted from the pictures. Short sequences share a row. The loss equals that of
+separate sequences, at a third of the cost.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,8 +25,10 @@ Sequenced = dict[str, np.ndarray]
 
 
 def packed(opening: Int[np.ndarray, " o"], turns: Sequence[Turn]) -> Sequenced:
-    """Turns after one opening: ids, labels (only of the answers), weights, turn (0: the opening), position;
-    each (n).
+    """Pack several turns after one opening.
+
+    Returns the ids, the labels (only of the answers), the weights, the turn of each token (0 is the opening), and its
+    position; each is (n).
     """
     ids, labels, weights = [opening], [np.full(len(opening), IGNORED)], [np.zeros(len(opening))]
     turn, place = [np.zeros(len(opening), np.int64)], [np.arange(len(opening))]
@@ -43,9 +45,9 @@ def packed(opening: Int[np.ndarray, " o"], turns: Sequence[Turn]) -> Sequenced:
 
 
 def stacked(some: Sequence[Sequenced], pad: int) -> tuple[Batch, list[int]]:
-    """Sequences of different lengths as rows (b n), as many in a row as fit into the length of the longest.
+    """Stack sequences of different lengths as rows (b n), with as many in a row as fit into the length of the longest.
 
-    Returns the rows, and the new order of the sequences. `pair` distinguishes those of a row; -1 is padding.
+    Returns the rows, and the new order of the sequences. `pair` tells the sequences of a row apart, and -1 is padding.
     """
     sizes = [len(one["ids"]) for one in some]
     longest = max(sizes)
@@ -69,7 +71,7 @@ def stacked(some: Sequence[Sequenced], pad: int) -> tuple[Batch, list[int]]:
 
 
 def visible(pair: Int[Tensor, "b n"], turn: Int[Tensor, "b n"]) -> Bool[Tensor, "b 1 n n"]:
-    """The positions that each position sees: the opening of its pair, and its own turn up to itself."""
+    """Which positions each position sees: the opening of its pair, and its own turn up to itself."""
     n = turn.shape[1]
     same = (turn[:, :, None] == turn[:, None]) | (turn[:, None] == 0)
     before = torch.ones(n, n, dtype=torch.bool, device=turn.device).tril()
@@ -77,8 +79,9 @@ def visible(pair: Int[Tensor, "b n"], turn: Int[Tensor, "b n"]) -> Bool[Tensor, 
 
 
 class LlavaBatches:
-    """Step → batch of pairs. The sketch of a row is replaced by another of the same class, which keeps the answers
-    right.
+    """The batch of pairs for each step.
+
+    The sketch of a row is replaced by another one of the same class, which keeps the answers right.
     """
 
     def __init__(
@@ -126,7 +129,7 @@ class LlavaObjective(nn.Module):
 
     def __init__(self, model: Any) -> None:
         super().__init__()
-        self.model = model  # of transformers, possibly wrapped by peft
+        self.model = model  # a model of transformers, possibly wrapped by peft
         self.parts = {"language": model}
 
     def forward(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
@@ -145,7 +148,7 @@ class LlavaObjective(nn.Module):
         return loss, {"words": losses.mean(), "right": right}
 
     def state_dict(self, *_: Any, **__: Any) -> dict[str, Tensor]:  # type: ignore[override]
-        """Only what is trained: of a large model that is a fortieth."""
+        """Only the weights that are trained. In a large model, these are a fortieth."""
         return {name: value.detach() for name, value in self.named_parameters() if value.requires_grad}
 
     def load_state_dict(self, state: Mapping[str, Any], *_: Any, **__: Any) -> Any:  # type: ignore[override]

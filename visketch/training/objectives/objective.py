@@ -1,7 +1,7 @@
-"""The objective of a part: examples that are a pure function of a drawing and a random generator, and a loss.
+"""The objective of a part: its examples, which are a pure function of a drawing and a random generator, and its loss.
 
-Everything random in a loss except dropout is part of the example, so that a step gives the same loss for any number of
-processes.
+Except for dropout, everything random in a loss is part of the example, so that a step gives the same loss for any
+number of processes.
 """
 
 import numpy as np
@@ -18,44 +18,49 @@ Result = tuple[Tensor, dict[str, Tensor]]  # the loss, and further values to log
 
 
 class Objective(nn.Module):
-    """The training of one part. `parts` are the modules that it trains; frozen ones are kept out of the module tree."""
+    """How one part is trained. `parts` are the modules that it trains. Frozen ones are kept out of the module tree."""
 
     parts: dict[str, nn.Module]
 
     @property
     def frozen(self) -> dict[str, nn.Module]:
-        """The parts that it needs and does not train."""
+        """The parts that the objective needs but does not train."""
         return {}
 
     def example(self, sketch: Sketch, rng: np.random.Generator, progress: float) -> Example:
-        """One drawing → the inputs of the loss, as arrays that can be stacked. `progress`: the share of the
-        steps done.
+        """Turn one drawing into the inputs of the loss, as arrays that can be stacked.
+
+        `progress` is the share of the steps that are done.
         """
         raise NotImplementedError
 
     def enlarged(self, progress: float) -> int:
-        """The size of a step's batch in multiples of the configured one: cheap early steps can be larger."""
+        """The size of a step's batch, in multiples of the configured size. Early steps that are cheap can have larger
+        batches.
+        """
         return 1
 
     def admitted(self, store: Store, rows: np.ndarray) -> np.ndarray:
-        """The row numbers of drawings that it can learn from."""
+        """The row numbers of the drawings from which the part can learn."""
         return rows
 
     def lengths(self, store: Store) -> np.ndarray | None:
-        """The length of each drawing (drawings,), if the drawings of a batch should have similar lengths."""
+        """The length of each drawing (drawings,). Returns None unless the drawings of a batch should have similar
+        lengths.
+        """
         return None
 
     def study(self, store: Store) -> None:
-        """Called once before training, with the data set, to count what is not learned."""
+        """Count what is counted rather than learned. This is called once before training, with the data set."""
 
     def forward(self, batch: Batch) -> Result:
         raise NotImplementedError
 
     def settle(self) -> None:
-        """Called before the parts are written, to bring them into their final form."""
+        """Bring the parts into their final form. This is called before they are written."""
 
 
 def draw(sketch: Sketch, rng: np.random.Generator, config: SketchConfig, strength: float, canvas: int) -> np.ndarray:
-    """An augmented drawing as a field (h h)."""
+    """Augment a drawing and render it as a field (h h)."""
     lines = augment(sketch.lines(), rng, strength, drop=sketch.strokes is not None)
     return sdf.field(fit(lines, config.margin), config, canvas).astype(np.float32)

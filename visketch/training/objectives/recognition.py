@@ -1,4 +1,4 @@
-"""The objectives of the classifier and its baselines: the same pictures, in the same order."""
+"""The objectives of the classifier and its baselines. Both get the same pictures in the same order."""
 
 from dataclasses import replace
 
@@ -19,9 +19,9 @@ from visketch.training.objectives.objective import Batch, Example, Objective, Re
 
 
 class RecognitionObjective(Objective):
-    """Class from a picture that grows: early in training it shows what shallower trees show.
+    """Predict the class from a picture that grows: early in training, it shows what shallower trees show.
 
-    A tree of depth d is a whole sketch at p 2^d pixels, so increasing d enlarges the picture: what the root tile shows
+    A tree of depth d is a whole sketch at p 2^d pixels, so increasing d enlarges the picture. What the root tile shows
     can be learned at a twentieth of the cost (our choice; lab book, 2026-11-21).
     """
 
@@ -46,7 +46,7 @@ class RecognitionObjective(Objective):
         return {"canvas": canvas, "label": np.int64(self.label[str(sketch.label)])}
 
     def restyled(self, sketch: Sketch, rng: np.random.Generator) -> Sketch:
-        """Some drawings in another style, and some as filled areas."""
+        """Redraw some of the drawings in another style, and fill the areas of some."""
         if sketch.strokes is None or not (self.settings.restyle or self.settings.fill):
             return sketch
         if rng.random() < self.settings.fill and (ink := restyling.filled(sketch.lines(), rng)) is not None:
@@ -57,9 +57,9 @@ class RecognitionObjective(Objective):
 
 
 class ClassifierObjective(RecognitionObjective):
-    """Class from sampled leaves.
+    """Predict the class from sampled leaves.
 
-    A teacher is another encoder and classifier, whose answers for the same augmented pictures are a share of the target
+    A teacher is another encoder and classifier. Its answers for the same augmented pictures are a share of the target
     (`train.classifier.taught`; Beyer et al., 2022, arXiv 2106.05237).
     """
 
@@ -74,7 +74,7 @@ class ClassifierObjective(RecognitionObjective):
         super().__init__(config, config.train.classifier, labels)
         self.encoder, self.classifier = encoder, classifier
         self.parts = {"encoder": encoder, "classifier": classifier}
-        self.teacher = teacher  # in a tuple, so that it is neither trained nor saved
+        self.teacher = teacher  # in a tuple, so that the teacher is neither trained nor saved
 
     def example(self, sketch: Sketch, rng: np.random.Generator, progress: float) -> Example:
         picture = super().example(sketch, rng, progress)
@@ -100,7 +100,7 @@ class ClassifierObjective(RecognitionObjective):
 
 
 class BaselineObjective(RecognitionObjective):
-    """Class from the whole picture."""
+    """Predict the class from the whole picture."""
 
     def __init__(self, config: Config, baseline: nn.Module, labels: list[str]) -> None:
         super().__init__(config, config.train.baseline, labels)
@@ -122,9 +122,10 @@ def classify_loss(
     settings: ClassifierTraining,
     sampled: int,
 ) -> Result:
-    """Cross-entropy of the pooled leaves, plus `settings.auxiliary` times the mean cross-entropy of each leaf alone.
+    """The cross-entropy of the pooled leaves, plus `settings.auxiliary` times the mean cross-entropy of each leaf
+    alone.
 
-    The target is the label; where `batch` has the probabilities `taught` (b c), they are a share of it.
+    The target is the label. If `batch` has the probabilities `taught` (b c), these are a share of the target.
     """
     canvas, label = batch["canvas"], batch["label"]
     leaves = inked_leaves(canvas, shape, depth := depth_of(canvas, shape))
@@ -147,7 +148,7 @@ def depth_of(canvas: Float[Tensor, "b h w"], shape: SketchConfig) -> int:
 
 
 def choose(leaves: quadtree.Leaves, score: Float[Tensor, "b m"], most: int) -> Bool[Tensor, " n"]:
-    """At most `most` leaves of each sketch, those with the highest scores (m may exceed the number of tiles)."""
+    """At most `most` leaves of each sketch, those with the highest scores. m may be larger than the number of tiles."""
     drawn = score[leaves.sketch, leaves.tile]
     order = torch.argsort(drawn, descending=True, stable=True)
     order = order[torch.argsort(leaves.sketch[order], stable=True)]
@@ -158,6 +159,6 @@ def choose(leaves: quadtree.Leaves, score: Float[Tensor, "b m"], most: int) -> B
 
 
 def per_sketch(values: Float[Tensor, " n"], leaves: quadtree.Leaves, sketches: int) -> Float[Tensor, " b"]:
-    """The mean over each sketch's leaves (0 if it has none)."""
+    """The mean over the leaves of each sketch (0 if it has none)."""
     total = values.new_zeros(sketches).index_add(0, leaves.sketch, values)
     return total / torch.bincount(leaves.sketch, minlength=sketches).clamp(min=1)

@@ -23,14 +23,15 @@ from visketch.training.objectives.recognition import choose, classify_loss, per_
 
 
 class RefinerObjective(Objective):
-    """Codes of sampled leaves, each with exactly the context that it has during refining, in one parallel pass.
+    """Predict the codes of sampled leaves, each with exactly the context that it has during refining, in one parallel
+    pass.
 
-    The coarse sketch is the true one, blurred and noised; or, for a coarse stage of strokes, drawn from shaken strokes
-    (`train.refiner.strokes`). Coarse sketches that the diffusion redrew, with its own errors, were no better (lab book,
-    2026-11-21).
+    The coarse sketch is the true one, blurred and noised. For a coarse stage of strokes, it may also be drawn from
+    shaken strokes (`train.refiner.strokes`). Coarse sketches that the diffusion had redrawn, with its own errors, were
+    no better (lab book, 2026-11-21).
 
-    By default the shared encoder is frozen, as the classifier's training left it. `joint` also trains the encoder, and
-    the classifier (if there is one), so that the encoder stays good for both.
+    By default the shared encoder is frozen in the state in which the classifier's training left it. `joint` also trains
+    the encoder, and the classifier if there is one, so that the encoder stays good for both.
     """
 
     def __init__(
@@ -47,7 +48,7 @@ class RefinerObjective(Objective):
         self.label = {name: i for i, name in enumerate(labels)}
         self.joint = config.train.refiner.joint
         self.parts = {"refiner": refiner}
-        # Frozen parts are not in the module tree, so they are not trained, averaged or saved.
+        # Frozen parts are kept out of the module tree, so they are not trained, averaged or saved.
         self._frozen: dict[str, Any] = {"vqvae": vqvae, "encoder": encoder}
         self.classifier = None
         if self.joint:
@@ -63,7 +64,8 @@ class RefinerObjective(Objective):
     def example(self, sketch: Sketch, rng: np.random.Generator, progress: float) -> Example:
         shape, settings = self.config.sketch, self.config.train.refiner
         tiles = quadtree.first_tile(shape.depth + 1)
-        # Half of the noise is in blobs of 4 x 4 pixels: the diffusion misses parts of lines and not single pixels.
+        # Half of the noise is in blobs of 4 x 4 pixels, because the diffusion misses parts of lines rather than single
+        # pixels.
         noise = rng.standard_normal((shape.tile, shape.tile), dtype=np.float32)
         blobs = rng.standard_normal((shape.tile // 4, shape.tile // 4), dtype=np.float32)
         noise = (noise + np.kron(blobs, np.ones((4, 4), np.float32))) * np.float32(0.5**0.5)
@@ -117,7 +119,7 @@ class RefinerObjective(Objective):
 def corrupt(
     root: Float[Tensor, "b p p"], noise: Float[Tensor, "b p p"], sharp: Float[Tensor, " b"]
 ) -> Float[Tensor, "b p p"]:
-    """The coarse sketch as the diffusion might draw it: slightly blurred and noisy.
+    """The coarse sketch as the diffusion might draw it, slightly blurred and noisy.
 
     `sharp` mixes the sketch (1) with its 3 x 3 binomial blur (0).
     """

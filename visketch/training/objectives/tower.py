@@ -1,8 +1,9 @@
 """The objective of the pair tower: sketches by class, scenes by place, and both in a common space.
 
-It has three losses: the class of a sketch; for every place of a scene the class of the object there, or nothing, and
-its box (the language model can only use what a token contains); and the supervised contrastive loss (Khosla et al.,
-2020) between sketches and the places of scenes, so that one vector stands for a class in drawings and photos.
+It has three losses. The first is on the class of a sketch. The second is on every place of a scene: the class of the
+object there, or nothing, and its box (the language model can only use what a token contains). The third is the
+supervised contrastive loss (Khosla et al., 2020) between sketches and the places of scenes, so that one vector stands
+for a class in drawings and in photos.
 """
 
 import numpy as np
@@ -18,12 +19,14 @@ from visketch.language.dataset.rows import InstructionRows
 from visketch.language.vision.encoder import PairTower, centres
 
 Batch = dict[str, Tensor]
-VISIBLE = 0.6  # the least visible share of an object after moving it; otherwise it is ignored
+VISIBLE = 0.6  # if less than this share of an object is visible after the scene is moved, the object is ignored
 SMOOTHING = 0.1
 
 
 class TowerBatches:
-    """Step → batch: equally many sketches, balanced over the classes, and scenes, which are moved and mirrored."""
+    """The batch of each step. Half of it are sketches, balanced over the classes, and half are scenes, moved and
+    mirrored.
+    """
 
     def __init__(
         self, rows: InstructionRows, labels: list[str], canvas: int, batch: int, steps: int, seed: int
@@ -62,17 +65,16 @@ class TowerBatches:
         return image.read(self.folder / path, self.canvas).square
 
     def targets(self, objects: list[tuple[str, Box]]) -> tuple[Int[np.ndarray, " t"], Float[np.ndarray, "t 4"]]:
-        """The class at each place (`len(number)`: none of these classes), and its box. An object between places belongs
-        to the nearest one.
-        """
+        """The class at each place (`len(number)`: none of these classes), and its box, as in the function `targets`."""
         return targets(objects, self.number, self.grid)
 
 
 def targets(
     objects: list[tuple[str, Box]], number: dict[str, int], grid: Float[np.ndarray, "t 2"]
 ) -> tuple[Int[np.ndarray, " t"], Float[np.ndarray, "t 4"]]:
-    """What covers each place (`len(number)`: nothing of these classes), and its box. An object between places has the
-    nearest.
+    """The class of what covers each place (`len(number)`: none of these classes), and its box.
+
+    If an object lies between the places, the nearest place gets it.
     """
     covered, boxes = np.full(len(grid), len(number), np.int64), np.zeros((len(grid), 4), np.float32)
     for label, box in (thing for thing in objects if thing[0] in number):
@@ -85,7 +87,7 @@ def targets(
 
 
 def turned(pixels: UInt8[np.ndarray, "h h 3"], rng: np.random.Generator) -> UInt8[np.ndarray, "h h 3"]:
-    """A sketch turned by up to 15 degrees, stretched, shrunk to 60 % or more, and mirrored half the time."""
+    """A sketch that is turned by up to 15 degrees, stretched, shrunk to 60 % or more, and mirrored half of the time."""
     side = len(pixels)
     angle, stretch = rng.uniform(-np.pi / 12, np.pi / 12), rng.uniform(-0.15, 0.15)
     size, mirror = rng.uniform(0.6, 1.05), -1.0 if rng.random() < 0.5 else 1.0
@@ -98,7 +100,9 @@ def turned(pixels: UInt8[np.ndarray, "h h 3"], rng: np.random.Generator) -> UInt
 def moved(
     pixels: UInt8[np.ndarray, "h h 3"], objects: tuple[tuple[str, Box], ...], rng: np.random.Generator
 ) -> tuple[UInt8[np.ndarray, "h h 3"], list[tuple[str, Box]]]:
-    """A scene slightly shrunk or enlarged, shifted, and mirrored half the time; and its objects at their new places."""
+    """A scene that is slightly shrunk or enlarged, shifted, and mirrored half of the time; and its objects at their new
+    places.
+    """
     side, size = len(pixels), np.exp(rng.uniform(-0.25, 0.2, 2))
     mirror = np.array([-1.0 if rng.random() < 0.5 else 1.0, 1.0])
     shift = rng.uniform(-0.1, 0.1, 2)
@@ -115,7 +119,7 @@ def moved(
 
 
 def _warped(pixels: np.ndarray, matrix: np.ndarray, shift: np.ndarray) -> UInt8[np.ndarray, "h h 3"]:
-    """Each pixel of the result comes from matrix @ (x, y) + shift."""
+    """A warped picture, in which each pixel comes from matrix @ (x, y) + shift."""
     (a, b), (c, d) = matrix
     edge = tuple(int(value) for value in np.median(np.concatenate([pixels[0], pixels[-1]]), axis=0))
     picture = Image.fromarray(pixels)
@@ -157,7 +161,7 @@ class TowerObjective(nn.Module):
         return name + 2 * cover + box + pair, {"name": name, "cover": cover, "box": box, "pair": pair, **right}
 
     def settle(self) -> None:
-        """Nothing to do before the tower is written."""
+        """Nothing needs to be done before the tower is written."""
 
 
 def contrast(
@@ -168,7 +172,9 @@ def contrast(
     nothing: int,
     temperature: float,
 ) -> Float[Tensor, ""]:
-    """Sketches → the places of their class among all places; and places → the sketches of their class."""
+    """The contrastive loss in both directions: from sketches to the places of their class among all places, and from
+    places to the sketches of their class.
+    """
     likeness = sketch @ place.T / temperature
     same = label[:, None] == covered[None]
     there = same.any(dim=1)
@@ -179,7 +185,7 @@ def contrast(
 
 
 def giou(some: Float[Tensor, "n 4"], others: Float[Tensor, "n 4"]) -> Float[Tensor, " n"]:
-    """Generalised intersection over union of pairs of boxes (Rezatofighi et al., 2019)."""
+    """The generalised intersection over union of pairs of boxes (Rezatofighi et al., 2019)."""
     low, high = torch.maximum(some[:, :2], others[:, :2]), torch.minimum(some[:, 2:], others[:, 2:])
     common = (high - low).clamp(min=0).prod(dim=1)
     areas = (some[:, 2:] - some[:, :2]).clamp(min=0).prod(dim=1) + (others[:, 2:] - others[:, :2]).prod(dim=1)

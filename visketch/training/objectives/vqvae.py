@@ -11,9 +11,9 @@ from visketch.training.objectives.objective import Batch, Example, Objective, Re
 
 
 class VQVAEObjective(Objective):
-    """Reconstruct inked tiles of all levels; a pixel has more weight the nearer it is to the zero level."""
+    """Reconstruct inked tiles of all levels. The nearer a pixel is to the zero level, the more weight it has."""
 
-    TILES = 8  # for each sketch; most of them are finest tiles
+    TILES = 8  # the tiles taken from each sketch; most of them are of the finest level
 
     def __init__(self, config: Config, vqvae: VQVAE) -> None:
         super().__init__()
