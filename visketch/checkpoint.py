@@ -143,6 +143,12 @@ def read_metadata(folder: Path, part: str) -> dict:
     return {"fingerprint": metadata["fingerprint"], **more}
 
 
+def fingerprints(folder: Path) -> dict[str, str]:
+    """The fingerprint of each part in a folder. Raises VisketchError if one cannot be read."""
+    there = [part for part in PARTS if part_file(folder, part).exists()]
+    return {part: read_metadata(folder, part)["fingerprint"] for part in there}
+
+
 def load_part(folder: Path, part: str, module: nn.Module) -> dict:
     """Load a part's weights into a module and return the part's metadata.
 

@@ -17,7 +17,7 @@ Data = Annotated[
     Path, typer.Option("--data", envvar="VISKETCH_DATA", help="A data set written by `visketch data pack`.")
 ]
 Split = Annotated[Literal["train", "validation", "test"], typer.Option(help="Which drawings.")]
-Limit = Annotated[int | None, typer.Option(min=1, help="At most this many drawings, sampled evenly.")]
+Limit = Annotated[int | None, typer.Option(min=1, help="At most this many drawings, chosen at random.")]
 Baselines = Annotated[
     list[Path] | None,
     typer.Option("--baseline", metavar="FOLDER", help="A folder of `visketch train baseline`; may be repeated."),

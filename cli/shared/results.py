@@ -14,10 +14,10 @@ from typing import Any
 from visketch.errors import UsageError, VisketchError
 
 from . import console
+from .console import EVERY
 
 Row = dict[str, Any]
 KINDS = (".ndjson", ".csv")
-EVERY = 30.0  # seconds between lines of progress if there is no terminal for a bar
 
 
 def columns(top: int) -> list[str]:

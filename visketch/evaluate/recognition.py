@@ -159,8 +159,12 @@ def subset(classes: int) -> Bool[Tensor, " c"]:
 
 
 def sample(store: Store, split: str, limit: int | None) -> np.ndarray:
-    """The row numbers of a split, or `limit` of them, sampled evenly."""
-    rows = store.rows(split)
+    """The row numbers of a split, or `limit` of them, chosen at random but always the same."""
+    return some(store.rows(split), limit)
+
+
+def some(rows: np.ndarray, limit: int | None) -> np.ndarray:
+    """Rows, or `limit` of them, chosen at random but always the same."""
     if limit and limit < len(rows):
         rows = np.sort(np.random.default_rng(0).choice(rows, limit, replace=False))
     return rows

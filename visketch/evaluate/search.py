@@ -15,7 +15,7 @@ from torch import Tensor
 from visketch.data.store import Store
 from visketch.errors import UsageError
 from visketch.evaluate.judges import BaselineJudge, ClassifierJudge, Judge
-from visketch.evaluate.recognition import BATCH, OnProgress, quiet
+from visketch.evaluate.recognition import BATCH, OnProgress, quiet, some
 from visketch.geometry import sdf
 from visketch.metrics import interval, retrieval
 from visketch.model import SketchModel
@@ -68,9 +68,7 @@ def search(
                 f"the baseline {judge.name} was trained on {', '.join(cheats[:3])}; train one without these classes"
             )
     rows = store.rows(split)
-    rows = rows[np.isin(store.label[rows], [store.labels.index(name) for name in names])]
-    if limit and limit < len(rows):
-        rows = np.sort(np.random.default_rng(0).choice(rows, limit, replace=False))
+    rows = some(rows[np.isin(store.label[rows], [store.labels.index(name) for name in names])], limit)
     label = store.label[rows].astype(np.int64)
     if (np.bincount(label, minlength=1) < 2).all():
         raise UsageError(f"{store.path}: it has no class of these with two {split} drawings")

@@ -70,6 +70,11 @@ def from_pixels(pixels: Bool[np.ndarray, "y x"]) -> Float[np.ndarray, "y x"]:
     return np.where(padded, inside - 0.5, 0.5 - outside)[1:-1, 1:-1].astype(np.float32)
 
 
+def lines_of(sketch: Sketch) -> tuple[Float[np.ndarray, "_ 2"], ...]:
+    """The strokes of a sketch, in its own unit. Those of a picture are traced, in pixels."""
+    return sketch.lines() if sketch.pixels is None else trace(from_pixels(sketch.pixels)).strokes
+
+
 def strokes_of(sketch: Sketch) -> tuple[Trace, int, int]:
     """The strokes of a sketch, and the width and height of their page. Raises VisketchError if there are none."""
     if sketch.pixels is not None:

@@ -242,7 +242,7 @@ def tag(request: Request, studio: Service) -> dict[str, str]:
     depend on the batch.
     """
     body = getattr(request, "_body", b"")
-    about = f"{VERSION} {studio.name} {request.url.path} ".encode()
+    about = f"{VERSION} {studio.weights} {request.url.path} ".encode()
     return {"etag": f'W/"{hashlib.sha256(about + body).hexdigest()[:24]}"'} if body else {}
 
 

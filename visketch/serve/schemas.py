@@ -16,7 +16,6 @@ DEFAULTS = SamplingOptions()
 SKETCHES = 64  # the most sketches that are drawn together, including candidates that are not kept
 SEEDS = 2**32
 
-Number = Annotated[float, Field(ge=-1e6, le=1e6, allow_inf_nan=False)]
 LARGEST = 1e6  # the largest coordinate
 AXIS = {"type": "array", "items": {"type": "number", "minimum": -LARGEST, "maximum": LARGEST}, "maxItems": POINTS}
 POINT = {"type": "object", "properties": {"x": {"type": "number"}, "y": {"type": "number"}}, "required": ["x", "y"]}

@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from visketch.checkpoint import fingerprints
 from visketch.data import write
 from visketch.errors import UsageError, VisketchError
 from visketch.geometry import sdf
@@ -63,6 +64,7 @@ class Service:
         """`index` is the folder of the index. `searched` is the name of the gallery, as shown to people."""
         self.model, self.index, self.searched = model, index, searched
         self.name = model.config.name
+        self.weights = fingerprints(model.folder) if model.folder else {}
         self.strokes = model.config.coarse == "strokes"
         stage = {"field": model.config.coarse_part("field")} | ({"strokes": "diffusion"} if self.strokes else {})
         parts = {verb: {stage.get(part, part) for part in needed} for verb, needed in NEEDED.items()}

@@ -21,7 +21,7 @@ from visketch.decoding import enlarge
 from visketch.geometry import sdf
 from visketch.geometry.place import Place
 from visketch.geometry.sketch import Sketch
-from visketch.geometry.trace import Trace, strokes_of
+from visketch.geometry.trace import Trace, lines_of
 from visketch.model import DEFAULTS, Prediction, SketchModel
 from visketch.sampling import TRIES, Frame, SamplingOptions, generator
 
@@ -146,7 +146,7 @@ def strokes(found: Completion, part: Sketch, shape: SketchConfig) -> Trace | Non
     """
     if found.added_strokes is None:
         return None
-    given = found.place.lines(strokes_of(part)[0].strokes if part.pixels is not None else part.lines())
+    given = found.place.lines(lines_of(part))
     return Trace((*given, *found.added_strokes), shape.pen).scaled(float(shape.canvas))
 
 

@@ -15,7 +15,7 @@ from visketch.errors import UsageError
 from visketch.geometry.pieces import TOLERANCE, Pieces, cut, join, simplified
 from visketch.geometry.place import Place
 from visketch.geometry.sketch import Sketch
-from visketch.geometry.trace import strokes_of
+from visketch.geometry.trace import lines_of
 from visketch.model import SketchModel
 from visketch.sampling import Frame, SamplingOptions, candidate_seeds
 
@@ -37,7 +37,7 @@ def strokes_around(
     in shares of the canvas's side. Each seed is used for the same number of places. Raises UsageError for a part with
     more strokes than the network allows.
     """
-    strokes = strokes_of(part)[0].strokes if part.pixels is not None else part.lines()
+    strokes = lines_of(part)
     given = [_pieces(place.lines(strokes)) for place in places]
     most = model.config.diffusion.pieces
     if len(given[0]) >= most:

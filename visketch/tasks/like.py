@@ -9,7 +9,7 @@ import torch
 from visketch.errors import UsageError, VisketchError
 from visketch.geometry.pieces import Pieces, fitted, join
 from visketch.geometry.sketch import Sketch
-from visketch.geometry.trace import strokes_of
+from visketch.geometry.trace import lines_of
 from visketch.model import DEFAULTS, Generated, SketchModel
 from visketch.sampling import Frame, SamplingOptions, candidate_seeds
 
@@ -58,7 +58,7 @@ def pieces_of(model: SketchModel, sketch: Sketch) -> Pieces:
     strokes. Raises VisketchError for a blank drawing.
     """
     most = model.config.stage("strokes").pieces
-    strokes = strokes_of(sketch)[0].strokes if sketch.pixels is not None else sketch.lines()
+    strokes = lines_of(sketch)
     if not strokes:
         raise VisketchError(f"{sketch.source or 'sketch'}: blank, it has no ink; give another drawing")
     try:

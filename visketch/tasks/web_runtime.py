@@ -60,9 +60,10 @@ def _fetched() -> bytes:
         with urllib.request.urlopen(address, timeout=SECONDS) as answer:
             content = answer.read()
     except (OSError, ValueError) as error:
-        reason = getattr(error, "reason", None) or error
         how = f"or get it elsewhere by {_command()}, and name the file: --runtime FILE.tgz"
-        raise VisketchError(f"{address}: cannot be fetched, {reason}; try again online, {how}") from None
+        raise VisketchError(
+            f"{address}: cannot be fetched, {getattr(error, 'reason', None) or error}; try again online, {how}"
+        ) from None
     if not _is_right(content):
         raise VisketchError(f"{address}: not the expected package, its checksum differs; try again")
     write_atomically(kept, content)
