@@ -26,9 +26,9 @@ def ask(
 
     Both files are read once, however many questions there are. A closed question (what is it, how many, where, what
     colour, next to what, left or right of what, the largest?) is answered from the boxes that were found. It is about
-    the object of the sketch, or about another class that the question names. The language model answers any other
-    question, and every question that begins with a task (DESC:, COUNT:, BBOX:, SBIR:). Only the lines of the sketch
-    count. Only reads: no file is written.
+    the object of the sketch, or about another class that the question names. The language model answers
+    questions that begin with a task (DESC:, COUNT:, BBOX:, SBIR:). It was not trained on other open questions, so it
+    only guesses at them with --by language. Only the lines of the sketch count. Only reads: no file is written.
 
     \b
     Examples:

@@ -205,7 +205,8 @@ def show(row: Row) -> None:
         line = Text.assemble((f" {guess['label']:<{width}}", "bold"), *bar, f" {100 * share:5.1f} %")
         console.stdout().print(line, soft_wrap=True)
     if not row.get("sure", True):
-        console.say(" not sure: fewer than nine in ten answers this uncertain are right")
+        right = max(1, round(10 * row["predictions"][0]["probability"]))
+        console.say(f" not sure: about {right} in ten answers this uncertain are right")
     if "separate" in row:
         console.note(f"{row['path']}: {row['separate']} separate drawings; --split classifies each, count counts them")
     if "explanation" in row:

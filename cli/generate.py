@@ -13,6 +13,8 @@ from .shared.generation import Order, place_of, write
 from .shared.outputs import Outputs, Overwrite, parse_out
 from .shared.pictures import DRAWINGS, check_out, is_picture, moves, suffix_of
 
+NAMED = 12  # the most classes that the result names
+
 if TYPE_CHECKING:
     from visketch.geometry.sketch import Sketch
     from visketch.model import SketchModel
@@ -197,7 +199,8 @@ def check_all(outputs: Outputs, out: Path, suffix: str, classes: list[str], n: i
 def show(result: dict[str, Any], classes: list[str], n: int) -> None:
     """Print the result for people."""
     sheet = result["sheet"]
-    what = f"{n} each of {', '.join(classes)}" if len(classes) > 1 else f"{n} × {classes[0]}" if n > 1 else classes[0]
+    named = ", ".join(classes) if len(classes) <= NAMED else f"{len(classes)} classes"
+    what = f"{n} each of {named}" if len(classes) > 1 else f"{n} × {classes[0]}" if n > 1 else classes[0]
     if result["paths"] == [sheet]:
         console.say(f"{what}: {sheet}")
     else:

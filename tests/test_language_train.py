@@ -300,9 +300,11 @@ class TestVerbs:
         asked = "ask", *pictures, "what is it?", "DESC: what is there?", "--checkpoint", folder
         one_line(visketch(*asked, "--by", "matcher"), 2, "DESC", "language model")
 
-    def test_a_strange_question_is_answered_with_a_warning(self, data: Path, folder: Path) -> None:
+    def test_a_strange_question_is_only_guessed_at_on_request(self, data: Path, folder: Path) -> None:
         pictures = data / "pictures/sketch/ring-1.png", data / "pictures/scene/test-1.png"
-        told = visketch("ask", *pictures, "What is the weather like?", "--checkpoint", folder)
+        strange = "ask", *pictures, "What is the weather like?", "--checkpoint", folder
+        one_line(visketch(*strange), 1, "not answered", "how many", "--by language")
+        told = visketch(*strange, "--by", "language")
         assert told.exit_code == 0, told.output
         assert "do not rely on its other answers" in told.stderr
         told = visketch("ask", *pictures, "How many are there?", "--checkpoint", folder)

@@ -19,6 +19,7 @@ from visketch import checkpoint
 from visketch.errors import UsageError, VisketchError
 from visketch.language import answers, config, image
 from visketch.language.answers import Answer, Description, Detection, Output, Predictor, relabelled
+from visketch.language.asked import MEND
 from visketch.language.attributes import Filter, only
 from visketch.language.closed_questions import kind, reason
 from visketch.language.config import LanguageConfig
@@ -345,8 +346,9 @@ class SketchLanguage:
         """The answer to a question, and the predictor that gave it.
 
         A closed question (how many, where, what colour ...) is answered from the boxes that were found, and any other
-        question by the language model. Raises UsageError as `check` does, and for an open question if there is no
-        language model. Raises VisketchError if answering fails, or if the question names an unknown class.
+        question by the language model: one that begins with a task, and an open one if it was trained on such questions
+        or if `by` says so. Raises UsageError as `check` does, and if there is no language model. Raises VisketchError
+        for other open questions, if answering fails, or if the question names an unknown class.
         """
         self.check(question, by)
         task = question.partition(":")[0]
@@ -355,6 +357,9 @@ class SketchLanguage:
             told = None if isinstance(found, VisketchError) else self.reason(question, found, scene)
             if told is not None and not isinstance(found, VisketchError):
                 return told, found.by
+        if self.is_free(question) and by != "language":
+            guess = ", or let the small language model guess (--by language)" if self.load_generator else ""
+            raise VisketchError(f"{question!r}: questions of this kind are not answered; {MEND}{guess}")
         if self.load_generator is None:
             mend = "ask what it is, how many there are, where, what colour, next to or left of what, or the largest"
             raise UsageError(f"{question!r} needs a language model, and this checkpoint has only a matcher; {mend}")
