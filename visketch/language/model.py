@@ -357,12 +357,12 @@ class SketchLanguage:
             told = None if isinstance(found, VisketchError) else self.reason(question, found, scene)
             if told is not None and not isinstance(found, VisketchError):
                 return told, found.by
-        if self.is_free(question) and by != "language":
-            guess = ", or let the small language model guess (--by language)" if self.load_generator else ""
-            raise VisketchError(f"{question!r}: questions of this kind are not answered; {MEND}{guess}")
         if self.load_generator is None:
             mend = "ask what it is, how many there are, where, what colour, next to or left of what, or the largest"
             raise UsageError(f"{question!r} needs a language model, and this checkpoint has only a matcher; {mend}")
+        if self.is_free(question) and by != "language":
+            guess = f"{MEND}, or let the small language model guess (--by language)"
+            raise VisketchError(f"{question!r}: questions of this kind are not answered; {guess}")
         text = question if task in ("VQA", *WORDINGS) else f"VQA: {question}"
         return self.say([(sketch, scene)], [text])[0].text, "language"
 
