@@ -174,8 +174,8 @@ def settle(model: "SketchModel", asked: dict[str, Any]) -> dict[str, Any]:
     settings = asked | {"coarse": coarse, "tries": asked["tries"] or 1}
     settings["coarse_only"] = not options.sampling({"refine": settings.pop("refine")}).refined(coarse)
     settings |= {name: getattr(stage, name) for name in ("steps", "guidance") if asked[name] is None}
-    refining = {"order": "waves", "temperature": 0.7, "top_p": 0.95}
-    if settings["coarse_only"] and any(asked[name] != usual for name, usual in refining.items()):
+    usual, refining = options.sampling({}), ("order", "temperature", "top_p")
+    if settings["coarse_only"] and any(asked[name] != getattr(usual, name) for name in refining):
         console.note("--order, --temperature and --top-p are options of the refiner, which is skipped; add --refine")
     needed = {model.config.coarse_part(coarse)}
     needed |= set() if settings["coarse_only"] else {"encoder", "refiner", "vqvae"}
