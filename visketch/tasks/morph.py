@@ -27,6 +27,8 @@ from visketch.tasks.like import pieces_of
 STEPS = 12  # the default number of drawings, including both ends
 MOST = 120
 STRENGTH = 0.75  # the default strength of the noise in the middle
+# Stronger than for new sketches, since a step should look like its class, and variety is not wanted here.
+GUIDANCE = 4.0
 ALONG = 16  # the number of places at which two strokes are compared
 
 Strokes = list[np.ndarray]
@@ -109,6 +111,7 @@ def _drawn(
             label,
             count,
             noise.expand(-1, len(start), -1, -1),
+            GUIDANCE,
             on_progress=lambda done, total, x: on_progress(done, total),
             start=start,
             strength=most,
