@@ -78,7 +78,6 @@ def generate(
         bool | None,
         typer.Option("--refine/--no-refine", help="Redraw every tile; by default a field is refined, strokes are not."),
     ] = None,
-    coarse_only: Annotated[bool, typer.Option("--coarse-only", hidden=True)] = False,  # once --no-refine
     checkpoint: options.Checkpoint = None,
     device: options.Device = "auto",
     skip_done: Annotated[
@@ -133,8 +132,7 @@ def generate(
         "temperature": temperature,
         "top_p": top_p,
     }
-    asked |= {"order": order, "guidance": guidance, "detail": options.parse_detail(detail)}
-    asked["refine"] = False if coarse_only else refine
+    asked |= {"order": order, "guidance": guidance, "refine": refine, "detail": options.parse_detail(detail)}
     model = options.load(checkpoint, device)
     settings = settle(model, asked)
     if rough:

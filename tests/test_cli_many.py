@@ -67,12 +67,12 @@ def test_strokes_are_refined_only_on_request(folder: Path, tmp_path: Path) -> No
     assert one != other, "a refined sketch is written as it was refined, in every format"
     model = SketchModel.load(whole)
     for refine in (None, True, False):
-        sketch = model.generate_fields("cat", steps=2, refine=refine)
-        assert (sketch.strokes is None) == (refine is True)
-        field = model.generate_fields("cat", steps=2, refine=refine, coarse="field").canvas
-        assert torch.equal(
-            field, model.generate_fields("cat", steps=2, refine=refine is not False, coarse="field").canvas
-        )
+        assert (model.generate_fields("cat", steps=2, refine=refine).strokes is None) == (refine is True)
+    usual, refined, coarse = (
+        model.generate_fields("cat", steps=2, refine=refine, coarse="field").canvas for refine in (None, True, False)
+    )
+    assert torch.equal(usual, refined), "a field is refined by default"
+    assert not torch.equal(usual, coarse)
 
 
 def test_detail_says_how_many_strokes(folder: Path, model: SketchModel, tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from visketch.model import SketchModel
         ("train language --stage tower", "language train --stage tower"),
         ("search cat.svg photos/ --photos -n 3", "photos search cat.svg photos/ -n 3"),
         ("evaluate classify --peer a --peer=b", "evaluate classify --baseline a --baseline=b"),
+        ("generate -c cat --coarse-only", "generate -c cat --no-refine"),
     ],
 )
 def test_commands(old: str, new: str, monkeypatch: pytest.MonkeyPatch) -> None:

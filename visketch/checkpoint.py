@@ -8,6 +8,7 @@ precision.
 import hashlib
 import json
 import os
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -143,10 +144,9 @@ def read_metadata(folder: Path, part: str) -> dict:
     return {"fingerprint": metadata["fingerprint"], **more}
 
 
-def fingerprints(folder: Path) -> dict[str, str]:
-    """The fingerprint of each part in a folder. Raises VisketchError if one cannot be read."""
-    there = [part for part in PARTS if part_file(folder, part).exists()]
-    return {part: read_metadata(folder, part)["fingerprint"] for part in there}
+def fingerprints(folder: Path, parts: Iterable[str]) -> dict[str, str]:
+    """The fingerprint of each of these parts of a checkpoint. Raises VisketchError if one cannot be read."""
+    return {part: read_metadata(folder, part)["fingerprint"] for part in parts}
 
 
 def load_part(folder: Path, part: str, module: nn.Module) -> dict:

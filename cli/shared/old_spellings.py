@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from . import console
 
 VERBS = {("train", "peer"): ("train", "baseline"), ("train", "language"): ("language", "train")}
-OPTIONS = {"--peer": "--baseline"}  # an option of `visketch evaluate`
+OPTIONS = {"evaluate": {"--peer": "--baseline"}, "generate": {"--coarse-only": "--no-refine"}}  # of each verb
 
 
 def renewed(words: Sequence[str]) -> list[str]:
@@ -18,10 +18,10 @@ def renewed(words: Sequence[str]) -> list[str]:
     if words[:1] == ["search"] and "--photos" in words:
         words = ["photos", *(word for word in words if word != "--photos")]
         console.note("`visketch search --photos` is now `visketch photos search`")
-    if words[:1] == ["evaluate"]:
-        for place, word in enumerate(words):
-            name, equals, value = word.partition("=")
-            if name in OPTIONS:
-                words[place] = OPTIONS[name] + equals + value
-                console.note(f"{name} is now {OPTIONS[name]}")
+    options = OPTIONS.get(words[0], {}) if words else {}
+    for place, word in enumerate(words):
+        name, equals, value = word.partition("=")
+        if name in options:
+            words[place] = options[name] + equals + value
+            console.note(f"{name} is now {options[name]}")
     return words

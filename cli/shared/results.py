@@ -14,7 +14,6 @@ from typing import Any
 from visketch.errors import UsageError, VisketchError
 
 from . import console
-from .console import EVERY
 
 Row = dict[str, Any]
 KINDS = (".ndjson", ".csv")
@@ -168,7 +167,7 @@ class ProgressBar:
         self.count += 1
         rate = self.count / max(self.seconds, 1e-6)
         self.bar.update(self.task, advance=1, rate=f"{rate:,.0f} a second")
-        if self.tell and time.monotonic() - self.told >= EVERY:
+        if self.tell and time.monotonic() - self.told >= console.EVERY:
             self.told = time.monotonic()
             here = self.before + self.count
             of, left = "", ""

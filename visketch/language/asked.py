@@ -45,8 +45,7 @@ class SceneQuestion:
         self.words = re.findall(r"[\w-]+", self.text)
 
     def refuse(self, why: str = "") -> VisketchError:
-        reason = f" ({why})" if why else ""
-        return VisketchError(f"{self.question!r}: questions of this kind are not answered{reason}; {MEND}")
+        return refusal(self.question, f" ({why})" if why else "")
 
     def named(self, words: Sequence[str]) -> list[str]:
         return [name for _, name in labels.named(words, self.known)]
@@ -95,6 +94,11 @@ class SceneQuestion:
     def says_not(self, passed: Collection[str] = ()) -> bool:
         """Whether the question has a word such as not, without or other. Words in `passed` do not count."""
         return any(NOT.fullmatch(word) for word in self.words if word not in passed)
+
+
+def refusal(question: str, why: str = "", mend: str = "") -> VisketchError:
+    """The error for a question of a kind that is not answered, with a reason and a further way to mend it, if any."""
+    return VisketchError(f"{question!r}: questions of this kind are not answered{why}; {MEND}{mend}")
 
 
 def generic(words: Sequence[str]) -> list[str]:

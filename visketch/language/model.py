@@ -19,7 +19,7 @@ from visketch import checkpoint
 from visketch.errors import UsageError, VisketchError
 from visketch.language import answers, config, image
 from visketch.language.answers import Answer, Description, Detection, Output, Predictor, relabelled
-from visketch.language.asked import MEND
+from visketch.language.asked import refusal
 from visketch.language.attributes import Filter, only
 from visketch.language.closed_questions import kind, reason
 from visketch.language.config import LanguageConfig
@@ -361,8 +361,7 @@ class SketchLanguage:
             mend = "ask what it is, how many there are, where, what colour, next to or left of what, or the largest"
             raise UsageError(f"{question!r} needs a language model, and this checkpoint has only a matcher; {mend}")
         if self.is_free(question) and by != "language":
-            guess = f"{MEND}, or let the small language model guess (--by language)"
-            raise VisketchError(f"{question!r}: questions of this kind are not answered; {guess}")
+            raise refusal(question, mend=", or let the small language model guess (--by language)")
         text = question if task in ("VQA", *WORDINGS) else f"VQA: {question}"
         return self.say([(sketch, scene)], [text])[0].text, "language"
 

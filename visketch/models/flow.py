@@ -4,12 +4,17 @@ from jaxtyping import Float
 from torch import Tensor
 
 
+def count(steps: int, strength: float) -> int:
+    """How many of so many steps are made by a flow that starts at the time `strength`: that share, at least one."""
+    return max(1, round(steps * strength))
+
+
 def times(steps: int, strength: float = 1.0) -> list[float]:
     """The times of Euler's method for a flow from time `strength` to 0.
 
     It takes that share of `steps`, and the last time is 0.
     """
-    steps = max(1, round(steps * strength))
+    steps = count(steps, strength)
     return [strength * (1 - step / steps) for step in range(steps + 1)]
 
 

@@ -20,8 +20,8 @@ from torch import Tensor, nn
 from visketch.config import DiffusionConfig
 from visketch.errors import UsageError
 from visketch.geometry.pieces import POINTS, Pieces, join
+from visketch.models import flow
 from visketch.models.blocks import attend
-from visketch.models.flow import ancestral, times
 
 FREQUENCIES = 64  # how many sines and cosines encode the time
 NOISIEST = 0.05  # the loss is weighted like that of a velocity, 1 / time², but no more than at this time
@@ -161,15 +161,15 @@ class StrokeDiffusion(nn.Module):
         given = torch.zeros(noise.shape[1:3], dtype=torch.bool, device=noise.device) if given is None else given
         start = torch.zeros_like(noise[0]) if start is None else start
         most = torch.as_tensor(strength, device=noise.device).expand(noise.shape[1])
-        steps = max(1, round(len(noise) * float(most.max())))
-        route = torch.outer(torch.tensor(times(steps), device=noise.device), most)
+        steps = flow.count(len(noise), float(most.max()))
+        route = torch.outer(torch.tensor(flow.times(steps), device=noise.device), most)
         x = torch.lerp(start, noise[0], route[0, :, None, None])
         for done, (time, after) in enumerate(pairwise(route), 1):
             x = torch.where(given[..., None], start, x)
             clean = torch.where(given[..., None], start, self.guided(x, time, label, count, given, guidance))
             on_progress(done, steps, clean)
             if done < steps:
-                x = ancestral(x, clean, noise[done], time, after)
+                x = flow.ancestral(x, clean, noise[done], time, after)
         return clean
 
     def noise(

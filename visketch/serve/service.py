@@ -64,7 +64,6 @@ class Service:
         """`index` is the folder of the index. `searched` is the name of the gallery, as shown to people."""
         self.model, self.index, self.searched = model, index, searched
         self.name = model.config.name
-        self.weights = fingerprints(model.folder) if model.folder else {}
         self.strokes = model.config.coarse == "strokes"
         stage = {"field": model.config.coarse_part("field")} | ({"strokes": "diffusion"} if self.strokes else {})
         parts = {verb: {stage.get(part, part) for part in needed} for verb, needed in NEEDED.items()}
@@ -73,6 +72,7 @@ class Service:
         there = {part for part in set().union(*parts.values()) if model.has(part)}
         self.parts = {verb: needed for verb, needed in parts.items() if needed <= there}
         self.verbs = [verb for verb in self.parts if verb != "search" or index]
+        self.weights = fingerprints(model.folder, self.needed) if model.folder else {}
         self.cores = torch.get_num_threads() if model.device.type == "cpu" else 1
 
     def load(self, emit: Emit) -> None:

@@ -201,7 +201,7 @@ def halved(made: Any) -> None:
 def metadata(model: SketchModel) -> dict[str, str]:
     """What an app needs to use the graph, and where the graph comes from."""
     assert model.folder is not None
-    marks = {part: checkpoint.read_metadata(model.folder, part)["fingerprint"] for part in ("encoder", "classifier")}
+    marks = checkpoint.fingerprints(model.folder, ("encoder", "classifier"))
     about = {"labels": json.dumps(model.labels), "sketch": model.config.reading.model_dump_json()}
     return {**about, **marks, "name": model.config.name, "visketch": version("visketch")}
 
