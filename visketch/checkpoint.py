@@ -1,8 +1,8 @@
 """A checkpoint is a folder with a `config.toml` and one safetensors file for each part.
 
 Only this module imports safetensors. The metadata of each part holds the fingerprints of the parts that it was trained
-with, and loading refuses a part if these do not match. Weights are stored in half precision and used in single
-precision.
+with, and loading refuses a part if these do not match. Matrices are stored as 8-bit integers with a scale for each row,
+and all other weights in half precision. They are used in single precision.
 """
 
 import hashlib
@@ -13,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import torch
+from jaxtyping import Float, Int8
 from torch import Tensor, nn
 
 from visketch.config import Config
@@ -21,6 +22,8 @@ from visketch.errors import VisketchError, reason
 # `field` is the paper's coarse stage, kept beside a diffusion of strokes. `baseline` is a separate model, for
 # comparison.
 PARTS = ("vqvae", "diffusion", "field", "encoder", "refiner", "classifier", "baseline")
+SCALE = ".scale"  # what the name of a matrix's scale ends in
+SMALLEST = 2.0**-24  # the smallest scale, which is the smallest number of half precision
 RENAMED = {"baseline": "peer"}  # names of parts in earlier versions: files with these names are still read
 
 
@@ -68,18 +71,44 @@ def fingerprint(state: dict[str, Tensor]) -> str:
 
 
 def stored(module: nn.Module) -> dict[str, Tensor]:
-    """A module's weights in the form in which they are stored: half precision, on the CPU.
+    """A module's weights in the form in which they are stored, on the CPU.
 
-    Matrices are rounded to the precision of bfloat16, so that they compress by a quarter. Recognition and the coarse
-    stage multiply in bfloat16 anyway. This is our choice, because a wheel with all weights must stay small.
+    A matrix of parameters is stored as integers from -127 to 127, and `<name>.scale` holds what they are multiplied by:
+    one number for each row. Everything else is in half precision, and the kernels of convolutions are rounded to
+    bfloat16, so that they compress by a quarter. Storing restored weights again changes nothing. This is our choice,
+    because a wheel with all weights must stay small. In kernels, integers cost accuracy (lab book, 2026-11-26).
     """
-    return {name: _halved(value.detach()).cpu().contiguous().clone() for name, value in module.state_dict().items()}
+    state: dict[str, Tensor] = {}
+    matrices = {name for name, value in module.named_parameters() if value.ndim == 2}
+    for name, value in module.state_dict().items():
+        value = value.detach().cpu()
+        if name in matrices:
+            state[name], state[name + SCALE] = quantised(value.float())
+        else:
+            state[name] = _halved(value).contiguous().clone()
+    return state
 
 
 def _halved(value: Tensor) -> Tensor:
     if not value.is_floating_point():
         return value
-    return (value.bfloat16() if value.ndim > 1 else value).half()
+    return (value.bfloat16() if value.ndim > 2 else value).half()
+
+
+def quantised(matrix: Float[Tensor, "i j"]) -> tuple[Int8[Tensor, "i j"], Float[Tensor, "i 1"]]:
+    """A matrix as integers with a scale for each row, whose largest entry becomes 127 or -127."""
+    scale = (matrix.abs().amax(dim=1, keepdim=True) / 127).half()
+    scale[scale == 0] = SMALLEST
+    return (matrix / scale.float()).round().clamp(-127, 127).to(torch.int8), scale
+
+
+def restored(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The inverse of `stored`: every weight as a number. Weights of earlier versions, without scales, are unchanged."""
+    scales = {name: value for name, value in state.items() if name.endswith(SCALE)}
+    weights = {name: value for name, value in state.items() if name not in scales}
+    for name, scale in scales.items():
+        weights[name.removesuffix(SCALE)] = weights[name.removesuffix(SCALE)].float() * scale.float()
+    return weights
 
 
 def save_part(folder: Path, part: str, module: nn.Module, trained_on: dict[str, str], facts: dict) -> str:
@@ -174,6 +203,10 @@ def load_part(folder: Path, part: str, module: nn.Module) -> dict:
             raise VisketchError(
                 f"{path}: was trained with {other} {mark}, but the folder has {other} {found}; train {part} again"
             )
+    try:
+        state = restored(state)
+    except (KeyError, RuntimeError):
+        raise VisketchError(f"{path}: its matrices and their scales do not match; copy the file again") from None
     expected = module.state_dict()
     odd = list(expected.keys() ^ state.keys())
     odd += [name for name in expected.keys() & state.keys() if expected[name].shape != state[name].shape]

@@ -77,30 +77,30 @@ def refuse_other_results(place: Path, what: str, difference: float) -> None:
         )
 
 
-def classifier_graph(model: SketchModel, half: bool = False) -> tuple[bytes, float]:
-    """The content of the ONNX file, and the greatest difference between its logits and torch's. `half`: store weights
-    as `halved` does.
+def classifier_graph(model: SketchModel, small: bool = False) -> tuple[bytes, float]:
+    """The content of the ONNX file, and the greatest difference between its logits and torch's. `small`: store weights
+    as `compressed` does.
     """
     shape = model.config.reading
     graph = ClassifierGraph(model.part("encoder"), model.part("classifier"), shape)
     sample, free = {"field": torch.zeros(3, shape.canvas, shape.canvas)}, {"field": {0: torch.export.Dim("b")}}
-    content = _to_onnx(graph, sample, free, "logits", metadata(model), half)
+    content = _to_onnx(graph, sample, free, "logits", metadata(model), small)
     return content, compare(model, content)
 
 
-def strokes_graph(model: SketchModel, half: bool = False) -> tuple[bytes, float]:
+def strokes_graph(model: SketchModel, small: bool = False) -> tuple[bytes, float]:
     """The content of an ONNX file with one step of the stroke diffusion, and the greatest difference between its clean
     tokens and torch's.
 
     The inputs are those of `StrokeDiffusion.guided`, for b sketches of t tokens: `x` (b t d), `time` (b), `label` (b)
-    int64, `count` (b) int64, `given` (b t) bool and `guidance` (). The output is `clean` (b t d). `half`: store weights
-    as `halved` does.
+    int64, `count` (b) int64, `given` (b t) bool and `guidance` (). The output is `clean` (b t d). `small`: store weights
+    as `compressed` does.
     """
     diffusion = model.part(model.config.coarse_part("strokes"))
     inputs = _noisy(diffusion, 3, 5)
     b, t = torch.export.Dim("b"), torch.export.Dim("t", min=1, max=diffusion.config.pieces)
     free = {name: {0: b, 1: t} if value.ndim > 1 else {0: b} if value.ndim else None for name, value in inputs.items()}
-    content = _to_onnx(StrokesGraph(diffusion), inputs, free, "clean", {}, half)
+    content = _to_onnx(StrokesGraph(diffusion), inputs, free, "clean", {}, small)
     session, largest = _session(content), 0.0
     for sketches, tokens in ((1, 1), (4, diffusion.config.pieces)):
         inputs = _noisy(diffusion, sketches, tokens)
@@ -146,7 +146,7 @@ def _noisy(diffusion: StrokeDiffusion, sketches: int, tokens: int) -> dict[str, 
 
 
 def _to_onnx(
-    graph: nn.Module, inputs: dict[str, Tensor], free: dict[str, Any], output: str, facts: dict[str, str], half: bool
+    graph: nn.Module, inputs: dict[str, Tensor], free: dict[str, Any], output: str, facts: dict[str, str], small: bool
 ) -> bytes:
     """The content of an ONNX file with a network. `free` names the axes of each input that may have any size."""
     onnx = _import("onnx")
@@ -168,34 +168,56 @@ def _to_onnx(
     assert program is not None
     made = program.model_proto
     onnx.helper.set_model_props(made, facts)
-    if half:
-        halved(made)
+    if small:
+        compressed(made)
     onnx.checker.check_model(made, full_check=True)
     return made.SerializeToString()
 
 
-def halved(made: Any) -> None:
-    """Store the weights of an ONNX model in half precision, as checkpoints do. They are converted back when the model
-    is loaded.
+def compressed(made: Any) -> None:
+    """Store the weights of an ONNX model as checkpoints do: matrices as 8-bit integers with a scale for each row, other
+    weights in half precision. They are converted back when the model is loaded.
 
-    This is only done for weights that are the same in half precision, so no result changes.
+    This is only done for weights that come from such numbers, so no result changes.
     """
     onnx = _import("onnx")
-    casts = []
-    for weight in made.graph.initializer:
-        if weight.data_type != onnx.TensorProto.FLOAT:
+    nodes = []
+
+    def as_float(array: np.ndarray, name: str) -> str:
+        """Store an array, and return the name of the same as single precision."""
+        made.graph.initializer.append(onnx.numpy_helper.from_array(array, f"{name}.stored"))
+        nodes.append(onnx.helper.make_node("Cast", [f"{name}.stored"], [name], to=onnx.TensorProto.FLOAT))
+        return name
+
+    for weight in [weight for weight in made.graph.initializer if weight.data_type == onnx.TensorProto.FLOAT]:
+        values, name = onnx.numpy_helper.to_array(weight), weight.name
+        if values.size < 64:
             continue
-        values = onnx.numpy_helper.to_array(weight)
-        with np.errstate(over="ignore"):
-            short = values.astype(np.float16)
-        if values.size < 64 or not np.array_equal(short.astype(np.float32), values):
+        if (found := _integers(values)) is not None:
+            parts = [as_float(part, f"{name}.{kind}") for part, kind in zip(found, ("integers", "scale"), strict=True)]
+            nodes.append(onnx.helper.make_node("Mul", parts, [name]))
+        elif np.array_equal(short := values.clip(-65504, 65504).astype(np.float16), values):
+            as_float(short, name)
+        else:
             continue
-        name = weight.name
-        weight.CopyFrom(onnx.numpy_helper.from_array(short, f"{name}.half"))
-        casts.append(onnx.helper.make_node("Cast", [weight.name], [name], to=onnx.TensorProto.FLOAT))
-    nodes = [*casts, *made.graph.node]
+        made.graph.initializer.remove(weight)
+    nodes += made.graph.node
     del made.graph.node[:]
     made.graph.node.extend(nodes)
+
+
+def _integers(values: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+    """The 8-bit integers and the scales whose products are these values. Returns None if there are none.
+
+    A scale belongs to a row, or to a column if the matrix is transposed.
+    """
+    for axis in (0, 1) if values.ndim == 2 else ():
+        scale = (np.abs(values).max(axis=1 - axis, keepdims=True) / np.float32(127)).astype(np.float16)
+        scale[scale == 0] = checkpoint.SMALLEST
+        integers = np.rint(values / scale.astype(np.float32)).clip(-127, 127).astype(np.int8)
+        if np.array_equal(integers * scale.astype(np.float32), values):
+            return integers, scale
+    return None
 
 
 def metadata(model: SketchModel) -> dict[str, str]:

@@ -50,8 +50,8 @@ def export_site(model: SketchModel, folder: Path, runtime: Path | None = None, o
         own["ort.bin"] = zlib.compress(own.pop("ort.wasm"), 9)
         graphs = {}
         for name, (content, difference) in (
-            ("classifier", classifier_graph(model, half=True)),
-            ("strokes", strokes_graph(model, half=True)),
+            ("classifier", classifier_graph(model, small=True)),
+            ("strokes", strokes_graph(model, small=True)),
         ):
             refuse_other_results(folder, f"the {name}", difference)
             graphs[f"{name}.bin"] = packed(content)
