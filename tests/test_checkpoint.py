@@ -64,7 +64,8 @@ def test_matrices_take_a_byte_a_weight_and_rows_of_zeros_stay_zero() -> None:
         layer.weight[1] = 0
         layer.weight[2] *= 1e-6
     state = checkpoint.stored(layer)
-    assert state["weight"].dtype == torch.int8 and state["weight"].shape == (3, 40)
+    assert state["weight"].dtype == torch.int8
+    assert state["weight"].shape == (3, 40)
     found = checkpoint.restored(state)["weight"]
     assert (found[1] == 0).all()
     assert torch.allclose(found, layer.weight, rtol=0, atol=float(layer.weight.detach().abs().max()) / 250)

@@ -54,7 +54,7 @@ class TestGenerate:
         assert [row["row"] for row in said["rows"]] == names
         assert [row["sketches"] for row in said["rows"]] == [6, 12, 12, 12]
         assert said["judge"] == {"name": "own classifier", "independent": False, "classes": 3}
-        settings = {"n": 4, "seed": 3, "split": "test", "seen": "picture", "guidance": 2.0, "temperature": 0.7}
+        settings = {"n": 4, "seed": 3, "split": "test", "seen": "picture", "guidance": None, "temperature": 0.7}
         assert settings.items() <= said.items()
         assert {"steps", "top_p", "checkpoint", "data", "samples", "training", "reference", "fid_sketches"} <= set(said)
         for row in said["rows"]:

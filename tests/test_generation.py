@@ -86,6 +86,16 @@ def test_sketches_are_those_of_generate(model: SketchModel, store: Store, monkey
         assert (refined - coarse).abs().max() > 0.1
 
 
+def test_each_coarse_stage_is_drawn_with_its_own_guidance(store: Store) -> None:
+    config = tiny_model.small("diffusion.backbone=strokes", "diffusion.guidance=5.0", "field.guidance=1.5")
+    model = SketchModel(config, **{name: tiny_model.awake(config, name) for name in checkpoint.PARTS})
+    found, drawn, _ = run(model, store, "cat", settings={"steps": None})
+    assert found.settings.guidance is None
+    for row, stage in ((COARSE, "field"), ("strokes", "strokes")):
+        expected = model.generate_fields("cat", 3, coarse=stage, refine=False).canvas
+        torch.testing.assert_close(drawn[row, 0], expected, rtol=0, atol=1e-3)
+
+
 def test_every_row_has_as_many_of_each_class(model: SketchModel, store: Store, home: Path) -> None:
     found, drawn, judge = run(model, store, samples=home / "in/train", settings={"n": 7})
     assert [row.row for row in found.rows] == [REAL, SAMPLES, COARSE, REFINED]

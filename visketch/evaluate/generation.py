@@ -7,7 +7,7 @@ Every row has the same number of sketches of each class, so that every class has
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
@@ -63,7 +63,7 @@ class Settings:
     split: str = "test"  # the split of the real drawings
     seen: JudgedAs = "picture"
     order: Order = "waves"  # the order in which the refiner draws
-    steps: int | None = None  # None: the value of the checkpoint
+    steps: int | None = None  # None: what the checkpoint says for each coarse stage
     guidance: float | None = None
     temperature: float = 0.7
     top_p: float = 0.95
@@ -137,9 +137,6 @@ def table(
         raise UsageError(f"n = {settings.n}: there must be at least two sketches of a class")
     names = list(dict.fromkeys(model.labels[model.label_of(label)] for label in labels))
     check(judge, names, model.config.sketch, settings.seen)
-    drawing = model.config.diffusion
-    guidance = drawing.guidance if settings.guidance is None else settings.guidance
-    settings = replace(settings, steps=settings.steps or drawing.steps, guidance=guidance)
     real = f"real drawings ({settings.split})"
     others = f"real drawings ({OTHER[settings.split]})"
     given = {

@@ -131,20 +131,20 @@ def sample(lines: tuple[np.ndarray, ...], spacing: float) -> np.ndarray:
 
 
 def augment(
-    lines: tuple[np.ndarray, ...], rng: np.random.Generator, strength: float, drop: bool = True
+    lines: tuple[np.ndarray, ...], rng: np.random.Generator, strength: float, drop: bool = True, mirror: bool = True
 ) -> tuple[np.ndarray, ...]:
     """A variant of a drawing: turned, sheared, stretched, mirrored, and without a few of its strokes.
 
     A `strength` of 1 turns it by up to 20 degrees, shears and stretches it by up to 25 %, and drops 10 % of the
-    strokes; 0 changes nothing. Half of the drawings are mirrored. The lines may be in any unit, since `fit` follows.
-    Without `drop`, every line is kept: the lines of a raster are not strokes.
+    strokes; 0 changes nothing. Half of the drawings are mirrored, unless `mirror` is False. The lines may be in any
+    unit, since `fit` follows. Without `drop`, every line is kept: the lines of a raster are not strokes.
     """
     if strength == 0:
         return lines
     angle, shear, stretch = rng.uniform(-1, 1, 3) * strength * (np.pi / 9, 0.25, 0.25)
-    mirror = -1.0 if rng.random() < 0.5 else 1.0
+    side = -1.0 if mirror and rng.random() < 0.5 else 1.0
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    matrix = turn @ np.array([[np.exp(stretch) * mirror, shear], [0, np.exp(-stretch)]])
+    matrix = turn @ np.array([[np.exp(stretch) * side, shear], [0, np.exp(-stretch)]])
     kept = rng.random(len(lines)) >= 0.1 * strength
     if not drop or not kept.any():
         kept[:] = True

@@ -78,8 +78,8 @@ def refuse_other_results(place: Path, what: str, difference: float) -> None:
 
 
 def classifier_graph(model: SketchModel, small: bool = False) -> tuple[bytes, float]:
-    """The content of the ONNX file, and the greatest difference between its logits and torch's. `small`: store weights
-    as `compressed` does.
+    """The content of the ONNX file, and the greatest difference between its logits and torch's. With
+    `small`, weights are stored as `compressed` does.
     """
     shape = model.config.reading
     graph = ClassifierGraph(model.part("encoder"), model.part("classifier"), shape)
@@ -93,8 +93,8 @@ def strokes_graph(model: SketchModel, small: bool = False) -> tuple[bytes, float
     tokens and torch's.
 
     The inputs are those of `StrokeDiffusion.guided`, for b sketches of t tokens: `x` (b t d), `time` (b), `label` (b)
-    int64, `count` (b) int64, `given` (b t) bool and `guidance` (). The output is `clean` (b t d). `small`: store weights
-    as `compressed` does.
+    int64, `count` (b) int64, `given` (b t) bool and `guidance` (). The output is `clean` (b t d). With `small`,
+    weights are stored as `compressed` does.
     """
     diffusion = model.part(model.config.coarse_part("strokes"))
     inputs = _noisy(diffusion, 3, 5)

@@ -74,7 +74,8 @@ class StrokesObjective(DiffusionObjective):
 
     def example(self, sketch: Sketch, rng: np.random.Generator, progress: float) -> Example:
         most = self.config.diffusion.pieces
-        lines = augment(sketch.lines(), rng, self.TURNED, drop=False)
+        # Drawings are not mirrored: a judge tells mirrored ones from people's (lab book, 2026-11-26).
+        lines = augment(sketch.lines(), rng, self.TURNED, drop=False, mirror=False)
         cut = pieces.cut([2 * line - 1 for line in fit(lines, margin=0.0)])
         beyond = most - len(cut)
         given = np.zeros(most, bool)
