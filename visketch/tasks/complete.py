@@ -30,6 +30,9 @@ if TYPE_CHECKING:  # this imports diffusers, which takes seconds and is not need
 
 OnFrame = Callable[[Frame], None]
 
+# Strokes are added with more guidance than new sketches are drawn with, since variety matters less here: 75 instead of
+# 68 % of the completions were recognised (lab book, 2026-11-26).
+GUIDANCE = 2.5
 SHARES = (1.0, 1.0, 0.85, 0.7)  # the part's longer side as a share of the whole's; first halves have a median of 0.96
 KNOWN = 0.6  # nothing new is drawn this close to the given ink (in units of the field), to avoid double lines
 ROUNDS = 2  # how often a step is repeated
@@ -74,6 +77,8 @@ def complete(
     lines, found = part.lines(), []
     numbers = [model.label_of(label) for label in labels]
     by_strokes = (options.coarse or model.config.coarse) == "strokes"
+    if by_strokes and options.guidance is None:
+        options = replace(options, guidance=GUIDANCE)
     drawing, margin = (_with_strokes, 0.0) if by_strokes else (_with_fields, model.config.sketch.margin)
     for first in range(0, len(labels), max(1, BATCH // tries)):
         some = range(first, min(first + max(1, BATCH // tries), len(labels)))

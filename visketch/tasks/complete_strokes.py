@@ -64,7 +64,7 @@ def strokes_around(
 
 def _pieces(lines: Lines) -> Pieces:
     """Turn lines in the unit square into pieces in [-1, 1]."""
-    return cut([2 * line - 1 for line in simplified(lines, TOLERANCE)])
+    return cut(simplified([2 * line - 1 for line in lines], TOLERANCE))
 
 
 def _fitted(place: Place, given: Lines, added: Sketch, margin: float) -> tuple[Place, Lines]:

@@ -90,6 +90,7 @@ def about(model: SketchModel) -> dict[str, Any]:
         },
         "strength": like.STRENGTH,
         "shares": complete.SHARES,
+        "completed_with": complete.GUIDANCE,
         "proposed": complete.PROPOSED,
     }
 

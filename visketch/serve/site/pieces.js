@@ -65,7 +65,7 @@ export function whole(strokes, { points, tolerance, pieces: most }) {
   if (strokes.length > most) return null;
   const lines = wide(fit(strokes, 0));
   for (let allowed = tolerance; ; allowed *= 1.5) {
-    const found = cut(simplified(lines, allowed, allowed > tolerance), points);
+    const found = cut(simplified(lines, allowed), points);
     if (found.joined.length <= most) return found;
   }
 }
@@ -73,18 +73,8 @@ export function whole(strokes, { points, tolerance, pieces: most }) {
 /** From the unit square to [-1, 1]. */
 export const wide = (lines) => lines.map((line) => line.map((value) => f(2 * value) - 1));
 
-/** Strokes with fewer vertices, no line moved by more than `tolerance`; those whose vertices are far apart stay. */
-export function simplified(strokes, tolerance, always = false) {
-  return strokes.map((stroke) => (stroke.length > 4 && (always || dense(stroke, tolerance)) ? thinned(stroke, tolerance) : stroke));
-}
-
-function dense(stroke, tolerance) {
-  const steps = [];
-  for (let i = 0; i + 1 < stroke.length / 2; i++) steps.push(distance(at(stroke, i), at(stroke, i + 1)));
-  steps.sort((one, other) => one - other);
-  const half = steps.length >> 1;
-  return (steps.length % 2 ? steps[half] : f((steps[half - 1] + steps[half]) / 2)) < 3 * tolerance;
-}
+/** Strokes with fewer vertices, no line moved by more than `tolerance`. */
+export const simplified = (strokes, tolerance) => strokes.map((stroke) => (stroke.length > 4 ? thinned(stroke, tolerance) : stroke));
 
 /** Ramer, Douglas and Peucker, as scikit-image has it. */
 function thinned(stroke, tolerance) {

@@ -49,8 +49,8 @@ export function times(steps, strength) {
  * gives n normal random numbers; `given`: pieces that come first and stay; `like`: pieces to start from, at `strength`.
  * `tell(drawn, shares)` hears after each step what is drawn so far, and how far each of them is.
  */
-export async function draw(model, sketches, { strength = 1, tell = async () => {} } = {}) {
-  const { scales, steps, guidance } = model.about, route = times(steps, strength);
+export async function draw(model, sketches, { strength = 1, guidance = model.about.guidance, tell = async () => {} } = {}) {
+  const { scales, steps } = model.about, route = times(steps, strength);
   const drawn = sketches.map(() => [Float32Array.of(0, 0)]), shares = sketches.map(() => 0);
   const order = sketches.map((_, i) => i).slice(1).sort((i, j) => sketches[i].count - sketches[j].count);
   const groups = [[0]]; // the first alone: somebody is waiting

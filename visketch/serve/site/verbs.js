@@ -45,7 +45,7 @@ export class Verbs {
       return { label: number, count: howMany(this.about.histogram[number], random(from)(), given.joined.length), noise: normal(from), given };
     });
     const beside = sketches.map(({ given }) => join(given));
-    const drawn = await draw(this.model, sketches, { tell: shown(tell, beside) });
+    const drawn = await draw(this.model, sketches, { guidance: this.about.completed_with, tell: shown(tell, beside) });
     const found = drawn.map((strokes, i) => fitted(part, spots[i], strokes, margin));
     const likely = await this.model.probabilities(this.model.fields(found.map(({ given, added }) => [...given, ...added])));
     const made = found.map(({ given, added }, i) => ({
