@@ -156,5 +156,6 @@ def test_what_cannot_be_varied_is_said(folder: Path, tmp_path: Path) -> None:
 
 def test_a_drawing_of_long_lines_is_simplified_until_it_fits() -> None:
     wave = np.stack([np.linspace(0, 100, 400), 30 * np.sin(np.linspace(0, 60, 400))], axis=1)
-    assert len(fitted([wave.astype(np.float32)], 100)) > 6
+    whole = fitted([wave.astype(np.float32)], 100)
+    assert len(whole) > 3, "it would not fit as it is"
     assert len(fitted([wave.astype(np.float32)], 3)) <= 3

@@ -11,7 +11,7 @@ from command_line import one_line, visketch
 from PIL import Image
 
 from visketch.errors import UsageError
-from visketch.geometry.pieces import POINTS, cut, fitted, spread
+from visketch.geometry.pieces import POINTS, TOLERANCE, cut, fitted, simplified, spread
 from visketch.geometry.sketch import Sketch, fit
 from visketch.model import SketchModel
 from visketch.models.strokes import StrokeDiffusion
@@ -64,7 +64,7 @@ def test_the_ends_are_the_drawings_and_every_step_has_the_same_points(model: Ske
     shapes = {tuple(len(stroke) for stroke in strokes) for strokes in found.steps}
     assert (len(found.steps), len(shapes)) == (6, 1)
     for sketch, step in ((cat, found.steps[0]), (house, found.steps[-1])):
-        own = np.concatenate([2 * line - 1 for line in fit(sketch.lines(), 0.0)])
+        own = np.concatenate(simplified([2 * line - 1 for line in fit(sketch.lines(), 0.0)], TOLERANCE))
         points = np.concatenate(step)
         assert np.linalg.norm(own[:, None] - points[None], axis=2).min(axis=1).max() < 0.12
     same = morph(model, cat, house, ("cat", "house"), steps=6)

@@ -46,14 +46,17 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     return Store.open(home / "mine.arrow")
 
 
+def weights(folder: Path, part: str) -> dict[str, torch.Tensor]:
+    return checkpoint.restored(checkpoint.read_tensors(folder / f"{part}.safetensors")[0])
+
+
 def adopted(part: str, start: Path) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor], set[str]]:
     """The old and the new weights, and the names of those that have a row for every class."""
     settings = config.load("tiny").model_copy(update={"labels": NEW})
     module = build(settings, part)
     transfer.init_from(part, module, settings, start)
-    old, _ = checkpoint.read_tensors(start / f"{part}.safetensors")
     return (
-        {name: value.float() for name, value in old.items()},
+        {name: value.float() for name, value in weights(start, part).items()},
         module.state_dict(),
         transfer.class_tensors(settings, part),
     )
@@ -83,8 +86,7 @@ def test_training_goes_on_from_it(start: Path, store: Store, tmp_path: Path, par
     facts = checkpoint.read_metadata(tmp_path, part)["facts"]
     assert (facts["from"], facts["before"]) == (start.name, 3 + 4)
     assert steps_of(tmp_path, part) == 3 + 4 + 2
-    old, _ = checkpoint.read_tensors(start / f"{part}.safetensors")
-    new, _ = checkpoint.read_tensors(tmp_path / f"{part}.safetensors")
+    old, new = weights(start, part), weights(tmp_path, part)
     labels = config.read_config(tmp_path).labels
     per_class = transfer.class_tensors(settings, part)
     for name in per_class:
