@@ -3,7 +3,7 @@
     python studies/on_gpu.py strokes    --real both.arrow --traced bitmaps.arrow --synthetic sketchrnn.arrow
                                         --minutes 9 --out runs/gpu [--config small] [--set diffusion.layers=12 ...]
     python studies/on_gpu.py classifier ... [--start checkpoints/small]
-    python studies/on_gpu.py cnn        ...
+    python studies/on_gpu.py cnn        ... --set baseline.backbone=cnn sketch.canvas=64 sketch.depth=1
 
 `visketch train` draws every example on the CPU, which leaves a large GPU idle. Here the GPU draws them: it holds the
 pieces of all drawings for the strokes, and computes the fields for the classifiers. Training lasts for a number of
@@ -46,6 +46,7 @@ from visketch.models.baseline import PlainBlock
 from visketch.models.blocks import BatchNorm
 from visketch.models.encoder import context_index
 from visketch.models.parts import build
+from visketch.training import confidence
 from visketch.training.objectives.diffusion import UNCLASSED, StrokesObjective
 from visketch.training.objectives.recognition import RecognitionObjective, classify_loss, depth_of
 from visketch.training.optimizer import Optimizer
@@ -67,11 +68,12 @@ class Drawings:
     def __init__(self, stores: dict[str, Store]) -> None:
         self.stores = stores
         self.labels = stores["real"].labels
-        columns = []
+        columns = []  # all drawings that are not people's are for training
         for name, store in stores.items():
             known = np.array([self.labels.index(label) for label in store.labels])
             rows = np.arange(len(store))
-            columns.append(np.stack([np.full(len(store), MARK[name]), rows, known[store.label], store.split], axis=1))
+            split = store.split if name == "real" else np.zeros(len(store), int)
+            columns.append(np.stack([np.full(len(store), MARK[name]), rows, known[store.label], split], axis=1))
         self.source, self.row, self.label, self.split = np.concatenate(columns).T
 
     def __getitem__(self, number: int) -> Sketch:
@@ -249,11 +251,12 @@ def train_strokes(args: argparse.Namespace, config: Config, drawings: Drawings) 
     tests = {"train": (train, some_real(train, args.test)), "held": (held, some_real(held, args.test))}
 
     def measure() -> dict[str, float]:
-        torch.manual_seed(7)
-        return {
-            name: round(_mean(of, [(float(loss(of, part, 0)), part) for part in rows.split(512)]), 5)
-            for name, (of, rows) in tests.items()
-        }
+        with torch.random.fork_rng():  # training goes on with its own random numbers
+            torch.manual_seed(7)
+            return {
+                name: round(_mean(of, [(float(loss(of, part, 0)), part) for part in rows.split(512)]), 5)
+                for name, (of, rows) in tests.items()
+            }
 
     heap = torch.from_numpy(np.cumsum(drawings.chances(train.rows, args.sources, config.train.balance))).to(DEVICE)
     clock, pool, seen = Clock(60 * args.minutes, settings.cooldown), [], 0
@@ -430,7 +433,7 @@ class Recognition:
         """Train several networks on the same pictures, of 64 px and in the end, from the share `finest` of the time, of
         128 px.
         """
-        clock, seen = Clock(60 * minutes, cooldown=0.7), 0
+        clock, seen, report.next = Clock(60 * minutes, cooldown=0.7), 0, 0.0
         while clock.progress < 1:
             batch, label = next(self.batches)
             if deep := clock.progress > finest:
@@ -494,6 +497,7 @@ def train_classifier(args: argparse.Namespace, config: Config, drawings: Drawing
     checkpoint.save_part(
         args.out, "classifier", ours.classifier, {"encoder": mark}, facts(args, drawings, settings, trainee.step)
     )
+    confidence.calibrate(args.out, drawings.stores["real"])
 
 
 def smoothed(network: nn.Module, canvas: Float[Tensor, "b h h"], label: Int[Tensor, " b"]) -> Tensor:
@@ -550,7 +554,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=1024, help="drawings a step, for strokes on average")
     parser.add_argument("--changed", type=float, default=0.6, help="share of the strokes that are augmented")
     parser.add_argument("--dropout", type=float, default=0.08, help="in the blocks of the strokes")
-    parser.add_argument("--every", type=int, default=1, help="use every so manieth drawing only")
+    parser.add_argument("--every", type=int, default=1, help="use only every n-th drawing")
     parser.add_argument("--test", type=int, default=4096, help="drawings for measuring the loss of the strokes")
     parser.add_argument("--reports", type=int, default=12)
     parser.add_argument("--workers", type=int, default=8)

@@ -75,8 +75,9 @@ def stored(module: nn.Module) -> dict[str, Tensor]:
 
     A matrix of parameters is stored as integers from -127 to 127, and `<name>.scale` holds what they are multiplied by:
     one number for each row. Everything else is in half precision, and the kernels of convolutions are rounded to
-    bfloat16, so that they compress by a quarter. Storing restored weights again changes nothing. This is our choice,
-    because a wheel with all weights must stay small. In kernels, integers cost accuracy (lab book, 2026-11-26).
+    bfloat16, so that they compress by a quarter. Storing restored weights again changes nothing, unless all weights of
+    a row are smaller than 0.008. This is our choice, because a wheel with all weights must stay small. In kernels,
+    integers cost accuracy (lab book, 2026-11-26).
     """
     state: dict[str, Tensor] = {}
     matrices = {name for name, value in module.named_parameters() if value.ndim == 2}

@@ -21,10 +21,11 @@ TRIES = 4  # how many places are tried for each completion by default
 class SamplingOptions:
     """How a sketch is drawn. The command line, Python and HTTP share these options and their defaults.
 
-    For `steps` and `guidance`, `None` means the value in the checkpoint's configuration. For `refine`, it means that
-    fields are refined and strokes are not, since refined strokes are less like people's drawings (docs/results.md). For
-    `tries`, it means 1 for a new sketch and TRIES for a completion. (With more tries, new sketches would be tidier and
-    less varied than people's drawings: see docs/results.md.) Raises UsageError for a value out of range.
+    For `steps` and `guidance`, `None` means the value in the checkpoint's configuration; but strokes are completed with
+    a guidance of their own (`complete.GUIDANCE`). For `refine`, it means that fields are refined and strokes are not,
+    since refined strokes are less like people's drawings (docs/results.md). For `tries`, it means 1 for a new sketch
+    and TRIES for a completion. (With more tries, new sketches would be tidier and less varied than people's drawings:
+    see docs/results.md.) Raises UsageError for a value out of range.
     """
 
     steps: int | None = None  # steps of the coarse stage

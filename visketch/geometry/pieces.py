@@ -57,8 +57,8 @@ def spread(stroke: Float[np.ndarray, "_ 2"], parts: int, k: int = POINTS) -> Flo
 def fitted(strokes: Sequence[Float[np.ndarray, "_ 2"]], most: int) -> Pieces:
     """A drawing's strokes as pieces that fill [-1, 1], in the form in which the network is trained on drawings.
 
-    The strokes are simplified only as far as is needed to get at most `most` pieces. Raises UsageError if the drawing
-    has more strokes than that.
+    The strokes are simplified by TOLERANCE, and further if that leaves more than `most` pieces. Raises UsageError if
+    the drawing has more strokes than that.
     """
     if len(strokes) > most:
         raise UsageError(f"{len(strokes):,} strokes: at most {most} can be changed; leave some out")

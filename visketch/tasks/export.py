@@ -211,7 +211,7 @@ def _integers(values: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
 
     A scale belongs to a row, or to a column if the matrix is transposed.
     """
-    for axis in (0, 1) if values.ndim == 2 else ():
+    for axis in (0, 1) if values.ndim == 2 and np.abs(values).max() < 127 * 65504 else ():
         scale = (np.abs(values).max(axis=1 - axis, keepdims=True) / np.float32(127)).astype(np.float16)
         scale[scale == 0] = checkpoint.SMALLEST
         integers = np.rint(values / scale.astype(np.float32)).clip(-127, 127).astype(np.int8)

@@ -98,7 +98,7 @@ def about(model: SketchModel) -> dict[str, Any]:
 def packed(content: bytes) -> bytes:
     """Compress content (deflate) with its even bytes first and its odd bytes after them.
 
-    Weights in half precision become a tenth smaller in this order.
+    Kernels in half precision become a tenth smaller in this order.
     """
     return zlib.compress(content[::2] + content[1::2], 9)
 

@@ -13,7 +13,7 @@ export async function inflated(name) {
   return new Uint8Array(await new Response(stream).arrayBuffer());
 }
 
-/** A file whose even bytes come first, then its odd ones: half precision is deflated a tenth smaller that way. */
+/** A file whose even bytes come first, then its odd ones: kernels in half precision are deflated a tenth smaller that way. */
 export async function unpacked(name) {
   const packed = await inflated(name);
   const content = new Uint8Array(packed.length), odd = Math.ceil(packed.length / 2);

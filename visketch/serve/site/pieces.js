@@ -60,7 +60,7 @@ export function join({ points, joined }) {
   return strokes.map((stroke) => Float32Array.from(stroke));
 }
 
-/** A drawing's strokes as pieces that fill [-1, 1], simplified no further than is needed; null for too many strokes. */
+/** A drawing's strokes as pieces that fill [-1, 1], simplified further than usual if they are too many; null for too many strokes. */
 export function whole(strokes, { points, tolerance, pieces: most }) {
   if (strokes.length > most) return null;
   const lines = wide(fit(strokes, 0));
