@@ -37,7 +37,7 @@ def drawings(store: Store) -> on_gpu.Drawings:
 @pytest.fixture
 def args(tmp_path: Path) -> argparse.Namespace:
     return argparse.Namespace(
-        out=tmp_path, minutes=0.05, reports=2, workers=1, batch=16, test=16, every=1, changed=0.6, dropout=0.1,
+        out=tmp_path, minutes=0.02, reports=2, workers=1, batch=8, test=8, every=1, changed=0.6, dropout=0.1,
         set=[], wide=["encoder.width=64"], sources=[0.7, 0.2, 0.1], start=None,
     )  # fmt: skip
 
