@@ -96,10 +96,9 @@ def complete(
     options.load_parts(model, "diffusion", "encoder", *refined, "classifier")
     drawing, start = model.config.stage(), time.perf_counter()
     settings = {"seed": seed, "tries": tries, "temperature": temperature, "steps": steps or drawing.steps}
-    from visketch.tasks.complete import GUIDANCE, PROPOSED, spread
+    from visketch.tasks.complete import PROPOSED, spread, usual_guidance
 
-    usually = GUIDANCE if model.config.coarse == "strokes" else drawing.guidance
-    settings |= {"guidance": usually if guidance is None else guidance}
+    settings |= {"guidance": usual_guidance(model.config) if guidance is None else guidance}
     proposed = [] if classes else model.classify_many([part], top=PROPOSED)[0]
     labels = [str(label) for label in classes or []] * n
     labels = labels[:n] if classes else spread(proposed, n)

@@ -39,17 +39,17 @@ from torch.utils.data import DataLoader, Dataset
 from visketch import checkpoint
 from visketch.config import Config, PartTraining, SketchConfig, load
 from visketch.data.store import Store
-from visketch.decoding import inked_leaves
 from visketch.geometry import pieces
-from visketch.geometry.sketch import Sketch, augment, fit
+from visketch.geometry.sketch import Sketch, augment, fit, segment_ends
 from visketch.models.baseline import PlainBlock
 from visketch.models.blocks import BatchNorm
-from visketch.models.encoder import context_index
 from visketch.models.parts import build
 from visketch.training import confidence
+from visketch.training.loop import schedule
 from visketch.training.objectives.diffusion import UNCLASSED, StrokesObjective
-from visketch.training.objectives.recognition import RecognitionObjective, classify_loss, depth_of
+from visketch.training.objectives.recognition import RecognitionObjective, classify, classify_loss
 from visketch.training.optimizer import Optimizer
+from visketch.training.sketch import earlier
 from visketch.training.state import Average
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -113,10 +113,8 @@ class Clock:
         return min((time.monotonic() - self.start) / self.seconds, 1.0)
 
     def rate(self, most: float) -> float:
-        if (done := self.progress) < 0.02:
-            return most * (0.02 + 0.98 * done / 0.02)
-        share = max(done - 1 + self.cooldown, 0) / self.cooldown
-        return most * (0.01 + 0.99 * 0.5 * (1 + float(np.cos(np.pi * share))))
+        settings = PartTraining(steps=1000, warmup=20, cooldown=self.cooldown)  # the schedule of a thousand steps
+        return most * schedule(int(self.progress * settings.steps), settings)
 
 
 class Trainee:
@@ -230,10 +228,7 @@ def train_strokes(args: argparse.Namespace, config: Config, drawings: Drawings) 
     for block in net.blocks:
         for layer in (block.out, block.down):
             layer.register_forward_hook(lambda module, given, found: F.dropout(found, args.dropout, module.training))
-    counted = torch.zeros_like(net.histogram)
-    mine = train.source == MARK["real"]
-    counted.index_put_((train.label[mine].cpu(), train.count[mine].cpu()), torch.tensor(1.0), accumulate=True)
-    net.histogram.copy_(counted / counted.sum(dim=1, keepdim=True).clamp(min=1))
+    StrokesObjective(config, net, drawings.labels).study(drawings.stores["real"])
 
     def loss(of: Pieces, which: Int[Tensor, " b"], often: float) -> Tensor:
         points, joined, there = of.get(which)
@@ -291,8 +286,8 @@ def batches(count: Int[Tensor, " n"], rows: Int[Tensor, " i"]) -> list[Int[Tenso
     """Sixteen batches of drawings of similar length, in random order, all with about as many pieces."""
     rows = rows[(count[rows] + torch.rand(len(rows), device=DEVICE)).argsort()]
     total = count[rows].cumsum(0)
-    ends = torch.searchsorted(total, total[-1] * torch.arange(1, 16, device=DEVICE) // 16).tolist()
-    parts = [rows[start:end] for start, end in pairwise([0, *ends, len(rows)]) if start < end]
+    bounds = torch.searchsorted(total, total[-1] * torch.arange(1, 16, device=DEVICE) // 16).tolist()
+    parts = [rows[start:end] for start, end in pairwise([0, *bounds, len(rows)]) if start < end]
     return [parts[number] for number in torch.randperm(len(parts)).tolist()]
 
 
@@ -319,10 +314,7 @@ class Pictures(Dataset):
 
 def segments(lines: tuple[np.ndarray, ...]) -> Float[np.ndarray, "s 4"]:
     """The segments of lines, each from its start (x, y) to its end (x, y). A dot is a segment of length 0."""
-    points, count = np.concatenate(lines), np.array([len(line) for line in lines])
-    last, more = np.cumsum(count) - 1, count > 1
-    start, end = np.delete(points, last[more], axis=0), np.delete(points, (last - count + 1)[more], axis=0)
-    return np.concatenate([start, end], axis=1)[:SEGMENTS]
+    return np.concatenate(segment_ends(lines), axis=1)[:SEGMENTS]
 
 
 def padded(found: list[np.ndarray]) -> Float[Tensor, "b s 4"]:
@@ -365,10 +357,7 @@ class Tree(nn.Module):
         self.encoder, self.classifier, self.config = build(config, "encoder"), build(config, "classifier"), config
 
     def forward(self, canvas: Float[Tensor, "b h h"]) -> Float[Tensor, "b c"]:
-        leaves = inked_leaves(canvas, self.config.sketch, depth := depth_of(canvas, self.config.sketch))
-        embedded = self.encoder.embed(canvas, depth)
-        cls = self.encoder(embedded, leaves, context_index(leaves, depth), first=1)[:, 0]
-        return self.classifier(cls, leaves, len(canvas))[0]
+        return classify(self.encoder, self.classifier, self.config.sketch, canvas)
 
     def loss(self, canvas: Float[Tensor, "b h h"], label: Int[Tensor, " b"], taught: Tensor | None = None) -> Tensor:
         settings = self.config.train.classifier
@@ -408,7 +397,7 @@ class Recognition:
         loader = DataLoader(pictures, batch_size=None, sampler=range(10**9), num_workers=args.workers)
         self.args, self.shape, self.batches = args, config.sketch, iter(loader)
         mine = np.random.default_rng(0).permutation(drawings.of(1, args.every))
-        mine = mine[(drawings.source[mine] == MARK["real"]) & (_place(drawings.label[mine]) < 8)]
+        mine = mine[(drawings.source[mine] == MARK["real"]) & (earlier(drawings.label[mine]) < 8)]
         self.held = padded([segments(fit(drawings[row].lines(), self.shape.margin)) for row in mine])
         self.label = torch.from_numpy(drawings.label[mine]).to(DEVICE)
 
@@ -445,14 +434,6 @@ class Recognition:
             report(clock, seen, measure)
         for trainee in trainees:
             trainee.average.put(trainee.average.mean)
-
-
-def _place(label: np.ndarray) -> np.ndarray:
-    """How many earlier entries have the same label."""
-    order = np.argsort(label, kind="stable")
-    place = np.empty(len(label), int)
-    place[order] = np.arange(len(label)) - np.searchsorted(label[order], label[order])
-    return place
 
 
 def train_classifier(args: argparse.Namespace, config: Config, drawings: Drawings) -> None:

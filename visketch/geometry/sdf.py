@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import Float
 
 from visketch.config import SketchConfig
-from visketch.geometry.sketch import Sketch, fit
+from visketch.geometry.sketch import Sketch, fit, segment_ends
 
 CACHED = 2**16  # the number of distances that are computed at once, so that they stay in the processor's cache
 
@@ -53,10 +53,8 @@ def field(lines: tuple[np.ndarray, ...], config: SketchConfig, canvas: int) -> F
 
 def _pieces(lines: tuple[np.ndarray, ...], canvas: int, longest: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Lines as straight pieces in pixels, none longer than `longest`: start (n 2), direction (n 2) and length (n)."""
-    points, count = np.concatenate(lines) * np.float32(canvas), np.array([len(line) for line in lines])
-    last, more = np.cumsum(count) - 1, count > 1  # a line of one point starts and ends at that point
-    start = np.delete(points, last[more], axis=0)
-    way = np.delete(points, (last - count + 1)[more], axis=0) - start
+    start, end = (part * np.float32(canvas) for part in segment_ends(lines))
+    way = end - start
     length = np.linalg.norm(way, axis=1)[:, None]
     direction = np.tile(np.array([1, 0], np.float32), (len(way), 1))  # a dot may have any direction
     np.divide(way, length, out=direction, where=length > 1e-6)

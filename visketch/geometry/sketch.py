@@ -117,17 +117,23 @@ def fit(lines: tuple[np.ndarray, ...], margin: float) -> tuple[np.ndarray, ...]:
     return tuple(fitted[end - len(line) : end] for line, end in zip(lines, ends, strict=True))
 
 
+def segment_ends(lines: tuple[np.ndarray, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """Where the segments of lines start, and where they end, each (segments, 2). A line of one point starts and ends
+    there.
+    """
+    points, count = np.concatenate(lines), np.array([len(line) for line in lines])
+    last, more = np.cumsum(count) - 1, count > 1
+    return np.delete(points, last[more], axis=0), np.delete(points, (last - count + 1)[more], axis=0)
+
+
 def sample(lines: tuple[np.ndarray, ...], spacing: float) -> np.ndarray:
     """Points (points, 2) along the lines, at most `spacing` apart. They include the corners."""
-    points, lengths = np.concatenate(lines), np.array([len(line) for line in lines])
-    last = np.cumsum(lengths) - 1
-    more = lengths > 1  # a line of one point starts and ends there
-    starts, ends = np.delete(points, last[more], axis=0), np.delete(points, (last - lengths + 1)[more], axis=0)
-    steps = np.ceil(np.linalg.norm(ends - starts, axis=1) / spacing).astype(np.int64) + 1
+    starts, stops = segment_ends(lines)
+    steps = np.ceil(np.linalg.norm(stops - starts, axis=1) / spacing).astype(np.int64) + 1
     segment = np.repeat(np.arange(len(starts)), steps)
     first = np.repeat(np.cumsum(steps) - steps, steps)
     along = (np.arange(len(segment)) - first) / np.maximum(steps[segment] - 1, 1)
-    return starts[segment] + (ends - starts)[segment] * along[:, None].astype(np.float32)
+    return starts[segment] + (stops - starts)[segment] * along[:, None].astype(np.float32)
 
 
 def augment(

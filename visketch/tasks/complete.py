@@ -16,7 +16,7 @@ from jaxtyping import Float, Int
 from scipy import ndimage
 from torch import Tensor
 
-from visketch.config import SketchConfig
+from visketch.config import Coarse, Config, SketchConfig
 from visketch.decoding import enlarge
 from visketch.geometry import sdf
 from visketch.geometry.place import Place
@@ -77,8 +77,8 @@ def complete(
     lines, found = part.lines(), []
     numbers = [model.label_of(label) for label in labels]
     by_strokes = (options.coarse or model.config.coarse) == "strokes"
-    if by_strokes and options.guidance is None:
-        options = replace(options, guidance=GUIDANCE)
+    if options.guidance is None:
+        options = replace(options, guidance=usual_guidance(model.config, options.coarse))
     drawing, margin = (_with_strokes, 0.0) if by_strokes else (_with_fields, model.config.sketch.margin)
     for first in range(0, len(labels), max(1, BATCH // tries)):
         some = range(first, min(first + max(1, BATCH // tries), len(labels)))
@@ -101,6 +101,11 @@ def complete(
             )
             found.append(Completion(model.labels[numbers[i]], float(chance[at]), float(added[at]), seed + i, j, *kept))
     return found
+
+
+def usual_guidance(config: Config, coarse: Coarse | None = None) -> float:
+    """The guidance with which a part is completed if none is given."""
+    return GUIDANCE if (coarse or config.coarse) == "strokes" else config.stage(coarse).guidance
 
 
 Drawn = tuple[list[Place], list[tuple[np.ndarray, ...] | None], Tensor, Tensor]  # places, strokes, given, canvas
@@ -206,9 +211,9 @@ def _around(
         on_progress(Frame("coarse", done, total, lambda: enlarge(x, side)))
 
     root = F.avg_pool2d(given, side // tile)
-    guidance = stage.guidance if options.guidance is None else options.guidance
+    assert options.guidance is not None  # for mypy
     with model.precision():
-        coarse = draw_around(diffusion, root, label, fresh, options.steps or stage.steps, guidance, show)
+        coarse = draw_around(diffusion, root, label, fresh, options.steps or stage.steps, options.guidance, show)
     return torch.maximum(enlarge(coarse, side), given)
 
 

@@ -78,8 +78,9 @@ def refuse_other_results(place: Path, what: str, difference: float) -> None:
 
 
 def classifier_graph(model: SketchModel, small: bool = False) -> tuple[bytes, float]:
-    """The content of the ONNX file, and the greatest difference between its logits and torch's. With
-    `small`, weights are stored as `compressed` does.
+    """The content of the ONNX file, and the greatest difference between its logits and torch's.
+
+    With `small`, weights are stored as `compressed` does.
     """
     shape = model.config.reading
     graph = ClassifierGraph(model.part("encoder"), model.part("classifier"), shape)
@@ -211,12 +212,12 @@ def _integers(values: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
 
     A scale belongs to a row, or to a column if the matrix is transposed.
     """
-    for axis in (0, 1) if values.ndim == 2 and np.abs(values).max() < 127 * 65504 else ():
-        scale = (np.abs(values).max(axis=1 - axis, keepdims=True) / np.float32(127)).astype(np.float16)
-        scale[scale == 0] = checkpoint.SMALLEST
-        integers = np.rint(values / scale.astype(np.float32)).clip(-127, 127).astype(np.int8)
-        if np.array_equal(integers * scale.astype(np.float32), values):
-            return integers, scale
+    for turned in (False, True) if values.ndim == 2 else ():
+        matrix = torch.tensor(values.T if turned else values)
+        integers, scale = checkpoint.quantised(matrix)
+        if torch.equal(integers * scale.float(), matrix):
+            integers, scale = (part.T if turned else part for part in (integers, scale))
+            return integers.numpy(), scale.numpy()
     return None
 
 

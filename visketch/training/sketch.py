@@ -103,10 +103,15 @@ def balanced(label: np.ndarray, balance: float) -> np.ndarray:
 def capped(store: Store, per_class: int, seed: int) -> np.ndarray:
     """Row numbers of the training split, at most `per_class` of each class, since data sets are skewed."""
     rows = np.random.default_rng(seed).permutation(store.rows("train"))
-    order = np.argsort(store.label[rows], kind="stable")
-    label = store.label[rows][order]
-    place = np.arange(len(label)) - np.searchsorted(label, label)
-    return np.sort(rows[order][place < per_class])
+    return np.sort(rows[earlier(store.label[rows]) < per_class])
+
+
+def earlier(label: np.ndarray) -> np.ndarray:
+    """How many earlier entries have the same label, for each entry (entries,)."""
+    order = np.argsort(label, kind="stable")
+    count = np.empty(len(label), np.int64)
+    count[order] = np.arange(len(label)) - np.searchsorted(label[order], label[order])
+    return count
 
 
 def train(

@@ -94,9 +94,7 @@ class ClassifierObjective(RecognitionObjective):
         encoder, classifier = self.teacher
         for module in self.teacher:
             module.to(canvas.device)
-        leaves = inked_leaves(canvas, self.config.sketch, depth := depth_of(canvas, self.config.sketch))
-        cls = encoder(encoder.embed(canvas, depth), leaves, context_index(leaves, depth), first=1)[:, 0]
-        return classifier(cls, leaves, len(canvas))[0].float().softmax(dim=1)
+        return classify(encoder, classifier, self.config.sketch, canvas).float().softmax(dim=1)
 
 
 class BaselineObjective(RecognitionObjective):
@@ -112,6 +110,16 @@ class BaselineObjective(RecognitionObjective):
         logits = self.baseline(batch["canvas"])
         loss = F.cross_entropy(logits.float(), label, label_smoothing=self.config.train.baseline.smoothing)
         return loss, {"accuracy": (logits.argmax(dim=1) == label).float().mean()}
+
+
+def classify(
+    encoder: LeafEncoder, classifier: Classifier, shape: SketchConfig, canvas: Float[Tensor, "b h h"]
+) -> Float[Tensor, "b c"]:
+    """The logits from all inked leaves."""
+    leaves = inked_leaves(canvas, shape, depth := depth_of(canvas, shape))
+    cls = encoder(encoder.embed(canvas, depth), leaves, context_index(leaves, depth), first=1)[:, 0]
+    logits: Tensor = classifier(cls, leaves, len(canvas))[0]
+    return logits
 
 
 def classify_loss(
