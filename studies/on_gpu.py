@@ -44,9 +44,10 @@ from visketch.geometry.sketch import Sketch, augment, fit, segment_ends
 from visketch.models.baseline import PlainBlock
 from visketch.models.blocks import BatchNorm
 from visketch.models.parts import build
+from visketch.models.stroke_transformer import StrokeTransformer
 from visketch.training import confidence
 from visketch.training.loop import schedule
-from visketch.training.objectives.diffusion import UNCLASSED, StrokesObjective
+from visketch.training.objectives.diffusion import StrokesObjective
 from visketch.training.objectives.recognition import RecognitionObjective, classify, classify_loss
 from visketch.training.optimizer import Optimizer
 from visketch.training.sketch import earlier
@@ -221,27 +222,34 @@ def train_strokes(args: argparse.Namespace, config: Config, drawings: Drawings) 
     train, held = (
         Pieces(drawings, drawings.of(split, args.every), args.workers, config.diffusion.pieces) for split in (0, 1)
     )
-    net, told = build(config, "diffusion"), nn.Linear(6, config.diffusion.width, bias=False)
-    nn.init.zeros_(told.weight)
-    what: list[Tensor] = []  # what was done to the drawings of the batch, and where they come from
-    net.count.register_forward_hook(lambda module, given, found: found + told(what[0]))
-    for block in net.blocks:
+    net, what = build(config, "diffusion"), Markers()
+    if args.start:
+        checkpoint.load_part(args.start, "diffusion", net)
+    markers = nn.ModuleList(what.mark(network) for network in (net.network, net.guide))
+
+    def dropped(module: nn.Module, given: tuple[Tensor, ...], found: Tensor) -> Tensor:
+        return F.dropout(found, args.dropout, module.training)
+
+    for block in net.network.blocks:  # the guide is too small to know its drawings by heart
         for layer in (block.out, block.down):
-            layer.register_forward_hook(lambda module, given, found: F.dropout(found, args.dropout, module.training))
+            layer.register_forward_hook(dropped)
+    if DEVICE.type == "cuda":
+        for block in (*net.network.blocks, *net.guide.blocks):
+            block.forward = torch.compile(block.forward, dynamic=True)
     StrokesObjective(config, net, drawings.labels).study(drawings.stores["real"])
 
-    def loss(of: Pieces, which: Int[Tensor, " b"], often: float) -> Tensor:
+    def losses(of: Pieces, which: Int[Tensor, " b"], often: float) -> tuple[Tensor, Tensor]:
         points, joined, there = of.get(which)
         points, done = changed(points, there, often)
         source = of.source[which, None] == torch.tensor([MARK["traced"], MARK["synthetic"]], device=DEVICE)
-        what[:] = [torch.cat([done, source.float()], dim=1)]
+        what.marks = torch.cat([done, source.float()], dim=1)
         tokens = net.tokens(points, joined)
         at = torch.sigmoid(torch.randn(len(which), device=DEVICE) + StrokesObjective.MIDDLE)
-        label = torch.where(torch.rand(len(which), device=DEVICE) < UNCLASSED, net.classes, of.label[which])
         given = given_pieces(joined, there, settings.given)
-        return net.loss(tokens, label, of.count[which], given, torch.randn_like(tokens), at)
+        return net.loss(tokens, of.label[which], of.count[which], given, torch.randn_like(tokens), at)
 
-    trainee = Trainee(nn.ModuleList([net, told]), settings, partial(loss, train), settings.lr)
+    both = nn.ModuleList([net, markers])
+    trainee = Trainee(both, settings, lambda *batch: sum(losses(train, *batch)), settings.lr)
     report = Report(args, net, drawings=len(train.rows), held=len(held.rows))
     tests = {"train": (train, some_real(train, args.test)), "held": (held, some_real(held, args.test))}
 
@@ -249,7 +257,7 @@ def train_strokes(args: argparse.Namespace, config: Config, drawings: Drawings) 
         with torch.random.fork_rng():  # training goes on with its own random numbers
             torch.manual_seed(7)
             return {
-                name: round(_mean(of, [(float(loss(of, part, 0)), part) for part in rows.split(512)]), 5)
+                name: round(_mean(of, [(float(losses(of, part, 0)[0]), part) for part in rows.split(512)]), 5)
                 for name, (of, rows) in tests.items()
             }
 
@@ -268,6 +276,21 @@ def train_strokes(args: argparse.Namespace, config: Config, drawings: Drawings) 
     with trainee.average.in_place():
         checkpoint.write_config(args.out, config)
         checkpoint.save_part(args.out, "diffusion", net, {}, facts(args, drawings, settings, trainee.step))
+
+
+class Markers:
+    """Tells networks what was done to the drawings of a batch and where they come from, by layers of their own."""
+
+    marks: Float[Tensor, "b 6"]
+
+    def mark(self, network: StrokeTransformer) -> nn.Linear:
+        """Add a layer to a network, which sees the marks of each batch. Without the layer, a network draws as if there
+        were no marks.
+        """
+        layer = nn.Linear(6, network.count.embedding_dim, bias=False)
+        nn.init.zeros_(layer.weight)
+        network.count.register_forward_hook(lambda module, given, found: found + layer(self.marks))
+        return layer
 
 
 def some_real(of: Pieces, number: int) -> Int[Tensor, " n"]:
@@ -531,10 +554,10 @@ def main() -> None:
     parser.add_argument("--set", nargs="*", default=[], metavar="SECTION.KEY=VALUE")
     parser.add_argument("--wide", nargs="*", default=WIDE, metavar="SECTION.KEY=VALUE", help="the first teacher")
     parser.add_argument("--sources", type=float, nargs=3, default=[0.68, 0.2, 0.12], help="shares of the batches")
-    parser.add_argument("--start", type=Path, help="checkpoint with the first weights of the classifier")
+    parser.add_argument("--start", type=Path, help="checkpoint with the first weights, for strokes and classifier")
     parser.add_argument("--batch", type=int, default=1024, help="drawings a step, for strokes on average")
     parser.add_argument("--changed", type=float, default=0.6, help="share of the strokes that are augmented")
-    parser.add_argument("--dropout", type=float, default=0.08, help="in the blocks of the strokes")
+    parser.add_argument("--dropout", type=float, default=0.08, help="in the blocks of the strokes' network")
     parser.add_argument("--every", type=int, default=1, help="use only every n-th drawing")
     parser.add_argument("--test", type=int, default=4096, help="drawings for measuring the loss of the strokes")
     parser.add_argument("--reports", type=int, default=12)

@@ -22,7 +22,7 @@ def network() -> StrokeDiffusion:
 
 @pytest.fixture
 def noise(network: StrokeDiffusion) -> torch.Tensor:
-    return torch.randn(4, 4, 7, network.read.in_features, generator=torch.Generator().manual_seed(0))
+    return torch.randn(4, 4, 7, network.size, generator=torch.Generator().manual_seed(0))
 
 
 @pytest.fixture(scope="module")
@@ -38,12 +38,14 @@ def test_the_loss_falls(store: Store) -> None:
     optimizer = torch.optim.AdamW(objective.parameters(), lr=3e-3)
     losses = []
     for _ in range(40):
-        loss, _ = objective(batch)
+        loss, both = objective(batch)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        losses.append(loss.item())
-    assert losses[-1] < 0.6 * losses[0]
+        losses.append([both["network"].item(), both["guide"].item()])
+        assert loss.item() == pytest.approx(sum(losses[-1]))
+    assert losses[-1][0] < 0.6 * losses[0][0]
+    assert losses[-1][1] < 0.6 * losses[0][1]
 
 
 def test_tokens_keep_the_pieces() -> None:
@@ -92,8 +94,8 @@ def test_steps_are_ancestral(network: StrokeDiffusion, noise: torch.Tensor) -> N
     for step in range(4):
         time, after = 1 - step / 4, 0.75 - step / 4
         now = torch.full((4,), time)
-        told, null = (network(x, now, label, COUNT, given) for label in (LABEL, torch.full((4,), 3)))
-        clean = null + 3 * (told - null)
+        strong, weak = (part(x, now, LABEL, COUNT, given) for part in (network.network, network.guide))
+        clean = weak + 3 * (strong - weak)
         if after:
             variance = (time**2 - ((1 - time) / (1 - after) * after) ** 2) * after**2 / time**2  # of the posterior
             found = (x - (1 - time) * clean) / time

@@ -84,6 +84,14 @@ class VQVAEConfig(Section):
     binary: bool = False  # learn tiles of ink (0 or 1) instead of signed distances
 
 
+class GuideConfig(Section):
+    """The size of the network that guides strokes."""
+
+    width: Count = 64
+    layers: Count = 1
+    heads: Count = 4
+
+
 class DiffusionConfig(Section):
     """The coarse stage: its network, and how it samples."""
 
@@ -94,6 +102,7 @@ class DiffusionConfig(Section):
     heads: Count = 4
     patch: Count = 2  # side in pixels of a patch of a unet
     pieces: Count = 24  # the most pieces of strokes that a sketch may have; 99 of 100 QuickDraw drawings have no more
+    guide: GuideConfig = GuideConfig()  # only for strokes; a unet is guided by its null class
     steps: Count = 20
     guidance: float = 2.0
 

@@ -11,7 +11,7 @@ from visketch.geometry import pieces
 from visketch.geometry.sketch import Sketch, augment, fit
 from visketch.training.objectives.objective import Batch, Example, Objective, Result, draw
 
-UNCLASSED = 0.1  # the share of examples with the null class, which guidance needs
+UNCLASSED = 0.1  # the share of examples with the null class, by which fields are guided
 
 
 class DiffusionObjective(Objective):
@@ -36,11 +36,11 @@ class DiffusionObjective(Objective):
             "field": coarse[:, ::-1].copy() if rng.random() < 0.5 else coarse,
             "noise": rng.standard_normal((shape.tile, shape.tile), dtype=np.float32),
             "time": np.float32(1 / (1 + np.exp(-rng.standard_normal()))),
-            "label": self.label_or_null(sketch, rng),
+            "label": self.number(sketch) if rng.random() > UNCLASSED else np.int64(len(self.label)),
         }
 
-    def label_or_null(self, sketch: Sketch, rng: np.random.Generator) -> np.int64:
-        return np.int64(self.label[str(sketch.label)] if rng.random() > UNCLASSED else len(self.label))
+    def number(self, sketch: Sketch) -> np.int64:
+        return np.int64(self.label[str(sketch.label)])
 
     def forward(self, batch: Batch) -> Result:
         return self.diffusion.loss(batch["field"], batch["label"], batch["noise"], batch["time"]), {}
@@ -86,16 +86,17 @@ class StrokesObjective(DiffusionObjective):
             "joined": np.pad(cut.joined, (0, beyond)),
             "given": given,
             "count": np.int64(len(cut)),
-            "noise": rng.standard_normal((most, self.diffusion.read.in_features), dtype=np.float32),
+            "noise": rng.standard_normal((most, self.diffusion.size), dtype=np.float32),
             "time": np.float32(1 / (1 + np.exp(-rng.standard_normal() - self.MIDDLE))),
-            "label": self.label_or_null(sketch, rng),
+            "label": self.number(sketch),
         }
 
     def forward(self, batch: Batch) -> Result:
         longest = int(batch["count"].max())
         points, joined, given, noise = (batch[name][:, :longest] for name in ("points", "joined", "given", "noise"))
         tokens = self.diffusion.tokens(points, joined)
-        return self.diffusion.loss(tokens, batch["label"], batch["count"], given, noise, batch["time"]), {}
+        loss, guide = self.diffusion.loss(tokens, batch["label"], batch["count"], given, noise, batch["time"])
+        return loss + guide, {"network": loss.detach(), "guide": guide.detach()}
 
 
 def some(joined: np.ndarray, rng: np.random.Generator) -> np.ndarray:

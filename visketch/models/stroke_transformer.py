@@ -1,0 +1,99 @@
+"""The network of the stroke diffusion: a Transformer over the pieces of a sketch."""
+
+import torch
+import torch.nn.functional as F
+from einops import rearrange
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+from visketch.models.blocks import attend
+
+FREQUENCIES = 64  # how many sines and cosines encode the time
+
+
+class StrokeTransformer(nn.Module):
+    """Sees the noisy tokens of a whole sketch and predicts the clean tokens.
+
+    (Networks that predict the noise, or the target of preconditioning, learned more slowly: lab book.) With
+    `classes` = 0 it does not know what is drawn.
+    """
+
+    def __init__(self, size: int, width: int, layers: int, heads: int, most: int, classes: int) -> None:
+        super().__init__()
+        self.read, self.write = nn.Linear(size, width), nn.Linear(width, size)
+        self.position = nn.Parameter(torch.randn(most, width) * 0.02)
+        self.given = nn.Parameter(torch.randn(width) * 0.02)
+        self.time = nn.Sequential(nn.Linear(2 * FREQUENCIES, width), nn.SiLU(), nn.Linear(width, width))
+        self.count = nn.Embedding(most + 1, width)
+        self.label = nn.Embedding(classes, width) if classes else None
+        self.modulation, self.last = nn.Linear(width, 6 * width), nn.Linear(width, 2 * width)
+        self.blocks = nn.ModuleList(ModulatedBlock(width, heads) for _ in range(layers))
+        self.norm = nn.LayerNorm(width, elementwise_affine=False)
+        for table in (self.count, self.label):
+            if table is not None:
+                nn.init.normal_(table.weight, std=0.5)
+        for layer in (self.modulation, self.last, self.write):  # an untrained network predicts the mean
+            nn.init.zeros_(layer.weight)
+            nn.init.zeros_(layer.bias)
+
+    def forward(
+        self,
+        noisy: Float[Tensor, "b t d"],
+        time: Float[Tensor, " b"],
+        label: Int[Tensor, " b"],
+        count: Int[Tensor, " b"],
+        given: Bool[Tensor, "b t"],
+    ) -> Float[Tensor, "b t d"]:
+        """Predict the clean tokens from noisy tokens at a time in [0, 1].
+
+        `count` is the number of tokens of each sketch; the results for further tokens have no meaning. `given` marks
+        tokens that are clean already.
+        """
+        angle = time[:, None] * torch.logspace(0, 3, FREQUENCIES, device=time.device)
+        told = self.time(torch.cat([angle.sin(), angle.cos()], dim=1)) + self.count(count)
+        if self.label is not None:
+            told = told + self.label(label)
+        told = F.silu(told)
+        x = self.read(noisy) + self.position[: noisy.shape[1]] + given[..., None] * self.given
+        there = torch.arange(noisy.shape[1], device=count.device) < count[:, None]
+        # An exported graph has no branches, so it masks every batch.
+        whole = not torch.compiler.is_exporting() and bool(there.all())
+        mask = None if whole else rearrange(there, "b t -> b 1 1 t")
+        modulation = self.modulation(told)
+        for block in self.blocks:
+            x = block(x, modulation, mask)
+        shift, stretch = rearrange(self.last(told), "b (two e) -> two b 1 e", two=2)
+        return self.write(self.norm(x) * (1 + stretch) + shift).float()
+
+
+class ModulatedBlock(nn.Module):
+    """A transformer block whose norms are shifted, scaled and gated by the condition.
+
+    This is adaLN (Peebles and Xie, 2023, arXiv 2212.09748). All blocks share the modulation, and each block adds a
+    table of its own (PixArt-alpha).
+    """
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.table = nn.Parameter(torch.zeros(6 * width))
+        self.norm = nn.LayerNorm(width, elementwise_affine=False)
+        self.query_key_value, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
+        self.up, self.down = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
+        for layer in (self.out, self.down):  # residual branches start at zero
+            nn.init.zeros_(layer.weight)
+            nn.init.zeros_(layer.bias)
+
+    def forward(
+        self, x: Float[Tensor, "b t e"], modulation: Float[Tensor, "b sixe"], mask: Bool[Tensor, "b 1 1 t"] | None
+    ) -> Float[Tensor, "b t e"]:
+        shift, stretch, gate, shift_mlp, stretch_mlp, gate_mlp = rearrange(
+            modulation + self.table, "b (six e) -> six b 1 e", six=6
+        )
+        normed = self.norm(x) * (1 + stretch) + shift
+        query, key, value = rearrange(
+            self.query_key_value(normed), "b t (three heads d) -> three b heads t d", three=3, heads=self.heads
+        )
+        x = x + (1 + gate) * self.out(rearrange(attend(query, key, value, mask), "b heads t d -> b t (heads d)"))
+        normed = self.norm(x) * (1 + stretch_mlp) + shift_mlp
+        return x + (1 + gate_mlp) * self.down(F.relu(self.up(normed)).square())
