@@ -27,11 +27,12 @@ if TYPE_CHECKING:
 
 def train(
     part: Annotated[
-        Literal["vqvae", "diffusion", "field", "classifier", "refiner", "baseline"],
+        Literal["vqvae", "diffusion", "field", "classifier", "sequence", "refiner", "baseline"],
         typer.Argument(
-            metavar="vqvae|diffusion|field|classifier|refiner|baseline",
+            metavar="vqvae|diffusion|field|classifier|sequence|refiner|baseline",
             help="vqvae: the codebook; diffusion: the coarse stage; field: the paper's coarse stage, of pixels; "
-            "refiner: needs vqvae and classifier; baseline: a standard classifier to compare with. "
+            "sequence: classifies strokes in their order, beside the classifier; refiner: needs vqvae and classifier; "
+            "baseline: a standard classifier to compare with. "
             "(`visketch language train` trains the language model.)",
         ),
     ],
@@ -79,10 +80,10 @@ def train(
 ) -> None:
     """Train one part of a checkpoint.
 
-    The order is vqvae, diffusion, classifier, refiner. A baseline, to compare with, goes into a folder of its own.
-    Ctrl-C stops after the current step and saves everything. The same command with --resume continues. On several cards
-    or machines: torchrun --nproc-per-node 4 -m visketch.cli.main train ... Data and --from are never written, and a run
-    that exists is only continued.
+    The order is vqvae, diffusion, classifier, sequence, refiner. A baseline, to compare with, goes into a folder of its
+    own. Ctrl-C stops after the current step and saves everything. The same command with --resume continues. On several
+    cards or machines: torchrun --nproc-per-node 4 -m visketch.cli.main train ... Data and --from are never written, and
+    a run that exists is only continued.
 
     \b
     Examples:

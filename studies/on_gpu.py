@@ -37,14 +37,15 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from visketch import checkpoint
-from visketch.config import Config, PartTraining, SketchConfig, load
+from visketch.config import Config, SketchConfig, load
+from visketch.configs.training import PartTraining
 from visketch.data.store import Store
 from visketch.geometry import pieces
 from visketch.geometry.sketch import Sketch, augment, fit, segment_ends
 from visketch.models.baseline import PlainBlock
 from visketch.models.blocks import BatchNorm
 from visketch.models.parts import build
-from visketch.models.stroke_transformer import StrokeTransformer
+from visketch.models.stroke_transformer import StrokeTransformer, to_tokens
 from visketch.training import confidence
 from visketch.training.loop import schedule
 from visketch.training.objectives.diffusion import StrokesObjective
@@ -243,7 +244,7 @@ def train_strokes(args: argparse.Namespace, config: Config, drawings: Drawings) 
         points, done = changed(points, there, often)
         source = of.source[which, None] == torch.tensor([MARK["traced"], MARK["synthetic"]], device=DEVICE)
         what.marks = torch.cat([done, source.float()], dim=1)
-        tokens = net.tokens(points, joined)
+        tokens = to_tokens(points, joined)
         at = torch.sigmoid(torch.randn(len(which), device=DEVICE) + StrokesObjective.MIDDLE)
         given = given_pieces(joined, there, settings.given)
         return net.loss(tokens, of.label[which], of.count[which], given, torch.randn_like(tokens), at)

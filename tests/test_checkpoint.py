@@ -15,7 +15,8 @@ import torch
 from safetensors.torch import save_file
 
 from visketch import checkpoint
-from visketch.config import TrainConfig, read_config
+from visketch.config import read_config
+from visketch.configs.training import TrainConfig
 from visketch.errors import VisketchError
 from visketch.models.parts import build
 

@@ -31,7 +31,7 @@ def model() -> SketchModel:
 def test_classify_ranks_the_classes(model: SketchModel) -> None:
     sketches = drawings.draw_many(3)
     rows = model.classify_many(sketches, top=2)
-    logits = model.logits(model.render(sketches))
+    logits = model.sketch_logits(sketches)
     for row, said in zip(rows, logits.softmax(dim=1), strict=True):
         order = said.argsort(descending=True)[:2]
         assert [prediction.label for prediction in row] == [tiny_model.LABELS[i] for i in order]

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from visketch.config import PartTraining
+from visketch.configs.training import PartTraining
 from visketch.models.blocks import channels_last
 from visketch.training.optimizer import Optimizer, as_matrix
 

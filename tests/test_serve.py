@@ -361,7 +361,7 @@ class TestSharing:
         alone = [studio.recognise([(sketch, 2)])[0] for sketch in some]
         sizes, look = [], studio.model.classify_fields
         monkeypatch.setattr(
-            studio.model, "classify_fields", lambda fields, top: sizes.append(len(fields)) or look(fields, top)
+            studio.model, "classify_fields", lambda fields, *more: sizes.append(len(fields)) or look(fields, *more)
         )
         before, studio.cores = torch.get_num_threads(), 2
         together = studio.recognise([(sketch, 2) for sketch in some])
@@ -381,7 +381,7 @@ class TestSharing:
         studio, sizes = Service(SketchModel.load(checkpoint)), []
         look = studio.model.classify_fields
         monkeypatch.setattr(
-            studio.model, "classify_fields", lambda fields, top: sizes.append(len(fields)) or look(fields, top)
+            studio.model, "classify_fields", lambda fields, *more: sizes.append(len(fields)) or look(fields, *more)
         )
         studio.cores = 8
         studio.recognise([(sketch, 1) for sketch in drawings.draw_many(7)])

@@ -7,6 +7,7 @@ import tiny_model as parts
 import torch
 
 from visketch.data.store import Store
+from visketch.models.stroke_transformer import to_pieces, to_tokens
 from visketch.models.strokes import StrokeDiffusion
 from visketch.training.objectives.diffusion import StrokesObjective, some
 from visketch.training.sketch import Batches
@@ -52,7 +53,7 @@ def test_tokens_keep_the_pieces() -> None:
     points = torch.randn(2, 5, 12, 2, generator=torch.Generator().manual_seed(1))
     points[0, 2] = points[0, 2, :1]  # a dot
     joined = torch.tensor([[False, True, False, True, False]] * 2)
-    again, same = StrokeDiffusion.pieces(StrokeDiffusion.tokens(points.clamp(-1, 1), joined))
+    again, same = to_pieces(to_tokens(points.clamp(-1, 1), joined))
     torch.testing.assert_close(again, points.clamp(-1, 1))
     assert torch.equal(same, joined)
 

@@ -23,7 +23,7 @@ from visketch.model import SketchModel
 from visketch.training.sketch import Outcome, train
 
 STEPS = 12  # the steps of the tiny preset, for every part
-PARTS = ["vqvae", "diffusion", "classifier", "baseline", "refiner"]
+PARTS = ["vqvae", "diffusion", "classifier", "sequence", "baseline", "refiner"]
 Losses = list[dict[str, float]]
 
 

@@ -19,9 +19,9 @@ from torch import Tensor, nn
 from visketch.config import Config
 from visketch.errors import VisketchError, reason
 
-# `field` is the paper's coarse stage, kept beside a diffusion of strokes. `baseline` is a separate model, for
-# comparison.
-PARTS = ("vqvae", "diffusion", "field", "encoder", "refiner", "classifier", "baseline")
+# `field` is the paper's coarse stage, kept beside a diffusion of strokes. `sequence` classifies strokes, where there
+# are any, beside the classifier. `baseline` is a separate model, for comparison.
+PARTS = ("vqvae", "diffusion", "field", "encoder", "refiner", "classifier", "sequence", "baseline")
 SCALE = ".scale"  # what the name of a matrix's scale ends in
 SMALLEST = 2.0**-24  # the smallest scale, which is the smallest number of half precision
 RENAMED = {"baseline": "peer"}  # names of parts in earlier versions: files with these names are still read

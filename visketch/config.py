@@ -8,25 +8,20 @@ import tomllib
 import warnings
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from visketch import hub, labels
+from visketch.configs.section import Count, Length, Section, Share
+from visketch.configs.training import TrainConfig
 from visketch.errors import RenamedWarning, UsageError, VisketchError, nearest, reason, reworded
 
-Count = Annotated[int, Field(gt=0)]
-Length = Annotated[float, Field(gt=0)]
-Share = Annotated[float, Field(ge=0, lt=1)]
 DEEPEST = 7  # the most levels that a tree may have below its root: 21,845 tiles
 RENAMED = {"peer": "baseline"}  # old names of sections, which are still read
 
 
 Coarse = Literal["strokes", "field"]  # what the coarse stage draws
-
-
-class Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
 class SketchConfig(Section):
@@ -132,6 +127,15 @@ class ClassifierConfig(Section):
     dropout: Share = 0.1
 
 
+class SequenceConfig(Section):
+    """The classifier of strokes in their order."""
+
+    width: Count = 64
+    layers: Count = 1
+    heads: Count = 4
+    pieces: Count = 24  # the most pieces of strokes of a drawing; of others only the picture is classified
+
+
 class BaselineConfig(Section):
     """A classifier of whole pictures, for comparison and as a judge of generated sketches."""
 
@@ -143,65 +147,6 @@ class BaselineConfig(Section):
     layers: Count = 12
     heads: Count = 6
     patch: Count = 16
-
-
-class PartTraining(Section):
-    """Training settings that all parts have."""
-
-    steps: Count = 1000
-    batch: Count = 64  # sketches a step, over all processes
-    lr: Length = 1e-3
-    warmup: int = 100
-    weight_decay: float = 0.01
-    ema: Share = 0.999
-    clip: Length = 1.0  # the largest norm of the gradient
-    muon: bool = True  # False: AdamW for all weights
-    cooldown: float = Field(1.0, gt=0, le=1)  # the share of the steps, at the end, over which the learning rate falls
-
-
-class RecognitionTraining(PartTraining):
-    """Settings that the classifier and its baselines share."""
-
-    grow: tuple[float, ...] = Field((), strict=False)  # shares of the steps spent on trees of depth 0, 1, ...
-    smoothing: Share = 0.1
-    restyle: Share = 0.0  # share of the drawings that are redrawn in another style
-    fill: Share = 0.0  # share of the drawings whose enclosed areas are filled
-
-
-class ClassifierTraining(RecognitionTraining):
-    leaves: Count = 6  # leaves sampled from each sketch; classifying uses all of them
-    auxiliary: float = 0.3  # weight of the class loss on each leaf's own CLS vector
-    teacher: str = ""  # a checkpoint whose classifier teaches this one; "": none
-    taught: float = Field(0.5, ge=0, le=1)  # share of the target that is the teacher's answer
-
-
-class RefinerTraining(PartTraining):
-    leaves: Count = 16
-    joint: bool = False  # also train the shared encoder, with the classifier's loss; a step costs four times as much
-    classify: float = 0.5  # if joint, the weight of the classifier's loss, which keeps the encoder good for both
-    blur: float = 1.0  # the largest share of a 3 x 3 blur in the coarse field, as the diffusion might draw it
-    noise: float = 0.15  # the largest sigma of the noise added to the coarse field
-    strokes: float = Field(0.0, ge=0, le=1)  # share of the examples whose coarse canvas is drawn from shaken strokes
-    shake: Length = 0.01  # the largest sigma by which their points are shifted, as a share of the side
-    order: Literal["one-by-one", "waves", "both"] = "both"
-
-
-class DiffusionTraining(PartTraining):
-    given: Share = 0.25  # for strokes: the share of the examples in which some strokes are given, as in completion
-
-
-class TrainConfig(Section):
-    vqvae: PartTraining = PartTraining()
-    diffusion: DiffusionTraining = DiffusionTraining()
-    field: PartTraining = PartTraining()
-    refiner: RefinerTraining = RefinerTraining()
-    classifier: ClassifierTraining = ClassifierTraining()
-    baseline: RecognitionTraining = RecognitionTraining()
-    per_class: Count = 1000  # at most this many training drawings of a class, since the data set is skewed
-    balance: float = Field(0.0, ge=0, le=1)  # how far class frequencies are equalised; 0: not at all; 1: completely
-    seed: int = 0
-    precision: Literal["no", "bf16"] = "bf16"
-    save_minutes: float = Field(5.0, ge=0)
 
 
 class Config(Section):
@@ -216,6 +161,7 @@ class Config(Section):
     encoder: EncoderConfig = EncoderConfig()
     refiner: RefinerConfig = RefinerConfig()
     classifier: ClassifierConfig = ClassifierConfig()
+    sequence: SequenceConfig = SequenceConfig()
     baseline: BaselineConfig = BaselineConfig()
     train: TrainConfig = TrainConfig()
 

@@ -1,7 +1,8 @@
 """The model: five parts, and how they work together. Read this first.
 
 Drawing: class → `diffusion` → coarse p x p sketch → enlarged → quadtree → for each leaf: `encoder` (context) →
-`refiner` (codes) → `vqvae` (pixels) → painted. Recognition: sketch → quadtree → `encoder` → `classifier` → class.
+`refiner` (codes) → `vqvae` (pixels) → painted. Recognition: sketch → quadtree → `encoder` → `classifier` → class; where
+the strokes are known, `sequence` has a say in it.
 """
 
 import threading
@@ -22,11 +23,11 @@ from visketch import checkpoint, quadtree
 from visketch.config import Config, SketchConfig, find, read_config
 from visketch.errors import RenamedWarning, UsageError
 from visketch.geometry import sdf
-from visketch.geometry.pieces import Pieces
+from visketch.geometry.pieces import Pieces, of_sketch
 from visketch.geometry.sketch import Sketch, fit
 from visketch.models.parts import build
 from visketch.parallel import refuse_after_fork
-from visketch.sampling import Frame, SamplingOptions, candidate_seeds, generator, sample_top_p
+from visketch.sampling import Frame, Generated, SamplingOptions, candidate_seeds, generator, sample_top_p
 
 DEFAULTS = SamplingOptions()
 Model = TypeVar("Model", bound="SketchModel")
@@ -53,22 +54,6 @@ def multiplies_bfloat16() -> bool:
 class Prediction:
     label: str
     probability: float
-
-
-def _itself(canvas: Tensor) -> Tensor:
-    return canvas
-
-
-@dataclass(frozen=True)
-class Generated:
-    """New sketches as fields, with how each was chosen among its candidates."""
-
-    canvas: Float[Tensor, "b h h"]
-    chosen: Int[Tensor, " b"]  # the number of each sketch among all candidates
-    probability: Float[Tensor, " b"] | None  # the classifier's, of its class; None if each had one candidate
-    strokes: tuple[tuple[np.ndarray, ...], ...] | None = (
-        None  # the strokes of each sketch, in pixels, if the coarse stage draws strokes and they are not refined
-    )
 
 
 class SketchModel:
@@ -193,6 +178,19 @@ class SketchModel:
     def logits(self, canvas: Float[Tensor, "b h h"], depth: int | None = None) -> Float[Tensor, "b c"]:
         return self.logits_and_features(canvas, depth)[0]
 
+    def sketch_logits(self, sketches: Sequence[Sketch]) -> Float[Tensor, "b c"]:
+        """The logits of drawings, by their fields and their strokes. Raises VisketchError for a blank sketch."""
+        logits = self.logits(self.fields(sketches, self.config.reading))
+        return self.with_strokes(logits, [of_sketch(sketch) for sketch in sketches])
+
+    @torch.inference_mode()
+    def with_strokes(self, logits: Float[Tensor, "b c"], strokes: Sequence[Pieces | None]) -> Float[Tensor, "b c"]:
+        """The logits of drawings by their fields, changed where the strokes are known too, if there is a `sequence`."""
+        if not self.has("sequence"):
+            return logits
+        with self.precision():
+            return self.part("sequence").beside(logits, strokes)
+
     def classify(self, drawing: Drawing, top: int = 5) -> Any:
         """The `top` most probable classes of a drawing, best first, as a list[Prediction]. A list of drawings gives a
         list of such lists. They are classified together, which is several times as fast.
@@ -212,15 +210,20 @@ class SketchModel:
 
         if not drawings:
             return []
-        fields = self.fields([sketch(drawing) for drawing in drawings], self.config.reading)
-        return self.classify_fields(fields, top)
+        return self._best(self.sketch_logits([sketch(drawing) for drawing in drawings]), top)
 
     def classify_fields(
-        self, canvas: Float[Tensor, "b h h"] | Float[np.ndarray, "b h h"], top: int = 5
+        self,
+        canvas: Float[Tensor, "b h h"] | Float[np.ndarray, "b h h"],
+        top: int = 5,
+        strokes: Sequence[Pieces | None] = (),
     ) -> list[list[Prediction]]:
-        """The same as `classify_many`, for drawings that are fields already."""
-        fields = torch.as_tensor(canvas, device=self.device)
-        probability, label = self.logits(fields).softmax(dim=1).topk(min(top, len(self.labels)), dim=1)
+        """The same as `classify_many`, for drawings that are fields already, with their strokes if these are known."""
+        logits = self.logits(torch.as_tensor(canvas, device=self.device))
+        return self._best(self.with_strokes(logits, strokes), top)
+
+    def _best(self, logits: Float[Tensor, "b c"], top: int) -> list[list[Prediction]]:
+        probability, label = logits.softmax(dim=1).topk(min(top, len(self.labels)), dim=1)
         return [
             [Prediction(self.labels[i], p) for i, p in zip(row, chances, strict=True)]
             for row, chances in zip(label.tolist(), probability.tolist(), strict=True)
@@ -392,4 +395,4 @@ class SketchModel:
         for done, (canvas, written) in enumerate(steps, 1):
             if done == total:
                 canvas = without_seams(plan, self.part("vqvae"), canvas, written, self.config.sketch.depth)
-            yield Frame("refine", done, total, partial(_itself, canvas))
+            yield Frame("refine", done, total, partial(torch.as_tensor, canvas))

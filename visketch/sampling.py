@@ -80,6 +80,18 @@ class Frame:
         return self.draw()
 
 
+@dataclass(frozen=True)
+class Generated:
+    """New sketches as fields, with how each was chosen among its candidates."""
+
+    canvas: Float[Tensor, "b h h"]
+    chosen: Int[Tensor, " b"]  # the number of each sketch among all candidates
+    probability: Float[Tensor, " b"] | None  # the classifier's, of its class; None if each had one candidate
+    strokes: tuple[tuple[np.ndarray, ...], ...] | None = (
+        None  # the strokes of each sketch, in pixels, if the coarse stage draws strokes and they are not refined
+    )
+
+
 def candidate_seeds(seeds: Sequence[int], tries: int) -> list[int]:
     """`tries` seeds for each seed: the seed itself, and then seeds outside the range that users can give."""
     return [seed + (other << 34) for seed in seeds for other in range(tries)]

@@ -16,6 +16,7 @@ from visketch.config import SketchConfig
 from visketch.data.store import Store
 from visketch.errors import UsageError
 from visketch.evaluate.styles import STYLES, Style, as_drawn
+from visketch.geometry.pieces import Pieces, of_sketch
 from visketch.geometry.sketch import Sketch
 from visketch.metrics import interval, rank_of
 from visketch.model import SketchModel
@@ -64,12 +65,14 @@ class Recognition:
 
 @dataclass(frozen=True)
 class RecognitionModel:
-    """A model to measure. `logits` classifies fields of the `shape`, which `model.fields` renders."""
+    """A model to measure. `logits` classifies fields of the `shape`, which `model.fields` renders, with the strokes of
+    the drawings.
+    """
 
     name: str
     model: SketchModel
     parameters: int
-    logits: Callable[[Float[Tensor, "b h h"]], Float[Tensor, "b c"]]
+    logits: Callable[[Float[Tensor, "b h h"], Sequence[Pieces | None]], Float[Tensor, "b c"]]
     shape: SketchConfig
 
 
@@ -90,7 +93,8 @@ def classify(
     level adds. Raises UsageError for a depth that the tree does not have, for a baseline with other classes, and for a
     drawing without strokes that is to be restyled.
     """
-    contenders = [_visketch(model), *(_visketch(model, depth) for depth in depths)]
+    contenders = [_visketch(model, strokes=True)] if model.has("sequence") else []
+    contenders += [_visketch(model), *(_visketch(model, depth) for depth in depths)]
     contenders += [_baseline(baseline, model) for baseline in baselines]
     among = subset(len(model.labels))
     looks = {"as drawn": as_drawn} | (STYLES if styles else {})
@@ -105,29 +109,39 @@ def classify(
     inside = among[label]
     sketches = [store[int(row)] for row in sample(store, split, limit)[:BATCH]]
     fields = [contender.model.fields(sketches, contender.shape) for contender in contenders]
+    strokes = [of_sketch(sketch) for sketch in sketches]
     rows = [
         RecognitionRow(
             name=contender.name,
             folder=contender.model.folder,
             parameters=contender.parameters,
-            alone_ms=milliseconds(contender.logits, fields[i].split(1), len(sketches)),
-            together_ms=milliseconds(contender.logits, [fields[i]], len(sketches)),
+            alone_ms=milliseconds(
+                contender.logits, [(one, strokes[j : j + 1]) for j, one in enumerate(fields[i].split(1))], len(sketches)
+            ),
+            together_ms=milliseconds(contender.logits, [(fields[i], strokes)], len(sketches)),
             overall=accuracy(rank[i][0], label),
             subset=accuracy(rank[i][1, inside], label[inside]) if inside.any() else None,
             styles={look: accuracy(rank[i][0], label) for look, (label, rank) in found.items()},
         )
         for i, contender in enumerate(contenders)
     ]
-    drawing = milliseconds(lambda some: model.fields(some, model.config.reading), [sketches], len(sketches))
+    drawing = milliseconds(lambda some: model.fields(some, model.config.reading), [(sketches,)], len(sketches))
     names = [name for name, chosen in zip(model.labels, among.tolist(), strict=True) if chosen]
     return Recognition(rows, drawing, torch.get_num_threads(), names)
 
 
-def _visketch(model: SketchModel, depth: int | None = None) -> RecognitionModel:
-    parameters = size(model.part("encoder"), model.part("classifier"))
+def _visketch(model: SketchModel, depth: int | None = None, strokes: bool = False) -> RecognitionModel:
+    parts = ["encoder", "classifier", *(["sequence"] if strokes else [])]
     name = "visketch" if depth is None else f"to level {depth}" if depth else "root alone"
+    if model.has("sequence") and not strokes and depth is None:
+        name = "the picture alone"
     shape = model.config.reading if depth is None else model.config.sketch
-    return RecognitionModel(name, model, parameters, lambda field: model.logits(field, depth).cpu(), shape)
+
+    def logits(field: Float[Tensor, "b h h"], drawn: Sequence[Pieces | None]) -> Float[Tensor, "b c"]:
+        seen = model.logits(field, depth)
+        return (model.with_strokes(seen, drawn) if strokes else seen).cpu()
+
+    return RecognitionModel(name, model, size(*map(model.part, parts)), logits, shape)
 
 
 def _baseline(baseline: SketchModel, model: SketchModel) -> RecognitionModel:
@@ -141,7 +155,7 @@ def _baseline(baseline: SketchModel, model: SketchModel) -> RecognitionModel:
     net = baseline.part("baseline")
 
     @torch.inference_mode()
-    def logits(field: Float[Tensor, "b h h"]) -> Float[Tensor, "b c"]:
+    def logits(field: Float[Tensor, "b h h"], drawn: Sequence[Pieces | None]) -> Float[Tensor, "b c"]:
         with baseline.precision():
             return net(field).float().cpu()
 
@@ -196,12 +210,13 @@ def ranks(
     seen: list[list[Tensor]] = [[] for _ in contenders]
     for sketches, label in drawings:
         labels.append(label)
+        strokes = [of_sketch(sketch) for sketch in sketches]
         fields: dict[str, Tensor] = {}  # the fields are rendered once for each shape
         for contender, kept in zip(contenders, seen, strict=True):
             used_to = repr(contender.shape)
             if used_to not in fields:
                 fields[used_to] = contender.model.fields(sketches, contender.shape)
-            logits = contender.logits(fields[used_to])
+            logits = contender.logits(fields[used_to], strokes)
             kept.append(torch.stack([rank_of(logits, label), rank_of(logits, label, among)]))
     return torch.cat(labels), [torch.cat(kept, dim=1) for kept in seen]
 
@@ -215,12 +230,12 @@ def accuracy(rank: Int[Tensor, " b"], label: Int[Tensor, " b"]) -> Accuracy:
     return Accuracy(len(rank), top1, interval(hits.numpy()), top5, class_mean)
 
 
-def milliseconds(work: Callable[[Any], object], pieces: Sequence[Any], sketches: int) -> float:
-    """The time that `work` takes for one sketch: the median of three rounds over all pieces, after a warm-up round."""
+def milliseconds(work: Callable[..., object], calls: Sequence[tuple[Any, ...]], sketches: int) -> float:
+    """The time that `work` takes for one sketch: the median of three rounds of all calls, after a warm-up round."""
     seconds = []
     for _ in range(4):
         start = time.perf_counter()
-        for piece in pieces:
-            work(piece)
+        for given in calls:
+            work(*given)
         seconds.append(time.perf_counter() - start)
     return 1e3 * statistics.median(seconds[1:]) / sketches

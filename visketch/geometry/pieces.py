@@ -13,12 +13,13 @@ import numpy as np
 from jaxtyping import Bool, Float, Int, Integer
 
 from visketch.errors import UsageError
-from visketch.geometry.sketch import fit
+from visketch.geometry.sketch import Sketch, fit
 
 POINTS = 12  # k; nine in ten of QuickDraw's strokes have no more vertices
 # Simplifying may move a line by this much in [-1, 1], which is three quarters of what QuickDraw's recipe allows. So 99
 # of 100 vertices of QuickDraw's drawings stay, and smooth curves get about as many as if they came from there.
 TOLERANCE = 3 / 255
+MOST = 24  # the most pieces of a drawing that is read, as in the settings; 99 of 100 QuickDraw drawings have no more
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,25 @@ def fitted(strokes: Sequence[Float[np.ndarray, "_ 2"]], most: int) -> Pieces:
     while len(found := cut(simplified(lines, tolerance))) > most:
         tolerance *= 1.5
     return found
+
+
+def of_sketch(sketch: Sketch) -> Pieces | None:
+    """The strokes of a drawing as a classifier of strokes reads them.
+
+    Returns None for a drawing whose strokes are not known in their order, and for one of more than MOST pieces. Raises
+    VisketchError if there is no ink, or if a coordinate is not a finite number.
+    """
+    if not sketch.in_order or len(lines := sketch.lines()) > MOST:
+        return None
+    return fitted(lines, MOST)
+
+
+def turned(drawing: Pieces, quarters: int) -> Pieces:
+    """A drawing that fills [-1, 1], turned clockwise by so many quarter turns."""
+    points = drawing.points
+    for _ in range(quarters % 4):
+        points = np.stack([-points[..., 1], points[..., 0]], axis=-1)
+    return Pieces(points, drawing.joined)
 
 
 def count(points: Integer[np.ndarray, " i"], k: int = POINTS) -> Int[np.ndarray, " i"]:

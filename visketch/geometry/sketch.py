@@ -49,6 +49,11 @@ class Sketch:
         if self.thin is not None and (self.pixels is None or self.thin.shape != self.pixels.shape):
             raise ValueError("a skeleton is that of a sketch's pixels")
 
+    @property
+    def in_order(self) -> bool:
+        """Whether the strokes are known in the order in which they were drawn. An SVG does not say."""
+        return self.strokes is not None and self.about.get("kind") != "SVG"
+
     def lines(self) -> tuple[np.ndarray, ...]:
         """The centre lines, each (points, 2): the strokes, or the skeleton of the pixels.
 

@@ -10,7 +10,9 @@ from typing import Literal
 from pydantic import Field, ValidationError, model_validator
 
 from visketch.checkpoint import write_atomically
-from visketch.config import Count, Length, PartTraining, Section, Share, override
+from visketch.config import override
+from visketch.configs.section import Count, Length, Section, Share
+from visketch.configs.training import PartTraining
 from visketch.errors import UsageError, VisketchError, nearest, reason, reworded
 
 FILE = "language.toml"

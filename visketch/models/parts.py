@@ -38,6 +38,10 @@ def build(config: Config, part: str) -> Any:
         from visketch.models.classifier import Classifier
 
         return Classifier(config.classifier, width, classes)
+    if part == "sequence":
+        from visketch.models.sequence import SequenceClassifier
+
+        return SequenceClassifier(config.sequence, classes)
     if part == "baseline":
         from visketch.models.baseline import Baseline
 

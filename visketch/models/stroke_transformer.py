@@ -1,4 +1,7 @@
-"""The network of the stroke diffusion: a Transformer over the pieces of a sketch."""
+"""A Transformer over the pieces of a sketch, and how a piece is written down as a token.
+
+The stroke diffusion, its guide and the classifier of strokes are such networks.
+"""
 
 import torch
 import torch.nn.functional as F
@@ -6,21 +9,58 @@ from einops import rearrange
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from visketch.geometry.pieces import POINTS
 from visketch.models.blocks import attend
 
 FREQUENCIES = 64  # how many sines and cosines encode the time
+# These give about unit variance: a factor for coordinates in [-1, 1], a factor for coordinates in units of a piece's
+# own half size, and a summand for the logarithm of the half size. The half size is at least SMALLEST.
+PLACE, SHAPE, SIZE = 2.0, 1.5, 1.2
+SMALLEST = 0.01
+TOKEN = 4 * POINTS + 2  # the numbers of a token: the points twice, the size, and whether it is joined
+BLUNT = 0.33  # the half size of a piece whose place and whose shape give a point equally well
+
+
+def to_tokens(points: Float[Tensor, "b t k 2"], joined: Bool[Tensor, "b t"]) -> Float[Tensor, "b t d"]:
+    """Turn pieces of drawings that fill [-1, 1] into tokens.
+
+    A token holds the points of a piece on the canvas, the same points in units of the piece's own size (so that small
+    pieces are as exact as large ones), that size, and whether the piece begins where the previous one ends.
+    """
+    low, high = points.amin(dim=2), points.amax(dim=2)
+    size = ((high - low).amax(dim=2) / 2).clamp(min=SMALLEST)
+    own = (points - (low + high)[:, :, None] / 2) / size[..., None, None]
+    flat = [rearrange(scale * part, "b t k xy -> b t (k xy)") for scale, part in ((PLACE, points), (SHAPE, own))]
+    return torch.cat([*flat, torch.stack([size.log() + SIZE, 2 * joined.float() - 1], dim=2)], dim=2)
+
+
+def to_pieces(tokens: Float[Tensor, "b t d"]) -> tuple[Float[Tensor, "b t k 2"], Bool[Tensor, "b t"]]:
+    """The inverse of `to_tokens`. The two descriptions of a point in a token need not agree.
+
+    The error of a point's place is proportional to the canvas, and the error of its shape is proportional to the size
+    of the piece. The two are averaged, weighted by the inverse of their variances.
+    """
+    place, own, size, joined = tokens.split([2 * POINTS, 2 * POINTS, 1, 1], dim=2)
+    points, own = (rearrange(part, "b t (k xy) -> b t k xy", xy=2) for part in (place / PLACE, own / SHAPE))
+    size = (size - SIZE).exp().clamp(max=1.2)[..., None]
+    zoomed = own * size
+    zoomed = zoomed + (points - zoomed).mean(dim=2, keepdim=True)
+    return torch.lerp(points, zoomed, 1 / (1 + (size / BLUNT) ** 2)), joined[..., 0] > 0
 
 
 class StrokeTransformer(nn.Module):
-    """Sees the noisy tokens of a whole sketch and predicts the clean tokens.
+    """Sees the noisy tokens of a whole sketch and predicts the clean tokens, or something else for each token.
 
-    (Networks that predict the noise, or the target of preconditioning, learned more slowly: lab book.) With
-    `classes` = 0 it does not know what is drawn.
+    (Networks that predict the noise, or the target of preconditioning, learned more slowly: lab book.) `size` is that
+    of a token, `out` the number of values to predict for each, by default as many. With `classes` = 0 the network does
+    not know what is drawn.
     """
 
-    def __init__(self, size: int, width: int, layers: int, heads: int, most: int, classes: int) -> None:
+    def __init__(
+        self, size: int, width: int, layers: int, heads: int, most: int, classes: int, out: int | None = None
+    ) -> None:
         super().__init__()
-        self.read, self.write = nn.Linear(size, width), nn.Linear(width, size)
+        self.read, self.write = nn.Linear(size, width), nn.Linear(width, out or size)
         self.position = nn.Parameter(torch.randn(most, width) * 0.02)
         self.given = nn.Parameter(torch.randn(width) * 0.02)
         self.time = nn.Sequential(nn.Linear(2 * FREQUENCIES, width), nn.SiLU(), nn.Linear(width, width))
@@ -40,11 +80,11 @@ class StrokeTransformer(nn.Module):
         self,
         noisy: Float[Tensor, "b t d"],
         time: Float[Tensor, " b"],
-        label: Int[Tensor, " b"],
+        label: Int[Tensor, " b"] | None,
         count: Int[Tensor, " b"],
         given: Bool[Tensor, "b t"],
-    ) -> Float[Tensor, "b t d"]:
-        """Predict the clean tokens from noisy tokens at a time in [0, 1].
+    ) -> Float[Tensor, "b t o"]:
+        """Predict from noisy tokens at a time in [0, 1], at which 0 means that they are clean.
 
         `count` is the number of tokens of each sketch; the results for further tokens have no meaning. `given` marks
         tokens that are clean already.

@@ -19,18 +19,13 @@ from torch import Tensor, nn
 
 from visketch.config import DiffusionConfig, GuideConfig
 from visketch.errors import UsageError
-from visketch.geometry.pieces import POINTS, Pieces, join
+from visketch.geometry.pieces import Pieces, join
 from visketch.models import flow
-from visketch.models.stroke_transformer import StrokeTransformer
+from visketch.models.stroke_transformer import TOKEN, StrokeTransformer, to_pieces, to_tokens
 
 NOISIEST = 0.05  # the loss is weighted like that of a velocity, 1 / time², but no more than at this time
 TOGETHER = 32  # the sketches drawn at once; all take as long as the one with the most pieces
-# These give about unit variance: a factor for coordinates in [-1, 1], a factor for coordinates in units of a piece's
-# own half size, and a summand for the logarithm of the half size. The half size is at least SMALLEST.
-PLACE, SHAPE, SIZE = 2.0, 1.5, 1.2
-SMALLEST = 0.01
 QUARTERS = {"few": (0.0, 0.25), "many": (0.75, 1.0)}  # quantiles of a class's drawings, by number of pieces
-BLUNT = 0.33  # the half size of a piece whose place and whose shape give a point equally well
 
 
 Drawn = list[list[np.ndarray]]  # the strokes of each sketch, each (points, 2)
@@ -45,15 +40,13 @@ class StrokeDiffusion(nn.Module):
     weaker network (autoguidance; Karras et al., 2024, arXiv 2406.02507). It takes a fraction of the time that a null
     class takes in the large network, and the sketches are more like people's (lab book, 2026-11-26).
 
-    A token is a piece. It holds the points of the piece on the canvas, the same points in units of the piece's own size
-    (so that small pieces are as exact as large ones), that size, and whether the piece begins where the previous one
-    ends. A sketch has one token for each piece. `histogram` (c, pieces + 1) counts how many drawings of each class have
-    how many pieces.
+    A sketch has one token for each piece (`stroke_transformer.to_tokens`). `histogram` (c, pieces + 1) counts how many
+    drawings of each class have how many pieces.
     """
 
     def __init__(self, config: DiffusionConfig, classes: int) -> None:
         super().__init__()
-        self.config, self.classes, self.size = config, classes, 4 * POINTS + 2
+        self.config, self.classes, self.size = config, classes, TOKEN
 
         def network(shape: DiffusionConfig | GuideConfig, classes: int) -> StrokeTransformer:
             return StrokeTransformer(self.size, shape.width, shape.layers, shape.heads, config.pieces, classes)
@@ -83,29 +76,6 @@ class StrokeDiffusion(nn.Module):
             return (each * asked).sum() / asked.sum().clamp(min=1)
 
         return error(self.network), error(self.guide)
-
-    @staticmethod
-    def tokens(points: Float[Tensor, "b t k 2"], joined: Bool[Tensor, "b t"]) -> Float[Tensor, "b t d"]:
-        """Turn pieces of drawings that fill [-1, 1] into tokens."""
-        low, high = points.amin(dim=2), points.amax(dim=2)
-        size = ((high - low).amax(dim=2) / 2).clamp(min=SMALLEST)
-        own = (points - (low + high)[:, :, None] / 2) / size[..., None, None]
-        flat = [rearrange(scale * part, "b t k xy -> b t (k xy)") for scale, part in ((PLACE, points), (SHAPE, own))]
-        return torch.cat([*flat, torch.stack([size.log() + SIZE, 2 * joined.float() - 1], dim=2)], dim=2)
-
-    @staticmethod
-    def pieces(tokens: Float[Tensor, "b t d"]) -> tuple[Float[Tensor, "b t k 2"], Bool[Tensor, "b t"]]:
-        """The inverse of `tokens`. The two descriptions of a point in a token need not agree.
-
-        The error of a point's place is proportional to the canvas, and the error of its shape is proportional to the
-        size of the piece. The two are averaged, weighted by the inverse of their variances.
-        """
-        place, own, size, joined = tokens.split([2 * POINTS, 2 * POINTS, 1, 1], dim=2)
-        points, own = (rearrange(part, "b t (k xy) -> b t k xy", xy=2) for part in (place / PLACE, own / SHAPE))
-        size = (size - SIZE).exp().clamp(max=1.2)[..., None]
-        zoomed = own * size
-        zoomed = zoomed + (points - zoomed).mean(dim=2, keepdim=True)
-        return torch.lerp(points, zoomed, 1 / (1 + (size / BLUNT) ** 2)), joined[..., 0] > 0
 
     @torch.no_grad()
     def sample(
@@ -209,7 +179,7 @@ class StrokeDiffusion(nn.Module):
             places = group.tolist()
 
             def put(tokens: Tensor, places: list[int] = places) -> Drawn:
-                points, joined = (part.cpu().numpy() for part in self.pieces(tokens))
+                points, joined = (part.cpu().numpy() for part in to_pieces(tokens))
                 for row, place in enumerate(places):
                     new = slice(len(given[place]) if given else 0, noise[place].shape[1])
                     if given and joined[row, new.start]:  # a piece that continues a given stroke begins at its end
@@ -236,7 +206,7 @@ class StrokeDiffusion(nn.Module):
         start, which = torch.zeros_like(noise), torch.zeros(noise.shape[:2], dtype=torch.bool, device=noise.device)
         for row, pieces in enumerate(given):
             points, joined = torch.from_numpy(pieces.points), torch.from_numpy(pieces.joined)
-            start[row, : len(pieces)] = self.tokens(points[None], joined[None])[0].to(noise.device)
+            start[row, : len(pieces)] = to_tokens(points[None], joined[None])[0].to(noise.device)
             which[row, : len(pieces)] = True
         return start, which
 

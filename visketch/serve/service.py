@@ -19,6 +19,7 @@ from visketch.data import write
 from visketch.errors import UsageError, VisketchError
 from visketch.geometry import sdf
 from visketch.geometry import trace as tracing
+from visketch.geometry.pieces import of_sketch
 from visketch.geometry.sketch import Sketch
 from visketch.model import Generated, SketchModel
 from visketch.sampling import SamplingOptions
@@ -127,17 +128,18 @@ class Service:
 
     def _recognised(self, asked: Sequence[tuple[Sketch, int]]) -> list[schemas.ClassifyResponse | VisketchError]:
         start = time.perf_counter()
-        fields, found = [], dict[int, VisketchError | schemas.ClassifyResponse]()
+        seen, found = [], dict[int, VisketchError | schemas.ClassifyResponse]()
         for number, (sketch, _) in enumerate(asked):
             try:
-                fields.append((number, sdf.render(sketch, self.model.config.reading)))
+                seen.append((number, sdf.render(sketch, self.model.config.reading), of_sketch(sketch)))
             except VisketchError as error:
                 found[number] = error
-        if fields:
+        if seen:
+            numbers, fields, strokes = zip(*seen, strict=True)
             most = max(top for _, top in asked)
-            rows = self.model.classify_fields(np.stack([field for _, field in fields]), most)
+            rows = self.model.classify_fields(np.stack(fields), most, strokes)
             seconds = round(time.perf_counter() - start, 4)
-            for (number, _), row in zip(fields, rows, strict=True):
+            for number, row in zip(numbers, rows, strict=True):
                 some = [schemas.PredictionItem(label=p.label, probability=round(p.probability, 6)) for p in row]
                 found[number] = schemas.ClassifyResponse(
                     checkpoint=self.name, seconds=seconds, predictions=some[: asked[number][1]]

@@ -14,6 +14,7 @@ from visketch.config import SketchConfig
 from visketch.data.named import Item, about, drawings, opened
 from visketch.errors import VisketchError
 from visketch.geometry import sdf
+from visketch.geometry.pieces import Pieces, of_sketch, turned
 from visketch.geometry.separate import separate
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ class RenderedDrawing:
     field: np.ndarray | None
     problem: str = ""
     separate: int = 1  # the number of separate drawings in it
+    strokes: Pieces | None = None  # if they are known
 
 
 def draw(
@@ -53,9 +55,10 @@ def draw(
                 for number, part in enumerate(parts, 1):
                     own = f"{name}{'.' if '#' in name else '#'}{number}"
                     if own not in done:
-                        yield RenderedDrawing(own, sdf.render(part, shape))
+                        yield RenderedDrawing(own, sdf.render(part, shape), strokes=of_sketch(part))
             else:
-                yield RenderedDrawing(name, sdf.render(sketch, shape), separate=len(parts))
+                field = sdf.render(sketch, shape)
+                yield RenderedDrawing(name, field, separate=len(parts), strokes=of_sketch(sketch))
         except VisketchError as error:
             yield RenderedDrawing(name, None, about(error, sketch.source))
 
@@ -83,9 +86,10 @@ class BatchClassifier:
         self.turns = range(4 if any_way_up else 1)
 
     def __call__(self, some: list[RenderedDrawing]) -> list[Row]:
-        fields = [drawn.field for drawn in some if drawn.field is not None]
-        turned = [np.rot90(field, -turn) for field in fields for turn in self.turns]
-        answers = iter(self.model.classify_fields(np.stack(turned), self.top) if turned else [])
+        seen = [(drawn.field, drawn.strokes) for drawn in some if drawn.field is not None]
+        fields = [np.rot90(field, -turn) for field, _ in seen for turn in self.turns]
+        strokes = [drawn and turned(drawn, turn) for _, drawn in seen for turn in self.turns]
+        answers = iter(self.model.classify_fields(np.stack(fields), self.top, strokes) if fields else [])
         rows = []
         for drawn in some:
             if drawn.field is None:

@@ -21,6 +21,7 @@ from visketch.geometry.pace import length
 from visketch.geometry.pieces import POINTS, Pieces, join, spread
 from visketch.geometry.sketch import Sketch
 from visketch.model import SketchModel
+from visketch.models.stroke_transformer import to_pieces, to_tokens
 from visketch.sampling import generator
 from visketch.tasks.like import pieces_of
 
@@ -103,7 +104,7 @@ def _drawn(
     here = model.device
     count = torch.full((len(points),), points.shape[1], device=here)
     label = torch.where(share < 0.5, numbers[0], numbers[-1]).to(here)
-    start = diffusion.tokens(points, torch.from_numpy(joined).expand(len(points), -1)).to(here)
+    start = to_tokens(points, torch.from_numpy(joined).expand(len(points), -1)).to(here)
     noise = torch.randn(stage.steps, 1, *start.shape[1:], generator=generator(seed, stage=4)).to(here)
     most = (strength * torch.sin(torch.pi * share)).to(here)
     with model.precision():
@@ -116,7 +117,7 @@ def _drawn(
             start=start,
             strength=most,
         )
-    return diffusion.pieces(clean.float())[0].cpu()
+    return to_pieces(clean.float())[0].cpu()
 
 
 def matched(first: Pieces, last: Pieces, most: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -19,7 +19,7 @@ from typing import Any
 from visketch.errors import UsageError, VisketchError, reason
 from visketch.geometry import pieces
 from visketch.model import SketchModel
-from visketch.models import strokes
+from visketch.models import stroke_transformer
 from visketch.tasks import complete, like
 from visketch.tasks.export import classifier_graph, metadata, refuse_other_results, strokes_graph
 from visketch.tasks.web_runtime import web_runtime
@@ -82,11 +82,11 @@ def about(model: SketchModel) -> dict[str, Any]:
             "points": pieces.POINTS,
             "pieces": stage.pieces,
             "tolerance": pieces.TOLERANCE,
-            "place": strokes.PLACE,
-            "shape": strokes.SHAPE,
-            "size": strokes.SIZE,
-            "smallest": strokes.SMALLEST,
-            "blunt": strokes.BLUNT,
+            "place": stroke_transformer.PLACE,
+            "shape": stroke_transformer.SHAPE,
+            "size": stroke_transformer.SIZE,
+            "smallest": stroke_transformer.SMALLEST,
+            "blunt": stroke_transformer.BLUNT,
         },
         "strength": like.STRENGTH,
         "shares": complete.SHARES,

@@ -16,6 +16,8 @@ from torch import Tensor
 
 from visketch import checkpoint
 from visketch.data.store import Store
+from visketch.geometry.pieces import of_sketch
+from visketch.geometry.sketch import Sketch
 from visketch.model import SketchModel
 
 FEWEST = 200  # the least number of validation drawings
@@ -42,16 +44,10 @@ def calibrate(folder: Path, store: Store) -> Confidence | None:
     and writes nothing, if there are fewer than FEWEST validation drawings of its classes.
     """
     model = SketchModel.load(folder)
-    rows = [row for row in store.rows("validation").tolist() if store.labels[store.label[row]] in model.labels]
-    if len(rows) < FEWEST:
+    if (chosen := validation(model, store)) is None:
         return None
-    rows = np.sort(np.random.default_rng(0).permutation(rows)[:MOST]).tolist()
-    label = torch.tensor([model.label_of(store.labels[store.label[row]]) for row in rows])
-    parts = [rows[first : first + BATCH] for first in range(0, len(rows), BATCH)]
-    logits = torch.cat(
-        [model.logits(model.fields([store[row] for row in part], model.config.reading)).cpu() for part in parts]
-    )
-    found = measured(logits, label)
+    batches, label = chosen
+    found = measured(of_pictures(model, batches), label)
     classifier, metadata = model.part("classifier"), checkpoint.read_metadata(folder, "classifier")
     with torch.no_grad():
         classifier.out.weight /= found.temperature
@@ -59,6 +55,59 @@ def calibrate(folder: Path, store: Store) -> Confidence | None:
     facts = metadata["facts"] | {"confidence": asdict(found)}
     checkpoint.save_part(folder, "classifier", classifier, metadata["trained_on"], facts)
     return found
+
+
+def weigh(folder: Path, store: Store) -> Confidence | None:
+    """Weigh the classifier of strokes of a checkpoint against that of pictures.
+
+    The weights are those with which the sum of both logits has the least cross-entropy. They are stored in `sequence`:
+    its own in its last layer, the other one as `trust`. Its facts get the confidence of the sum. Returns None, and
+    writes nothing, if there is no classifier, or if there are fewer than FEWEST validation drawings of its classes.
+    """
+    model = SketchModel.load(folder)
+    if not model.has("classifier") or (chosen := validation(model, store)) is None:
+        return None
+    batches, label = chosen
+    pictures = of_pictures(model, batches)
+    sequence, metadata = model.part("sequence"), checkpoint.read_metadata(folder, "sequence")
+    nothing = torch.zeros_like(pictures)
+    strokes = torch.cat(
+        [model.with_strokes(nothing[: len(some)], [of_sketch(sketch) for sketch in some]).cpu() for some in batches]
+    )
+    weights = torch.ones(2, requires_grad=True)
+    search = torch.optim.LBFGS([weights], max_iter=100)
+
+    def loss() -> Tensor:
+        search.zero_grad()
+        found = F.cross_entropy(weights[0] * pictures + weights[1] * strokes, label)
+        found.backward()
+        return found
+
+    search.step(loss)
+    found = measured(weights[0].detach() * pictures + weights[1].detach() * strokes, label)
+    with torch.no_grad():
+        sequence.trust.copy_(weights[0])
+        sequence.network.write.weight *= weights[1]
+        sequence.network.write.bias *= weights[1]
+    facts = metadata["facts"] | {"confidence": asdict(found)}
+    needs = checkpoint.fingerprints(folder, ["classifier"])
+    checkpoint.save_part(folder, "sequence", sequence, needs, facts)
+    return found
+
+
+def validation(model: SketchModel, store: Store) -> tuple[list[list[Sketch]], Int[Tensor, " n"]] | None:
+    """Validation drawings in batches, and the numbers of their classes. Returns None if there are fewer than FEWEST."""
+    rows = [row for row in store.rows("validation").tolist() if store.labels[store.label[row]] in model.labels]
+    if len(rows) < FEWEST:
+        return None
+    rows = np.sort(np.random.default_rng(0).permutation(rows)[:MOST]).tolist()
+    label = torch.tensor([model.label_of(store.labels[store.label[row]]) for row in rows])
+    return [[store[row] for row in rows[first : first + BATCH]] for first in range(0, len(rows), BATCH)], label
+
+
+def of_pictures(model: SketchModel, batches: list[list[Sketch]]) -> Float[Tensor, "n c"]:
+    """The logits of the classifier of pictures."""
+    return torch.cat([model.logits(model.fields(some, model.config.reading)).cpu() for some in batches])
 
 
 def measured(logits: Float[Tensor, "n c"], label: Int[Tensor, " n"]) -> Confidence:

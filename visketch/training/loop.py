@@ -19,7 +19,7 @@ from filelock import FileLock, Timeout
 from torch import nn
 from torch.utils.data import DataLoader
 
-from visketch.config import PartTraining
+from visketch.configs.training import PartTraining
 from visketch.errors import UsageError, VisketchError, reason
 from visketch.training import state as snapshot
 from visketch.training.optimizer import Optimizer

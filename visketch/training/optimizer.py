@@ -7,7 +7,7 @@ In the same CPU time, the classifier came to recognise 57 of 100 drawings, and 4
 import torch
 from torch import Tensor, nn, optim
 
-from visketch.config import PartTraining
+from visketch.configs.training import PartTraining
 
 
 class Optimizer:

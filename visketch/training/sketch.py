@@ -15,7 +15,8 @@ import torch
 from torch.utils.data import Dataset
 
 from visketch import checkpoint
-from visketch.config import Config, PartTraining, read_config
+from visketch.config import Config, read_config
+from visketch.configs.training import PartTraining
 from visketch.data.store import Store
 from visketch.errors import UsageError, VisketchError, nearest
 from visketch.model import SketchModel
@@ -27,10 +28,11 @@ from visketch.training.objectives.diffusion import DiffusionObjective, StrokesOb
 from visketch.training.objectives.objective import Batch, Objective
 from visketch.training.objectives.recognition import BaselineObjective, ClassifierObjective
 from visketch.training.objectives.refiner import RefinerObjective
+from visketch.training.objectives.sequence import SequenceObjective
 from visketch.training.objectives.vqvae import VQVAEObjective
 
 POOL = 16  # the number of batches whose drawings are sorted by length as one group
-TRAINABLE = ("vqvae", "diffusion", "field", "classifier", "refiner", "baseline")
+TRAINABLE = ("vqvae", "diffusion", "field", "classifier", "sequence", "refiner", "baseline")
 
 
 class Batches(Dataset):
@@ -132,8 +134,8 @@ def train(
     `start` is another checkpoint, with the initial weights and the frozen dependencies. `begin` receives the objective
     before training starts. The state from which training can resume is saved in `folder/training/<part>.safetensors`,
     and the metrics in `<part>.jsonl`. SIGINT and SIGTERM stop it after the current step, with everything saved. A
-    finished classifier is calibrated on the validation drawings (`confidence`). Raises UsageError for settings or a
-    folder that do not fit, VisketchError for files that cannot be read or written.
+    finished classifier is calibrated on the validation drawings, and a finished `sequence` is weighed (`confidence`).
+    Raises UsageError for settings or a folder that do not fit, VisketchError for files that cannot be read or written.
     """
     if part not in TRAINABLE:
         raise UsageError(f"no part {part!r} to train: {nearest(part, list(TRAINABLE))}")
@@ -164,6 +166,8 @@ def train(
     outcome = fit(accelerator, loop, objective, batches, write, resume=resume, trained_on=trained_on, report=report)
     if part == "classifier" and outcome.finished and accelerator.is_main_process:
         confidence.calibrate(folder, store)
+    if part == "sequence" and outcome.finished and accelerator.is_main_process:
+        confidence.weigh(folder, store)
     return outcome
 
 
@@ -218,6 +222,8 @@ def make_objective(
     if part == "classifier":
         both = trained("encoder", shared=True), trained("classifier")
         return ClassifierObjective(config, *both, labels, teacher(config)), marks
+    if part == "sequence":
+        return SequenceObjective(config, trained("sequence"), labels), marks
     if part == "baseline":
         return BaselineObjective(config, trained("baseline"), labels), marks
     joint = config.train.refiner.joint

@@ -82,7 +82,7 @@ class Recogniser:
         drawing = _query(sketch)
         if drawing is None:
             return dict.fromkeys(self.model.labels, 1 / len(self.model.labels))
-        own = self.model.logits(self.model.fields([drawing], self.model.config.reading)).softmax(dim=1)[0]
+        own = self.model.sketch_logits([drawing]).softmax(dim=1)[0]
         return dict(zip(self.model.labels, own.tolist(), strict=True))
 
     def read(self, sketches: Sequence[EncodedPicture], scenes: Sequence[EncodedPicture]) -> None:

@@ -9,6 +9,7 @@ from visketch.config import Config
 from visketch.data.store import Store
 from visketch.geometry import pieces
 from visketch.geometry.sketch import Sketch, augment, fit
+from visketch.models.stroke_transformer import to_tokens
 from visketch.training.objectives.objective import Batch, Example, Objective, Result, draw
 
 UNCLASSED = 0.1  # the share of examples with the null class, by which fields are guided
@@ -94,7 +95,7 @@ class StrokesObjective(DiffusionObjective):
     def forward(self, batch: Batch) -> Result:
         longest = int(batch["count"].max())
         points, joined, given, noise = (batch[name][:, :longest] for name in ("points", "joined", "given", "noise"))
-        tokens = self.diffusion.tokens(points, joined)
+        tokens = to_tokens(points, joined)
         loss, guide = self.diffusion.loss(tokens, batch["label"], batch["count"], given, noise, batch["time"])
         return loss + guide, {"network": loss.detach(), "guide": guide.detach()}
 

@@ -9,7 +9,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from visketch import quadtree
-from visketch.config import ClassifierTraining, Config, RecognitionTraining, SketchConfig
+from visketch.config import Config, SketchConfig
+from visketch.configs.training import ClassifierTraining, RecognitionTraining
 from visketch.decoding import inked_leaves
 from visketch.geometry.sketch import Sketch
 from visketch.models.classifier import Classifier

@@ -1,0 +1,135 @@
+"""The classifier of strokes learns the order in which they are drawn, and speaks only where the order is known."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import drawings
+import numpy as np
+import pytest
+import tiny_model
+import torch
+
+from visketch import checkpoint
+from visketch.data.packing import pack
+from visketch.data.store import Store
+from visketch.geometry.pieces import MOST, Pieces, of_sketch, turned
+from visketch.geometry.sketch import Sketch
+from visketch.model import SketchModel
+from visketch.models.sequence import SequenceClassifier, padded
+from visketch.training import confidence
+from visketch.training.objectives.sequence import SequenceObjective
+
+SETTINGS = tiny_model.small("sequence.width=32", "sequence.layers=2", "train.sequence.shuffled=0.0")
+SOME = [replace(sketch, about={}) for sketch in drawings.draw_many(6, labels=tiny_model.LABELS)]
+
+
+@pytest.fixture(scope="module")
+def network() -> SequenceClassifier:
+    return tiny_model.awake(SETTINGS, "sequence")
+
+
+def pieces(sketch: Sketch) -> Pieces:
+    found = of_sketch(sketch)
+    assert found is not None
+    return found
+
+
+@torch.no_grad()
+def test_a_drawing_is_read_the_same_beside_any_other(network: SequenceClassifier) -> None:
+    together = network(*padded([pieces(sketch) for sketch in SOME]))
+    for row, sketch in zip(together, SOME, strict=True):
+        torch.testing.assert_close(network(*padded([pieces(sketch)]))[0], row, rtol=1e-4, atol=1e-4)
+
+
+@torch.no_grad()
+def test_the_order_matters(network: SequenceClassifier) -> None:
+    backwards = replace(SOME[0], strokes=(SOME[0].strokes or ())[::-1])
+    assert len(backwards.strokes or ()) > 1
+    one, other = network(*padded([pieces(SOME[0])])), network(*padded([pieces(backwards)]))
+    assert (one - other).abs().max() > 1e-3
+
+
+def test_it_learns_what_a_picture_does_not_show(network: SequenceClassifier) -> None:
+    """Two classes with the same lines, which are drawn from the top to the bottom and from the bottom to the top."""
+    lines = tuple(np.array([[0, y], [2 + y % 3, y]], np.float32) for y in range(5))
+    settings = SETTINGS.model_copy(update={"labels": ("down", "up")})
+    objective = SequenceObjective(settings, tiny_model.awake(settings, "sequence").train(), list(settings.labels))
+    both = [Sketch(strokes=lines, label="down"), Sketch(strokes=lines[::-1], label="up")]
+    rng = np.random.default_rng(0)
+    optimizer = torch.optim.AdamW(objective.parameters(), lr=3e-3)
+    for _ in range(60):
+        examples = [objective.example(sketch, rng, 0.0) for sketch in both * 8]
+        batch = {name: torch.from_numpy(np.stack([each[name] for each in examples])) for name in examples[0]}
+        loss, said = objective(batch)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert said["accuracy"] > 0.9
+
+
+def test_only_known_strokes_change_an_answer(network: SequenceClassifier) -> None:
+    logits = torch.randn(3, len(tiny_model.LABELS), generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        said = network(*padded([pieces(SOME[0])]))[0]
+        found = network.beside(logits, [None, pieces(SOME[0]), None])
+        network.trust.fill_(0.5)
+        less = network.beside(logits, [pieces(SOME[0])] * 3)
+        network.trust.fill_(1.0)
+    assert torch.equal(found[0], logits[0])
+    assert torch.equal(found[2], logits[2])
+    torch.testing.assert_close(found[1], logits[1] + said)
+    torch.testing.assert_close(less, 0.5 * logits + said, rtol=1e-4, atol=1e-4)
+    long = Pieces(np.zeros((MOST + 9, 12, 2), np.float32), np.zeros(MOST + 9, bool))
+    assert network.beside(logits, [long, None, None]) is logits
+
+
+def test_pixels_svg_and_crowds_have_no_known_order() -> None:
+    assert of_sketch(Sketch(pixels=np.eye(9, dtype=bool))) is None
+    assert of_sketch(replace(SOME[0], about={"kind": "SVG"})) is None
+    assert (
+        of_sketch(Sketch(strokes=tuple(np.random.default_rng(0).random((MOST + 1, 3, 2)).astype(np.float32)))) is None
+    )
+    assert of_sketch(replace(SOME[0], about={"kind": "stroke-3"})) is not None
+
+
+def test_turned_pieces_are_those_of_the_turned_drawing() -> None:
+    quarter = replace(SOME[1], strokes=tuple(np.stack([-s[:, 1], s[:, 0]], axis=1) for s in SOME[1].strokes or ()))
+    np.testing.assert_allclose(turned(pieces(SOME[1]), 1).points, pieces(quarter).points, atol=1e-5)
+    np.testing.assert_allclose(turned(pieces(SOME[1]), 4).points, pieces(SOME[1]).points, atol=1e-6)
+
+
+class TestWeighing:
+    @pytest.fixture
+    def folder(self, tmp_path: Path) -> Path:
+        return tiny_model.write_checkpoint(tmp_path / "made", SETTINGS)
+
+    @pytest.fixture
+    def store(self, tmp_path: Path) -> Store:
+        for label in tiny_model.LABELS:
+            some = drawings.draw_many(120, seed=3, labels=(label,))
+            tiny_model.write_ndjson(tmp_path / f"in/validation/{label}.ndjson", some)
+            tiny_model.write_ndjson(tmp_path / f"in/train/{label}.ndjson", some[:2])
+        pack([tmp_path / "in"], tmp_path / "packed.arrow")
+        return Store.open(tmp_path / "packed.arrow")
+
+    def test_the_sum_is_no_worse_than_the_picture_alone(self, folder: Path, store: Store) -> None:
+        found = confidence.weigh(folder, store)
+        assert found is not None
+        assert found.temperature == pytest.approx(1, abs=0.03), "the weights are those of the least cross-entropy"
+        facts = checkpoint.read_metadata(folder, "sequence")["facts"]
+        assert facts["confidence"]["drawings"] == found.drawings >= 200
+        model = SketchModel.load(folder)
+        sketches = [store[int(row)] for row in store.rows("validation")]
+        logits = model.logits(model.fields(sketches, model.config.reading))
+        said = model.part("sequence")(*padded([pieces(sketch) for sketch in sketches]))
+        expected = model.part("sequence").trust * logits + said.float()
+        model.use_bf16 = False
+        torch.testing.assert_close(model.sketch_logits(sketches), expected, rtol=0.05, atol=0.05)
+        label = torch.tensor([model.label_of(str(sketch.label)) for sketch in sketches])
+        loss = torch.nn.functional.cross_entropy
+        assert loss(expected, label) <= loss(logits, label) + 0.02
+
+    def test_without_validation_drawings_nothing_is_written(self, folder: Path, tmp_path: Path) -> None:
+        before = (folder / "sequence.safetensors").read_bytes()
+        assert confidence.weigh(folder, tiny_model.pack_drawings(tmp_path / "few")) is None
+        assert (folder / "sequence.safetensors").read_bytes() == before

@@ -1,0 +1,60 @@
+"""A second classifier, which sees the strokes of a drawing in their order, as the picture of it does not show them."""
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+from visketch.config import SequenceConfig
+from visketch.geometry.pieces import Pieces
+from visketch.models.stroke_transformer import TOKEN, StrokeTransformer, to_tokens
+
+
+class SequenceClassifier(nn.Module):
+    """A Transformer over the pieces of a drawing, each of which votes for its class.
+
+    Its tokens and its network are those of the stroke diffusion, so it can begin with the weights of a guide, which
+    has seen every drawing. This is our choice: the classifier of the leaves and this one make different errors, and
+    the weighted sum of their logits is right more often than either (docs/results.md).
+    """
+
+    def __init__(self, config: SequenceConfig, classes: int) -> None:
+        super().__init__()
+        self.config = config
+        self.network = StrokeTransformer(TOKEN, config.width, config.layers, config.heads, config.pieces, 0, classes)
+        self.trust: Tensor  # the weight of the other classifier's logits beside those of the strokes
+        self.register_buffer("trust", torch.ones(()))
+
+    def forward(
+        self, points: Float[Tensor, "b t k 2"], joined: Bool[Tensor, "b t"], count: Int[Tensor, " b"]
+    ) -> Float[Tensor, "b c"]:
+        """The logits of drawings that fill [-1, 1]: the mean of the votes of their first `count` pieces."""
+        clean = torch.zeros(len(points), device=points.device)
+        votes = self.network(to_tokens(points, joined), clean, None, count, torch.zeros_like(joined))
+        there = torch.arange(joined.shape[1], device=count.device) < count[:, None]
+        return (votes * there[..., None]).sum(dim=1) / count[:, None]
+
+    def beside(self, logits: Float[Tensor, "b c"], strokes: Sequence[Pieces | None]) -> Float[Tensor, "b c"]:
+        """The logits of both classifiers together, given those of the other one and the strokes of each drawing.
+
+        They stay as they are for drawings without strokes in their order (None), and for those of more pieces than the
+        network reads.
+        """
+        most = self.config.pieces
+        known = {i: drawn for i, drawn in enumerate(strokes) if drawn is not None and len(drawn) <= most}
+        if not known:
+            return logits
+        logits, rows = logits.clone(), list(known)
+        said = self(*(part.to(logits.device) for part in padded(list(known.values()))))
+        logits[rows] = self.trust * logits[rows] + said.float()
+        return logits
+
+
+def padded(
+    drawings: Sequence[Pieces],
+) -> tuple[Float[Tensor, "b t k 2"], Bool[Tensor, "b t"], Int[Tensor, " b"]]:
+    """The pieces of drawings as a batch."""
+    points = nn.utils.rnn.pad_sequence([torch.from_numpy(each.points) for each in drawings], batch_first=True)
+    joined = nn.utils.rnn.pad_sequence([torch.from_numpy(each.joined) for each in drawings], batch_first=True)
+    return points, joined, torch.tensor([len(each) for each in drawings])
