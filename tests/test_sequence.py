@@ -18,6 +18,7 @@ from visketch.model import SketchModel
 from visketch.models.sequence import SequenceClassifier, padded
 from visketch.training import confidence
 from visketch.training.objectives.sequence import SequenceObjective
+from visketch.training.transfer import begin_with_guide
 
 SETTINGS = tiny_model.small("sequence.width=32", "sequence.layers=2", "train.sequence.shuffled=0.0")
 SOME = [replace(sketch, about={}) for sketch in drawings.draw_many(6, labels=tiny_model.LABELS)]
@@ -57,7 +58,7 @@ def test_it_learns_what_a_picture_does_not_show(network: SequenceClassifier) -> 
     both = [Sketch(strokes=lines, label="down"), Sketch(strokes=lines[::-1], label="up")]
     rng = np.random.default_rng(0)
     optimizer = torch.optim.AdamW(objective.parameters(), lr=3e-3)
-    for _ in range(60):
+    for _ in range(180):
         examples = [objective.example(sketch, rng, 0.0) for sketch in both * 8]
         batch = {name: torch.from_numpy(np.stack([each[name] for each in examples])) for name in examples[0]}
         loss, said = objective(batch)
@@ -133,3 +134,16 @@ class TestWeighing:
         before = (folder / "sequence.safetensors").read_bytes()
         assert confidence.weigh(folder, tiny_model.pack_drawings(tmp_path / "few")) is None
         assert (folder / "sequence.safetensors").read_bytes() == before
+
+
+def test_it_begins_with_the_weights_of_a_guide_of_the_same_size(tmp_path: Path) -> None:
+    guided = ("diffusion.backbone=strokes", "diffusion.guide.width=32", "diffusion.guide.layers=2")
+    settings = tiny_model.small("sequence.width=32", "sequence.layers=2", *guided)
+    folder = tiny_model.write_checkpoint(tmp_path / "made", settings)
+    guide = SketchModel.load(folder).part("diffusion").guide
+    for width in (32, 64):
+        network = tiny_model.awake(tiny_model.small(f"sequence.width={width}", "sequence.layers=2"), "sequence", seed=7)
+        before = network.network.read.weight.clone()
+        begin_with_guide(network, folder)
+        assert torch.equal(network.network.read.weight, guide.read.weight if width == 32 else before)
+        assert network.network.write.out_features == len(tiny_model.LABELS)

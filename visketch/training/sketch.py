@@ -223,7 +223,10 @@ def make_objective(
         both = trained("encoder", shared=True), trained("classifier")
         return ClassifierObjective(config, *both, labels, teacher(config)), marks
     if part == "sequence":
-        return SequenceObjective(config, trained("sequence"), labels), marks
+        sequence = trained("sequence")
+        if not (resuming or start):
+            transfer.begin_with_guide(sequence, folder)
+        return SequenceObjective(config, sequence, labels), marks
     if part == "baseline":
         return BaselineObjective(config, trained("baseline"), labels), marks
     joint = config.train.refiner.joint

@@ -9,6 +9,7 @@ from visketch import checkpoint
 from visketch.config import Config, read_config
 from visketch.errors import UsageError
 from visketch.models.parts import build
+from visketch.models.sequence import SequenceClassifier
 
 
 @torch.no_grad()
@@ -37,6 +38,24 @@ def init_from(part: str, module: nn.Module, config: Config, folder: Path) -> Non
             tensor[len(config.labels) :] = given[name][len(there.labels) :]  # the null class
         else:
             tensor.copy_(given[name])
+
+
+@torch.no_grad()
+def begin_with_guide(sequence: SequenceClassifier, folder: Path) -> None:
+    """Give a fresh classifier of strokes the weights of the diffusion's guide in the same folder, if there is one of
+    the same size.
+
+    The guide has learned what drawings look like, so the classifier learns faster. Raises VisketchError if the
+    diffusion cannot be read.
+    """
+    if not checkpoint.part_file(folder, "diffusion").exists() or (there := read_config(folder)).coarse != "strokes":
+        return
+    diffusion = build(there, "diffusion")
+    checkpoint.load_part(folder, "diffusion", diffusion)
+    own = sequence.network.state_dict()
+    given = {name: value for name, value in diffusion.guide.state_dict().items() if not name.startswith("write.")}
+    if all(name in own and own[name].shape == value.shape for name, value in given.items()):
+        sequence.network.load_state_dict(given, strict=False)
 
 
 def class_tensors(config: Config, part: str) -> set[str]:
