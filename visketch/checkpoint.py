@@ -1,8 +1,8 @@
 """A checkpoint is a folder with a `config.toml` and one safetensors file for each part.
 
 Only this module imports safetensors. The metadata of each part holds the fingerprints of the parts that it was trained
-with, and loading refuses a part if these do not match. Matrices are stored as 8-bit integers with a scale for each row,
-and all other weights in half precision. They are used in single precision.
+with, and loading refuses a part if these do not match. Matrices and kernels are stored as 8-bit integers with a scale
+for each row or kernel, and all other weights in half precision. They are used in single precision.
 """
 
 import hashlib
@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int8
 from torch import Tensor, nn
@@ -74,33 +75,35 @@ def stored(module: nn.Module) -> dict[str, Tensor]:
     """A module's weights in the form in which they are stored, on the CPU.
 
     A matrix of parameters is stored as integers from -127 to 127, and `<name>.scale` holds what they are multiplied by:
-    one number for each row. Everything else is in half precision, and the kernels of convolutions are rounded to
-    bfloat16, so that they compress by a quarter. Storing restored weights again changes nothing, unless all weights of
-    a row are smaller than 0.008. This is our choice, because a wheel with all weights must stay small. In kernels,
-    integers cost accuracy (lab book, 2026-11-26).
+    one number for each row. Convolutions have one number for each kernel, which is a pair of channels. Everything else
+    is in half precision. Storing restored weights again changes nothing, unless all weights of a row are smaller than
+    0.008. This is our choice, because a wheel with all weights must stay small. With one number for all kernels of an
+    output channel, integers cost accuracy (lab book, 2026-11-26).
     """
     state: dict[str, Tensor] = {}
-    matrices = {name for name, value in module.named_parameters() if value.ndim == 2}
+    parameters = dict(module.named_parameters())
     for name, value in module.state_dict().items():
         value = value.detach().cpu()
-        if name in matrices:
+        if name in parameters and scaled(value):
             state[name], state[name + SCALE] = quantised(value.float())
         else:
-            state[name] = _halved(value).contiguous().clone()
+            state[name] = (value.half() if value.is_floating_point() else value).contiguous().clone()
     return state
 
 
-def _halved(value: Tensor) -> Tensor:
-    if not value.is_floating_point():
-        return value
-    return (value.bfloat16() if value.ndim > 2 else value).half()
+def scaled(weights: Tensor | np.ndarray) -> bool:
+    """Whether weights are stored as integers: a matrix, or kernels of more than one place."""
+    return weights.ndim == 2 or (weights.ndim == 4 and tuple(weights.shape[2:]) != (1, 1))
 
 
-def quantised(matrix: Float[Tensor, "i j"]) -> tuple[Int8[Tensor, "i j"], Float[Tensor, "i 1"]]:
-    """A matrix as integers with a scale for each row, whose largest entry becomes 127 or -127."""
-    scale = (matrix.abs().amax(dim=1, keepdim=True) / 127).half()
+def quantised(weights: Float[Tensor, "*shape"]) -> tuple[Int8[Tensor, "*shape"], Float[Tensor, "..."]]:
+    """Weights as integers with a scale for each row of a matrix (i j), or for each kernel of a convolution (o i y x).
+
+    The largest entry becomes 127 or -127.
+    """
+    scale = (weights.abs().amax(dim=tuple(range(weights.ndim // 2, weights.ndim)), keepdim=True) / 127).half()
     scale[scale == 0] = SMALLEST
-    return (matrix / scale.float()).round().clamp(-127, 127).to(torch.int8), scale
+    return (weights / scale.float()).round().clamp(-127, 127).to(torch.int8).contiguous(), scale.contiguous()
 
 
 def restored(state: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -176,7 +176,7 @@ def _to_onnx(
 
 
 def compressed(made: Any) -> None:
-    """Store the weights of an ONNX model as checkpoints do: matrices as 8-bit integers with a scale for each row, other
+    """Store the weights of an ONNX model as checkpoints do: matrices and kernels as 8-bit integers with scales, other
     weights in half precision. They are converted back when the model is loaded.
 
     This is only done for weights that come from such numbers, so no result changes.
@@ -210,9 +210,11 @@ def compressed(made: Any) -> None:
 def _integers(values: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
     """The 8-bit integers and the scales whose products are these values. Returns None if there are none.
 
-    A scale belongs to a row, or to a column if the matrix is transposed.
+    A scale belongs to a row or a kernel, or to a column if a matrix is transposed.
     """
-    for turned in (False, True) if values.ndim == 2 else ():
+    if not checkpoint.scaled(values):
+        return None
+    for turned in (False, True) if values.ndim == 2 else (False,):
         matrix = torch.tensor(values.T if turned else values)
         integers, scale = checkpoint.quantised(matrix)
         if torch.equal(integers * scale.float(), matrix):
