@@ -47,7 +47,9 @@ def classify(
     explain: Annotated[
         Path | None,
         typer.Option(
-            parser=parse_out, metavar="PATH", help="Explain the answer, in words and in a PNG (or a folder of them)."
+            parser=parse_out,
+            metavar="PATH",
+            help="Explain what the picture alone says, in words and in a PNG (or a folder of them).",
         ),
     ] = None,
     split: Annotated[
@@ -181,12 +183,12 @@ def rows(
     from visketch import parallel as engines
     from visketch.tasks import batch
 
-    shape = model.config.reading
+    shape, most = model.config.reading, model.config.sequence.pieces if model.has("sequence") else 0
     if engine == "local":
-        open_items, draw = batch.undone_drawings(items, done), partial(batch.draw, shape, split=split)
+        open_items, draw = batch.undone_drawings(items, done), partial(batch.draw, shape, split=split, pieces=most)
         return engines.local(open_items, draw, batch.BatchClassifier(model, top, any_way_up), BATCH, workers)
     make_worker = partial(batch.batch_classifier, model.folder, top, any_way_up=any_way_up)
-    draw = partial(batch.draw, shape, done=done, split=split)
+    draw = partial(batch.draw, shape, done=done, split=split, pieces=most)
     return engines.on_ray(batch.undone(items, done), draw, make_worker, BATCH, workers, device)
 
 

@@ -204,9 +204,7 @@ class Refinement:
             return []
         try:
             before = self.model.render(sketches, self.settings["canvas"])
-            same = before.shape[-1] == self.model.config.sketch.canvas
-            seen = before if same or self.label else self.model.render(sketches)
-            guesses = [] if self.label else [row[0] for row in self.model.classify_fields(seen, top=1)]
+            guesses = [] if self.label else [row[0] for row in self.model.classify_many(sketches, top=1)]
             labels = [guess.label for guess in guesses] or [str(self.label)] * len(sketches)
             chances: list[float | None] = [round(guess.probability, 6) for guess in guesses] or [None] * len(sketches)
             how = {name: self.settings[name] for name in ("strength", "canvas", "seed")}

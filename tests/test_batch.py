@@ -277,7 +277,7 @@ class TestRecogniser:
         model, sketches = SketchModel.load(folder), drawings.draw_many(5)
         items = [(sketch.source, sketch) for sketch in sketches]
         items.insert(2, ("blank", Sketch(strokes=(), source="blank")))
-        drawn = [one for item in items for one in batch.draw(CONFIG.sketch, item)]
+        drawn = [one for item in items for one in batch.draw(CONFIG.sketch, item, pieces=24)]
         rows = batch.batch_classifier(folder, 2, "cpu")(drawn)
         assert rows.pop(2) == {"path": "blank", "error": "blank, it has no ink; give another drawing"}
         for row, guesses in zip(rows, model.classify_many(sketches, top=2), strict=True):

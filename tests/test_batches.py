@@ -9,7 +9,7 @@ import pytest
 import tiny_model
 import torch
 
-from visketch import config
+from visketch.configs.training import PartTraining
 from visketch.data.store import Store
 from visketch.errors import UsageError
 from visketch.training.loop import schedule
@@ -78,14 +78,14 @@ def test_classes_are_balanced(store: Store, per_class: int) -> None:
 
 
 def test_the_learning_rate_rises_then_falls() -> None:
-    chosen = config.PartTraining(steps=100, warmup=10)
+    chosen = PartTraining(steps=100, warmup=10)
     rates = [schedule(step, chosen) for step in range(100)]
     assert rates[:10] == pytest.approx([(step + 1) / 10 for step in range(10)])
     assert rates[10] == 1
     assert all(one > next for one, next in pairwise(rates[10:]))
     assert rates[55] == pytest.approx(0.505, abs=0.01)
     assert rates[99] == pytest.approx(0.01, abs=0.002)
-    assert schedule(0, config.PartTraining(steps=5, warmup=0)) == 1
+    assert schedule(0, PartTraining(steps=5, warmup=0)) == 1
 
 
 @pytest.mark.parametrize(("balance", "power"), [(0.0, 1.0), (0.7, 0.3), (1.0, 0.0)])

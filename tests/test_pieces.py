@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from skimage.measure import approximate_polygon
 
 from visketch.geometry import pieces
 
@@ -68,3 +69,13 @@ def test_simplifying_thins_smooth_strokes_and_keeps_corners() -> None:
     assert 8 < len(round_one) < 60
     assert np.abs(np.linalg.norm(round_one, axis=1) - 1).max() < pieces.TOLERANCE
     np.testing.assert_array_equal(same, square)
+
+
+def test_simplified_strokes_are_those_of_the_recursive_method() -> None:
+    rng = np.random.default_rng(0)
+    for turn in range(40):
+        walks = [np.cumsum(rng.normal(size=(rng.integers(1, 60), 2)), axis=0) for _ in range(rng.integers(1, 8))]
+        if turn % 3 == 0:
+            walks = [np.concatenate([walk, walk[:1]]) for walk in walks]  # closed
+        for found, walk in zip(pieces.simplified(walks, 1.5), walks, strict=True):
+            np.testing.assert_array_equal(found, approximate_polygon(walk, 1.5) if len(walk) > 2 else walk)

@@ -10,9 +10,11 @@ import tiny_model
 import torch
 
 from visketch import checkpoint
+from visketch.data import svg
 from visketch.data.packing import pack
 from visketch.data.store import Store
-from visketch.geometry.pieces import MOST, Pieces, of_sketch, turned
+from visketch.geometry.pieces import LONGEST, TOLERANCE, Pieces, of_sketch, turned
+from visketch.geometry.separate import separate
 from visketch.geometry.sketch import Sketch
 from visketch.model import SketchModel
 from visketch.models.sequence import SequenceClassifier, padded
@@ -20,6 +22,7 @@ from visketch.training import confidence
 from visketch.training.objectives.sequence import SequenceObjective
 from visketch.training.transfer import begin_with_guide
 
+MOST = 24
 SETTINGS = tiny_model.small("sequence.width=32", "sequence.layers=2", "train.sequence.shuffled=0.0")
 SOME = [replace(sketch, about={}) for sketch in drawings.draw_many(6, labels=tiny_model.LABELS)]
 
@@ -30,7 +33,7 @@ def network() -> SequenceClassifier:
 
 
 def pieces(sketch: Sketch) -> Pieces:
-    found = of_sketch(sketch)
+    found = of_sketch(sketch, MOST)
     assert found is not None
     return found
 
@@ -54,7 +57,7 @@ def test_it_learns_what_a_picture_does_not_show(network: SequenceClassifier) -> 
     """Two classes with the same lines, which are drawn from the top to the bottom and from the bottom to the top."""
     lines = tuple(np.array([[0, y], [2 + y % 3, y]], np.float32) for y in range(5))
     settings = SETTINGS.model_copy(update={"labels": ("down", "up")})
-    objective = SequenceObjective(settings, tiny_model.awake(settings, "sequence").train(), list(settings.labels))
+    objective = SequenceObjective(settings, tiny_model.awake(settings, "sequence").train(), {}, list(settings.labels))
     both = [Sketch(strokes=lines, label="down"), Sketch(strokes=lines[::-1], label="up")]
     rng = np.random.default_rng(0)
     optimizer = torch.optim.AdamW(objective.parameters(), lr=3e-3)
@@ -80,17 +83,31 @@ def test_only_known_strokes_change_an_answer(network: SequenceClassifier) -> Non
     assert torch.equal(found[2], logits[2])
     torch.testing.assert_close(found[1], logits[1] + said)
     torch.testing.assert_close(less, 0.5 * logits + said, rtol=1e-4, atol=1e-4)
-    long = Pieces(np.zeros((MOST + 9, 12, 2), np.float32), np.zeros(MOST + 9, bool))
-    assert network.beside(logits, [long, None, None]) is logits
 
 
-def test_pixels_svg_and_crowds_have_no_known_order() -> None:
-    assert of_sketch(Sketch(pixels=np.eye(9, dtype=bool))) is None
-    assert of_sketch(replace(SOME[0], about={"kind": "SVG"})) is None
-    assert (
-        of_sketch(Sketch(strokes=tuple(np.random.default_rng(0).random((MOST + 1, 3, 2)).astype(np.float32)))) is None
+def test_pixels_svg_and_crowds_have_no_known_order(tmp_path: Path) -> None:
+    assert of_sketch(Sketch(pixels=np.eye(9, dtype=bool)), MOST) is None
+    assert of_sketch(replace(SOME[0], in_order=False), MOST) is None
+    (tmp_path / "a.svg").write_text(
+        '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9"><path d="M1 1L8 8" stroke="black"/></svg>'
     )
-    assert of_sketch(replace(SOME[0], about={"kind": "stroke-3"})) is not None
+    assert not svg.strokes(tmp_path / "a.svg").in_order
+    crowd = tuple(np.random.default_rng(0).random((MOST + 1, 3, 2)).astype(np.float32))
+    assert of_sketch(Sketch(strokes=crowd), MOST) is None
+    part, *_ = separate(Sketch(pixels=np.pad(np.eye(40, dtype=bool), 60)), told=True)
+    assert of_sketch(part, MOST) is None
+
+
+def test_dense_strokes_are_thinned_and_very_long_ones_are_not_read() -> None:
+    angle = np.linspace(0, 2 * np.pi, 20_000)
+    circle = np.stack([np.cos(angle), np.sin(angle)], axis=1).astype(np.float32)
+    found = of_sketch(Sketch(strokes=(circle,)), MOST)
+    assert found is not None
+    assert len(found) < 5
+    spiral = circle * np.linspace(0, 1, len(circle))[:, None].astype(np.float32)
+    turns = np.stack([np.cos(40 * angle), np.sin(40 * angle)], axis=1) * np.linalg.norm(spiral, axis=1, keepdims=True)
+    assert 40 * np.pi / TOLERANCE > LONGEST, "the length of the spiral, in steps"
+    assert of_sketch(Sketch(strokes=(turns.astype(np.float32),)), MOST) is None
 
 
 def test_turned_pieces_are_those_of_the_turned_drawing() -> None:

@@ -57,7 +57,7 @@ def trained(store: Store, tmp_path_factory: pytest.TempPathFactory) -> dict[str,
 
 def before(part: str, trained: dict, folder: Path) -> Path:
     """A folder with the parts that `part` needs, in the state before it was trained."""
-    if part == "refiner":
+    if part in ("refiner", "sequence"):
         shutil.copytree(trained["classifier"][0], folder)
     return folder
 

@@ -75,10 +75,9 @@ def stored(module: nn.Module) -> dict[str, Tensor]:
     """A module's weights in the form in which they are stored, on the CPU.
 
     A matrix of parameters is stored as integers from -127 to 127, and `<name>.scale` holds what they are multiplied by:
-    one number for each row. Convolutions have one number for each kernel, which is a pair of channels. Everything else
-    is in half precision. Storing restored weights again changes nothing, unless all weights of a row are smaller than
-    0.008. This is our choice, because a wheel with all weights must stay small. With one number for all kernels of an
-    output channel, integers cost accuracy (lab book, 2026-11-26).
+    one number for each row. Convolutions have one number for each kernel of more than one place. Everything else is in
+    half precision. Storing restored weights again changes nothing, unless all weights of a row are smaller than 0.008. This is our choice, because a wheel with all weights must stay small. With one number for all kernels of
+    an output channel, integers cost accuracy (lab book, 2026-11-26).
     """
     state: dict[str, Tensor] = {}
     parameters = dict(module.named_parameters())
@@ -101,7 +100,8 @@ def quantised(weights: Float[Tensor, "*shape"]) -> tuple[Int8[Tensor, "*shape"],
 
     The largest entry becomes 127 or -127.
     """
-    scale = (weights.abs().amax(dim=tuple(range(weights.ndim // 2, weights.ndim)), keepdim=True) / 127).half()
+    scale = weights.abs().amax(dim=tuple(range(weights.ndim // 2, weights.ndim)), keepdim=True) / 127
+    scale = scale.half() if weights.ndim == 2 else scale.bfloat16()  # many kernels are too small for half precision
     scale[scale == 0] = SMALLEST
     return (weights / scale.float()).round().clamp(-127, 127).to(torch.int8).contiguous(), scale.contiguous()
 

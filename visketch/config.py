@@ -133,7 +133,7 @@ class SequenceConfig(Section):
     width: Count = 64
     layers: Count = 1
     heads: Count = 4
-    pieces: Count = 24  # the most pieces of strokes of a drawing; of others only the picture is classified
+    pieces: Count = 24  # the most pieces of strokes; drawings with more strokes are classified by their picture alone
 
 
 class BaselineConfig(Section):

@@ -1,8 +1,8 @@
-"""The model: five parts, and how they work together. Read this first.
+"""The model: its parts, and how they work together. Read this first.
 
 Drawing: class → `diffusion` → coarse p x p sketch → enlarged → quadtree → for each leaf: `encoder` (context) →
 `refiner` (codes) → `vqvae` (pixels) → painted. Recognition: sketch → quadtree → `encoder` → `classifier` → class; where
-the strokes are known, `sequence` has a say in it.
+the strokes are known in their order, the logits of `sequence` are added.
 """
 
 import threading
@@ -57,7 +57,7 @@ class Prediction:
 
 
 class SketchModel:
-    """The five parts of a checkpoint, with methods that take fields. `ViSketch` (api.py) takes drawings instead.
+    """The parts of a checkpoint, with methods that take fields. `ViSketch` (api.py) takes drawings instead.
 
     A part is loaded when it is first needed, so classifying does not import the diffusion library.
     """
@@ -181,15 +181,17 @@ class SketchModel:
     def sketch_logits(self, sketches: Sequence[Sketch]) -> Float[Tensor, "b c"]:
         """The logits of drawings, by their fields and their strokes. Raises VisketchError for a blank sketch."""
         logits = self.logits(self.fields(sketches, self.config.reading))
-        return self.with_strokes(logits, [of_sketch(sketch) for sketch in sketches])
+        return self.with_strokes(logits, [self.pieces(sketch) for sketch in sketches])
+
+    def pieces(self, sketch: Sketch) -> Pieces | None:
+        """The strokes of a drawing as `sequence` reads them, or None if it does not exist or cannot read them."""
+        return of_sketch(sketch, self.config.sequence.pieces) if self.has("sequence") else None
 
     @torch.inference_mode()
     def with_strokes(self, logits: Float[Tensor, "b c"], strokes: Sequence[Pieces | None]) -> Float[Tensor, "b c"]:
         """The logits of drawings by their fields, changed where the strokes are known too, if there is a `sequence`."""
-        if not self.has("sequence"):
-            return logits
         with self.precision():
-            return self.part("sequence").beside(logits, strokes)
+            return self.part("sequence").beside(logits, strokes) if any(strokes) else logits
 
     def classify(self, drawing: Drawing, top: int = 5) -> Any:
         """The `top` most probable classes of a drawing, best first, as a list[Prediction]. A list of drawings gives a

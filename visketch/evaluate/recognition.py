@@ -16,7 +16,7 @@ from visketch.config import SketchConfig
 from visketch.data.store import Store
 from visketch.errors import UsageError
 from visketch.evaluate.styles import STYLES, Style, as_drawn
-from visketch.geometry.pieces import Pieces, of_sketch
+from visketch.geometry.pieces import Pieces
 from visketch.geometry.sketch import Sketch
 from visketch.metrics import interval, rank_of
 from visketch.model import SketchModel
@@ -109,7 +109,7 @@ def classify(
     inside = among[label]
     sketches = [store[int(row)] for row in sample(store, split, limit)[:BATCH]]
     fields = [contender.model.fields(sketches, contender.shape) for contender in contenders]
-    strokes = [of_sketch(sketch) for sketch in sketches]
+    strokes = [model.pieces(sketch) for sketch in sketches]
     rows = [
         RecognitionRow(
             name=contender.name,
@@ -125,7 +125,11 @@ def classify(
         )
         for i, contender in enumerate(contenders)
     ]
-    drawing = milliseconds(lambda some: model.fields(some, model.config.reading), [(sketches,)], len(sketches))
+
+    def drawn(some: list[Sketch]) -> object:
+        return model.fields(some, model.config.reading), [model.pieces(sketch) for sketch in some]
+
+    drawing = milliseconds(drawn, [(sketches,)], len(sketches))
     names = [name for name, chosen in zip(model.labels, among.tolist(), strict=True) if chosen]
     return Recognition(rows, drawing, torch.get_num_threads(), names)
 
@@ -210,7 +214,7 @@ def ranks(
     seen: list[list[Tensor]] = [[] for _ in contenders]
     for sketches, label in drawings:
         labels.append(label)
-        strokes = [of_sketch(sketch) for sketch in sketches]
+        strokes = [contenders[0].model.pieces(sketch) for sketch in sketches]
         fields: dict[str, Tensor] = {}  # the fields are rendered once for each shape
         for contender, kept in zip(contenders, seen, strict=True):
             used_to = repr(contender.shape)

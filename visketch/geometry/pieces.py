@@ -19,7 +19,7 @@ POINTS = 12  # k; nine in ten of QuickDraw's strokes have no more vertices
 # Simplifying may move a line by this much in [-1, 1], which is three quarters of what QuickDraw's recipe allows. So 99
 # of 100 vertices of QuickDraw's drawings stay, and smooth curves get about as many as if they came from there.
 TOLERANCE = 3 / 255
-MOST = 24  # the most pieces of a drawing that is read, as in the settings; 99 of 100 QuickDraw drawings have no more
+LONGEST = 2000  # the most points of a drawing that is simplified for recognition, after those that lie close together
 
 
 @dataclass(frozen=True)
@@ -70,15 +70,26 @@ def fitted(strokes: Sequence[Float[np.ndarray, "_ 2"]], most: int) -> Pieces:
     return found
 
 
-def of_sketch(sketch: Sketch) -> Pieces | None:
-    """The strokes of a drawing as a classifier of strokes reads them.
+def of_sketch(sketch: Sketch, most: int) -> Pieces | None:
+    """The strokes of a drawing as a classifier of strokes reads them, in at most `most` pieces.
 
-    Returns None for a drawing whose strokes are not known in their order, and for one of more than MOST pieces. Raises
-    VisketchError if there is no ink, or if a coordinate is not a finite number.
+    Returns None for a drawing whose strokes are not known in their order, for one of more strokes than that, and for
+    one that is so long that it would take long to simplify. Raises VisketchError if there is no ink, or if a coordinate
+    is not a finite number.
     """
-    if not sketch.in_order or len(lines := sketch.lines()) > MOST:
+    if not sketch.in_order or sketch.strokes is None or len(sketch.lines()) > most:
         return None
-    return fitted(lines, MOST)
+    lines = [_thinned(2 * line - 1) for line in fit(sketch.lines(), margin=0.0)]
+    return fitted(lines, most) if sum(map(len, lines)) <= LONGEST else None
+
+
+def _thinned(stroke: Float[np.ndarray, "n 2"]) -> Float[np.ndarray, "m 2"]:
+    """A stroke in [-1, 1] without points that are nearer to one another than TOLERANCE, as tablets send them."""
+    along = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(stroke, axis=0), axis=1))])
+    place = np.floor(along / TOLERANCE)
+    kept = np.diff(place, prepend=-1) > 0
+    kept[-1] = True
+    return stroke[kept]
 
 
 def turned(drawing: Pieces, quarters: int) -> Pieces:
@@ -111,10 +122,38 @@ def join(pieces: Pieces) -> list[Float[np.ndarray, "_ 2"]]:
 
 
 def simplified(strokes: Sequence[Float[np.ndarray, "_ 2"]], tolerance: float) -> list[Float[np.ndarray, "_ 2"]]:
-    """Strokes with fewer vertices, where no line is moved by more than `tolerance` (Ramer, Douglas and Peucker)."""
-    from visketch.geometry import bezier
+    """Strokes with fewer vertices, where no line is moved by more than `tolerance` (Ramer, Douglas and Peucker).
 
-    return [bezier.simplified(stroke, tolerance) if len(stroke) > 2 else stroke for stroke in strokes]
+    All strokes are divided at once, one level of their divisions after another.
+    """
+    points, lengths = np.concatenate(strokes), np.array([len(stroke) for stroke in strokes])
+    last = np.cumsum(lengths) - 1
+    first = last - lengths + 1
+    kept = np.zeros(len(points), bool)
+    kept[first] = kept[last] = True
+    while len(first):
+        inside = last - first - 1  # the vertices between the ends of each line
+        first, last, inside = (ends[inside > 0] for ends in (first, last, inside))
+        if not len(first):
+            break
+        line, start = np.repeat(np.arange(len(first)), inside), np.cumsum(inside) - inside
+        vertex = first[line] + 1 + np.arange(len(line)) - start[line]
+        far = _distance(points[vertex], points[first][line], points[last][line])
+        most = np.maximum.reduceat(far, start)
+        at = np.minimum.reduceat(np.where(far == most[line], vertex, len(points)), start)
+        first, last, at = (ends[most > tolerance] for ends in (first, last, at))
+        kept[at] = True
+        first, last = np.concatenate([first, at]), np.concatenate([at, last])
+    return np.split(points[kept], np.cumsum(np.add.reduceat(kept, np.cumsum(lengths) - lengths))[:-1])
+
+
+def _distance(
+    points: Float[np.ndarray, "n 2"], start: Float[np.ndarray, "n 2"], end: Float[np.ndarray, "n 2"]
+) -> Float[np.ndarray, " n"]:
+    """The distance of each point from a line segment."""
+    way = (end - start).astype(np.float64)
+    along = ((points - start) * way).sum(axis=1) / np.maximum((way**2).sum(axis=1), 1e-300)
+    return np.linalg.norm(points - start - np.clip(along, 0, 1)[:, None] * way, axis=1)
 
 
 def _filled(runs: Sequence[np.ndarray], k: int) -> Float[np.ndarray, "t k 2"]:

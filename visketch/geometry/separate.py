@@ -93,4 +93,4 @@ def _one_merge(boxes: np.ndarray, group: np.ndarray) -> tuple[int, int] | None:
 def _part(sketch: Sketch, lines: tuple[np.ndarray, ...], of_lines: list[int], group: int) -> Sketch:
     """The lines of one group of the sketch, as strokes."""
     kept = tuple(line for line, own in zip(lines, of_lines, strict=True) if own == group)
-    return replace(sketch, strokes=kept, pixels=None, thin=None)
+    return replace(sketch, strokes=kept, pixels=None, thin=None, in_order=sketch.in_order and sketch.pixels is None)

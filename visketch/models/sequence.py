@@ -1,4 +1,4 @@
-"""A second classifier, which sees the strokes of a drawing in their order, as the picture of it does not show them."""
+"""A second classifier, which reads the strokes of a drawing in their order. A picture does not show this order."""
 
 from collections.abc import Sequence
 
@@ -38,13 +38,9 @@ class SequenceClassifier(nn.Module):
     def beside(self, logits: Float[Tensor, "b c"], strokes: Sequence[Pieces | None]) -> Float[Tensor, "b c"]:
         """The logits of both classifiers together, given those of the other one and the strokes of each drawing.
 
-        They stay as they are for drawings without strokes in their order (None), and for those of more pieces than the
-        network reads.
+        They stay as they are for drawings whose strokes are not known in their order (None). At least one must be.
         """
-        most = self.config.pieces
-        known = {i: drawn for i, drawn in enumerate(strokes) if drawn is not None and len(drawn) <= most}
-        if not known:
-            return logits
+        known = {i: drawn for i, drawn in enumerate(strokes) if drawn is not None}
         logits, rows = logits.clone(), list(known)
         said = self(*(part.to(logits.device) for part in padded(list(known.values()))))
         logits[rows] = self.trust * logits[rows] + said.float()

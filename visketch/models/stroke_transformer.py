@@ -84,7 +84,7 @@ class StrokeTransformer(nn.Module):
         count: Int[Tensor, " b"],
         given: Bool[Tensor, "b t"],
     ) -> Float[Tensor, "b t o"]:
-        """Predict from noisy tokens at a time in [0, 1], at which 0 means that they are clean.
+        """Predict from noisy tokens at a time in [0, 1]; at 0 they are clean.
 
         `count` is the number of tokens of each sketch; the results for further tokens have no meaning. `given` marks
         tokens that are clean already.

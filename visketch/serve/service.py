@@ -19,7 +19,6 @@ from visketch.data import write
 from visketch.errors import UsageError, VisketchError
 from visketch.geometry import sdf
 from visketch.geometry import trace as tracing
-from visketch.geometry.pieces import of_sketch
 from visketch.geometry.sketch import Sketch
 from visketch.model import Generated, SketchModel
 from visketch.sampling import SamplingOptions
@@ -70,6 +69,8 @@ class Service:
         parts = {verb: {stage.get(part, part) for part in needed} for verb, needed in NEEDED.items()}
         if self.strokes:  # strokes are never refined
             parts |= {verb: {"encoder", "classifier", "diffusion"} for verb in ("generate", "complete")}
+        if model.has("sequence"):
+            parts["classify"] = parts["classify"] | {"sequence"}
         there = {part for part in set().union(*parts.values()) if model.has(part)}
         self.parts = {verb: needed for verb, needed in parts.items() if needed <= there}
         self.verbs = [verb for verb in self.parts if verb != "search" or index]
@@ -131,7 +132,7 @@ class Service:
         seen, found = [], dict[int, VisketchError | schemas.ClassifyResponse]()
         for number, (sketch, _) in enumerate(asked):
             try:
-                seen.append((number, sdf.render(sketch, self.model.config.reading), of_sketch(sketch)))
+                seen.append((number, sdf.render(sketch, self.model.config.reading), self.model.pieces(sketch)))
             except VisketchError as error:
                 found[number] = error
         if seen:

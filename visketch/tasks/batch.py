@@ -16,6 +16,7 @@ from visketch.errors import VisketchError
 from visketch.geometry import sdf
 from visketch.geometry.pieces import Pieces, of_sketch, turned
 from visketch.geometry.separate import separate
+from visketch.geometry.sketch import Sketch
 
 if TYPE_CHECKING:
     from visketch.model import SketchModel
@@ -37,12 +38,16 @@ class RenderedDrawing:
 
 
 def draw(
-    shape: SketchConfig, item: Item, done: Container[str] = (), *, split: bool = False
+    shape: SketchConfig, item: Item, done: Container[str] = (), *, split: bool = False, pieces: int = 0
 ) -> Iterator[RenderedDrawing]:
-    """The field of every drawing of an item, except those that are done.
+    """The field of every drawing of an item, except those that are done; and its strokes, as at most so many pieces.
 
     With `split`, each of the separate drawings on one page gets a field. Its name is that of the page with a number.
     """
+
+    def strokes(sketch: Sketch) -> Pieces | None:
+        return of_sketch(sketch, pieces) if pieces else None
+
     for name, sketch in drawings(item):
         if name in done:
             continue
@@ -55,10 +60,10 @@ def draw(
                 for number, part in enumerate(parts, 1):
                     own = f"{name}{'.' if '#' in name else '#'}{number}"
                     if own not in done:
-                        yield RenderedDrawing(own, sdf.render(part, shape), strokes=of_sketch(part))
+                        yield RenderedDrawing(own, sdf.render(part, shape), strokes=strokes(part))
             else:
                 field = sdf.render(sketch, shape)
-                yield RenderedDrawing(name, field, separate=len(parts), strokes=of_sketch(sketch))
+                yield RenderedDrawing(name, field, separate=len(parts), strokes=strokes(sketch))
         except VisketchError as error:
             yield RenderedDrawing(name, None, about(error, sketch.source))
 
@@ -82,7 +87,7 @@ class BatchClassifier:
     """
 
     def __init__(self, model: "SketchModel", top: int, any_way_up: bool = False) -> None:
-        self.model, self.top, self.sure = model, top, sure(model)
+        self.model, self.top, self.sure = model, top, {part: sure(model, part) for part in ("classifier", "sequence")}
         self.turns = range(4 if any_way_up else 1)
 
     def __call__(self, some: list[RenderedDrawing]) -> list[Row]:
@@ -98,21 +103,25 @@ class BatchClassifier:
             ways = [next(answers) for _ in self.turns]
             # A turned drawing must give a more confident answer, since most drawings are the right way up.
             turn = max(self.turns, key=lambda turn: ways[turn][0].probability - (UPRIGHT if turn else 0))
-            row: Row = {"path": drawn.name, **self.answer(ways[turn])}
+            row: Row = {"path": drawn.name, **self.answer(ways[turn], drawn.strokes is not None)}
             row |= {"turned": 90 * turn} if turn else {}
             rows.append(row | ({"separate": drawn.separate} if drawn.separate > 1 else {}))
         return rows
 
-    def answer(self, guesses: list[Any]) -> Row:
+    def answer(self, guesses: list[Any], by_strokes: bool) -> Row:
         said: Row = {"predictions": [_rounded(guess) for guess in guesses]}
-        return said if self.sure is None else said | {"sure": guesses[0].probability >= self.sure}
+        least = self.sure["sequence" if by_strokes else "classifier"]
+        return said if least is None else said | {"sure": guesses[0].probability >= least}
 
 
-def sure(model: "SketchModel") -> float | None:
-    """The least probability at which nine in ten answers are right. Returns None if it was not measured."""
+def sure(model: "SketchModel", part: str = "classifier") -> float | None:
+    """The least probability at which nine in ten answers are right, of the classifier or of `sequence` beside it.
+
+    Returns None if it was not measured.
+    """
     from visketch import checkpoint  # imported here, since it imports torch, which rendering processes do not need
 
-    facts = checkpoint.read_metadata(model.folder, "classifier")["facts"] if model.folder else {}
+    facts = checkpoint.read_metadata(model.folder, part)["facts"] if model.folder and model.has(part) else {}
     return facts.get("confidence", {}).get("sure")
 
 

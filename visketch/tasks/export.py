@@ -219,7 +219,7 @@ def _integers(values: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
         integers, scale = checkpoint.quantised(matrix)
         if torch.equal(integers * scale.float(), matrix):
             integers, scale = (part.T if turned else part for part in (integers, scale))
-            return integers.numpy(), scale.numpy()
+            return integers.numpy(), (scale if values.ndim == 2 else scale.float()).numpy()
     return None
 
 

@@ -16,7 +16,6 @@ from torch import Tensor
 
 from visketch import checkpoint
 from visketch.data.store import Store
-from visketch.geometry.pieces import of_sketch
 from visketch.geometry.sketch import Sketch
 from visketch.model import SketchModel
 
@@ -62,29 +61,31 @@ def weigh(folder: Path, store: Store) -> Confidence | None:
 
     The weights are those with which the sum of both logits has the least cross-entropy. They are stored in `sequence`:
     its own in its last layer, the other one as `trust`. Its facts get the confidence of the sum. Returns None, and
-    writes nothing, if there is no classifier, or if there are fewer than FEWEST validation drawings of its classes.
+    writes nothing, if there are fewer than FEWEST validation drawings of its classes whose strokes can be read.
     """
     model = SketchModel.load(folder)
-    if not model.has("classifier") or (chosen := validation(model, store)) is None:
+    if (chosen := validation(model, store)) is None:
         return None
     batches, label = chosen
-    pictures = of_pictures(model, batches)
+    strokes = [[model.pieces(sketch) for sketch in some] for some in batches]
+    known = torch.tensor([drawn is not None for some in strokes for drawn in some])
+    if known.sum() < FEWEST:
+        return None
+    pictures, label = of_pictures(model, batches)[known], label[known]
     sequence, metadata = model.part("sequence"), checkpoint.read_metadata(folder, "sequence")
-    nothing = torch.zeros_like(pictures)
-    strokes = torch.cat(
-        [model.with_strokes(nothing[: len(some)], [of_sketch(sketch) for sketch in some]).cpu() for some in batches]
-    )
+    nothing = torch.zeros(BATCH, len(model.labels), device=model.device)
+    alone = torch.cat([model.with_strokes(nothing[: len(some)], some).cpu() for some in strokes])[known]
     weights = torch.ones(2, requires_grad=True)
-    search = torch.optim.LBFGS([weights], max_iter=100)
+    search = torch.optim.LBFGS([weights], max_iter=100, line_search_fn="strong_wolfe")
 
     def loss() -> Tensor:
         search.zero_grad()
-        found = F.cross_entropy(weights[0] * pictures + weights[1] * strokes, label)
+        found = F.cross_entropy(weights[0] * pictures + weights[1] * alone, label)
         found.backward()
         return found
 
     search.step(loss)
-    found = measured(weights[0].detach() * pictures + weights[1].detach() * strokes, label)
+    found = measured(weights[0].detach() * pictures + weights[1].detach() * alone, label)
     with torch.no_grad():
         sequence.trust.copy_(weights[0])
         sequence.network.write.weight *= weights[1]

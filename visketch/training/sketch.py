@@ -223,10 +223,14 @@ def make_objective(
         both = trained("encoder", shared=True), trained("classifier")
         return ClassifierObjective(config, *both, labels, teacher(config)), marks
     if part == "sequence":
-        sequence = trained("sequence")
-        if not (resuming or start):
-            transfer.begin_with_guide(sequence, folder)
-        return SequenceObjective(config, sequence, labels), marks
+        needed = {name: frozen(name) for name in ("encoder", "classifier")}
+        begun = start if start and checkpoint.part_file(start, part).exists() else None
+        sequence = build(config, part)
+        if not resuming and begun:
+            transfer.init_from(part, sequence, config, begun)
+        elif not resuming:
+            transfer.begin_with_guide(sequence, start or folder)
+        return SequenceObjective(config, sequence, needed, labels), marks
     if part == "baseline":
         return BaselineObjective(config, trained("baseline"), labels), marks
     joint = config.train.refiner.joint

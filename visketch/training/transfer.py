@@ -54,7 +54,8 @@ def begin_with_guide(sequence: SequenceClassifier, folder: Path) -> None:
     checkpoint.load_part(folder, "diffusion", diffusion)
     own = sequence.network.state_dict()
     given = {name: value for name, value in diffusion.guide.state_dict().items() if not name.startswith("write.")}
-    if all(name in own and own[name].shape == value.shape for name, value in given.items()):
+    wanted = {name: value.shape for name, value in own.items() if not name.startswith("write.")}
+    if wanted == {name: value.shape for name, value in given.items()}:
         sequence.network.load_state_dict(given, strict=False)
 
 

@@ -2,7 +2,7 @@
 
 import * as ort from "./ort.js";
 import { field } from "./field.js";
-import { inflated, unpacked } from "./files.js";
+import { inflated } from "./files.js";
 
 export class Model {
   constructor(about) {
@@ -15,7 +15,7 @@ export class Model {
       ort.env.wasm.numThreads = 1; // more need headers that a plain file server does not send
     });
     const session = async (name) => {
-      const [content] = await Promise.all([unpacked(name), runtime]);
+      const [content] = await Promise.all([inflated(name), runtime]);
       return ort.InferenceSession.create(content, { executionProviders: ["wasm"] });
     };
     this.classifier = session("classifier.bin");

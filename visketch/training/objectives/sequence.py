@@ -2,6 +2,7 @@
 
 import numpy as np
 import torch.nn.functional as F
+from torch import nn
 
 from visketch.config import Config
 from visketch.data.store import Store
@@ -22,11 +23,19 @@ class SequenceObjective(Objective):
     SHAKE = 0.012  # the largest sigma by which points are moved, in [-1, 1]
     BACKWARDS = 0.06  # the share of the strokes that are drawn the other way
 
-    def __init__(self, config: Config, sequence: SequenceClassifier, labels: list[str]) -> None:
+    def __init__(
+        self, config: Config, sequence: SequenceClassifier, beside: dict[str, nn.Module], labels: list[str]
+    ) -> None:
+        """`beside` are the parts of the classifier, against which `sequence` is weighed after training."""
         super().__init__()
+        self.beside = tuple(beside.items())  # in a tuple, so that they are neither trained nor saved
         self.config, self.settings, self.sequence = config, config.train.sequence, sequence
         self.label = {name: i for i, name in enumerate(labels)}
         self.parts = {"sequence": sequence}
+
+    @property
+    def frozen(self) -> dict[str, nn.Module]:
+        return dict(self.beside)
 
     def lengths(self, store: Store) -> np.ndarray:
         return store.count(pieces.count)
