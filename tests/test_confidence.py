@@ -72,6 +72,7 @@ def test_a_calibrated_checkpoint_gives_the_same_answers_and_says_when_it_is_not_
     validation: Store, tmp_path: Path
 ) -> None:
     folder = tiny_model.write_checkpoint(tmp_path / "model", tiny_model.small())
+    (folder / "sequence.safetensors").unlink()  # whose answers have a threshold of their own
     before = SketchModel.load(folder)
     fields = before.fields([validation[row] for row in range(8)], before.config.reading)
     logits = before.logits(fields)

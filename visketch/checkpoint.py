@@ -76,7 +76,8 @@ def stored(module: nn.Module) -> dict[str, Tensor]:
 
     A matrix of parameters is stored as integers from -127 to 127, and `<name>.scale` holds what they are multiplied by:
     one number for each row. Convolutions have one number for each kernel of more than one place. Everything else is in
-    half precision. Storing restored weights again changes nothing, unless all weights of a row are smaller than 0.008. This is our choice, because a wheel with all weights must stay small. With one number for all kernels of
+    half precision. Storing restored weights again changes nothing, unless all weights of a matrix's row are smaller
+    than 0.008. This is our choice, because a wheel with all weights must stay small. With one number for all kernels of
     an output channel, integers cost accuracy (lab book, 2026-11-26).
     """
     state: dict[str, Tensor] = {}
