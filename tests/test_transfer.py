@@ -62,7 +62,7 @@ def adopted(part: str, start: Path) -> tuple[dict[str, torch.Tensor], dict[str, 
     )
 
 
-@pytest.mark.parametrize("part", ["diffusion", "encoder", "refiner", "classifier", "baseline"])
+@pytest.mark.parametrize("part", ["diffusion", "encoder", "refiner", "classifier", "sequence", "baseline"])
 def test_rows_of_classes_go_with_their_labels(start: Path, part: str) -> None:
     old, new, per_class = adopted(part, start)
     assert bool(per_class) == (part != "encoder")
