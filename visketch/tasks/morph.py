@@ -28,8 +28,9 @@ from visketch.tasks.like import pieces_of
 STEPS = 12  # the default number of drawings, including both ends
 MOST = 120
 STRENGTH = 0.75  # the default strength of the noise in the middle
-# Stronger than for new sketches, since a step should look like its class, and variety is not wanted here.
-GUIDANCE = 4.0
+# A little stronger than for new sketches, since a step should look like its class, and variety is not wanted here. With
+# much more, the guide, which has not seen such mixtures, leads astray (lab book, 2026-11-26).
+GUIDANCE = 2.0
 ALONG = 16  # the number of places at which two strokes are compared
 
 Strokes = list[np.ndarray]
