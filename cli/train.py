@@ -31,7 +31,7 @@ def train(
         typer.Argument(
             metavar="vqvae|diffusion|field|classifier|sequence|refiner|baseline",
             help="vqvae: the codebook; diffusion: the coarse stage; field: the paper's coarse stage, of pixels; "
-            "sequence: classifies strokes in their order, beside the classifier; refiner: needs vqvae and classifier; "
+            "sequence: classifies strokes in their order, needs classifier; refiner: needs vqvae and classifier; "
             "baseline: a standard classifier to compare with. "
             "(`visketch language train` trains the language model.)",
         ),

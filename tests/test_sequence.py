@@ -164,3 +164,12 @@ def test_it_begins_with_the_weights_of_a_guide_of_the_same_size(tmp_path: Path) 
         begin_with_guide(network, folder)
         assert torch.equal(network.network.read.weight, guide.read.weight if width == 32 else before)
         assert network.network.write.out_features == len(tiny_model.LABELS)
+
+
+def test_strokes_of_any_size_are_read() -> None:
+    """The squares of such numbers overflow single precision."""
+    small = (np.array([[0, 0], [4, 1], [2, 5]], np.float32), np.array([[3, 3], [3, 4]], np.float32))
+    for scale in (1e-30, 1.0, 1e30, 6e37):
+        scaled = Sketch(strokes=tuple(line * np.float32(scale) for line in small))
+        assert separate(scaled) == [scaled]
+        assert len(pieces(scaled)) == 2

@@ -163,7 +163,8 @@ def read_metadata(folder: Path, part: str) -> dict:
     path = part_file(folder, part)
     if not path.exists():
         have = [name for name in PARTS if part_file(folder, name).exists()]
-        raise VisketchError(f"{folder}: has no {part} (it has {', '.join(have) or 'no part at all'}); train it first")
+        first = "train classifier first" if part == "encoder" else "train it first"  # which trains both
+        raise VisketchError(f"{folder}: has no {part} (it has {', '.join(have) or 'no part at all'}); {first}")
     try:
         with safe_open(path, "pt") as file:
             metadata = file.metadata() or {}

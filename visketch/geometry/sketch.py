@@ -131,7 +131,8 @@ def segment_ends(lines: tuple[np.ndarray, ...]) -> tuple[np.ndarray, np.ndarray]
 def sample(lines: tuple[np.ndarray, ...], spacing: float) -> np.ndarray:
     """Points (points, 2) along the lines, at most `spacing` apart. They include the corners."""
     starts, stops = segment_ends(lines)
-    steps = np.ceil(np.linalg.norm(stops - starts, axis=1) / spacing).astype(np.int64) + 1
+    length = np.linalg.norm(stops.astype(np.float64) - starts, axis=1)  # in single precision its square may overflow
+    steps = np.ceil(length / spacing).astype(np.int64) + 1
     segment = np.repeat(np.arange(len(starts)), steps)
     first = np.repeat(np.cumsum(steps) - steps, steps)
     along = (np.arange(len(segment)) - first) / np.maximum(steps[segment] - 1, 1)
