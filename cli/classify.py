@@ -49,7 +49,7 @@ def classify(
         typer.Option(
             parser=parse_out,
             metavar="PATH",
-            help="Explain what the picture alone says, in words and in a PNG (or a folder of them).",
+            help="Explain the answer (that of the picture alone), in words and in a PNG (or a folder of them).",
         ),
     ] = None,
     split: Annotated[

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def explained(
     model: "SketchModel", items: Iterator["Item"], done: Container[str], top: int, out: Path, outputs: Outputs
 ) -> Iterator[dict[str, Any]]:
-    """A row for every drawing, as in `classify.rows`, with an "explanation".
+    """A row for every drawing, as in `classify.rows`, with an "explanation" of what the picture alone says.
 
     Raises UsageError before any work is done if a picture of `out` may not be written.
     """
@@ -43,7 +43,7 @@ def explained(
         try:
             if isinstance(sketch, str):
                 raise VisketchError(sketch)
-            why = explain(model, sketch, top)
+            why, guesses = explain(model, sketch, top), model.classify_many([sketch], top)[0]
             path = out if alone else out / f"{free(stem_of(name), taken)}.png"
             write_png(
                 outputs.take(path), picture(why, clamp, Path(name).name), {"of": name, "checkpoint": model.config.name}
@@ -51,8 +51,11 @@ def explained(
         except VisketchError as error:
             yield {"path": name, "error": str(error).removeprefix(f"{name.partition('#')[0]}: ")}
             continue
-        said = {"words": why.words, "picture": str(path), "leaves": [asdict(vote) for vote in why.votes]}
-        predictions = [{"label": guess.label, "probability": round(guess.probability, 6)} for guess in why.guesses]
+        words = why.words
+        if model.pieces(sketch) is not None:
+            words += "\nThis is about the picture alone, without the order of its strokes."
+        said = {"words": words, "picture": str(path), "leaves": [asdict(vote) for vote in why.votes]}
+        predictions = [{"label": guess.label, "probability": round(guess.probability, 6)} for guess in guesses]
         yield {"path": name, "predictions": predictions, "explanation": said}
 
 
