@@ -79,3 +79,4 @@ def test_simplified_strokes_are_those_of_the_recursive_method() -> None:
             walks = [np.concatenate([walk, walk[:1]]) for walk in walks]  # closed
         for found, walk in zip(pieces.simplified(walks, 1.5), walks, strict=True):
             np.testing.assert_array_equal(found, approximate_polygon(walk, 1.5) if len(walk) > 2 else walk)
+    assert pieces.simplified([], 1.5) == []

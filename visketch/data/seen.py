@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float, UInt8
 from scipy import ndimage
 
 from visketch.data.ink import Ink
-from visketch.geometry.bezier import simplified
+from visketch.geometry.pieces import simplified
 from visketch.geometry.sketch import sample
 
 NEAR = 2  # the largest distance between a line and its ink, in pixels
@@ -65,7 +65,9 @@ def only(
         inside = _visible(dense, colour, painted if pen else near, colours)
         runs = [run for run in runs if inside[run].mean() > 0.5]  # the run must be on the ink, and not only beside it
         for run in runs:
-            part = line.points if run == slice(None) else simplified((dense[run] - matrix[:, 2]) @ back.T, 0.5 / scale)
+            part = line.points
+            if run != slice(None):
+                (part,) = simplified([(dense[run] - matrix[:, 2]) @ back.T], 0.5 / scale)
             kept.append(replace(line, points=part.astype(np.float32)))
             whole.append(run == slice(None))
             places.append(dense[run])

@@ -13,8 +13,9 @@ from xml.sax.saxutils import escape
 
 import numpy as np
 
-from visketch.geometry.bezier import bezier, simplified
+from visketch.geometry.bezier import bezier
 from visketch.geometry.pace import pace
+from visketch.geometry.pieces import simplified
 from visketch.geometry.sketch import PageArea, Sketch
 
 Strokes = Sequence[np.ndarray]  # each (points, 2), x to the right, y down
@@ -136,4 +137,4 @@ def quickdraw(strokes: Strokes) -> list[np.ndarray]:
     points = np.concatenate(strokes).astype(np.float64)
     low, high = points.min(axis=0), points.max(axis=0)
     scale = LARGEST / max(float((high - low).max()), 1e-6)
-    return [simplified((stroke.astype(np.float64) - low) * scale, TOLERANCE) for stroke in strokes]
+    return simplified([(stroke.astype(np.float64) - low) * scale for stroke in strokes], TOLERANCE)

@@ -11,15 +11,6 @@ CORNER = np.cos(np.radians(50))  # a stroke has a corner where it turns by more 
 TOLERANCE = 1 / 14  # the mean distance that a curve may have from its points, in widths of the pen
 
 
-def simplified(stroke: Float[np.ndarray, "n 2"], tolerance: float) -> Float[np.ndarray, "m 2"]:
-    """Fewer points, such that the straight lines between them stay within `tolerance` of the stroke
-    (Ramer-Douglas-Peucker).
-    """
-    from skimage.measure import approximate_polygon
-
-    return approximate_polygon(stroke, tolerance) if len(stroke) > 2 else stroke
-
-
 def bezier(stroke: Float[np.ndarray, "n 2"], pen: float) -> Float[np.ndarray, "m 4 2"]:
     """Cubic Bézier curves, four points each, that follow the stroke from end to end; a dot gives none.
 

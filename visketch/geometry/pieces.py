@@ -77,10 +77,10 @@ def of_sketch(sketch: Sketch, most: int) -> Pieces | None:
     one that is so long that it would take long to simplify. Raises VisketchError if there is no ink, or if a coordinate
     is not a finite number.
     """
-    if not sketch.in_order or sketch.strokes is None or len(sketch.lines()) > most:
+    if not sketch.in_order or sketch.strokes is None or len(lines := sketch.lines()) > most:
         return None
-    lines = [_thinned(2 * line - 1) for line in fit(sketch.lines(), margin=0.0)]
-    return fitted(lines, most) if sum(map(len, lines)) <= LONGEST else None
+    thinned = [_thinned(2 * line - 1) for line in fit(lines, margin=0.0)]
+    return fitted(thinned, most) if sum(map(len, thinned)) <= LONGEST else None
 
 
 def _thinned(stroke: Float[np.ndarray, "n 2"]) -> Float[np.ndarray, "m 2"]:
@@ -126,6 +126,8 @@ def simplified(strokes: Sequence[Float[np.ndarray, "_ 2"]], tolerance: float) ->
 
     All strokes are divided at once, one level of their divisions after another.
     """
+    if not strokes:
+        return []
     points, lengths = np.concatenate(strokes), np.array([len(stroke) for stroke in strokes])
     last = np.cumsum(lengths) - 1
     first = last - lengths + 1

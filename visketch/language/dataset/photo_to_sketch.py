@@ -15,7 +15,8 @@ from jaxtyping import Bool, UInt8
 
 from visketch.data.photos import PhotoObject
 from visketch.errors import VisketchError
-from visketch.geometry import bezier, trace
+from visketch.geometry import trace
+from visketch.geometry.pieces import simplified
 
 SIDE = 112  # pixels of an object's longer side during tracing; a sketch has no finer detail
 MARGIN = 6  # pixels around an object
@@ -151,7 +152,7 @@ def sketch(found: Cutout) -> dict[int, tuple[np.ndarray, ...]]:
     longest = sorted(within, key=trace.length, reverse=True)[:INSIDE]
     chosen = {1: [*around, *within], 2: [*around, *longest], 3: around}
     return {
-        level: tuple(bezier.simplified(stroke, TOLERANCE[level]).astype(np.float32) for stroke in strokes)
+        level: tuple(stroke.astype(np.float32) for stroke in simplified(strokes, TOLERANCE[level]))
         for level, strokes in chosen.items()
     }
 

@@ -10,7 +10,7 @@ from visketch.data.store import Store
 from visketch.geometry import pieces
 from visketch.geometry.sketch import Sketch, augment, fit
 from visketch.models.stroke_transformer import to_tokens
-from visketch.training.objectives.objective import Batch, Example, Objective, Result, draw
+from visketch.training.objectives.objective import Batch, Example, Objective, Result, draw, few_pieces
 
 UNCLASSED = 0.1  # the share of examples with the null class, by which fields are guided
 
@@ -62,8 +62,7 @@ class StrokesObjective(DiffusionObjective):
 
     def admitted(self, store: Store, rows: np.ndarray) -> np.ndarray:
         """The rows of drawings whose strokes have no more pieces than the network allows."""
-        length = self.lengths(store)[rows]
-        return rows[(length > 0) & (length <= self.config.diffusion.pieces)]
+        return few_pieces(store, rows, self.config.diffusion.pieces)
 
     def study(self, store: Store) -> None:
         """Count the pieces of the training drawings of each class."""

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from visketch.config import SketchConfig
 from visketch.data.store import Store
-from visketch.geometry import sdf
+from visketch.geometry import pieces, sdf
 from visketch.geometry.sketch import Sketch, augment, fit
 
 Example = dict[str, np.ndarray | np.generic]
@@ -58,6 +58,12 @@ class Objective(nn.Module):
 
     def settle(self) -> None:
         """Bring the parts into their final form. This is called before they are written."""
+
+
+def few_pieces(store: Store, rows: np.ndarray, most: int) -> np.ndarray:
+    """The rows of drawings whose strokes have at most `most` pieces. Drawings of pixels have none, and do not count."""
+    length = store.count(pieces.count)[rows]
+    return rows[(length > 0) & (length <= most)]
 
 
 def draw(sketch: Sketch, rng: np.random.Generator, config: SketchConfig, strength: float, canvas: int) -> np.ndarray:

@@ -9,7 +9,7 @@ from visketch.data.store import Store
 from visketch.geometry import pieces
 from visketch.geometry.sketch import Sketch, augment, fit
 from visketch.models.sequence import SequenceClassifier
-from visketch.training.objectives.objective import Batch, Example, Objective, Result
+from visketch.training.objectives.objective import Batch, Example, Objective, Result, few_pieces
 
 
 class SequenceObjective(Objective):
@@ -42,8 +42,7 @@ class SequenceObjective(Objective):
 
     def admitted(self, store: Store, rows: np.ndarray) -> np.ndarray:
         """The rows of drawings whose strokes have no more pieces than the network allows."""
-        length = self.lengths(store)[rows]
-        return rows[(length > 0) & (length <= self.config.sequence.pieces)]
+        return few_pieces(store, rows, self.config.sequence.pieces)
 
     def example(self, sketch: Sketch, rng: np.random.Generator, progress: float) -> Example:
         most = self.config.sequence.pieces
