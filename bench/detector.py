@@ -5,9 +5,9 @@
 COCO is a folder with `instances.json` and `images/`. The photos are split in halves by the hash of their number. One
 half fits the coefficients of `language/detect/photo.py:features` (a logistic regression: is there such an object, with
 an overlap of at least 0.5?) and the thresholds for counting. The other half is measured: AP50 over the classes that are
-words of *Quick, Draw!*, with one look at the whole photo and with five; the share of pairs of photo and class that are
-counted correctly, half of them with the class in the photo; and the duplicate boxes in crowds. `--write` stores the fit
-in `detector.toml`.
+words of *Quick, Draw!*, with one look at the whole photo and with twelve views; the share of pairs of photo and class
+that are counted correctly, half of them with the class in the photo; and the duplicate boxes in crowds. `--write`
+stores the fit in `detector.toml`.
 """
 
 import argparse
@@ -153,7 +153,7 @@ def main() -> None:
         with Image.open(given.photos / "images" / image["file_name"]) as picture:
             pixels = np.asarray(picture.convert("RGB"))
         looks = detector.looks(pixels)
-        fused[image["id"]] = photo.fuse(looks)
+        fused[image["id"]] = photo.fuse(looks, photo.windows(*pixels.shape[:2]))
         whole[image["id"]] = Detections(*looks[0])
     own, rest = ([image for image in images if fits(image) is half] for half in (True, False))
     columns, hits = [], []
@@ -169,8 +169,8 @@ def main() -> None:
     table = {"photos": len(rest), "coefficients": weights.tolist()}
     for name, found, present, count in (
         ("one look", whole, *thresholds(objects, own, whole)),
-        ("five, fused", plain, *thresholds(objects, own, plain)),
-        ("five, as chances", judged, settings["present_from"], settings["count_from"]),
+        ("twelve, fused", plain, *thresholds(objects, own, plain)),
+        ("twelve, as chances", judged, settings["present_from"], settings["count_from"]),
     ):
         there, absent = counted(objects, rest, found, present, count)
         table[name] = vars(measured(content, rest, found)) | {

@@ -149,11 +149,25 @@ class TestPhotoDetector:
         one = np.array([[0.1, 0.1, 0.3, 0.3]]), np.array([5]), np.array([0.6])
         two = np.array([[0.12, 0.1, 0.32, 0.3]]), np.array([5]), np.array([0.9])
         nothing = np.zeros((0, 4)), np.zeros(0, int), np.zeros(0)
-        fused = photo.fuse([one, two, nothing, nothing, nothing])
-        assert fused.score.tolist() == [[0.6, 0.9, 0, 0, 0]]
-        assert fused.covered.tolist() == [[True, True, False, False, False]]
+        windows = photo.windows(300, 400)
+        fused = photo.fuse([one, nothing, two, *[nothing] * 9], windows)
+        assert fused.score.tolist() == [[0.6, 0, 0.9, *[0] * 9]]
+        assert np.flatnonzero(fused.covered[0]).tolist() == [0, 1, 2, 6]
         assert 0.1 < fused.box[0, 0] < 0.12
-        assert len(photo.fuse([nothing] * 5).box) == 0
+        assert len(photo.fuse([nothing] * 12, windows).box) == 0
+
+    def test_tiles_cover_the_photo_and_lie_along_its_longer_side(self) -> None:
+        wide, high = photo.windows(300, 400), photo.windows(400, 300)
+        assert len(wide) == len(high) == len(photo.WEIGHTS)
+        assert {(y1, x1, y2, x2) for x1, y1, x2, y2 in wide} == set(high)
+        for windows in (wide, high):
+            for tiles in photo.TILES:
+                covered = np.zeros((100, 100), bool)
+                for x1, y1, x2, y2 in windows[tiles]:
+                    assert 0 <= x1 < x2 <= 1
+                    assert 0 <= y1 < y2 <= 1
+                    covered[round(100 * y1) : round(100 * y2), round(100 * x1) : round(100 * x2)] = True
+                assert covered.all()
 
     @pytest.mark.parametrize("mode", ["L", "CMYK", "RGBA", "P"])
     def test_any_colours_are_read(self, detector: PhotoDetector, tmp_path: Path, mode: str) -> None:
@@ -217,6 +231,14 @@ class TestCocoDetector:
         assert asker.answer(*pair, min_score=0.5).count == 0
         asker, *pair = self.asker({"dog": 1.0}, seen(boxes[:1], ["dog"], [0.015]))
         assert asker.answer(*pair).count == 0
+
+    def test_a_box_is_as_sure_as_the_sketch_and_the_detector_together(self) -> None:
+        boxes = [[0, 0, 0.2, 0.2], [0.5, 0, 0.7, 0.2]]
+        asker, *pair = self.asker({"dog": 0.6, "cat": 0.2, "angel": 0.2}, seen(boxes, ["dog"] * 2, [0.8, 0.4]))
+        (one,) = asker.answer(*pair).found
+        assert one.score == pytest.approx(0.75 * 0.8), "it counts, for what it shows is a dog"
+        assert [found.score for found in asker.answer(*pair, min_score=0.2).found] == pytest.approx([0.6, 0.3])
+        assert asker.answer(*pair, min_score=0.35).count == 1
 
     def test_a_kind_is_found_by_its_class_and_the_answer_says_so(self) -> None:
         asker, *pair = self.asker({"owl": 0.9}, seen([[0, 0, 0.2, 0.2], [0, 0, 1, 1]], ["bird", "tv"], [0.9, 0.8]))

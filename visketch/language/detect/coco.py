@@ -57,16 +57,18 @@ class CocoDetector:
         """Where the sketch's object is in a photo, and what else is there.
 
         A box counts from a probability of `count_from` on. If there is no such box, the best one counts from
-        `present_from` on. That is much lower, because half of what people ask about is in the photo. `min_score`
-        replaces both. Raises VisketchError for a word without a class, or if the photo's file is gone.
+        `present_from` on. That is much lower, because half of what people ask about is in the photo. The score of a box
+        is its probability times that of the sketch's word. `min_score` is the least score of a box that counts, instead
+        of both. Raises VisketchError for a word without a class, or if the photo's file is gone.
         """
         asked, seen = self.word(sketch), self.look(scene)
         word, category = asked.asks_for(there(seen))
         own, rest = seen.of(category.number), seen[seen.category != category.number]
-        kept = own[own.chance >= (self.count_from if min_score is None else min_score)]
+        share = asked.share(category)
+        kept = own[own.chance >= self.count_from if min_score is None else share * own.chance >= min_score]
         if not len(kept) and min_score is None:
             kept = own[own.chance >= self.present_from][np.arange(min(1, int((own.chance >= self.present_from).sum())))]
-        found = [Detection(word, box, sure) for _, box, sure in rows(kept)]
+        found = [Detection(word, box, share * sure) for _, box, sure in rows(kept)]
         others = [
             Detection(label(number), box, sure) for number, box, sure in rows(rest[rest.chance >= self.count_from])
         ]

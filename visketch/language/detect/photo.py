@@ -1,10 +1,11 @@
 """Find every object of COCO's 80 classes in a photo, each with the probability that it is right.
 
-The network sees a square of 300 pixels, in which small objects vanish. So it runs on five views of the photo: the whole
-photo, and four overlapping tiles. The tiles are mirrored, because a mirrored view makes other errors. Boxes on which
-views agree are fused (after weighted boxes fusion, Solovyev et al. 2021, arXiv 1910.13302). A logistic regression turns
-the scores of the views and the size of the box into a probability: that there is such an object, at an overlap of at
-least 0.5. Its coefficients are in `detector.toml`, and `bench/detector.py` fits them.
+The network sees a square of 300 pixels, in which small objects vanish. So it runs on twelve views of the photo: the
+whole photo twice, four overlapping large tiles, and six small ones. Every second view is mirrored, because a mirrored
+view makes other errors. Boxes on which views agree are fused (after weighted boxes fusion, Solovyev et al. 2021, arXiv
+1910.13302). A logistic regression turns the scores of the views and the size of the box into a probability: that there
+is such an object, at an overlap of at least 0.5. Its coefficients are in `detector.toml`, and `bench/detector.py` fits
+them.
 """
 
 import hashlib
@@ -21,11 +22,13 @@ from jaxtyping import Bool, Float, Int, UInt8
 from visketch.language.boxes import overlaps
 from visketch.language.detect import ssd
 
-VERSION = 1  # increase it whenever the results of the same network change: old indexes are then rebuilt
+VERSION = 2  # increase it whenever the results of the same network change: old indexes are then rebuilt
 WHOLE = (0.0, 0.0, 1.0, 1.0)
-TILE = 0.625  # the size of a tile, as a share of each side; tiles overlap by a quarter, so most objects fit in one
-TILES = [(x, y, x + TILE, y + TILE) for y in (0.0, 1 - TILE) for x in (0.0, 1 - TILE)]
-WEIGHTS = np.array([1.0] + 4 * [0.6])  # the weights of the views in fused boxes and scores
+# How many tiles lie along the longer and the shorter side, and their sizes as shares of these sides. Tiles overlap, so
+# that most objects fit in one.
+LARGE, SMALL = ((2, 0.625), (2, 0.625)), ((3, 0.42), (2, 0.56))
+WHOLES, TILES = (0, 1), (slice(2, 6), slice(6, 12))  # the places of the whole photo, and of the tiles, among the views
+WEIGHTS = np.array([1.0, 1.0] + 4 * [0.6] + 6 * [0.5])  # the weights of the views in fused boxes and scores
 CUT = 0.015  # a box that is this close to an inner edge (as a share of the tile) may show only a part of an object
 SLACK = 0.02  # a tile covers a box that extends beyond the tile by less than this share of the photo
 SAME = 0.5  # boxes of one class show one object if their intersection over union is larger than this
@@ -70,7 +73,7 @@ class Fused:
 
 
 class PhotoDetector:
-    """The shipped detector. Loading takes about 0.1 s; a photo takes five passes of the network."""
+    """The shipped detector. Loading takes about 0.1 s; a photo takes twelve passes of the network."""
 
     def __init__(self, home: Path | None = None) -> None:
         """Load the detector.
@@ -86,22 +89,38 @@ class PhotoDetector:
 
     def __call__(self, pixels: UInt8[np.ndarray, "y x 3"]) -> Detections:
         """All objects in an upright colour photo of any size."""
-        fused = fuse(self.looks(pixels))
+        fused = fuse(self.looks(pixels), windows(*pixels.shape[:2]))
         chance = 1 / (1 + np.exp(-features(fused) @ np.array(self.settings["coefficients"])))
         order = np.argsort(-chance, kind="stable")
         order = order[chance[order] >= LEAST]
         return Detections(fused.box[order].clip(0, 1), fused.category[order], chance[order])
 
     def looks(self, pixels: UInt8[np.ndarray, "y x 3"]) -> "list[Look]":
-        """The boxes of each view, the whole photo first, before they are fused."""
-        windows = [WHOLE, *TILES]
-        looks = [part(pixels, window) for window in windows]
-        looks = [looks[0], *(np.ascontiguousarray(tile[:, ::-1]) for tile in looks[1:])]
-        seen = list(self.pool.map(self.network, looks))
-        return [back(*one, window, mirrored=window != WHOLE) for one, window in zip(seen, windows, strict=True)]
+        """The boxes of each view before they are fused, in the order of `windows`."""
+
+        def look(place: int, window: Window) -> Look:
+            view, mirrored = part(pixels, window), place % 2 == 1
+            seen = self.network(np.ascontiguousarray(view[:, ::-1]) if mirrored else view)
+            return back(*seen, window, mirrored)
+
+        return list(self.pool.map(look, range(len(WEIGHTS)), windows(*pixels.shape[:2])))
 
 
+Window = tuple[float, float, float, float]  # left, top, right and bottom, as shares of the photo's sides
 Look = tuple[Float[np.ndarray, "_ 4"], Int[np.ndarray, " _"], Float[np.ndarray, " _"]]  # boxes, COCO ids and scores
+
+
+def windows(high: int, wide: int) -> list[Window]:
+    """The windows of all views of a photo with these sides in pixels."""
+    tiles: list[Window] = []
+    for along, across in (LARGE, SMALL):
+        (columns, width), (rows, height) = (along, across) if wide >= high else (across, along)
+        tiles += [
+            (float(x), float(y), float(x + width), float(y + height))
+            for y in np.linspace(0, 1 - height, rows)
+            for x in np.linspace(0, 1 - width, columns)
+        ]
+    return [WHOLE, WHOLE, *tiles]
 
 
 def part(pixels: UInt8[np.ndarray, "y x 3"], window: Sequence[float]) -> UInt8[np.ndarray, "v u 3"]:
@@ -144,9 +163,9 @@ def suppress(box: Float[np.ndarray, "n 4"], category: Int[np.ndarray, " n"]) -> 
     return np.flatnonzero(left)
 
 
-def fuse(looks: Sequence[Look]) -> Fused:
+def fuse(looks: Sequence[Look], windows: Sequence[Window]) -> Fused:
     """Fuse boxes of one class in several views that show one object into one box: their mean, weighted by view and
-    score.
+    score. `windows` are those of the views.
 
     The best box is joined with boxes of other views that overlap it, at most one from each view.
     """
@@ -170,7 +189,7 @@ def fuse(looks: Sequence[Look]) -> Fused:
     for row, group in zip(scores, groups, strict=True):
         row[look[group]] = score[group]
     kind = category[np.array([group[0] for group in groups], int)]
-    covered = np.stack([_inside(mean, window) for window in (WHOLE, *TILES)], axis=1) | (scores > 0)
+    covered = np.stack([_inside(mean, window) for window in windows], axis=1) | (scores > 0)
     found = Fused(mean, kind, scores, covered)
     order = np.argsort(-found.mean(), kind="stable")
     order = order[suppress(mean[order], kind[order])]
@@ -185,17 +204,20 @@ def _inside(box: Float[np.ndarray, "n 4"], window: Sequence[float]) -> Bool[np.n
 def features(fused: Fused) -> Float[np.ndarray, "n f"]:
     """The inputs of the logistic regression.
 
-    They are the log-odds of the score in the whole photo and of those in the tiles (mean and maximum), and the
-    logarithm of the box's share of the photo.
+    They are the log-odds of the scores in the whole photo and of those in the large and in the small tiles (mean and
+    maximum), and the logarithm of the box's share of the photo.
     """
     odds = fused.score.clip(LOWEST, 0.99)
     odds = np.log(odds / (1 - odds))
-    whole, tiles, covered = odds[:, 0], odds[:, 1:], fused.covered[:, 1:]
-    tiled = covered.any(axis=1)
-    mean = np.where(tiled, (tiles * covered).sum(axis=1) / covered.sum(axis=1).clip(1), 0)
-    best = np.where(tiled, tiles.max(axis=1), 0)
     area = (fused.box[:, 2] - fused.box[:, 0]) * (fused.box[:, 3] - fused.box[:, 1])
     size = (np.log(area.clip(1e-5)) + 3) / 2
-    one = np.ones(len(size))
-    columns = [one, whole, mean, best, tiled, size, size**2, whole * size, best * size, whole * tiled]
-    return np.stack([np.asarray(column, float) for column in columns], axis=1)
+    columns = [np.ones(len(size)), size, size**2]
+    for place in WHOLES:
+        columns += [odds[:, place], odds[:, place] * size]
+    for group in TILES:
+        tiles, covered = odds[:, group], fused.covered[:, group]
+        tiled = covered.any(axis=1)
+        mean = np.where(tiled, (tiles * covered).sum(axis=1) / covered.sum(axis=1).clip(1), 0)
+        best = np.where(tiled, tiles.max(axis=1), 0)
+        columns += [mean, best, best * size, tiled.astype(float), odds[:, 0] * tiled]
+    return np.stack(columns, axis=1)

@@ -71,6 +71,10 @@ class SketchWord:
         assert found is not None
         return word, found
 
+    def share(self, category: Category) -> float:
+        """The probability that the sketch shows a class, if it shows one of them."""
+        return float(self.chance[category.number] / self.chance.sum())
+
     def weights(self) -> Float[np.ndarray, " k"]:
         """The weight of each class in a search over many photos. The weights add up to 1."""
         sharp = self.chance**SHARP
