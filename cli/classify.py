@@ -208,7 +208,7 @@ def show(row: Row) -> None:
         console.stdout().print(line, soft_wrap=True)
     if not row.get("sure", True):
         right = max(1, round(10 * row["predictions"][0]["probability"]))
-        console.say(f" not sure: about {right} in ten answers this uncertain are right")
+        console.say(f" not sure: about {right} in ten answers this uncertain {'is' if right == 1 else 'are'} right")
     if "separate" in row:
         console.note(f"{row['path']}: {row['separate']} separate drawings; --split classifies each, count counts them")
     if "explanation" in row:
