@@ -229,7 +229,7 @@ class TestCocoDetector:
         asker, *pair = self.asker({"dog": 1.0}, seen(boxes, ["dog"] * 3, [0.2, 0.1, 0.05]))
         assert asker.answer(*pair).count == 1
         assert asker.answer(*pair, min_score=0.5).count == 0
-        asker, *pair = self.asker({"dog": 1.0}, seen(boxes[:1], ["dog"], [0.015]))
+        asker, *pair = self.asker({"dog": 1.0}, seen(boxes[:1], ["dog"], [0.011]))
         assert asker.answer(*pair).count == 0
 
     def test_a_box_is_as_sure_as_the_sketch_and_the_detector_together(self) -> None:
