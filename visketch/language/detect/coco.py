@@ -67,7 +67,7 @@ class CocoDetector:
         share = asked.share(category)
         kept = own[own.chance >= self.count_from if min_score is None else share * own.chance >= min_score]
         if not len(kept) and min_score is None:
-            kept = own[own.chance >= self.present_from][np.arange(min(1, int((own.chance >= self.present_from).sum())))]
+            kept = own[(np.arange(len(own)) == 0) & (own.chance >= self.present_from)]  # the most probable comes first
         found = [Detection(word, box, share * sure) for _, box, sure in rows(kept)]
         others = [
             Detection(label(number), box, sure) for number, box, sure in rows(rest[rest.chance >= self.count_from])
