@@ -30,7 +30,7 @@ def complete(
             "--class",
             "-c",
             metavar="NAME",
-            help="The class of the finished sketch; may be repeated. By default the classifier's guesses.",
+            help="What it becomes: cat, or cat,dog; may be repeated. By default the classifier's guesses.",
             autocompletion=options.complete_class,
         ),
     ] = None,
@@ -75,7 +75,7 @@ def complete(
     Examples:
       visketch complete part.svg
       visketch complete part.svg --class cat -n 16 --out cats/
-      visketch complete part.png --class cat --class dog -n 1 --out whole.png
+      visketch complete part.png --class cat,dog -n 6 --out pets.png
       visketch complete part.svg -n 1 --animate --out whole.svg
     """
     check_out(out or Path("completed.png"), DRAWINGS)
@@ -87,7 +87,9 @@ def complete(
     outputs = Outputs([path], overwrite)
     if out and is_picture(out):
         outputs.check(out)
-    classes = options.check_classes(checkpoint, classes or [])
+    classes = options.several_classes(checkpoint, classes or [])
+    if len(classes) > n:
+        raise UsageError(f"-n {n}: too few for {len(classes)} classes; take at least one completion of each")
     name, part = next(inputs.drawings([path]))
     if isinstance(part, str):
         raise VisketchError(f"{name}: {part}")

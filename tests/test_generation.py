@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tiny_model
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from visketch import checkpoint
@@ -94,6 +95,22 @@ def test_each_coarse_stage_is_drawn_with_its_own_guidance(store: Store) -> None:
     for row, stage in ((COARSE, "field"), ("strokes", "strokes")):
         expected = model.generate_fields("cat", 3, coarse=stage, refine=False).canvas
         torch.testing.assert_close(drawn[row, 0], expected, rtol=0, atol=1e-3)
+
+
+def test_a_larger_canvas_has_the_same_sketches_in_a_finer_pen(store: Store) -> None:
+    config = tiny_model.small("diffusion.backbone=strokes")
+    model = SketchModel(config, **{name: tiny_model.awake(config, name) for name in checkpoint.PARTS})
+    side = 2 * config.sketch.canvas
+    _, usual, judge = run(model, store, "cat", settings={"seen": "picture"})
+    _, drawn, larger = run(model, store, "cat", settings={"seen": "picture", "canvas": side})
+    assert {canvas.shape[1:] for canvas in drawn.values()} == {(side, side)}
+    assert [field.shape for field in larger.shown] == [field.shape for field in judge.shown]
+    strokes = model.strokes(torch.tensor([model.label_of("cat")] * 3), [0, 1, 2], SamplingOptions(steps=2))
+    torch.testing.assert_close(drawn["strokes", 0], model.render(strokes, side))
+    for row in (REAL, COARSE):  # the same lines: nearly all of the finer ink lies on ink of the usual pen
+        fine, coarse = F.max_pool2d(drawn[row, 0][:, None], 2) > 0, usual[row, 0][:, None] > 0
+        assert (fine & coarse).sum() > 0.8 * fine.sum() > 0
+        assert fine.sum() < coarse.sum()
 
 
 def test_every_row_has_as_many_of_each_class(model: SketchModel, store: Store, home: Path) -> None:

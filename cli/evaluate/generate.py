@@ -66,6 +66,10 @@ def generate(
         Path | None, typer.Option(parser=parse_out, metavar="PATH", help="Draw the figures as bars in this .png file.")
     ] = None,
     guidance: options.Guidance = None,
+    canvas: Annotated[
+        int | None,
+        typer.Option(min=8, max=4096, metavar="PIXELS", help="Draw and refine on 128 (by default), 256 ... pixels."),
+    ] = None,
     tries: Annotated[
         int,
         typer.Option(
@@ -98,7 +102,7 @@ def generate(
     \b
     Examples:
       visketch evaluate generate --data quickdraw.arrow --judge runs/judge --sheet table.png
-      visketch evaluate generate --class cat --class owl -n 20
+      visketch evaluate generate --class cat,owl -n 20
       visketch evaluate generate --all -n 4 --data quickdraw.arrow --judge runs/judge
     """
     if every and classes:
@@ -109,12 +113,13 @@ def generate(
         Outputs((), overwrite).check(out)
     if tries > 1 and not judge:
         raise UsageError("without --judge the classifier would judge what it chose among --tries; name a judge")
-    options.check_classes(checkpoint, classes or [])
+    classes = options.several_classes(checkpoint, classes or [])
     if plot:
         from . import chart  # before any work, since it raises UsageError if matplotlib is missing
     model, store = arguments.load(checkpoint, device, data, split, "diffusion", "encoder", "refiner", "vqvae")
     from visketch.evaluate import generation, judges
 
+    shape = model.config.sketch.at(canvas or model.config.sketch.canvas)
     if tries > 1 or not judge:
         options.load_parts(model, "classifier")
     asked: Judge = judges.load(judge, str(model.device)) if judge else judges.ClassifierJudge(model)
@@ -123,8 +128,8 @@ def generate(
     classes = classes or (USUAL if {*USUAL} <= {*model.labels} & {*store.labels} else store.labels[: len(USUAL)])
     from visketch.render.generation_sheet import GenerationSheet
 
-    kept = GenerationSheet(model.config.sketch.clamp)
-    settings = generation.Settings(n, seed, split, seen, order, guidance=guidance, tries=tries)
+    kept = GenerationSheet(model.config.sketch)
+    settings = generation.Settings(n, seed, split, seen, order, guidance=guidance, tries=tries, canvas=shape.canvas)
     with console.progress() as bar:
         task = bar.add_task("")
 

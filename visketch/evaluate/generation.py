@@ -35,6 +35,7 @@ from visketch.metrics import seam
 from visketch.model import SketchModel
 from visketch.quadtree import Order
 from visketch.sampling import SamplingOptions, candidate_seeds
+from visketch.tasks.refine import thinned
 
 BATCH = 64  # the number of sketches that are drawn and judged together
 REFERENCE, ALTOGETHER = 1000, 7000  # the most training drawings that are judged: of a class, and of all classes
@@ -68,6 +69,7 @@ class Settings:
     temperature: float = 0.7
     top_p: float = 0.95
     tries: int = 1  # candidates of which the checkpoint's classifier keeps one
+    canvas: int | None = None  # the side, in pixels, on which all sketches are drawn; None: that of training
 
 
 @dataclass(frozen=True)
@@ -104,8 +106,8 @@ class Evaluator:
 
     def add(self, row: str, place: int, canvas: Float[Tensor, "b h h"]) -> None:
         """Judge sketches of one class for a row. Their seams are measured on the fields as they were drawn."""
+        shape = self.model.config.sketch.at(canvas.shape[-1])
         self.show(row, place, canvas)
-        shape = self.model.config.sketch
         seams = seam(canvas, shape.tile, shape.near) * shape.clamp / shape.pen
         field = reread(canvas, shape, self.judge.shape) if self.seen == "picture" else canvas
         said = (*self.judge.logits_and_features(field), seams)
@@ -136,7 +138,7 @@ def table(
     if settings.n < 2:
         raise UsageError(f"n = {settings.n}: there must be at least two sketches of a class")
     names = list(dict.fromkeys(model.labels[model.label_of(label)] for label in labels))
-    check(judge, names, model.config.sketch, settings.seen)
+    check(judge, names, model.config.sketch.at(settings.canvas or model.config.sketch.canvas), settings.seen)
     real = f"real drawings ({settings.split})"
     others = f"real drawings ({OTHER[settings.split]})"
     given = {
@@ -155,7 +157,7 @@ def table(
         evaluator.begin(row)
         for place, sketches in enumerate(classes):
             for first in range(0, len(sketches), BATCH):
-                evaluator.add(row, place, model.render(sketches[first : first + BATCH]))
+                evaluator.add(row, place, model.render(sketches[first : first + BATCH], settings.canvas))
     costs = {row: NOTHING for row in given if row not in (TRAINING, others)}
     for stage in stages:
         costs |= _draw(evaluator, names, settings, stage)
@@ -196,11 +198,13 @@ def _even(classes: list[list[Sketch]]) -> list[list[Sketch]]:
 def _draw(evaluator: Evaluator, names: list[str], settings: Settings, stage: Coarse) -> dict[str, Cost]:
     """Draw sketches as `ViSketch.generate` does, coarse and refined; returns the cost of one sketch for each row.
 
-    The coarse stage runs once; its sketches are then refined.
+    The coarse stage runs once; its sketches are then refined, on the canvas that the settings ask for.
     """
     model, (drawn, refined) = evaluator.model, ROWS[stage]
     spent, steps = {drawn: 0.0, refined: 0.0}, 0
-    tries, batch = settings.tries, max(1, BATCH // settings.tries)
+    side = model.config.sketch.canvas
+    tries = settings.tries
+    batch = max(1, BATCH * side // (settings.canvas or side) // tries)  # a larger canvas has more leaves
     options = SamplingOptions(temperature=settings.temperature, top_p=settings.top_p, order=settings.order)
     for place, name in enumerate(names):
         for first in range(0, settings.n, batch):
@@ -227,10 +231,19 @@ def _coarse(
     model: SketchModel, label: Int[Tensor, " b"], seeds: list[int], settings: Settings, stage: Coarse
 ) -> Float[Tensor, "b h h"]:
     if stage == "strokes":
-        return model.render(
-            model.strokes(label, seeds, SamplingOptions(steps=settings.steps, guidance=settings.guidance))
-        )
-    return model.coarse(label, seeds, settings.steps, settings.guidance)
+        options = SamplingOptions(steps=settings.steps, guidance=settings.guidance)
+        return model.render(model.strokes(label, seeds, options), settings.canvas)
+    field = model.coarse(label, seeds, settings.steps, settings.guidance)
+    if settings.canvas in (None, model.config.sketch.canvas):
+        return field
+    return torch.stack([_finer(model, each, settings.canvas) for each in field])
+
+
+def _finer(model: SketchModel, field: Float[Tensor, "h h"], canvas: int) -> Float[Tensor, "k k"]:
+    """The centre lines of a field on a larger canvas, where the pen is finer. A field without ink stays blank."""
+    sketch = thinned(model, field, canvas)
+    blank = torch.full((canvas, canvas), -1.0, device=field.device)
+    return model.render([sketch], canvas)[0] if sketch.pixels is not None and sketch.pixels.any() else blank
 
 
 def _since(begin: float, canvas: Tensor) -> float:

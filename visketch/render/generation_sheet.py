@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from visketch.config import SketchConfig
 from visketch.render.grey import grey
 from visketch.render.poster import EDGE, INK, Page
 
@@ -19,14 +20,14 @@ SIDE, GAP, LEFT, TOP = 96, 20, 190, 40  # pixels: a sketch, between cells, for t
 class GenerationSheet:
     """Collects the first sketches of every row and class, as pictures."""
 
-    def __init__(self, clamp: float) -> None:
-        self.clamp = clamp
+    def __init__(self, shape: SketchConfig) -> None:
+        self.shape = shape
         self.kept: dict[tuple[str, int], list[np.ndarray]] = defaultdict(list)
 
     def __call__(self, row: str, place: int, canvas: "Tensor") -> None:
         kept = self.kept[row, place]
         if len(kept) < ACROSS**2:
-            kept.extend(grey(canvas[: ACROSS**2 - len(kept)], self.clamp, SIDE))
+            kept.extend(grey(canvas[: ACROSS**2 - len(kept)], self.shape.at(canvas.shape[-1]).clamp, SIDE))
 
     def pixels(self, classes: Sequence[str], rows: Sequence[tuple[str, str]]) -> np.ndarray:
         """The sheet (rows columns 3) uint8, in which each row has its name and a caption."""

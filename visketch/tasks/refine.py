@@ -62,7 +62,10 @@ def refine(
     drawn = refined(model, coarse, label, seed, options, on_progress)
     if canvas in (None, shape.canvas):
         return drawn
-    again = [thinned(model, field, canvas, sketch) for field, sketch in zip(drawn, sketches, strict=True)]
+    again = [
+        replace(thinned(model, field, canvas), label=sketch.label, source=sketch.source)
+        for field, sketch in zip(drawn, sketches, strict=True)
+    ]
     return refine(
         model, again, labels, strength=0.0, canvas=canvas, seed=seed, options=options, on_progress=on_progress
     )
@@ -87,7 +90,7 @@ def refined(
     return canvas
 
 
-def thinned(model: SketchModel, field: Float[Tensor, "h h"], canvas: int, sketch: Sketch) -> Sketch:
+def thinned(model: SketchModel, field: Float[Tensor, "h h"], canvas: int) -> Sketch:
     """The ink of a field as a sketch, so that it can be drawn with another pen.
 
     The field is enlarged first, since a skeleton is only as smooth as its pixels.
@@ -95,4 +98,4 @@ def thinned(model: SketchModel, field: Float[Tensor, "h h"], canvas: int, sketch
     size = min(canvas, FINEST)
     fine = F.interpolate(field[None, None], size=(size, size), mode="bicubic", align_corners=False)[0, 0]
     ink = sdf.ink(fine, model.config.sketch.clamp) > 0.5
-    return Sketch(pixels=ink.cpu().numpy(), label=sketch.label, source=sketch.source)
+    return Sketch(pixels=ink.cpu().numpy())
