@@ -84,7 +84,7 @@ class TestGenerate:
         before = {path: path.read_bytes() for path in tmp_path.iterdir()}
         assert len(before) == 6
         words = ("generate", "-c", "cat", "-n", 1, "-o", tmp_path, "--checkpoint", folder)
-        one_line(visketch(*words), 2, "cat-0000.png: exists already", "another --out", "--overwrite")
+        one_line(visketch(*words), 2, "cat-0000.png: exists already", "another name", "--overwrite")
         assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
         assert visketch(*words, "--overwrite", "--seed", 5).exit_code == 0
         changed = {path.name for path in tmp_path.iterdir() if path.read_bytes() != before.get(path)}

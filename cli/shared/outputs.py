@@ -52,8 +52,8 @@ class Outputs:
         if path.is_dir():
             return f"{path}: this is a folder; name a file"
         if self._is_read(path):
-            return f"{path}: this file is an input of the command and is not written; choose another --out"
-        return "" if may_be_there else f"{path}: exists already; choose another --out, or replace it with --overwrite"
+            return f"{path}: this file is an input of the command and is not written; choose another name"
+        return "" if may_be_there else f"{path}: exists already; choose another name, or replace it with --overwrite"
 
     def _is_read(self, path: Path) -> bool:
         own = _identity(path)

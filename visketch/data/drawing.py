@@ -1,5 +1,6 @@
 """Turn a drawing, in any form that a program may hold it in, into a `Sketch`."""
 
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,9 @@ def sketch(drawing: Drawing) -> Sketch:
         if not isinstance(content, bytes):
             raise UsageError("the file is open in text mode; open it with mode 'rb'")
         return in_memory.of_bytes(content)
-    return _strokes(drawing)
+    if isinstance(drawing, Iterable) and not isinstance(drawing, Mapping):
+        return _strokes(drawing)
+    raise UsageError(f"not a drawing but of type {type(drawing).__name__}; pass {KINDS}")
 
 
 def several(drawings: Drawing) -> list[Drawing] | None:
@@ -62,7 +65,7 @@ def _depth(value: object) -> int:
         value, depth = value[0], depth + 1
 
 
-def _strokes(drawing: Any) -> Sketch:
+def _strokes(drawing: Iterable[Any]) -> Sketch:
     try:
         lines = points.strokes(drawing if isinstance(drawing, tuple) else list(drawing))
     except points.Undecided as error:
