@@ -70,10 +70,7 @@ def generate(
     order: Annotated[
         Literal["waves", "one-by-one"], typer.Option(help="Refine many tiles at once, or one after another.")
     ] = "waves",
-    coarse: Annotated[
-        Literal["strokes", "field"] | None,
-        typer.Option(help="What the coarse stage draws; by default what the checkpoint is made for."),
-    ] = None,
+    coarse: options.Coarse = None,
     refine: Annotated[
         bool | None,
         typer.Option("--refine/--no-refine", help="Redraw every tile; by default a field is refined, strokes are not."),

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from visketch.geometry.sketch import Sketch
+    from visketch.geometry.trace import Trace
     from visketch.model import SketchModel
     from visketch.sampling import Frame
 
@@ -76,6 +77,7 @@ def refine(
         int | None, typer.Option(min=1, max=1000, help="Steps of the coarse stage at --strength 1.")
     ] = None,
     guidance: options.Guidance = None,
+    coarse: options.Coarse = None,
     temperature: options.Temperature = 0.7,
     checkpoint: options.Checkpoint = None,
     device: options.Device = "auto",
@@ -84,11 +86,11 @@ def refine(
 ) -> None:
     """Draw rough sketches again with clean lines.
 
-    By default only the lines are drawn again: they become solid and smooth. With --strength, the coarse stage may
-    change the drawing towards its class: 0.2 closes the gaps of small bitmaps, and 0.6 draws what such a thing usually
-    looks like. One sketch goes to ./<name>-refined.png. Several go to the folder ./refined/, with a sheet of before and
-    after. Details that the classifier does not understand may get lost, so look at the sheet. Input files are never
-    written, and existing files are only replaced with --overwrite.
+    By default only the lines are drawn again: they become solid and smooth. With --strength, the coarse stage draws
+    the strokes anew and may change them towards the class: at 0.2 a little, and at 0.6 they show what such a thing
+    usually looks like. One sketch goes to ./<name>-refined.png. Several go to the folder ./refined/, with a sheet of
+    before and after. Details that the classifier does not understand may get lost, so look at the sheet. Input files
+    are never written, and existing files are only replaced with --overwrite.
 
     \b
     Examples:
@@ -119,10 +121,11 @@ def refine(
         raise UsageError(f"{out}: a comparison or a sheet is a .png; for several name a folder and a --format")
     model = options.load(checkpoint, device)
     shape = model.config.sketch.at(canvas or model.config.sketch.canvas)
-    redrawn = (model.config.coarse_part("field"),) if strength else ()
+    redrawn = (model.config.coarse_part(coarse),) if strength else ()
     options.load_parts(model, "encoder", "refiner", "vqvae", *redrawn, *(() if label else ("classifier",)))
-    settings = {"strength": strength, "canvas": shape.canvas, "seed": seed, "temperature": temperature}
-    drawing = model.config.stage("field")
+    settings: Row = {"strength": strength, "canvas": shape.canvas, "seed": seed, "temperature": temperature}
+    drawing = model.config.stage(coarse)
+    settings |= {"coarse": coarse or model.config.coarse} if strength else {}
     settings |= {"steps": steps or drawing.steps, "guidance": drawing.guidance if guidance is None else guidance}
     usual = Path(f"{stem_of(first[0][0])}-refined{'.png' if compare else suffix}" if alone else "refined")
     start = time.perf_counter()
@@ -196,8 +199,11 @@ class Refinement:
                     yield {"path": path, "error": str(error)}
 
     def redrawn(self, sketches: list["Sketch"], on_progress: Any) -> list[Any]:
-        """For each sketch, the field before, the field after, the class and its probability; or the error."""
+        """For each sketch, the field before, the field and the strokes after, the class and its probability; or the
+        error.
+        """
         from visketch.data.named import about
+        from visketch.geometry.trace import Trace
         from visketch.tasks.refine import refine
 
         if not sketches:
@@ -208,7 +214,7 @@ class Refinement:
             labels = [guess.label for guess in guesses] or [str(self.label)] * len(sketches)
             chances: list[float | None] = [round(guess.probability, 6) for guess in guesses] or [None] * len(sketches)
             how = {name: self.settings[name] for name in ("strength", "canvas", "seed")}
-            after = refine(
+            made = refine(
                 self.model,
                 sketches,
                 labels,
@@ -223,9 +229,13 @@ class Refinement:
             if len(sketches) == 1:
                 return [about(error, sketches[0].source)]
             return [answer for sketch in sketches for answer in self.redrawn([sketch], on_progress)]
-        return list(zip(before, after, labels, chances, strict=True))
+        pen = self.model.config.sketch.pen * self.model.config.sketch.canvas  # in pixels, the same on every canvas
+        strokes = [Trace(lines, pen) for lines in made.strokes] if made.strokes else [None] * len(sketches)
+        return list(zip(before, made.canvas, strokes, labels, chances, strict=True))
 
-    def write(self, path: str, before: Any, after: Any, label: str, probability: float | None) -> Row:
+    def write(
+        self, path: str, before: Any, after: Any, strokes: "Trace | None", label: str, probability: float | None
+    ) -> Row:
         """Write the file of one sketch, and keep both fields for the sheet."""
         clamp = self.model.config.sketch.at(len(after)).clamp
         out = self.file(path)
@@ -238,7 +248,7 @@ class Refinement:
                 self.pairs.append(beside(before, after, clamp))
         if out and not self.compare:
             facts = {"of": Path(path).name, "class": label, **self.settings}
-            write_sketch(out, after, clamp, self.side, facts, animate=self.animate)
+            write_sketch(out, after, clamp, self.side, facts, strokes, self.animate)
         return {"class": label, "probability": probability, "out": out}
 
     def file(self, path: str) -> Path | None:

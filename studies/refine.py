@@ -111,7 +111,7 @@ def main() -> None:
 def again(model: SketchModel, rough: list[Sketch], labels: list[str], strength: float) -> torch.Tensor:
     return torch.cat(
         [
-            refine(model, rough[at : at + BATCH], labels[at : at + BATCH], strength=strength)
+            refine(model, rough[at : at + BATCH], labels[at : at + BATCH], strength=strength).canvas
             for at in range(0, len(rough), BATCH)
         ]
     )

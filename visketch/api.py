@@ -235,7 +235,7 @@ class ViSketch(SketchModel):
         rough = sketch(drawing)
         guess = None if label else self.classify_many([rough], top=1)[0][0]
         label = label or (guess.label if guess else "")
-        fields = refine.refine(
+        made = refine.refine(
             self,
             [rough],
             [label],
@@ -246,7 +246,8 @@ class ViSketch(SketchModel):
             on_progress=on_progress,
             **changes,
         )
-        return self._drawn(fields[0], label, guess.probability if guess else None, seed, {"strength": strength})
+        score, strokes = guess.probability if guess else None, made.strokes[0] if made.strokes else None
+        return self._drawn(made.canvas[0], label, score, seed, {"strength": strength}, strokes)
 
     def complete(
         self,

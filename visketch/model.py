@@ -24,7 +24,7 @@ from visketch.config import Config, SketchConfig, find, read_config
 from visketch.errors import RenamedWarning, UsageError
 from visketch.geometry import sdf
 from visketch.geometry.pieces import Pieces, of_sketch
-from visketch.geometry.sketch import Sketch, fit
+from visketch.geometry.sketch import Sketch, on_canvas
 from visketch.models.parts import build
 from visketch.parallel import refuse_after_fork
 from visketch.sampling import Frame, Generated, SamplingOptions, candidate_seeds, generator, sample_top_p
@@ -279,8 +279,7 @@ class SketchModel:
         if options.refined("strokes"):
             canvas = self._refined(canvas, label[made.chosen], [seeds[i] for i in best], options, on_progress)
             return replace(made, canvas=canvas)
-        fitted = (fit(drawn[i].lines(), shape.margin) for i in best)  # where `render` puts them
-        strokes = tuple(tuple(line * np.float32(shape.canvas) for line in lines) for lines in fitted)
+        strokes = tuple(on_canvas(drawn[i].lines(), shape.margin, shape.canvas) for i in best)
         return replace(made, strokes=strokes)
 
     def _refined(

@@ -74,6 +74,10 @@ Engine = Annotated[
     typer.Option(metavar="local|ray", help="Run on this machine, or on the Ray cluster that RAY_ADDRESS names."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document, for programs.")]
+Coarse = Annotated[
+    Literal["strokes", "field"] | None,
+    typer.Option(help="What the coarse stage draws; by default what the checkpoint is made for."),
+]
 Guidance = Annotated[
     float | None,
     typer.Option(min=0, max=20, help="How much the class counts; a higher value gives tidier, less varied sketches."),

@@ -16,7 +16,7 @@ import numpy as np
 from visketch.geometry.bezier import bezier
 from visketch.geometry.pace import pace
 from visketch.geometry.pieces import simplified
-from visketch.geometry.sketch import PageArea, Sketch
+from visketch.geometry.sketch import PageArea, Sketch, longer_side
 
 Strokes = Sequence[np.ndarray]  # each (points, 2), x to the right, y down
 
@@ -135,6 +135,5 @@ def ndjson(strokes: Strokes, word: str | None, made: datetime | None = None, mor
 def quickdraw(strokes: Strokes) -> list[np.ndarray]:
     """Move strokes to the origin, scale their longer side to LARGEST, and simplify them."""
     points = np.concatenate(strokes).astype(np.float64)
-    low, high = points.min(axis=0), points.max(axis=0)
-    scale = LARGEST / max(float((high - low).max()), 1e-6)
+    low, scale = points.min(axis=0), LARGEST / longer_side(points)
     return simplified([(stroke.astype(np.float64) - low) * scale for stroke in strokes], TOLERANCE)

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float
 
+from visketch.geometry.sketch import longer_side
+
 SPEED = 1.6  # the speed of the pen, in longer sides of the drawing a second
 LIFTED = 0.12  # seconds between two strokes
 LONGEST = 8.0  # the most seconds that a drawing may take; a longer one is drawn faster
@@ -18,8 +20,7 @@ def pace(strokes: Sequence[Float[np.ndarray, "_ 2"]], given: int = 0) -> Float[n
     """
     if not strokes:
         return np.zeros((0, 2))
-    points = np.concatenate(strokes)
-    side = max(float(np.ptp(points, axis=0).max()), 1e-6)
+    side = longer_side(np.concatenate(strokes))
     seconds = np.array([length(stroke)[-1] for stroke in strokes]) / side / SPEED
     seconds[:given] = 0
     pauses = np.where(np.arange(len(strokes)) > given, LIFTED, 0.0)

@@ -63,11 +63,15 @@ def fitted(strokes: Sequence[Float[np.ndarray, "_ 2"]], most: int) -> Pieces:
     """
     if len(strokes) > most:
         raise UsageError(f"{len(strokes):,} strokes: at most {most} can be changed; leave some out")
-    lines = [2 * line - 1 for line in fit(tuple(strokes), margin=0.0)]
     tolerance = TOLERANCE
-    while len(found := cut(simplified(lines, tolerance))) > most:
+    while len(found := pieces(strokes, tolerance)) > most:
         tolerance *= 1.5
     return found
+
+
+def pieces(strokes: Sequence[Float[np.ndarray, "_ 2"]], tolerance: float = TOLERANCE) -> Pieces:
+    """A drawing's strokes as pieces that fill [-1, 1], of lines that are simplified by `tolerance`."""
+    return cut(simplified([2 * line - 1 for line in fit(tuple(strokes), margin=0.0)], tolerance))
 
 
 def of_sketch(sketch: Sketch, most: int) -> Pieces | None:

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 from scipy import ndimage
 
-from visketch.geometry.sketch import Sketch, sample
+from visketch.geometry.sketch import Sketch, longer_side, sample
 
 GRID = 200  # the number of cells along the page's longer side in which gaps are searched
 GAP = 5  # the least number of empty cells between two drawings
@@ -49,8 +49,7 @@ def separate(sketch: Sketch, told: bool = False) -> list[Sketch]:
 
 
 def _cell(lines: tuple[np.ndarray, ...]) -> float:
-    points = np.concatenate(lines)
-    return max(float(np.ptp(points, axis=0).max()) / GRID, 1e-6)
+    return longer_side(np.concatenate(lines)) / GRID
 
 
 def _own(lines: tuple[np.ndarray, ...], corner: np.ndarray, spacing: float, parts: np.ndarray) -> list[int]:

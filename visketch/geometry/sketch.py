@@ -103,20 +103,33 @@ def runs(thin: np.ndarray) -> tuple[np.ndarray, ...]:
     return tuple(line for group in lines for line in group.astype(np.float32) - 0.5)
 
 
+def longer_side(points: np.ndarray) -> float:
+    """The longer side of the box around points (n, 2), in their unit. It is above 0, so that one can divide by it.
+
+    A dot has a tiny side. So has whatever is as small as the rounding errors of its coordinates.
+    """
+    rounding = 1e-7 * float(np.abs(points).max())
+    return max(float(np.ptp(points.astype(np.float64), axis=0).max()), rounding, 1e-30)
+
+
 def fit(lines: tuple[np.ndarray, ...], margin: float) -> tuple[np.ndarray, ...]:
     """Centre the lines in the unit square with `margin` (a share of the side) on each side, keeping the
     aspect ratio.
     """
     points = np.concatenate(lines).astype(np.float64)
     low, high = points.min(axis=0), points.max(axis=0)
-    side = max(float((high - low).max()), 1e-6)
-    scale = (1 - 2 * margin) / side
+    scale = (1 - 2 * margin) / longer_side(points)
     # This is subtracted before scaling, since the scale of a dot is huge and would amplify rounding errors
     centre = (low + high) / 2
     # All lines are handled at once, since a skeleton has a thousand short ones
     fitted = ((points - centre) * scale + 0.5).astype(np.float32)
     ends = np.cumsum([len(line) for line in lines]).tolist()
     return tuple(fitted[end - len(line) : end] for line, end in zip(lines, ends, strict=True))
+
+
+def on_canvas(lines: tuple[np.ndarray, ...], margin: float, side: int) -> tuple[np.ndarray, ...]:
+    """Lines in pixels of a canvas of that side, where a field of them has its ink."""
+    return tuple(line * np.float32(side) for line in fit(lines, margin))
 
 
 def segment_ends(lines: tuple[np.ndarray, ...]) -> tuple[np.ndarray, np.ndarray]:

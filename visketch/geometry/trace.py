@@ -185,16 +185,14 @@ def ordered(strokes: list[np.ndarray]) -> list[np.ndarray]:
     """
     if not strokes:
         return []
-    left = list(strokes)
-    longest = max(range(len(left)), key=lambda i: length(left[i]))
-    drawn = [left.pop(longest)]
-    while left:
-        ends = np.array([[stroke[0], stroke[-1]] for stroke in left])
-        far = np.linalg.norm(ends - drawn[-1][-1], axis=2)
-        number, turned = divmod(int(far.argmin()), 2)
-        stroke = left.pop(number)
-        drawn.append(stroke[::-1] if turned else stroke)
-    return drawn
+    ends = np.array([[stroke[0], stroke[-1]] for stroke in strokes], np.float64)
+    number, turned, drawn = int(np.argmax([length(stroke) for stroke in strokes])), 0, list[np.ndarray]()
+    while True:
+        drawn.append(strokes[number][::-1] if turned else strokes[number])
+        if len(drawn) == len(strokes):
+            return drawn
+        ends[number] = np.inf  # it is drawn, so nothing is near it
+        number, turned = divmod(int(np.linalg.norm(ends - drawn[-1][-1], axis=2).argmin()), 2)
 
 
 def length(stroke: np.ndarray) -> float:

@@ -204,10 +204,8 @@ class Service:
         show = ProgressFrames(self.model, emit)
         options = SamplingOptions(temperature=asked.temperature)
         settings: dict[str, Any] = {"strength": asked.strength, "seed": asked.seed, "options": options}
-        canvas = refine(self.model, [sketch], [label], **settings, on_progress=show)
-        drawn = self._drawn(canvas, label, [asked.seed], [0])
-        if not drawn[0].drawing:
-            raise VisketchError(f"{sketch.source}: too little ink to refine; draw more")
+        made = refine(self.model, [sketch], [label], **settings, on_progress=show)
+        drawn = self._drawn(made.canvas, label, [asked.seed], [0], strokes=made.strokes)
         return schemas.SketchesResponse(checkpoint=self.name, sketches=drawn)
 
     def generate(self, sketch: None, asked: schemas.GenerateRequest, emit: Emit) -> schemas.SketchesResponse:

@@ -20,7 +20,7 @@ from visketch.config import Coarse, Config, SketchConfig
 from visketch.decoding import enlarge
 from visketch.geometry import sdf
 from visketch.geometry.place import Place
-from visketch.geometry.sketch import Sketch
+from visketch.geometry.sketch import Sketch, longer_side
 from visketch.geometry.trace import Trace, lines_of
 from visketch.model import DEFAULTS, Prediction, SketchModel
 from visketch.sampling import TRIES, Frame, SamplingOptions, generator
@@ -179,7 +179,7 @@ def places(lines: Sequence[np.ndarray], margin: float, seed: int, tries: int) ->
     low, size = points.min(axis=0), np.ptp(points, axis=0)
     room, found = 1 - 2 * margin, []
     for number in range(tries):
-        scale = SHARES[number % len(SHARES)] * room / max(float(size.max()), 1e-6)
+        scale = SHARES[number % len(SHARES)] * room / longer_side(points)
         where = np.random.default_rng([seed, number]).choice([0.0, 0.5, 1.0], 2) if number else np.full(2, 0.5)
         x, y = margin + where * (room - size * scale) - low * scale
         found.append(Place(float(scale), float(x), float(y)))

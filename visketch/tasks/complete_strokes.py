@@ -14,7 +14,7 @@ from torch import Tensor
 from visketch.errors import UsageError
 from visketch.geometry.pieces import TOLERANCE, Pieces, cut, join, simplified
 from visketch.geometry.place import Place
-from visketch.geometry.sketch import Sketch
+from visketch.geometry.sketch import Sketch, longer_side
 from visketch.geometry.trace import lines_of
 from visketch.model import SketchModel
 from visketch.sampling import Frame, SamplingOptions, candidate_seeds
@@ -72,7 +72,7 @@ def _fitted(place: Place, given: Lines, added: Sketch, margin: float) -> tuple[P
     new = [(line + 1) / 2 for line in added.strokes or ()]
     points = np.concatenate([*given, *new]).astype(np.float64)
     low, size = points.min(axis=0), np.ptp(points, axis=0)
-    times = (1 - 2 * margin) / max(float(size.max()), 1e-6)
+    times = (1 - 2 * margin) / longer_side(points)
     x, y = 0.5 - (low + size / 2) * times
     moved = Place(place.scale * times, place.x * times + x, place.y * times + y)
     return moved, Place(times, float(x), float(y)).lines(new)

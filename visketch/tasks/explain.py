@@ -20,7 +20,7 @@ from torch import Tensor
 
 from visketch import quadtree
 from visketch.errors import VisketchError
-from visketch.geometry.sketch import Sketch, fit
+from visketch.geometry.sketch import Sketch, fit, longer_side
 from visketch.model import Prediction, SketchModel
 
 BATCH = 64  # the number of canvases that are classified together
@@ -227,8 +227,7 @@ class Viewport:
         low, high = points.min(axis=0), points.max(axis=0)
         fitted = np.concatenate(fit((np.stack([low, high]),), margin))
         size = np.ones(2) if sketch.pixels is None else np.array(sketch.pixels.shape[::-1], float)
-        scale = float((fitted[1] - fitted[0]).max() / max(float((high - low).max()), 1e-6))
-        return cls((low + high) / 2, max(scale, 1e-6), size)
+        return cls((low + high) / 2, longer_side(fitted) / longer_side(points), size)
 
     def __call__(self, box: Box) -> Box:
         corners = ((np.array(box).reshape(2, 2) - 0.5) / self.scale + self.centre) / self.size

@@ -1,24 +1,33 @@
-"""Refine a rough sketch: the coarse stage may change it, and the refiner draws its lines again."""
+"""Refine a rough sketch: the refiner draws its lines again, and the coarse stage may change it."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from visketch.decoding import enlarge
-from visketch.errors import UsageError
-from visketch.geometry import sdf
-from visketch.geometry.sketch import Sketch
+from visketch.errors import UsageError, VisketchError
+from visketch.geometry import sdf, trace
+from visketch.geometry.pieces import Pieces, fitted, pieces
+from visketch.geometry.sketch import Sketch, on_canvas
 from visketch.model import DEFAULTS, SketchModel
 from visketch.sampling import Frame, SamplingOptions
 
 OnFrame = Callable[[Frame], None]
 
 FINEST = 1024  # the largest picture, in pixels, in which lines are thinned; more would only cost time
+
+
+class Refined(NamedTuple):
+    """Sketches that were drawn again."""
+
+    canvas: Float[Tensor, "b h h"]
+    strokes: tuple[tuple[np.ndarray, ...], ...] | None = None  # of each, in pixels, if the coarse stage drew strokes
 
 
 @torch.inference_mode()
@@ -34,19 +43,22 @@ def refine(
     fields: Float[Tensor, "b h h"] | None = None,
     on_progress: OnFrame = lambda frame: None,
     **changes: Any,
-) -> Float[Tensor, "b h h"]:
-    """Turn sketches with their classes into refined fields. The result of a sketch does not depend on the others.
+) -> Refined:
+    """Draw sketches again for their classes. The result of a sketch does not depend on the others.
 
-    `strength` in [0, 1] says how much may change. At 0, only the lines are drawn again, from the sketch reduced to the
-    coarse tile. Above 0, the tile is noised up to that time, and the coarse stage draws it again for its class. At 1,
-    nothing of the sketch is left.
+    `strength` in [0, 1] says how much may change. At 0, only the lines are drawn again, by the refiner, from the sketch
+    reduced to the coarse tile. Above 0, the coarse stage draws the sketch again from a noised one, for its class
+    (SDEdit, Meng et al., 2022, arXiv 2108.01073), and at 1 nothing of the sketch is left. A coarse stage that draws
+    strokes starts from the lines that the refiner drew, and its strokes are the result. One that draws a field starts
+    from the tile, and its result is refined.
 
-    `canvas` is as in `SketchModel.render`; a larger one has finer lines and a deeper tree. The coarse stage has only
+    `canvas` is as in `SketchModel.render`; a larger one has finer lines and a deeper tree. The coarse field has only
     one pen. So its result is first refined on the canvas of training, and its centre lines are then drawn on the larger
     canvas. `fields` are the sketches rendered on that canvas, if they are available. `changes` replace single
     `options`.
 
-    Raises VisketchError for a blank sketch, UsageError for values out of range.
+    Raises VisketchError for a sketch that is blank, or that has too little ink or too many strokes to be drawn again;
+    UsageError for values out of range.
     """
     if not 0 <= strength <= 1:
         raise UsageError(f"strength = {strength}: must be between 0 (only the lines) and 1 (everything)")
@@ -54,17 +66,27 @@ def refine(
     label = torch.tensor([model.label_of(name) for name in labels], device=model.device)
     if fields is None:
         fields = model.render(sketches, canvas)
-    if strength == 0:
-        return refined(model, shrunk(model, fields), label, seed, options, on_progress)
-    on_canvas = fields if fields.shape[-1] == shape.canvas else model.render(sketches)
-    rough = F.avg_pool2d(on_canvas, 2**shape.depth)
+    usual = fields if strength == 0 or fields.shape[-1] == shape.canvas else model.render(sketches)
+    if strength == 0 or (options.coarse or model.config.coarse) == "strokes":
+        clean = refined(model, shrunk(model, usual), label, seed, options, on_progress)
+        for ink, sketch in zip(model.ink(clean), sketches, strict=True):
+            if not (ink > 0.5).any():
+                raise VisketchError(f"{sketch.source or 'sketch'}: too little ink to refine; draw more")
+        if strength == 0:
+            return Refined(clean)
+        like = [pieces_of(model, field, sketch) for field, sketch in zip(clean, sketches, strict=True)]
+        drawn = model.strokes(label, [seed] * len(like), options, on_progress, like=like, strength=strength)
+        side = canvas or shape.canvas
+        strokes = tuple(on_canvas(sketch.lines(), shape.margin, side) for sketch in drawn)
+        return Refined(model.render(drawn, side), strokes)
+    rough = F.avg_pool2d(usual, 2**shape.depth)
     coarse = model.coarse(label, [seed] * len(rough), options.steps, options.guidance, on_progress, rough, strength)
-    drawn = refined(model, coarse, label, seed, options, on_progress)
+    fields = refined(model, coarse, label, seed, options, on_progress)
     if canvas in (None, shape.canvas):
-        return drawn
+        return Refined(fields)
     again = [
         replace(thinned(model, field, canvas), label=sketch.label, source=sketch.source)
-        for field, sketch in zip(drawn, sketches, strict=True)
+        for field, sketch in zip(fields, sketches, strict=True)
     ]
     return refine(
         model, again, labels, strength=0.0, canvas=canvas, seed=seed, options=options, on_progress=on_progress
@@ -88,6 +110,27 @@ def refined(
         canvas = frame.canvas
         on_progress(frame)
     return canvas
+
+
+def pieces_of(model: SketchModel, field: Float[Tensor, "h h"], sketch: Sketch) -> Pieces:
+    """What the stroke diffusion draws again: the strokes of a sketch, or the lines of its refined field.
+
+    The network knows strokes as people draw them. So the field is traced only if the sketch has no strokes, or if they
+    are so shaky or broken that the network does not have pieces enough for them. Lines that are no longer than the pen
+    is wide are specks and are left out, and so are the shortest ones that are too many. Raises VisketchError if these
+    would be more than the others.
+    """
+    shape, most = model.config.sketch, model.config.stage("strokes").pieces
+    if sketch.strokes is not None and len(own := pieces(sketch.strokes)) <= most:
+        return own
+    lines = trace.trace(trace.from_field(field.float().cpu().numpy(), shape.clamp)).strokes
+    kept = [line for line in lines if trace.length(line) >= shape.pen * shape.canvas] or list(lines)
+    if len(kept) > 2 * most:
+        raise VisketchError(
+            f"{sketch.source or 'sketch'}: {len(kept)} strokes: at most {most} can change; take a strength of 0"
+        )
+    longest = sorted(range(len(kept)), key=lambda place: -trace.length(kept[place]))[:most]
+    return fitted([kept[place] for place in sorted(longest)], most)
 
 
 def thinned(model: SketchModel, field: Float[Tensor, "h h"], canvas: int) -> Sketch:

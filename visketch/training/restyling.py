@@ -10,7 +10,7 @@ from jaxtyping import Bool
 from PIL import Image, ImageDraw
 from scipy import ndimage
 
-from visketch.geometry.sketch import fit
+from visketch.geometry.sketch import fit, longer_side
 
 Lines = tuple[np.ndarray, ...]
 
@@ -35,7 +35,7 @@ def restyle(lines: Lines, rng: np.random.Generator) -> Lines:
 def _centred(lines: Lines) -> list[np.ndarray]:
     points = np.concatenate(lines)
     low, high = points.min(axis=0), points.max(axis=0)
-    return [(line - (low + high) / 2) / max(float((high - low).max()), 1e-6) for line in lines]
+    return [(line - (low + high) / 2) / longer_side(points) for line in lines]
 
 
 def _askew(lines: list[np.ndarray], rng: np.random.Generator) -> list[np.ndarray]:
