@@ -1,5 +1,6 @@
 """Redrawing a rough sketch: what strength means, and that neither the batch nor the canvas changes it."""
 
+from functools import partial
 from typing import Any
 
 import drawings
@@ -13,11 +14,12 @@ from visketch import checkpoint
 from visketch.decoding import enlarge
 from visketch.errors import UsageError, VisketchError
 from visketch.geometry import sdf
-from visketch.geometry.pieces import Pieces
+from visketch.geometry.pieces import Pieces, pieces
 from visketch.geometry.sketch import Sketch
 from visketch.model import SketchModel
+from visketch.models.stroke_transformer import to_tokens
 from visketch.sampling import Frame
-from visketch.tasks.refine import pieces_of, refine, shrunk, thinned
+from visketch.tasks.refine import LOOKS, NOISED, pieces_of, refine, shrunk, surprise, thinned, traced
 
 CONFIG = tiny_model.small()
 CAT, STAR = drawings.draw("cat"), drawings.draw("star")
@@ -93,10 +95,14 @@ def test_lines_are_thinned_where_they_are(model: SketchModel) -> None:
 
 def scribble(number: int, second: float = 1.0) -> Sketch:
     """So many lines, far from one another. The length of every second one is multiplied by `second`."""
-    places = np.stack(np.meshgrid(np.arange(6), np.arange(6)), axis=-1).reshape(-1, 1, 2)[:number]
+    places = np.stack(np.meshgrid(np.arange(7), np.arange(7)), axis=-1).reshape(-1, 1, 2)[:number]
     ends = np.array([[0, 0], [0.5, 0.3]])
     strokes = (place + ends * (1 if row % 2 else second) for row, place in enumerate(places))
     return Sketch(strokes=tuple(line.astype(np.float32) for line in strokes), source="lines")
+
+
+def differing(number: int, model: SketchModel, drawn: Pieces, label: Tensor) -> int:
+    return abs(len(drawn) - number)
 
 
 class TestByStrokes:
@@ -105,7 +111,7 @@ class TestByStrokes:
     @pytest.fixture
     def model(self, monkeypatch: pytest.MonkeyPatch) -> SketchModel:
         monkeypatch.setattr("visketch.tasks.refine.refined", lambda model, canvas, *_: canvas)
-        config = tiny_model.small("diffusion.backbone=strokes", "diffusion.pieces=12")
+        config = tiny_model.small("diffusion.backbone=strokes", "diffusion.pieces=20")
         return SketchModel(config, **{name: tiny_model.awake(config, name) for name in checkpoint.PARTS})
 
     @pytest.mark.parametrize("canvas", [None, 256])
@@ -125,20 +131,34 @@ class TestByStrokes:
             alone = refine(model, [sketch], [label], strength=0.4, steps=5, canvas=canvas)
             assert same(alone.canvas[0], field)
 
-    def test_a_little_strength_changes_little(self, model: SketchModel) -> None:
-        """From a nearly clean drawing, the network predicts nearly the lines that the refiner drew."""
-        clean = refine(model, [CAT], ["cat"], strength=0.0).canvas[0]
-        like = pieces_of(model, clean, CAT)
-        taken: list[tuple[object, ...]] = []
-        model.strokes = lambda *args, **how: taken.append((how["like"], how["strength"])) or [CAT]  # type: ignore[method-assign]
-        try:
-            made = refine(model, [CAT], ["cat"], strength=0.2)
-        finally:
-            del model.strokes
-        [([pieces], strength)] = taken
-        assert strength == 0.2
-        assert np.array_equal(pieces.points, like.points)
-        assert same(made.canvas, model.render([CAT]))
+    def test_what_the_network_finds_more_probable_is_drawn_again(
+        self, model: SketchModel, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The strokes of the drawing, or the lines that the refiner drew."""
+        field, label = model.render([CAT])[0], torch.tensor([model.label_of("cat")])
+        own, found = pieces(CAT.lines()), traced(model, field, CAT)
+        assert len(own) != len(found)
+        for better in (own, found):
+            monkeypatch.setattr("visketch.tasks.refine.surprise", partial(differing, len(better)))
+            assert np.array_equal(pieces_of(model, field, CAT, label).points, better.points)
+            picture = Sketch(pixels=(model.ink(field[None])[0] > 0.5).numpy())
+            assert np.array_equal(pieces_of(model, field, picture, label).points, found.points)
+            many = scribble(30)  # more than the network has
+            lines = model.render([many])[0]
+            assert np.array_equal(pieces_of(model, lines, many, label).points, traced(model, lines, many).points)
+
+    def test_surprise_is_the_summed_error_of_the_network(self, model: SketchModel) -> None:
+        drawn, label = pieces(STAR.lines()), torch.tensor([model.label_of("star")])
+        points, joined = torch.from_numpy(drawn.points)[None], torch.from_numpy(drawn.joined)[None]
+        tokens, time, errors = to_tokens(points, joined), torch.tensor([NOISED]), []
+        noise = torch.randn(LOOKS, *tokens.shape[1:], generator=torch.Generator().manual_seed(0))
+        for one in noise:
+            noisy = torch.lerp(tokens, one[None], NOISED)
+            given, count = torch.zeros(tokens.shape[:2], dtype=torch.bool), torch.tensor([len(drawn)])
+            with torch.no_grad():
+                found = model.part("diffusion").network(noisy, time, label, count, given)
+            errors.append(float(((found - tokens) / NOISED).square().mean(dim=2).sum()))
+        assert surprise(model, drawn, label) == pytest.approx(np.mean(errors), rel=1e-3)
 
     def test_a_field_is_drawn_if_it_is_asked_for(self, model: SketchModel) -> None:
         made = refine(model, [CAT], ["cat"], strength=0.4, steps=3, coarse="field")
@@ -149,14 +169,14 @@ class TestByStrokes:
 
         def taken(*how: Any) -> Pieces:
             sketch = scribble(*how)
-            return pieces_of(model, model.render([sketch])[0], sketch)
+            return traced(model, model.render([sketch])[0], sketch)
 
         assert len(taken(9)) == 9
-        lengths = np.linalg.norm(taken(20, 0.6).points[:, -1] - taken(20, 0.6).points[:, 0], axis=1)
-        assert len(lengths) == 12
-        assert (lengths > 0.8 * lengths.max()).sum() == 10  # all long ones
-        with pytest.raises(VisketchError, match="lines: 30 strokes: at most 12 can change; take a strength of 0"):
-            taken(30)
+        lengths = np.linalg.norm(taken(30, 0.6).points[:, -1] - taken(30, 0.6).points[:, 0], axis=1)
+        assert len(lengths) == 20
+        assert (lengths > 0.8 * lengths.max()).sum() == 15  # all long ones
+        with pytest.raises(VisketchError, match="lines: 45 strokes: at most 20 can change; take a strength of 0"):
+            taken(45)
 
 
 def test_refuses(model: SketchModel) -> None:

@@ -16,10 +16,12 @@ from visketch.geometry import sdf, trace
 from visketch.geometry.pieces import Pieces, fitted, pieces
 from visketch.geometry.sketch import Sketch, on_canvas
 from visketch.model import DEFAULTS, SketchModel
+from visketch.models.stroke_transformer import to_tokens
 from visketch.sampling import Frame, SamplingOptions
 
 OnFrame = Callable[[Frame], None]
 
+LOOKS, NOISED = 8, 0.4  # how often the network predicts pieces that it is to judge, and from which time
 FINEST = 1024  # the largest picture, in pixels, in which lines are thinned; more would only cost time
 
 
@@ -74,7 +76,8 @@ def refine(
                 raise VisketchError(f"{sketch.source or 'sketch'}: too little ink to refine; draw more")
         if strength == 0:
             return Refined(clean)
-        like = [pieces_of(model, field, sketch) for field, sketch in zip(clean, sketches, strict=True)]
+        rows = zip(clean, sketches, label.split(1), strict=True)
+        like = [pieces_of(model, field, sketch, number) for field, sketch, number in rows]
         drawn = model.strokes(label, [seed] * len(like), options, on_progress, like=like, strength=strength)
         side = canvas or shape.canvas
         strokes = tuple(on_canvas(sketch.lines(), shape.margin, side) for sketch in drawn)
@@ -112,17 +115,31 @@ def refined(
     return canvas
 
 
-def pieces_of(model: SketchModel, field: Float[Tensor, "h h"], sketch: Sketch) -> Pieces:
+def pieces_of(model: SketchModel, field: Float[Tensor, "h h"], sketch: Sketch, label: Int[Tensor, " 1"]) -> Pieces:
     """What the stroke diffusion draws again: the strokes of a sketch, or the lines of its refined field.
 
-    The network knows strokes as people draw them. So the field is traced only if the sketch has no strokes, or if they
-    are so shaky or broken that the network does not have pieces enough for them. Lines that are no longer than the pen
-    is wide are specks and are left out, and so are the shortest ones that are too many. Raises VisketchError if these
-    would be more than the others.
+    A field is traced if the sketch has no strokes, or if the network finds the traced lines more probable: it knows
+    strokes as people draw them, but strokes that shake or are broken look better after they were refined. Raises
+    VisketchError for a sketch with too many strokes.
+    """
+    most = model.config.stage("strokes").pieces
+    own = pieces(sketch.strokes) if sketch.strokes is not None else None
+    if own is None or len(own) > most:
+        return traced(model, field, sketch)
+    try:
+        found = traced(model, field, sketch)
+    except VisketchError:
+        return own
+    return min(own, found, key=lambda drawn: surprise(model, drawn, label))
+
+
+def traced(model: SketchModel, field: Float[Tensor, "h h"], sketch: Sketch) -> Pieces:
+    """The lines of a refined field as pieces, of which the stroke diffusion has not too many.
+
+    Lines that are no longer than the pen is wide are specks and are left out, and so are the shortest ones that are too
+    many. Raises VisketchError if these would be more than the others.
     """
     shape, most = model.config.sketch, model.config.stage("strokes").pieces
-    if sketch.strokes is not None and len(own := pieces(sketch.strokes)) <= most:
-        return own
     lines = trace.trace(trace.from_field(field.float().cpu().numpy(), shape.clamp)).strokes
     kept = [line for line in lines if trace.length(line) >= shape.pen * shape.canvas] or list(lines)
     if len(kept) > 2 * most:
@@ -131,6 +148,21 @@ def pieces_of(model: SketchModel, field: Float[Tensor, "h h"], sketch: Sketch) -
         )
     longest = sorted(range(len(kept)), key=lambda place: -trace.length(kept[place]))[:most]
     return fitted([kept[place] for place in sorted(longest)], most)
+
+
+@torch.inference_mode()
+def surprise(model: SketchModel, drawn: Pieces, label: Int[Tensor, " 1"]) -> float:
+    """How badly the stroke diffusion predicts pieces from noised ones: its squared errors, summed over the pieces.
+
+    This estimates how improbable they are (Li et al., 2023, arXiv 2303.16203). The noise is the same for all.
+    """
+    points, joined = torch.from_numpy(drawn.points), torch.from_numpy(drawn.joined)
+    tokens = to_tokens(points[None], joined[None]).to(model.device).expand(LOOKS, -1, -1)
+    noise = torch.randn(tokens.shape, generator=torch.Generator().manual_seed(0)).to(model.device)
+    count, time = (torch.full((LOOKS,), value, device=model.device) for value in (len(drawn), NOISED))
+    given = torch.zeros(tokens.shape[:2], dtype=torch.bool, device=model.device)
+    diffusion = model.part(model.config.coarse_part("strokes"))
+    return float(diffusion.loss(tokens, label.expand(LOOKS), count, given, noise, time)[0]) * len(drawn)
 
 
 def thinned(model: SketchModel, field: Float[Tensor, "h h"], canvas: int) -> Sketch:
