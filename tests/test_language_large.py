@@ -3,6 +3,7 @@
 from importlib.util import find_spec
 from pathlib import Path
 
+import language_dataset
 import numpy as np
 import pytest
 import torch
@@ -10,12 +11,15 @@ import torch
 transformers = pytest.importorskip("transformers")
 pytest.importorskip("peft")
 
+from visketch.checkpoint import read_tensors  # noqa: E402
 from visketch.errors import UsageError, VisketchError  # noqa: E402
 from visketch.language import config  # noqa: E402
 from visketch.language.config import LoraConfig  # noqa: E402
+from visketch.language.dataset.rows import InstructionRows  # noqa: E402
 from visketch.language.llm import llava  # noqa: E402
 from visketch.language.llm import tokenizer as words  # noqa: E402
 from visketch.language.vision.features import look  # noqa: E402
+from visketch.training.language import train  # noqa: E402
 from visketch.training.objectives.llava import LlavaObjective, packed, stacked, unwrapped  # noqa: E402
 
 SAID = ["COUNT: How many are there?", "2", "SBIR: Is it there?", "yes", "no"]
@@ -134,6 +138,39 @@ def test_saved_reloaded_and_merged_it_says_the_same(small, tokenizer, tmp_path: 
         one, other = (LlavaObjective(each.eval())(batch)[0] for each in (model, again))
     torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
     assert unwrapped(model) is not again
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+def test_instruct_continues_from_the_aligned_adapter_and_projector(
+    small, tokenizer, tmp_path: Path, frozen: bool
+) -> None:
+    small.to(torch.bfloat16).save_pretrained(tmp_path / "base")
+    tokenizer.save_pretrained(tmp_path / "base")
+    rows = InstructionRows(language_dataset.write(tmp_path / "pairs", scenes=2), "train")
+    step = {"steps": 2, "batch": 2, "warmup": 0, "muon": False}
+    chosen = config.LanguageConfig(
+        base=str(tmp_path / "base"),
+        lora=LoraConfig(rank=2, dropout=0.0),
+        train={
+            "precision": "no",
+            "align": step | {"lr": 0.1},
+            "instruct": step | {"lr": 1e-9, "freeze_projector": frozen},  # so low that nothing changes
+        },
+    )
+    train("align", rows, tmp_path / "align", chosen)
+    train("instruct", rows, tmp_path / "instruct", chosen, start=tmp_path / "align")
+    aligned, instructed = (
+        read_tensors(tmp_path / stage / "adapter_model.safetensors")[0] for stage in ("align", "instruct")
+    )
+    assert any(llava.PROJECTOR in name for name in aligned)
+    assert all(value.any() for name, value in aligned.items() if "lora_B" in name), "align has learned"
+    assert aligned.keys() == instructed.keys()
+    for name, value in aligned.items():
+        torch.testing.assert_close(instructed[name], value, msg=name)
+    state = read_tensors(tmp_path / "instruct" / "training" / "instruct.safetensors")[0]
+    averaged = [name for name in state if name.startswith("average/")]
+    assert any("lora_" in name for name in averaged), "the adapter is still trained"
+    assert any(llava.PROJECTOR in name for name in averaged) != frozen
 
 
 def test_missing_weights_are_named_with_the_command_that_fetches_them(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -139,12 +139,14 @@ def speech_stage(
     from visketch.training.objectives.llava import LlavaBatches, LlavaObjective
 
     training = getattr(settings.train, stage)
-    model, tokenizer = language_model(stage, rows, start or folder, settings)
+    begun = start or folder
+    model, tokenizer = language_model(stage, rows, begun, settings)
     sight = llava.VisionTower(model).eval().to(device)
     names = [*rows.scenes, *rows.sketches]
     file = folder / "training" / "features.npy"
     seen = features(file, names, sight, lambda name: image.read(rows.folder / name, sight.canvas), on_progress)
-    model = llava.prepare(model, settings.lora, training.freeze_projector)
+    aligned = begun if stage == "instruct" and (begun / "adapter_model.safetensors").exists() else None
+    model = llava.prepare(model, settings.lora, training.freeze_projector, aligned)
     speech = Prompts(tokenizer, llava.tokens_of(model.config))
     batches = LlavaBatches(rows, speech, seen, training, stage, settings.train.seed)
 
@@ -157,14 +159,14 @@ def speech_stage(
 
 
 def language_model(stage: str, rows: InstructionRows, begun: Path, settings: LanguageConfig) -> tuple[Any, Any]:
-    """The initial model of a stage, and its tokenizer."""
+    """The initial model of a stage, and its tokenizer. A base has no adapter yet (see `llava.prepare`)."""
     from visketch.language.llm import llava
     from visketch.language.llm import tokenizer as words
 
-    if stage == "instruct" and (begun / "model.safetensors").exists():
-        return llava.load(settings, begun)
     if settings.base:
         return llava.build(settings), llava.transformers().AutoTokenizer.from_pretrained(settings.base)
+    if stage == "instruct" and (begun / "model.safetensors").exists():
+        return llava.load(settings, begun)
     tower = llava.make_tower(settings.tower, len(settings.labels))
     if settings.tower.kind == "pair":
         checkpoint.load_part(begun, "tower", tower)

@@ -161,9 +161,12 @@ def squeezed() -> Any:
     )
 
 
-def prepare(model: Any, lora: LoraConfig | None, freeze_projector: bool = False) -> Any:
+def prepare(model: Any, lora: LoraConfig | None, freeze_projector: bool = False, aligned: Path | None = None) -> Any:
     """Choose what is trained: never the tower; the projector, unless it is frozen; the language model, completely or by
     LoRA. Returns the model, which is wrapped by peft if LoRA is used.
+
+    `aligned` is a folder with an adapter and a projector from which training with LoRA continues. The adapter keeps its
+    own rank, alpha and dropout. Raises UsageError if LoRA is used and peft is not installed.
     """
     model.model.vision_tower.requires_grad_(False).eval()
     if lora is None:
@@ -173,15 +176,21 @@ def prepare(model: Any, lora: LoraConfig | None, freeze_projector: bool = False)
         import peft
     except ImportError:
         raise UsageError("LoRA needs peft: pip install 'visketch[language]'") from None
-    wanted = peft.LoraConfig(
-        r=lora.rank,
-        lora_alpha=lora.alpha,
-        lora_dropout=lora.dropout,
-        target_modules=ADAPTED,
-        modules_to_save=None if freeze_projector else [PROJECTOR],
-        task_type="CAUSAL_LM",
-    )
-    return peft.get_peft_model(model, wanted)
+    if aligned:
+        adapted = peft.PeftModel.from_pretrained(model, str(aligned), is_trainable=True)
+    else:
+        wanted = peft.LoraConfig(
+            r=lora.rank,
+            lora_alpha=lora.alpha,
+            lora_dropout=lora.dropout,
+            target_modules=ADAPTED,
+            modules_to_save=[PROJECTOR],  # also if it is frozen, since a later stage may train it
+            task_type="CAUSAL_LM",
+        )
+        adapted = peft.get_peft_model(model, wanted)
+    if freeze_projector:
+        unwrapped(adapted).model.multi_modal_projector.requires_grad_(False)
+    return adapted
 
 
 def save(model: Any, tokenizer: Any, folder: Path) -> None:
