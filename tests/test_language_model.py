@@ -359,6 +359,13 @@ class TestSettings:
         with pytest.raises(UsageError, match=wrong.partition("=")[0].split(".")[1][:5]):
             config.load("tiny", [wrong])
 
+    def test_a_base_and_lora_need_each_other(self) -> None:
+        with pytest.raises(UsageError, match=r"base = some/llava needs LoRA; set lora\.rank"):
+            config.load("tiny", ["base=some/llava"])
+        assert config.load("tiny", ["base=some/llava", "lora.rank=2"]).lora == config.LoraConfig(rank=2)
+        with pytest.raises(UsageError, match="lora is for a base"):
+            config.load("tiny", ["lora.rank=2"])
+
     def test_an_unknown_preset(self) -> None:
         with pytest.raises(UsageError, match="llava-7b"):
             config.load("llava-7")

@@ -71,7 +71,7 @@ class LanguageConfig(Section):
     labels: tuple[str, ...] = Field((), strict=False)  # the classes, written by training
     tower: TowerConfig = TowerConfig()
     writer: WriterConfig = WriterConfig()
-    lora: LoraConfig | None = None  # None: the whole language model is trained
+    lora: LoraConfig | None = None  # always with a base; None: the whole small model is trained
     threshold: float = Field(0.5, ge=0, le=1)  # the least score that the matcher counts; chosen on validation scenes
     recognised: float = Field(0.28, ge=0, le=1)  # the least score that the recogniser counts in drawn scenes
     answers: Literal["language", "matcher"] = "language"  # the default predictor; chosen on validation scenes
@@ -83,6 +83,10 @@ class LanguageConfig(Section):
             raise ValueError(f"writer.width = {self.writer.width} must be a multiple of {self.writer.heads} heads")
         if self.tower.canvas % 16:
             raise ValueError(f"tower.canvas = {self.tower.canvas} must be a multiple of 16")
+        if self.base and not self.lora:
+            raise ValueError(f"base = {self.base} needs LoRA; set lora.rank, or start with the preset llava-7b")
+        if self.lora and not self.base:
+            raise ValueError("lora is for a base; name one, or leave out lora")
         return self
 
 
