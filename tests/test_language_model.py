@@ -24,7 +24,7 @@ from visketch.language.llm import tokenizer as words
 from visketch.language.vision.encoder import PairTower, centres, places
 from visketch.training import calibration
 from visketch.training.objectives.llava import LlavaObjective, packed, stacked
-from visketch.training.objectives.tower import contrast, giou, moved, targets
+from visketch.training.objectives.tower import TowerObjective, contrast, giou, moved, targets
 
 TINY = LanguageConfig(
     labels=language_dataset.LABELS,
@@ -155,6 +155,16 @@ class TestTower:
         right = contrast(axes[:2], label, axes, covered, 2, 0.1)
         wrong = contrast(axes[[1, 0]], label, axes, covered, 2, 0.1)
         assert right < 0.1 < wrong
+
+    def test_the_tower_learns_from_a_batch_of_empty_scenes(self) -> None:
+        tower = PairTower(TINY.tower, classes=2)
+        pictures = torch.randint(0, 256, (2, 128, 128, 3), dtype=torch.uint8)
+        nothing = {"covered": torch.full((2, 64), 2), "box": torch.zeros(2, 64, 4)}
+        batch = {"sketch": pictures, "label": torch.tensor([0, 1]), "scene": pictures} | nothing
+        loss, metrics = TowerObjective(tower, 0.1)(batch)
+        loss.backward()
+        assert all(value.isfinite() for value in (loss, *metrics.values()))
+        assert all(one.grad.isfinite().all() for one in tower.parameters() if one.grad is not None)
 
 
 class TestWords:

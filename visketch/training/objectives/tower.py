@@ -147,21 +147,26 @@ class TowerObjective(nn.Module):
         name = F.cross_entropy(named, label, label_smoothing=SMOOTHING)
         cover = F.cross_entropy(told, covered, label_smoothing=SMOOTHING / 2)
         overlap = giou(tower.boxes(scene).flatten(0, 1)[there], batch["box"].flatten(0, 1)[there])
-        box = (1 - overlap).mean()
+        box = mean_or_zero(1 - overlap)  # a batch may have only empty scenes
         pair = contrast(
             tower.align(summary), label, tower.align(scene).flatten(0, 1), covered, nothing, self.temperature
         )
         with torch.no_grad():
             right = {
                 "names": (named.argmax(1) == label).float().mean(),
-                "places": (told.argmax(1) == covered)[there].float().mean(),
-                "blank": (told.argmax(1) == covered)[~there].float().mean(),
-                "overlap": overlap.mean(),
+                "places": mean_or_zero((told.argmax(1) == covered)[there].float()),
+                "blank": mean_or_zero((told.argmax(1) == covered)[~there].float()),
+                "overlap": mean_or_zero(overlap),
             }
         return name + 2 * cover + box + pair, {"name": name, "cover": cover, "box": box, "pair": pair, **right}
 
     def settle(self) -> None:
         """Nothing needs to be done before the tower is written."""
+
+
+def mean_or_zero(values: Float[Tensor, " n"]) -> Float[Tensor, ""]:
+    """The mean of the values, or 0 instead of NaN if there are none."""
+    return values.sum() / max(1, len(values))
 
 
 def contrast(
