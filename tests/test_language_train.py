@@ -1,6 +1,7 @@
 """Training the sketch-language model, and asking the result: everything is small, but nothing is simulated."""
 
 import json
+import shutil
 import signal
 from pathlib import Path
 
@@ -24,7 +25,7 @@ from visketch.language.model import SketchLanguage
 from visketch.language.retrieval import PictureSearch
 from visketch.language.vision.encoder import PairTower
 from visketch.language.vision.features import features
-from visketch.training.language import train
+from visketch.training.language import train, tune
 
 KNOBS = [
     "tower.widths=[8, 12, 16, 24]",
@@ -121,6 +122,18 @@ def test_what_is_chosen_is_chosen_on_validation_scenes(data: Path, folder: Path)
     assert chosen.threshold != config.load().threshold
     assert chosen.recognised != config.load().recognised
     assert chosen.answers == "matcher", "a language model of twelve steps cannot be better"
+
+
+@pytest.mark.parametrize("stage", ["tower", "instruct"])
+def test_without_validation_rows_that_count_the_choice_stays(
+    data: Path, folder: Path, tmp_path: Path, stage: str
+) -> None:
+    copy = shutil.copytree(folder, tmp_path / "copy", ignore=shutil.ignore_patterns("training"))
+    before = config.read(copy)
+    rows = InstructionRows(data, "validation")
+    rows.rows = [row for row in rows if row.task != "COUNT"]
+    tune(stage, copy, rows, before)
+    assert config.read(copy) == before
 
 
 def test_the_language_model_needs_a_tower(data: Path, tmp_path: Path) -> None:

@@ -56,8 +56,13 @@ def best(sure: Sequence[Sequence[float]], counts: Int[np.ndarray, " n"]) -> tupl
 
 
 def better(model: SketchLanguage, rows: InstructionRows) -> dict[str, float]:
-    """How often the language model counts right, and how often the default predictor without it does."""
+    """How often the language model counts right, and how often the default predictor without it does.
+
+    Returns nothing if there are no rows of COUNT.
+    """
     some = asked(rows)
+    if not some:
+        return {}
     pairs = _looked_at(model, some, rows)
     told = {"language": model.find(pairs, "language")}
     if model.matcher:

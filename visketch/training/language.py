@@ -77,7 +77,7 @@ def known(folder: Path) -> dict[str, Any]:
 
 def tune(stage: str, folder: Path, rows: InstructionRows, settings: LanguageConfig) -> None:
     """Choose settings on validation scenes: the thresholds after the tower, and the default predictor after other
-    stages.
+    stages. Without rows of COUNT, they stay as they are.
     """
     from visketch.language.model import SketchLanguage
     from visketch.training import calibration
@@ -92,7 +92,7 @@ def tune(stage: str, folder: Path, rows: InstructionRows, settings: LanguageConf
         chosen = {names[by]: round(value, 3) for by, value in least.items()}
     else:
         right = calibration.better(SketchLanguage.load(folder), rows)
-        chosen = {"answers": max(right, key=lambda by: right[by])}
+        chosen = {"answers": max(right, key=lambda by: right[by])} if right else {}
     knobs.write(folder, there.model_copy(update=chosen))
 
 
