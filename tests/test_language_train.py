@@ -24,7 +24,7 @@ from visketch.language.image import Picture
 from visketch.language.model import SketchLanguage
 from visketch.language.retrieval import PictureSearch
 from visketch.language.vision.encoder import PairTower
-from visketch.language.vision.features import features
+from visketch.language.vision.features import BATCH, features
 from visketch.training.language import train, tune
 
 KNOBS = [
@@ -161,6 +161,8 @@ def test_what_was_seen_is_kept_and_only_what_is_new_is_looked_at(tmp_path: Path)
         asked.append(name)
         if name == "bad":
             return None
+        if name == "gone":
+            raise VisketchError("gone")
         from visketch.language.image import square
 
         return square(language_dataset.page(("ring", (0.1, 0.1, 0.1 * int(name), 0.9))), 128)
@@ -181,6 +183,9 @@ def test_what_was_seen_is_kept_and_only_what_is_new_is_looked_at(tmp_path: Path)
     assert np.array_equal(again["5"], first["5"])
     features(tmp_path / "kept.npy", ["5"], Mean(2.0), read)
     assert asked[-1] == "5"
+    with pytest.raises(VisketchError, match="gone"):
+        features(tmp_path / "kept.npy", [*["3"] * BATCH, "gone"], Mean(2.0), read)
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["kept.json", "kept.npy"]
 
 
 class TestAsking:

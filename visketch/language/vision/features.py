@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -70,27 +71,31 @@ def features(
     part = file.with_name(f".{file.name}.{os.getpid()}.part")
     kept = [name for name in names if name in here]
     array, written = None, list[str]()
-    for first in range(0, len(new), BATCH):
-        some = [(name, picture) for name in new[first : first + BATCH] if (picture := read(name)) is not None]
-        seen = look(tower, [picture.square for _, picture in some]).half().cpu().numpy() if some else None
-        if seen is not None:
-            if array is None:
-                array = np.lib.format.open_memmap(part, "w+", np.float16, (len(kept) + len(new), *seen.shape[1:]))
-            array[len(written) : len(written) + len(seen)] = seen
-            written += [name for name, _ in some]
-        on_progress(min(first + BATCH, len(new)), len(new))
-    if array is None and known is None:
-        return Features(None, mark)
-    if array is None:
-        assert known is not None
-        array = np.lib.format.open_memmap(part, "w+", np.float16, (len(kept), *known.array.shape[1:]))
-    for name in kept:
-        assert known is not None
-        array[len(written)] = known[name]
-        written.append(name)
-    array.flush()
-    file.with_suffix(".json").unlink(missing_ok=True)  # if this is interrupted, the file will have no wrong names
-    os.replace(part, file)
+    try:
+        for first in range(0, len(new), BATCH):
+            some = [(name, picture) for name in new[first : first + BATCH] if (picture := read(name)) is not None]
+            seen = look(tower, [picture.square for _, picture in some]).half().cpu().numpy() if some else None
+            if seen is not None:
+                if array is None:
+                    array = np.lib.format.open_memmap(part, "w+", np.float16, (len(kept) + len(new), *seen.shape[1:]))
+                array[len(written) : len(written) + len(seen)] = seen
+                written += [name for name, _ in some]
+            on_progress(min(first + BATCH, len(new)), len(new))
+        if array is None and known is None:
+            return Features(None, mark)
+        if array is None:
+            assert known is not None
+            array = np.lib.format.open_memmap(part, "w+", np.float16, (len(kept), *known.array.shape[1:]))
+        for name in kept:
+            assert known is not None
+            array[len(written)] = known[name]
+            written.append(name)
+        array.flush()
+        file.with_suffix(".json").unlink(missing_ok=True)  # if this is interrupted, the file will have no wrong names
+        os.replace(part, file)
+    finally:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
     write_atomically(file.with_suffix(".json"), json.dumps({"mark": mark, "names": written}).encode())
     return Features(file)
 
