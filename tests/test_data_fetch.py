@@ -115,6 +115,16 @@ def test_limit_takes_a_prefix_and_leaves_the_rest_at_the_root(bucket, tmp_path):
     assert path.read_bytes() == content
 
 
+def test_a_left_over_part_does_not_shorten_a_file_with_enough_drawings(bucket, tmp_path):
+    bucket.put("cat", lines(200))
+    (path,) = fetch(["cat"], bucket.root, tmp_path, limit=100)
+    path.with_name("cat.ndjson.part").write_bytes(lines(150))
+    fetch(["cat"], bucket.root, tmp_path, limit=50)
+    assert path.read_bytes() == lines(100)
+    fetch(["cat"], bucket.root, tmp_path, limit=120)
+    assert path.read_bytes() == lines(120)
+
+
 def test_a_connection_that_breaks_is_continued_by_range(bucket, tmp_path):
     content = lines(2000)
     bucket.put("cat", content)

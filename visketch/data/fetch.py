@@ -99,9 +99,12 @@ def _continue(
     path: Path, label: str, root: str, limit: int | None, progress: Progress, stopped: threading.Event
 ) -> None:
     """Download the rest of `path` into a .part file. Raises one of BROKEN if the connection ends early."""
+    kept = _lines(path) if path.exists() else 0
+    if limit is not None and kept >= limit:
+        return
     part = path.with_name(f"{path.name}.part")
     here = next((file for file in (part, path) if file.exists()), None)
-    lines = _lines(here) if here else 0
+    lines = _lines(part) if here == part else kept
     if limit is None or lines < limit:
         stream, start, size = _open(root, label, here.stat().st_size if here else 0)
         with stream:
@@ -121,8 +124,6 @@ def _continue(
             return
         if end < size and (limit is None or lines < limit):
             raise ConnectionError(f"the connection ended after {end} of {size} bytes")
-    elif here == path:
-        return
     if limit is not None:
         _cut(part, limit)
     os.replace(part, path)
