@@ -117,10 +117,10 @@ def drawn(path: str, boxes: list[dict], duplicates: list[list[int]], label: str)
 
     from visketch.language.image import upright
 
-    picture, size_of_file = upright(path, MOST)
-    larger = max(1, round(512 / max(picture.size)))
-    if larger > 1:
-        picture = picture.resize((picture.width * larger, picture.height * larger), Image.Resampling.LANCZOS)
+    cached, size_of_file = upright(path, MOST)
+    larger = max(1, round(512 / max(cached.size)))
+    # This is a copy even if the size stays the same, so the cached picture is not drawn on
+    picture = cached.resize((cached.width * larger, cached.height * larger), Image.Resampling.LANCZOS)
     times = max(picture.size) / max(size_of_file)
     draw, pen = ImageDraw.Draw(picture), max(2, max(picture.size) // 300)
     size = max(14, max(picture.size) // 45)

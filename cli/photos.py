@@ -181,7 +181,7 @@ def thumbnail(hit: "PhotoHit") -> "Image.Image":
     from visketch.language.image import upright
     from visketch.render.poster import THUMB
 
-    picture = upright(hit.path, 4 * THUMB)[0]
+    picture = upright(hit.path, 4 * THUMB)[0].copy()  # upright keeps its result in a cache
     draw, pen = ImageDraw.Draw(picture), max(2, max(picture.size) // 60)
     for box in [box for box, sure in hit.boxes if sure >= SURE] or [box for box, _ in hit.boxes[:1]]:
         corners = [place * side for place, side in zip(box, picture.size * 2, strict=True)]

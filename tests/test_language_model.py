@@ -12,6 +12,7 @@ from PIL import Image
 
 pytest.importorskip("transformers")
 
+from visketch.cli import locate, photos
 from visketch.errors import UsageError, VisketchError
 from visketch.language import answers, config, image
 from visketch.language.answers import Detection, Output
@@ -21,7 +22,9 @@ from visketch.language.dataset.instructions import QUESTIONS
 from visketch.language.dataset.rows import InstructionRows
 from visketch.language.llm import llava
 from visketch.language.llm import tokenizer as words
+from visketch.language.retrieval import PhotoHit
 from visketch.language.vision.encoder import PairTower, centres, places
+from visketch.render.poster import THUMB
 from visketch.training import calibration
 from visketch.training.objectives.llava import LlavaObjective, packed, stacked
 from visketch.training.objectives.tower import TowerObjective, contrast, giou, moved, targets
@@ -52,6 +55,14 @@ class TestPictures:
         forth = letterbox.forth(box)
         assert all(0 <= place <= 1 for place in forth)
         assert letterbox.back(forth) == pytest.approx(box, abs=1e-6)
+
+    def test_boxes_are_not_drawn_on_the_cached_picture(self, tmp_path: Path) -> None:
+        Image.new("RGB", (600, 600), "white").save(tmp_path / "white.png")
+        hit = PhotoHit(tmp_path / "white.png", 1.0, "detector", (((0.2, 0.2, 0.8, 0.8), 0.9),))
+        photos.thumbnail(hit)
+        locate.drawn(str(hit.path), [{"box": [100, 100, 300, 300], "sure": 0.5}], [], "cat")
+        for most in (4 * THUMB, locate.MOST):
+            assert (np.asarray(image.upright(hit.path, most)[0]) == 255).all()
 
     def test_nothing_is_cropped(self) -> None:
         wide = Image.new("RGB", (300, 100), "white")
