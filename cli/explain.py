@@ -2,6 +2,7 @@
 
 from collections.abc import Container, Iterator
 from dataclasses import asdict
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,11 +33,12 @@ def explained(
     found: Iterator[Named] = (drawing for item in undone_drawings(items, done) for drawing in drawings(item))
     alone = is_picture(check_out(out))
     if alone:
-        outputs.check(out)
-        first, second = next(found), next(found, None)
-        if second is not None:
+        first_two = list(islice(found, 2))
+        if len(first_two) > 1:
             raise UsageError(f"{out}: there is more than one drawing; name a folder for the pictures")
-        found = iter([first])
+        if first_two:  # otherwise all answers are there, and the picture may be as well
+            outputs.check(out)
+        found = iter(first_two)
     taken: set[str] = set()
     clamp = model.config.sketch.clamp
     for name, sketch in found:

@@ -274,6 +274,16 @@ class TestVerbs:
         assert [Path(row["explanation"]["picture"]).name for row in rows[:4]] == names
         assert sorted(path.name for path in (tmp_path / "why").iterdir()) == sorted(names)
 
+    def test_all_done_is_no_error(self, cat: Path, tmp_path: Path) -> None:
+        answers, out = tmp_path / "answers.ndjson", tmp_path / "why.png"
+        assert visketch("classify", cat, "--out", answers).exit_code == 0
+        words = ("classify", cat, "--out", answers, "--skip-done", "--explain", out)
+        for _ in range(2):  # first without the picture, then with it
+            told = visketch(*words)
+            assert told.exit_code == 0, told.output
+            assert "1 were there before" in told.stderr
+            out.write_bytes(b"")
+
     def test_refuses(self, cat: Path, tmp_path: Path) -> None:
         tiny_model.write_ndjson(tmp_path / "two.ndjson", drawings.draw_many(2))
         one_line(visketch("classify", tmp_path / "two.ndjson", "--explain", tmp_path / "why.png"), 2, "folder")
