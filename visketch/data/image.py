@@ -4,7 +4,6 @@
 drawing.
 """
 
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from threading import Lock
@@ -40,10 +39,8 @@ def masks(path: Path) -> Iterator[Sketch | VisketchError]:
     Raises VisketchError if the file is not a picture, is broken, or is too large to open.
     """
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # these warnings are about defects that do not prevent reading the file
-            with opened(path) as picture:
-                yield from _frames(picture, path)
+        with opened(path) as picture:
+            yield from _frames(picture, path)
     except Image.UnidentifiedImageError:
         raise VisketchError(f"{path}: not a picture or a drawing; give PNG, JPEG, WebP, SVG, ndjson or npz") from None
     except (VisketchError, PermissionError, FileNotFoundError):

@@ -4,7 +4,6 @@ Pictures are letterboxed and never cropped.
 """
 
 import os
-import warnings
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -15,7 +14,7 @@ from jaxtyping import Float, UInt8
 from PIL import Image, ImageOps
 
 from visketch.data import in_memory, ink, svg
-from visketch.data.image import FORMATS, eight_bits
+from visketch.data.image import eight_bits, opened
 from visketch.errors import VisketchError
 from visketch.language.boxes import Box
 
@@ -119,23 +118,17 @@ def _decoded(path: str, most: int) -> tuple[Image.Image, tuple[int, int]]:
     try:
         if is_svg(path):
             return svg.rendered(Path(path), most)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, MOST
-            try:
-                with Image.open(path, formats=FORMATS) as picture:
-                    size = picture.size
-                    picture.draft("RGB", (most, most))
-                    small = shrunk(picture, most)
-                    turned = ImageOps.exif_transpose(small)
-                    lying = (small.width > small.height) != (turned.width > turned.height)
-                    return turned, size[::-1] if lying else size
-            finally:
-                Image.MAX_IMAGE_PIXELS = before
+        with opened(Path(path)) as picture:
+            size = picture.size
+            if picture.width * picture.height > MOST:
+                raise VisketchError(f"{path}: more than {MOST:,} pixels; shrink the picture")
+            picture.draft("RGB", (most, most))
+            small = shrunk(picture, most)
+            turned = ImageOps.exif_transpose(small)
+            lying = (small.width > small.height) != (turned.width > turned.height)
+            return turned, size[::-1] if lying else size
     except VisketchError:
         raise
-    except Image.DecompressionBombError:
-        raise VisketchError(f"{path}: more than {MOST:,} pixels; shrink the picture") from None
     except Image.UnidentifiedImageError:
         raise VisketchError(f"{path}: not a picture; give PNG, JPEG, WebP or SVG") from None
     except IsADirectoryError:
