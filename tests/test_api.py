@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from visketch.errors import UsageError, VisketchError
 from visketch.geometry import sdf
 from visketch.geometry.sketch import Sketch
 from visketch.model import SketchModel
+from visketch.sampling import check_number
 
 PAGE = Path(__file__).parents[1] / "docs/api.md"
 
@@ -186,10 +188,45 @@ class TestViSketch:
         assert [guess.label for guess in why.guesses] == [guess.label for guess in model.classify(part)]
         assert Image.open(why.save(tmp_path / "why.png")).mode == "RGB"
 
-    @pytest.mark.parametrize("wrong", [{"tries": 0}, {"steps": 0}, {"top_p": 0.0}, {"temperature": -1.0}])
+    @pytest.mark.parametrize(
+        "wrong",
+        [
+            {"tries": 0},
+            {"steps": 0},
+            {"top_p": 0.0},
+            {"temperature": -1.0},
+            {"temperature": float("nan")},
+            {"guidance": -1.0},
+            {"detail": True},
+            {"seed": -1},
+            {"n": 0},
+        ],
+    )
     def test_options_out_of_range(self, model: ViSketch, wrong: dict[str, Any]) -> None:
         with pytest.raises(UsageError, match=next(iter(wrong))):
             model.generate("cat", **wrong)
+
+    @pytest.mark.parametrize("wrong", [0, -3, 1.5, "x", True, None])
+    def test_whole_numbers(self, wrong: object) -> None:
+        with pytest.raises(UsageError, match=re.escape(f"n = {wrong!r}: take a whole number from 1 on")):
+            check_number("n", wrong, 1)
+        check_number("n", np.int64(1), 1)
+
+    @pytest.mark.parametrize("verb", ["refine", "complete", "vary"])
+    def test_seeds_out_of_range(self, model: ViSketch, verb: str) -> None:
+        with pytest.raises(UsageError, match="seed = -1: take a whole number from 0 on"):
+            getattr(model, verb)(drawings.draw("cat"), "cat", seed=-1)
+
+    def test_numbers_of_answers_out_of_range(self, model: ViSketch) -> None:
+        part = drawings.draw("cat")
+        for ask in (partial(model.classify, top=0), partial(model.explain, top=0), partial(model.complete, n=-1)):
+            with pytest.raises(UsageError, match="take a whole number from 1 on"):
+                ask(part)
+
+    @pytest.mark.parametrize("wrong", [5, None, {}, object()])
+    def test_what_is_not_a_drawing(self, model: ViSketch, wrong: Any) -> None:
+        with pytest.raises(UsageError, match=f"not a drawing but of type {type(wrong).__name__}"):
+            model.classify(wrong)
 
     def test_moves_pickles_and_serves_threads(self, model: ViSketch) -> None:
         again = pickle.loads(pickle.dumps(model)).to("cpu")

@@ -20,7 +20,7 @@ from visketch.model import DEFAULTS, Generated, SketchModel
 from visketch.render.animation import ANIMATED, write_animation
 from visketch.render.files import png, write_png, write_svg
 from visketch.render.grey import grey
-from visketch.sampling import Frame, SamplingOptions
+from visketch.sampling import Frame, SamplingOptions, check_number
 from visketch.tasks import complete, explain, like, morph, refine
 from visketch.tasks.explain import Explanation
 
@@ -147,7 +147,7 @@ class ViSketch(SketchModel):
 
     A drawing is a path, a PIL image, the bytes of a file or an open file, an array, a tensor or strokes: see
     `visketch.data.drawing.sketch`. Keyword arguments such as `tries=8` or `temperature=0.5` replace single
-    `SamplingOptions`. Every error is a `VisketchError`; a wrong request raises its subclass `UsageError`.
+    `SamplingOptions`. Every error is a `VisketchError`; a wrong value raises its subclass `UsageError`.
     """
 
     def generate(
@@ -264,6 +264,7 @@ class ViSketch(SketchModel):
 
         Without a `label`, the completions are spread over the classes that the classifier finds probable.
         """
+        check_number("n", n, 1)
         part = sketch(drawing)
         guesses = [] if label else self.classify_many([part], top=complete.PROPOSED)[0]
         labels = [label] * n if label else complete.spread(guesses, n)

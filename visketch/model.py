@@ -27,7 +27,7 @@ from visketch.geometry.pieces import Pieces, of_sketch
 from visketch.geometry.sketch import Sketch, on_canvas
 from visketch.models.parts import build
 from visketch.parallel import refuse_after_fork
-from visketch.sampling import Frame, Generated, SamplingOptions, candidate_seeds, generator, sample_top_p
+from visketch.sampling import Frame, Generated, SamplingOptions, candidate_seeds, check_number, generator, sample_top_p
 
 DEFAULTS = SamplingOptions()
 Model = TypeVar("Model", bound="SketchModel")
@@ -225,6 +225,7 @@ class SketchModel:
         return self._best(self.with_strokes(logits, strokes), top)
 
     def _best(self, logits: Float[Tensor, "b c"], top: int) -> list[list[Prediction]]:
+        check_number("top", top, 1)
         probability, label = logits.softmax(dim=1).topk(min(top, len(self.labels)), dim=1)
         return [
             [Prediction(self.labels[i], p) for i, p in zip(row, chances, strict=True)]
@@ -247,8 +248,8 @@ class SketchModel:
         `changes` replace single `options`. `on_progress` sees all candidates, and those of one sketch are consecutive.
         Raises UsageError for an unknown class or an option out of range.
         """
-        if n < 1:
-            raise UsageError(f"n = {n}: n must be 1 or more")
+        check_number("n", n, 1)
+        check_number("seed", seed, 0)
         options = replace(options, **changes)
         tries = options.tries or 1
         names = [label] if isinstance(label, str) else list(label)

@@ -44,18 +44,19 @@ class SamplingOptions:
         return coarse == "field" if self.refine is None else self.refine
 
     def __post_init__(self) -> None:
-        if self.tries is not None and self.tries < 1:
-            raise UsageError(f"tries = {self.tries}: must be 1 or more")
-        if self.steps is not None and self.steps < 1:
-            raise UsageError(f"steps = {self.steps}: must be 1 or more")
-        if self.temperature < 0:
-            raise UsageError(f"temperature = {self.temperature:g}: must be 0 (always the most probable code) or more")
+        for name in ("tries", "steps"):
+            if getattr(self, name) is not None:
+                check_number(name, getattr(self, name), 1)
+        if self.guidance is not None and not 0 <= self.guidance <= 20:
+            raise UsageError(f"guidance = {self.guidance:g}: take a number from 0 to 20")
+        if not 0 <= self.temperature <= 10:
+            raise UsageError(f"temperature = {self.temperature:g}: take a number from 0 (the most probable code) to 10")
         if not 0 < self.top_p <= 1:
             raise UsageError(f"top_p = {self.top_p:g}: take a share above 0, up to 1")
         if isinstance(self.detail, str) and self.detail not in get_args(Amount):
             raise UsageError(f"detail = {self.detail!r}: take few, usual, many or a number of strokes")
-        if isinstance(self.detail, int) and self.detail < 1:
-            raise UsageError(f"detail = {self.detail}: draw at least one stroke")
+        if not isinstance(self.detail, str):
+            check_number("detail", self.detail, 1)
         if self.order not in ("waves", "one-by-one"):
             raise UsageError(f"order = {self.order!r}: must be 'waves' or 'one-by-one'")
 
@@ -92,6 +93,12 @@ class Generated:
     )
 
 
+def check_number(name: str, value: object, least: int) -> None:
+    """Raises UsageError for anything but a whole number that is at least `least`."""
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+        raise UsageError(f"{name} = {value!r}: take a whole number from {least} on")
+
+
 def candidate_seeds(seeds: Sequence[int], tries: int) -> list[int]:
     """`tries` seeds for each seed: the seed itself, and then seeds outside the range that users can give."""
     return [seed + (other << 34) for seed in seeds for other in range(tries)]
@@ -113,7 +120,7 @@ def sample_top_p(
 
     `chance`: uniform random numbers in [0, 1), used with the inverse of the cumulative distribution.
     """
-    if temperature == 0:
+    if temperature < 1e-4:  # a division by less would overflow
         return logits.argmax(dim=1)
     every = (logits.float() / temperature).softmax(dim=1)
     # Usually a few codes make up `top_p`, and selecting these is several times faster than sorting all codes.

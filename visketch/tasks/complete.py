@@ -23,7 +23,7 @@ from visketch.geometry.place import Place
 from visketch.geometry.sketch import Sketch, longer_side
 from visketch.geometry.trace import Trace, lines_of
 from visketch.model import DEFAULTS, Prediction, SketchModel
-from visketch.sampling import TRIES, Frame, SamplingOptions, generator
+from visketch.sampling import TRIES, Frame, SamplingOptions, check_number, generator
 
 if TYPE_CHECKING:  # this imports diffusers, which takes seconds and is not needed to complete strokes
     from visketch.models.diffusion import Diffusion
@@ -72,6 +72,7 @@ def complete(
     its own `place` in each completion, and is not changed otherwise. Raises VisketchError for a blank part, UsageError
     for an unknown class.
     """
+    check_number("seed", seed, 0)
     options = replace(options, **changes)
     tries = options.tries or TRIES
     lines, found = part.lines(), []

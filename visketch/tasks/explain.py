@@ -22,6 +22,7 @@ from visketch import quadtree
 from visketch.errors import VisketchError
 from visketch.geometry.sketch import Sketch, fit, longer_side
 from visketch.model import Prediction, SketchModel
+from visketch.sampling import check_number
 
 BATCH = 64  # the number of canvases that are classified together
 ORDERS = 4  # the number of random orders; each is also used in reverse
@@ -186,6 +187,7 @@ def explain(model: SketchModel, sketch: Sketch, top: int = 5) -> Explanation:
 
     Raises VisketchError for a sketch that is blank or has almost no ink.
     """
+    check_number("top", top, 1)
     look = Look.at(model, model.render([sketch]))
     if not len(look.leaves):
         raise VisketchError(f"{sketch.source or 'sketch'}: too little ink to explain: no leaf holds any; draw more")

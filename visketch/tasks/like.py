@@ -11,7 +11,7 @@ from visketch.geometry.pieces import Pieces, fitted, join
 from visketch.geometry.sketch import Sketch
 from visketch.geometry.trace import lines_of
 from visketch.model import DEFAULTS, Generated, SketchModel
-from visketch.sampling import Frame, SamplingOptions, candidate_seeds
+from visketch.sampling import Frame, SamplingOptions, candidate_seeds, check_number
 
 STRENGTH = 0.4  # the default strength
 
@@ -38,8 +38,8 @@ def like(
     """
     if not 0 <= strength <= 1:
         raise UsageError(f"strength {strength}: take a number from 0 (nothing changes) to 1 (all is new)")
-    if n < 1:
-        raise UsageError(f"n = {n}: draw at least one sketch")
+    check_number("n", n, 1)
+    check_number("seed", seed, 0)
     options, names = replace(options, **changes), [label] if isinstance(label, str) else list(label)
     pieces, tries = pieces_of(model, sketch), options.tries or 1
     seeds = candidate_seeds([seed + i for _ in names for i in range(n)], tries)

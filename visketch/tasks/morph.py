@@ -22,7 +22,7 @@ from visketch.geometry.pieces import POINTS, Pieces, join, spread
 from visketch.geometry.sketch import Sketch
 from visketch.model import SketchModel
 from visketch.models.stroke_transformer import to_pieces, to_tokens
-from visketch.sampling import generator
+from visketch.sampling import check_number, generator
 from visketch.tasks.like import pieces_of
 
 STEPS = 12  # the default number of drawings, including both ends
@@ -75,6 +75,7 @@ def morph(
     in full in the middle, and not at all at the ends. Raises UsageError for drawings with too many strokes, for values
     out of range, and for weights that draw no strokes. Raises VisketchError for a blank drawing.
     """
+    check_number("seed", seed, 0)
     if not 2 <= steps <= MOST:
         raise UsageError(f"steps = {steps}: take from 2, the two ends, to {MOST}")
     if not 0 <= strength < 1:

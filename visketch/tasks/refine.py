@@ -17,7 +17,7 @@ from visketch.geometry.pieces import Pieces, fitted, pieces
 from visketch.geometry.sketch import Sketch, on_canvas
 from visketch.model import DEFAULTS, SketchModel
 from visketch.models.stroke_transformer import to_tokens
-from visketch.sampling import Frame, SamplingOptions
+from visketch.sampling import Frame, SamplingOptions, check_number
 
 OnFrame = Callable[[Frame], None]
 
@@ -64,6 +64,7 @@ def refine(
     """
     if not 0 <= strength <= 1:
         raise UsageError(f"strength = {strength}: must be between 0 (only the lines) and 1 (everything)")
+    check_number("seed", seed, 0)
     options, shape = replace(options, **changes), model.config.sketch
     label = torch.tensor([model.label_of(name) for name in labels], device=model.device)
     if fields is None:
