@@ -83,7 +83,7 @@ class Index:
                     "with `visketch index --renew`, or name their --checkpoint"
                 )
         self.lock = FileLock(folder / "lock", timeout=0)
-        self.neighbours: list[Any] = []
+        self.neighbours: dict[GraphRow, Any] = {}  # the files that are mapped into memory
 
     def update(
         self,
@@ -117,7 +117,7 @@ class Index:
             clerk.flush()
             removed = self.database.keep(files) if clerk.files or len(known) != len(files) else 0
             self._build()
-        self.neighbours = []
+        self.neighbours = {}
         return Update(clerk.embedded, clerk.files, removed, clerk.unread.total())
 
     def _look(self, files: list[ScannedFile], engine: parallel.Engine, device: str) -> Iterator[ScannedDrawing]:
@@ -200,7 +200,7 @@ class Index:
             with suppress(Timeout), self.lock:
                 self._build()
             rows = self.database.graphs().values()
-        self.neighbours = [self._mapped(self.folder / row.name) for row in rows if self._readable(row)]
+        self.neighbours = {row: self._mapped(self.folder / row.name) for row in rows if self._readable(row)}
 
     def _readable(self, row: GraphRow) -> bool:
         return _whole(self.folder, row) and (row.name.endswith(SUFFIXES["exact"]) or self.kind == "graph")
@@ -224,12 +224,16 @@ class Index:
         )
 
     def nearest(self, vector: Float[np.ndarray, " e"], n: int) -> list[Hit]:
-        """The n drawings whose vectors are nearest to a vector of length 1."""
-        if not self.neighbours:
+        """The n drawings whose vectors are nearest to a vector of length 1.
+
+        What another process has added since the last search is found too, once its update has finished.
+        """
+        if not self.neighbours or self.neighbours.keys() != set(self.database.graphs().values()):
             self.open()
-        wanted, most = max(CANDIDATES, 4 * n), sum(map(len, self.neighbours))
+        neighbours = self.neighbours.values()
+        wanted, most = max(CANDIDATES, 4 * n), sum(map(len, neighbours))
         while True:
-            ids = [some.nearest(vector, wanted) for some in self.neighbours]
+            ids = [some.nearest(vector, wanted) for some in neighbours]
             hits = self.database.rank(vector, np.concatenate([np.empty(0, np.int64), *ids]), n)
             if len(hits) == n or wanted >= most:
                 return hits
