@@ -1,14 +1,30 @@
-"""Searching a gallery whose files change while it is open."""
+"""Searching a gallery whose files change while it is open, or have names that are not UTF-8."""
 
+import json
+import os
+import sqlite3
+import sys
 from pathlib import Path
 
 import drawings
+import numpy as np
 import pytest
 import tiny_model
+from command_line import visketch
+from fastapi.testclient import TestClient
 
+from visketch.data.sqlite_text import decoded, encoded
 from visketch.errors import VisketchError
+from visketch.language.detect.categories import NUMBERS
+from visketch.language.detect.index import PhotoIndex
+from visketch.language.detect.photo import Detections
+from visketch.language.detect.sketch_word import SketchWord
 from visketch.model import SketchModel
-from visketch.search.index import Index
+from visketch.search.index import Index, usual
+from visketch.serve.app import build
+from visketch.serve.service import Service
+
+only_linux = pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
 
 
 @pytest.fixture(scope="module")
@@ -37,3 +53,59 @@ def test_an_open_index_finds_what_another_process_adds_and_removes(model: Sketch
     (gallery / "star.ndjson").unlink()
     writer.update(gallery, fail)
     assert len(reader.search(query, 9)) == 3
+
+
+@pytest.mark.parametrize("text", ["", "cat.png", "café.png", "caf\udce9.png", "\ud800"])
+def test_every_text_can_be_stored(text: str) -> None:
+    (stored,) = sqlite3.connect(":memory:").execute("select ?", (encoded(text),)).fetchone()
+    assert decoded(stored) == text
+
+
+@only_linux
+def test_names_that_are_not_utf_8(model: SketchModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VISKETCH_CACHE", str(tmp_path / "cache"))
+    gallery, name = tmp_path / os.fsdecode(b"gal\xe9rie"), os.fsdecode(b"caf\xe9.ndjson")
+    tiny_model.write_ndjson(gallery / "cats.ndjson", drawings.draw_many(3, labels=("cat",)))
+    star = [np.rint(line).T.tolist() for line in drawings.draw("star", 3).lines()]
+    lines = {"drawing": star}, {"drawing": star, "word": "\ud800"}  # JSON lets a label be broken as well
+    (gallery / name).write_text("\n".join(map(json.dumps, lines)))
+    (gallery / os.fsdecode(b"br\xf6ken.png")).write_bytes(b"no picture")
+    told = visketch("search", gallery / name, gallery, "--out", tmp_path / "found.png", "--json")
+    assert told.exit_code == 0, told.output
+    assert told.stderr.count("error:") == told.stderr.count("not a picture") == 1
+    found = json.loads(told.stdout)["found"]
+    assert [(row["path"], row["label"]) for row in found[:2]] == [
+        (f"{gallery / name}#1", None),
+        (f"{gallery / name}#2", "\ud800"),
+    ]
+    assert json.loads(visketch("index", gallery, "--json").stdout)["now"]["embedded"] == 0
+    (gallery / name).rename(gallery / os.fsdecode(b"th\xe9.ndjson"))
+    service = Service(model, usual(gallery), gallery.name)
+    assert json.loads(visketch("index", gallery, "--json").stdout)["now"]["removed"] == 1
+    with TestClient(build(service), base_url="http://localhost") as client:
+        assert client.get("/v1/about").json()["index"] == r"gal\udce9rie"
+        _, found = client.post("/v1/search", json={"drawing": star, "n": 2}).json()["found"]
+    assert (found["name"], found["label"], len(found["drawing"])) == (r"th\udce9.ndjson#2", r"\ud800", len(star))
+
+
+@only_linux
+def test_photos_whose_names_are_not_utf_8(tmp_path: Path) -> None:
+    photo, drawing = tmp_path / "stra\udcdfe.jpg", tmp_path / "h\udce4user.jpg"
+    looked: list[Path] = []
+
+    def look(path: Path) -> Detections | None:
+        looked.append(path)
+        return None if path == drawing else dog
+
+    dog = Detections(np.array([[0, 0, 0.5, 0.5]]), np.array([NUMBERS["dog"]]), np.array([0.75]))
+    index = PhotoIndex(tmp_path / "photos.sqlite", "one")
+    for file in (photo, drawing):
+        file.write_bytes(b"1")
+    for _ in range(2):
+        index.update([photo, drawing], look, pytest.fail)
+    assert looked == [photo, drawing], "once"
+    assert index.drawings() == [drawing]
+    assert [hit.path for hit in index.search(SketchWord.of({"dog": 0.9}), 5)] == [photo]
+    assert index.seen(photo).chance.tolist() == [0.75]
+    index.update([drawing], look, pytest.fail)
+    assert index.counts() == (0, 1)

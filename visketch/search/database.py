@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, Int
 
+from visketch.data.sqlite_text import decoded, encoded
 from visketch.errors import VisketchError
 
 FORMAT = 1
@@ -102,7 +103,7 @@ class Database:
     def done(self) -> dict[str, tuple[int, int]]:
         """The size and the time of every file that is stored completely."""
         rows = self.db.execute("select path, size, changed from files where size is not null")
-        return {path: (size, changed) for path, size, changed in rows}
+        return {decoded(path): (size, changed) for path, size, changed in rows}
 
     def known(self, keys: Sequence[str]) -> set[str]:
         """Those of the keys whose drawings have a vector already."""
@@ -120,7 +121,7 @@ class Database:
         that are done.
         """
         with self.db:
-            for path in begun:
+            for path in map(encoded, begun):
                 self.db.execute("insert into files (path) values (?) on conflict do update set size = null", (path,))
                 self.db.execute("delete from drawings where file = (select id from files where path = ?)", (path,))
             self.db.executemany(
@@ -130,18 +131,21 @@ class Database:
             self.db.executemany(
                 "insert into drawings select (select id from files where path = ?), ?, ?, ?, id "
                 "from vectors where key = ?",
-                [(entry.file, entry.place, entry.name, entry.label, entry.key) for entry in entries],
+                [
+                    (encoded(entry.file), entry.place, entry.name, entry.label and encoded(entry.label), entry.key)
+                    for entry in entries
+                ],
             )
             self.db.executemany(
                 "update files set size = ?, changed = ?, unread = ? where path = ?",
-                [(file.size, file.changed, file.unread, file.file) for file in done],
+                [(file.size, file.changed, file.unread, encoded(file.file)) for file in done],
             )
 
     def keep(self, files: Iterable[str]) -> int:
         """Remove all other files, and the vectors that no drawing has any more. Returns the number of removed files."""
         with self.db:
             self.db.execute("create temporary table kept (path text primary key)")
-            self.db.executemany("insert or ignore into kept values (?)", ((path,) for path in files))
+            self.db.executemany("insert or ignore into kept values (?)", ((encoded(path),) for path in files))
             gone = self.db.execute("delete from files where path not in kept").rowcount
             self.db.execute("delete from drawings where file not in (select id from files)")
             self.db.execute("delete from vectors where id not in (select vector from drawings)")
@@ -196,7 +200,7 @@ class Database:
         sql = """select path, place, name, label from drawings join files on files.id = drawings.file
                  where vector = ? order by path, place"""
         hits = (
-            Hit(path, place, name, label, similarity)
+            Hit(decoded(path), place, name, label and decoded(label), similarity)
             for similarity, number in sorted(found, key=lambda pair: (-pair[0], pair[1]))
             for path, place, name, label in self.db.execute(sql, (number,))
         )

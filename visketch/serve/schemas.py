@@ -6,7 +6,7 @@ Names are the same as in the --json output of the command line.
 from functools import cache
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, create_model, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, create_model, field_validator
 
 from visketch.geometry.sketch import POINTS
 from visketch.sampling import TRIES, SamplingOptions
@@ -201,10 +201,18 @@ class MorphResponse(ApiResponse):
     ]
 
 
+def _valid(text: Any) -> Any:
+    r"""A text with `\udce9` and the like spelled out, since JSON in UTF-8 cannot hold a name that is not UTF-8."""
+    return text.encode("utf-8", "backslashreplace").decode() if isinstance(text, str) else text
+
+
+Name = Annotated[str, BeforeValidator(_valid)]  # a text from the gallery, of a file or in one
+
+
 class HitItem(BaseModel):
     rank: int
-    name: Annotated[str, Field(description="The name of the file, with #3 if it has several drawings.")]
-    label: str | None
+    name: Annotated[Name, Field(description="The name of the file, with #3 if it has several drawings.")]
+    label: Name | None
     similarity: float
     size: float
     pen: float
@@ -250,7 +258,7 @@ class About(BaseModel):
     canvas: int
     labels: list[str]
     verbs: Annotated[list[str], Field(description="The verbs of /v1/ that work with these weights and this index.")]
-    index: Annotated[str | None, Field(description="The name of the searched gallery.")]
+    index: Annotated[Name | None, Field(description="The name of the searched gallery.")]
     limits: dict[str, int]
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
+from visketch.data.sqlite_text import decoded, encoded
 from visketch.errors import VisketchError
 from visketch.language.boxes import Box
 from visketch.language.detect.photo import Detections
@@ -89,7 +90,8 @@ class PhotoIndex:
         """
         facts = {path: fact for path in files if (fact := _facts(path))}
         known = {
-            path: (size, changed) for path, size, changed in self.db.execute("select path, size, changed from photos")
+            decoded(path): (size, changed)
+            for path, size, changed in self.db.execute("select path, size, changed from photos")
         }
         new = [path for path, fact in facts.items() if known.get(str(path)) != fact]
         with self.db:
@@ -109,13 +111,14 @@ class PhotoIndex:
         on_progress(len(new), len(new))
 
     def _forget(self, paths: Iterable[str]) -> None:
-        for path in paths:
+        for path in map(encoded, paths):
             self.db.execute("delete from boxes where photo = (select id from photos where path = ?)", (path,))
             self.db.execute("delete from photos where path = ?", (path,))
 
     def _write(self, path: Path, facts: Facts, found: Detections | None) -> None:
         row = self.db.execute(
-            "insert into photos (path, size, changed, drawing) values (?, ?, ?, ?)", (str(path), *facts, found is None)
+            "insert into photos (path, size, changed, drawing) values (?, ?, ?, ?)",
+            (encoded(str(path)), *facts, found is None),
         )
         if found is not None:
             values = np.column_stack([found.box, found.chance]).tolist()
@@ -132,7 +135,8 @@ class PhotoIndex:
         return photos, drawings
 
     def drawings(self) -> list[Path]:
-        return [Path(path) for (path,) in self.db.execute("select path from photos where drawing order by path")]
+        rows = self.db.execute("select path from photos where drawing order by path")
+        return [Path(decoded(path)) for (path,) in rows]
 
     def search(self, asked: SketchWord, n: int, min_score: float = 0.0) -> list[IndexedPhoto]:
         """The n photos with the highest probability of showing the sketch's object, the best first. Those below
@@ -160,7 +164,7 @@ class PhotoIndex:
         """All boxes of a photo, the most probable first."""
         sql = """select category, x1, y1, x2, y2, chance from boxes join photos on photos.id = photo where path = ?
                  order by chance desc"""
-        found = np.array(self.db.execute(sql, (str(path),)).fetchall(), float).reshape(-1, 6)
+        found = np.array(self.db.execute(sql, (encoded(str(path)),)).fetchall(), float).reshape(-1, 6)
         return Detections(found[:, 1:5], found[:, 0].astype(int), found[:, 5])
 
     def _hit(self, photo: int, score: float, weights: Float[np.ndarray, " k"]) -> IndexedPhoto:
@@ -169,7 +173,7 @@ class PhotoIndex:
         rows = self.db.execute(sql, (photo,)).fetchall()
         category = max(rows, key=lambda row: weights[row[0]] * row[5])[0]
         boxes = tuple(((x1, y1, x2, y2), chance) for kind, x1, y1, x2, y2, chance in rows if kind == category)
-        return IndexedPhoto(Path(path), score, category, boxes)
+        return IndexedPhoto(Path(decoded(path)), score, category, boxes)
 
     def close(self) -> None:
         self.db.close()
