@@ -114,16 +114,17 @@ def sheet(model: "SketchModel", query: "Sketch", found: Sequence["Hit"]) -> "np.
     blank.
     """
     from visketch.render.poster import THUMB, Card, gallery
-    from visketch.search.scan import drawing
+    from visketch.search.scan import HitDrawings
 
     def drawn(sketch: "Sketch") -> "np.ndarray":
         return grey(model.render([sketch]), model.config.sketch.clamp, THUMB)[0]
 
     cards: list[Card] = []
+    drawings = HitDrawings(found)
     for number, hit in enumerate(found, 1):
         picture = None
         try:
-            picture = drawn(drawing(Path(hit.file), hit.place))
+            picture = drawn(drawings.take(hit))
         except VisketchError as error:
             console.warn(error)
         cards.append((picture, f"{number} · {hit.similarity:.3f}", hit.label or Path(hit.file).name + hit.name))

@@ -109,7 +109,7 @@ class TestGallery:
         query = Store.open(tmp_path / "cats.arrow")[2]
         (hit, *_) = opened.search(query, 1)
         assert (hit.file, hit.place, hit.name, hit.label) == (str(tmp_path / "cats.arrow"), 2, "#3", "cats")
-        assert np.array_equal((scan.drawing(Path(hit.file), hit.place).strokes or ())[0], (query.strokes or ())[0])
+        assert np.array_equal((scan.HitDrawings([hit]).take(hit).strokes or ())[0], (query.strokes or ())[0])
 
     def test_embeds_only_what_is_new(self, opened: Index, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         opened.update(home, fail)
@@ -158,7 +158,7 @@ class TestGallery:
         names = {hit.name for hit in opened.search(drawings.draw("cat"), 20) if hit.file.endswith("some.ndjson")}
         assert names == {"#1", "#4"}
         for hit in opened.search(drawings.draw("cat"), 20):
-            assert scan.drawing(Path(hit.file), hit.place).lines()
+            assert scan.HitDrawings([hit]).take(hit).lines()
 
     def test_refuses_other_weights(self, opened: Index, home: Path, model: SketchModel) -> None:
         opened.update(home, fail)

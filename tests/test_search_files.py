@@ -1,4 +1,4 @@
-"""Searching a gallery whose files change while it is open, or have names that are not UTF-8."""
+"""Searching a gallery whose files change while it is open, have names that are not UTF-8, or have many drawings."""
 
 import json
 import os
@@ -13,14 +13,19 @@ import tiny_model
 from command_line import visketch
 from fastapi.testclient import TestClient
 
+from visketch.data import json_documents
+from visketch.data.packing import pack
 from visketch.data.sqlite_text import decoded, encoded
+from visketch.data.store import Store, key
 from visketch.errors import VisketchError
 from visketch.language.detect.categories import NUMBERS
 from visketch.language.detect.index import PhotoIndex
 from visketch.language.detect.photo import Detections
 from visketch.language.detect.sketch_word import SketchWord
 from visketch.model import SketchModel
+from visketch.search.database import Hit
 from visketch.search.index import Index, usual
+from visketch.search.scan import HitDrawings, listed, look
 from visketch.serve.app import build
 from visketch.serve.service import Service
 
@@ -109,3 +114,54 @@ def test_photos_whose_names_are_not_utf_8(tmp_path: Path) -> None:
     assert index.seen(photo).chance.tolist() == [0.75]
     index.update([drawing], look, pytest.fail)
     assert index.counts() == (0, 1)
+
+
+class TestHitDrawings:
+    def gallery(self, folder: Path) -> dict[str, Path]:
+        """The same drawings in files of several types; lines that hold none are among those of the first."""
+        sketches = drawings.draw_many(30)
+        tiny_model.write_ndjson(folder / "plain.ndjson", sketches)
+        lines = (folder / "plain.ndjson").read_text().splitlines()
+        (folder / "all.ndjson").write_text("\n".join(["", lines[0], " ", "rubbish", '{"drawing": []}', *lines[1:]]))
+        (folder / "all.json").write_text(f"[{','.join(lines)}]")
+        (folder / "parts.json").write_text(f'{{"drawings": [{{"drawing": []}}, {",".join(lines)}]}}')
+        np.save(folder / "all.npy", np.random.default_rng(0).integers(0, 2, (30, 28, 28), np.uint8))
+        pack([folder / "plain.ndjson"], folder / "all.arrow")
+        return {name: folder / name for name in ("all.ndjson", "all.json", "parts.json", "all.npy", "all.arrow")}
+
+    @pytest.mark.parametrize("name", ["all.ndjson", "all.json", "parts.json", "all.npy", "all.arrow"])
+    def test_are_those_that_were_indexed(self, tmp_path: Path, name: str) -> None:
+        file = listed(str(self.gallery(tmp_path)[name]))
+        assert file
+        indexed = [seen.entry for seen in look(file) if seen.entry]
+        assert len(indexed) == 30
+        some = [indexed[place] for place in (29, 3, 0, 17)]
+        hits = [Hit(entry.file, entry.place, entry.name, entry.label, 1.0) for entry in some]
+        found = HitDrawings(hits)
+        assert [key(found.take(hit)) for hit in hits] == [entry.key for entry in some]
+
+    def test_a_file_is_read_once_and_only_where_there_are_hits(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        files = self.gallery(tmp_path)
+        parsed: list[bytes] = []
+        opened: list[Path] = []
+        parse, open_store = json_documents._parsed, Store.open
+        monkeypatch.setattr(json_documents, "_parsed", lambda text: parsed.append(text) or parse(text))
+        monkeypatch.setattr(Store, "open", lambda file: opened.append(file) or open_store(file))
+        hits = [Hit(str(files["all.ndjson"]), place, f"#{place + 5}", None, 1.0) for place in (20, 3, 9)]
+        hits += [Hit(str(files["all.arrow"]), place, f"#{place + 1}", None, 1.0) for place in (20, 3, 9)]
+        found = HitDrawings(hits)
+        for hit in hits:
+            assert found.take(hit).lines()
+        assert len(parsed) == 4, "the first line tells the type of the file, and three are drawings"
+        assert len(opened) == 1
+
+    def test_what_is_gone_is_said(self, tmp_path: Path) -> None:
+        files = self.gallery(tmp_path)
+        files["all.json"].unlink()
+        beyond = [Hit(str(files[name]), 99, "#100", None, 1.0) for name in files]
+        found = HitDrawings(beyond)
+        for hit in beyond:
+            with pytest.raises(VisketchError, match="has changed since it was indexed"):
+                found.take(hit)

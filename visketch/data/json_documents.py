@@ -5,7 +5,7 @@ a document of Excalidraw or tldraw. For any other JSON document, the error says 
 """
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from functools import cache
 from itertools import islice
 from pathlib import Path
@@ -24,34 +24,39 @@ AHEAD = 1000  # the number of lines that are read to find the layout of a file's
 Found = Iterator[Sketch | VisketchError]
 
 
-def drawings(path: Path) -> Found:
+def drawings(path: Path, wanted: Container[str] | None = None) -> Found:
     """Every drawing of a file, with an error in place of each drawing that cannot be read.
 
-    Raises VisketchError if the file has no drawings.
+    With `wanted`, a drawing in a file of many is skipped unless its `source` is among them, which saves most of the
+    time. Raises VisketchError if the file has no drawings.
     """
     first = next((line for line in files.lines(path) if not line.isspace()), b"")
     alone = _parsed(first.removeprefix(b"\xef\xbb\xbf"))
     if (isinstance(alone, dict) and _inside(alone)) or (_is_lines(path) and alone is not None):
-        yield from ndjson(path)
+        yield from ndjson(path, wanted)
         return
     try:
         content = files.whole(path)
     except VisketchError:
         if alone is None:
             raise
-        yield from ndjson(path)
+        yield from ndjson(path, wanted)
         return
     document = _parsed(content.removeprefix(b"\xef\xbb\xbf"))
     if document is None and (alone is not None or _is_lines(path) or _has_lines(path)):
-        yield from ndjson(path)
+        yield from ndjson(path, wanted)
     elif document is None:
         raise VisketchError(f"{path}: not complete JSON; save it again")
     else:
-        yield from _document(document, path)
+        yield from _document(document, path, wanted)
 
 
-def ndjson(path: Path) -> Found:
-    """One drawing from each line. A line is a QuickDraw record, whose `word` is its class, or a list of strokes."""
+def ndjson(path: Path, wanted: Container[str] | None = None) -> Found:
+    """One drawing from each line. A line is a QuickDraw record, whose `word` is its class, or a list of strokes.
+
+    With `wanted`, a line is skipped without parsing it unless its `source` (`path:number`, the first is 1) is among
+    them.
+    """
 
     @cache
     def told() -> points.Layout | None:
@@ -60,9 +65,9 @@ def ndjson(path: Path) -> Found:
         return points.agreed(_drawing(record) for record in some)
 
     for number, line in enumerate(files.lines(path), 1):
-        if line.isspace():
-            continue
         source = f"{path}:{number}"
+        if line.isspace() or (wanted is not None and source not in wanted):
+            continue
         record = _parsed(line.removeprefix(b"\xef\xbb\xbf"))
         if record is None:
             yield VisketchError(f"{source}: the line is not complete JSON; fix or remove it")
@@ -138,7 +143,7 @@ def _rows(value: Any) -> np.ndarray | None:
     return rows if rows.ndim == 2 and stroke3.is_it(rows) else None
 
 
-def _document(document: Any, path: Path) -> Found:
+def _document(document: Any, path: Path, wanted: Container[str] | None) -> Found:
     if isinstance(document, dict):
         if excalidraw.is_it(document):
             yield from excalidraw.drawings(document, path)
@@ -146,11 +151,11 @@ def _document(document: Any, path: Path) -> Found:
             yield from tldraw.drawings(document, path)
         elif parts := [part for part in PARTS if isinstance(document.get(part), list)]:
             for part in parts:
-                yield from _many(document[part], path, f"{part}:")
+                yield from _many(document[part], path, wanted, f"{part}:")
         elif _inside(document):
             yield _record(document, str(path), "drawing")
         elif isinstance(document.get("drawings"), list):
-            yield from _many(document["drawings"], path)
+            yield from _many(document["drawings"], path, wanted)
         else:
             raise VisketchError(f"{path}: {foreign.json(document)}")
         return
@@ -159,29 +164,31 @@ def _document(document: Any, path: Path) -> Found:
     depth = _depth(document)
     if depth == 1 and document and isinstance(document[0], dict) and not _is_point(document[0]):
         if any(_inside(one) in ("drawing", "strokes") for one in document if isinstance(one, dict)):
-            yield from _many(document, path)
+            yield from _many(document, path, wanted)
         else:  # strokes as records, in the way of signature pads and other canvases
             yield _record(document, str(path), "drawing")
     elif depth == 2:
         rows = _rows(document)  # otherwise the list is one stroke
         yield _record([document] if rows is None else document, str(path), "drawing")
     elif depth == 3 and all(_rows(one) is not None for one in document):
-        yield from _many(document, path)
+        yield from _many(document, path, wanted)
     elif depth == 3:
         yield _record(document, str(path), "drawing")
     elif depth == 4:
-        yield from _many(document, path)
+        yield from _many(document, path, wanted)
     else:
         raise VisketchError(f"{path}: JSON, but no drawing; give a list of strokes, [[[x...], [y...]], ...]")
 
 
-def _many(records: list, path: Path, part: str = "") -> Found:
+def _many(records: list, path: Path, wanted: Container[str] | None, part: str = "") -> Found:
     @cache
     def told() -> points.Layout | None:
         return points.agreed(map(_drawing, records[:AHEAD]))
 
     for number, record in enumerate(records, 1):
-        yield _record(record, f"{path}:{part}{number}", "drawing", told)
+        source = f"{path}:{part}{number}"
+        if wanted is None or source in wanted:
+            yield _record(record, source, "drawing", told)
 
 
 def _is_point(value: Any) -> bool:

@@ -73,6 +73,11 @@ def place_of(sketch: Sketch, file: Path) -> str:
     return f"#{number}" if number else ""
 
 
+def source_of(place: str, file: Path) -> str:
+    """The `source` of the drawing for which `place_of` gives this place in the file."""
+    return f"{file}:{place.removeprefix('#')}" if place else str(file)
+
+
 def about(error: VisketchError, path: str) -> str:
     """The message of an error without the path, which is displayed beside it."""
     return str(error).removeprefix(f"{path}: ")

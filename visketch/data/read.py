@@ -2,7 +2,7 @@
 
 import glob
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from pathlib import Path
 
 from visketch.data import files, folder, foreign, inkml, kaggle
@@ -18,16 +18,17 @@ def stop(error: VisketchError) -> None:
     raise error
 
 
-def read(path: str | Path, problem: Problem = stop) -> Iterator[Sketch]:
+def read(path: str | Path, problem: Problem = stop, wanted: Container[str] | None = None) -> Iterator[Sketch]:
     """The drawings in a file: one from a picture or an SVG, many from an ndjson, npy or npz file.
 
     The first bytes decide the type of the file; docs/formats.md lists all types. `problem` receives the error of each
     drawing that cannot be read, or of the whole file. It may raise the error, as the default does, or return, and then
-    reading continues. Raises VisketchError with one line: the path, what is wrong, and what to do.
+    reading continues. With `wanted`, only the drawings with such a `source` are given; the others in a JSON file are
+    skipped, and so are their errors. Raises VisketchError with one line: the path, what is wrong, and what to do.
     """
     path = Path(path)
-    seen = False
-    drawings = _drawings(path)
+    seen = wanted is not None  # a file without any of the wanted drawings may still have others
+    drawings = _drawings(path, wanted)
     while True:
         try:
             drawing = next(drawings, None)
@@ -40,7 +41,7 @@ def read(path: str | Path, problem: Problem = stop) -> Iterator[Sketch]:
         seen = True
         if isinstance(drawing, VisketchError):
             problem(drawing)
-        else:
+        elif wanted is None or drawing.source in wanted:
             yield drawing
     if not seen:
         problem(VisketchError(f"{path}: no drawing in it; give a file that has one"))
@@ -72,7 +73,7 @@ def expand(paths: list[str | Path]) -> list[Path]:
     return found_files
 
 
-def _drawings(path: Path) -> Iterator[Sketch | VisketchError]:
+def _drawings(path: Path, wanted: Container[str] | None) -> Iterator[Sketch | VisketchError]:
     """Call the reader for the type of the file.
 
     Readers are imported here, so that `visketch --help` loads neither Pillow nor numpy.
@@ -98,7 +99,7 @@ def _drawings(path: Path) -> Iterator[Sketch | VisketchError]:
     elif start[:1] in (b"{", b"[") or suffix == ".ndjson":
         from visketch.data import json_documents
 
-        yield from json_documents.drawings(path)
+        yield from json_documents.drawings(path, wanted)
     elif suffix == ".csv" or kaggle.is_it(head):
         yield from kaggle.drawings(path)
     elif suffix == ".bin":

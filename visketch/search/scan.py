@@ -5,7 +5,7 @@ This module does not import torch, so that the reading processes of a cluster st
 
 import json
 import os
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -14,13 +14,13 @@ import numpy as np
 
 from visketch.config import SketchConfig
 from visketch.data import store
-from visketch.data.named import place_of
+from visketch.data.named import place_of, source_of
 from visketch.data.read import Problem, read
 from visketch.data.store import Store
 from visketch.errors import VisketchError
 from visketch.geometry import sdf
 from visketch.geometry.sketch import Sketch
-from visketch.search.database import Entry
+from visketch.search.database import Entry, Hit
 
 
 @dataclass(frozen=True)
@@ -105,16 +105,38 @@ def drawings(file: Path, problem: Problem) -> Iterator[tuple[str, Sketch, int | 
         yield place_of(sketch, file), sketch, None
 
 
-def drawing(file: Path, place: int) -> Sketch:
-    """Read one drawing again. Raises VisketchError if it is gone."""
+class HitDrawings:
+    """The drawings of search results, read again. A file is read once for all its hits, when the first is taken."""
+
+    def __init__(self, hits: Iterable[Hit]) -> None:
+        self.hits: dict[str, list[Hit]] = {}
+        for hit in hits:
+            self.hits.setdefault(hit.file, []).append(hit)
+        self.waiting: dict[str, dict[str, Sketch]] = {}  # by file and name
+
+    def take(self, hit: Hit) -> Sketch:
+        """The drawing of one of the hits. It is not kept, since pictures are large, so each can be taken once.
+
+        Raises VisketchError if it is gone.
+        """
+        if hit.file not in self.waiting:
+            self.waiting[hit.file] = _picked(Path(hit.file), self.hits[hit.file])
+        found = self.waiting[hit.file].pop(hit.name, None)
+        if found is None:
+            raise VisketchError(f"{hit.file}: has changed since it was indexed; index it again")
+        return found
+
+
+def _picked(file: Path, hits: Sequence[Hit]) -> dict[str, Sketch]:
+    """The drawings of the hits of one file by their names, without those that are gone. Raises VisketchError if the
+    file is a damaged data set.
+    """
     if store.is_packed(file):
         packed = Store.open(file)
-        found = packed[place] if place < len(packed) else None
-    else:
-        found = next(islice(read(file, lambda error: None), place, None), None)
-    if found is None:
-        raise VisketchError(f"{file}: has changed since it was indexed; index it again")
-    return found
+        return {hit.name: packed[hit.place] for hit in hits if hit.place < len(packed)}
+    names = {source_of(hit.name, file): hit.name for hit in hits}
+    found = islice(read(file, lambda error: None, names), len(names))  # it stops after the last one
+    return {names[sketch.source]: sketch for sketch in found}
 
 
 def _is_sheet(path: Path) -> bool:

@@ -176,25 +176,28 @@ class Service:
 
     def search(self, sketch: Sketch, asked: schemas.SearchRequest, emit: Emit) -> schemas.SearchResponse:
         from visketch.search.index import alike
+        from visketch.search.scan import HitDrawings
 
         hits = alike(self.gallery.search(sketch, asked.n))
-        found = []
+        drawings, found = HitDrawings(hits), []
         for rank, hit in enumerate(hits, 1):
             emit("progress", partial(dict, stage="read", done=rank, total=len(hits)))
             name = f"{Path(hit.file).name}{hit.name}"
             found.append(
                 schemas.HitItem(
-                    rank=rank, name=name, label=hit.label, similarity=round(hit.similarity, 4), **self._seen(hit)
+                    rank=rank,
+                    name=name,
+                    label=hit.label,
+                    similarity=round(hit.similarity, 4),
+                    **self._seen(drawings, hit),
                 )
             )
-        drawings = self.gallery.database.counts()["drawings"]
-        return schemas.SearchResponse(checkpoint=self.name, drawings=drawings, found=found)
+        count = self.gallery.database.counts()["drawings"]
+        return schemas.SearchResponse(checkpoint=self.name, drawings=count, found=found)
 
-    def _seen(self, hit: Any) -> dict[str, Any]:
-        from visketch.search.scan import drawing
-
+    def _seen(self, drawings: Any, hit: Any) -> dict[str, Any]:
         try:
-            trace, wide, high = tracing.strokes_of(drawing(Path(hit.file), hit.place))
+            trace, wide, high = tracing.strokes_of(drawings.take(hit))
         except (VisketchError, OSError):
             return {"size": tracing.PAGE, "pen": tracing.PEN, "drawing": []}
         return {"size": float(max(wide, high)), "pen": round(trace.pen, DECIMALS), "drawing": listed(trace.strokes)}
