@@ -11,6 +11,7 @@ import pytest
 import tiny_model
 import torch
 from command_line import one_line, visketch
+from PIL import Image
 
 from visketch import checkpoint
 from visketch.config import SketchConfig
@@ -81,17 +82,20 @@ def test_the_file_says_what_it_is(exported: tuple[SketchModel, Path]) -> None:
 
 
 def test_an_app_without_torch(exported: tuple[SketchModel, Path], tmp_path: Path) -> None:
-    """The script of the docs runs where `import torch` fails. It is as short as the docs say."""
+    """The script of the docs is short, runs where `import torch` fails, and goes on after a blank page."""
     model, path = exported
+    blank = tmp_path / "blank.png"
+    Image.new("L", (64, 64), 255).save(blank)
     without = "import runpy, sys; sys.modules['torch'] = None; sys.argv = sys.argv[1:]; "
     script = without + "runpy.run_path(sys.argv[0], run_name='__main__')"
-    words = [sys.executable, "-c", script, CONSUME, path, *EXAMPLES]
+    words = [sys.executable, "-c", script, CONSUME, path, blank, *EXAMPLES]
     done = subprocess.run([*map(str, words)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+    assert done.stderr == f"{blank}: blank, it has no ink; give another drawing\n"
     for line, example in zip(done.stdout.splitlines(), EXAMPLES, strict=True):
         [[best]] = model.classify_many(list(read(example)), top=1)
         assert line == f"{example}: {best.label}, {best.probability:.1%}"
-    assert len(CONSUME.read_text().splitlines()) <= 23
+    assert len(CONSUME.read_text().splitlines()) <= 26
 
 
 class TestRefusals:

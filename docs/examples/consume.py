@@ -8,6 +8,7 @@ import onnxruntime
 
 from visketch.config import SketchConfig
 from visketch.data.read import read
+from visketch.errors import VisketchError
 from visketch.geometry import sdf
 
 session = onnxruntime.InferenceSession(sys.argv[1])
@@ -15,8 +16,11 @@ about = session.get_modelmeta().custom_metadata_map
 labels, shape = json.loads(about["labels"]), SketchConfig(**json.loads(about["sketch"]))
 
 for path in sys.argv[2:]:
-    fields = np.stack([sdf.render(sketch, shape) for sketch in read(path)])
-    (logits,) = session.run(["logits"], {"field": fields})
-    for row in logits:
-        chances = np.exp(row - row.max()) / np.exp(row - row.max()).sum()
-        print(f"{path}: {labels[row.argmax()]}, {chances.max():.1%}")
+    try:
+        fields = np.stack([sdf.render(sketch, shape) for sketch in read(path)])
+        (logits,) = session.run(["logits"], {"field": fields})
+        for row in logits:
+            chances = np.exp(row - row.max()) / np.exp(row - row.max()).sum()
+            print(f"{path}: {labels[row.argmax()]}, {chances.max():.1%}")
+    except VisketchError as error:  # a file without a drawing: one line says why
+        print(error, file=sys.stderr)
