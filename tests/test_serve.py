@@ -110,7 +110,11 @@ class TestAnswers:
         assert server.post("/v1/classify", json=line | {"top": 2}).json()["predictions"] == said
         two = {"key_id": "1", "drawing": [[[0, 60], [50, 0]]]}  # two points each; the line says that these are rows
         assert server.post("/v1/classify", json=two).status_code == 200
-        problem(server.post("/v1/classify", json=line | {"words": 1}), 422, "words: Extra")
+        problem(
+            server.post("/v1/classify", json=line | {"words": 1}),
+            422,
+            "words: not a field of this request; known: drawing, top",
+        )
 
     @pytest.mark.parametrize("path", ["/", "/v1/about", "/healthz", "/readyz", "/metrics", "/openapi.json", "/nowhere"])
     def test_head_answers_where_get_does(self, server: TestClient, path: str) -> None:
@@ -261,13 +265,17 @@ class TestRefusals:
     @pytest.mark.parametrize(
         ("asked", "saying"),
         [
-            ({}, "drawing: Field required"),
-            ({"drawing": []}, "at least 1"),
+            ({}, "drawing: missing; send it as /api.html shows"),
+            ({"drawing": []}, "drawing: empty; send at least one stroke"),
+            ({"drawing": 3}, "drawing: must be a list of strokes"),
+            ({"drawing": [1] * 2001}, "drawing: more than 2000 strokes; simplify it"),
+            ([], "the request: must be a JSON object"),
             ({"drawing": [[[1, 2], [3]]]}, "equally many"),
             ({"drawing": [[["1"], [2]]]}, "numbers"),
             ({"drawing": [[[1e9], [2]]]}, "larger than 1,000,000"),
             ({"drawing": [[[0, 60], [50, 0]]]}, "[[x...], [y...]] or [[x, y], ...]"),
-            ({"drawing": STAR, "topp": 3}, "topp: Extra"),
+            ({"drawing": STAR, "topp": 3}, "topp: not a field of this request; did you mean 'top'?"),
+            ({"drawing": STAR, "colour": 3}, "colour: not a field of this request; known: drawing, top"),
             ({"drawing": STAR, "top": 0}, "top"),
             ({"drawing": [[[1.0] * 20_000, [1.0] * 20_000]] * 2}, "20,000 points"),
         ],
@@ -278,11 +286,25 @@ class TestRefusals:
     def test_wrong_words(self, server: TestClient) -> None:
         problem(server.post("/v1/generate", json={"class": "catz"}), 422, "did you mean 'cat'")
         problem(server.post("/v1/generate", json={"class": "cat", "n": 17}), 422, "n: ")
-        problem(server.post("/v1/classify", content=b"{", headers={"content-type": "application/json"}), 422)
+        problem(server.post("/v1/generate", json={"class": ""}), 422, "class: empty; name a class that GET /v1/about")
+        problem(server.post("/v1/generate", json={"class": "c" * 65}), 422, "class: longer than 64 characters")
+        unknown = {"class": "cat", "detail": "x", "coarse_only": 3}
+        problem(
+            server.post("/v1/generate", json=unknown), 422, "detail: must be 'few', 'usual' or 'many'; detail: must"
+        )
+        problem(server.post("/v1/generate", json=unknown), 422, "coarse_only: must be true or false")
+        json_like = {"content": b"{a", "headers": {"content-type": "application/json"}}
+        said = "the request: not valid JSON (key must be a string at line 1 column 2); correct it"
+        problem(server.post("/v1/classify", **json_like), 422, said)
         problem(server.post("/v1/classify", content=b"x", headers={"content-type": "text/plain"}), 415, "JSON")
         problem(server.post("/v1/classify", data={"top": "3"}, files={"other": b""}), 422, '"file"')
-        problem(server.get("/nowhere"), 404)
-        problem(server.get("/v1/classify"), 405)
+        problem(
+            server.post("/v1/classify", data={"colour": "3"}, files={"file": b"x"}), 422, "request; known: file, top"
+        )
+        problem(server.get("/nowhere"), 404, "nothing is at this address; /api.html lists what is where")
+        problem(server.get("/v1/nope"), 404, "nothing is at this address; /api.html lists what is where")
+        problem(server.get("/v1/classify"), 405, "this address takes only POST requests; send one")
+        problem(server.post("/healthz"), 405, "this address takes only GET requests; send one")
 
     def test_files_that_are_none_do_not_say_where_they_were(self, server: TestClient) -> None:
         for name, content in {

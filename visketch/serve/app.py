@@ -13,7 +13,7 @@ from importlib.resources import files
 from typing import Any, NamedTuple
 
 from fastapi import FastAPI, HTTPException, Request, Response
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 from starlette.exceptions import HTTPException as StarletteException
 from starlette.responses import StreamingResponse
 from starlette.staticfiles import StaticFiles
@@ -68,6 +68,10 @@ PROBLEMS = {
     429: "Too many requests wait; try again after Retry-After seconds.",
     500: "A bug.",
     503: "The server is stopping, or the work took too long.",
+}
+ROUTING = {  # what starlette says about a wrong address or method, and what clients read instead
+    "Not Found": "nothing is at this address; /api.html lists what is where",
+    "Method Not Allowed": "this address takes only {Allow} requests; send one as /api.html shows",
 }
 
 
@@ -208,8 +212,12 @@ def add_problems(app: FastAPI) -> None:
     def bug(error: Exception) -> tuple[int, str, dict[str, str]]:
         return 500, "internal error; see the server's log", {}
 
-    answers(StarletteException, lambda error: (error.status_code, str(error.detail), dict(error.headers or {})))
-    answers(ValidationError, lambda error: (422, requests.in_words(error), {}))
+    def refused(error: StarletteException) -> tuple[int, str, dict[str, str]]:
+        headers = dict(error.headers or {})
+        detail = ROUTING[error.detail].format(**headers) if error.detail in ROUTING else str(error.detail)
+        return error.status_code, detail, headers
+
+    answers(StarletteException, refused)
     answers(VisketchError, lambda error: (422, str(error), {}))
     answers(
         Full,

@@ -9,7 +9,7 @@ from starlette.datastructures import UploadFile
 from starlette.requests import ClientDisconnect
 
 from visketch.data import points
-from visketch.errors import VisketchError, reworded
+from visketch.errors import VisketchError, nearest, reworded
 from visketch.geometry.sketch import Sketch
 from visketch.serve.sandbox import SandboxedReader
 from visketch.serve.schemas import LARGEST, ApiRequest, with_drawing
@@ -17,6 +17,20 @@ from visketch.serve.schemas import LARGEST, ApiRequest, with_drawing
 UPLOAD = 16 << 20  # the most bytes of a request
 FIELD = 1 << 12  # the most bytes of a form field other than the file
 SECONDS = 20.0  # the most seconds to receive a request
+# What is wrong with a field and how to mend it, by pydantic's type of the error. Only drawings are lists here, and only
+# classes have a limited length.
+WRONG = {
+    "missing": "missing; send it as /api.html shows",
+    "too_short": "empty; send at least one stroke",
+    "too_long": "more than {max_length} strokes; simplify it",
+    "list_type": "must be a list of strokes, as /api.html shows",
+    "string_too_short": "empty; name a class that GET /v1/about lists",
+    "string_too_long": "longer than {max_length} characters; name a class that GET /v1/about lists",
+    "bool_type": "must be true or false",
+    "bool_parsing": "must be true or false",
+    "model_type": "must be a JSON object, as /api.html shows",
+    "json_invalid": "not valid JSON ({error}); correct it, or compare it with /api.html",
+}
 
 Form = TypeVar("Form", bound=ApiRequest)
 
@@ -31,8 +45,8 @@ class DrawingRequest(NamedTuple):
 async def question(request: Request, form: type[ApiRequest], reader: SandboxedReader | None) -> DrawingRequest:
     """Parse a request. `reader` reads files. Without one, the request has no drawing.
 
-    Raises HTTPException for a request of another form, ValidationError for options that are not valid, VisketchError
-    for a drawing that cannot be read.
+    Raises HTTPException for a request of another form or with options that are not valid, VisketchError for a drawing
+    that cannot be read.
     """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     try:
@@ -48,15 +62,20 @@ async def question(request: Request, form: type[ApiRequest], reader: SandboxedRe
         raise HTTPException(408, f"the request was not received within {SECONDS:.0f} seconds") from None
     except ClientDisconnect:
         raise HTTPException(400, "the request is incomplete") from None
-    asked = form.model_validate(fields)
+    try:
+        asked = form.model_validate(fields)
+    except ValidationError as error:
+        raise refused(error, ["file", *names(form)]) from None
     return DrawingRequest(asked, await asyncio.to_thread(reader.read, content, name))
 
 
 def of_json(body: bytes, form: type[ApiRequest], drawing: bool) -> DrawingRequest:
-    if not drawing:
-        return DrawingRequest(form.model_validate_json(body, strict=True), None)
-    asked = with_drawing(form).model_validate_json(body, strict=True)
-    return DrawingRequest(asked, sketch(asked.drawing, asked.key_id is not None))  # type: ignore[attr-defined]
+    whole = with_drawing(form) if drawing else form
+    try:
+        asked: Any = whole.model_validate_json(body, strict=True)
+    except ValidationError as error:
+        raise refused(error, [*(["drawing"] if drawing else []), *names(form)]) from None
+    return DrawingRequest(asked, sketch(asked.drawing, asked.key_id is not None) if drawing else None)
 
 
 def sketch(drawing: list, published: bool = False) -> Sketch:
@@ -97,8 +116,22 @@ def described(form: type[ApiRequest], drawing: bool) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": content}}
 
 
-def in_words(error: ValidationError) -> str:
-    """The first few validation errors, in one line."""
-    said = [f"{'.'.join(map(str, each['loc'])) or 'request'}: {reworded(each['msg'])}" for each in error.errors()[:3]]
-    more = len(error.errors()) - len(said)
-    return "; ".join(said) + (f"; and {more} more" if more > 0 else "")
+def names(form: type[ApiRequest]) -> list[str]:
+    """The fields of a request, apart from the drawing, by the names that clients use."""
+    return [field.alias or name for name, field in form.model_fields.items()]
+
+
+def refused(error: ValidationError, known: list[str]) -> HTTPException:
+    """The first few validation errors, in one line. `known` are the names of the fields that the request may have."""
+    said = [in_words(each, known) for each in error.errors()[:3]]
+    more = error.error_count() - len(said)
+    return HTTPException(422, "; ".join(said) + (f"; and {more} more" if more > 0 else ""))
+
+
+def in_words(each: Any, known: list[str]) -> str:
+    """One of pydantic's validation errors, in plain words. `known` is as in `refused`."""
+    name = str(each["loc"][0]) if each["loc"] else "the request"  # a field with several types has a longer place
+    if each["type"] == "extra_forbidden":
+        return f"{name}: not a field of this request; {nearest(name, known)}"
+    said = WRONG.get(each["type"])
+    return f"{name}: {said.format(**each.get('ctx', {})) if said else reworded(each['msg'])}"
