@@ -140,16 +140,21 @@ class TestWords:
             ("how many houses are there that are red?", "1"),
             ("which color is the house?", "red"),
             ("what colour is the large one?", "blue"),
+            ("is the small house red?", "yes"),
+            ("is the large one red and white?", "no"),
+            ("is the red house left of the cat?", "yes"),
+            ("is the sky blue?", None),
+            ("is the small house not blue?", None),
         ],
     )
-    def test_questions_may_have_them(self, question: str, answer: str, scene: image.Picture) -> None:
-        assert reason(question, "house", THINGS, (), picture=scene) == answer
+    def test_questions_may_have_them(self, question: str, answer: str | None, scene: image.Picture) -> None:
+        cat = Detection("cat", (0.8, 0.05, 0.95, 0.2), 0.7)
+        assert reason(question, "house", THINGS, (cat,), ("cat",), picture=scene) == answer
 
     @pytest.mark.parametrize(
         "question",
         [
             "are there any houses that are not red?",
-            "is there a house on the left of the red cat?",
             "is the red house the largest?",
             "what is the red house next to?",
         ],
@@ -157,6 +162,11 @@ class TestWords:
     def test_more_than_that_is_refused(self, question: str, scene: image.Picture) -> None:
         with pytest.raises(VisketchError, match="description of the objects is not understood; put attributes before"):
             reason(question, "house", THINGS, (), ("cat",), picture=scene)
+
+    @pytest.mark.parametrize("question", ["is the house red?", "is it red or blue?"])
+    def test_a_colour_that_not_all_of_them_have_is_refused(self, question: str, scene: image.Picture) -> None:
+        with pytest.raises(VisketchError, match="questions of this kind are not answered"):
+            reason(question, "house", THINGS, (), picture=scene)
 
     def test_a_name_is_no_colour(self, scene: image.Picture) -> None:
         assert reason("is there an orange?", "orange", THINGS[:1], (), picture=scene) == "yes"

@@ -77,6 +77,20 @@ def ask(question: str) -> str | None:
         ("Is there a dog or a cat?", "yes"),
         ("Is there more than one?", "yes"),
         ("What is it?", "cat"),
+        ("Is the house to the left of the fish?", "yes"),
+        ("Is the fish left of the house?", "no"),
+        ("Is the fish on the right-hand side of the house?", "yes"),
+        ("Is the left cat left of the fish?", "yes"),
+        ("Is it above the house?", "yes"),
+        ("Are the cats below the house?", "no"),
+        ("Is the house under it?", "yes"),
+        ("What is left of the fish?", "cat, house"),
+        ("Which objects are above the cat?", "none"),
+        ("How many cats are above the house?", "2"),
+        ("Is there a fish to the left of the house?", "no"),
+        ("Is there anything below the house?", "yes"),
+        ("Is there a cat on the left of the picture?", "yes"),
+        ("Is the house left or right of the fish?", "left"),
     ],
 )
 def test_they_are_answered(question: str, answer: str) -> None:
@@ -103,6 +117,14 @@ def test_they_are_answered(question: str, answer: str) -> None:
         "How many more cats than fish are there?",
         "Is everything smaller than the house?",
         "What is the size of the largest object?",
+        "Is the house to the left of the cat?",
+        "Is the cat above or below the house?",
+        "Is the cat to the left of the unicorn?",
+        "Is there a cat above the unicorn?",
+        "Is the cat not above the house?",
+        "Which cat is left of the fish?",
+        "Is the house below the cat and the fish?",
+        "Does the cat look above the house?",
     ],
 )
 def test_what_is_not_answered_is_told(question: str) -> None:
@@ -113,6 +135,8 @@ def test_what_is_not_answered_is_told(question: str) -> None:
 def test_what_is_not_there_cannot_be_compared() -> None:
     with pytest.raises(VisketchError, match="no dog was found"):
         ask("Is the cat larger than the dog?")
+    with pytest.raises(VisketchError, match="no dog was found"):
+        ask("Is the cat left of the dog?")
     with pytest.raises(VisketchError, match="some larger and some smaller"):
         reason(
             "Is the cat larger than the fish?",

@@ -24,7 +24,10 @@ FILLERS = re.compile(
     r"shows|tell|the|there|total|types?|visible|vqa|was|we|were|what|which|you|your|contain|contains|does|s|various|"
     r"distinct|separate|overall|together|here|now"
 )
-MEND = "ask how many there are, which is the largest, or whether one class is larger than another"
+MEND = (
+    "ask what it is, how many there are, where, what colour, what is next to it, which is the largest, or whether it "
+    "is left of, above or larger than another class"
+)
 
 
 class SceneQuestion:

@@ -1,5 +1,5 @@
-"""Closed questions that compare: the sizes of two classes, the largest object of all, and counts of several classes or
-of everything.
+"""Closed questions that compare: the sizes or places of two classes, the largest object of all, and counts of several
+classes or of everything.
 
 Examples: "Is the cat larger than the fish?", "Which object is the smallest?", "How many fish and cats are there?", "Are
 there more cats than fish?". If a question looks like one of these but is not understood, it is refused. It is never
@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from visketch.language import quantities
+from visketch.language import quantities, relations
 from visketch.language.answers import Detection
 from visketch.language.asked import KINDS, OWN, YES_OR_NO, SceneQuestion, generic, yes
 from visketch.language.attributes import MOST, Filter, colour
@@ -58,6 +58,8 @@ def answer(scene: SceneQuestion) -> str | None:
         return _refusing(scene, lambda scene: quantities.more(scene, more[1]))
     if (found := quantities.NUMBER.search(text)) and quantities.number(found[2] or found[4]) is not None:
         return _refusing(scene, lambda scene: quantities.quantity(scene, found[1] or found[3], found[2] or found[4]))
+    if (told := relations.beside(scene) or relations.coloured(scene)) is not None:
+        return told
     if EXTREME.keys() & {*words}:
         return _extreme(scene)
     if counts:

@@ -19,7 +19,7 @@ from visketch import checkpoint
 from visketch.errors import UsageError, VisketchError
 from visketch.language import answers, config, image
 from visketch.language.answers import Answer, Description, Detection, Output, Predictor, relabelled
-from visketch.language.asked import refusal
+from visketch.language.asked import MEND, refusal
 from visketch.language.attributes import Filter, only
 from visketch.language.closed_questions import kind, reason
 from visketch.language.config import LanguageConfig
@@ -358,8 +358,7 @@ class SketchLanguage:
             if told is not None and not isinstance(found, VisketchError):
                 return told, found.by
         if self.load_generator is None:
-            mend = "ask what it is, how many there are, where, what colour, next to or left of what, or the largest"
-            raise UsageError(f"{question!r} needs a language model, and this checkpoint has only a matcher; {mend}")
+            raise UsageError(f"{question!r} needs a language model, and this checkpoint has only a matcher; {MEND}")
         if self.is_free(question) and by != "language":
             raise refusal(question, mend=", or let the small language model guess (--by language)")
         text = question if task in ("VQA", *WORDINGS) else f"VQA: {question}"

@@ -1,0 +1,87 @@
+"""Closed questions about where an object is, seen from another one, and whether it has a colour.
+
+Examples: "Is the cat to the left of the dog?", "What is above the house?", "Is the cat black?"
+"""
+
+import re
+from collections.abc import Sequence
+
+from visketch.language.answers import Detection
+from visketch.language.asked import OWN, SceneQuestion, generic, yes
+from visketch.language.attributes import COLOURS, SAME, Filter
+from visketch.language.boxes import middle
+
+BELOW = ("below", "under", "underneath", "beneath")
+# The axis (x, y) along which a word compares, and 1 if it means the larger value
+SIDES = {"left": (0, -1), "right": (0, 1), "above": (1, -1), **dict.fromkeys(BELOW, (1, 1))}
+SIDE = re.compile(rf"\b(?:(?:to|on|at) the )?(left|right)(?:[- ]hand)?(?: side)? of\b|\b(above|{'|'.join(BELOW)})\b")
+EITHER = re.compile(r"\b(?:left|right) or (?:left|right)\b|\bwhich side\b")  # this asks for the side
+COLOUR = rf"(?:{'|'.join([*COLOURS, *(word for word, same in SAME.items() if same in COLOURS)])})"
+COLOURED = re.compile(rf"^\W*(?:is|are) (?!there\b)(.*?) ({COLOUR}(?: and {COLOUR})*)\W*$")
+
+
+def beside(scene: SceneQuestion) -> str | None:
+    """Answer questions such as "is the cat to the left of the dog?" and "what is above the house?".
+
+    Returns None for questions of another kind. Raises VisketchError if the question is not understood, or if the answer
+    differs between its objects.
+    """
+    found = SIDE.search(scene.text)
+    if not found or EITHER.search(scene.text):
+        return None
+    before, after = (re.findall(r"[\w-]+", part) for part in (scene.text[: found.start()], scene.text[found.end() :]))
+    first, second = scene.named(before), scene.named(after) or [scene.label] * bool({*OWN} & {*after})
+    if strange := _strange(scene, [*before, *after]):
+        raise scene.refuse(f"{strange[0]!r} is not understood")
+    if not second:  # "on the left of the picture" is a place
+        return None
+    if len(first) > 1 or len(second) > 1:
+        raise scene.refuse()
+    (axis, sign), others = SIDES[found[1] or found[2]], scene.only(second[0], after)
+
+    def sides(things: Sequence[Detection]) -> set[bool]:
+        return {bool(sign * (middle(one.box) - middle(other.box))[axis] > 0) for one in things for other in others}
+
+    beyond = [one for one in (scene.of(first[0], before) if first else scene.things) if sides([one]) == {True}]
+    if before[:1] == ["how"]:
+        return str(len(beyond))
+    if before[:1] in (["what"], ["which"], ["who"]) and not first:
+        return ", ".join(sorted({one.label for one in beyond})) or "none"
+    if before[:1] not in (["is"], ["are"]):
+        raise scene.refuse()
+    if {"there", "any", "anything", "something"} & {*before}:
+        return yes(bool(beyond))
+    return yes(_alone(scene, sides(scene.only(first[0] if first else scene.label, before))))
+
+
+def coloured(scene: SceneQuestion) -> str | None:
+    """Answer a question such as "is the cat black?".
+
+    Returns None for questions of another kind, and if there is no picture to measure. Raises VisketchError if the
+    question is not understood, or if the answer differs between its objects.
+    """
+    found = COLOURED.search(scene.text)
+    if not found or not scene.picture:
+        return None
+    words = re.findall(r"[\w-]+", found[1])
+    names = scene.named(words)
+    if _strange(scene, words) or not (names or {*OWN} & {*words} or generic(words)):
+        return None
+    if len(names) > 1 or "or" in words:
+        raise scene.refuse()
+    which = Filter.among(re.findall(r"\w+", found[2]))
+    things = scene.only(names[0] if names else scene.label, words)
+    meant = which.of(things, scene.picture)
+    return yes(_alone(scene, {thing in meant for thing in things}))
+
+
+def _alone(scene: SceneQuestion, told: set[bool]) -> bool:
+    """The only answer. Raises VisketchError if there are two."""
+    if len(told) > 1:
+        raise scene.refuse("the answer differs between its objects")
+    return told.pop()
+
+
+def _strange(scene: SceneQuestion, words: Sequence[str]) -> list[str]:
+    """The words that are not understood here."""
+    return [word for word in scene.strange(words) if word not in OWN and not generic([word])]
