@@ -181,7 +181,7 @@ def test_the_environment_names_the_root(bucket, tmp_path, monkeypatch):
     assert fetch(["cat"], folder=tmp_path)[0].read_bytes() == lines(5)
 
 
-def test_mistakes_are_told_in_one_line(bucket, tmp_path):
+def test_mistakes_are_told_in_one_line(bucket, tmp_path, monkeypatch):
     with pytest.raises(UsageError, match="'cat'"):
         fetch(["catt"], bucket.root, tmp_path)
     with pytest.raises(UsageError, match="at least 1"):
@@ -190,8 +190,12 @@ def test_mistakes_are_told_in_one_line(bucket, tmp_path):
         fetch(["cat"], bucket.root, tmp_path)
     with pytest.raises(VisketchError, match="no such file or directory; check the root"):
         fetch(["cat"], str(tmp_path / "nowhere"), tmp_path)
-    with pytest.raises(VisketchError, match="refused"):
+    with pytest.raises(VisketchError, match=r"ndjson: connection refused; check the network and the root$"):
         fetch(["cat"], "http://127.0.0.1:9/data", tmp_path)
+    monkeypatch.delenv("VISKETCH_QUICKDRAW", raising=False)
+    monkeypatch.setattr("visketch.data.fetch.ROOT", "http://127.0.0.1:9/data")
+    with pytest.raises(VisketchError, match=r"ndjson: connection refused; check the network$"):
+        fetch(["cat"], folder=tmp_path)
     (tmp_path / "file").write_text("")
     with pytest.raises(VisketchError, match="choose another"):
         fetch(["cat"], bucket.root, tmp_path / "file")

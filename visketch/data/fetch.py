@@ -89,8 +89,10 @@ def _fetch(
         except BROKEN as error:
             refused = isinstance(error, urllib.error.HTTPError) and error.code < 500
             if refused or pause is None or stopped.is_set():
-                reason = getattr(error, "reason", None) or error
-                raise VisketchError(f"{_address(root, label)}: {reason}; check the network and the root") from error
+                cause = getattr(error, "reason", None) or error
+                said = reason(cause) if isinstance(cause, Exception) else cause
+                mend = "check the network" + (" and the root" if root != ROOT else "")
+                raise VisketchError(f"{_address(root, label)}: {said}; {mend}") from error
             stopped.wait(pause)
     return path
 
