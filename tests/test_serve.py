@@ -360,6 +360,13 @@ class TestRefusals:
             with connection:
                 assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
+    def test_a_port_in_use_is_named_once(self) -> None:
+        with listen("127.0.0.1", 0) as port:
+            number = port.getsockname()[1]
+            with pytest.raises(VisketchError) as told:
+                listen("127.0.0.1", number)
+        assert str(told.value) == f"127.0.0.1:{number}: address already in use; choose another --host or --port"
+
     def test_the_token(self, checkpoint: Path) -> None:
         with pytest.raises(VisketchError, match="needs a token"):
             check_token("0.0.0.0", None)

@@ -41,7 +41,8 @@ def listen(host: str, port: int) -> socket.socket:
     try:
         found = socket.create_server((host, port), family=family, backlog=512)
     except OSError as error:
-        raise VisketchError(f"{host}:{port}: {reason(error)}; choose another --host or --port") from None
+        said = reason(error).partition(" (while attempting")[0]  # Python adds the address once more
+        raise VisketchError(f"{host}:{port}: {said}; choose another --host or --port") from None
     # A response is sent as a head and a body. Without TCP_NODELAY, which connections inherit, the body waits 40 ms
     # until the client has acknowledged the head. asyncio sets it only on sockets that were created with the protocol
     # number.
