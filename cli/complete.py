@@ -180,11 +180,16 @@ def write(
     return {"part": name, "sheet": on_sheet, **facts, "device": str(model.device), "completions": rows}
 
 
+def in_percent(guesses: list[dict[str, Any]]) -> str:
+    """Guesses as text: `house 97 %, barn 3 %`. Those that round to 0 % are left out."""
+    shares = {guess["label"]: round(100 * guess["probability"]) for guess in guesses}
+    return ", ".join(f"{label} {share} %" for label, share in shares.items() if share)
+
+
 def show(result: dict[str, Any]) -> None:
     """Print the result for people."""
     if result["proposed"]:
-        guesses = (f"{guess['label']} {100 * guess['probability']:.0f} %" for guess in result["proposed"])
-        console.say(f"{result['part']} may become {', '.join(guesses)}; name the class with --class")
+        console.say(f"{result['part']} may become {in_percent(result['proposed'])}; name the class with --class")
     rows = [
         [row["path"] or "", row["class"], f"{100 * row['probability']:.1f} %", f"{100 * row['added']:.0f} %"]
         for row in result["completions"]

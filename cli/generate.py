@@ -159,7 +159,8 @@ def like_what(
     model = options.load(checkpoint, device)
     options.load_parts(model, "encoder", "classifier")
     guess = model.classify_many([sketch], top=1)[0][0]
-    console.note(f"{name}: taken for {guess.label}, {100 * guess.probability:.0f} % sure; --class says better")
+    sure = f"{100 * guess.probability:.0f} % sure"
+    console.note(f"{name}: {guess.label}, the classifier's guess, {sure}; name the class with --class")
     return sketch, [guess.label]
 
 

@@ -119,7 +119,7 @@ def morph(
         console.document({"path": chosen, **facts, "seconds": round(time.perf_counter() - begin, 3), "drawings": rows})
     else:
         console.say(f"{labels[0]} to {labels[1]} in {steps} steps: {chosen}")
-        console.note(f"seed {seed} · taken for {', '.join(dict.fromkeys(guess.label for guess in guesses))}")
+        console.note(f"seed {seed} · the steps look like {', '.join(dict.fromkeys(guess.label for guess in guesses))}")
 
 
 def asked(paths: list[str], start: str | None, end: str | None) -> bool:

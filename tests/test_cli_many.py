@@ -138,7 +138,9 @@ def test_a_variation_has_its_seed_and_the_command_line_says_so(
     second, same = list(read(tmp_path / "two.ndjson"))[1], next(read(tmp_path / "second.ndjson"))
     for line, other in zip(second.strokes or (), same.strokes or (), strict=True):
         np.testing.assert_allclose(line, other, atol=1)
-    generate(folder, *words, "-n", 1, "--out", tmp_path / "guessed.svg")
+    words = ("generate", *words, "-n", 1, "--out", tmp_path / "guessed.svg", "--checkpoint", folder)
+    assert "the classifier's guess, " in (told := visketch(*words).stderr)
+    assert "% sure; name the class with --class\n" in told
 
 
 def test_what_cannot_be_varied_is_said(folder: Path, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import tiny_model
 from command_line import one_line, visketch
 from PIL import Image
 
+from visketch.cli.complete import in_percent
 from visketch.cli.shared.filenames import stem_of
 from visketch.data.read import read
 from visketch.model import Prediction
@@ -142,6 +143,11 @@ class TestComplete:
         assert "may become" in result.stdout
         assert pixels(here / "cat-completed.png").shape == (100, 100)
         assert {path.name for path in here.iterdir()} == {"in", "cat-completed.png"}
+
+    def test_guesses_of_no_percent_are_not_shown(self) -> None:
+        shares = {"house": 0.97, "barn": 0.026, "church": 0.004}
+        guesses = [{"label": label, "probability": share} for label, share in shares.items()]
+        assert in_percent(guesses) == "house 97 %, barn 3 %"
 
     def test_refuses(self, folder: Path, here: Path) -> None:
         (here / "bad.svg").write_text("<svg xmlns='http://www.w3.org/2000/svg'/>")

@@ -110,6 +110,7 @@ class TestVerb:
             tiny_model.write_ndjson(tmp_path / f"{label}.ndjson", [drawings.draw(label)])
         result = visketch("morph", "cat.ndjson", "house.ndjson", "--steps", 5, "--size", 64, "--checkpoint", folder)
         assert result.exit_code == 0, result.output
+        assert "seed 0 · the steps look like " in result.stderr
         assert Image.open("cat-house.png").size == (3 * 68 + 4, 2 * 68 + 4)
         words = ("morph", "--from", "cat", "--to", "star", "--seed", 7, "--size", 64, "--checkpoint", folder, "--json")
         said = json.loads(visketch(*words, "--out", "a.gif").stdout)
