@@ -150,16 +150,23 @@ class TestGenerate:
         (tmp_path / "y.png").mkdir()
         assert parse_out(f"{tmp_path}/y.png/") == tmp_path / "y.png"
 
-    def test_an_unknown_class_is_told_before_torch_is_imported(self) -> None:
+    @pytest.mark.parametrize(
+        ("words", "code", "saying"),
+        [
+            (["generate", "--class", "catt"], 2, "'catt'"),
+            (["refine", "cat.svg", "--checkpoint", "/nowhere"], 1, "/nowhere: no checkpoint there"),
+        ],
+    )
+    def test_an_unknown_name_is_told_before_torch_is_imported(self, words: list[str], code: int, saying: str) -> None:
         script = (
             "import sys; from visketch.cli.main import run\n"
-            "sys.argv = ['visketch', 'generate', '--class', 'catt']\n"
+            "sys.argv = ['visketch', *sys.argv[1:]]\n"
             "try: run()\n"
             "except SystemExit as end: print(end.code, 'torch' in sys.modules)\n"
         )
-        done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-        assert done.stdout == "2 False\n"
-        assert "'catt'" in done.stderr
+        done = subprocess.run([sys.executable, "-c", script, *words], capture_output=True, text=True, check=True)
+        assert done.stdout == f"{code} False\n"
+        assert saying in done.stderr
 
     def test_same_seed_same_sketch_whatever_n_and_batch(self, folder: Path, tmp_path: Path, monkeypatch) -> None:
         words = ("--class", "cat", "--seed", 5, "--checkpoint", folder)

@@ -178,11 +178,14 @@ def parse_detail(detail: str) -> str | int:
 
 def load(checkpoint: str | None, device: str) -> "SketchModel":
     """Load the model that the options name. Raises UsageError for an unknown device, and VisketchError."""
+    from visketch.config import find
+
     with console.waiting("Loading the model ..."):
+        folder = find(checkpoint)  # first, since importing torch takes seconds
         device = resolve(device)
         from visketch.model import SketchModel
 
-        return SketchModel.load(checkpoint, device)
+        return SketchModel.load(folder, device)
 
 
 def sampling(settings: dict[str, Any]) -> "SamplingOptions":
