@@ -16,7 +16,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from visketch.errors import RenamedWarning
+from visketch.errors import PassedOverWarning, RenamedWarning
 
 from .animate import animate
 from .ask import ask
@@ -125,7 +125,8 @@ def main(
     console.debug = debug
     if not debug:
         warnings.simplefilter("ignore")  # these are warnings of libraries, meant for their developers
-    warnings.simplefilter("always", RenamedWarning)
+    for own in (RenamedWarning, PassedOverWarning):
+        warnings.simplefilter("always", own)
     warnings.showwarning = console.show_warning
 
 

@@ -115,8 +115,12 @@ class TestTrace:
             scan(tmp_path / name)
         tiny_model.write_ndjson(tmp_path / "in/star.ndjson", drawings.draw_many(2, labels=("star",)))
         (tmp_path / "in/bad.png").write_text("no picture")
+        for name in ("drawings.zip", "doc.pdf", "b/cat", ".hidden", "notes.txt"):
+            (tmp_path / "in" / name).write_text("passed over")
         result = visketch("trace", tmp_path / "in", "--out", tmp_path / "out", "--json")
         assert result.exit_code == 1
+        note = f"{tmp_path / 'in'}: 4 files were passed over: b/cat, doc.pdf, drawings.zip, ..."
+        assert result.stderr.splitlines()[0] == note
         rows = json.loads(result.stdout)
         assert ["error" in row for row in rows] == [False, True, False, False, False]
         names = sorted(path.name for path in (tmp_path / "out").iterdir())

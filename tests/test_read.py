@@ -12,7 +12,7 @@ from PIL import Image
 
 from visketch.data import image
 from visketch.data.read import expand, read
-from visketch.errors import VisketchError
+from visketch.errors import PassedOverWarning, VisketchError
 
 GOOD = '{"drawing":[[[0,10],[0,10]]]}'
 
@@ -133,7 +133,8 @@ def test_expand(tmp_path):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(GOOD)
     expected = [tmp_path / name for name in ("a/cat.ndjson", "b/1.svg", "b/2.png")]
-    assert expand([tmp_path]) == expected
+    with pytest.warns(PassedOverWarning, match=r": 1 file was passed over: a/notes\.txt$"):
+        assert expand([tmp_path]) == expected
     assert expand([f"{tmp_path}/b/*", tmp_path / "a" / "notes.txt"]) == [*expected[1:], tmp_path / "a" / "notes.txt"]
     (tmp_path / "odd[1].png").write_text("")
     assert expand([tmp_path / "odd[1].png"]) == [tmp_path / "odd[1].png"]

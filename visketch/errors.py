@@ -15,6 +15,10 @@ class RenamedWarning(FutureWarning):
     """An old name was used. The message names its replacement."""
 
 
+class PassedOverWarning(UserWarning):
+    """Some files of a folder are not read, since they are not files of drawings. The message names them."""
+
+
 def reason(error: Exception) -> str:
     """The operating system's words for an error, in lower case so that they fit into a line."""
     said = getattr(error, "strerror", None) or str(error)

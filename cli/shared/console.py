@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any, TextIO
 
-from visketch.errors import RenamedWarning, UsageError, VisketchError, reason, reworded
+from visketch.errors import PassedOverWarning, RenamedWarning, UsageError, VisketchError, reason, reworded
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -106,10 +106,10 @@ def show_warning(
     file: Any = None,
     line: str | None = None,
 ) -> None:
-    """A replacement for `warnings.showwarning`. It prints a warning about an old name as a note, without its source
-    line.
+    """A replacement for `warnings.showwarning`. It prints our own warnings, about an old name or about files that were
+    passed over, as notes, without their source line.
     """
-    if issubclass(category, RenamedWarning):
+    if issubclass(category, (RenamedWarning, PassedOverWarning)):
         note(str(message))
     else:
         stderr().print(warnings.formatwarning(message, category, filename, lineno, line), markup=False)

@@ -6,9 +6,10 @@ train/ validation/ test/         folders above either are the splits
 """
 
 import re
+import warnings
 from pathlib import Path
 
-from visketch.errors import VisketchError
+from visketch.errors import PassedOverWarning, VisketchError
 
 SPLITS = ("train", "validation", "test")
 MANY = {".ndjson", ".bin", ".npy", ".npz", ".json", ".csv", ".excalidrawlib"}
@@ -51,12 +52,22 @@ def split(file: Path, root: Path) -> str | None:
 def files(folder: Path) -> list[Path]:
     """The files of drawings in a folder and its subfolders, sorted.
 
-    Hidden files are left out, and so are tables and JSON files that are not drawings.
+    Hidden files are left out. Other files are too, such as archives, and tables and JSON files that are not drawings; a
+    `PassedOverWarning` names the first of them.
     """
+    named = {file: file.relative_to(folder) for file in sorted(folder.rglob("*"))}
+    seen = [file for file, name in named.items() if not any(part.startswith(".") for part in name.parts)]
+    files = {file: _is_drawn(file) for file in seen if file.is_file()}
+    if others := [str(named[file]) for file, drawn in files.items() if not drawn]:
+        what = f"{len(others)} files were" if len(others) > 1 else "1 file was"
+        some = ", ".join([*others[:3], *(["..."] if len(others) > 3 else [])])
+        warnings.warn(f"{folder}: {what} passed over: {some}", PassedOverWarning, stacklevel=3)
+    return [file for file, drawn in files.items() if drawn]
+
+
+def _is_drawn(file: Path) -> bool:
     known = MANY | PICTURES | PAGES | PACKED
-    found = (file for file in folder.rglob("*") if suffix(file) in known and file.is_file())
-    seen = (file for file in found if not any(part.startswith(".") for part in file.relative_to(folder).parts))
-    return sorted(file for file in seen if suffix(file) not in GENERAL or _begins_drawn(file))
+    return suffix(file) in known and (suffix(file) not in GENERAL or _begins_drawn(file))
 
 
 def _is_many(file: Path) -> bool:
