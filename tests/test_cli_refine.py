@@ -102,7 +102,13 @@ class TestRefine:
         assert [path.name for path in here.iterdir()] == ["in"]
 
     def test_names_for_files(self) -> None:
-        names = {"scans/cat.ndjson#3": "cat-3", "-": "standard-input", "-#2": "standard-input-2", "a b.png": "a_b"}
+        names = {"scans/cat.ndjson#3": "cat-3", "-": "standard-input", "-#2": "standard-input-2"}
+        names |= {
+            "a b (1).png": "a b (1)",
+            "a/fish.svg.gz": "fish",
+            "a:b?.png": "a_b_",
+            "scan 2.ndjson.gz#2": "scan 2-2",
+        }
         assert {name: stem_of(name) for name in names} == names
 
 

@@ -5,6 +5,10 @@ import unicodedata
 from itertools import chain, count
 from pathlib import Path
 
+from visketch.data.folder import suffix
+
+FORBIDDEN = '<>:"/\\|?*'  # in the names of files, on some file system
+
 
 def stem(label: str) -> str:
     """The name of a class as a file name, in which spaces and special characters become `_`."""
@@ -12,11 +16,16 @@ def stem(label: str) -> str:
 
 
 def stem_of(drawing: str) -> str:
-    """The displayed name of a drawing as a file name: `scans/cat.ndjson#3` becomes `cat-3`."""
+    """The displayed name of a drawing as a file name: `scans/cat.ndjson#3` becomes `cat-3`, `a b.svg.gz` becomes `a b`.
+
+    Only characters that some file system forbids, or that cannot be printed, become `_`.
+    """
     file, mark, number = drawing.rpartition("#")
     if not mark or Path(drawing).exists():
         file, number = drawing, ""
-    name = "standard-input" if file == "-" else stem(Path(file).stem)
+    path = Path("standard-input" if file == "-" else file)
+    own = path.name[: len(path.name) - len(suffix(path))]
+    name = "".join(one if one.isprintable() and one not in FORBIDDEN else "_" for one in own).lstrip(".") or "_"
     return f"{name}-{stem(number)}" if number else name
 
 
