@@ -56,7 +56,11 @@ def classify(
         bool, typer.Option("--split", help="Classify each of several drawings on one page: page.png#1, #2 ...")
     ] = False,
     any_way_up: Annotated[
-        bool, typer.Option("--any-way-up", help="Try all four quarter turns; the most confident answer counts.")
+        bool,
+        typer.Option(
+            "--any-way-up",
+            help="Try all four quarter turns; a turned drawing counts if its answer is 10 points more probable.",
+        ),
     ] = False,
     checkpoint: options.Checkpoint = None,
     device: options.Device = "auto",

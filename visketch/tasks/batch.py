@@ -83,7 +83,8 @@ class BatchClassifier:
 
     If the classifier is calibrated, a row has "sure": whether nine in ten such answers are right. If there are several
     separate drawings in it, "separate" is their number. With `any_way_up`, each drawing is classified in all four
-    quarter turns, and the most confident answer counts; "turned" has the degrees clockwise.
+    quarter turns. A turned one only counts if its answer is more probable by UPRIGHT; "turned" has the degrees
+    clockwise.
     """
 
     def __init__(self, model: "SketchModel", top: int, any_way_up: bool = False) -> None:
@@ -101,7 +102,7 @@ class BatchClassifier:
                 rows.append({"path": drawn.name, "error": drawn.problem})
                 continue
             ways = [next(answers) for _ in self.turns]
-            # A turned drawing must give a more confident answer, since most drawings are the right way up.
+            # Most drawings are the right way up
             turn = max(self.turns, key=lambda turn: ways[turn][0].probability - (UPRIGHT if turn else 0))
             row: Row = {"path": drawn.name, **self.answer(ways[turn], drawn.strokes is not None)}
             row |= {"turned": 90 * turn} if turn else {}
