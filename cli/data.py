@@ -173,7 +173,7 @@ def stats(
     everything: Annotated[bool, typer.Option("--all", help="Print every class, not only the first twenty.")] = False,
     as_json: options.Json = False,
 ) -> None:
-    """Describe a data set: its classes, its splits, and the size of its drawings.
+    """Describe a data set: its classes, splits and sizes of drawings.
 
     Only reads: no file is written.
 

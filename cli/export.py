@@ -64,11 +64,11 @@ def site(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing site.")] = False,
     as_json: options.Json = False,
 ) -> None:
-    """Write the studio as static files, which recognise, draw and finish in the visitor's browser.
+    """Write the studio as static files that work in the browser.
 
-    Any file server can serve the folder. After the first visit, the page works offline. This needs weights that draw
-    strokes, and the extra `onnx`. ONNX Runtime for browsers is fetched from npm's registry, once. A folder with other
-    files is never written.
+    The page recognises, draws and finishes drawings. Any file server can serve the folder. After the first visit, the
+    page works offline. This needs weights that draw strokes, and the extra `onnx`. ONNX Runtime for browsers is fetched
+    from npm's registry, once. A folder with other files is never written.
 
     \b
     Examples:

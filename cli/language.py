@@ -12,7 +12,7 @@ from .language_train import train
 from .shared import console, options
 from .shared.outputs import parse_out
 
-app = typer.Typer(no_args_is_help=True, help="Make a data set of sketches, scenes and instructions, and train on it.")
+app = typer.Typer(no_args_is_help=True, help="Make instructions about sketches and scenes, and train on them.")
 
 
 @app.command()
@@ -75,7 +75,7 @@ def prepare(
     seed: options.Seed = 0,
     as_json: options.Json = False,
 ) -> None:
-    """Compose scenes, with questions about them that are asked with sketches.
+    """Compose scenes, and questions to ask about them with sketches.
 
     A scene is drawings on a page, photo objects on a background (both with exact boxes and counts), or a photo as it
     is. Each scene has instructions with answers: describe it (DESC), count (COUNT), locate (BBOX), answer questions

@@ -42,11 +42,12 @@ def serve(
     device: options.Device = "auto",
     as_json: options.Json = False,
 ) -> None:
-    """Open the studio: draw in the browser, and see the drawing recognised, refined and completed.
+    """Open the studio, a web page to draw on, and its HTTP API.
 
-    The page and the API have one address. Unless --host says otherwise, it is on this machine only. Nothing is sent to
-    any other server. Ctrl-C stops the server. With --json, the first line has the address. Drawings that are sent are
-    not kept: apart from the index of the gallery, no file is written.
+    The page shows a drawing recognised, refined and completed. The page and the API have one address. Unless --host
+    says otherwise, it is on this machine only. Nothing is sent to any other server. Ctrl-C stops the server. With
+    --json, the first line has the address. Drawings that are sent are not kept: apart from the index of the gallery, no
+    file is written.
 
     \b
     Examples:

@@ -84,6 +84,12 @@ def test_every_help_says_what_is_never_written() -> None:
     assert not [name for name, text in helps.items() if not any(promise in text for promise in promises)]
 
 
+@pytest.mark.parametrize("group", ["", "photos", "data", "language", "evaluate", "export"])
+def test_every_verb_fits_on_its_line(group: str) -> None:
+    verbs = visketch(*group.split(), "--help").stdout.split("Commands:")[1]
+    assert not [line for line in verbs.splitlines() if line.endswith("...") and "locate" not in line]
+
+
 def test_help_version_and_nothing() -> None:
     assert all(verb.split()[0] in visketch("--help").stdout for verb in VERBS)
     assert visketch("--version").stdout.startswith("visketch 0.")

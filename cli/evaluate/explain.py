@@ -26,7 +26,7 @@ def explain(
     overwrite: Overwrite = False,
     as_json: options.Json = False,
 ) -> None:
-    """Check whether the leaves that `classify --explain` names decide the answer.
+    """Check whether the leaves of --explain decide the answer.
 
     The leaves of each drawing are erased one by one, starting with those that a measure ranks highest. This is done for
     several measures. The faster the probability of the drawing's class falls, the better the measure. Weights and data

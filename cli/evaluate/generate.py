@@ -93,11 +93,12 @@ def generate(
     overwrite: Overwrite = False,
     as_json: options.Json = False,
 ) -> None:
-    """Measure generated sketches: coarse and refined ones, beside real drawings and other people's samples.
+    """Measure generated sketches beside real drawings.
 
-    Every row has the same number of sketches of each class. The seeds are --seed and the numbers after it. Everything
-    that the model draws is judged; with --tries N, only the best of N by the classifier, as in `visketch generate`.
-    Weights and data are never written, and existing pictures are only replaced with --overwrite.
+    Coarse and refined sketches have their own rows, and so have other people's samples. Every row has the same number
+    of sketches of each class. The seeds are --seed and the numbers after it. Everything that the model draws is judged;
+    with --tries N, only the best of N by the classifier, as in `visketch generate`. Weights and data are never written,
+    and existing pictures are only replaced with --overwrite.
 
     \b
     Examples:

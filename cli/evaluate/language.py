@@ -49,12 +49,12 @@ def language(
     device: options.Device = "auto",
     as_json: options.Json = False,
 ) -> None:
-    """Measure answers to questions that are asked with a sketch: counting, boxes, closed questions, retrieval.
+    """Measure answers to questions that are asked with a sketch.
 
-    Every predictor is measured: the matcher, and the language model by its description of the scene and by its direct
-    answers. Scenes of drawings, scenes of photo cut-outs and whole photos have their own rows. So have classes that
-    training saw or did not see, and styles of sketches. Beside the predictors stand the most frequent answer and
-    chance. Only reads: no file is written.
+    The questions are counting, boxes, closed questions and retrieval. Every predictor is measured: the matcher, and the
+    language model by its description of the scene and by its direct answers. Scenes of drawings, scenes of photo
+    cut-outs and whole photos have their own rows. So have classes that training saw or did not see, and styles of
+    sketches. Beside the predictors stand the most frequent answer and chance. Only reads: no file is written.
 
     \b
     Examples:
