@@ -56,6 +56,8 @@ def explained(
         words = why.words
         if model.pieces(sketch) is not None:
             words += "\nThis is about the picture alone, without the order of its strokes."
+        elif f"{why.probability:.2f}" != f"{guesses[0].probability:.2f}":
+            words += "\nThis reads smaller leaves than the answer does, so the probability is another one."
         said = {"words": words, "picture": str(path), "leaves": [asdict(vote) for vote in why.votes]}
         predictions = [{"label": guess.label, "probability": round(guess.probability, 6)} for guess in guesses]
         yield {"path": name, "predictions": predictions, "explanation": said}

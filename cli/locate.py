@@ -46,11 +46,11 @@ def locate(
     overwrite: Overwrite = False,
     as_json: options.Json = False,
 ) -> None:
-    """Find what a sketch shows in pictures, as boxes in pixels (x1, y1, x2, y2 from the top left).
+    """Find what a sketch shows in pictures, as boxes.
 
-    Each box has a score. Of boxes that overlap by half, only the one with the highest score is kept. --out draws the
-    others in grey, on a picture of at most 4096 pixels. Only the lines of the sketch count. Input files are never
-    written, and existing files are only replaced with --overwrite.
+    A box is x1, y1, x2, y2 in pixels from the top left, and has a score. Of boxes that overlap by half, only the one
+    with the highest score is kept. --out draws the others in grey, on a picture of at most 4096 pixels. Only the lines
+    of the sketch count. Input files are never written, and existing files are only replaced with --overwrite.
 
     \b
     Examples:

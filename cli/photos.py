@@ -16,10 +16,11 @@ if TYPE_CHECKING:
     import numpy as np
     from PIL import Image
 
+    from visketch.language.boxes import Box
     from visketch.language.model import SketchLanguage
     from visketch.language.retrieval import PhotoHit, PictureSearch
 
-SURE = 0.5  # the least score of a box that is drawn
+SURE = 0.5  # the least score of a box that counts
 
 
 app = typer.Typer(no_args_is_help=True, help="Find photos that show what a sketch shows.")
@@ -83,7 +84,10 @@ def search(
     if not rows:
         console.say(f"none of the {pictures.count} pictures shows it")
     else:
-        table = [[one["rank"], str(one["path"]), f"{one['score']:.3f}", len(one["boxes"]), one["by"]] for one in rows]
+        table = [
+            [one["rank"], str(one["path"]), f"{one['score']:.3f}", len(counted(hit)), one["by"]]
+            for one, hit in zip(rows, found, strict=True)
+        ]
         console.table(["", "photo", "shows it", "boxes", "by"], table)
     if out:
         console.say(f"picture: {out}")
@@ -171,6 +175,11 @@ def sheet(sketch: "np.ndarray", found: "list[PhotoHit]") -> "np.ndarray":
     return gallery(sketch, cards)
 
 
+def counted(hit: "PhotoHit") -> "list[Box]":
+    """The boxes of a photo that count, or the most certain one if none counts."""
+    return [box for box, sure in hit.boxes if sure >= SURE] or [box for box, _ in hit.boxes[:1]]
+
+
 def thumbnail(hit: "PhotoHit") -> "Image.Image":
     """The photo in a square, with the boxes that count, or with the most certain one if none counts.
 
@@ -183,7 +192,7 @@ def thumbnail(hit: "PhotoHit") -> "Image.Image":
 
     picture = upright(hit.path, 4 * THUMB)[0].copy()  # upright keeps its result in a cache
     draw, pen = ImageDraw.Draw(picture), max(2, max(picture.size) // 60)
-    for box in [box for box, sure in hit.boxes if sure >= SURE] or [box for box, _ in hit.boxes[:1]]:
+    for box in counted(hit):
         corners = [place * side for place, side in zip(box, picture.size * 2, strict=True)]
         draw.rectangle(corners, outline=FOUND, width=pen)
     return ImageOps.pad(picture, (THUMB, THUMB), color="white")

@@ -119,8 +119,7 @@ def refine(
         raise UsageError("--compare is for one sketch; several are compared on their sheet")
     if out and is_picture(out) and (suffix != ".png" or animate) and (compare or not alone):
         raise UsageError(f"{out}: a comparison or a sheet is a .png; for several name a folder and a --format")
-    model = options.load(checkpoint, device)
-    shape = model.config.sketch.at(canvas or model.config.sketch.canvas)
+    shape, model = options.shape_on(checkpoint, canvas), options.load(checkpoint, device)
     redrawn = (model.config.coarse_part(coarse),) if strength else ()
     options.load_parts(model, "encoder", "refiner", "vqvae", *redrawn, *(() if label else ("classifier",)))
     settings: Row = {"strength": strength, "canvas": shape.canvas, "seed": seed, "temperature": temperature}

@@ -1,6 +1,7 @@
 """What the shipped detector finds in a photo whose objects are known, and what a sketch asks of it."""
 
 import json
+import re
 import shutil
 import sys
 import time
@@ -375,6 +376,9 @@ class TestVerbs:
         assert hit["score"] > 0.9
         assert Image.open(tmp_path / "found.png").size[0] > 176
         monkeypatch.setattr(PhotoDetector, "__call__", lambda *_: pytest.fail("is looked at again"))
+        sure = [box["sure"] for box in hit["boxes"]]
+        monkeypatch.setattr("visketch.cli.photos.SURE", sum(sure) / 2)  # only one of the two counts
+        assert re.search(r"street.jpg\s+\S+\s+1\s+detector", visketch(*words, env={"COLUMNS": "300"}).stdout)
         (again,) = json.loads(visketch(*words, "--json", "--which", "red").stdout)["found"]
         assert again["path"] == hit["path"]
         assert json.loads(visketch(*words, "--json", "--which", "blue").stdout)["found"] == []

@@ -293,6 +293,14 @@ def test_drawings_that_lie_side_by_side_are_separate(as_pixels: bool) -> None:
     assert middles == sorted(middles)
 
 
+def test_a_page_of_dots_is_one_drawing() -> None:
+    """Joining its parts would take seconds, and minutes if there are thousands."""
+    rng = np.random.default_rng(0)
+    corners = np.stack(np.meshgrid(np.arange(17), np.arange(17)), axis=-1).reshape(-1, 1, 2) * 10
+    page = Sketch(strokes=tuple((corner + rng.random((4, 2))).astype(np.float32) for corner in corners))
+    assert separate(page) == [page]
+
+
 @pytest.mark.parametrize("label", SUBJECTS)
 def test_one_drawing_is_one(label: str) -> None:
     for seed in range(5):

@@ -11,7 +11,7 @@ from skimage.morphology import skeletonize
 from visketch.config import SketchConfig
 from visketch.errors import VisketchError
 from visketch.geometry import sdf, sketch
-from visketch.geometry.sketch import Sketch
+from visketch.geometry.sketch import Sketch, fit, longer_side
 
 coordinate = st.floats(-1e4, 1e4, width=32)
 polyline = st.lists(st.tuples(coordinate, coordinate), min_size=1, max_size=8).map(
@@ -141,3 +141,18 @@ def test_a_drawing_of_far_too_many_points_is_refused() -> None:
 def test_huge_coordinates_are_fitted() -> None:
     line = np.array([[3e38, 3e38], [3.1e38, 3.1e38]], np.float32)
     assert np.concatenate(sketch.fit((line,), 0.1)) == pytest.approx(np.array([[0.1, 0.1], [0.9, 0.9]]))
+
+
+@pytest.mark.parametrize("unit", [1e-20, 1e-7, 1.0, 1e20])
+def test_any_unit_is_fitted(unit: float) -> None:
+    square = np.array([[0, 0], [1, 0], [1, 1], [0, 1]], np.float32) * np.float32(unit)
+    (fitted,) = fit((square,), 0.1)
+    assert fitted.min() == pytest.approx(0.1)
+    assert fitted.max() == pytest.approx(0.9)
+
+
+def test_rounding_errors_are_not_enlarged_to_a_drawing() -> None:
+    dot = np.array([[1000, 1000], [np.nextafter(np.float32(1000), np.float32(2000)), 1000]], np.float32)
+    (fitted,) = fit((dot,), 0.1)
+    assert np.ptp(fitted) < 0.1
+    assert longer_side(dot[:1]) > 0

@@ -1,6 +1,7 @@
 """From ink to strokes to files: there is one stroke where a person drew one, and it is where it was drawn."""
 
 import json
+import time
 from pathlib import Path
 
 import drawings
@@ -117,6 +118,21 @@ def test_thinning_keeps_pieces_and_holes_whatever_the_ink(seed: int, blur: float
     covered = trace.trace(trace.from_pixels(pixels)).strokes
     assert bool(covered) == pixels.any()
     assert all(np.isfinite(stroke).all() for stroke in covered)
+
+
+def test_thousands_of_strokes_are_ordered_at_once() -> None:
+    """Each is compared with all others, so this must not take more than a few operations of numpy for each stroke."""
+    places = np.random.default_rng(0).random((3000, 1, 2)).astype(np.float32) * 1000
+    lines = list(places + np.array([[0, 0], [1, 1]], np.float32))
+    began = time.process_time()
+    found = trace.ordered(lines)
+    assert time.process_time() - began < 2
+    either_way = {tuple(way.ravel()) for line in lines for way in (line, line[::-1])}
+    assert {tuple(line.ravel()) for line in found} <= either_way
+    ends = np.array([[line[0], line[-1]] for line in found])
+    for place in range(0, 2999, 100):
+        nearest = np.linalg.norm(ends[place + 1 :] - ends[place, 1], axis=2).min()
+        assert np.linalg.norm(ends[place + 1, 0] - ends[place, 1]) == pytest.approx(nearest)
 
 
 def test_the_longest_comes_first_then_the_nearest_end() -> None:

@@ -114,13 +114,12 @@ def generate(
         Outputs((), overwrite).check(out)
     if tries > 1 and not judge:
         raise UsageError("without --judge the classifier would judge what it chose among --tries; name a judge")
-    classes = options.several_classes(checkpoint, classes or [])
+    classes, shape = options.several_classes(checkpoint, classes or []), options.shape_on(checkpoint, canvas)
     if plot:
         from . import chart  # before any work, since it raises UsageError if matplotlib is missing
     model, store = arguments.load(checkpoint, device, data, split, "diffusion", "encoder", "refiner", "vqvae")
     from visketch.evaluate import generation, judges
 
-    shape = model.config.sketch.at(canvas or model.config.sketch.canvas)
     if tries > 1 or not judge:
         options.load_parts(model, "classifier")
     asked: Judge = judges.load(judge, str(model.device)) if judge else judges.ClassifierJudge(model)

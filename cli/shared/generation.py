@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from visketch.model import Generated, SketchModel
     from visketch.sampling import Frame
 
-BATCH = 64  # sketches that are drawn at once, so that memory does not grow with -n
+# The sketches that are drawn at once, so that memory does not grow with -n. Those of strokes are sorted by length, and
+# the more there are, the fewer pieces are computed only because the longest sketch of a batch has them.
+BATCH, STROKES = 64, 256
 
 
 @dataclass(frozen=True)
@@ -152,7 +154,9 @@ def draw(order: Order, done: set[tuple[str, int]]) -> Iterator[Drawn]:
     """Draw every sketch, except those in `done` (class and seed), in batches and with a progress bar."""
     from visketch.geometry.trace import Trace
 
-    model, settings, most = order.model, order.settings, max(1, BATCH // order.settings["tries"])
+    model, settings = order.model, order.settings
+    plain = settings["coarse"] == "strokes" and settings["coarse_only"]
+    most = max(1, (STROKES if plain else BATCH) // settings["tries"])
     pen = model.config.sketch.pen * model.config.sketch.canvas
     with console.progress() as bar:
         whole = bar.add_task("sketches", total=order.total, completed=len(done), visible=order.total > most)

@@ -12,6 +12,7 @@ from visketch.errors import UsageError, VisketchError
 from . import console
 
 if TYPE_CHECKING:
+    from visketch.config import SketchConfig
     from visketch.model import SketchModel
     from visketch.sampling import SamplingOptions
 
@@ -149,6 +150,17 @@ def check_classes(checkpoint: str | None, classes: list[str]) -> list[str]:
 
     config = read_config(find(checkpoint))
     return [config.labels[config.label_of(name)] for name in classes]
+
+
+def shape_on(checkpoint: str | None, canvas: int | None) -> "SketchConfig":
+    """The shape of sketches on a canvas of so many pixels, or on that of training. This does not import torch.
+
+    Raises UsageError for a canvas that is not possible, VisketchError if the checkpoint cannot be read.
+    """
+    from visketch.config import find, read_config
+
+    shape = read_config(find(checkpoint)).sketch
+    return shape.at(canvas or shape.canvas)
 
 
 def several_classes(checkpoint: str | None, classes: list[str]) -> list[str]:

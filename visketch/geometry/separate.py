@@ -10,6 +10,7 @@ from visketch.geometry.sketch import Sketch, longer_side, sample
 GRID = 200  # the number of cells along the page's longer side in which gaps are searched
 GAP = 5  # the least number of empty cells between two drawings
 SMALL = 0.35  # a part smaller than this share of the largest drawing's extent belongs to its neighbour
+MOST = 256  # parts; a page with more is hatched or dotted, and joining them would take seconds
 PLAIN, RICH = 1.5, 2.7  # the least length of lines, in extents of the part: for every drawing, and for at least two
 
 
@@ -29,7 +30,7 @@ def separate(sketch: Sketch, told: bool = False) -> list[Sketch]:
     page = np.zeros(cells.max(axis=0)[::-1] + 1, bool)
     page[cells[:, 1], cells[:, 0]] = True
     parts, count = ndimage.label(ndimage.binary_dilation(np.pad(page, GAP), np.ones((GAP, GAP))), np.ones((3, 3)))
-    if count < 2:
+    if count < 2 or (count > MOST and not told):
         return [sketch]
     own = parts[cells[:, 1] + GAP, cells[:, 0] + GAP] - 1
     groups = _groups(cells, own, count)

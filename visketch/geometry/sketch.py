@@ -108,7 +108,7 @@ def longer_side(points: np.ndarray) -> float:
 
     A dot has a tiny side. So has whatever is as small as the rounding errors of its coordinates.
     """
-    rounding = 1e-7 * float(np.abs(points).max())
+    rounding = 1e-6 * float(np.abs(points).max())
     return max(float(np.ptp(points.astype(np.float64), axis=0).max()), rounding, 1e-30)
 
 

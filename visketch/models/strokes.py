@@ -24,7 +24,7 @@ from visketch.models import flow
 from visketch.models.stroke_transformer import TOKEN, StrokeTransformer, to_pieces, to_tokens
 
 NOISIEST = 0.05  # the loss is weighted like that of a velocity, 1 / time², but no more than at this time
-TOGETHER = 32  # the sketches drawn at once; all take as long as the one with the most pieces
+TOGETHER = 64  # the sketches drawn at once; all take as long as the one with the most pieces
 QUARTERS = {"few": (0.0, 0.25), "many": (0.75, 1.0)}  # quantiles of a class's drawings, by number of pieces
 
 
