@@ -289,7 +289,7 @@ class TestVerbs:
         told = visketch("ask", *pictures, "how many?", "--checkpoint", tmp_path, "--json")
         assert json.loads(told.stdout)["answers"][0]["by"] == "matcher", "ViSketch knows no rings"
         one_line(
-            visketch("ask", *pictures, "is it red?", "--checkpoint", tmp_path), 2, "language model", "ask what it is"
+            visketch("ask", *pictures, "is it heavy?", "--checkpoint", tmp_path), 2, "language model", "ask what it is"
         )
         one_line(visketch("count", *pictures, "--by", "language", "--checkpoint", tmp_path), 2, "no language model")
 
