@@ -5,29 +5,26 @@ remains after a closing, which removes dark structures narrower than a window. T
 blackboards alike.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Bool, Float, Shaped, UInt8
+from jaxtyping import Bool, Float, UInt8
 from PIL import Image
 from scipy import ndimage
 
-from visketch.data import clutter, morphology, solid
+from visketch.data import clutter, morphology, sheet, solid
+from visketch.data.scaling import reduced, resized
 
 SMALL = 160  # pixels of the longer side; enough to find the paper, its light and the surface around it
 FINE = 16  # steps of the threshold for each level of contrast
 CONTRAST = 24  # the least contrast of ink, in levels of 255
-WINDOW = 1 / 9  # the width of the window as a share of the side; wider than any pen
 DARKEST = 0.3  # pixels darker than this share of the brightest paper are ink and not shadow
-SHEET = 0.15  # the least share of the picture for a sheet of paper on a darker surface
 GRAINY = 9.0  # a picture is smoothed if neighbouring paper pixels differ by this many levels of 255 or more
 # The least level of the squares of a transparency pattern, and the least number of squares along the border
 LIGHT, CHECKS = 90, 12
 APART = 12  # the least difference in levels between the squares and what is drawn on them
 EVEN = 8  # paper of one colour varies by at most this many levels
 COLOURED = 0.25  # an area is coloured if its brightness relative to the paper differs by this share between channels
-RECTANGLE = 0.9  # the least share of its rectangle that a sheet fills
-EDGE = 0.75  # the greatest brightness just outside the edge of a sheet, as a share of that inside
 
 
 @dataclass(frozen=True)
@@ -54,39 +51,38 @@ def find(colours: UInt8[np.ndarray, "y x c"]) -> Ink:
     if extremes < CONTRAST:
         blank = np.zeros(levels.shape[1:], bool)
         return Ink(blank, blank, blank)
-    scale = min(1.0, SMALL / max(levels.shape))
-    size = tuple(max(1, round(scale * length)) for length in levels.shape[1:])
-    small = np.stack([_resized(channel, size) for channel in levels])
-    grey = small.mean(axis=0).round().astype(np.uint8)
-    sheet = _sheet(grey)
-    if sheet is not None and _flat_paper(levels) is not None and not _is_rectangle(sheet):
-        sheet = None  # a light shape on a ground of exactly one colour is a silhouette and no sheet
-    if sheet is not None:
-        whole = _resized(sheet, levels.shape[1:])
-        paper = np.median(small[:, sheet], axis=1).astype(np.uint8)[:, None, None]
-        small, levels = np.where(sheet, small, paper), np.where(whole, levels, paper)
-    inverted = sheet is None and _is_inverted(grey)
+    paper = sheet.cut_out(levels)
+    if paper is not None:
+        found = _on_paper(paper.levels, photographed=True)
+        pen = found.pen or solid.BROAD * max(levels.shape)  # if the paper is blank, the widest that there may be
+        if paper.beside >= 1.5 * pen:  # otherwise it is a line of a drawing that was cut out closely
+            pixels, thin, rest = np.zeros((3, *levels.shape[1:]), bool)
+            for whole, part in ((pixels, found.pixels), (thin, found.thin), (rest, found.rest)):
+                whole[paper.box] = part
+            return replace(found, pixels=pixels, thin=thin, rest=rest, sheet=True, contrast=extremes)
+    return replace(_on_paper(levels), contrast=extremes)
+
+
+def _on_paper(levels: UInt8[np.ndarray, "c y x"], photographed: bool = False) -> Ink:
+    """The ink in a picture of nothing but paper. Paper that was photographed is light, but not exactly even."""
+    small = reduced(levels, SMALL)
+    inverted = not photographed and _is_inverted(small.mean(axis=0).round().astype(np.uint8))
     if inverted:
         levels, small = 255 - levels, 255 - small
-    flat = _flat_paper(levels) if sheet is None else None
+    flat = None if photographed else _flat_paper(levels)
     contrast = _contrast(levels, small) if flat is None else _from_paper(levels, flat)
-    pixels = _threshold(contrast)
-    if sheet is not None:
-        pixels &= whole
-    before = pixels
-    pixels = clutter.without_surroundings(clutter.without_frame(pixels))
+    before = _threshold(contrast)
+    pixels = clutter.without_surroundings(clutter.without_frame(before))
     pixels, ruled = clutter.without_rules(pixels, contrast)
     paper = _bare(small) if flat is None else flat
     areas = _coloured(small, paper, pixels.shape) if flat is None else _opened(contrast > CONTRAST)
-    if sheet is not None:
-        areas = areas & whole
     gone = before & ~pixels
     if gone.any():
         areas = areas & ~ndimage.binary_dilation(gone, iterations=3)
     pixels, filled = solid.outlined(pixels, areas, levels, paper)
     before = pixels
     pixels, thin, specks, pen = clutter.without_dust(pixels)
-    return Ink(pixels, thin, filled | (before & ~pixels), inverted, sheet is not None, ruled, specks, pen, extremes)
+    return Ink(pixels, thin, filled | (before & ~pixels), inverted, ruled=ruled, specks=specks, pen=pen)
 
 
 def _without_checks(levels: UInt8[np.ndarray, "c y x"]) -> UInt8[np.ndarray, "c y x"]:
@@ -105,62 +101,6 @@ def _without_checks(levels: UInt8[np.ndarray, "c y x"]) -> UInt8[np.ndarray, "c 
     if light.sum() > dark.sum():
         return np.where(light, levels, np.uint8(0))
     return np.where(dark, levels, np.uint8(255))
-
-
-def _resized(
-    levels: Shaped[np.ndarray, "y x"], size: tuple[int, ...], how: Image.Resampling = Image.Resampling.BOX
-) -> Shaped[np.ndarray, "v u"]:
-    return np.asarray(Image.fromarray(levels).resize((size[1], size[0]), how))
-
-
-def _sheet(grey: UInt8[np.ndarray, "y x"]) -> Bool[np.ndarray, "y x"] | None:
-    """The area of the paper. Returns None unless it is one bright piece on a darker surface that fills the border of
-    the picture.
-    """
-    from skimage.filters import threshold_otsu
-
-    # The area is closed over the drawing, whose lines would otherwise cut the paper into pieces.
-    paper = morphology.closed_over(grey, int(max(grey.shape) * WINDOW))
-    threshold = threshold_otsu(paper)
-    bright = paper > threshold
-    border = np.concatenate([bright[0], bright[-1], bright[:, 0], bright[:, -1]])
-    beside = border.mean() > 0.2  # the paper touches the border of the picture
-    if bright.mean() < SHEET / 2 or (beside and not _is_empty(grey, bright)):
-        return None
-    parts, _ = ndimage.label(bright)
-    largest = parts == 1 + int(np.argmax(np.bincount(parts.ravel())[1:]))
-    whole = ndimage.binary_fill_holes(largest)
-    rows, columns = np.flatnonzero(whole.any(axis=1)), np.flatnonzero(whole.any(axis=0))
-    box = (rows[-1] - rows[0] + 1) * (columns[-1] - columns[0] + 1)
-    # Chalk on a board is bright too, but most of the area that it encloses is not.
-    if whole.mean() < SHEET or largest.sum() < 0.7 * whole.sum() or whole.sum() < (0.97 if beside else 0.6) * box:
-        return None
-    near = max(2, max(grey.shape) // 60)
-    inside = ndimage.minimum_filter(whole, 2 * near + 1, mode="constant")
-    rim, around = whole & ~inside, ndimage.maximum_filter(whole, 2 * near + 1) & ~whole
-    # A sheet has a sharp edge, but a spot of light does not.
-    inside = whole & (ndimage.minimum_filter(whole, 2 * near + 1, mode="nearest") if beside else inside)
-    edge = EDGE**2 if beside else EDGE
-    if not inside.any() or not around.any() or np.median(grey[around]) > edge * np.median(grey[rim]):
-        return None
-    return inside if np.median(grey[inside]) > threshold else None  # otherwise it is an outline drawn in chalk
-
-
-def _is_rectangle(sheet: Bool[np.ndarray, "y x"]) -> bool:
-    """Whether an area fills a rectangle, which may be tilted."""
-    y, x = np.nonzero(sheet)
-    angles = np.radians(np.arange(0, 90, 3))[:, None]
-    along, across = x * np.cos(angles) + y * np.sin(angles), y * np.cos(angles) - x * np.sin(angles)
-    return bool(len(y) > RECTANGLE * ((np.ptp(along, axis=1) + 1) * (np.ptp(across, axis=1) + 1)).min())
-
-
-def _is_empty(grey: UInt8[np.ndarray, "y x"], bright: Bool[np.ndarray, "y x"]) -> bool:
-    """Whether the surface beside the paper is evenly dark, with nothing drawn on it."""
-    dark = ndimage.binary_erosion(~bright, iterations=3, border_value=1)
-    if not dark.any():
-        return False
-    middle, light = float(np.median(grey[dark])), float(np.median(grey[bright]))
-    return float((np.abs(grey[dark] - middle) > 0.2 * (light - middle)).mean()) < 0.002
 
 
 def _is_inverted(grey: UInt8[np.ndarray, "y x"]) -> bool:
@@ -194,7 +134,7 @@ def _around(grey: UInt8[np.ndarray, "y x"]) -> Float[np.ndarray, "y x"] | np.flo
     near = max(3, max(few.shape) // 5) // 2
     window = np.ones((2 * near + 1, 2 * near + 1), np.uint8)
     median = rank.median(np.pad(few, near, mode="edge"), window)[near:-near, near:-near]
-    return _resized(median, grey.shape).astype(np.float32)
+    return resized(median, grey.shape).astype(np.float32)
 
 
 def _contrast(levels: UInt8[np.ndarray, "c y x"], small: UInt8[np.ndarray, "c v u"]) -> Float[np.ndarray, "y x"]:
@@ -203,7 +143,7 @@ def _contrast(levels: UInt8[np.ndarray, "c y x"], small: UInt8[np.ndarray, "c v 
     The result is in 0..255 of the light of the paper. Strongly grainy paper is smoothed first; then the channel (or the
     mean of all) in which lines stand out most from the grain is used.
     """
-    window = max(15, max(levels.shape) * WINDOW) * max(small.shape) / max(levels.shape)
+    window = max(15, max(levels.shape) * sheet.WINDOW) * max(small.shape) / max(levels.shape)
     papers = []
     for few in small:
         # Otherwise the grain would raise the estimate
@@ -213,7 +153,7 @@ def _contrast(levels: UInt8[np.ndarray, "c y x"], small: UInt8[np.ndarray, "c v 
         paper = -morphology.closed_over(-morphology.closed_over(paper, int(window)), int(2 * window))
         paper = ndimage.gaussian_filter(paper, 1.0, mode="nearest")
         paper = np.maximum(paper, max(1.0, DARKEST * float(paper.max())))
-        papers.append(_resized(paper, levels.shape[1:], Image.Resampling.BILINEAR))
+        papers.append(resized(paper, levels.shape[1:], Image.Resampling.BILINEAR))
     light = np.ones(levels.shape[1:], np.float32)
     for channel, paper in zip(levels, papers, strict=True):
         np.minimum(light, channel / paper, out=light)
@@ -294,7 +234,7 @@ def _coloured(
     """Where the hue differs from that of the paper, whatever the light. In a shadow it does not differ."""
     share = np.stack([ndimage.gaussian_filter(one / level, 1.0) for one, level in zip(small, paper, strict=True)])
     coloured = 1 - share.min(axis=0) / np.maximum(share.max(axis=0), 0.05) > COLOURED
-    return _resized(coloured, shape, Image.Resampling.NEAREST)
+    return resized(coloured, shape, Image.Resampling.NEAREST)
 
 
 def _opened(area: Bool[np.ndarray, "y x"]) -> Bool[np.ndarray, "y x"]:
