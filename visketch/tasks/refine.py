@@ -51,8 +51,8 @@ def refine(
     `strength` in [0, 1] says how much may change. At 0, only the lines are drawn again, by the refiner, from the sketch
     reduced to the coarse tile. Above 0, the coarse stage draws the sketch again from a noised one, for its class
     (SDEdit, Meng et al., 2022, arXiv 2108.01073), and at 1 nothing of the sketch is left. A coarse stage that draws
-    strokes starts from the lines that the refiner drew, and its strokes are the result. One that draws a field starts
-    from the tile, and its result is refined.
+    strokes starts from those of the sketch or from the lines that the refiner drew (`pieces_of`), and its strokes are
+    the result. One that draws a field starts from the tile, and its result is refined.
 
     `canvas` is as in `SketchModel.render`; a larger one has finer lines and a deeper tree. The coarse field has only
     one pen. So its result is first refined on the canvas of training, and its centre lines are then drawn on the larger
