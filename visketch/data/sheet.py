@@ -51,7 +51,8 @@ def cut_out(levels: UInt8[np.ndarray, "c y x"]) -> CutOut | None:
         return None
     inside = resized(sheet, levels.shape[1:])
     box = ndimage.find_objects(inside.astype(np.uint8))[0]
-    away, (y, x) = ndimage.distance_transform_edt(~sheet, return_indices=True)
+    y, x = ndimage.distance_transform_edt(~sheet, return_distances=False, return_indices=True)
+    away = ndimage.distance_transform_cdt(~sheet, "chessboard")  # in a corner it is not farther than along a side
     beside = (float(away.max()) - RIM) * max(levels.shape) / max(small.shape)
     nearest = paper.round().astype(np.uint8)[:, y, x]
     around = np.stack([resized(channel, inside.shape, Image.Resampling.BILINEAR)[box] for channel in nearest])
