@@ -19,7 +19,7 @@ from visketch.geometry.sketch import Sketch
 from visketch.model import SketchModel
 from visketch.models.stroke_transformer import to_tokens
 from visketch.sampling import Frame
-from visketch.tasks.refine import LOOKS, NOISED, pieces_of, refine, shrunk, surprise, thinned, traced
+from visketch.tasks.refine import LOOKS, NOISED, pieces_to_redraw, refine, shrunk, surprise, thinned, traced
 
 CONFIG = tiny_model.small()
 CAT, STAR = drawings.draw("cat"), drawings.draw("star")
@@ -140,12 +140,12 @@ class TestByStrokes:
         assert len(own) != len(found)
         for better in (own, found):
             monkeypatch.setattr("visketch.tasks.refine.surprise", partial(differing, len(better)))
-            assert np.array_equal(pieces_of(model, field, CAT, label).points, better.points)
+            assert np.array_equal(pieces_to_redraw(model, field, CAT, label).points, better.points)
             picture = Sketch(pixels=(model.ink(field[None])[0] > 0.5).numpy())
-            assert np.array_equal(pieces_of(model, field, picture, label).points, found.points)
+            assert np.array_equal(pieces_to_redraw(model, field, picture, label).points, found.points)
             many = scribble(30)  # more than the network has
             lines = model.render([many])[0]
-            assert np.array_equal(pieces_of(model, lines, many, label).points, traced(model, lines, many).points)
+            assert np.array_equal(pieces_to_redraw(model, lines, many, label).points, traced(model, lines, many).points)
 
     def test_surprise_is_the_summed_error_of_the_network(self, model: SketchModel) -> None:
         drawn, label = pieces(STAR.lines()), torch.tensor([model.label_of("star")])

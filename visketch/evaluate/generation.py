@@ -202,8 +202,7 @@ def _draw(evaluator: Evaluator, names: list[str], settings: Settings, stage: Coa
     """
     model, (drawn, refined) = evaluator.model, ROWS[stage]
     spent, steps = {drawn: 0.0, refined: 0.0}, 0
-    side = model.config.sketch.canvas
-    tries = settings.tries
+    tries, side = settings.tries, model.config.sketch.canvas
     batch = max(1, BATCH * side // (settings.canvas or side) // tries)  # a larger canvas has more leaves
     options = SamplingOptions(temperature=settings.temperature, top_p=settings.top_p, order=settings.order)
     for place, name in enumerate(names):

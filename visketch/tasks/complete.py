@@ -179,8 +179,9 @@ def places(lines: Sequence[np.ndarray], margin: float, seed: int, tries: int) ->
     points = np.concatenate(lines).astype(np.float64)
     low, size = points.min(axis=0), np.ptp(points, axis=0)
     room, found = 1 - 2 * margin, []
+    largest = room / longer_side(points)
     for number in range(tries):
-        scale = SHARES[number % len(SHARES)] * room / longer_side(points)
+        scale = SHARES[number % len(SHARES)] * largest
         where = np.random.default_rng([seed, number]).choice([0.0, 0.5, 1.0], 2) if number else np.full(2, 0.5)
         x, y = margin + where * (room - size * scale) - low * scale
         found.append(Place(float(scale), float(x), float(y)))

@@ -51,8 +51,8 @@ def refine(
     `strength` in [0, 1] says how much may change. At 0, only the lines are drawn again, by the refiner, from the sketch
     reduced to the coarse tile. Above 0, the coarse stage draws the sketch again from a noised one, for its class
     (SDEdit, Meng et al., 2022, arXiv 2108.01073), and at 1 nothing of the sketch is left. A coarse stage that draws
-    strokes starts from those of the sketch or from the lines that the refiner drew (`pieces_of`), and its strokes are
-    the result. One that draws a field starts from the tile, and its result is refined.
+    strokes starts from those of the sketch or from the lines that the refiner drew (`pieces_to_redraw`), and its
+    strokes are the result. One that draws a field starts from the tile, and its result is refined.
 
     `canvas` is as in `SketchModel.render`; a larger one has finer lines and a deeper tree. The coarse field has only
     one pen. So its result is first refined on the canvas of training, and its centre lines are then drawn on the larger
@@ -78,7 +78,7 @@ def refine(
         if strength == 0:
             return Refined(clean)
         rows = zip(clean, sketches, label.split(1), strict=True)
-        like = [pieces_of(model, field, sketch, number) for field, sketch, number in rows]
+        like = [pieces_to_redraw(model, field, sketch, number) for field, sketch, number in rows]
         drawn = model.strokes(label, [seed] * len(like), options, on_progress, like=like, strength=strength)
         side = canvas or shape.canvas
         strokes = tuple(on_canvas(sketch.lines(), shape.margin, side) for sketch in drawn)
@@ -116,7 +116,9 @@ def refined(
     return canvas
 
 
-def pieces_of(model: SketchModel, field: Float[Tensor, "h h"], sketch: Sketch, label: Int[Tensor, " 1"]) -> Pieces:
+def pieces_to_redraw(
+    model: SketchModel, field: Float[Tensor, "h h"], sketch: Sketch, label: Int[Tensor, " 1"]
+) -> Pieces:
     """What the stroke diffusion draws again: the strokes of a sketch, or the lines of its refined field.
 
     A field is traced if the sketch has no strokes, or if the network finds the traced lines more probable: it knows
