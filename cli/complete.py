@@ -50,7 +50,7 @@ def complete(
     kind: options.Format = None,
     animate: options.Animate = False,
     tries: Annotated[
-        int, typer.Option(min=1, max=64, help="Placements tried for each completion; the most probable is kept.")
+        int, typer.Option(min=1, max=64, help="Placements tried for each completion; the best one is kept.")
     ] = 4,
     size: Annotated[
         int | None, typer.Option(min=8, max=4096, help="Side in pixels; by default the model's canvas.")
@@ -67,7 +67,7 @@ def complete(
     """Finish a half-drawn sketch, keeping what is drawn.
 
     The place and the size of the given part in the whole drawing are found by trying several. The sheet shows the part
-    first, and then the completions, the most probable first; added ink is blue. The files go to the folder
+    first, and then the completions, the best first; added ink is blue. The files go to the folder
     ./<name>-completed/, or a single completion (-n 1) to ./<name>-completed.png. Colours and the pen of the given part
     are lost. Input files are never written, and existing files are only replaced with --overwrite.
 
@@ -117,8 +117,9 @@ def complete(
 
 
 def finish(model: "SketchModel", part: "Sketch", labels: list[str], settings: dict[str, Any]) -> list["Completion"]:
-    """Draw the completions, with a progress bar. Returns them with the most probable first."""
+    """Draw the completions, with a progress bar. Returns them with the best first."""
     from visketch.data.named import about
+    from visketch.tasks.complete import best_first
     from visketch.tasks.complete import complete as finished
 
     with console.progress() as bar:
@@ -133,7 +134,7 @@ def finish(model: "SketchModel", part: "Sketch", labels: list[str], settings: di
             )
         except VisketchError as error:
             raise type(error)(f"{part.source}: {about(error, part.source)}") from error
-    return sorted(found, key=lambda completion: (completion.added == 0, -completion.probability))
+    return best_first(found)
 
 
 def write(

@@ -26,7 +26,7 @@ from visketch.geometry import sdf
 from visketch.geometry.sketch import Sketch
 from visketch.metrics import interval, kept
 from visketch.model import SketchModel
-from visketch.tasks.complete import complete
+from visketch.tasks.complete import best_first, complete
 
 CLASSES = ["bus", "cat", "elephant", "flamingo", "owl", "pig", "sheep"]
 
@@ -77,8 +77,7 @@ def main() -> None:
     hits = {name: named(model, judge, canvas, labels) for name, canvas in before.items()}
     rest, best, shares, cells = [], [], [], []
     for number, (part, label) in enumerate(zip(parts, labels, strict=True)):
-        found = complete(model, part, [label] * chosen.n, tries=chosen.tries, seed=chosen.seed)
-        found.sort(key=lambda completion: -completion.probability)
+        found = best_first(complete(model, part, [label] * chosen.n, tries=chosen.tries, seed=chosen.seed))
         canvas, given = (torch.stack([getattr(each, what) for each in found]) for what in ("canvas", "given"))
         right = named(model, judge, canvas, [label] * chosen.n)
         rest.append(right.mean())

@@ -15,12 +15,14 @@ from visketch import checkpoint
 from visketch.config import SketchConfig
 from visketch.errors import UsageError, VisketchError
 from visketch.geometry import sdf, sketch
+from visketch.geometry.pieces import Pieces
 from visketch.geometry.sketch import Sketch
 from visketch.metrics import kept
 from visketch.model import SketchModel
 from visketch.models.diffusion import Diffusion
+from visketch.models.strokes import StrokeDiffusion
 from visketch.sampling import Frame
-from visketch.tasks.complete import KNOWN, SHARES, complete, draw_around, places, strokes, with_strokes
+from visketch.tasks.complete import KNOWN, SHARES, best_first, complete, draw_around, places, strokes, with_strokes
 
 CONFIG = tiny_model.small()
 WHOLE = drawings.draw("cat")
@@ -199,6 +201,26 @@ class TestByStrokes:
             margin = model.config.sketch.margin
             assert points.min() == pytest.approx(margin, abs=1e-3)
             assert points.max() == pytest.approx(1 - margin, abs=1e-3)
+
+    def test_what_is_probable_and_does_not_surprise_is_kept(
+        self, model: SketchModel, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The number of pieces stands for the surprise here."""
+
+        def length(network: StrokeDiffusion, drawn: list[Pieces], label: Tensor) -> Tensor:
+            return torch.tensor([float(len(one)) for one in drawn])
+
+        monkeypatch.setattr(StrokeDiffusion, "surprise", length)
+        part, added = Sketch(strokes=(drawings.draw("cat").strokes or ())[:3]), {}
+        for clutter in (0.0, 5.0):
+            monkeypatch.setattr("visketch.tasks.complete.CLUTTER", clutter)
+            found = complete(model, part, ["cat"] * 4, seed=3, tries=4, steps=3)
+            added[clutter] = sum(len(one.added_strokes or ()) for one in found)
+            merits = [one.merit for one in best_first(found)]
+            assert merits == sorted((one.merit for one in found), reverse=True)
+            if not clutter:
+                assert merits == pytest.approx(sorted(np.log([one.probability for one in found]), reverse=True))
+        assert added[5.0] < added[0.0]
 
     def test_one_completion_does_not_depend_on_the_others(self, model: SketchModel) -> None:
         part = Sketch(strokes=(drawings.draw("cat").strokes or ())[:3])

@@ -17,9 +17,9 @@ from visketch.geometry import sdf
 from visketch.geometry.pieces import Pieces, pieces
 from visketch.geometry.sketch import Sketch
 from visketch.model import SketchModel
-from visketch.models.stroke_transformer import to_tokens
+from visketch.models.strokes import StrokeDiffusion
 from visketch.sampling import Frame
-from visketch.tasks.refine import LOOKS, NOISED, pieces_to_redraw, refine, shrunk, surprise, thinned, traced
+from visketch.tasks.refine import pieces_to_redraw, refine, shrunk, thinned, traced
 
 CONFIG = tiny_model.small()
 CAT, STAR = drawings.draw("cat"), drawings.draw("star")
@@ -101,8 +101,8 @@ def scribble(number: int, second: float = 1.0) -> Sketch:
     return Sketch(strokes=tuple(line.astype(np.float32) for line in strokes), source="lines")
 
 
-def differing(number: int, model: SketchModel, drawn: Pieces, label: Tensor) -> int:
-    return abs(len(drawn) - number)
+def differing(number: int, drawings: list[Pieces], label: Tensor) -> list[int]:
+    return [abs(len(drawn) - number) for drawn in drawings]
 
 
 class TestByStrokes:
@@ -139,26 +139,13 @@ class TestByStrokes:
         own, found = pieces(CAT.lines()), traced(model, field, CAT)
         assert len(own) != len(found)
         for better in (own, found):
-            monkeypatch.setattr("visketch.tasks.refine.surprise", partial(differing, len(better)))
+            monkeypatch.setattr(StrokeDiffusion, "surprise", partial(differing, len(better)))
             assert np.array_equal(pieces_to_redraw(model, field, CAT, label).points, better.points)
             picture = Sketch(pixels=(model.ink(field[None])[0] > 0.5).numpy())
             assert np.array_equal(pieces_to_redraw(model, field, picture, label).points, found.points)
             many = scribble(30)  # more than the network has
             lines = model.render([many])[0]
             assert np.array_equal(pieces_to_redraw(model, lines, many, label).points, traced(model, lines, many).points)
-
-    def test_surprise_is_the_summed_error_of_the_network(self, model: SketchModel) -> None:
-        drawn, label = pieces(STAR.lines()), torch.tensor([model.label_of("star")])
-        points, joined = torch.from_numpy(drawn.points)[None], torch.from_numpy(drawn.joined)[None]
-        tokens, time, errors = to_tokens(points, joined), torch.tensor([NOISED]), []
-        noise = torch.randn(LOOKS, *tokens.shape[1:], generator=torch.Generator().manual_seed(0))
-        for one in noise:
-            noisy = torch.lerp(tokens, one[None], NOISED)
-            given, count = torch.zeros(tokens.shape[:2], dtype=torch.bool), torch.tensor([len(drawn)])
-            with torch.no_grad():
-                found = model.part("diffusion").network(noisy, time, label, count, given)
-            errors.append(float(((found - tokens) / NOISED).square().mean(dim=2).sum()))
-        assert surprise(model, drawn, label) == pytest.approx(np.mean(errors), rel=1e-3)
 
     def test_a_field_is_drawn_if_it_is_asked_for(self, model: SketchModel) -> None:
         made = refine(model, [CAT], ["cat"], strength=0.4, steps=3, coarse="field")

@@ -17,7 +17,8 @@ from visketch.geometry.pieces import LONGEST, TOLERANCE, Pieces, of_sketch, turn
 from visketch.geometry.separate import separate
 from visketch.geometry.sketch import Sketch
 from visketch.model import SketchModel
-from visketch.models.sequence import SequenceClassifier, padded
+from visketch.models.sequence import SequenceClassifier
+from visketch.models.stroke_transformer import padded
 from visketch.training import confidence
 from visketch.training.objectives.sequence import SequenceObjective
 from visketch.training.transfer import begin_with_guide

@@ -24,6 +24,7 @@ from visketch.errors import VisketchError
 from visketch.geometry.pieces import TOLERANCE, cut, fitted, simplified
 from visketch.geometry.sketch import Sketch
 from visketch.model import SketchModel
+from visketch.models.strokes import LOOKS
 from visketch.tasks import web_runtime
 from visketch.tasks.complete import places
 
@@ -92,9 +93,9 @@ def flat(lines: Any) -> list[list[float]]:
     return [np.asarray(line, np.float32).ravel().tolist() for line in lines]
 
 
-ANSWERS = """async ({ drawings, given, noise, like, other, labels, strength }) => {
+ANSWERS = """async ({ drawings, given, noise, like, other, looks, labels, strength }) => {
   const { Model } = await import("./model.js"), { facts } = await import("./files.js");
-  const { field, fit } = await import("./field.js"), { draw } = await import("./sampling.js");
+  const { field, fit } = await import("./field.js"), { draw, surprise } = await import("./sampling.js");
   const { cut, simplified, whole, wide } = await import("./pieces.js");
   const model = new Model(await facts()), { scales, sketch } = model.about;
   const lines = (some) => some.map((line) => Float32Array.from(line));
@@ -106,6 +107,11 @@ ANSWERS = """async ({ drawings, given, noise, like, other, labels, strength }) =
   });
   const fields = drawings.map((some) => field(fit(lines(some), sketch.margin), sketch));
   const logits = await model.logits(Float32Array.from(fields.flatMap((one) => [...one])));
+  const surprises = [];
+  for (const label of labels) {
+    let look = 0;
+    surprises.push(await surprise(model, whole(lines(like), scales), label, () => Float32Array.from(looks[look++])));
+  }
   const part = (i) => ({ given: cut(simplified(wide(lines(given[i])), scales.tolerance), scales.points) });
   return {
     fields: fields.map((one) => [...one]),
@@ -113,6 +119,7 @@ ANSWERS = """async ({ drawings, given, noise, like, other, labels, strength }) =
     parts: plain(given.map((_, i) => part(i).given.points)),
     free: plain(await draw(model, rows(noise, () => ({})))),
     completed: plain(await draw(model, rows(noise, part))),
+    surprises,
     varied: plain(await draw(model, rows(other, () => ({ like: whole(lines(like), scales) })), { strength })),
   };
 }"""
@@ -141,6 +148,8 @@ def test_its_answers_are_those_of_python(browser: Any, served: SimpleNamespace, 
     sent = {"drawings": [flat(each.lines()) for each in some], "given": [flat(lines) for lines in given]}
     sent |= {"noise": [each.flatten(1).tolist() for each in beside], "labels": labels.tolist(), "like": flat(like)}
     sent |= {"other": [each.flatten(1).tolist() for each in other], "strength": 0.5}
+    looks = torch.randn(LOOKS, len(whole), diffusion.size, generator=random)
+    sent["looks"] = looks.flatten(1).tolist()
     said = visitor.page.evaluate(ANSWERS, sent)
     visitor.leave()
 
@@ -155,6 +164,11 @@ def test_its_answers_are_those_of_python(browser: Any, served: SimpleNamespace, 
     same(said["completed"], diffusion.draw(labels, beside, given=parts))
     same(said["varied"], diffusion.draw(labels, other, like=[whole] * len(labels), strength=0.5))
     assert np.ptp(np.concatenate(free[0])) > 0.1, "it draws something"
+    surprises = diffusion.surprise([whole] * len(labels), labels, looks)
+    assert said["surprises"] == pytest.approx(surprises.tolist(), rel=1e-3)
+    assert len({round(each, 6) for each in said["surprises"]}) == len(set(labels.tolist())), (
+        "the class makes a difference"
+    )
 
 
 def same(found: list, expected: Any) -> None:

@@ -7,8 +7,9 @@ import tiny_model as parts
 import torch
 
 from visketch.data.store import Store
+from visketch.geometry.pieces import pieces
 from visketch.models.stroke_transformer import to_pieces, to_tokens
-from visketch.models.strokes import StrokeDiffusion
+from visketch.models.strokes import LOOKS, NOISED, StrokeDiffusion
 from visketch.training.objectives.diffusion import StrokesObjective, some
 from visketch.training.sketch import Batches
 
@@ -104,6 +105,24 @@ def test_steps_are_ancestral(network: StrokeDiffusion, noise: torch.Tensor) -> N
     drawn = network.sample(LABEL, COUNT, noise, guidance=3.0)
     for i, count in enumerate(COUNT.tolist()):
         torch.testing.assert_close(drawn[i, :count], clean[i, :count], rtol=1e-3, atol=1e-3)
+
+
+@torch.no_grad()
+def test_surprise_is_the_summed_error_of_the_network(network: StrokeDiffusion) -> None:
+    """Each drawing is noised several times, in the same way whatever is beside it."""
+    drawn = [pieces(drawings.draw(name).lines()) for name in parts.LABELS]
+    label = torch.arange(len(drawn))
+    noise = torch.randn(LOOKS, SETTINGS.diffusion.pieces, network.size, generator=torch.Generator().manual_seed(0))
+    slow = []
+    for each, number in zip(drawn, label.split(1), strict=True):
+        tokens, count = to_tokens(torch.from_numpy(each.points)[None], torch.from_numpy(each.joined)[None]), len(each)
+        noisy, given = torch.lerp(tokens, noise[:, :count], NOISED), torch.zeros(1, count, dtype=torch.bool)
+        found = [
+            network.network(one[None], torch.tensor([NOISED]), number, torch.tensor([count]), given) for one in noisy
+        ]
+        slow.append(np.mean([float(((one - tokens) / NOISED).square().mean(dim=2).sum()) for one in found]))
+    assert len({len(each) for each in drawn}) > 1
+    assert network.surprise(drawn, label).tolist() == pytest.approx(slow, rel=1e-3)
 
 
 def test_some_of_a_drawing_is_given_in_whole_strokes_or_as_a_beginning() -> None:

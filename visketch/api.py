@@ -260,7 +260,7 @@ class ViSketch(SketchModel):
         on_progress: OnProgress = quiet,
         **changes: Any,
     ) -> list[DrawnSketch]:
-        """Finish a half-drawn sketch in `n` ways and return them, the most probable first. The given ink is kept.
+        """Finish a half-drawn sketch in `n` ways and return them, the best first. The given ink is kept.
 
         Without a `label`, the completions are spread over the classes that the classifier finds probable.
         """
@@ -269,7 +269,7 @@ class ViSketch(SketchModel):
         guesses = [] if label else self.classify_many([part], top=complete.PROPOSED)[0]
         labels = [label] * n if label else complete.spread(guesses, n)
         found = complete.complete(self, part, labels, seed=seed, options=options, on_progress=on_progress, **changes)
-        found.sort(key=lambda one: (one.added == 0, -one.probability))
+        found = complete.best_first(found)
         traces = [complete.strokes(one, part, self.config.sketch) for one in found]
         return [
             self._drawn(one.canvas, one.label, one.probability, one.seed, {"added": one.added}, lines and lines.strokes)

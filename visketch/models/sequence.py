@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from visketch.config import SequenceConfig
 from visketch.geometry.pieces import Pieces
-from visketch.models.stroke_transformer import TOKEN, StrokeTransformer, to_tokens
+from visketch.models.stroke_transformer import TOKEN, StrokeTransformer, padded, to_tokens
 
 
 class SequenceClassifier(nn.Module):
@@ -45,12 +45,3 @@ class SequenceClassifier(nn.Module):
         said = self(*(part.to(logits.device) for part in padded(list(known.values()))))
         logits[rows] = self.trust * logits[rows] + said.float()
         return logits
-
-
-def padded(
-    drawings: Sequence[Pieces],
-) -> tuple[Float[Tensor, "b t k 2"], Bool[Tensor, "b t"], Int[Tensor, " b"]]:
-    """The pieces of drawings as a batch."""
-    points = nn.utils.rnn.pad_sequence([torch.from_numpy(each.points) for each in drawings], batch_first=True)
-    joined = nn.utils.rnn.pad_sequence([torch.from_numpy(each.joined) for each in drawings], batch_first=True)
-    return points, joined, torch.tensor([len(each) for each in drawings])

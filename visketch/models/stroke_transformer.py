@@ -3,13 +3,15 @@
 The stroke diffusion, its guide and the classifier of strokes are such networks.
 """
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from einops import rearrange
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from visketch.geometry.pieces import POINTS
+from visketch.geometry.pieces import POINTS, Pieces
 from visketch.models.blocks import attend
 
 FREQUENCIES = 64  # how many sines and cosines encode the time
@@ -19,6 +21,15 @@ PLACE, SHAPE, SIZE = 2.0, 1.5, 1.2
 SMALLEST = 0.01
 TOKEN = 4 * POINTS + 2  # the numbers of a token: the points twice, the size, and whether it is joined
 BLUNT = 0.33  # the half size of a piece whose place and whose shape give a point equally well
+
+
+def padded(
+    drawings: Sequence[Pieces],
+) -> tuple[Float[Tensor, "b t k 2"], Bool[Tensor, "b t"], Int[Tensor, " b"]]:
+    """The pieces of drawings as a batch."""
+    points = nn.utils.rnn.pad_sequence([torch.from_numpy(each.points) for each in drawings], batch_first=True)
+    joined = nn.utils.rnn.pad_sequence([torch.from_numpy(each.joined) for each in drawings], batch_first=True)
+    return points, joined, torch.tensor([len(each) for each in drawings])
 
 
 def to_tokens(points: Float[Tensor, "b t k 2"], joined: Bool[Tensor, "b t"]) -> Float[Tensor, "b t d"]:

@@ -21,10 +21,11 @@ from visketch.config import DiffusionConfig, GuideConfig
 from visketch.errors import UsageError
 from visketch.geometry.pieces import Pieces, join
 from visketch.models import flow
-from visketch.models.stroke_transformer import TOKEN, StrokeTransformer, to_pieces, to_tokens
+from visketch.models.stroke_transformer import TOKEN, StrokeTransformer, padded, to_pieces, to_tokens
 
 NOISIEST = 0.05  # the loss is weighted like that of a velocity, 1 / time², but no more than at this time
 TOGETHER = 64  # the sketches drawn at once; all take as long as the one with the most pieces
+LOOKS, NOISED = 4, 0.4  # how often the network predicts pieces that it is to judge, and from which time
 QUARTERS = {"few": (0.0, 0.25), "many": (0.75, 1.0)}  # quantiles of a class's drawings, by number of pieces
 
 
@@ -71,11 +72,35 @@ class StrokeDiffusion(nn.Module):
         asked = ~given & (torch.arange(tokens.shape[1], device=count.device) < count[:, None])
 
         def error(network: StrokeTransformer) -> Tensor:
-            found = network(noisy, time, label, count, given) - tokens
-            each = (found / time.clamp(min=NOISIEST)[:, None, None]).square().mean(dim=2)
+            each = velocity_error(network(noisy, time, label, count, given), tokens, time)
             return (each * asked).sum() / asked.sum().clamp(min=1)
 
         return error(self.network), error(self.guide)
+
+    @torch.no_grad()
+    def surprise(
+        self,
+        drawings: Sequence[Pieces],
+        label: Int[Tensor, " b"],
+        noise: Float[Tensor, "look t d"] | None = None,
+    ) -> Float[Tensor, " b"]:
+        """How badly the network predicts drawings that fill [-1, 1] from noised ones: its squared errors, summed over
+        their pieces.
+
+        This estimates how improbable they are (Li et al., 2023, arXiv 2303.16203). The noise is the same for all, so
+        that they can be compared: by default LOOKS rows from a fixed seed.
+        """
+        if noise is None:
+            noise = torch.randn(LOOKS, self.config.pieces, self.size, generator=torch.Generator().manual_seed(0))
+        points, joined, count = (part.to(label.device) for part in padded(drawings))
+        looks, tokens = len(noise), to_tokens(points, joined).repeat_interleave(len(noise), dim=0)
+        noise = noise[:, : tokens.shape[1]].to(label.device).repeat(len(drawings), 1, 1)
+        time = torch.full((len(tokens),), NOISED, device=label.device)
+        given = torch.zeros(tokens.shape[:2], dtype=torch.bool, device=label.device)
+        several = (each.repeat_interleave(looks) for each in (label, count))
+        found = self.network(torch.lerp(tokens, noise, NOISED), time, *several, given)
+        each = rearrange(velocity_error(found, tokens, time), "(b look) t -> b look t", look=looks).mean(dim=1)
+        return (each * (torch.arange(each.shape[1], device=count.device) < count[:, None])).sum(dim=1)
 
     @torch.no_grad()
     def sample(
@@ -225,6 +250,13 @@ class StrokeDiffusion(nn.Module):
             return clean
         weak = self.guide(x, time, label, count, given)
         return weak + guidance * (clean - weak)
+
+
+def velocity_error(
+    found: Float[Tensor, "b t d"], tokens: Float[Tensor, "b t d"], time: Float[Tensor, " b"]
+) -> Float[Tensor, "b t"]:
+    """The mean squared error of the velocity of each token, from the clean tokens that a network found."""
+    return ((found - tokens) / time.clamp(min=NOISIEST)[:, None, None]).square().mean(dim=2)
 
 
 def between(likely: Float[Tensor, " n"], low: float, high: float) -> Float[Tensor, " n"]:

@@ -178,7 +178,7 @@ class CompletionItem(SketchItem):
 
 
 class CompleteResponse(ApiResponse):
-    sketches: Annotated[list[CompletionItem], Field(description="The most probable first; those without new ink last.")]
+    sketches: Annotated[list[CompletionItem], Field(description="The best first; those without new ink last.")]
 
 
 class VectorizeResponse(ApiResponse):

@@ -298,7 +298,7 @@ class Service:
         show = ProgressFrames(self.model, emit)
         options = SamplingOptions(temperature=asked.temperature, tries=asked.tries, soon=True)
         found = completing.complete(self.model, sketch, labels, seed=asked.seed, options=options, on_progress=show)
-        found.sort(key=lambda each: (each.added == 0, -each.probability))
+        found = completing.best_first(found)
         return schemas.CompleteResponse(
             checkpoint=self.name, sketches=[self._completion(sketch, asked, each) for each in found]
         )

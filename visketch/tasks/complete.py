@@ -1,7 +1,7 @@
 """Complete a half-drawn sketch in several ways: the coarse stage draws around the given part, which is kept.
 
 The place and the size of the part within the whole drawing are unknown. So each completion is tried at several places,
-and the classifier keeps the one with the highest probability of its class.
+and the best one is kept.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,6 +19,7 @@ from torch import Tensor
 from visketch.config import Coarse, Config, SketchConfig
 from visketch.decoding import enlarge
 from visketch.geometry import sdf
+from visketch.geometry.pieces import fitted
 from visketch.geometry.place import Place
 from visketch.geometry.sketch import Sketch, longer_side
 from visketch.geometry.trace import Trace, lines_of
@@ -39,6 +40,10 @@ ROUNDS = 2  # how often a step is repeated
 AGAIN = (0.15, 0.9)  # the times at which steps are repeated; before, there is no structure yet, and after, it is fixed
 STROKE = 2.0  # added ink smaller than this many pens squared is not a stroke
 BATCH = 64  # the number of sketches that are drawn together
+# How much the surprise of the stroke diffusion counts beside the logarithm of the class's probability. Without it, the
+# classifier prefers cluttered drawings: with it, completions are recognised as often and have two strokes less (138
+# halves of validation drawings, lab book).
+CLUTTER = 0.1
 PROPOSED = 4  # the number of classes over which completions are spread by default
 
 
@@ -46,6 +51,7 @@ PROPOSED = 4  # the number of classes over which completions are spread by defau
 class Completion:
     label: str
     probability: float  # the probability of its class, by the classifier
+    merit: float  # how good it is among others, -inf without new ink: see `merits`
     added: float  # the share of the ink that is new
     seed: int
     tried: int  # the number of the place that was chosen
@@ -66,7 +72,7 @@ def complete(
     on_progress: OnFrame = lambda frame: None,
     **changes: Any,
 ) -> list[Completion]:
-    """One completion for each label, in their order, each the best of `options.tries` places.
+    """One completion for each label, in their order, each the best of `options.tries` places (see `merits`).
 
     Completion i has the seed `seed` + i and does not depend on the others. The part is moved and scaled as a whole, to
     its own `place` in each completion, and is not changed otherwise. Raises VisketchError for a blank part, UsageError
@@ -89,19 +95,43 @@ def complete(
         spots, new, given, canvas = drawing(model, part, spots, label, seeds, options, on_progress)
         chance = model.logits(canvas).softmax(dim=1).gather(1, label[:, None])[:, 0]
         added = ((canvas > 0) & (given <= 0)).flatten(1).sum(dim=1) / (canvas > 0).flatten(1).sum(dim=1).clamp(min=1)
-        likely = chance - (added == 0).float()  # completions without new ink come last, whatever their probability
-        best = rearrange(likely, "(b j) -> b j", j=tries).argmax(dim=1).tolist()
+        merit = merits(model, part, spots, new, label, chance).masked_fill(added == 0, -torch.inf)
+        best = rearrange(merit, "(b j) -> b j", j=tries).argmax(dim=1).tolist()
         for i, j in zip(some, best, strict=True):
             at = (i - first) * tries + j
-            # These are copies, since views would keep the whole batch in memory
-            kept = (
-                canvas[at].clone(),
-                given[at].clone(),
-                spots[at],
-                new[at],
-            )
-            found.append(Completion(model.labels[numbers[i]], float(chance[at]), float(added[at]), seed + i, j, *kept))
+            facts = (float(chance[at]), float(merit[at]), float(added[at]))
+            kept = (canvas[at].clone(), given[at].clone())  # views would keep the whole batch in memory
+            found.append(Completion(model.labels[numbers[i]], *facts, seed + i, j, *kept, spots[at], new[at]))
     return found
+
+
+def best_first(found: Sequence[Completion]) -> list[Completion]:
+    """Completions in the order in which they are shown."""
+    return sorted(found, key=lambda completion: -completion.merit)
+
+
+def merits(
+    model: SketchModel,
+    part: Sketch,
+    spots: Sequence[Place],
+    new: Sequence[tuple[np.ndarray, ...] | None],
+    label: Int[Tensor, " b"],
+    chance: Float[Tensor, " b"],
+) -> Float[Tensor, " b"]:
+    """How good completions are: the logarithm of the probability of their class, less the surprise of the stroke
+    diffusion if they are strokes.
+
+    This is our choice. The classifier alone prefers drawings with everything twice, and the surprise alone those with
+    nothing added.
+    """
+    merit, strokes = chance.log(), lines_of(part)
+    drawn = [(*place.lines(strokes), *added) for place, added in zip(spots, new, strict=True) if added is not None]
+    if not drawn:
+        return merit
+    diffusion = model.part(model.config.coarse_part("strokes"))
+    with model.precision():
+        surprise = diffusion.surprise([fitted(lines, diffusion.config.pieces) for lines in drawn], label)
+    return merit - CLUTTER * surprise.float()
 
 
 def usual_guidance(config: Config, coarse: Coarse | None = None) -> float:

@@ -16,12 +16,10 @@ from visketch.geometry import sdf, trace
 from visketch.geometry.pieces import Pieces, fitted, pieces
 from visketch.geometry.sketch import Sketch, on_canvas
 from visketch.model import DEFAULTS, SketchModel
-from visketch.models.stroke_transformer import to_tokens
 from visketch.sampling import Frame, SamplingOptions, check_number
 
 OnFrame = Callable[[Frame], None]
 
-LOOKS, NOISED = 8, 0.4  # how often the network predicts pieces that it is to judge, and from which time
 FINEST = 1024  # the largest picture, in pixels, in which lines are thinned; more would only cost time
 
 
@@ -133,7 +131,8 @@ def pieces_to_redraw(
         found = traced(model, field, sketch)
     except VisketchError:
         return own
-    return min(own, found, key=lambda drawn: surprise(model, drawn, label))
+    of_own, of_found = model.part(model.config.coarse_part("strokes")).surprise([own, found], label.expand(2))
+    return own if of_own <= of_found else found
 
 
 def traced(model: SketchModel, field: Float[Tensor, "h h"], sketch: Sketch) -> Pieces:
@@ -151,21 +150,6 @@ def traced(model: SketchModel, field: Float[Tensor, "h h"], sketch: Sketch) -> P
         )
     longest = sorted(range(len(kept)), key=lambda place: -trace.length(kept[place]))[:most]
     return fitted([kept[place] for place in sorted(longest)], most)
-
-
-@torch.inference_mode()
-def surprise(model: SketchModel, drawn: Pieces, label: Int[Tensor, " 1"]) -> float:
-    """How badly the stroke diffusion predicts pieces from noised ones: its squared errors, summed over the pieces.
-
-    This estimates how improbable they are (Li et al., 2023, arXiv 2303.16203). The noise is the same for all.
-    """
-    points, joined = torch.from_numpy(drawn.points), torch.from_numpy(drawn.joined)
-    tokens = to_tokens(points[None], joined[None]).to(model.device).expand(LOOKS, -1, -1)
-    noise = torch.randn(tokens.shape, generator=torch.Generator().manual_seed(0)).to(model.device)
-    count, time = (torch.full((LOOKS,), value, device=model.device) for value in (len(drawn), NOISED))
-    given = torch.zeros(tokens.shape[:2], dtype=torch.bool, device=model.device)
-    diffusion = model.part(model.config.coarse_part("strokes"))
-    return float(diffusion.loss(tokens, label.expand(LOOKS), count, given, noise, time)[0]) * len(drawn)
 
 
 def thinned(model: SketchModel, field: Float[Tensor, "h h"], canvas: int) -> Sketch:

@@ -19,7 +19,7 @@ from typing import Any
 from visketch.errors import UsageError, VisketchError, reason
 from visketch.geometry import pieces
 from visketch.model import SketchModel
-from visketch.models import stroke_transformer
+from visketch.models import stroke_transformer, strokes
 from visketch.tasks import complete, like
 from visketch.tasks.export import classifier_graph, metadata, refuse_other_results, strokes_graph
 from visketch.tasks.web_runtime import web_runtime
@@ -91,6 +91,9 @@ def about(model: SketchModel) -> dict[str, Any]:
         "strength": like.STRENGTH,
         "shares": complete.SHARES,
         "completed_with": complete.GUIDANCE,
+        "clutter": complete.CLUTTER,
+        "looks": strokes.LOOKS,
+        "noised": strokes.NOISED,
         "proposed": complete.PROPOSED,
     }
 

@@ -292,7 +292,7 @@ function finish() {
       const more = sketches.filter(({ added }) => added > 0);
       entitle(`${NUMBERS[more.length]} way${more.length === 1 ? "" : "s"} to finish it`);
       $("doing").textContent = more.length
-        ? `${EFFORT.tries > 1 ? "Of every two tries the likelier. " : ""}Your lines stay; what is new is coloured.`
+        ? `${EFFORT.tries > 1 ? "Of every two tries the better. " : ""}Your lines stay; what is new is coloured.`
         : "No try added anything: it looks finished. Try again, or draw on.";
       cards.show(more.map(named));
     },

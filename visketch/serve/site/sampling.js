@@ -72,6 +72,20 @@ export async function draw(model, sketches, { strength = 1, guidance = model.abo
   return drawn;
 }
 
+/**
+ * How badly the network predicts a drawing of a class, in pieces that fill [-1, 1], from noised ones: its squared errors,
+ * summed over the pieces. `noise(n)` gives n normal random numbers.
+ */
+export async function surprise(model, pieces, label, noise) {
+  const { scales, looks, noised: time } = model.about, count = pieces.joined.length, size = count * (4 * scales.points + 2);
+  const tokens = Float32Array.from(pieces.points.flatMap((points, i) => token(points, pieces.joined[i], scales)));
+  const x = new Float32Array(looks * size);
+  for (let look = 0; look < looks; look++) x.set(noise(size).map((value, i) => time * value + (1 - time) * tokens[i]), look * size);
+  const told = { label: new Array(looks).fill(label), count: new Array(looks).fill(count), given: new Uint8Array(looks * count) };
+  const clean = await model.clean({ x, time, guidance: 1, ...told });
+  return clean.reduce((sum, value, i) => sum + ((value - tokens[i % size]) / time) ** 2, 0) / ((looks * size) / count);
+}
+
 /** Sketches as the rows of one array, padded. */
 function begin(sketches, scales) {
   const width = 4 * scales.points + 2, most = Math.max(...sketches.map(({ count }) => count)), long = most * width;

@@ -2,7 +2,7 @@
 
 import { bounds, fit } from "./field.js";
 import { cut, join, simplified, whole, wide } from "./pieces.js";
-import { draw, howMany, normal, random } from "./sampling.js";
+import { draw, howMany, normal, random, surprise } from "./sampling.js";
 import { saved } from "./saving.js";
 
 const PAGE = 256, EDGE = 1 / 16; // the side of the page for strokes that are being drawn, and its border, a share of it
@@ -57,8 +57,16 @@ export class Verbs {
       given: given.length,
       added: this.share(given, [...given, ...added]),
     }));
-    const better = (one, other) => (other.added > 0) - (one.added > 0) || other.probability - one.probability;
+    const merits = new Map();
+    for (const [i, one] of made.entries()) merits.set(one, one.added > 0 ? await this.merit(found[i], sketches[i].label, one.probability) : -Infinity);
+    const better = (one, other) => merits.get(other) - merits.get(one) || 0; // the difference of two infinities is no number
     return { sketches: labels.map((_, i) => made.slice(i * tries, (i + 1) * tries).sort(better)[0]).sort(better) };
+  }
+
+  /** How good a completion is: `merits` of `tasks/complete.py`. */
+  async merit({ given, added }, label, probability) {
+    const surprised = await surprise(this.model, whole([...given, ...added], this.about.scales), label, normal(0));
+    return Math.log(probability) - this.about.clutter * surprised;
   }
 
   vectorize({ drawing, animate }) {
