@@ -14,6 +14,7 @@ from jaxtyping import UInt8
 from PIL import Image, ImageOps
 
 from visketch.data import ink
+from visketch.data.morphology import near
 from visketch.errors import VisketchError
 from visketch.geometry.sketch import PageArea, Sketch
 
@@ -29,6 +30,7 @@ FORMATS = (
 SIDE = 1024  # the longer side in pixels is at most this; more would only cost time, since the models see 256
 PIXELS = 89_000_000  # the most pixels of a picture; also of a progressive JPEG, which is decoded at full size
 JPEG_PIXELS = 210_000_000  # the most pixels of any other JPEG; the largest phone cameras have 200 million
+EDGE = 3.0  # whether a drawing on transparent paper is light is decided so many pixels from the paper
 LOCK = Lock()  # Pillow's limit is global to the process
 TURNS = {3: 180, 6: 90, 8: 270}  # EXIF orientations that only turn a picture, in degrees clockwise; others mirror it
 
@@ -138,11 +140,22 @@ def is_photo(colours: UInt8[np.ndarray, "y x c"]) -> bool:
     return bool((np.abs(colours.astype(np.int16) - edge).max(axis=2) < 32).mean() < 0.5)
 
 
+def _is_light(picture: UInt8[np.ndarray, "y x 2"]) -> bool:
+    """Whether a drawing (light, opacity) is light where it borders on transparent pixels, and so needs dark paper.
+
+    A yellow face with a black outline is on white paper.
+    """
+    light, alpha = picture[..., 0], picture[..., 1]
+    clear = alpha < alpha.max() / 2
+    edge = np.where(near(clear, EDGE) & ~clear, alpha, 0)
+    return bool(clear.any() and edge.any() and np.average(light, weights=edge) > 127)
+
+
 def _colours(picture: Image.Image) -> tuple[np.ndarray, bool]:
     """Turn a picture into colours (rows, columns, 1 or 3) uint8, upright and at most SIDE wide and high.
 
     Returns the colours, and whether the picture had transparency. Transparent areas become paper: white, or black if
-    the opaque pixels are light.
+    the opaque pixels beside them are light.
     """
     picture.draft("RGB", (SIDE, SIDE))  # a JPEG is shrunk while it is decoded
     if picture.mode.startswith(("I", "F")):
@@ -153,11 +166,8 @@ def _colours(picture: Image.Image) -> tuple[np.ndarray, bool]:
     picture.thumbnail((SIDE, SIDE), reducing_gap=2)
     picture = ImageOps.exif_transpose(picture)
     if clear:
-        alpha = np.asarray(picture.getchannel("A"))
-        levels = np.asarray(picture.convert("L"))
-        light = alpha.any() and np.average(levels, weights=alpha) > 127
-        paper = Image.new("RGBA", picture.size, "black" if light and alpha.min() < 128 else "white")
-        picture = Image.alpha_composite(paper, picture).convert("RGB")
+        paper = "black" if _is_light(np.asarray(picture.convert("LA"))) else "white"
+        picture = Image.alpha_composite(Image.new("RGBA", picture.size, paper), picture).convert("RGB")
     colours = np.asarray(picture)
     return (colours[..., None] if colours.ndim == 2 else colours), clear
 

@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Bool, Float, UInt8
 from scipy import ndimage
 
+from visketch.data import morphology
 from visketch.data.ink import Ink
 from visketch.geometry.pieces import simplified
 from visketch.geometry.sketch import sample
@@ -46,7 +47,7 @@ def only(
         return None
     spacing = max(1.0, length / SAMPLES)
     near = ndimage.binary_dilation(ink.pixels, iterations=NEAR)
-    painted = ink.pixels | ink.rest
+    painted, beside = ink.pixels | ink.rest, morphology.near(ink.rest, ink.pen)
     kept: list[PaintedLine] = []
     whole: list[bool] = []
     places: list[np.ndarray] = []
@@ -71,7 +72,10 @@ def only(
             kept.append(replace(line, points=part.astype(np.float32)))
             whole.append(run == slice(None))
             places.append(dense[run])
-            reach.append(np.full(len(dense[run]), max(NEAR, 0.75 * pen), np.float64))
+            far = np.full(len(dense[run]), max(NEAR, 0.75 * pen), np.float64)
+            if not pen:  # the ink of a filled area's edge lies inside of it, and is as wide as other lines
+                far[_visible(dense[run], None, beside, colours)] = max(NEAR, 0.75 * ink.pen)
+            reach.append(far)
     if not kept or _accounted(ink, np.concatenate(places), np.concatenate(reach)) < ACCOUNTED:
         return None
     alone = _own_parts(whole, places, reach)

@@ -50,7 +50,7 @@ DEEP = 60.0
 # Two colours that differ by fewer levels than this count as the same.
 ALIKE = 40.0
 # If more than this share of the edge of an area has no outline, the edge itself is drawn.
-OPEN = 0.4
+OPEN = 0.3
 
 
 def outlined(
@@ -207,17 +207,17 @@ def _lines(
     radius = max(1.5, 0.4 * pen)
     painted = painted | morphology.closed(painted & ~lines, max(2.0, pen, extent / 80))
     fills = morphology.opened(painted & ~lines, radius)
-    parts, count = ndimage.label(fills)
+    dark = np.median(light[:, lines], axis=1)[:, None] if lines.any() else np.zeros((len(light), 1))
+    parts, grown, count = _parts(fills, np.abs(light - dark[..., None]).max(axis=0), radius)
+    fills = parts > 0
     if not count:
         return pixels, fills
     own = np.stack([_medians(channel[fills], parts[fills], count) for channel in light])
-    dark = np.median(light[:, lines], axis=1)[:, None] if lines.any() else np.zeros((len(light), 1))
     inked = np.abs(own - dark).max(axis=0) < ALIKE  # this is as dark as the lines, so it is part of a line
     deepest = parts[~near(~fills, max(WIDE * pen, 1.5 * BROAD * extent) / 2)]
     broad = np.bincount(deepest, minlength=count + 1)[1:] > 0
     edge = painted & ~morphology.eroded(painted, beyond=True)
     far = ~near(lines, 1.5 * pen)
-    grown = morphology.highest(parts, 2 * int(radius + 1) + 1)
     open_ = np.bincount(grown[edge & far], minlength=count + 1)[1:]
     rim = np.bincount(parts[fills & ~morphology.eroded(fills, beyond=False)], minlength=count + 1)[1:]
     bare = (open_ > OPEN * rim) & (rim > extent / 10)
@@ -228,6 +228,30 @@ def _lines(
     if edged.any():
         ink |= _rim(edged[grown] & painted, max(2.0, pen / 2))
     return ink, dropped
+
+
+def _parts(
+    fills: Bool[np.ndarray, "y x"], away: Float[np.ndarray, "y x"], radius: float
+) -> tuple[Int[np.ndarray, "y x"], Int[np.ndarray, "y x"], int]:
+    """Number the connected parts of the fills from 1 on. Returns the numbers, the same with each part enlarged by what
+    `radius` has taken from it, and how many there are.
+
+    Areas that are as dark as the lines, such as the pupils of a yellow face, are parts of their own, unless they blend
+    into the fill beside them. `away` says by how many levels each pixel differs from the lines.
+    """
+    window = 2 * int(radius + 1) + 1
+    inked, some = ndimage.label(morphology.opened(fills & (away < ALIKE), radius))
+    beside = morphology.highest(inked, window + 4) * (fills & (inked == 0))
+    step = np.bincount(beside.ravel(), away.ravel(), some + 1) / np.maximum(
+        np.bincount(beside.ravel(), minlength=some + 1), 1
+    )
+    blends = (step > 0) & (step < 2 * ALIKE)
+    blends[0] = True
+    inked, some = ndimage.label(~blends[inked])
+    others, more = ndimage.label(morphology.opened(fills & (inked == 0), radius))
+    others[others > 0] += some
+    grown = morphology.highest(inked, window) * (away < ALIKE)
+    return np.maximum(inked, others), np.where(grown > 0, grown, morphology.highest(others, window)), some + more
 
 
 def _medians(levels: UInt8[np.ndarray, " n"], parts: Int[np.ndarray, " n"], count: int) -> Float[np.ndarray, " k"]:
