@@ -319,6 +319,15 @@ def test_a_trace_keeps_an_svg_s_page_and_unit(tmp_path) -> None:
     assert drawn.pen == pytest.approx(1, abs=1e-3)
 
 
+def test_a_page_that_stretches_its_drawing_is_stretched(tmp_path) -> None:
+    head = 'width="400" height="100" viewBox="0 0 100 100" preserveAspectRatio="none"'
+    line = '<circle cx="50" cy="50" r="40" fill="none" stroke="#000" stroke-width="3"/>'
+    (tmp_path / "a.svg").write_text(f'<svg xmlns="http://www.w3.org/2000/svg" {head}>{line}</svg>')
+    drawn, place = trace.on_page(next(read(tmp_path / "a.svg")))
+    assert place.box == (0, 0, 400, 100)
+    assert np.allclose(np.ptp(np.concatenate(drawn.strokes), axis=0), (320, 80), atol=1)
+
+
 # Several on a page
 
 

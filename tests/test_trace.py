@@ -160,6 +160,14 @@ class TestCurves:
         assert np.abs(found.reshape(-1, 2) - (50, 0)).sum(axis=1).min() == 0
         assert aside((points(found),), (corner,)) < 0.04
 
+    def test_straight_parts_between_rounded_corners_stay_straight(self) -> None:
+        quarter = [(16 + 4 * np.sin(t), 4 - 4 * np.cos(t)) for t in np.linspace(0, np.pi / 2, 9)]
+        line = np.array([(0.0, 0.0), *quarter, (20.0, 30.0)])
+        found = bezier.bezier(line, pen=4.0)
+        assert found[0].tolist() == pytest.approx(np.linspace((0, 0), (16, 0), 4))
+        assert found[-1].tolist() == pytest.approx(np.linspace((20, 4), (20, 30), 4))
+        assert aside((points(found),), (line,)) < 0.1
+
     def test_a_dot_has_none(self) -> None:
         assert len(bezier.bezier(np.array([[3.0, 4.0]]), pen=4.0)) == 0
         assert len(bezier.bezier(np.array([[3.0, 4.0], [3.0, 4.0]]), pen=4.0)) == 0

@@ -211,6 +211,7 @@ def _around(root: Element, lines: list[PaintedLine]) -> tuple[tuple[float, float
 def _lines(root: Element) -> tuple[list[PaintedLine], np.ndarray]:
     """The lines of the page in the unit of its viewBox, and the map (2 3) from there to CSS pixels.
 
+    If the page stretches its viewBox (preserveAspectRatio), the unit is a CSS pixel, in which the lines are stretched.
     There are no lines if svgelements cannot read them: a broken attribute can make it raise anything.
     """
     from svgelements import SVG, Matrix, Shape
@@ -220,10 +221,13 @@ def _lines(root: Element) -> tuple[list[PaintedLine], np.ndarray]:
             page = SVG.parse(BytesIO(tostring(root)))
             view = Matrix(page.viewbox_transform or "")
             matrix = np.array([[view.a, view.c, view.e], [view.b, view.d, view.f]], np.float64)
+            if not np.isclose(view.a, view.d):
+                matrix = np.eye(2, 3)
             back = np.linalg.inv(matrix[:, :2])
+            scale = float(matrix[0, 0])
             lines = [
                 replace(
-                    line, points=((line.points - matrix[:, 2]) @ back.T).astype(np.float32), width=line.width / view.a
+                    line, points=((line.points - matrix[:, 2]) @ back.T).astype(np.float32), width=line.width / scale
                 )
                 for shape in page.elements()
                 if isinstance(shape, Shape)

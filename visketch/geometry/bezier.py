@@ -8,20 +8,23 @@ import numpy as np
 from jaxtyping import Float
 
 CORNER = np.cos(np.radians(50))  # a stroke has a corner where it turns by more than this within a pen's width
+# A straight part of a page is longer than LONG widths of the pen, and the segments of the arc into which it runs are
+# shorter than SHORT widths, and turn it by less than SOFT.
+LONG, SHORT, SOFT = 1.0, 0.5, np.cos(np.radians(15))
 TOLERANCE = 1 / 14  # the mean distance that a curve may have from its points, in widths of the pen
 
 
 def bezier(stroke: Float[np.ndarray, "n 2"], pen: float) -> Float[np.ndarray, "m 4 2"]:
     """Cubic Bézier curves, four points each, that follow the stroke from end to end; a dot gives none.
 
-    Corners are kept. `pen` is the width of the pen in the unit of the stroke; it is the scale on which a turn counts as
-    a corner. Between corners, a cubic spline with as few knots as the tolerance allows (FITPACK, Dierckx 1993) is cut
-    at its knots.
+    Corners are kept, and so are the straight parts of a page between its rounded corners. `pen` is the width of the pen
+    in the unit of the stroke; it is the scale on which a turn counts as a corner. Between corners, a cubic spline with
+    as few knots as the tolerance allows (FITPACK, Dierckx 1993) is cut at its knots.
     """
     line = _resampled(stroke, pen / 4)
     if len(line) < 2:
         return np.zeros((0, 4, 2))
-    cuts = [0, *_corners(line), len(line) - 1]
+    cuts = sorted({0, *_corners(line), *_ends_of_straight_parts(stroke, line, pen), len(line) - 1})
     return np.concatenate([_fitted(line[a : b + 1], TOLERANCE * pen) for a, b in pairwise(cuts)])
 
 
@@ -60,6 +63,17 @@ def _corners(line: np.ndarray) -> list[int]:
         if all(abs(int(place) + reach - other) > reach for other in found):
             found.append(int(place) + reach)
     return sorted(found)
+
+
+def _ends_of_straight_parts(stroke: np.ndarray, line: np.ndarray, pen: float) -> list[int]:
+    """The positions in the resampled line where a long segment of the stroke runs into an arc, or an arc into it."""
+    way = np.diff(stroke.astype(np.float64), axis=0)
+    size = np.linalg.norm(way, axis=1)
+    longer, shorter = np.maximum(size[1:], size[:-1]), np.minimum(size[1:], size[:-1])
+    straight = (way[1:] * way[:-1]).sum(axis=1) > SOFT * size[1:] * size[:-1]
+    ends = np.cumsum(size)[:-1][straight & (longer > LONG * pen) & (shorter < SHORT * pen)]
+    along = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(line, axis=0), axis=1))])
+    return np.abs(along[:, None] - ends).argmin(axis=0).tolist()
 
 
 def _fitted(line: np.ndarray, tolerance: float) -> np.ndarray:
