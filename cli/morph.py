@@ -110,7 +110,8 @@ def morph(
         made = model.generate_fields(names, 1, seed=seed, refine=False, coarse="strokes")
         pairs = zip(made.strokes or (), names, strict=True)
         sketches = [Sketch(strokes=strokes, label=name, source=name) for strokes, name in pairs]
-    labels = names or [guess.label for (guess,) in model.classify_many(sketches, top=1)]
+    taken = [] if names else [guess for (guess,) in model.classify_many(sketches, top=1)]
+    labels = names or [guess.label for guess in taken]
     with outputs.place(out, usual) as chosen:
         facts: dict[str, Any] = {"classes": labels, "steps": steps, "strength": strength, "seed": seed, "size": size}
         guesses = write(model, sketches, facts | {"checkpoint": model.config.name}, outputs.take(chosen))
@@ -119,6 +120,9 @@ def morph(
         console.document({"path": chosen, **facts, "seconds": round(time.perf_counter() - begin, 3), "drawings": rows})
     else:
         console.say(f"{labels[0]} to {labels[1]} in {steps} steps: {chosen}")
+        if taken:
+            sure = " and ".join(f"{guess.label} ({100 * guess.probability:.0f} % sure)" for guess in taken)
+            console.note(f"taken for {sure} by the classifier; name the classes with --class")
         console.note(f"seed {seed} · the steps look like {', '.join(dict.fromkeys(guess.label for guess in guesses))}")
 
 

@@ -42,7 +42,8 @@ def strokes_around(
     most = model.config.diffusion.pieces
     if len(given[0]) >= most:
         raise UsageError(
-            f"{part.source or 'the part'}: {len(given[0])} pieces of strokes; at most {most - 1} can be completed"
+            f"{part.source or 'the part'}: {len(given[0])} pieces of strokes; at most {most - 1} can be completed; "
+            "refine it first, or leave out details"
         )
     beside = [join(part) for part in given]
 
