@@ -70,6 +70,23 @@ def test_the_edge_of_a_sheet_on_a_table_of_one_colour_is_no_line(share: float, a
     assert is_only(found.pixels, lines)
 
 
+@pytest.mark.parametrize("empty", [False, True])
+@pytest.mark.parametrize("share", [0.86, 0.95])
+def test_a_shadow_that_gets_darker_up_to_the_edge_of_the_sheet_is_no_ink(share: float, empty: bool) -> None:
+    """A sheet without a drawing is blank."""
+    rng = np.random.default_rng(0)
+    streaks = ndimage.gaussian_filter(rng.normal(0, 60, (HIGH, WIDE, 1)), (12, 1, 0))
+    colours, there, lines = laid(share, 0)
+    if empty:
+        colours, lines = np.where(there, np.array(PAPER, float), colours), np.zeros_like(lines)
+    photo = np.where(there, colours, np.array(TABLES["wood"]) + streaks)
+    y, x = np.mgrid[0:HIGH, 0:WIDE]
+    shadow = 1 / (1 + np.exp((900 - x - 0.9 * y) / 40))
+    found = found_in(photo * (1 - 0.5 * shadow[..., None]) + rng.normal(0, 2, photo.shape))
+    assert found.sheet
+    assert is_only(found.pixels, lines) if lines.any() else not found.pixels.any()
+
+
 @pytest.mark.parametrize("share", [0.92, 1.2])
 def test_a_soft_shadow_across_the_sheet_is_not_its_edge(share: float) -> None:
     colours, there, lines = laid(share, 0)

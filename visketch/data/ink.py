@@ -54,7 +54,7 @@ def find(colours: UInt8[np.ndarray, "y x c"]) -> Ink:
     paper = sheet.cut_out(levels)
     if paper is not None:
         found = _on_paper(paper.levels, photographed=True)
-        pen = found.pen or solid.BROAD * max(levels.shape)  # if the paper is blank, the widest that there may be
+        pen = found.pen or (solid.BROAD * max(levels.shape) if paper.even else 0.0)  # if it is blank, the widest pen
         if paper.beside >= 1.5 * pen:  # otherwise it is a line of a drawing that was cut out closely
             pixels, thin, rest = np.zeros((3, *levels.shape[1:]), bool)
             for whole, part in ((pixels, found.pixels), (thin, found.thin), (rest, found.rest)):
@@ -150,7 +150,9 @@ def _contrast(levels: UInt8[np.ndarray, "c y x"], small: UInt8[np.ndarray, "c v 
         paper = ndimage.gaussian_filter(few.astype(np.float32), 1.0, mode="nearest")
         # A closing removes dark lines and keeps the edges of shadows. Then an opening, twice as wide: ink may be
         # brighter than the paper in one channel and darker in another.
-        paper = -morphology.closed_over(-morphology.closed_over(paper, int(window)), int(2 * window))
+        reach = int(window)
+        paper = morphology.closed_over(_beyond(paper, reach), reach)[reach:-reach, reach:-reach]
+        paper = -morphology.closed_over(-paper, int(2 * window))
         paper = ndimage.gaussian_filter(paper, 1.0, mode="nearest")
         paper = np.maximum(paper, max(1.0, DARKEST * float(paper.max())))
         papers.append(resized(paper, levels.shape[1:], Image.Resampling.BILINEAR))
@@ -161,6 +163,15 @@ def _contrast(levels: UInt8[np.ndarray, "c y x"], small: UInt8[np.ndarray, "c v 
     if not _is_grainy(contrast):
         return contrast
     return _smoothed(255 * (1 - levels / np.stack(papers)))
+
+
+def _beyond(paper: Float[np.ndarray, "v u"], reach: int) -> Float[np.ndarray, "y x"]:
+    """The picture with a border of `reach` pixels in which it goes on: a shadow gets darker, and nothing gets lighter.
+
+    Otherwise a closing would take the dark end of a shadow for ink.
+    """
+    on = np.pad(paper, reach, mode="reflect", reflect_type="odd")
+    return np.minimum(on, np.pad(paper, reach, mode="edge"))
 
 
 def _is_grainy(contrast: Float[np.ndarray, "y x"]) -> bool:

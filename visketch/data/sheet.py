@@ -27,6 +27,7 @@ SEEN = 0.1  # the least share of the border of the picture where the table is se
 RECTANGLE = 0.85  # the least share of its rectangle that a sheet fills; perspective makes it a trapezium
 EMPTY = 0.5  # the least brightness of most of a sheet, as a share of the paper; an outline drawn in chalk has less
 DARKER = 0.9  # the least share of the edge of a sheet that is darker outside
+EVEN = 5  # most of a surface of one colour varies by fewer levels than this
 RIM = 3  # the width of the rim of a sheet that is left out, because the edge of a sheet is dark or blurred
 OUTSIDE = 4  # how far the pixels that are compared lie from the edge
 
@@ -37,6 +38,7 @@ class CutOut(NamedTuple):
     box: tuple[slice, slice]
     levels: UInt8[np.ndarray, "c v u"]
     beside: float  # the greatest width of the surface beside the sheet, in pixels
+    even: bool  # whether that surface has one colour, as a line around a drawing would
 
 
 def cut_out(levels: UInt8[np.ndarray, "c y x"]) -> CutOut | None:
@@ -54,9 +56,11 @@ def cut_out(levels: UInt8[np.ndarray, "c y x"]) -> CutOut | None:
     y, x = ndimage.distance_transform_edt(~sheet, return_distances=False, return_indices=True)
     away = ndimage.distance_transform_cdt(~sheet, "chessboard")  # in a corner it is not farther than along a side
     beside = (float(away.max()) - RIM) * max(levels.shape) / max(small.shape)
+    outside = small.mean(axis=0)[away > RIM]
+    even = bool(np.ptp(np.percentile(outside, (25, 75))) < EVEN) if len(outside) else True
     nearest = paper.round().astype(np.uint8)[:, y, x]
     around = np.stack([resized(channel, inside.shape, Image.Resampling.BILINEAR)[box] for channel in nearest])
-    return CutOut(box, np.where(inside[box], levels[:, *box], around), beside)
+    return CutOut(box, np.where(inside[box], levels[:, *box], around), beside, even)
 
 
 def _paper(small: UInt8[np.ndarray, "c v u"]) -> Float[np.ndarray, "c v u"]:
