@@ -35,6 +35,17 @@ CLASSES = read_config(find()).labels
         ("the great wall of china", "The Great Wall of China"),
         ("stairs", "stairs"),
         ("eyeglasses", "eyeglasses"),
+        ("sofa", "couch"),
+        ("Sofas", "couch"),
+        ("TV", "television"),
+        ("aeroplane", "airplane"),
+        ("plane", "airplane"),
+        ("bike", "bicycle"),
+        ("puppies", "dog"),
+        ("kitty", "cat"),
+        ("mobile phone", "cell phone"),
+        ("cell phone", "cell phone"),
+        ("fire-engine", "firetruck"),
     ],
 )
 def test_what_is_meant(written: str, meant: str) -> None:
@@ -56,6 +67,30 @@ def test_what_is_no_class_is_refused(written: str) -> None:
         labels.find(written, CLASSES)
 
 
+def test_a_synonym_means_one_class_and_is_no_name_of_another() -> None:
+    names = {form for label in CLASSES for form in (labels.plain(label), *labels.plurals(labels.plain(label)))}
+    forms = [
+        form
+        for label, words in labels.SYNONYMS.items()
+        if label in CLASSES
+        for word in words
+        for form in (word, *labels.plurals(word))
+    ]
+    assert len(forms) == len({*forms})
+    assert not {*forms} & names
+    assert all(word == labels.plain(word) for words in labels.SYNONYMS.values() for word in words)
+    assert {label for label in labels.SYNONYMS if label not in CLASSES} == {"refrigerator", "teddy bear"}, "COCO's"
+    assert labels.find("sofa", ["sofa", "couch"]) == "sofa"
+
+
+def test_a_word_that_may_mean_two_classes_is_refused_with_both() -> None:
+    with pytest.raises(UsageError, match="did you mean 'cell phone' or 'telephone'"):
+        labels.find("phone", CLASSES)
+    for word, either in labels.DOUBTFUL.items():
+        assert {*either} <= {*CLASSES}
+        assert word not in labels.forms(tuple(CLASSES))
+
+
 def test_names_among_words() -> None:
     words = ["how", "many", "hot", "air", "balloons", "and", "cats"]
-    assert list(labels.named(words, frozenset(CLASSES))) == [(2, "hot air balloon"), (6, "cat")]
+    assert list(labels.spans(words, frozenset(CLASSES))) == [(2, 3, "hot air balloon"), (6, 1, "cat")]

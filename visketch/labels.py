@@ -1,4 +1,6 @@
-"""Class names as people write them: in any case, singular or plural, with `-` or `_` for a space."""
+"""Class names as people write them: in any case, singular or plural, with `-` or `_` for a space, and with some other
+words for the same thing (`sofa` for couch).
+"""
 
 from collections.abc import Collection, Iterator, Sequence
 from functools import lru_cache
@@ -24,6 +26,71 @@ IRREGULAR = {
     "woman": "women",
 }
 HISSES = ("s", "x", "z", "ch", "sh")
+# Other words for a class, by class. A word that may mean two classes is in DOUBTFUL, and a word for something similar
+# (an alligator, a hare) is left out. A young animal is drawn like an old one, so kittens are cats and puppies are dogs.
+SYNONYMS = {
+    "airplane": ("plane", "aeroplane"),
+    "backpack": ("rucksack", "knapsack"),
+    "bicycle": ("bike", "push bike"),
+    "bowtie": ("bow tie",),
+    "campfire": ("camp fire",),
+    "car": ("automobile",),
+    "cat": ("kitten", "kitty"),
+    "cell phone": ("cellphone", "mobile phone", "smartphone"),
+    "couch": ("sofa", "settee"),
+    "crocodile": ("croc",),
+    "dog": ("puppy", "doggy", "pup"),
+    "donut": ("doughnut",),
+    "eyeglasses": ("spectacles",),
+    "firetruck": ("fire truck", "fire engine"),
+    "flip flops": ("flipflops",),
+    "flying saucer": ("ufo",),
+    "hamburger": ("burger",),
+    "hot dog": ("hotdog",),
+    "house plant": ("houseplant", "potted plant"),
+    "ice cream": ("icecream",),
+    "light bulb": ("lightbulb",),
+    "mailbox": ("letterbox", "letter box", "postbox", "post box", "mail box"),
+    "microphone": ("mic",),
+    "motorbike": ("motorcycle",),
+    "moustache": ("mustache",),
+    "paintbrush": ("paint brush",),
+    "pants": ("trousers",),
+    "paper clip": ("paperclip",),
+    "pickup truck": ("pickup", "pick up truck"),
+    "popsicle": ("ice lolly",),
+    "pool": ("swimming pool",),
+    "purse": ("handbag",),
+    "rabbit": ("bunny",),
+    "refrigerator": ("fridge",),
+    "remote control": ("remote",),
+    "rhinoceros": ("rhino",),
+    "rollerskates": ("roller skates",),
+    "sailboat": ("sailing boat", "sail boat"),
+    "see saw": ("seesaw",),
+    "smiley face": ("smiley",),
+    "speedboat": ("speed boat",),
+    "stairs": ("staircase",),
+    "streetlight": ("street light", "street lamp", "streetlamp"),
+    "sweater": ("pullover",),
+    "t-shirt": ("tshirt", "tee shirt"),
+    "table": ("dining table",),
+    "teddy-bear": ("teddy",),
+    "teddy bear": ("teddy",),  # COCO's spelling
+    "television": ("tv", "telly", "tv set", "television set"),
+    "tennis racquet": ("tennis racket",),
+    "traffic light": ("stoplight", "traffic signal"),
+    "truck": ("lorry",),
+    "wristwatch": ("wrist watch",),
+}
+DOUBTFUL = {
+    "boat": ("sailboat", "speedboat", "canoe"),
+    "glasses": ("eyeglasses", "wine glass"),
+    "lamp": ("floor lamp", "lantern"),
+    "phone": ("cell phone", "telephone"),
+    "ship": ("cruise ship", "sailboat"),
+    "watch": ("wristwatch", "alarm clock"),
+}
 
 
 def find(name: str, labels: Sequence[str]) -> str:
@@ -32,8 +99,14 @@ def find(name: str, labels: Sequence[str]) -> str:
         return name
     found = forms(tuple(labels)).get(plain(name))
     if found is None:
-        raise UsageError(f"unknown class {name!r}: {nearest(plain(name), list(labels))}")
+        raise UsageError(f"unknown class {name!r}: {either(plain(name), labels) or nearest(plain(name), list(labels))}")
     return found
+
+
+def either(word: str, labels: Collection[str]) -> str:
+    """The end of an error message: the labels that a word of DOUBTFUL may mean. Empty for any other word."""
+    some = [label for label in DOUBTFUL.get(word, ()) if label in labels]
+    return f"did you mean {' or '.join(map(repr, some))}?" if some else ""
 
 
 def plain(name: str) -> str:
@@ -46,10 +119,12 @@ def plain(name: str) -> str:
 def forms(labels: Collection[str]) -> dict[str, str]:
     """Every spelling, singular and plural, with its label.
 
-    The name of a label takes precedence over the plural of another label.
+    The name of a label takes precedence over the plural of another label, and both over a synonym.
     """
-    several = {form: label for label in sorted(labels) for form in plurals(plain(label))}
-    return several | {plain(label): label for label in labels}
+    known = sorted(labels)
+    other = {form: label for label in known for word in SYNONYMS.get(label, ()) for form in (word, *plurals(word))}
+    several = {form: label for label in known for form in plurals(plain(label))}
+    return other | several | {plain(label): label for label in known}
 
 
 def plurals(name: str) -> list[str]:
@@ -66,14 +141,19 @@ def plurals(name: str) -> list[str]:
     return [start + form for form in made]
 
 
-def named(words: Sequence[str], labels: frozenset[str]) -> Iterator[tuple[int, str]]:
-    """The labels in a text, each with the position of its first word. If two begin at the same position, the longer one
-    counts.
+def spans(words: Sequence[str], labels: frozenset[str]) -> Iterator[tuple[int, int, str]]:
+    """The labels in a text, each with the position of its first word and the number of its words. If two begin at the
+    same position, the longer one counts.
     """
     known, place = forms(labels), 0
     while place < len(words):
         sizes = range(min(LONGEST, len(words) - place), 0, -1)
         size = next((size for size in sizes if " ".join(words[place : place + size]) in known), 0)
         if size:
-            yield place, known[" ".join(words[place : place + size])]
+            yield place, size, known[" ".join(words[place : place + size])]
         place += size or 1
+
+
+def named(words: Sequence[str], labels: frozenset[str]) -> Iterator[tuple[int, str]]:
+    """The labels in a text, each with the position of its first word."""
+    yield from ((place, label) for place, _, label in spans(words, labels))
