@@ -49,9 +49,10 @@ def ask(
             console.error(error)
             code = max(code, console.MISUSED if isinstance(error, UsageError) else console.FAILED)
             continue
-        answers.append({"question": question, "answer": answer, "by": who})
+        note = sketch_query.wider(question) if who == "detector" and not model.detector else ""
+        answers.append({"question": question, "answer": answer, "by": who} | ({"note": note} if note else {}))
         if not as_json:
-            console.say(f"{answer or '(no answer)'}  (by {who})")
+            console.say(f"{answer or '(no answer)'}  {sketch_query.beside(answers[-1])}")
     if any(row.get("by") == "language" and model.is_free(row["question"]) for row in answers):
         console.note(f"the small language model was trained on {TRAINED}; do not rely on its other answers")
     if as_json:

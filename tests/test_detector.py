@@ -5,6 +5,7 @@ import re
 import shutil
 import sys
 import time
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 
@@ -19,12 +20,15 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from visketch.errors import VisketchError
-from visketch.language import image
+from visketch.language import image, wording
+from visketch.language.answers import Detection
 from visketch.language.boxes import overlaps
+from visketch.language.closed_questions import reason
 from visketch.language.detect import photo, ssd
 from visketch.language.detect.categories import COCO, NARROWER, NUMBERS, RENAMED, category
-from visketch.language.detect.coco import CocoDetector
+from visketch.language.detect.coco import NAMES, CocoDetector, found_as
 from visketch.language.detect.index import PhotoIndex
+from visketch.language.detect.open_vocabulary import classes
 from visketch.language.detect.photo import Detections, PhotoDetector
 from visketch.language.detect.sketch_word import SIZE, SketchWord, UnknownWord
 from visketch.language.image import Letterbox, Picture
@@ -322,6 +326,47 @@ class TestIndex:
         assert got == pytest.approx({number: score for number, score in want.items() if score > 0})
 
 
+class TestQuestions:
+    CUP, CLOCK = Detection("cup", (0.3, 0.3, 0.5, 0.5), 0.9), Detection("clock", (0.6, 0.6, 0.9, 0.9), 0.8)
+
+    def ask(self, question: str, label: str = "clock") -> str | None:
+        own, others = ([self.CLOCK], [self.CUP]) if label == "clock" else ([replace(self.CUP, label=label)], [])
+        return reason(question, label, own, others, NAMES | classes(), NAMES, None, found_as(classes()))
+
+    @pytest.mark.parametrize(
+        ("question", "answer"),
+        [
+            ("is there a mug?", "yes"),
+            ("how many coffee cups are there?", "1"),
+            ("where is the mug?", "centre"),
+            ("is there an owl?", "no"),
+            ("is the mug smaller than the clock?", "yes"),
+            ("is there a mug or a cup?", "yes"),
+            ("is there a TV?", "no"),
+        ],
+    )
+    def test_words_of_a_wider_class_are_known(self, question: str, answer: str) -> None:
+        assert self.ask(question) == answer
+
+    def test_a_sketch_of_a_narrower_word_stands_for_the_class(self) -> None:
+        assert self.ask("how many cups are there?", "mug") == "1"
+        assert self.ask("is it a cup?", "mug") == "yes"
+        assert self.ask("is it a coffee cup?", "mug") == "no"
+
+    @pytest.mark.parametrize(
+        "question", ["are there more mugs than cups?", "is the mug larger than the cup?", "is there a mug and a cup?"]
+    )
+    def test_words_of_one_class_are_not_told_apart(self, question: str) -> None:
+        with pytest.raises(VisketchError, match="are found as one class"):
+            self.ask(question)
+
+    def test_an_orange_is_a_fruit_or_a_colour(self) -> None:
+        known = NAMES | classes()
+        assert wording.signs("how many oranges and an orange", known)[1] == ["orange", "orange"]
+        assert wording.signs("is the cup orange", known) == ("is the @0 c:orange", ["cup"])
+        assert wording.signs("is there an orange cup", known) == ("is there an c:orange @0", ["cup"])
+
+
 class TestVerbs:
     def test_count_locate_and_ask(self, folder: Path) -> None:
         (row,) = json.loads(visketch("count", folder / "stop.png", folder / "street.jpg", "--json").stdout)["answers"]
@@ -332,10 +377,16 @@ class TestVerbs:
         boxes = np.array([one["box"] for one in row["boxes"]], float)
         assert overlaps(boxes, np.array(street.BOXES["stop sign"], float)).diagonal().min() > 0.8
         assert Image.open(out).size == (street.WIDE, street.HIGH)
-        asked = "how many are there?", "what is it next to?", "are there clocks?", "is there a person?"
-        told = visketch("ask", folder / "stop.png", folder / "street.jpg", *asked, "--json")
-        answers = [row.get("answer") for row in json.loads(told.stdout)["answers"]]
-        assert answers == ["2", "clock", "yes", "no"], told.stderr
+        asked = "how many are there?", "what is the clock next to?", "are there clocks?", "is there a person?"
+        told = visketch("ask", folder / "stop.png", folder / "street.jpg", *asked, "is there an alarm clock?", "--json")
+        rows = json.loads(told.stdout)["answers"]
+        assert [row.get("answer") for row in rows] == ["2", "stop sign", "yes", "no", "yes"], told.stderr
+        assert "note" not in rows[2]
+        assert rows[4]["note"] == "alarm clock: any clock counts: the detector does not know the kinds"
+
+    def test_a_sketch_that_is_refused_is_not_guessed_about(self, folder: Path) -> None:
+        told = visketch("ask", folder / "house.png", folder / "street.jpg", "is there a clock?")
+        one_line(told, 1, "the detector does not know")
 
     def test_which(self, folder: Path) -> None:
         words = "count", folder / "stop.png", folder / "street.jpg", "--json", "--which"

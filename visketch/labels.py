@@ -152,8 +152,3 @@ def spans(words: Sequence[str], labels: frozenset[str]) -> Iterator[tuple[int, i
         if size:
             yield place, size, known[" ".join(words[place : place + size])]
         place += size or 1
-
-
-def named(words: Sequence[str], labels: frozenset[str]) -> Iterator[tuple[int, str]]:
-    """The labels in a text, each with the position of its first word."""
-    yield from ((place, label) for place, _, label in spans(words, labels))

@@ -109,6 +109,13 @@ def found(
     return only(answer, pair[1].picture, which) if which else answer
 
 
+def wider(question: str) -> str:
+    """What the detector cannot tell of the words that a question names."""
+    from visketch.language.detect.coco import notes
+
+    return "; ".join(notes(question))
+
+
 def each(paths: list[str], answer: Callable[[str], Row]) -> Iterator[Row]:
     """A row for every picture, or {"path", "error"} if it failed. The other pictures are still answered."""
     for path in spread(paths):

@@ -62,10 +62,10 @@ def reasoned(
     model: "SketchLanguage", question: str, found: "Answer | VisketchError", scene: "EncodedPicture"
 ) -> str | None:
     """The answer to a closed question, from what was found. Returns None if there is none, for example if an object was
-    not found.
+    not found. The questions of the data set are about single objects, so only the surest is told.
     """
     try:
-        return None if isinstance(found, VisketchError) else model.reason(question, found, scene)
+        return None if isinstance(found, VisketchError) else model.reason(question, found, scene, single=True)
     except VisketchError:
         return None
 

@@ -3,13 +3,13 @@ found.
 """
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
-from visketch import labels
 from visketch.errors import VisketchError
-from visketch.language.answers import Detection
+from visketch.language.answers import Detection, suppressed
 from visketch.language.attributes import Filter
-from visketch.language.image import Picture
+from visketch.language.image import Picture, is_drawing
+from visketch.language.wording import plain, spans
 
 THINGS = {"object", "thing", "item", "drawing", "figure", "shape", "element", "everything", "anything", "something"} | {
     "nothing"
@@ -21,7 +21,7 @@ YES_OR_NO = ("is", "are", "was", "were", "do", "does", "can")
 FILLERS = re.compile(
     r"a|all|altogether|am|an|and|any|appear|are|at|be|can|count|depicted|different|do|does|drawn|each|find|found|from|"
     r"give|how|i|image|in|is|kinds?|many|me|name|number|of|on|or|page|photo|picture|please|scene|see|seen|show|shown|"
-    r"shows|tell|the|there|total|types?|visible|vqa|was|we|were|what|which|you|your|contain|contains|does|s|various|"
+    r"shows|tell|the|there|total|types?|visible|vqa|was|we|were|what|which|you|your|contain|contains|does|various|"
     r"distinct|separate|overall|together|here|now"
 )
 MEND = (
@@ -31,44 +31,83 @@ MEND = (
 
 
 class SceneQuestion:
-    """A question, the objects found in the picture, and what the names in the question mean."""
+    """A question, the objects found in the picture, and what the names in the question mean.
+
+    `label` is the class of the sketch, `own` are its objects, and `others` are the other objects. `known` are all class
+    names. `told` are the classes that the predictor can find, by default all. `kinds` are further classes, each with
+    the class under which it is found (a mug is found as a cup). `picture` is where colours are measured. `single` says
+    that there is one object of each class.
+    """
 
     def __init__(
         self,
         question: str,
         label: str,
-        things: Sequence[Detection],
-        known: frozenset[str],
-        told: Collection[str] | None,
-        picture: Picture | None,
+        own: Sequence[Detection],
+        others: Sequence[Detection],
+        known: Collection[str] = (),
+        told: Collection[str] | None = None,
+        picture: Picture | None = None,
+        kinds: Mapping[str, str] | None = None,
+        single: bool = False,
     ) -> None:
-        self.question, self.label, self.things, self.known = question, label, list(things), known
-        self.told, self.picture = told, picture
-        self.text = question.lower().removeprefix("vqa:").replace("&", " and ")
-        self.words = re.findall(r"[\w-]+", self.text)
+        self.question, self.label, self.own, self.others = question, label, list(own), list(others)
+        self.told, self.picture, self.kinds, self.single = told, picture, kinds or {}, single
+        self.known = frozenset({label, *known, *(thing.label for thing in others)})
+        self.drawn = picture is not None and is_drawing(picture)
+        self.things = [*self.own, *suppressed(self.others, self.drawn)]
+        self.text = plain(question)
+        self.words = re.findall(r"\w+", self.text)
 
     def refuse(self, why: str = "") -> VisketchError:
         return refusal(self.question, f" ({why})" if why else "")
 
+    def missing(self, name: str) -> VisketchError:
+        """The error if there is no object of a class to compare with."""
+        return VisketchError(f"{self.question!r}: no {name} was found in the picture, so there is nothing to compare")
+
     def named(self, words: Sequence[str]) -> list[str]:
-        return [name for _, name in labels.named(words, self.known)]
+        return [name for _, _, name in spans(words, self.known)]
+
+    def same(self, name: str, other: str) -> bool:
+        """Whether two names are found as one class."""
+        return self.kinds.get(name, name) == self.kinds.get(other, other)
+
+    def apart(self, name: str) -> tuple[list[Detection], list[Detection]]:
+        """The objects of a class other than the sketch's, and all objects of other classes. Raises VisketchError if
+        this class cannot be found here.
+        """
+        self._can_find(name)
+        every = [*self.own, *self.others]
+        found = suppressed([thing for thing in every if self.same(thing.label, name)], self.drawn)
+        return found, [thing for thing in every if not self.same(thing.label, name)]
 
     def of(self, name: str, words: Sequence[str] = ()) -> list[Detection]:
         """The objects of a class, or those of them that the words describe.
 
         Raises VisketchError if this cannot be decided here.
         """
-        if self.told is not None and name not in self.told and name != self.label:
-            mend = f"which is not one of the {len(self.told)} classes that can be found here"
-            raise VisketchError(f"the question names {name!r}, {mend}; ask about the object of the sketch")
-        own = set(re.findall(r"[\w-]+", name.lower()))
-        which = Filter.among([word for word in words if word not in own])
-        found = [thing for thing in self.things if thing.label == name]
+        self._can_find(name)
+        found = [thing for thing in self.things if self.same(thing.label, name)]
+        if self.same(name, self.label) and not self.single:
+            found = self.own  # as in an answer to "how many?"; what is less sure is not counted
+        places = {place + step for place, size, _ in spans(words, self.known) for step in range(size)}
+        return self.described(found, [word for place, word in enumerate(words) if place not in places])
+
+    def described(self, things: Sequence[Detection], words: Sequence[str]) -> list[Detection]:
+        """Those of some objects that the words describe. Raises VisketchError if this cannot be decided here."""
+        which = Filter.among(words)
         if which == Filter():
-            return found
+            return list(things)
+        self.require(which)
+        return which.of(things, self.picture)
+
+    def require(self, which: Filter) -> None:
+        """Raises VisketchError if colours are not known, or if it is not clear which objects have all attributes."""
         if which.colours and self.picture is None:
             raise self.refuse("colours are not known here")
-        return which.of(found, self.picture)
+        if which.contradicts or len(which.colours) > 1 or len(which.most) > 1:
+            raise self.refuse("one colour, one size and one place can be named")
 
     def only(self, name: str, words: Sequence[str] = ()) -> list[Detection]:
         """The objects of a class that the words describe, as in `of`. Raises VisketchError if there are none to
@@ -76,23 +115,26 @@ class SceneQuestion:
         """
         found = self.of(name, words)
         if not found:
-            raise VisketchError(
-                f"{self.question!r}: no {name} was found in the picture, so there is nothing to compare"
-            )
+            raise self.missing(name)
         return found
+
+    def _can_find(self, name: str) -> None:
+        if self.told is None or name == self.label or self.kinds.get(name, name) in self.told:
+            return
+        mend = f"which is not one of the {len(self.told)} classes that can be found here"
+        raise VisketchError(f"the question names {name!r}, {mend}; ask about the object of the sketch")
 
     def strange(self, words: Sequence[str]) -> list[str]:
         """The words that are neither names nor attributes nor fillers."""
-        places: set[int] = set()
-        for place, _ in labels.named(words, self.known):
-            places |= set(range(place, place + self._length(words, place)))
+        places = {place + step for place, size, _ in spans(words, self.known) for step in range(size)}
         rest = [word for place, word in enumerate(words) if place not in places]
         return [word for word in rest if not FILLERS.fullmatch(word) and Filter.among([word]) == Filter()]
 
-    def _length(self, words: Sequence[str], place: int) -> int:
-        sizes = range(min(labels.LONGEST, len(words) - place), 0, -1)
-        forms = labels.forms(self.known)
-        return next(size for size in sizes if " ".join(words[place : place + size]) in forms)
+    def understood(self, words: Sequence[str], passed: Collection[str] = ()) -> None:
+        """Raises VisketchError for a word that is strange, unless it stands for an object or is in `passed`."""
+        for word in self.strange(words):
+            if word not in OWN and word not in passed and not generic([word]):
+                raise self.refuse(f"{word!r} is not understood")
 
     def says_not(self, passed: Collection[str] = ()) -> bool:
         """Whether the question has a word such as not, without or other. Words in `passed` do not count."""

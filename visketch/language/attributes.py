@@ -64,8 +64,7 @@ class Filter:
         told = cls.among(words)
         if strange or told == cls():
             raise UsageError(f"{strange or text!r} is not an attribute; use {KNOWN}")
-        against = {"left", "right"} <= {*told.places} or {"top", "bottom"} <= {*told.places}
-        if against or len({SIZES[size] for size in told.sizes}) > 1 or len(told.most) > 1:
+        if told.contradicts or len(told.most) > 1:
             raise UsageError(f"{text!r}: nothing can be both; use one of them")
         return told
 
@@ -75,18 +74,24 @@ class Filter:
         words = [SAME.get(word, word) for word in words]
         return cls(*(tuple(word for word in words if word in some) for some in (COLOURS, SIZES, PLACES, MOST)))
 
+    @property
+    def contradicts(self) -> bool:
+        """Whether no object can have all the places and sizes."""
+        against = {"left", "right"} <= {*self.places} or {"top", "bottom"} <= {*self.places}
+        return against or len({SIZES[size] for size in self.sizes}) > 1
+
     def of(self, things: Sequence[Detection], picture: Picture | None) -> list[Detection]:
         """The objects that have the attributes. Boxes are shares of the picture's sides.
 
         The picture is needed for colours. "Large" objects have at least the mean size, and "small" ones at most, so a
         single object is both. Raises VisketchError if the picture's file is gone.
         """
-        usual = np.mean([_measures(one)[2] for one in things]) if things else 0.0
+        usual = np.mean([measures(one)[2] for one in things]) if things else 0.0
         left = [
             one
             for one in things
             if all(_is_at(one, place) for place in self.places)
-            and all(SIZES[size] * (_measures(one)[2] - usual) > -SAME_SIZE for size in self.sizes)
+            and all(SIZES[size] * (measures(one)[2] - usual) > -SAME_SIZE for size in self.sizes)
         ]
         if self.colours and left:
             assert picture is not None
@@ -94,7 +99,7 @@ class Filter:
             numbers = [COLOURS.index(colour) for colour in self.colours]
             left = [one for one, share in zip(left, shares, strict=True) if (share[numbers] >= ENOUGH).all()]
         for most in self.most:
-            left = sorted(left, key=lambda one: float(_measures(one) @ np.array(MOST[most])))[-1:]
+            left = sorted(left, key=lambda one: float(measures(one) @ np.array(MOST[most])))[-1:]
         return left
 
     def split(self, things: Sequence[Detection], picture: Picture | None) -> tuple[list[Detection], list[Detection]]:
@@ -103,7 +108,7 @@ class Filter:
         return meant, [thing for thing in things if thing not in meant]
 
 
-def _measures(thing: Detection) -> Float[np.ndarray, " 3"]:
+def measures(thing: Detection) -> Float[np.ndarray, " 3"]:
     """The centre of an object (x and y), and the logarithm of its area."""
     return np.array([*middle(thing.box), np.log(max(area(thing.box), 1e-9))])
 

@@ -1,25 +1,20 @@
-"""Closed questions that compare: the sizes or places of two classes, the largest object of all, and counts of several
-classes or of everything.
+"""Closed questions that compare: the sizes or places of two classes, and counts of several classes or of everything.
 
-Examples: "Is the cat larger than the fish?", "Which object is the smallest?", "How many fish and cats are there?", "Are
-there more cats than fish?". If a question looks like one of these but is not understood, it is refused. It is never
-taken for another question.
+Examples: "Is the cat larger than the fish?", "How many fish and cats are there?", "Are there more cats than fish?". If
+a question looks like one of these but is not understood, it is refused. It is never taken for another question.
 """
 
 import re
 from collections.abc import Callable, Sequence
 
-import numpy as np
-
 from visketch.language import quantities, relations
 from visketch.language.answers import Detection
-from visketch.language.asked import KINDS, OWN, YES_OR_NO, SceneQuestion, generic, yes
-from visketch.language.attributes import MOST, Filter, colour
-from visketch.language.boxes import area, middle
-from visketch.language.dataset.instructions import whereabouts
+from visketch.language.asked import OWN, YES_OR_NO, SceneQuestion, generic, yes
+from visketch.language.attributes import Filter
+from visketch.language.boxes import area
+from visketch.language.wording import EXTREMES, spans
 
 SIZE = {"larger": 1, "bigger": 1, "greater": 1, "smaller": -1, "littler": -1, "tinier": -1}
-EXTREME = MOST | {"smallest": (0, 0, -1), "littlest": (0, 0, -1), "tiniest": (0, 0, -1), "greatest": (0, 0, 1)}
 # These words compare something that is not measured here.
 OTHER = re.compile(
     r"\b(?:tall|high|wid|long|short|thick|thinn|heavi|light|old|young|fast|slow|dark|bright|fatt|strong|near|clos|far"
@@ -28,16 +23,9 @@ OTHER = re.compile(
     r"nicest|prettiest|cutest|best|second|third|fourth|last|first)\b|\bas \w+ as\b|\btwice\b|\btimes (?:as|larger)\b"
 )
 HAVE = re.compile(r"\b(?:have|has|had|wear|wears|wearing|hold|holds|holding)\b")
-
-
-def kind(question: str) -> bool:
-    """Whether a question is of one of these kinds, judged by its words and without class names."""
-    words = re.findall(r"[\w-]+", question.lower())
-    compares = bool(
-        {*SIZE, *EXTREME} & {*words} or OTHER.search(question.lower()) or quantities.NUMBER.search(question.lower())
-    )
-    compares = compares or bool(quantities.MORE.search(question.lower()))
-    return compares or ("how many" in question.lower() and bool(generic(words)))
+# "the cats in the house" are not all cats; "of the house" is in many questions that are understood
+WITHIN = {"in", "on", "at", "from", "for", "by", "with", "without", "inside", "behind", "near", "into"}
+ARTICLES = {"the", "a", "an", "this", "that", "these", "those", "any", "some", "my"}
 
 
 def answer(scene: SceneQuestion) -> str | None:
@@ -52,6 +40,10 @@ def answer(scene: SceneQuestion) -> str | None:
         raise scene.refuse("it asks for parts")
     if OTHER.search(text):
         raise scene.refuse("only sizes can be compared")
+    there = re.match(r"\W*(?:is|are) there\b|\W*(?:does|do) .*\b(?:show|contain)\b", text)
+    patterns = quantities.MORE, quantities.NUMBER, relations.SIDE, relations.COLOURED
+    if counts or there or SIZE.keys() & {*words} or any(pattern.search(text) for pattern in patterns):
+        _no_places(scene)
     if SIZE.keys() & {*words}:
         return _refusing(scene, _larger)
     if more := quantities.MORE.search(text):
@@ -60,13 +52,31 @@ def answer(scene: SceneQuestion) -> str | None:
         return _refusing(scene, lambda scene: quantities.quantity(scene, found[1] or found[3], found[2] or found[4]))
     if (told := relations.beside(scene) or relations.coloured(scene)) is not None:
         return told
-    if EXTREME.keys() & {*words}:
-        return _extreme(scene)
+    if extremes := [word for word in words if word in EXTREMES]:
+        names = scene.named(words)
+        raise scene.refuse(f"it asks which {names[0]}; use visketch locate --which {extremes[0]}" if names else "")
     if counts:
         return quantities.count(scene)
-    if re.match(r"\W*(?:is|are) there\b|\W*(?:does|do) .*\b(?:show|contain)\b", text):
-        return quantities.there(scene)
-    return None
+    return quantities.there(scene) if there else None
+
+
+def _no_places(scene: SceneQuestion) -> None:
+    """Raises VisketchError if the question has words such as "in the house" or "on an object"."""
+    words = scene.words
+    starts = {place for place, _, _ in spans(words, scene.known)}
+    for place, word in enumerate(words):
+        if word not in WITHIN:
+            continue
+        behind = place + 1
+        while behind < len(words) and behind not in starts and _describes(words[behind]):
+            behind += 1
+        thing = behind < len(words) and words[behind] not in ("drawing", "drawings") and generic([words[behind]])
+        if behind in starts or thing:
+            raise scene.refuse(f"{' '.join(words[place : behind + 1])!r} is not understood")
+
+
+def _describes(word: str) -> bool:
+    return word in ARTICLES or Filter.among([word]) != Filter()
 
 
 def _refusing(scene: SceneQuestion, how: Callable[[SceneQuestion], str]) -> str:
@@ -79,35 +89,47 @@ def _larger(scene: SceneQuestion) -> str:
     """Compare the sizes of two classes, or of the sketch's object and a class."""
     words = scene.words
     place = next(place for place, word in enumerate(words) if word in SIZE)
+    scene.understood(words, passed=(*SIZE, "than", "who", "nothing"))
+    if len([word for word in words if word in SIZE]) > 1 or words.count("than") > 1:
+        raise scene.refuse("it asks for two things")
     sign, than = SIZE[words[place]], words.index("than") if "than" in words else -1
     before, after = words[:place], words[than + 1 :] if than > place else words[place + 1 :]
     first, second = scene.named(before), scene.named(after)
     if words[:1] and words[0] in ("which", "what", "who") and not first:
         if len(second) == 2 and "or" in after and than < 0:  # which is larger, the cat or the fish?
-            return _which_of(scene, second, sign)
+            return _which_of(scene, second, after, sign)
         if len(second) == 1 and than > place and (generic(before) or len(before) == 2):
-            names = [thing.label for thing in _beyond(scene, second[0], after, sign)]
+            names = [thing.label for thing in scene.described(_beyond(scene, second[0], after, sign), before)]
             return ", ".join(sorted(set(names))) or "none"
         raise scene.refuse()
     if len(second) == 2 and not first and "or" in after and than < 0:
-        return _which_of(scene, second, sign)
+        return _which_of(scene, second, after, sign)
     if than < place or len(second) > 1 or len(first) > 1:
         raise scene.refuse()
     if not second and {*OWN} & {*after} and (first or generic(before)):
         second = [scene.label]
     if not second:
         raise scene.refuse()
+    if first and scene.same(first[0], second[0]) and first != second:
+        raise scene.refuse(f"{first[0]} and {second[0]} are found as one class")
+
+    def beyond() -> list[Detection]:
+        """Those that the words before describe, of the objects that are larger (or smaller) than all of the others."""
+        some = _beyond(scene, second[0], after, sign)
+        named = scene.of(first[0], before) if first else scene.described(scene.things, before)
+        return [thing for thing in some if thing in named]
+
     if "how" in before and "many" in before:
-        beyond = _beyond(scene, second[0], after, sign)
-        return str(len([thing for thing in beyond if not first or thing.label == first[0]]))
+        return str(len(beyond()))
     if "nothing" in before and not first:
-        return yes(not _beyond(scene, second[0], after, sign))
+        return yes(not beyond())
     if {"any", "anything", "something", "there"} & {*before} and (generic(before) or first):
-        beyond = _beyond(scene, second[0], after, sign)
-        return yes(any(not first or thing.label == first[0] for thing in beyond))
+        return yes(bool(beyond()))
     if before[:1] and before[0] not in YES_OR_NO:
         raise scene.refuse()
     if not first and not {*OWN, "object"} & {*before}:
+        raise scene.refuse()
+    if not first and generic(before) and Filter.among(before) != Filter():  # "the red object" may be of any class
         raise scene.refuse()
     some, others = scene.only(first[0] if first else scene.label, before), scene.only(second[0], after)
     some = [thing for thing in some if thing not in others] or some
@@ -117,7 +139,9 @@ def _larger(scene: SceneQuestion) -> str:
     return yes(told.pop())
 
 
-def _which_of(scene: SceneQuestion, names: Sequence[str], sign: int) -> str:
+def _which_of(scene: SceneQuestion, names: Sequence[str], words: Sequence[str], sign: int) -> str:
+    if Filter.among(words) != Filter() or scene.same(*names):
+        raise scene.refuse("it does not name two classes only")
     sizes = [[sign * area(thing.box) for thing in scene.only(name)] for name in names]
     if min(sizes[0]) > max(sizes[1]):
         return names[0]
@@ -131,58 +155,3 @@ def _beyond(scene: SceneQuestion, name: str, words: Sequence[str], sign: int) ->
     others = scene.only(name, words)
     most = max(sign * area(thing.box) for thing in others)
     return [thing for thing in scene.things if thing not in others and sign * area(thing.box) > most]
-
-
-def _extreme(scene: SceneQuestion) -> str | None:
-    """The name of the largest (or smallest) object of all, or its place or colour.
-
-    Returns None for a question about one class, and for a yes-no question.
-    """
-    words = scene.words
-    names, all_of_them = scene.named(words), bool(generic(words)) and not {"sketch", "this"} & {*words}
-    if words[0] in YES_OR_NO:
-        return _is_extreme(scene)
-    if scene.says_not(passed=("only",)):
-        raise scene.refuse("it says not")
-    extremes = [word for word in words if word in EXTREME]
-    if len(extremes) > 1 or "how" in words[:1]:
-        raise scene.refuse()
-    if names:
-        if re.search(r"\b(?:where|colou?r)\b", scene.text):
-            return None  # this is about one class, which `which` handles
-        raise scene.refuse(f"it asks which {names[0]}; use visketch locate --which {extremes[0]}")
-    if re.search(r"\b(?:where|colou?r)\b", scene.text) and not all_of_them:
-        return None
-    passed = {*EXTREME, *OWN, *KINDS, "where", "colour", "color"}
-    strange = [word for word in scene.strange(words) if word not in passed and not generic([word])]
-    if strange:
-        raise scene.refuse(f"{strange[0]!r} is not a known class")
-    if not scene.things:
-        return "none"
-    which = Filter.among([word for word in words if word not in MOST])
-    if which.colours and scene.picture is None:
-        raise scene.refuse("colours are not known here")
-    things = which.of(scene.things, scene.picture) if which != Filter() else scene.things
-    if not things:
-        return "none"
-    chosen = max(things, key=lambda thing: float(_measures(thing) @ np.array(EXTREME[extremes[0]])))
-    if "where" in words:
-        return whereabouts(chosen.box)
-    if re.search(r"\bcolou?r\b", scene.text):
-        return colour([chosen], scene.picture) if scene.picture else None
-    return chosen.label
-
-
-def _is_extreme(scene: SceneQuestion) -> str | None:
-    """Answer "is the cat the smallest object?". Returns None for the largest, which `closed_questions` handles."""
-    (extreme, *more), names = [word for word in scene.words if word in EXTREME], scene.named(scene.words)
-    if extreme in ("largest", "biggest"):
-        return None
-    if more or len(names) > 1 or scene.says_not():
-        raise scene.refuse()
-    own = scene.only(names[0] if names else scene.label)
-    return yes(max(scene.things, key=lambda thing: float(_measures(thing) @ np.array(EXTREME[extreme]))) in own)
-
-
-def _measures(thing: Detection) -> np.ndarray:
-    return np.array([*middle(thing.box), area(thing.box)])

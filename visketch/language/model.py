@@ -24,7 +24,7 @@ from visketch.language.attributes import Filter, only
 from visketch.language.closed_questions import kind, reason
 from visketch.language.config import LanguageConfig
 from visketch.language.dataset.instructions import WORDINGS, asked
-from visketch.language.detect.coco import NAMES, CocoDetector
+from visketch.language.detect.coco import NAMES, CocoDetector, found_as
 from visketch.language.detect.matcher import Matcher
 from visketch.language.detect.open_vocabulary import Recogniser, classes
 from visketch.language.detect.owlv2 import LEAST, Detector
@@ -354,8 +354,10 @@ class SketchLanguage:
         task = question.partition(":")[0]
         if task not in WORDINGS:  # a question that begins with a task, such as "COUNT:", is for the language model
             (found,) = self.find([(sketch, scene)], by)
-            told = None if isinstance(found, VisketchError) else self.reason(question, found, scene)
-            if told is not None and not isinstance(found, VisketchError):
+            if isinstance(found, VisketchError):
+                if self.select(scene, by) != "language":
+                    raise found  # the language model must not guess what another predictor refuses
+            elif (told := self.reason(question, found, scene)) is not None:
                 return told, found.by
         if self.load_generator is None:
             raise UsageError(f"{question!r} needs a language model, and this checkpoint has only a matcher; {MEND}")
@@ -379,14 +381,15 @@ class SketchLanguage:
         """
         return not self.settings.base and question.partition(":")[0] not in WORDINGS and kind(question) is None
 
-    def reason(self, question: str, answer: Answer, scene: EncodedPicture) -> str | None:
+    def reason(self, question: str, answer: Answer, scene: EncodedPicture, single: bool = False) -> str | None:
         """The answer to a closed question, from what was found in a scene. Returns None for an open question.
 
-        Raises VisketchError if the question names something that is not a class, or not one of the predictor's classes.
+        `single` says that there is one object of each class, so only the surest is told. Raises VisketchError if the
+        question is not understood, or names something that is not a class, or not one of the predictor's classes.
         """
         labels = frozenset(self.settings.labels)
-        known = classes() | labels
+        known, kinds = classes() | labels, dict[str, str]()
         told = {"recogniser": classes(), "detector": frozenset([answer.label])}.get(answer.by, labels or None)
         if answer.by == "detector" and not self.detector:
-            known, told = known | NAMES, NAMES
-        return reason(question, answer.label, answer.found, answer.others, known, told, scene.picture)
+            known, told, kinds = known | NAMES, NAMES, found_as(classes())
+        return reason(question, answer.label, answer.found, answer.others, known, told, scene.picture, kinds, single)

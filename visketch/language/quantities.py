@@ -9,9 +9,9 @@ import re
 from collections.abc import Iterator, Sequence
 
 from visketch.language.asked import KINDS, OWN, YES_OR_NO, SceneQuestion, generic, yes
-from visketch.language.attributes import Filter
 
-NUMBERS = {"no": 0, "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "ten": 10}
+NUMBERS = {"no": 0, "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9}
+NUMBERS |= {"ten": 10}
 NUMBER = re.compile(r"\b(more|fewer|less) than (\w+)\b|\b(at least|at most|exactly) (\w+)\b")
 MORE = re.compile(r"\b(more|fewer|less)\b(?: [\w-]+){1,6} than\b")
 
@@ -20,10 +20,15 @@ def more(scene: SceneQuestion, how: str) -> str:
     """Answer a question such as "are there more cats than fish?". `how` is the word that compares. Raises
     VisketchError.
     """
+    scene.understood(scene.words, passed=("more", "fewer", "less", "than"))
+    if not re.match(r"(?:is|are) there|(?:do|can) you see|does it (?:show|contain)", scene.text):
+        raise scene.refuse()
     split = scene.words.index("than")
     first, second = scene.named(scene.words[:split]), scene.named(scene.words[split + 1 :])
     if len(first) != 1 or len(second) != 1 or scene.words[0] not in YES_OR_NO:
         raise scene.refuse()
+    if scene.same(first[0], second[0]) and first != second:
+        raise scene.refuse(f"{first[0]} and {second[0]} are found as one class")
     some, others = scene.of(first[0], scene.words[:split]), scene.of(second[0], scene.words[split + 1 :])
     return yes(len(some) > len(others) if how == "more" else len(some) < len(others))
 
@@ -34,10 +39,11 @@ def quantity(scene: SceneQuestion, how: str, than: str) -> str:
     `how` is the comparison, such as "at least", and `than` is the number, in words or digits. Raises VisketchError.
     """
     names, limit = scene.named(scene.words), number(than) or 0
-    if len(names) > 1 or scene.words[0] not in YES_OR_NO:
+    scene.understood(scene.words, passed=(*how.split(), "than", than, "like"))
+    if len(names) > 1 or scene.words[0] not in YES_OR_NO or {*scene.words} & {*KINDS, "different", "distinct", "or"}:
         raise scene.refuse()
     if not names and not {*OWN} & {*scene.words} - {"one", "ones"} and generic(scene.words):
-        found = len(scene.things)
+        found = len(scene.described(scene.things, scene.words))
     else:
         found = len(scene.of(names[0] if names else scene.label, scene.words))
     tests = {"more": found > limit, "fewer": found < limit, "less": found < limit}
@@ -54,7 +60,7 @@ def count(scene: SceneQuestion) -> str | None:
     words = scene.words
     start = next((place for place, word in enumerate(words) if word in ("many", "of", "count")), 0) + 1
     behind = words[start:]
-    listed = re.findall(r"[\w-]+", scene.text.replace(",", " and "))
+    listed = re.findall(r"\w+", scene.text.replace(",", " and "))
     parts = [
         part
         for part in _parts(listed[listed.index(words[start - 1]) + 1 :])
@@ -79,10 +85,7 @@ def count(scene: SceneQuestion) -> str | None:
     strange = [word for word in scene.strange(behind) if not generic([word]) and word not in KINDS]
     if strange:
         raise scene.refuse(f"{strange[0]!r} is not understood")
-    which = Filter.among(behind)
-    if which.colours and scene.picture is None:
-        raise scene.refuse("no colours are known here")
-    things = which.of(scene.things, scene.picture) if which != Filter() else scene.things
+    things = scene.described(scene.things, behind)
     return str(len({thing.label for thing in things}) if {*behind} & KINDS else len(things))
 
 
@@ -96,6 +99,8 @@ def there(scene: SceneQuestion) -> str | None:
     parts = [*_parts(scene.words)]
     if not all(len(scene.named(part)) == 1 for part in parts):
         raise scene.refuse("it names several, in a way that is not understood")
+    if "and" in scene.words and any(scene.same(name, other) for name in names for other in names if name != other):
+        raise scene.refuse(f"{' and '.join(dict.fromkeys(names))} are found as one class")
     found = [bool(scene.of(scene.named(part)[0], part)) for part in parts]
     return yes(all(found) if "and" in scene.words else any(found))
 

@@ -17,6 +17,7 @@ SIDES = {"left": (0, -1), "right": (0, 1), "above": (1, -1), **dict.fromkeys(BEL
 SIDE = re.compile(rf"\b(?:(?:to|on|at) the )?(left|right)(?:[- ]hand)?(?: side)? of\b|\b(above|{'|'.join(BELOW)})\b")
 EITHER = re.compile(r"\b(?:left|right) or (?:left|right)\b|\bwhich side\b")  # this asks for the side
 COLOUR = rf"(?:{'|'.join([*COLOURS, *(word for word, same in SAME.items() if same in COLOURS)])})"
+EVERY = {"everything": all, "anything": any, "something": any, "nothing": lambda has: not any(has)}
 COLOURED = re.compile(rf"^\W*(?:is|are) (?!there\b)(.*?) ({COLOUR}(?: and {COLOUR})*)\W*$")
 
 
@@ -29,7 +30,7 @@ def beside(scene: SceneQuestion) -> str | None:
     found = SIDE.search(scene.text)
     if not found or EITHER.search(scene.text):
         return None
-    before, after = (re.findall(r"[\w-]+", part) for part in (scene.text[: found.start()], scene.text[found.end() :]))
+    before, after = (re.findall(r"\w+", part) for part in (scene.text[: found.start()], scene.text[found.end() :]))
     first, second = scene.named(before), scene.named(after) or [scene.label] * bool({*OWN} & {*after})
     if strange := _strange(scene, [*before, *after]):
         raise scene.refuse(f"{strange[0]!r} is not understood")
@@ -42,7 +43,8 @@ def beside(scene: SceneQuestion) -> str | None:
     def sides(things: Sequence[Detection]) -> set[bool]:
         return {bool(sign * (middle(one.box) - middle(other.box))[axis] > 0) for one in things for other in others}
 
-    beyond = [one for one in (scene.of(first[0], before) if first else scene.things) if sides([one]) == {True}]
+    some = scene.of(first[0], before) if first else scene.described(scene.things, before)
+    beyond = [one for one in some if sides([one]) == {True}]
     if before[:1] == ["how"]:
         return str(len(beyond))
     if before[:1] in (["what"], ["which"], ["who"]) and not first:
@@ -51,6 +53,8 @@ def beside(scene: SceneQuestion) -> str | None:
         raise scene.refuse()
     if {"there", "any", "anything", "something"} & {*before}:
         return yes(bool(beyond))
+    if not first and generic(before) and Filter.among(before) != Filter():  # "the red object" may be of any class
+        raise scene.refuse()
     return yes(_alone(scene, sides(scene.only(first[0] if first else scene.label, before))))
 
 
@@ -63,13 +67,23 @@ def coloured(scene: SceneQuestion) -> str | None:
     found = COLOURED.search(scene.text)
     if not found or not scene.picture:
         return None
-    words = re.findall(r"[\w-]+", found[1])
+    words = re.findall(r"\w+", found[1])
     names = scene.named(words)
     if _strange(scene, words) or not (names or {*OWN} & {*words} or generic(words)):
         return None
     if len(names) > 1 or "or" in words:
         raise scene.refuse()
     which = Filter.among(re.findall(r"\w+", found[2]))
+    every = not names and (EVERY.keys() & {*words} or (generic(words) and not {*OWN} & {*words}))
+    if every and words != ["the", "object"]:
+        things = scene.described(scene.things, words)
+        has = [thing in which.of(things, scene.picture) for thing in things]
+        for word, all_of_them in EVERY.items():
+            if word in words:
+                return yes(all_of_them(has))
+        if not things:
+            return "none"
+        return yes(_alone(scene, {*has}))
     things = scene.only(names[0] if names else scene.label, words)
     meant = which.of(things, scene.picture)
     return yes(_alone(scene, {thing in meant for thing in things}))

@@ -4,7 +4,7 @@ ViSketch recognises the sketch. Its word stands for a COCO class, or for a narro
 class are the answer. The detector runs once on each photo, however many questions are asked.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -14,10 +14,11 @@ from visketch.language import image
 from visketch.language.answers import Answer, Detection
 from visketch.language.attributes import Filter
 from visketch.language.boxes import Box
-from visketch.language.detect.categories import COCO, WORDS
+from visketch.language.detect.categories import COCO, NARROWER, NOTES, WORDS, category
 from visketch.language.detect.photo import Detections, PhotoDetector
 from visketch.language.detect.sketch_word import SIZE, SketchWord, UnknownWord
 from visketch.language.vision.features import EncodedPicture
+from visketch.language.wording import plain, spans
 
 NAMES = frozenset(WORDS.get(name, name) for name in COCO.values())  # the classes that can be found, under our names
 FAINTEST = 0.02  # the least product of weight and probability of a box to which --which applies
@@ -133,3 +134,16 @@ def rows(seen: Detections) -> list[tuple[int, Box, float]]:
     """The COCO id, the box and the probability of each detection."""
     boxes: list[Box] = [(x1, y1, x2, y2) for x1, y1, x2, y2 in seen.box.tolist()]
     return list(zip(seen.category.tolist(), boxes, seen.chance.tolist(), strict=True))
+
+
+def found_as(words: Iterable[str]) -> dict[str, str]:
+    """The name under which the objects of each word are found, for words of which the detector finds a wider class."""
+    wider = {word: found for word in words if (found := category(word))}
+    return {word: label(found.number) for word, found in wider.items() if found.narrower}
+
+
+def notes(question: str) -> list[str]:
+    """What the detector cannot tell of the words that a question names: any cup counts as a mug."""
+    words, known = plain(question).split(), frozenset([*NARROWER, *NOTES])
+    named = dict.fromkeys(name for _, _, name in spans(words, known))
+    return [f"{name}: {found.note}" for name in named if (found := category(name)) and found.note]
