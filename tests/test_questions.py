@@ -138,6 +138,9 @@ def test_they_are_answered(question: str, answer: str, scene: image.Picture) -> 
         "Is the red object larger than the fish?",
         "Which is larger, the red cat or the fish?",
         "Is there a cat? Where is it?",
+        "Is there a cat to the left?",
+        "Is the cat above and to the left of the fish?",
+        "What is above and left of the fish?",
     ],
 )
 def test_a_question_of_which_a_word_is_not_understood_is_refused(question: str, scene: image.Picture) -> None:

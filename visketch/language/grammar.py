@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 ATTRIBUTE = r"[cspm]:\w+"
 ATTRIBUTES = rf"(?:{ATTRIBUTE}(?: and| ,)? )*{ATTRIBUTE}"
-AT = r"(?:on|at|in|to) the (?:p:\w+ )*p:\w+(?: (?:side|half|part|corner))?"
+AT = r"(?:on|at|in) the (?:p:\w+ )*p:\w+(?: (?:side|half|part|corner))?"
 ARTICLE = (
     r"(?:the|a|an|this|that|these|those|all (?:of )?(?:the|these|those)|any|some|(?:any |some )?of (?:the|these|those))"
 )

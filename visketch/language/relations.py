@@ -30,6 +30,8 @@ def beside(scene: SceneQuestion) -> str | None:
     found = SIDE.search(scene.text)
     if not found or EITHER.search(scene.text):
         return None
+    if SIDE.search(scene.text, found.end()):
+        raise scene.refuse("it asks for two places")
     before, after = (re.findall(r"\w+", part) for part in (scene.text[: found.start()], scene.text[found.end() :]))
     first, second = scene.named(before), scene.named(after) or [scene.label] * bool({*OWN} & {*after})
     if strange := _strange(scene, [*before, *after]):
