@@ -10,7 +10,7 @@ from drawings import SUBJECTS, draw
 from PIL import Image, ImageDraw
 from scipy import ndimage
 
-from visketch.data import ink, resvg, svg
+from visketch.data import ink, svg
 from visketch.data.read import expand, read
 from visketch.errors import VisketchError
 from visketch.evaluate import styles
@@ -238,49 +238,6 @@ def test_what_lines_do_not_account_for_is_read_from_the_rendering(tmp_path) -> N
         '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 100 100"><path d="M10 40H90V46H16V90H10Z"/></svg>'
     )
     assert next(read(tmp_path / "a.svg")).pixels is not None
-
-
-FILLED = {
-    "a coloured roof on outlined walls": (
-        '<path d="M10 40h80v45H10z" fill="none" stroke="#000" stroke-width="4"/>'
-        '<path d="M10 40 50 8 90 40z" fill="#a00"/><rect x="42" y="60" width="16" height="25" fill="#630"/>',
-        3,
-        [(30, 24), (70, 24), (50, 60)],
-    ),
-    "black wheels of a red car": (
-        '<path d="M10 70V55L28 52 38 35H68L78 52 92 55V70Z" fill="#e33" stroke="#222" stroke-width="3"/>'
-        '<circle cx="30" cy="70" r="10" fill="#222"/><circle cx="75" cy="70" r="10" fill="#222"/>',
-        3,
-        [(30, 80), (75, 80)],
-    ),
-    "black eyes of a yellow face": (
-        '<circle cx="50" cy="50" r="39" fill="#fd6" stroke="#232020" stroke-width="1.6"/>'
-        '<ellipse cx="36" cy="40" rx="4.3" ry="5.9" fill="#232020"/><ellipse cx="64" cy="40" rx="4.3" ry="5.9" '
-        'fill="#232020"/><path d="M30 60q20 26 40 0" fill="none" stroke="#232020" stroke-width="1.6"/>',
-        4,
-        [(36, 34), (64, 34)],
-    ),
-}
-
-
-@pytest.mark.parametrize("name", FILLED)
-def test_filled_parts_beside_outlined_ones_are_outlines(tmp_path, name: str) -> None:
-    """In the page itself and in its picture. Each place is on the edge of a filled part without an outline."""
-    shapes, count, places = FILLED[name]
-    path = tmp_path / "a.svg"
-    path.write_text(f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 100 100">{shapes}</svg>')
-    assert len(next(read(path)).strokes or ()) == count
-    picture = resvg.draw(svg.parsed(path), 100.0, 100.0, 400)
-    assert picture is not None
-    picture.save(tmp_path / "clear.png")
-    svg.on_paper(picture, "white").save(tmp_path / "white.png")
-    for other in ("clear.png", "white.png"):
-        ink = next(read(tmp_path / other)).pixels
-        assert ink is not None
-        for x, y in places:
-            near = ink[4 * y - 8 : 4 * y + 9, 4 * x - 8 : 4 * x + 9]
-            assert near.any(), (other, x, y)
-            assert not near.all(), (other, x, y)
 
 
 def test_the_entities_of_illustrator_are_harmless(tmp_path) -> None:

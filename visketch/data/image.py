@@ -30,6 +30,7 @@ FORMATS = (
 SIDE = 1024  # the longer side in pixels is at most this; more would only cost time, since the models see 256
 PIXELS = 89_000_000  # the most pixels of a picture; also of a progressive JPEG, which is decoded at full size
 JPEG_PIXELS = 210_000_000  # the most pixels of any other JPEG; the largest phone cameras have 200 million
+TILE = 0.5  # the least share of the border of a picture that is opaque, if it is a tile with rounded corners
 EDGE = 3.0  # whether a drawing on transparent paper is light is decided so many pixels from the paper
 LOCK = Lock()  # Pillow's limit is global to the process
 TURNS = {3: 180, 6: 90, 8: 270}  # EXIF orientations that only turn a picture, in degrees clockwise; others mirror it
@@ -140,22 +141,28 @@ def is_photo(colours: UInt8[np.ndarray, "y x c"]) -> bool:
     return bool((np.abs(colours.astype(np.int16) - edge).max(axis=2) < 32).mean() < 0.5)
 
 
-def _is_light(picture: UInt8[np.ndarray, "y x 2"]) -> bool:
-    """Whether a drawing (light, opacity) is light where it borders on transparent pixels, and so needs dark paper.
+def _paper(picture: UInt8[np.ndarray, "y x 4"]) -> tuple[int, int, int]:
+    """The colour of the paper under a partly transparent picture.
 
-    A yellow face with a black outline is on white paper.
+    A tile with rounded corners goes on in its own colour. Otherwise paper is white, or black if the drawing is light
+    where it borders on transparent pixels: a yellow face with a black outline is on white paper.
     """
-    light, alpha = picture[..., 0], picture[..., 1]
+    colours, alpha = picture[..., :3], picture[..., 3]
+    border = np.concatenate([picture[0], picture[-1], picture[:, 0], picture[:, -1]])
+    solid = border[:, 3] > 127
+    if TILE < solid.mean() < 1:
+        red, green, blue = np.median(border[solid, :3], axis=0).astype(int).tolist()
+        return red, green, blue
     clear = alpha < alpha.max() / 2
     edge = np.where(near(clear, EDGE) & ~clear, alpha, 0)
-    return bool(clear.any() and edge.any() and np.average(light, weights=edge) > 127)
+    light = clear.any() and edge.any() and np.average(colours.mean(axis=2), weights=edge) > 127
+    return (0, 0, 0) if light else (255, 255, 255)
 
 
 def _colours(picture: Image.Image) -> tuple[np.ndarray, bool]:
     """Turn a picture into colours (rows, columns, 1 or 3) uint8, upright and at most SIDE wide and high.
 
-    Returns the colours, and whether the picture had transparency. Transparent areas become paper: white, or black if
-    the opaque pixels beside them are light.
+    Returns the colours, and whether the picture had transparency. Transparent areas become paper (`_paper`).
     """
     picture.draft("RGB", (SIDE, SIDE))  # a JPEG is shrunk while it is decoded
     if picture.mode.startswith(("I", "F")):
@@ -166,8 +173,8 @@ def _colours(picture: Image.Image) -> tuple[np.ndarray, bool]:
     picture.thumbnail((SIDE, SIDE), reducing_gap=2)
     picture = ImageOps.exif_transpose(picture)
     if clear:
-        paper = "black" if _is_light(np.asarray(picture.convert("LA"))) else "white"
-        picture = Image.alpha_composite(Image.new("RGBA", picture.size, paper), picture).convert("RGB")
+        picture = Image.alpha_composite(Image.new("RGBA", picture.size, _paper(np.asarray(picture))), picture)
+        picture = picture.convert("RGB")
     colours = np.asarray(picture)
     return (colours[..., None] if colours.ndim == 2 else colours), clear
 

@@ -1,0 +1,68 @@
+"""Filled parts of drawings, in SVG pages and in their pictures: those without an outline become their edges, and a tile
+behind the drawing is paper.
+"""
+
+import numpy as np
+import pytest
+
+from visketch.data import resvg, svg
+from visketch.data.read import read
+
+FILLED = {
+    "a coloured roof on outlined walls": (
+        '<path d="M10 40h80v45H10z" fill="none" stroke="#000" stroke-width="4"/>'
+        '<path d="M10 40 50 8 90 40z" fill="#a00"/><rect x="42" y="60" width="16" height="25" fill="#630"/>',
+        3,
+        [(30, 24), (70, 24), (50, 60)],
+    ),
+    "black wheels of a red car": (
+        '<path d="M10 70V55L28 52 38 35H68L78 52 92 55V70Z" fill="#e33" stroke="#222" stroke-width="3"/>'
+        '<circle cx="30" cy="70" r="10" fill="#222"/><circle cx="75" cy="70" r="10" fill="#222"/>',
+        3,
+        [(30, 80), (75, 80)],
+    ),
+    "black eyes of a yellow face": (
+        '<circle cx="50" cy="50" r="39" fill="#fd6" stroke="#232020" stroke-width="1.6"/>'
+        '<ellipse cx="36" cy="40" rx="4.3" ry="5.9" fill="#232020"/><ellipse cx="64" cy="40" rx="4.3" ry="5.9" '
+        'fill="#232020"/><path d="M30 60q20 26 40 0" fill="none" stroke="#232020" stroke-width="1.6"/>',
+        4,
+        [(36, 34), (64, 34)],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FILLED)
+def test_filled_parts_beside_outlined_ones_are_outlines(tmp_path, name: str) -> None:
+    """In the page itself and in its picture. Each place is on the edge of a filled part without an outline."""
+    shapes, count, places = FILLED[name]
+    path = tmp_path / "a.svg"
+    path.write_text(f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 100 100">{shapes}</svg>')
+    assert len(next(read(path)).strokes or ()) == count
+    picture = resvg.draw(svg.parsed(path), 100.0, 100.0, 400)
+    assert picture is not None
+    picture.save(tmp_path / "clear.png")
+    svg.on_paper(picture, "white").save(tmp_path / "white.png")
+    for other in ("clear.png", "white.png"):
+        ink = next(read(tmp_path / other)).pixels
+        assert ink is not None
+        for x, y in places:
+            near = ink[4 * y - 8 : 4 * y + 9, 4 * x - 8 : 4 * x + 9]
+            assert near.any(), (other, x, y)
+            assert not near.all(), (other, x, y)
+
+
+@pytest.mark.parametrize(("tile", "pen"), [("#0b1020", "#fff"), ("#ffd", "#222")])
+def test_the_corners_of_a_rounded_tile_are_no_lines(tmp_path, tile: str, pen: str) -> None:
+    lines = '<path d="M30 110L60 60H140L170 110V140H30Z"/><circle cx="65" cy="140" r="16"/>'
+    (tmp_path / "a.svg").write_text(
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 200 200"><rect width="200" height="200" rx="20" '
+        f'fill="{tile}"/><g stroke="{pen}" stroke-width="6" fill="none">{lines}</g></svg>'
+    )
+    assert len(next(read(tmp_path / "a.svg")).strokes or ()) == 2
+    picture = resvg.draw(svg.parsed(tmp_path / "a.svg"), 200.0, 200.0, 400)
+    assert picture is not None
+    picture.save(tmp_path / "a.png")
+    pixels = next(read(tmp_path / "a.png")).pixels
+    assert pixels is not None
+    y, x = np.nonzero(pixels)
+    assert (x.min() > 40, x.max() < 360, y.min() > 100, y.max() < 320) == (True,) * 4
