@@ -12,7 +12,8 @@ from visketch.errors import UsageError
 
 from .explain import explained, tell
 from .shared import console, inputs, options
-from .shared.outputs import Outputs, Overwrite, parse_out
+from .shared.outputs import Outputs, Overwrite, parse_drawings_out, parse_out
+from .shared.pictures import PNG, check_out
 from .shared.results import ProgressBar, Results, Row
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def classify(
     explain: Annotated[
         Path | None,
         typer.Option(
-            parser=parse_out,
+            parser=parse_drawings_out,
             metavar="PATH",
             help="Explain the answer (that of the picture alone), in words and in a PNG (or a folder of them).",
         ),
@@ -92,6 +93,8 @@ def classify(
         raise UsageError("--explain works with --engine local only")
     if explain and (split or any_way_up):
         raise UsageError("--explain cannot be combined with --split or --any-way-up")
+    if explain:
+        check_out(explain, PNG)
     if skip_done and out is None:
         raise UsageError("--skip-done continues a file; name it with --out")
     if skip_done and overwrite:

@@ -10,7 +10,7 @@ from visketch.errors import UsageError, VisketchError
 
 from .shared import console, inputs, options
 from .shared.filenames import stem, stem_of
-from .shared.outputs import Outputs, Overwrite, parse_out
+from .shared.outputs import Outputs, Overwrite, parse_drawings_out
 from .shared.pictures import DRAWINGS, check_out, is_picture, moves, suffix_of, write_sheet, write_sketch
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def complete(
         typer.Option(
             "--out",
             "-o",
-            parser=parse_out,
+            parser=parse_drawings_out,
             metavar="PATH",
             help="A folder for the sketches and a sheet of them, or a .png file (-n 1: .svg, .ndjson, .gif, .webp).",
         ),

@@ -11,7 +11,7 @@ from visketch.errors import UsageError, VisketchError
 from .shared import console
 from .shared.filenames import free, stem_of
 from .shared.outputs import Outputs
-from .shared.pictures import check_out, is_picture, write_png
+from .shared.pictures import is_picture, write_png
 
 if TYPE_CHECKING:
     from visketch.data.named import Item, Named
@@ -23,7 +23,8 @@ def explained(
 ) -> Iterator[dict[str, Any]]:
     """A row for every drawing, as in `classify.rows`, with an "explanation" of what the picture alone says.
 
-    Raises UsageError before any work is done if a picture of `out` may not be written.
+    Raises UsageError before any work is done if a picture of `out` may not be written. `out` is a .png file or a folder
+    (`check_out`).
     """
     from visketch.data.named import drawings
     from visketch.render.explanation import picture
@@ -31,7 +32,7 @@ def explained(
     from visketch.tasks.explain import explain
 
     found: Iterator[Named] = (drawing for item in undone_drawings(items, done) for drawing in drawings(item))
-    alone = is_picture(check_out(out))
+    alone = is_picture(out)
     if alone:
         first_two = list(islice(found, 2))
         if len(first_two) > 1:

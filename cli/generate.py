@@ -10,7 +10,7 @@ from visketch.errors import UsageError, VisketchError
 from .shared import console, inputs, options
 from .shared.filenames import stem
 from .shared.generation import Order, place_of, write
-from .shared.outputs import Outputs, Overwrite, parse_out
+from .shared.outputs import Outputs, Overwrite, parse_drawings_out
 from .shared.pictures import DRAWINGS, check_out, is_picture, moves, suffix_of
 
 NAMED = 12  # the most classes that the result names
@@ -37,7 +37,7 @@ def generate(
         typer.Option(
             "--out",
             "-o",
-            parser=parse_out,
+            parser=parse_drawings_out,
             metavar="PATH",
             help="A folder for the sketches and a sheet of them, or a .png, .svg, .ndjson, .gif or .webp file.",
         ),

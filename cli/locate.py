@@ -10,8 +10,8 @@ from visketch.errors import UsageError
 
 from .shared import console, options, sketch_query
 from .shared.filenames import free, stem_of
-from .shared.outputs import Outputs, Overwrite, parse_out
-from .shared.pictures import check_out, is_picture, write_png
+from .shared.outputs import Outputs, Overwrite, parse_drawings_out
+from .shared.pictures import PNG, check_out, is_picture, write_png
 
 if TYPE_CHECKING:
     import numpy as np
@@ -31,7 +31,11 @@ def locate(
     out: Annotated[
         Path | None,
         typer.Option(
-            "--out", "-o", parser=parse_out, metavar="PATH", help="Draw the boxes in a PNG, or in a folder of PNGs."
+            "--out",
+            "-o",
+            parser=parse_drawings_out,
+            metavar="PATH",
+            help="Draw the boxes in a PNG, or in a folder of PNGs.",
         ),
     ] = None,
     min_score: Annotated[
@@ -59,7 +63,7 @@ def locate(
       visketch locate cat.png scene.png --which "the small red one on the left"
     """
     if out:
-        check_out(out)
+        check_out(out, PNG)
         if is_picture(out) and len(sketch_query.spread(pictures)) > 1:
             raise UsageError(f"{out}: this is one picture for several inputs; name a folder")
     outputs = Outputs([sketch, *pictures], overwrite)

@@ -12,7 +12,7 @@ from visketch.errors import UsageError, VisketchError
 
 from .shared import console, inputs, options
 from .shared.filenames import free, stem_of
-from .shared.outputs import Outputs, Overwrite, parse_out
+from .shared.outputs import Outputs, Overwrite, parse_drawings_out
 from .shared.pictures import DRAWINGS, check_out, is_picture, moves, suffix_of, write_sheet, write_sketch
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def refine(
         typer.Option(
             "--out",
             "-o",
-            parser=parse_out,
+            parser=parse_drawings_out,
             metavar="PATH",
             help="A .png, .svg, .ndjson, .gif or .webp file for one, a .png for the sheet of several, or a folder.",
         ),

@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,9 +12,13 @@ from visketch.errors import UsageError, VisketchError
 
 from .shared import console, inputs, options
 from .shared.filenames import free, stem_of
-from .shared.outputs import Outputs, Overwrite, parse_out
-from .shared.pictures import DRAWINGS, STROKES, Lines, check_out, is_picture, moves, write_svg
+from .shared.outputs import Outputs, Overwrite, parse_drawings_out
+from .shared.pictures import DRAWINGS, MOVING, STROKES, Lines, check_out, is_picture, moves, suffix_of, write_svg
 
+if TYPE_CHECKING:
+    from visketch.data.named import Named
+
+SEVERAL = "there are several drawings; name a folder or a .ndjson file with --out"
 Row = dict[str, Any]
 
 
@@ -26,13 +30,16 @@ def trace(
         typer.Option(
             "--out",
             "-o",
-            parser=parse_out,
+            parser=parse_drawings_out,
             metavar="PATH",
-            help="A .svg file; for many drawings a folder or a .ndjson file.",
+            help="A .svg, .gif or .webp file; for many drawings a folder or a .ndjson file.",
         ),
     ] = None,
     animate: Annotated[
-        bool, typer.Option("--animate", help="Let the strokes appear one after another: .svg, .gif, .webp or .png.")
+        bool,
+        typer.Option(
+            "--animate", help="Let the strokes appear one after another, in an .svg or .png; .gif and .webp always do."
+        ),
     ] = False,
     overwrite: Overwrite = False,
     as_json: options.Json = False,
@@ -57,18 +64,21 @@ def trace(
     wanted = iter(listed)
     first = next(wanted, "")
     if out is None and (source or len(paths or ()) > 1 or Path(first).is_dir()):
-        raise UsageError("there are several drawings; name a folder or a .ndjson file with --out")
+        raise UsageError(SEVERAL)
     usual = Path(f"{stem_of(first)}.svg")
-    check_out(out or usual, DRAWINGS if animate else STROKES)
-    moves((out or usual).suffix.lower(), animate)
+    check_out(out or usual, DRAWINGS if animate else (*STROKES, *MOVING))
+    animate = moves(suffix_of(out or usual, None), animate)
     outputs = Outputs([*(paths or ()), *([source] if source else [])], overwrite)
     if out and is_picture(out):
         outputs.check(out)
+    found = inputs.drawings(paths if source is None and paths else itertools.chain([first], wanted))
+    first_two = list(itertools.islice(found, 2))
+    if len(first_two) > 1 and (out is None or (is_picture(out) and out.suffix.lower() != ".ndjson")):
+        raise UsageError(f"{out}: this is one file; name a folder or a .ndjson file" if out else SEVERAL)
     with outputs.place(out, usual) as chosen, console.progress(beside_results=True) as bar:
         task = bar.add_task("drawings", total=None)
         rows = []
-        names = paths if source is None and paths else itertools.chain([first], wanted)
-        for row in write(names, chosen, outputs, animate):
+        for row in write(itertools.chain(first_two, found), chosen, outputs, animate):
             rows.append(row)
             bar.advance(task)
             if "error" in row:
@@ -84,7 +94,7 @@ def trace(
         raise typer.Exit(console.FAILED)
 
 
-def write(paths: Iterable[str], out: Path, outputs: Outputs, animate: bool = False) -> Iterator[Row]:
+def write(found: Iterable["Named"], out: Path, outputs: Outputs, animate: bool = False) -> Iterator[Row]:
     """Trace every drawing and write it. Yields {"path", "out", "strokes", "points", "pen"} or {"path", "error"} for
     each.
     """
@@ -94,28 +104,22 @@ def write(paths: Iterable[str], out: Path, outputs: Outputs, animate: bool = Fal
 
     taken: set[str] = set()
     with Lines(outputs.take(out)) if out.suffix.lower() == ".ndjson" else nullcontext() as lines:
-        for name, found in inputs.drawings(paths):
+        for name, sketch in found:
             try:
-                if isinstance(found, str):
-                    raise VisketchError(found)
-                drawing, page = on_page(found)
+                if isinstance(sketch, str):
+                    raise VisketchError(sketch)
+                drawing, page = on_page(sketch)
                 if lines:
-                    lines.add(drawing, found.label)
+                    lines.add(drawing, sketch.label)
                     file = out
                 else:
-                    if is_picture(out) and taken:
-                        raise UsageError(
-                            f"{out}: only the first drawing was written there; name a folder or a .ndjson file"
-                        )
                     own = free(stem_of(name), taken)
                     file = out if is_picture(out) else out / f"{own}.svg"
-                    shown = {"class": found.label or Path(name).stem}
+                    shown = {"class": sketch.label or Path(name).stem}
                     if animate:
                         write_drawing(outputs.take(file), drawing, page, shown)
                     else:
                         write_svg(outputs.take(file), [drawing], *page.box[2:], shown, page)
-            except UsageError:
-                raise
             except VisketchError as error:
                 yield {"path": name, "error": named.about(error, name)}
             else:

@@ -157,13 +157,21 @@ class TestTrace:
     def test_refusals(self, tmp_path: Path) -> None:
         scan(tmp_path / "a.png")
         scan(tmp_path / "b.png")
-        one_line(visketch("trace", tmp_path / "a.png", "--out", tmp_path / "c.png"), 2, ".svg or .ndjson")
+        one_line(visketch("trace", tmp_path / "a.png", "--out", tmp_path / "c.png"), 2, ".svg, .ndjson, .gif or .webp")
         one_line(visketch("trace", tmp_path / "a.png", tmp_path / "b.png"), 2, "--out")
         one_line(visketch("trace", tmp_path / "none.png", "--out", tmp_path / "c.ndjson"), 1, "no such file")
-        result = visketch("trace", tmp_path / "a.png", tmp_path / "b.png", "--out", tmp_path / "c.svg")
-        assert result.exit_code == 2
-        assert "only the first" in result.stderr
-        assert sorted(path.name for path in tmp_path.iterdir()) == ["a.png", "b.png", "c.svg"]
+        two = (tmp_path / "a.png", tmp_path / "b.png", "--out", tmp_path / "c.svg")
+        one_line(visketch("trace", *two), 2, "a folder or a .ndjson file")
+        tiny_model.write_ndjson(tmp_path / "two.ndjson", drawings.draw_many(2))
+        one_line(visketch("trace", tmp_path / "two.ndjson", "--out", tmp_path / "c.svg"), 2, "a .ndjson file")
+        one_line(visketch("trace", tmp_path / "two.ndjson"), 2, "several drawings")
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["a.png", "b.png", "two.ndjson"]
+
+    def test_a_gif_always_moves(self, tmp_path: Path) -> None:
+        scan(tmp_path / "a.png")
+        assert visketch("trace", tmp_path / "a.png", "--out", tmp_path / "a.gif").exit_code == 0
+        with Image.open(tmp_path / "a.gif") as picture:
+            assert picture.n_frames > 1
 
     @pytest.mark.parametrize("name", ["../../escape", "/etc/escape", "..", ".hidden", "a\0b"])
     def test_no_name_leads_out_of_the_folder(self, name: str, folder: Path, tmp_path: Path) -> None:

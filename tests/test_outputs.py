@@ -9,7 +9,7 @@ from command_line import one_line, visketch
 from PIL import Image, ImageDraw
 
 from visketch.cli.shared.filenames import free
-from visketch.cli.shared.outputs import Outputs, parse_out
+from visketch.cli.shared.outputs import Outputs, parse_drawings_out, parse_out
 from visketch.errors import UsageError, VisketchError
 
 
@@ -128,6 +128,47 @@ class TestVerbs:
         before = content(mine)
         one_line(visketch(*words), 2, "is an input" if words[-1] in words[:-2] or "." in words else "exists already")
         assert content(mine) == before
+
+    @pytest.mark.parametrize(
+        "words",
+        [
+            ("classify", "a.png", "--explain"),
+            ("search", "a.png", ".", "--out"),
+            ("locate", "a.png", "drawing.png", "--out"),
+            ("photos", "search", "a.png", ".", "--out"),
+            ("evaluate", "explain", "--plot"),
+        ],
+    )
+    def test_a_png_is_not_written_under_another_ending(
+        self, words: tuple[str, ...], mine: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(mine)
+        for ending in ("svg", "ndjson", "jpg"):
+            one_line(visketch(*words, f"w.{ending}"), 2, f"{ending.upper()} is not written; name a .png file")
+        assert not [*mine.glob("w.*")]
+
+    @pytest.mark.parametrize(
+        "words",
+        [
+            ("classify", "a.png", "--explain"),
+            ("complete", "a.png", "--out"),
+            ("generate", "--class", "cat", "--out"),
+            ("locate", "a.png", "drawing.png", "--out"),
+            ("refine", "a.png", "--out"),
+            ("trace", "a.png", "--out"),
+        ],
+    )
+    def test_the_ending_of_another_file_is_no_folder(
+        self, words: tuple[str, ...], mine: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(mine)
+        one_line(visketch(*words, "w.webm"), 2, "WEBM is not written", "w.webm/")
+        assert not (mine / "w.webm").exists()
+
+    def test_folders_may_have_dots(self, tmp_path: Path) -> None:
+        (tmp_path / "cats.good").mkdir()
+        for name in ("cats.good", "v1.0", "cats.2024", "cats.webm/", "cats.of all", "cat.svg", "cat.pdf"):
+            assert parse_drawings_out(f"{tmp_path}/{name}") == tmp_path / name
 
     def test_answers(self, mine: Path) -> None:
         lines = mine / "cats.ndjson"

@@ -10,7 +10,7 @@ from visketch.errors import UsageError
 
 from ..shared import console, options
 from ..shared.outputs import Outputs, Overwrite, parse_out
-from ..shared.pictures import check_out, is_picture
+from ..shared.pictures import PNG, check_out, is_picture
 from . import arguments
 
 
@@ -37,7 +37,7 @@ def explain(
       visketch evaluate explain --data quickdraw.arrow
       visketch evaluate explain --limit 1000 --plot deletion.png
     """
-    if plot and not is_picture(check_out(plot)):
+    if plot and not is_picture(check_out(plot, PNG)):
         raise UsageError(f"{plot}: --plot writes one picture; name a .png file")
     if plot:
         Outputs((), overwrite).check(plot)

@@ -5,6 +5,7 @@ Two outputs of one run never get the same name (`filenames.free`).
 """
 
 import os
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -104,6 +105,27 @@ def parse_out(typed: str | Path) -> Path:
         suffix = Path(out).suffix
         raise UsageError(f"{out}: for a file of that name leave out the {out[-1]}; for a folder leave out {suffix}")
     return Path(out)
+
+
+def parse_drawings_out(typed: str | Path) -> Path:
+    """The path of drawings: of a file, or of a folder of files.
+
+    Raises UsageError as `parse_out` does, and for the ending of a file that is not written (`cat.webm`), which would
+    otherwise become the name of a folder. A folder with such a name exists, or is typed with a slash at its end.
+    """
+    from .pictures import ENDINGS
+
+    out = parse_out(typed)
+    named_as_folder = str(typed).endswith(("/", os.sep)) or out.is_dir()
+    ending = out.suffix[1:]
+    if not named_as_folder and out.suffix.lower() not in ENDINGS and looks_like_an_ending(ending):
+        raise UsageError(f"{out}: {ending.upper()} is not written (--help names what is); for a folder, name {out}/")
+    return out
+
+
+def looks_like_an_ending(ending: str) -> bool:
+    """Whether the end of a name looks like a type of file: `webm` and `7z` do, the `0` of `v1.0` and `2024` do not."""
+    return bool(re.fullmatch("[A-Za-z0-9]{2,5}", ending)) and not ending.isdecimal()
 
 
 def _identities(name: str) -> Iterator[tuple[int, int]]:

@@ -22,6 +22,7 @@ KINDS = (*PNG, *STROKES)  # the formats in which sketches are written
 MOVING = (".gif", ".webp")  # formats that are always animations; with --animate, .svg and .png are too
 DRAWINGS = (*KINDS, *MOVING)
 OTHERS = {*MOVING, ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".pdf", ".eps", ".json", ".txt"}
+ENDINGS = {*OTHERS, *DRAWINGS}  # what `check_out` knows
 SHEET = 8192  # the most pixels of a sheet's side
 
 
@@ -181,13 +182,13 @@ class Lines:
             raise VisketchError(f"{self.path}: cannot be written, {reason(error)}") from error
 
 
-def check_out(out: Path, kinds: tuple[str, ...] = KINDS) -> Path:
+def check_out(out: Path, kinds: tuple[str, ...]) -> Path:
     """Check, before any work is done, that a file of one of these kinds, or a folder of them, can be written.
 
     Raises VisketchError if it cannot be written, UsageError for another kind of file.
     """
     names = " or ".join(filter(None, (", ".join(kinds[:-1]), kinds[-1])))
-    if out.suffix.lower() in {*OTHERS, *KINDS} - {*kinds}:
+    if out.suffix.lower() in ENDINGS - {*kinds}:
         raise UsageError(f"{out}: {out.suffix[1:].upper()} is not written; name a {names} file or a folder")
     if out.exists() and not out.is_dir() and out.suffix.lower() not in kinds:
         raise VisketchError(f"{out}: this is a file; name a {names} file or a folder")
