@@ -217,6 +217,7 @@ def show(row: Row) -> None:
         right = max(1, round(10 * row["predictions"][0]["probability"]))
         console.say(f" not sure: about {right} in ten answers this uncertain {'is' if right == 1 else 'are'} right")
     if "separate" in row:
-        console.note(f"{row['path']}: {row['separate']} separate drawings; --split classifies each, count counts them")
+        many = f"{row['path']}: {row['separate']} separate drawings"
+        console.note(f"{many}; --split classifies each, `visketch count --by recogniser` counts those like a sketch")
     if "explanation" in row:
         tell(row)

@@ -98,6 +98,7 @@ def complete(
     options.load_parts(model, "diffusion", "encoder", *refined, "classifier")
     drawing, start = model.config.stage(), time.perf_counter()
     settings = {"seed": seed, "tries": tries, "temperature": temperature, "steps": steps or drawing.steps}
+    from visketch.geometry.separate import separate
     from visketch.tasks.complete import PROPOSED, spread, usual_guidance
 
     settings |= {"guidance": usual_guidance(model.config) if guidance is None else guidance}
@@ -109,6 +110,8 @@ def complete(
         side = size or model.config.sketch.canvas
         result = write(model, name, part, found, chosen, suffix, side, settings, outputs, animate)
     result["seconds"] = round(time.perf_counter() - start, 3)
+    if (parts := len(separate(part))) > 1:
+        result["separate"] = parts
     result["proposed"] = [{"label": guess.label, "probability": round(guess.probability, 6)} for guess in proposed]
     if as_json:
         console.document(result)
@@ -191,6 +194,8 @@ def show(result: dict[str, Any]) -> None:
     """Print the result for people."""
     if result["proposed"]:
         console.say(f"{result['part']} may become {in_percent(result['proposed'])}; name the class with --class")
+    if "separate" in result:
+        console.note(f"{result['part']}: {result['separate']} separate drawings, completed as one; give a file of each")
     rows = [
         [row["path"] or "", row["class"], f"{100 * row['probability']:.1f} %", f"{100 * row['added']:.0f} %"]
         for row in result["completions"]

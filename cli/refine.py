@@ -175,7 +175,11 @@ class Refinement:
         self.alone, self.compare, self.outputs, self.animate = alone, compare, outputs, animate
 
     def run(self, found: Iterator[tuple[str, "Sketch | str"]], bar: Any) -> Iterator[Row]:
-        """A row for every drawing: {"path", "class", "probability", "out"} or {"path", "error"}."""
+        """A row for every drawing: {"path", "class", "probability", "out"} or {"path", "error"}. If there are several
+        separate drawings on the page, "separate" is their number.
+        """
+        from visketch.geometry.separate import separate
+
         task = bar.add_task("redrawing", total=None)
 
         def on_progress(frame: "Frame") -> None:
@@ -192,7 +196,9 @@ class Refinement:
                     yield {"path": path, "error": answer}
                     continue
                 try:
-                    yield {"path": path, **self.write(path, *answer)}
+                    parts = len(separate(sketch)) if not isinstance(sketch, str) else 1
+                    row = {"path": path, **self.write(path, *answer)}
+                    yield row | ({"separate": parts} if parts > 1 else {})
                 except VisketchError as error:
                     console.error(f"{path}: {error}")
                     yield {"path": path, "error": str(error)}
@@ -278,5 +284,7 @@ def show(rows: list[Row], on_sheet: Path | None) -> None:
             if row["probability"] is not None:
                 guess = f", the classifier's guess, {100 * row['probability']:.0f} % sure; name the class with --class"
             console.say(f"{row['path']}{to} (as {row['class']}{guess})")
+            if "separate" in row:
+                console.note(f"{row['path']}: {row['separate']} separate drawings, refined as one; give a file of each")
     if on_sheet and any(row.get("out") != on_sheet for row in rows):
         console.say(f"before and after: {on_sheet}")

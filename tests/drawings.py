@@ -90,3 +90,9 @@ def draw(label: str, seed: int = 0, tremble: float = 3.0) -> Sketch:
 def draw_many(count: int, seed: int = 0, labels: tuple[str, ...] = tuple(SUBJECTS)) -> list[Sketch]:
     """`count` different drawings, cycling through the labels."""
     return [draw(labels[i % len(labels)], seed=seed * 10_000 + i) for i in range(count)]
+
+
+def two_on_a_page() -> Sketch:
+    """A cat, and a house to the right below it, with a gap between them."""
+    house = [line + 330 for line in draw("house").strokes or ()]
+    return Sketch(strokes=(*(draw("cat").strokes or ()), *house))

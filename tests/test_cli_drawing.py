@@ -319,6 +319,13 @@ class TestClassify:
         assert {guess.split()[0] for guess in guesses} == set(tiny_model.LABELS)
         assert all(guess.rstrip().endswith("%") for guess in guesses)
 
+    def test_several_drawings_on_a_page_are_told(self, folder: Path, tmp_path: Path) -> None:
+        tiny_model.write_ndjson(tmp_path / "page.ndjson", [drawings.two_on_a_page()])
+        words = ("classify", tmp_path / "page.ndjson", "--checkpoint", folder)
+        assert "2 separate drawings; --split classifies each, `visketch count --by recogn" in visketch(*words).stderr
+        (row,) = json.loads(visketch(*words, "--json").stdout)
+        assert row["separate"] == 2
+
     def test_more_drawings_than_a_batch(self, folder: Path, cats: dict[str, Path]) -> None:
         line = cats["ndjson"].read_text().splitlines()[0]
         bad = '{"drawing":[]}'

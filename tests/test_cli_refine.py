@@ -83,6 +83,13 @@ class TestRefine:
         assert wide > 1.8 * high
         one_line(visketch("refine", "in", "--compare", "--checkpoint", folder), 2, "--compare is for one")
 
+    def test_several_drawings_on_a_page_are_told(self, folder: Path, here: Path) -> None:
+        tiny_model.write_ndjson(here / "page.ndjson", [drawings.two_on_a_page()])
+        words = ("refine", "page.ndjson", "--class", "cat", "--checkpoint", folder)
+        assert "2 separate drawings, refined as one" in visketch(*words).stderr
+        (row,) = json.loads(visketch(*words, "--json").stdout)["sketches"]
+        assert row["separate"] == 2
+
     def test_sizes(self, folder: Path, here: Path) -> None:
         svg(here / "star.svg", "star")
         words = ("refine", "star.svg", "--checkpoint", folder, "--strength", 0, "--json")
@@ -149,6 +156,13 @@ class TestComplete:
         assert "may become" in result.stdout
         assert pixels(here / "cat-completed.png").shape == (100, 100)
         assert {path.name for path in here.iterdir()} == {"in", "cat-completed.png"}
+
+    def test_several_drawings_on_a_page_are_told(self, folder: Path, here: Path) -> None:
+        tiny_model.write_ndjson(here / "page.ndjson", [drawings.two_on_a_page()])
+        words = ("complete", "page.ndjson", "--class", "cat", "-n", 1, "--steps", 2)
+        words = (*words, "--tries", 1, "--checkpoint", folder)
+        assert "2 separate drawings, completed as one" in visketch(*words).stderr
+        assert json.loads(visketch(*words, "--json").stdout)["separate"] == 2
 
     def test_guesses_of_no_percent_are_not_shown(self) -> None:
         shares = {"house": 0.97, "barn": 0.026, "church": 0.004}

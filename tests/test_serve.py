@@ -92,6 +92,17 @@ class TestAnswers:
         for one, other in zip(rows, answer["predictions"], strict=True):
             assert one.probability == pytest.approx(other["probability"], abs=1e-4)
 
+    def test_classify_says_how_sure_it_is_and_how_many_drawings_there_are(self, tmp_path: Path) -> None:
+        studio = Service(SketchModel.load())
+        sketches = {"cat": drawings.draw("cat"), "page": drawings.two_on_a_page()}
+        answers = studio.recognise([(sketch, 1) for sketch in sketches.values()])
+        for (name, sketch), answer in zip(sketches.items(), answers, strict=True):
+            write_ndjson(tmp_path / f"{name}.ndjson", [sketch])
+            (row,) = json.loads(visketch("classify", tmp_path / f"{name}.ndjson", "--json").stdout)
+            assert isinstance(answer, schemas.ClassifyResponse)
+            assert (answer.sure, answer.separate) == (row["sure"], row.get("separate", 1))
+        assert row["separate"] == 2
+
     def test_strokes_in_every_form_are_the_same_drawing(self, server: TestClient) -> None:
         pairs = [list(map(list, zip(*stroke, strict=True))) for stroke in CAT]
         forms = [

@@ -29,7 +29,7 @@ def separate(sketch: Sketch, told: bool = False) -> list[Sketch]:
     cells = ((points - corner) / spacing).astype(np.intp)
     page = np.zeros(cells.max(axis=0)[::-1] + 1, bool)
     page[cells[:, 1], cells[:, 0]] = True
-    parts, count = ndimage.label(ndimage.binary_dilation(np.pad(page, GAP), np.ones((GAP, GAP))), np.ones((3, 3)))
+    parts, count = ndimage.label(_grown(np.pad(page, GAP)), np.ones((3, 3)))
     if count < 2 or (count > MOST and not told):
         return [sketch]
     own = parts[cells[:, 1] + GAP, cells[:, 0] + GAP] - 1
@@ -47,6 +47,17 @@ def separate(sketch: Sketch, told: bool = False) -> list[Sketch]:
     found.sort(key=lambda one: (int((one[0][1] + one[1][1]) / 2 / max(int(one[1][1] - one[0][1]), 1)), int(one[0][0])))
     of_lines = [int(groups[own_of]) for own_of in _own(lines, corner, spacing, parts)]
     return [_part(sketch, lines, of_lines, int(group)) for _, _, group in found]
+
+
+def _grown(page: np.ndarray) -> np.ndarray:
+    """A page with every inked cell grown to GAP x GAP cells. Its margin, which is empty, is at least as wide.
+
+    `ndimage.binary_dilation` needs as long for this as the rest of `separate`.
+    """
+    reach = range(-(GAP // 2), GAP // 2 + 1)
+    for axis in (0, 1):
+        page = np.logical_or.reduce([np.roll(page, shift, axis) for shift in reach])
+    return page
 
 
 def _cell(lines: tuple[np.ndarray, ...]) -> float:

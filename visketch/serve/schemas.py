@@ -150,6 +150,12 @@ class ApiResponse(BaseModel):
 
 class ClassifyResponse(ApiResponse):
     predictions: Annotated[list[PredictionItem], Field(description="The most probable first.")]
+    sure: Annotated[
+        bool | None, Field(description="Whether nine in ten such answers are right; null if this was never measured.")
+    ] = None
+    separate: Annotated[
+        int, Field(ge=1, description="The number of separate drawings on the page; they are classified as one.")
+    ] = 1
 
 
 class SketchItem(BaseModel):

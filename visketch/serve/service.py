@@ -19,6 +19,7 @@ from visketch.data import write
 from visketch.errors import UsageError, VisketchError
 from visketch.geometry import sdf
 from visketch.geometry import trace as tracing
+from visketch.geometry.separate import separate
 from visketch.geometry.sketch import Sketch
 from visketch.model import Generated, SketchModel
 from visketch.sampling import SamplingOptions
@@ -26,6 +27,7 @@ from visketch.serve import requests, schemas
 from visketch.serve.responses import DECIMALS, PAGE, ProgressFrames, added, gif, listed, on_page, unit
 from visketch.serve.worker import Emit
 from visketch.tasks import complete as completing
+from visketch.tasks.batch import sure
 from visketch.tasks.explain import explain
 from visketch.tasks.like import like
 from visketch.tasks.morph import morph
@@ -74,6 +76,7 @@ class Service:
         there = {part for part in set().union(*parts.values()) if model.has(part)}
         self.parts = {verb: needed for verb, needed in parts.items() if needed <= there}
         self.verbs = [verb for verb in self.parts if verb != "search" or index]
+        self.sure = {part: sure(model, part) for part in ("classifier", "sequence")}  # the least probability
         self.weights = fingerprints(model.folder, self.needed) if model.folder else {}
         self.cores = torch.get_num_threads() if model.device.type == "cpu" else 1
 
@@ -132,18 +135,24 @@ class Service:
         seen, found = [], dict[int, VisketchError | schemas.ClassifyResponse]()
         for number, (sketch, _) in enumerate(asked):
             try:
-                seen.append((number, sdf.render(sketch, self.model.config.reading), self.model.pieces(sketch)))
+                field, parts = sdf.render(sketch, self.model.config.reading), len(separate(sketch))
+                seen.append((number, parts, field, self.model.pieces(sketch)))
             except VisketchError as error:
                 found[number] = error
         if seen:
-            numbers, fields, strokes = zip(*seen, strict=True)
+            numbers, separates, fields, strokes = zip(*seen, strict=True)
             most = max(top for _, top in asked)
             rows = self.model.classify_fields(np.stack(fields), most, strokes)
             seconds = round(time.perf_counter() - start, 4)
-            for number, row in zip(numbers, rows, strict=True):
+            for number, parts, pieces, row in zip(numbers, separates, strokes, rows, strict=True):
+                least = self.sure["classifier" if pieces is None else "sequence"]
                 some = [schemas.PredictionItem(label=p.label, probability=round(p.probability, 6)) for p in row]
                 found[number] = schemas.ClassifyResponse(
-                    checkpoint=self.name, seconds=seconds, predictions=some[: asked[number][1]]
+                    checkpoint=self.name,
+                    seconds=seconds,
+                    predictions=some[: asked[number][1]],
+                    sure=None if least is None else row[0].probability >= least,
+                    separate=parts,
                 )
         return [found[number] for number in range(len(asked))]
 
