@@ -163,6 +163,11 @@ class TestData:
         (tmp_path / "file").write_text("")
         one_line(visketch("data", "fetch", "cat", "--root", ndjson, "--out", tmp_path / "file"), 1, "file")
 
+    def test_fetch_that_fails_leaves_no_folder(self, tmp_path: Path) -> None:
+        words = ("data", "fetch", "cat", "--root", tmp_path / "none", "--out", tmp_path / "out")
+        one_line(visketch(*words), 1, "no such file")
+        assert not (tmp_path / "out").exists()
+
     def test_pack_leaves_out_what_cannot_be_read(self, tmp_path: Path) -> None:
         source = tmp_path / "cat.ndjson"
         source.write_text('{"drawing":[[[0,9],[0,9]]]}\n{"drawing":[]}\n{"drawing":[[[0,NaN],[0,9]]]}\n')

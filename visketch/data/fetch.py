@@ -14,6 +14,7 @@ import urllib.parse
 import urllib.request
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from http.client import HTTPException
 from importlib import resources
 from pathlib import Path
@@ -58,7 +59,8 @@ def fetch(
     if limit is not None and limit < 1:
         raise UsageError(f"limit is {limit}; it must be at least 1")
     source = root or os.environ.get("VISKETCH_QUICKDRAW") or ROOT
-    stopped = threading.Event()
+    stopped, place = threading.Event(), Path(folder, LAYOUT)
+    created = [path for path in (place, *place.parents) if not path.exists()]
 
     def one(label: str) -> Path:
         try:
@@ -75,6 +77,10 @@ def fetch(
             return list(pool.map(one, dict.fromkeys(labels or known)))
         finally:
             stopped.set()  # after an error or Ctrl-C, running downloads stop at their next chunk
+            pool.shutdown()
+            for path in created:  # those that are still empty
+                with suppress(OSError):
+                    path.rmdir()
 
 
 def _fetch(
