@@ -168,13 +168,13 @@ def settle(model: "SketchModel", asked: dict[str, Any]) -> dict[str, Any]:
     """Fill in the checkpoint's defaults for the options, and load the parts that they need. Raises VisketchError."""
     coarse, stage = asked["coarse"] or model.config.coarse, model.config.stage(asked["coarse"])
     settings = asked | {"coarse": coarse, "tries": asked["tries"] or 1}
-    settings["coarse_only"] = not options.sampling({"refine": settings.pop("refine")}).refined(coarse)
+    settings["refine"] = options.sampling({"refine": asked["refine"]}).refined(coarse)
     settings |= {name: getattr(stage, name) for name in ("steps", "guidance") if asked[name] is None}
     usual, refining = options.sampling({}), ("order", "temperature", "top_p")
-    if settings["coarse_only"] and any(asked[name] != getattr(usual, name) for name in refining):
+    if not settings["refine"] and any(asked[name] != getattr(usual, name) for name in refining):
         console.note("--order, --temperature and --top-p are options of the refiner, which is skipped; add --refine")
     needed = {model.config.coarse_part(coarse)}
-    needed |= set() if settings["coarse_only"] else {"encoder", "refiner", "vqvae"}
+    needed |= {"encoder", "refiner", "vqvae"} if settings["refine"] else set()
     needed |= {"encoder", "classifier"} if settings["tries"] > 1 else set()
     options.load_parts(model, *sorted(needed))
     return settings
@@ -206,8 +206,7 @@ def show(result: dict[str, Any], classes: list[str], n: int) -> None:
         if sheet not in result["paths"]:
             console.say(f"all on one sheet: {sheet}")
     order = result["order"].replace("waves", "in waves").replace("-", " ")
-    refined = f"{result['coarse']}, not refined" if result["coarse_only"] else f"{result['coarse']}, refined {order}"
+    refined = f"{result['coarse']}, {f'refined {order}' if result['refine'] else 'not refined'}"
     seconds = console.duration(result["seconds"])
-    console.note(
-        f"seed {result['seed']} · {result['steps']} coarse steps · {refined} · {seconds} on {result['device']}"
-    )
+    steps = console.many(result["steps"], "coarse step")
+    console.note(f"seed {result['seed']} · {steps} · {refined} · {seconds} on {result['device']}")

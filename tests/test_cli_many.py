@@ -57,12 +57,12 @@ def test_several_classes_and_all_of_them(folder: Path, tmp_path: Path) -> None:
 
 def test_strokes_are_refined_only_on_request(folder: Path, tmp_path: Path) -> None:
     for name in ("a.png", "a.svg"):  # without a refiner
-        assert generate(folder, "--class", "cat", "-n", 1, "--out", tmp_path / name)["coarse_only"]
+        assert not generate(folder, "--class", "cat", "-n", 1, "--out", tmp_path / name)["refine"]
     one_line(visketch("generate", "--class", "cat", "--refine", "--checkpoint", folder), 1, "refiner")
     whole = tiny_model.write_checkpoint(tmp_path / "whole", SETTINGS)
     drawn = generate(whole, "--class", "cat", "-n", 1, "--out", tmp_path / "drawn.svg")
     refined = generate(whole, "--class", "cat", "-n", 1, "--refine", "--out", tmp_path / "refined.svg")
-    assert (drawn["coarse_only"], refined["coarse_only"]) == (True, False)
+    assert (drawn["refine"], refined["refine"]) == (False, True)
     one, other = ("".join((tmp_path / name).read_text().split("<path")[1:]) for name in ("drawn.svg", "refined.svg"))
     assert one != other, "a refined sketch is written as it was refined, in every format"
     model = SketchModel.load(whole)

@@ -167,7 +167,7 @@ class ViSketch(SketchModel):
         """
         options = dataclasses.replace(options, **changes)
         drawn = self.generate_fields(label, n, seed=seed, options=options, on_progress=on_progress)
-        facts = {"coarse_only": not options.refined(options.coarse or self.config.coarse)}
+        facts = {"refine": options.refined(options.coarse or self.config.coarse)}
         return self._generated(drawn, label, seed, facts)
 
     def vary(

@@ -54,6 +54,8 @@ class Dataset:
                 try:
                     row = json.loads(line)
                     word, seed, made = row["word"], int(row["seed"]), row[MADE]
+                    if "coarse_only" in made:  # the earlier name of the opposite
+                        made["refine"] = not made.pop("coarse_only")
                 except (ValueError, LookupError, TypeError):
                     raise VisketchError(f"{self.path}:{number}: none of these sketches; choose another --out") from None
                 if made != self.made:

@@ -155,12 +155,12 @@ def draw(order: Order, done: set[tuple[str, int]]) -> Iterator[Drawn]:
     from visketch.geometry.trace import Trace
 
     model, settings = order.model, order.settings
-    plain = settings["coarse"] == "strokes" and settings["coarse_only"]
+    plain = settings["coarse"] == "strokes" and not settings["refine"]
     most = max(1, (STROKES if plain else BATCH) // settings["tries"])
     pen = model.config.sketch.pen * model.config.sketch.canvas
     with console.progress() as bar:
         whole = bar.add_task("sketches", total=order.total, completed=len(done), visible=order.total > most)
-        coarse, refine = bar.add_task("coarse"), bar.add_task("refine", visible=not settings["coarse_only"])
+        coarse, refine = bar.add_task("coarse"), bar.add_task("refine", visible=settings["refine"])
         tasks, begin, told, count = {"coarse": coarse, "refine": refine}, time.monotonic(), time.monotonic(), len(done)
 
         def on_progress(frame: "Frame") -> None:
@@ -192,7 +192,7 @@ def generated(order: Order, labels: list[str], first: int, count: int, on_progre
     import torch
 
     model, settings = order.model, order.settings
-    chosen = options.sampling(settings | {"refine": not settings["coarse_only"]})
+    chosen = options.sampling(settings)
     how: dict[str, Any] = {"seed": order.seed + first, "options": chosen, "on_progress": on_progress}
     if order.like:
         from visketch.tasks.like import like
