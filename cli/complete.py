@@ -58,6 +58,7 @@ def complete(
     seed: options.Seed = 0,
     steps: Annotated[int | None, typer.Option(min=1, max=1000, help="Steps of the coarse stage.")] = None,
     guidance: options.Guidance = None,
+    coarse: options.Coarse = None,
     temperature: options.Temperature = 0.7,
     checkpoint: options.Checkpoint = None,
     device: options.Device = "auto",
@@ -94,14 +95,15 @@ def complete(
     if isinstance(part, str):
         raise VisketchError(f"{name}: {part}")
     model = options.load(checkpoint, device)
-    refined = ("refiner", "vqvae") if model.config.coarse == "field" else ()  # strokes are never refined
-    options.load_parts(model, "diffusion", "encoder", *refined, "classifier")
-    drawing, start = model.config.stage(), time.perf_counter()
-    settings = {"seed": seed, "tries": tries, "temperature": temperature, "steps": steps or drawing.steps}
+    drawn_by, start = coarse or model.config.coarse, time.perf_counter()
+    refined = ("refiner", "vqvae") if drawn_by == "field" else ()  # strokes are never refined
+    options.load_parts(model, model.config.coarse_part(coarse), "encoder", *refined, "classifier")
+    settings: dict[str, Any] = {"seed": seed, "tries": tries, "temperature": temperature, "coarse": drawn_by}
+    settings |= {"steps": steps or model.config.stage(coarse).steps}
     from visketch.geometry.separate import separate
     from visketch.tasks.complete import PROPOSED, spread, usual_guidance
 
-    settings |= {"guidance": usual_guidance(model.config) if guidance is None else guidance}
+    settings |= {"guidance": usual_guidance(model.config, coarse) if guidance is None else guidance}
     proposed = [] if classes else model.classify_many([part], top=PROPOSED)[0]
     labels = [str(label) for label in classes or []] * n
     labels = labels[:n] if classes else spread(proposed, n)
@@ -196,13 +198,18 @@ def show(result: dict[str, Any]) -> None:
         console.say(f"{result['part']} may become {in_percent(result['proposed'])}; name the class with --class")
     if "separate" in result:
         console.note(f"{result['part']}: {result['separate']} separate drawings, completed as one; give a file of each")
+    files = any(row["path"] for row in result["completions"])  # otherwise all are on the sheet only
     rows = [
-        [row["path"] or "", row["class"], f"{100 * row['probability']:.1f} %", f"{100 * row['added']:.0f} %"]
+        [
+            *([row["path"]] if files else []),
+            row["class"],
+            f"{100 * row['probability']:.1f} %",
+            f"{100 * row['added']:.0f} %",
+        ]
         for row in result["completions"]
     ]
-    console.table(["sketch", "class", "classifier", "new ink"], rows)
+    console.table([*(["sketch"] if files else []), "class", "classifier", "new ink"], rows)
     if result["sheet"]:
         console.say(f"all on one sheet: {result['sheet']}")
-    console.note(
-        f"seed {result['seed']} · {result['tries']} placements tried for each · {console.duration(result['seconds'])}"
-    )
+    tried, seconds = console.many(result["tries"], "placement"), console.duration(result["seconds"])
+    console.note(f"seed {result['seed']} · {tried} tried for each · {seconds}")

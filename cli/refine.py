@@ -123,9 +123,14 @@ def refine(
     redrawn = (model.config.coarse_part(coarse),) if strength else ()
     options.load_parts(model, "encoder", "refiner", "vqvae", *redrawn, *(() if label else ("classifier",)))
     settings: Row = {"strength": strength, "canvas": shape.canvas, "seed": seed, "temperature": temperature}
-    drawing = model.config.stage(coarse)
-    settings |= {"coarse": coarse or model.config.coarse} if strength else {}
-    settings |= {"steps": steps or drawing.steps, "guidance": drawing.guidance if guidance is None else guidance}
+    if strength:
+        drawing = model.config.stage(coarse)
+        settings |= {"coarse": coarse or model.config.coarse, "steps": steps or drawing.steps}
+        settings |= {"guidance": drawing.guidance if guidance is None else guidance}
+    elif not steps == guidance == coarse is None:
+        console.note(
+            "--coarse, --steps and --guidance are options of the coarse stage, which is skipped; add --strength"
+        )
     usual = Path(f"{stem_of(first[0][0])}-refined{'.png' if compare else suffix}" if alone else "refined")
     start = time.perf_counter()
     with outputs.place(out, usual) as chosen, console.progress() as bar:

@@ -83,6 +83,15 @@ class TestRefine:
         assert wide > 1.8 * high
         one_line(visketch("refine", "in", "--compare", "--checkpoint", folder), 2, "--compare is for one")
 
+    def test_the_coarse_stage_is_skipped_unless_there_is_a_strength(self, folder: Path, here: Path) -> None:
+        words = ("refine", svg(here / "cat.svg", "cat"), "--class", "cat", "--steps", 3, "--checkpoint", folder)
+        skipped = visketch(*words, "--guidance", 9, "--json")
+        assert "the coarse stage, which is skipped; add --strength" in skipped.stderr
+        assert not {"coarse", "steps", "guidance"} & json.loads(skipped.stdout).keys()
+        used = visketch(*words, "--strength", 0.5, "--json")
+        assert used.stderr == ""
+        assert json.loads(used.stdout)["steps"] == 3
+
     def test_several_drawings_on_a_page_are_told(self, folder: Path, here: Path) -> None:
         tiny_model.write_ndjson(here / "page.ndjson", [drawings.two_on_a_page()])
         words = ("refine", "page.ndjson", "--class", "cat", "--checkpoint", folder)
@@ -161,8 +170,21 @@ class TestComplete:
         tiny_model.write_ndjson(here / "page.ndjson", [drawings.two_on_a_page()])
         words = ("complete", "page.ndjson", "--class", "cat", "-n", 1, "--steps", 2)
         words = (*words, "--tries", 1, "--checkpoint", folder)
-        assert "2 separate drawings, completed as one" in visketch(*words).stderr
+        told = visketch(*words)
+        assert "2 separate drawings, completed as one" in told.stderr
+        assert "sketch" in told.stdout.splitlines()[0]
+        on_sheet = visketch(*words, "-n", 2, "--out", "two.png").stdout
+        assert on_sheet.startswith("class"), "no empty column for files"
         assert json.loads(visketch(*words, "--json").stdout)["separate"] == 2
+
+    def test_the_coarse_stage_can_be_chosen(self, here: Path) -> None:
+        settings = tiny_model.small("diffusion.backbone=strokes", "diffusion.width=32", "diffusion.layers=2")
+        strokes = tiny_model.write_checkpoint(here / "strokes", settings)
+        words = ("complete", svg(here / "cat.svg", "cat"), "--class", "cat", "-n", 1, "--steps", 2, "--tries", 1)
+        for coarse in ("strokes", "field"):
+            result = visketch(*words, "--coarse", coarse, "--checkpoint", strokes, "--json")
+            assert result.exit_code == 0, result.output
+            assert json.loads(result.stdout)["coarse"] == coarse
 
     def test_guesses_of_no_percent_are_not_shown(self) -> None:
         shares = {"house": 0.97, "barn": 0.026, "church": 0.004}
