@@ -92,6 +92,6 @@ def animate(
     if as_json:
         console.document({"path": chosen, "drawings": len(drawn), "failed": failed})
     else:
-        console.say(f"{len(drawn)} drawing{'' if len(drawn) == 1 else 's'}: {chosen}")
+        console.say(f"{console.many(len(drawn), 'drawing')}: {chosen}")
     if failed:
         raise typer.Exit(console.FAILED)

@@ -165,10 +165,11 @@ def write_answers(
     if as_json:
         console.document(facts | {"seconds": round(bar.seconds, 3)})
     else:
-        console.say(f"{results.answered:,} drawings: {out}")
+        console.say(f"{console.many(results.answered, 'drawing')}: {out}")
         rate = bar.count / max(bar.seconds, 1e-6)
-        was = f", {before:,} were there before" if before else ""
-        console.note(f"{bar.count:,} in {console.duration(bar.seconds)}, {rate:,.0f} a second{was}")
+        verb = "was" if before == 1 else "were"
+        new = f"{bar.count:,} in {console.duration(bar.seconds)}, {rate:,.0f} a second" if bar.count else "nothing new"
+        console.note(f"{new}, {before:,} {verb} there before" if before else new)
     return results.failed, results.seen
 
 

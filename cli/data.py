@@ -71,7 +71,7 @@ def fetch(
         rows = [{"class": file.stem, "path": file, "bytes": size} for file, size in sizes.items()]
         console.document({"folder": out, "files": rows})
     else:
-        console.say(f"{len(files)} classes, {sum(sizes.values()) / 1e6:,.1f} MB: {files[0].parent}")
+        console.say(f"{console.many(len(files), 'class')}, {sum(sizes.values()) / 1e6:,.1f} MB: {files[0].parent}")
         console.note(f"next: visketch data pack {files[0].parent} --out quickdraw.arrow")
 
 
@@ -134,7 +134,7 @@ def pack(
     for part, purpose in (("train", "learn from"), ("test", "measure")):
         if missing := [label for label, counts in statistics(Store.open(out)).classes.items() if not counts[part]]:
             some = f"{', '.join(missing[:3])}{' ...' if len(missing) > 3 else ''}"
-            what = f"no {part} drawing of {len(missing)} class{'es' if len(missing) > 1 else ''} ({some})"
+            what = f"no {part} drawing of {console.many(len(missing), 'class')} ({some})"
             console.warn(f"{what}: there is nothing to {purpose}; add drawings, or put some into a folder named {part}")
     came = {source: {label: n for (of, label), n in tally.items() if of == source} for source, _ in tally}
     if as_json:
@@ -145,7 +145,7 @@ def pack(
     else:
         if len(came) > 1:
             show_sources(came)
-        console.say(f"{drawings:,} drawings, {out.stat().st_size / 1e6:,.1f} MB: {out}")
+        console.say(f"{console.many(drawings, 'drawing')}, {out.stat().st_size / 1e6:,.1f} MB: {out}")
     if problems.count:
         console.note(f"{problems.count} could not be read and were left out{problems.unnamed}")
         raise typer.Exit(console.FAILED)
@@ -195,7 +195,9 @@ def stats(
 
 def show(file: Path, found: "Statistics", everything: bool) -> None:
     rasters = f", {found.rasters:,} of them pictures" if found.rasters else ""
-    console.say(f"{file}: {found.drawings:,} drawings of {len(found.classes)} classes{rasters}")
+    console.say(
+        f"{file}: {console.many(found.drawings, 'drawing')} of {console.many(len(found.classes), 'class')}{rasters}"
+    )
     middle = (
         f"{name} {values['mean']:.1f} ({values['median']:.0f})"
         for name, values in (("strokes", found.strokes), ("points", found.points))

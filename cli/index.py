@@ -70,7 +70,7 @@ def index(
     if as_json:
         console.document({"index": folder, **counts, "bytes": size, "now": asdict(done)})
     else:
-        known = f"{counts['drawings']:,} drawings in {counts['files']:,} file{'s' if counts['files'] != 1 else ''}"
+        known = f"{console.many(counts['drawings'], 'drawing')} in {console.many(counts['files'], 'file')}"
         console.say(f"{known}, {size / 1e6:,.1f} MB: {folder}")
         console.note(f"embedded {done.embedded:,}; {done.files:,} files were new or changed, {done.removed:,} are gone")
         console.note(f"next: visketch search sketch.png {out or gallery}")

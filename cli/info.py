@@ -63,7 +63,7 @@ def devices() -> list[str]:
     import torch
 
     cards = range(torch.cuda.device_count() if torch.cuda.is_available() else 0)
-    found = [f"cpu ({torch.get_num_threads()} threads)"]
+    found = [f"cpu ({console.many(torch.get_num_threads(), 'thread')})"]
     found += [f"cuda:{card} ({torch.cuda.get_device_name(card)})" for card in cards]
     return found + (["mps"] if torch.backends.mps.is_available() else [])
 

@@ -114,7 +114,7 @@ def index(
     if as_json:
         console.document({"folder": folder, "photos": pictures.count})
     else:
-        console.say(f"{pictures.count:,} pictures in {folder}")
+        console.say(f"{console.many(pictures.count, 'picture')} in {folder}")
 
 
 def check(folder: Path, by: "sketch_query.Who | None") -> None:

@@ -88,14 +88,16 @@ def in_words(read: dict[str, Any]) -> str:
         "transparent": "transparent",
         "inverted": "light ink on dark paper",
         "sheet": "a sheet on something darker",
-        "rules": "{} lines of the paper left out",
-        "specks": "{} specks left out",
+        "rules": "{} of the paper left out",
+        "specks": "{} left out",
         "pen": "pen {} px",
         "timed": "with timing",
-        "strokes": "{} strokes",
-        "points": "{} points",
+        "strokes": "{}",
+        "points": "{}",
         "label": "said to be {}",
     }
+    counted = {"rules": "line", "specks": "speck", "strokes": "stroke", "points": "point"}
+    read = read | {key: console.many(read[key], what) for key, what in counted.items() if read.get(key)}
     return ", ".join([*words, *(text.format(read[key]) for key, text in said.items() if read.get(key))])
 
 

@@ -84,7 +84,9 @@ def trace(
             if "error" in row:
                 console.error(f"{row['path']}: {row['error']}")
             elif not as_json:
-                console.say(f"{row['path']}: {row['strokes']} strokes, pen {row['pen']} px: {row['out']}")
+                console.say(
+                    f"{row['path']}: {console.many(row['strokes'], 'stroke')}, pen {row['pen']} px: {row['out']}"
+                )
     if as_json:
         console.document(rows)
     failed = sum("error" in row for row in rows)

@@ -18,6 +18,7 @@ from typer.testing import CliRunner, Result
 
 from visketch import checkpoint
 from visketch.cli.main import app
+from visketch.cli.shared import console
 from visketch.cli.shared import filenames as names
 from visketch.cli.shared import generation as drawing
 from visketch.cli.shared.outputs import Outputs, parse_out
@@ -358,6 +359,20 @@ class TestClassify:
             assert line == f"error: {path}: {row['error']}"
             assert reason in row["error"]
             assert ";" in row["error"], "it says the mend"
+
+    def test_errors_name_a_file_once(self, folder: Path, tmp_path: Path, monkeypatch) -> None:
+        monkeypatch.chdir(tmp_path)
+        for name, saying in (
+            ("./-cat.svg", "error: ./-cat.svg: no such file"),
+            ("-", "error: -: standard input is em"),
+        ):
+            assert one_line(visketch("classify", name, "--checkpoint", folder, input=b""), 1).startswith(saying)
+
+    def test_one_is_singular(self, folder: Path, cats: dict[str, Path], tmp_path: Path) -> None:
+        words = ("classify", cats["png"], "--checkpoint", folder, "--out", tmp_path / "a.csv")
+        assert visketch(*words).stdout.startswith("1 drawing: ")
+        assert visketch(*words, "--skip-done").stderr == "nothing new, 1 was there before\n"
+        assert [console.many(count, "class") for count in (1, 2000)] == ["1 class", "2,000 classes"]
 
     def test_bad_lines_in_a_good_file(self, folder: Path, cats: dict[str, Path]) -> None:
         line = cats["ndjson"].read_text().splitlines()[0]

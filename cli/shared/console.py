@@ -201,6 +201,12 @@ def waiting(what: str) -> Iterator[None]:
         yield
 
 
+def many(count: int, what: str) -> str:
+    """A number of things, as text: `1 stroke`, `2,000 strokes`, `3 classes`."""
+    ending = "" if count == 1 else "es" if what.endswith("s") else "s"
+    return f"{count:,} {what}{ending}"
+
+
 def duration(seconds: float) -> str:
     """Seconds as text: `42 s`, `3 min 5 s`, `2 h 10 min`."""
     if seconds < 10:

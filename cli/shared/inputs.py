@@ -76,5 +76,7 @@ def standard_input() -> Iterator["Item"]:
 
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "standard input")
-        file.write_bytes(sys.stdin.buffer.read())
+        if not file.write_bytes(sys.stdin.buffer.read()):
+            yield "-", "standard input is empty; pipe a drawing to it"
+            return
         yield from within(file, "-")

@@ -118,11 +118,13 @@ def wider(question: str) -> str:
 
 def each(paths: list[str], answer: Callable[[str], Row]) -> Iterator[Row]:
     """A row for every picture, or {"path", "error"} if it failed. The other pictures are still answered."""
+    from visketch.data.named import about
+
     for path in spread(paths):
         try:
             yield {"path": path} | answer(path)
         except VisketchError as error:
-            yield {"path": path, "error": str(error).removeprefix(f"{path}: ")}
+            yield {"path": path, "error": about(error, path)}
 
 
 def spread(paths: list[str]) -> list[str]:

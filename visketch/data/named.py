@@ -79,5 +79,9 @@ def source_of(place: str, file: Path) -> str:
 
 
 def about(error: VisketchError, path: str) -> str:
-    """The message of an error without the path, which is displayed beside it."""
-    return str(error).removeprefix(f"{path}: ")
+    """The message of an error without the path, which is displayed beside it.
+
+    The path may be written in another way than in the error: `./cat.svg` is `cat.svg` there.
+    """
+    said = str(error)
+    return next((said.removeprefix(f"{name}: ") for name in (path, Path(path)) if said.startswith(f"{name}: ")), said)
