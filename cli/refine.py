@@ -123,14 +123,7 @@ def refine(
     redrawn = (model.config.coarse_part(coarse),) if strength else ()
     options.load_parts(model, "encoder", "refiner", "vqvae", *redrawn, *(() if label else ("classifier",)))
     settings: Row = {"strength": strength, "canvas": shape.canvas, "seed": seed, "temperature": temperature}
-    if strength:
-        drawing = model.config.stage(coarse)
-        settings |= {"coarse": coarse or model.config.coarse, "steps": steps or drawing.steps}
-        settings |= {"guidance": drawing.guidance if guidance is None else guidance}
-    elif not steps == guidance == coarse is None:
-        console.note(
-            "--coarse, --steps and --guidance are options of the coarse stage, which is skipped; add --strength"
-        )
+    settings |= of_coarse_stage(model, strength, {"coarse": coarse, "steps": steps, "guidance": guidance})
     usual = Path(f"{stem_of(first[0][0])}-refined{'.png' if compare else suffix}" if alone else "refined")
     start = time.perf_counter()
     with outputs.place(out, usual) as chosen, console.progress() as bar:
@@ -149,6 +142,21 @@ def refine(
         if len(rows) > 1:
             console.note(f"{failed} of {len(rows)} could not be refined")
         raise typer.Exit(console.FAILED)
+
+
+def of_coarse_stage(model: "SketchModel", strength: float, asked: Row) -> Row:
+    """The settings of the coarse stage, with the checkpoint's defaults for those that are None.
+
+    At strength 0 there are none, since the stage is skipped, and those that were asked for are told.
+    """
+    if not strength:
+        if any(value is not None for value in asked.values()):
+            names = "--coarse, --steps and --guidance"
+            console.note(f"{names} are options of the coarse stage, which is skipped; add --strength")
+        return {}
+    stage = model.config.stage(asked["coarse"])
+    usual = {"coarse": model.config.coarse, "steps": stage.steps, "guidance": stage.guidance}
+    return {name: usual[name] if value is None else value for name, value in asked.items()}
 
 
 class Refinement:
