@@ -44,8 +44,8 @@ def index(
 
     A second run embeds only files that are new or changed, and removes files that are gone. It can be stopped at any
     moment and continued. Without --out, the index goes to the user's cache (or to VISKETCH_CACHE), where `visketch
-    search` finds it. Files that cannot be read are reported and left out, and the exit code is then 1. The drawings are
-    never written. A folder that exists and is not an index is refused.
+    search` finds it. Files that cannot be read are reported and left out, and the exit code is 1 as long as there are
+    any. The drawings are never written. A folder that exists and is not an index is refused.
 
     \b
     Examples:
@@ -74,7 +74,9 @@ def index(
         console.say(f"{known}, {size / 1e6:,.1f} MB: {folder}")
         console.note(f"embedded {done.embedded:,}; {done.files:,} files were new or changed, {done.removed:,} are gone")
         console.note(f"next: visketch search sketch.png {out or gallery}")
-    if done.unread:
+    if counts["unread"]:
+        if counts["unread"] > done.unread:
+            console.note(f"{counts['unread'] - done.unread:,} could not be read before, and have not changed since")
         raise typer.Exit(console.FAILED)
 
 
@@ -84,9 +86,13 @@ def load(checkpoint: str | None, device: str) -> "SketchModel":
     return model
 
 
-def bring_up_to_date(opened: "Index", source: Path, engine: "Engine" = "local", device: str = "auto") -> "Update":
-    """Index new and changed files, with a progress bar. Files that cannot be read are reported."""
-    problems = console.Problems()
+def bring_up_to_date(
+    opened: "Index", source: Path, engine: "Engine" = "local", device: str = "auto", searched: bool = False
+) -> "Update":
+    """Index new and changed files, with a progress bar. Files that cannot be read are reported: as errors, or as
+    warnings if the index is only brought up to date for a search.
+    """
+    problems = console.Problems(harmless=searched)
     with console.progress() as bar:
         task = bar.add_task("indexing", total=None)
 

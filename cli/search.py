@@ -48,8 +48,9 @@ def search(
 
     A gallery that is not an index is indexed first, as by `visketch index`: the first search indexes all of it, and
     later ones only new and changed files. An index is searched as it is. The similarity of equal drawings is 1.
-    Drawings with a similarity of 0 or below are left out, unless there are no others. Only lines count. Input files are
-    never written, and existing files are only replaced with --overwrite.
+    Drawings with a similarity of 0 or below are left out, unless there are no others. Files of the gallery that cannot
+    be read are warned of. Only lines count. Input files are never written, and existing files are only replaced with
+    --overwrite.
 
     \b
     Examples:
@@ -74,7 +75,7 @@ def search(
         opened = Index(gallery, model)
     else:
         opened = Index(usual(gallery), model, create=True)
-        bring_up_to_date(opened, gallery)
+        bring_up_to_date(opened, gallery, searched=True)
     found = alike(opened.search(query, n))
     if not found:
         raise VisketchError(f"{gallery}: no drawing in it could be read; give another gallery")

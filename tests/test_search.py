@@ -399,6 +399,14 @@ class TestVerbs:
         assert result.exit_code == 1
         assert "broken.png" in result.stderr
         assert result.stdout.startswith("11 drawings in 4 files")
+        again = visketch("index", home)
+        assert again.exit_code == 1, "it is still not in the index"
+        assert "1 could not be read before" in again.stderr
+        (home / "another.png").write_text("no picture")
+        found = visketch("search", home / "more/house.png", home)
+        assert found.exit_code == 0, "the question is answered"
+        assert found.stderr.startswith("warning: ")
+        assert "another.png" in found.stderr
 
     def test_other_weights(self, home: Path, folder: Path) -> None:
         visketch("index", home)

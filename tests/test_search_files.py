@@ -77,7 +77,7 @@ def test_names_that_are_not_utf_8(model: SketchModel, tmp_path: Path, monkeypatc
     (gallery / os.fsdecode(b"br\xf6ken.png")).write_bytes(b"no picture")
     told = visketch("search", gallery / name, gallery, "--out", tmp_path / "found.png", "--json")
     assert told.exit_code == 0, told.output
-    assert told.stderr.count("error:") == told.stderr.count("not a picture") == 1
+    assert told.stderr.count("warning:") == told.stderr.count("not a picture") == 1
     found = json.loads(told.stdout)["found"]
     assert [(row["path"], row["label"]) for row in found[:2]] == [
         (f"{gallery / name}#1", None),

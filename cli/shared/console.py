@@ -77,15 +77,18 @@ def plainly(error: UnicodeError) -> tuple[str, int]:
 
 
 class Problems:
-    """Collects inputs that could not be read. It names the first SHOWN and counts all."""
+    """Collects inputs that could not be read. It names the first SHOWN and counts all.
 
-    def __init__(self) -> None:
-        self.count = 0
+    They are errors, or with `harmless` warnings: what was asked is answered from the other inputs.
+    """
+
+    def __init__(self, harmless: bool = False) -> None:
+        self.count, self.tell = 0, warn if harmless else error
 
     def __call__(self, problem: VisketchError) -> None:
         self.count += 1
         if self.count <= SHOWN:
-            error(problem)
+            self.tell(problem)
 
     @property
     def unnamed(self) -> str:
