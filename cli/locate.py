@@ -16,8 +16,8 @@ from .shared.pictures import PNG, check_out, is_picture, write_png
 if TYPE_CHECKING:
     import numpy as np
 
-    from visketch.language.answers import Detection
     from visketch.language.attributes import Filter
+    from visketch.language.boxes import Box
     from visketch.language.model import SketchLanguage
     from visketch.language.vision.features import EncodedPicture
 
@@ -95,8 +95,8 @@ def located(
     scene = model.scene(path)
     answer = sketch_query.found(model, (sketch, scene), by, which, min_score)
     wide, high = scene.picture.letterbox.width, scene.picture.letterbox.height
-    boxes = [{"box": pixels(thing, wide, high), "sure": round(thing.score, 3)} for thing in answer.found]
-    duplicates = [pixels(thing, wide, high) for thing in answer.raw if thing not in answer.found]
+    boxes = [{"box": pixels(thing.box, wide, high), "sure": round(thing.score, 3)} for thing in answer.found]
+    duplicates = [pixels(thing.box, wide, high) for thing in answer.raw if thing not in answer.found]
     file = None
     if out:
         file = out if is_picture(out) else out / f"{free(stem_of(path), taken)}.png"
@@ -106,8 +106,9 @@ def located(
     return facts | {"boxes": boxes, "duplicates": duplicates, "picture": file}
 
 
-def pixels(thing: "Detection", wide: int, high: int) -> list[int]:
-    return [round(place * side) for place, side in zip(thing.box, (wide, high, wide, high), strict=True)]
+def pixels(box: "Box", wide: int, high: int) -> list[int]:
+    """A box in shares of a picture's sides, in pixels of a picture of this size."""
+    return [round(place * side) for place, side in zip(box, (wide, high, wide, high), strict=True)]
 
 
 def drawn(path: str, boxes: list[dict], duplicates: list[list[int]], label: str) -> "np.ndarray":

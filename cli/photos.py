@@ -7,7 +7,7 @@ import typer
 
 from visketch.errors import UsageError, VisketchError
 
-from .locate import FOUND
+from .locate import FOUND, pixels
 from .shared import console, options, sketch_query
 from .shared.outputs import Outputs, Overwrite, parse_out
 from .shared.pictures import PNG, check_out, is_picture, write_png
@@ -56,8 +56,8 @@ def search(
     """Find the photos in a folder that show what a sketch shows.
 
     The folder is indexed first, as by `visketch photos index`. Photos that hardly show it are left out. Drawn scenes
-    are told apart from photos, and are searched as well. Only the lines of the sketch count. Input files are never
-    written, and existing files are only replaced with --overwrite.
+    are told apart from photos, and are searched as well. Photos that cannot be read are warned of. Only the lines of
+    the sketch count. Input files are never written, and existing files are only replaced with --overwrite.
 
     \b
     Examples:
@@ -73,7 +73,7 @@ def search(
     model = sketch_query.load(checkpoint, device)
     model.require(by)
     asked = sketch_query.query(model, sketch)
-    pictures = opened(model, folder, by)
+    pictures = opened(model, folder, by, console.Problems(harmless=True))
     found = pictures.search(asked, n, meant)
     if out:
         write_png(out, sheet(asked.picture.square, found), {"sketch": sketch, "photos": str(folder)})
@@ -103,18 +103,22 @@ def index(
     """Index the photos of a folder before searching.
 
     The index is kept in the user's cache (or in VISKETCH_CACHE). A second run reads only photos that are new or
-    changed. The photos are never written.
+    changed. Photos that cannot be read are reported and left out, and the exit code is then 1. The photos are never
+    written.
 
     \b
     Example:
       visketch photos index photos/
     """
     check(folder, None)
-    pictures = opened(sketch_query.load(checkpoint, device), folder, None)
+    problems = console.Problems()
+    pictures = opened(sketch_query.load(checkpoint, device), folder, None, problems)
     if as_json:
         console.document({"folder": folder, "photos": pictures.count})
     else:
         console.say(f"{console.many(pictures.count, 'picture')} in {folder}")
+    if problems.count:
+        raise typer.Exit(console.FAILED)
 
 
 def check(folder: Path, by: "sketch_query.Who | None") -> None:
@@ -129,12 +133,15 @@ def check(folder: Path, by: "sketch_query.Who | None") -> None:
         )
 
 
-def opened(model: "SketchLanguage", folder: Path, by: "sketch_query.Who | None") -> "PictureSearch":
-    """Open the search of a folder, and index its new pictures with a progress bar."""
+def opened(
+    model: "SketchLanguage", folder: Path, by: "sketch_query.Who | None", problems: console.Problems
+) -> "PictureSearch":
+    """Open the search of a folder, and index its new pictures with a progress bar. `problems` receives those that
+    cannot be read.
+    """
     from visketch.language.retrieval import PictureSearch
     from visketch.search.index import usual
 
-    problems = console.Problems()
     with console.progress() as bar:
         task = bar.add_task("photos", total=None)
 
@@ -148,12 +155,15 @@ def opened(model: "SketchLanguage", folder: Path, by: "sketch_query.Who | None")
 
 
 def row(rank: int, hit: "PhotoHit") -> dict:
-    """A result for programs.
+    """A result for programs. Boxes are in pixels of the upright picture, as in `locate`, the most certain first."""
+    from visketch.language.image import size_of
 
-    Boxes are shares of the photo's sides, since the index does not know the size of a photo. The most certain box comes
-    first.
-    """
-    boxes = [{"box": [round(place, 4) for place in box], "sure": round(sure, 3)} for box, sure in hit.boxes]
+    boxes: list[dict] = []
+    try:
+        size = size_of(hit.path)
+        boxes = [{"box": pixels(box, *size), "sure": round(sure, 3)} for box, sure in hit.boxes]
+    except VisketchError as error:  # the file was deleted after it was indexed
+        console.warn(error)
     facts = {"rank": rank, "path": hit.path, "score": round(hit.score, 4), "by": hit.by, "boxes": boxes}
     return facts | ({} if hit.similarity is None else {"similarity": round(hit.similarity, 4)})
 
@@ -176,7 +186,9 @@ def sheet(sketch: "np.ndarray", found: "list[PhotoHit]") -> "np.ndarray":
 
 
 def counted(hit: "PhotoHit") -> "list[Box]":
-    """The boxes of a photo that count, or the most certain one if none counts."""
+    """The boxes of a hit that count. Of a photo, which has faint ones too, the most certain one if none counts."""
+    if hit.by != "detector":
+        return [box for box, _ in hit.boxes]
     return [box for box, sure in hit.boxes if sure >= SURE] or [box for box, _ in hit.boxes[:1]]
 
 

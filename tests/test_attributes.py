@@ -1,6 +1,7 @@
 """Words in addition to a sketch: they say which of the objects that were found are meant."""
 
 import json
+import re
 from pathlib import Path
 
 import drawings
@@ -223,6 +224,11 @@ class TestVerbs:
         found = json.loads(visketch(*words).stdout)["found"]
         assert [Path(hit["path"]).stem for hit in found] == ["coloured"]
         assert found[0]["score"] > 0.5
+        located = visketch("locate", folder / "house.png", found[0]["path"], "--which", "red", "--json")
+        (answer,) = json.loads(located.stdout)["answers"]
+        assert found[0]["boxes"] == answer["boxes"], "the boxes of a drawn scene, in pixels"
+        table = visketch(*words[:-1], env={"COLUMNS": "300"}).stdout
+        assert re.search(r"coloured.png\s+\S+\s+1\s+recogniser", table)
 
     def test_one_question_costs_no_other_its_answer(self, folder: Path) -> None:
         asked = "how many red houses are there?", "is there a unicorn?", "how many are blue?"

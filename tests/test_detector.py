@@ -190,6 +190,7 @@ class TestPhotoDetector:
         street.street().transpose(turn).save(tmp_path / "photo.jpg", exif=exif, quality=92)
         picture, _ = image.upright(tmp_path / "photo.jpg", 1024)
         matches(detector(np.asarray(picture)), picture)
+        assert image.size_of(tmp_path / "photo.jpg") == street.street().size
 
 
 class TestBrokenDetector:
@@ -425,6 +426,12 @@ class TestVerbs:
         (hit,) = found["found"]
         assert (Path(hit["path"]).name, hit["by"], len(hit["boxes"])) == ("street.jpg", "detector", 2)
         assert hit["score"] > 0.9
+        boxes = np.array([box["box"] for box in hit["boxes"]], float)
+        assert overlaps(boxes, np.array(street.BOXES["stop sign"], float)).max() > 0.7, "in pixels, as those of locate"
+        assert "warning: " in told.stderr
+        assert "broken.jpg" in told.stderr
+        indexed = visketch("photos", "index", photos)
+        assert indexed.exit_code == 1, "one photo is not in the index"
         assert Image.open(tmp_path / "found.png").size[0] > 176
         monkeypatch.setattr(PhotoDetector, "__call__", lambda *_: pytest.fail("is looked at again"))
         sure = [box["sure"] for box in hit["boxes"]]

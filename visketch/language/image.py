@@ -4,6 +4,8 @@ Pictures are letterboxed and never cropped.
 """
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -30,6 +32,8 @@ PAPER = (
 TONES = 16  # the largest difference between a paper pixel and the colour of the paper, in levels
 DECODED = 1024  # the longer side of a decoded picture in pixels is at most this
 FINE = 384  # pixels of the square on which a scene's ink is found; at 128, its drawings are recognised less often
+ORIENTATION, LYING = 0x0112, (5, 6, 7, 8)  # the tag of EXIF, and its values for a picture that lies on its side
+THUMB = 64  # pixels at which an SVG is rendered of which only the size is wanted
 EVEN = 24  # a picture with a smaller range of grey levels is blank
 
 
@@ -114,8 +118,20 @@ def _kept(path: str, most: int, changed: tuple[int, int]) -> tuple[Image.Image, 
     return _decoded(path, most)
 
 
+def size_of(path: str | Path) -> tuple[int, int]:
+    """The width and height of a picture file, turned upright. They are read from its head, without decoding it.
+
+    Raises VisketchError.
+    """
+    with _refusing(str(path)):
+        if is_svg(path):
+            return svg.rendered(Path(path), THUMB)[1]
+        with opened(Path(path)) as picture:
+            return picture.size[::-1] if picture.getexif().get(ORIENTATION) in LYING else picture.size
+
+
 def _decoded(path: str, most: int) -> tuple[Image.Image, tuple[int, int]]:
-    try:
+    with _refusing(path):
         if is_svg(path):
             return svg.rendered(Path(path), most)
         with opened(Path(path)) as picture:
@@ -127,6 +143,13 @@ def _decoded(path: str, most: int) -> tuple[Image.Image, tuple[int, int]]:
             turned = ImageOps.exif_transpose(small)
             lying = (small.width > small.height) != (turned.width > turned.height)
             return turned, size[::-1] if lying else size
+
+
+@contextmanager
+def _refusing(path: str) -> Iterator[None]:
+    """Turn whatever fails while a picture file is read into a VisketchError of one line."""
+    try:
+        yield
     except VisketchError:
         raise
     except Image.UnidentifiedImageError:

@@ -14,7 +14,7 @@ from jaxtyping import Float
 from visketch.errors import VisketchError
 from visketch.language import image
 from visketch.language.answers import Predictor
-from visketch.language.attributes import Filter
+from visketch.language.attributes import Filter, only
 from visketch.language.boxes import Box
 from visketch.language.detect.coco import SIDE, meant, rows, there
 from visketch.language.detect.index import PhotoIndex
@@ -31,8 +31,8 @@ SURE_ENOUGH = 0.5  # the score of a drawing whose best region is just counted (`
 class PhotoHit:
     """A picture, the probability that it shows the sketch's object, and the predictor.
 
-    A photo has boxes with their probabilities. A drawing has the cosine between the sketch and its most similar place
-    (-1 to 1).
+    `boxes` has the objects with their scores, the most certain first, as shares of the picture's sides. Those of a
+    photo include faint ones. A drawing has the cosine between the sketch and its most similar place too (-1 to 1).
     """
 
     path: Path
@@ -159,11 +159,24 @@ class Scenes:
         scenes = [self.model.kept(self.seen[names[place]], self.files[names[place]]) for place in first]
         scores = self.model.score([(sketch, scene) for scene in scenes], by, which)
         ranked = sorted(zip(scores, first.tolist(), strict=True), key=lambda pair: -pair[0])
-        who = {place: self.model.select(scene, by) for place, scene in zip(first.tolist(), scenes, strict=True)}
-        return [
-            PhotoHit(self.files[names[place]], score, who[place], similarity=float(near[place]))
-            for score, place in ranked[:n]
-        ]
+        seen = dict(zip(first.tolist(), scenes, strict=True))
+        hits = []
+        for score, place in ranked[:n]:
+            who = self.model.select(seen[place], by)
+            # The language model would have to describe each picture, which takes seconds.
+            shown = score >= SURE_ENOUGH and who != "language"
+            boxes = self._boxes(sketch, seen[place], who, which) if shown else ()
+            hits.append(PhotoHit(self.files[names[place]], score, who, boxes, float(near[place])))
+        return hits
+
+    def _boxes(
+        self, sketch: EncodedPicture, scene: EncodedPicture, by: Predictor, which: Filter | None
+    ) -> tuple[tuple[Box, float], ...]:
+        (answer,) = self.model.find([(sketch, scene)], by)
+        if isinstance(answer, VisketchError):
+            return ()
+        meant = only(answer, scene.picture, which) if which else answer
+        return tuple((thing.box, thing.score) for thing in sorted(meant.found, key=lambda thing: -thing.score))
 
     def _near(self, sketch: EncodedPicture, names: Sequence[str]) -> Float[np.ndarray, " n"]:
         """For each picture, the cosine of the sketch and its most similar place. Without a matcher, all are equal."""

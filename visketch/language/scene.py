@@ -60,7 +60,8 @@ class EncodedScene:
     def locate(
         self, sketch: Any, which: str | None = None, by: Predictor | None = None, min_score: float | None = None
     ) -> list[Detection]:
-        """The objects that are what the sketch shows, from left to right. Each has a `label`, a `box` and a `score`.
+        """The objects that are what the sketch shows, from left to right. Each has a `label`, a `score`, and a `box`
+        (x1, y1, x2, y2) in shares of the scene's width and height.
 
         `min_score` is the least score of a box, by default the one that `count` uses. It raises the same errors as
         `find`.
