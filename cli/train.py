@@ -71,7 +71,9 @@ def train(
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one setting; may be repeated.")
     ] = None,
     seed: Annotated[int | None, typer.Option("--seed", min=0, help="Short for --set train.seed=...")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Continue the run in --out.")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Continue the run in --out, by default with its settings.")
+    ] = False,
     workers: Annotated[int, typer.Option(min=0, max=256, help="Processes that prepare the batches.")] = 0,
     tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Also write metrics for TensorBoard.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be trained, and stop.")] = False,
@@ -101,7 +103,9 @@ def train(
 
         begun = configs.find(start) if start else None
         knobs = [*(overrides or []), *([f"train.seed={seed}"] if seed is not None else [])]
-        chosen = configs.load(config or (begun / "config.toml" if begun else "small"), knobs)
+        here = (out or Path("runs", "small")) / "config.toml"
+        usual = begun / "config.toml" if begun else "small"
+        chosen = configs.load(config or (here if resume and here.exists() else usual), knobs)
         out = out or Path("runs", chosen.name)
         from visketch.training import sketch as library
 
@@ -110,7 +114,7 @@ def train(
         chosen = chosen.model_copy(update={"labels": tuple(labels)})
         drawings = len(library.capped(store, chosen.train.per_class, chosen.train.seed)) if store else 0
         if dry_run:
-            objective, _ = library.make_objective(part, chosen, out, begun)
+            objective, _ = library.make_objective(part, chosen, out, begun, sizes_only=True)
     if dry_run or store is None:
         preview(part, chosen, out, objective.parts, data, drawings, as_json)
         return

@@ -17,7 +17,9 @@ from typer.testing import CliRunner, Result
 
 from visketch.cli import train as training
 from visketch.cli.main import app
+from visketch.config import load
 from visketch.data.store import Store
+from visketch.training.sketch import TRAINABLE
 
 VERBS = ["generate", "classify", "refine", "complete", "trace", "show", "index", "search"]
 VERBS += ["data fetch", "data pack", "data stats", "train", "info"]
@@ -260,6 +262,26 @@ class TestTrain:
         people = visketch(*words).stdout
         assert "0 drawings of 345 classes" in people
         assert "none.arrow does not exist yet" in people
+
+    @pytest.mark.parametrize("part", ["sequence", "refiner"])
+    def test_dry_run_before_the_parts_that_are_needed(self, part: str, tmp_path: Path) -> None:
+        words = ("train", part, "--data", tmp_path / "none.arrow", "--config", "tiny", "--out", tmp_path / "a")
+        result = visketch(*words, "--dry-run", "--json")
+        assert result.exit_code == 0, result.output
+        assert json.loads(result.stdout)["parameters"].keys() == {part}
+
+    def test_tiny_is_tiny_for_every_part(self) -> None:
+        settings = load("tiny").train
+        assert {getattr(settings, part).steps for part in TRAINABLE} == {20}
+
+    def test_resume_takes_the_settings_of_the_run(self, data: Path, tmp_path: Path) -> None:
+        words = ("train", "vqvae", "--data", data, "--out", tmp_path / "a")
+        assert visketch(*words, "--config", "tiny", "--set", "train.vqvae.steps=2").exit_code == 0
+        same = ("--set", "train.precision=no")  # of all runs in one process
+        one_line(visketch(*words, *same), 2, "[sketch]", f"--config {tmp_path}/a/config.toml")
+        result = visketch(*words, "--resume", "--set", "train.vqvae.steps=3")
+        assert result.exit_code == 0, result.output
+        assert result.stdout.startswith("vqvae: 3 steps")
 
     @pytest.mark.parametrize(
         ("words", "code", "saying"),

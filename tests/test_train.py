@@ -237,7 +237,7 @@ def test_a_run_is_not_begun_over_another(trained: dict, store: Store) -> None:
 
 def test_a_folder_holds_one_configuration(trained: dict, store: Store, tmp_path: Path) -> None:
     folder = trained["refiner"][0]
-    with pytest.raises(UsageError, match=r"has a checkpoint with another \[encoder\]; choose another folder"):
+    with pytest.raises(UsageError, match=r"has a checkpoint with another \[encoder\]; name its settings with --config"):
         run("classifier", store, folder, "encoder.width=64", resume=True)
     tiny_model.write_ndjson(tmp_path / "in/train/dog.ndjson", drawings.draw_many(6, labels=("cat",)))
     pack([tmp_path / "in"], tmp_path / "dogs.arrow")

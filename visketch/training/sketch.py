@@ -183,13 +183,19 @@ def steps_of(folder: Path, part: str) -> int:
 
 
 def make_objective(
-    part: str, config: Config, folder: Path, start: Path | None = None, resuming: bool = False
+    part: str,
+    config: Config,
+    folder: Path,
+    start: Path | None = None,
+    resuming: bool = False,
+    sizes_only: bool = False,
 ) -> tuple[Objective, dict[str, str]]:
     """The objective of a part, with its modules filled from the parts in `folder`; and the fingerprints of the frozen
     parts.
 
     The encoder is shared. Training starts from the one in the folder, unless a state is loaded next (`resuming`). Other
-    parts start with fresh weights, or with those of `start`.
+    parts start with fresh weights, or with those of `start`. With `sizes_only`, parts that are needed and not there yet
+    have fresh weights too, for a preview. Raises UsageError and VisketchError.
     """
     _check_folder(folder, config)
     labels, marks = list(config.labels), {}
@@ -197,6 +203,8 @@ def make_objective(
     def frozen(name: str) -> Any:
         module = build(config, name)
         lent = start is not None and not (folder / f"{name}.safetensors").exists()
+        if sizes_only and not checkpoint.part_file(start if start and lent else folder, name).exists():
+            return module
         marks[name] = checkpoint.load_part(start if start and lent else folder, name, module)["fingerprint"]
         return module
 
@@ -228,7 +236,7 @@ def make_objective(
         sequence = build(config, part)
         if not resuming and begun:
             transfer.init_from(part, sequence, config, begun)
-        elif not resuming:
+        elif not resuming and not sizes_only:
             transfer.begin_with_guide(sequence, start or folder)
         return SequenceObjective(config, sequence, needed, labels), marks
     if part == "baseline":
@@ -271,4 +279,5 @@ def _check_folder(folder: Path, config: Config) -> None:
         *(part for part in checkpoint.PARTS if checkpoint.part_file(folder, part).exists()),
     ):
         if getattr(there, section) != getattr(config, section):
-            raise UsageError(f"{folder}: has a checkpoint with another [{section}]; choose another folder with --out")
+            mend = f"name its settings with --config {folder}/config.toml, or another folder with --out"
+            raise UsageError(f"{folder}: has a checkpoint with another [{section}]; {mend}")
