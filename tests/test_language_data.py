@@ -230,7 +230,7 @@ class TestWritten:
 
     def test_nothing_half_written_stays(self, packed: Path, tmp_path: Path) -> None:
         drawings = SketchScenes(Store.open(packed), ["cat"])
-        with pytest.raises(VisketchError, match="two are needed"):
+        with pytest.raises(VisketchError, match=r"\(cat, owl\) only cat has .* two are needed; name .* --class"):
             prepare(
                 {"drawings": drawings}, Styles({"human": drawings}), tmp_path / "data", DatasetPlan(("cat", "owl"), ())
             )

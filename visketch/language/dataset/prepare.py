@@ -122,7 +122,10 @@ def compose(
     seen = [label for label in plan.seen if label in here]
     unseen = [label for label in plan.unseen if label in here]
     if len(seen) < 2:
-        raise VisketchError(f"{kind}: {len(seen)} of the classes have {split} objects, and two are needed; add some")
+        first = ", ".join([*plan.seen[:3], *(["..."] if len(plan.seen) > 3 else [])])
+        those = f"only {seen[0]} has" if seen else "none has"
+        told = f"of the {len(plan.seen)} classes ({first}) {those} {split} objects, and two are needed"
+        raise VisketchError(f"{kind}: {told}; name the classes of your data with --class, or add objects")
     for number, of_seen in enumerate(plan.scenes(split)):
         if not of_seen and len(unseen) < 2:
             return
