@@ -393,6 +393,12 @@ class TestVerbs:
             assert found["drawings"] == (11 if place == out else 6), "an index is searched as it is"
             assert all(row["similarity"] > 0 for row in found["found"])
 
+    def test_an_index_in_its_own_gallery_is_not_passed_over_aloud(self, home: Path) -> None:
+        for _ in range(2):
+            done = visketch("index", home, "--out", home / "my.index")
+            assert done.exit_code == 0, done.output
+            assert "passed over" not in done.stderr
+
     def test_what_cannot_be_read_is_said(self, home: Path) -> None:
         (home / "broken.png").write_text("no picture")
         result = visketch("index", home)

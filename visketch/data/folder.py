@@ -16,6 +16,7 @@ MANY = {".ndjson", ".bin", ".npy", ".npz", ".json", ".csv", ".excalidrawlib"}
 PICTURES = {".svg", ".svgz", ".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".heic", ".heif"}
 PAGES = {".excalidraw", ".tldr", ".inkml"}  # files with one drawing each, stored as strokes
 PACKED = {".ndjson.gz", ".json.gz", ".csv.gz", ".inkml.gz", ".svg.gz"}
+CATALOGUE = "catalogue.sqlite"  # the file that makes a folder an index of drawings (search/index.py)
 # A folder may hold such files that are not drawings, so only files that begin like drawings are read.
 GENERAL = {".json", ".csv", ".json.gz", ".csv.gz"}
 DRAWN = (b'"drawing', b'"strokes"', b'"excalidraw', b'"tldraw', b'"paths"', b'"points"', b'"x":')
@@ -52,11 +53,13 @@ def split(file: Path, root: Path) -> str | None:
 def files(folder: Path) -> list[Path]:
     """The files of drawings in a folder and its subfolders, sorted.
 
-    Hidden files are left out. Other files are too, such as archives, and tables and JSON files that are not drawings; a
-    `PassedOverWarning` names the first of them.
+    Hidden files and indexes of drawings are left out. Other files are too, such as archives, and tables and JSON files
+    that are not drawings; a `PassedOverWarning` names the first of them.
     """
     named = {file: file.relative_to(folder) for file in sorted(folder.rglob("*"))}
-    seen = [file for file, name in named.items() if not any(part.startswith(".") for part in name.parts)]
+    indexes = {file.parent for file in named if file.name == CATALOGUE}
+    shown = [file for file, name in named.items() if not any(part.startswith(".") for part in name.parts)]
+    seen = [file for file in shown if file.parent not in indexes]
     files = {file: _is_drawn(file) for file in seen if file.is_file()}
     if others := [str(named[file]) for file, drawn in files.items() if not drawn]:
         what = f"{len(others)} files were" if len(others) > 1 else "1 file was"

@@ -18,6 +18,7 @@ from jaxtyping import Float
 
 from visketch import parallel
 from visketch.data.files import cache_folder
+from visketch.data.folder import CATALOGUE
 from visketch.data.read import Problem, expand
 from visketch.errors import VisketchError
 from visketch.geometry.sketch import Sketch
@@ -34,7 +35,6 @@ SUFFIXES = {"exact": ".vectors", "graph": ".usearch"}
 CANDIDATES = (
     64  # each neighbour file gives at least this many, and four times the results; they are then ranked exactly
 )
-CATALOGUE = "catalogue.sqlite"
 BUSY = "another process is writing it; wait until it has finished"
 
 
