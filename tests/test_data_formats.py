@@ -330,13 +330,16 @@ def test_rows_of_points(rows, tmp_path):
     made = np.empty(2, object)
     made[:] = [rows, rows[:-1] if rows.shape[1] == 3 else rows]
     np.save(tmp_path / "objects.npy", made, allow_pickle=True)
+    # numpy makes this one array of 2 drawings x points x columns, of objects
+    np.save(tmp_path / "equal.npy", np.array([rows, rows], dtype=object), allow_pickle=True)
+    np.savez(tmp_path / "equal.npz", train=np.array([rows, rows], dtype=object))
     (tmp_path / "a.json").write_text(json.dumps(rows.tolist()))
     (tmp_path / "many.json").write_text(json.dumps([rows.tolist(), rows.tolist()]))
     (tmp_path / "parts.json").write_text(json.dumps({"train": [rows.tolist()], "test": [rows.tolist()]}))
     for name in ("a.npy", "a.json"):
         same(only(tmp_path / name).strokes, within=0.1)
         assert only(tmp_path / name).source == str(tmp_path / name)
-    for name in ("many.npy", "many.json", "parts.json", "objects.npy"):
+    for name in ("many.npy", "many.json", "parts.json", "objects.npy", "equal.npy", "equal.npz"):
         first, last = read(tmp_path / name)
         same(first.strokes, within=0.1)
         assert first.source != last.source

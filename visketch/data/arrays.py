@@ -90,7 +90,7 @@ def _points(rows: np.ndarray, path: Path, alone: bool) -> Iterator[Sketch | Visk
 
 def _sketch(rows: Any, source: str) -> Sketch | VisketchError:
     try:
-        rows = np.asarray(rows)
+        rows = stroke3.numbers(rows)
         if rows.ndim != 2 or rows.shape[1] not in (3, 5):
             raise ValueError("not a drawing of rows dx, dy, pen")
         stroke3.check(rows[rows[:, 4] < 1] if rows.shape[1] == 5 else rows)

@@ -95,7 +95,7 @@ def _part(path: Path, part: str) -> np.ndarray | None:
 
 def _sketch(rows: np.ndarray, source: str) -> Sketch | VisketchError:
     try:
-        return Sketch(strokes=stroke3.strokes(np.asarray(rows)), source=source, about={"kind": "sketch-rnn npz"})
+        return Sketch(strokes=stroke3.strokes(stroke3.numbers(rows)), source=source, about={"kind": "sketch-rnn npz"})
     except ValueError as error:
         return VisketchError(f"{source}: {error}; remove that drawing")
 

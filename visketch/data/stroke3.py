@@ -8,6 +8,8 @@ The form is defined by Ha and Eck, "A Neural Representation of Sketch Drawings" 
 with p3 pad drawings of different lengths, so that they fit in one array.
 """
 
+from typing import Any
+
 import numpy as np
 
 PLACES = (
@@ -23,6 +25,19 @@ def is_it(rows: np.ndarray) -> bool:
     if not ((pen == 0) | (pen == 1)).all():
         return False
     return bool((pen.sum(axis=1) == 1).all()) if rows.shape[1] == 5 else bool(pen.any() and not pen.all())
+
+
+def numbers(rows: Any) -> np.ndarray:
+    """One drawing of an array or list of objects as an array of numbers.
+
+    If all drawings have the same length, numpy makes one array of their single numbers, each of them an object. Raises
+    ValueError for objects that are no numbers.
+    """
+    rows = np.asarray(rows)
+    try:
+        return rows.astype(np.float64) if rows.dtype.hasobject else rows
+    except TypeError:
+        raise ValueError("not a drawing of rows dx, dy, pen") from None
 
 
 def strokes(rows: np.ndarray) -> tuple[np.ndarray, ...]:
