@@ -89,8 +89,9 @@ def refine(
     By default only the lines are drawn again: they become solid and smooth. With --strength, the coarse stage draws
     the strokes anew and may change them towards the class: at 0.2 a little, and at 0.6 they show what such a thing
     usually looks like. One sketch goes to ./<name>-refined.png. Several go to the folder ./refined/, with a sheet of
-    before and after. Details that the classifier does not understand may get lost, so look at the sheet. Input files
-    are never written, and existing files are only replaced with --overwrite.
+    before and after. In a folder, what refine wrote is passed over. Details that the classifier does not understand may
+    get lost, so look at the sheet. Input files are never written, and existing files are only replaced with
+    --overwrite.
 
     \b
     Examples:
@@ -110,7 +111,7 @@ def refine(
     outputs = Outputs(paths, overwrite)
     if out:
         outputs.check(out if is_picture(out) else out / "sheet.png")
-    found = inputs.drawings(paths)
+    found = inputs.not_refined(paths)
     first = list(islice(found, 2))
     alone = len(first) == 1
     if out and alone and not is_picture(out):
@@ -184,6 +185,7 @@ class Refinement:
             label,
         )
         self.pairs: list[np.ndarray] | None = [] if compare or not (alone and is_picture(out)) else None
+        self.names: list[str] = []  # of the pairs
         self.taken: set[str] = set()
         self.alone, self.compare, self.outputs, self.animate = alone, compare, outputs, animate
 
@@ -264,6 +266,7 @@ class Refinement:
 
             if len(self.pairs) < MOST:
                 self.pairs.append(beside(before, after, clamp))
+                self.names.append(Path(path).name)
         if out and not self.compare:
             facts = {"of": Path(path).name, "class": label, **self.settings}
             write_sketch(out, after, clamp, self.side, facts, strokes, self.animate)
@@ -284,7 +287,11 @@ class Refinement:
         from visketch.render.compare import sheet
 
         path = self.out if is_picture(self.out) else self.out / "sheet.png"
-        write_sheet(self.outputs.take(path), sheet(self.pairs), {"shows": "before and after", **self.settings})
+        write_sheet(
+            self.outputs.take(path),
+            sheet(self.pairs, () if self.alone else self.names),
+            {"shows": "before and after", **self.settings},
+        )
         return path
 
 

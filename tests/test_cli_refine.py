@@ -76,6 +76,22 @@ class TestRefine:
         names = {"cat.ndjson", "star.svg", "cat-1-refined.png", "cat-2-refined.png", "star-refined.png", "sheet.png"}
         assert {path.name for path in (here / "in").iterdir()} == names
 
+    def test_a_second_run_does_not_refine_its_own_results(self, folder: Path, here: Path) -> None:
+        svg(here / "cat.svg", "cat")
+        words = ("--class", "cat", "--checkpoint", folder)
+        for kind in ("png", "svg"):
+            result = visketch("refine", ".", *words, "--format", kind, "--json")
+            assert {row["path"] for row in json.loads(result.stdout)["sketches"]} == {
+                "cat.svg", "in/cat.ndjson#1", "in/cat.ndjson#2"
+            }  # fmt: skip
+        again = visketch("refine", ".", *words, "--json")
+        assert "8 files were passed over, since refine wrote them: refined" in again.stderr
+        assert len(json.loads(again.stdout)["sketches"]) == 3
+        assert "passed over" not in visketch("refine", "refined/cat-refined.png", *words).stderr, "it is named"
+        nothing = visketch("refine", "refined", *words)
+        assert nothing.exit_code == 1
+        assert "refine wrote all of its drawings" in nothing.stderr
+
     def test_beside_what_it_was(self, folder: Path, here: Path) -> None:
         svg(here / "star.svg", "star")
         visketch("refine", "star.svg", "--compare", "--out", "both.png", "--checkpoint", folder)

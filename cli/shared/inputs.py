@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 from visketch.errors import UsageError, VisketchError, reason
 
+from . import console
+
 if TYPE_CHECKING:
     from visketch.data.named import Item, Named
 
@@ -44,6 +46,29 @@ def drawings(paths: Iterable[str]) -> Iterator["Named"]:
 
     for item in files(paths)[0]:
         yield from named.drawings(item)
+
+
+def not_refined(paths: list[str]) -> Iterator["Named"]:
+    """The drawings of the paths. Files of folders and globs that refine wrote itself are left out, and told at the end.
+
+    So a second run in the same folder does not refine the results of the first one. Raises VisketchError if nothing is
+    left.
+    """
+    from visketch.data import made, named
+
+    over, there = list[str](), False
+    for item in files(paths)[0]:
+        if isinstance(item, Path) and item not in map(Path, paths) and made.is_refined(item):
+            over.append(str(item))
+        else:
+            there = True
+            yield from named.drawings(item)
+    if not there:
+        raise VisketchError(f"{paths[0]}: refine wrote all of its drawings; name a file to refine it again")
+    if over:
+        what = f"{len(over):,} files were" if len(over) > 1 else "1 file was"
+        some = ", ".join([*over[:3], *(["..."] if len(over) > 3 else [])])
+        console.note(f"{what} passed over, since refine wrote them: {some}")
 
 
 def files(paths: Iterable[str], out: Path | None = None) -> tuple[Iterator["Item"], int | None]:

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 CELL = 256  # side of a drawing on a sheet, in pixels
+LETTERS = 14  # height of a name below a drawing, in pixels
 MOST = 64  # the most drawings on a sheet; more would be too small to see
 GIVEN, ADDED, BEFORE = (0, 0, 0), (20, 110, 220), (150, 150, 150)  # colours of the pen
 
@@ -38,16 +39,36 @@ def beside(before: "Tensor", after: "Tensor", clamp: float) -> "np.ndarray":
     return np.concatenate([tinted(before, clamp, BEFORE), tinted(after, clamp)], axis=1)
 
 
-def sheet(pictures: Sequence["np.ndarray"]) -> "np.ndarray":
-    """Pictures (rows columns 3) of equal size in a grid on white. The grid is about as high as it is wide."""
+def sheet(pictures: Sequence["np.ndarray"], names: Sequence[str] = ()) -> "np.ndarray":
+    """Pictures (rows columns 3) of equal size in a grid on white, each above its name if there are names.
+
+    The grid is about as high as it is wide.
+    """
     import numpy as np
 
     high, wide = pictures[0].shape[:2]
     columns = max(1, round(math.sqrt(len(pictures) * high / wide)))
     rows, gap = math.ceil(len(pictures) / columns), CELL // 16
-    pixels = np.full((rows * (high + gap) + gap, columns * (wide + gap) + gap, 3), 255, np.uint8)
+    below = 3 * LETTERS // 2 if names else 0
+    pixels = np.full((rows * (high + below + gap) + gap, columns * (wide + gap) + gap, 3), 255, np.uint8)
     for number, picture in enumerate(pictures):
         row, column = divmod(number, columns)
-        top, left = row * (high + gap) + gap, column * (wide + gap) + gap
+        top, left = row * (high + below + gap) + gap, column * (wide + gap) + gap
         pixels[top : top + high, left : left + wide] = picture
+        if names:
+            pixels[top + high : top + high + below, left : left + wide] = caption(names[number], wide, below)
     return pixels
+
+
+def caption(name: str, wide: int, high: int) -> "np.ndarray":
+    """A line of text as a picture (high wide 3) uint8. The middle of a name that is too long is left out."""
+    import numpy as np
+    from PIL import Image, ImageDraw, ImageFont
+
+    page, font, text, cut = Image.new("RGB", (wide, high), "white"), ImageFont.load_default(LETTERS), name, len(name)
+    draw = ImageDraw.Draw(page)
+    while cut > 2 and draw.textlength(text, font) > wide:
+        cut -= 1
+        text = f"{name[: (cut + 1) // 2]}...{name[len(name) - cut // 2 :]}"
+    draw.text((0, 0), text, "black", font)
+    return np.asarray(page)

@@ -3,7 +3,6 @@
 This module does not import torch, so that the reading processes of a cluster start quickly.
 """
 
-import json
 import os
 from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -13,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from visketch.config import SketchConfig
-from visketch.data import store
+from visketch.data import made, store
 from visketch.data.named import place_of, source_of
 from visketch.data.read import Problem, read
 from visketch.data.store import Store
@@ -63,7 +62,7 @@ def look(file: ScannedFile) -> Iterator[ScannedDrawing]:
 
     A sheet that visketch wrote is not a drawing. Such sheets occur because a gallery may be what visketch drew.
     """
-    if _is_sheet(Path(file.path)):
+    if made.is_sheet(Path(file.path)):
         yield ScannedDrawing(file)
         return
     problems: list[VisketchError] = []
@@ -137,17 +136,3 @@ def _picked(file: Path, hits: Sequence[Hit]) -> dict[str, Sketch]:
     names = {source_of(hit.name, file): hit.name for hit in hits}
     found = islice(read(file, lambda error: None, names), len(names))  # it stops after the last one
     return {names[sketch.source]: sketch for sketch in found}
-
-
-def _is_sheet(path: Path) -> bool:
-    """Whether a file is a sheet that visketch wrote: a picture of drawings that are also elsewhere."""
-    from PIL import Image
-
-    if path.suffix.lower() != ".png":
-        return False
-    try:
-        with Image.open(path, formats=["PNG"]) as picture:
-            about = picture.info
-            return about.get("Software") == "visketch" and bool(json.loads(about.get("Description", "{}")).get("sheet"))
-    except (OSError, SyntaxError, ValueError, AttributeError):  # it is not a sheet
-        return False
