@@ -281,7 +281,7 @@ class TestVerbs:
         for _ in range(2):  # first without the picture, then with it
             told = visketch(*words)
             assert told.exit_code == 0, told.output
-            assert "1 were there before" in told.stderr
+            assert "1 was there before" in told.stderr
             out.write_bytes(b"")
 
     def test_refuses(self, cat: Path, tmp_path: Path) -> None:

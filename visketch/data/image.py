@@ -30,7 +30,6 @@ FORMATS = (
 SIDE = 1024  # the longer side in pixels is at most this; more would only cost time, since the models see 256
 PIXELS = 89_000_000  # the most pixels of a picture; also of a progressive JPEG, which is decoded at full size
 JPEG_PIXELS = 210_000_000  # the most pixels of any other JPEG; the largest phone cameras have 200 million
-TILE = 0.5  # the least share of the border of a picture that is opaque, if it is a tile with rounded corners
 EDGE = 3.0  # whether a drawing on transparent paper is light is decided so many pixels from the paper
 LOCK = Lock()  # Pillow's limit is global to the process
 TURNS = {3: 180, 6: 90, 8: 270}  # EXIF orientations that only turn a picture, in degrees clockwise; others mirror it
@@ -144,14 +143,16 @@ def is_photo(colours: UInt8[np.ndarray, "y x c"]) -> bool:
 def _paper(picture: UInt8[np.ndarray, "y x 4"]) -> tuple[int, int, int]:
     """The colour of the paper under a partly transparent picture.
 
-    A tile with rounded corners goes on in its own colour. Otherwise paper is white, or black if the drawing is light
-    where it borders on transparent pixels: a yellow face with a black outline is on white paper.
+    A tile with rounded corners, which reaches all four sides, goes on in its own colour. Otherwise paper is white, or
+    black if the drawing is light where it borders on transparent pixels: a yellow face with a black outline is on white
+    paper.
     """
     colours, alpha = picture[..., :3], picture[..., 3]
-    border = np.concatenate([picture[0], picture[-1], picture[:, 0], picture[:, -1]])
-    solid = border[:, 3] > 127
-    if TILE < solid.mean() < 1:
-        red, green, blue = np.median(border[solid, :3], axis=0).astype(int).tolist()
+    high, wide = alpha.shape
+    rows, columns = (slice(side // 4, side - side // 4) for side in (high, wide))  # without the corners
+    middle = np.concatenate([picture[0, columns], picture[-1, columns], picture[rows, 0], picture[rows, -1]])
+    if (middle[:, 3] == 255).all() and alpha.min() < 255:
+        red, green, blue = np.median(middle[:, :3], axis=0).astype(int).tolist()
         return red, green, blue
     clear = alpha < alpha.max() / 2
     edge = np.where(near(clear, EDGE) & ~clear, alpha, 0)

@@ -38,7 +38,7 @@ PATTERNS = {
         r"what (?:thing )?does (?:the|this|my) sketch (?:depict|show|represent)",
         r"what is (?:(?:shown|drawn|depicted) )?(?:in|on|by) (?:the|this|my) sketch",
     ),
-    "is": (rf"(?:is|are) (?:{PRONOUN}|(?:the|this|that) thing) (?:an? |the )?(?P<named>@\d+|\?\w+)",),
+    "is": (rf"(?:is|are) (?:{PRONOUN}|(?:the|this|that) thing) (?:(?:an? |the )?(?P<named>@\d+)|an? (?P<noun>\?\w+))",),
     "alone": (
         rf"(?:is|are) there (?:only|just) (?:one|a single)(?: of)? ABOUT{SEEN}",
         r"(?:is|are) there (?:only|just) one",
@@ -104,7 +104,8 @@ def parse(row: str) -> tuple[str, dict[str, str]] | None:
     """The kind of a question, which is one of PATTERNS, and the parts of its row of signs by name.
 
     The parts are `about` and `other` (descriptions of objects), `more` (further attributes), `most` (`m:largest`),
-    `named` (a class) and `options` (places from which to choose). Returns None if the question is none of these.
+    `named` (a class), `noun` (a word that may be one) and `options` (places from which to choose). Returns None if the
+    question is none of these.
     """
     for kind, pattern in COMPILED:
         if found := pattern.fullmatch(row):
