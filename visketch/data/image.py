@@ -149,9 +149,9 @@ def _paper(picture: UInt8[np.ndarray, "y x 4"]) -> tuple[int, int, int]:
     """
     colours, alpha = picture[..., :3], picture[..., 3]
     high, wide = alpha.shape
-    rows, columns = (slice(side // 4, side - side // 4) for side in (high, wide))  # without the corners
-    middle = np.concatenate([picture[0, columns], picture[-1, columns], picture[rows, 0], picture[rows, -1]])
-    if (middle[:, 3] == 255).all() and alpha.min() < 255:
+    rows, columns = (slice(side // 4, side - side // 4) for side in (high, wide))
+    if alpha.min() < 255 and (alpha[rows] == 255).all() and (alpha[:, columns] == 255).all():  # only corners are clear
+        middle = np.concatenate([picture[0, columns], picture[-1, columns], picture[rows, 0], picture[rows, -1]])
         red, green, blue = np.median(middle[:, :3], axis=0).astype(int).tolist()
         return red, green, blue
     clear = alpha < alpha.max() / 2
