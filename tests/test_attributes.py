@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from command_line import one_line, visketch
 from PIL import Image, ImageColor, ImageDraw
+from questions import reason
 
 from visketch.errors import UsageError, VisketchError
 from visketch.language import image
 from visketch.language.answers import Detection
 from visketch.language.attributes import COLOURS, Filter, named
 from visketch.language.boxes import Box
-from visketch.language.closed_questions import reason
 from visketch.language.dataset.instructions import QUESTIONS
 from visketch.language.model import SketchLanguage
 

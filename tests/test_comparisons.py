@@ -3,12 +3,12 @@ questions.
 """
 
 import pytest
+from questions import reason
 
 from visketch.config import find, read_config
 from visketch.errors import VisketchError
 from visketch.language import answers
 from visketch.language.answers import Detection
-from visketch.language.closed_questions import reason
 
 KNOWN = frozenset(read_config(find()).labels)
 CATS = [Detection("cat", (0.6, 0.1, 0.87, 0.32), 0.99), Detection("cat", (0.06, 0.09, 0.35, 0.32), 0.99)]

@@ -18,12 +18,12 @@ from command_line import one_line, visketch
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
+from questions import reason
 
 from visketch.errors import VisketchError
 from visketch.language import image, wording
 from visketch.language.answers import Detection
 from visketch.language.boxes import overlaps
-from visketch.language.closed_questions import reason
 from visketch.language.detect import photo, ssd
 from visketch.language.detect.categories import COCO, NARROWER, NUMBERS, RENAMED, category
 from visketch.language.detect.coco import NAMES, CocoDetector, found_as

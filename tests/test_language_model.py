@@ -9,6 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
+from questions import reason
 
 pytest.importorskip("transformers")
 
@@ -16,7 +17,7 @@ from visketch.cli import locate, photos
 from visketch.errors import UsageError, VisketchError
 from visketch.language import answers, config, image
 from visketch.language.answers import Detection, Output
-from visketch.language.closed_questions import kind, reason
+from visketch.language.closed_questions import kind
 from visketch.language.config import LanguageConfig, TowerConfig, WriterConfig
 from visketch.language.dataset.instructions import QUESTIONS
 from visketch.language.dataset.rows import InstructionRows

@@ -2,13 +2,14 @@
 
 import pytest
 from PIL import Image, ImageDraw
+from questions import reason
 
 from visketch.config import find, read_config
 from visketch.errors import VisketchError
 from visketch.language import grammar, image, one_kind, wording
 from visketch.language.answers import Detection
 from visketch.language.boxes import Box
-from visketch.language.closed_questions import kind, reason
+from visketch.language.closed_questions import kind
 
 KNOWN = frozenset(read_config(find()).labels)
 BLACK, RED = Detection("cat", (0.06, 0.09, 0.35, 0.32), 0.99), Detection("cat", (0.6, 0.1, 0.87, 0.32), 0.98)

@@ -56,9 +56,9 @@ def not_refined(paths: list[str]) -> Iterator["Named"]:
     """
     from visketch.data import made, named
 
-    over, there = list[str](), False
+    over, there, typed = list[str](), False, {*map(Path, paths)}
     for item in files(paths)[0]:
-        if isinstance(item, Path) and item not in map(Path, paths) and made.is_refined(item):
+        if isinstance(item, Path) and item not in typed and made.is_refined(item):
             over.append(str(item))
         else:
             there = True

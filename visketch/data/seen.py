@@ -47,7 +47,8 @@ def only(
         return None
     spacing = max(1.0, length / SAMPLES)
     near = ndimage.binary_dilation(ink.pixels, iterations=NEAR)
-    painted, beside = ink.pixels | ink.rest, morphology.near(ink.rest, ink.pen)
+    painted = ink.pixels | ink.rest
+    beside = morphology.near(ink.rest, ink.pen) if any(not line.width for line in lines) else ink.rest
     kept: list[PaintedLine] = []
     whole: list[bool] = []
     places: list[np.ndarray] = []

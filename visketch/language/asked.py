@@ -9,11 +9,9 @@ from visketch.errors import VisketchError
 from visketch.language.answers import Detection, suppressed
 from visketch.language.attributes import Filter
 from visketch.language.image import Picture, is_drawing
-from visketch.language.wording import plain, spans
+from visketch.language.wording import THINGS, plain, spans
 
-THINGS = {"object", "thing", "item", "drawing", "figure", "shape", "element", "everything", "anything", "something"} | {
-    "nothing"
-}
+GENERIC = {*THINGS, "drawing", "everything", "anything", "something", "nothing"}
 KINDS = {"kind", "type", "class", "sort", "category", "kinds", "types", "classes", "sorts", "categories"}
 OWN = {"it", "this", "that", "sketch", "sketched", "them", "these", "those", "one", "ones"}
 NOT = re.compile(r"not|isn|aren|no|non|without|except|excluding|but|besides|neither|nor|non-\w+|other|others|else|only")
@@ -91,8 +89,7 @@ class SceneQuestion:
         found = [thing for thing in self.things if self.same(thing.label, name)]
         if self.same(name, self.label) and not self.single:
             found = self.own  # as in an answer to "how many?"; what is less sure is not counted
-        places = {place + step for place, size, _ in spans(words, self.known) for step in range(size)}
-        return self.described(found, [word for place, word in enumerate(words) if place not in places])
+        return self.described(found, self._beside_names(words))
 
     def described(self, things: Sequence[Detection], words: Sequence[str]) -> list[Detection]:
         """Those of some objects that the words describe. Raises VisketchError if this cannot be decided here."""
@@ -126,15 +123,23 @@ class SceneQuestion:
 
     def strange(self, words: Sequence[str]) -> list[str]:
         """The words that are neither names nor attributes nor fillers."""
-        places = {place + step for place, size, _ in spans(words, self.known) for step in range(size)}
-        rest = [word for place, word in enumerate(words) if place not in places]
+        rest = self._beside_names(words)
         return [word for word in rest if not FILLERS.fullmatch(word) and Filter.among([word]) == Filter()]
 
+    def unknown(self, words: Sequence[str]) -> list[str]:
+        """The strange words that do not stand for an object either."""
+        return [word for word in self.strange(words) if word not in OWN and not generic([word])]
+
     def understood(self, words: Sequence[str], passed: Collection[str] = ()) -> None:
-        """Raises VisketchError for a word that is strange, unless it stands for an object or is in `passed`."""
-        for word in self.strange(words):
-            if word not in OWN and word not in passed and not generic([word]):
+        """Raises VisketchError for a word that is unknown, unless it is in `passed`."""
+        for word in self.unknown(words):
+            if word not in passed:
                 raise self.refuse(f"{word!r} is not understood")
+
+    def _beside_names(self, words: Sequence[str]) -> list[str]:
+        """The words that are not part of a class's name."""
+        places = {place + step for place, size, _ in spans(words, self.known) for step in range(size)}
+        return [word for place, word in enumerate(words) if place not in places]
 
     def says_not(self, passed: Collection[str] = ()) -> bool:
         """Whether the question has a word such as not, without or other. Words in `passed` do not count."""
@@ -148,7 +153,7 @@ def refusal(question: str, why: str = "", mend: str = "") -> VisketchError:
 
 def generic(words: Sequence[str]) -> list[str]:
     """The words that stand for objects of any class, such as objects or drawings."""
-    return [word for word in words if word.removesuffix("s") in THINGS or word in THINGS]
+    return [word for word in words if word.removesuffix("s") in GENERIC or word in GENERIC]
 
 
 def yes(true: bool) -> str:

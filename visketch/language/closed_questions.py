@@ -5,12 +5,9 @@ such a question. Other questions are left to the language model.
 """
 
 import re
-from collections.abc import Collection, Mapping, Sequence
 
 from visketch.language import comparisons, one_kind
-from visketch.language.answers import Detection
 from visketch.language.asked import SceneQuestion, generic
-from visketch.language.image import Picture
 from visketch.language.wording import KNOWN, plain
 
 # The order matters: "where is it: left, right ...?" asks for a place, and "left or right of the cat?" asks for a
@@ -36,35 +33,20 @@ def kind(question: str) -> str | None:
     return next((kind for kind, pattern in KINDS.items() if re.search(pattern, words)), None)
 
 
-def reason(
-    question: str,
-    label: str,
-    own: Sequence[Detection],
-    others: Sequence[Detection],
-    known: Collection[str] = (),
-    told: Collection[str] | None = None,
-    picture: Picture | None = None,
-    kinds: Mapping[str, str] | None = None,
-    single: bool = False,
-) -> str | None:
+def reason(scene: SceneQuestion) -> str | None:
     """The answer to a closed question about the sketch's object, or about another class that the question names.
 
-    `label` is the class of the sketch, `own` are its objects in the scene, and `others` are the other objects. `known`
-    are all class names. `told` are the classes that the predictor can find, by default all, and `kinds` are classes
-    that it finds under another name (see `SceneQuestion`). `picture` is where colours are measured; without it, colours
-    are not understood. `single` says that there is one object of each class, so only the surest is told.
-
-    Returns None if the question is not closed, and "none" if the object is not in the scene. If there are several and
-    the question asks where they are, what colour they have or what is next to them, all are told. Raises VisketchError
-    for a noun that is not one of these classes, and for a question of which not every word is understood.
+    Without a picture, colours are not understood. Returns None if the question is not closed, and "none" if the object
+    is not in the scene. If there are several and the question asks where they are, what colour they have or what is
+    next to them, all are told. Raises VisketchError for a noun that is not a class that can be found, and for a
+    question of which not every word is understood.
     """
-    scene = SceneQuestion(question, label, own, others, known, told, picture, kinds, single)
     if not scene.text:
         return None
     if (answer := one_kind.answer(scene) or comparisons.answer(scene)) is not None:
         return answer
-    asked = kind(question)
-    if asked is None or (asked == "colour" and picture is None):
+    asked = kind(scene.question)
+    if asked is None or (asked == "colour" and scene.picture is None):
         return None
     if re.search(r"[?.!;] ", scene.text):
         raise scene.refuse("it is more than one question")

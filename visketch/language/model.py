@@ -19,7 +19,7 @@ from visketch import checkpoint
 from visketch.errors import UsageError, VisketchError
 from visketch.language import answers, config, image
 from visketch.language.answers import Answer, Description, Detection, Output, Predictor, relabelled
-from visketch.language.asked import MEND, refusal
+from visketch.language.asked import MEND, SceneQuestion, refusal
 from visketch.language.attributes import Filter, only
 from visketch.language.closed_questions import kind, reason
 from visketch.language.config import LanguageConfig
@@ -392,4 +392,5 @@ class SketchLanguage:
         told = {"recogniser": classes(), "detector": frozenset([answer.label])}.get(answer.by, labels or None)
         if answer.by == "detector" and not self.detector:
             known, told, kinds = known | NAMES, NAMES, found_as(classes())
-        return reason(question, answer.label, answer.found, answer.others, known, told, scene.picture, kinds, single)
+        things = answer.found, answer.others
+        return reason(SceneQuestion(question, answer.label, *things, known, told, scene.picture, kinds, single))

@@ -54,9 +54,8 @@ def answer(scene: SceneQuestion) -> str | None:
     if kind == "name":
         return scene.label
     if kind == "is":
-        return yes(
-            _class(scene, parts.get("named") or parts["noun"], names) in (scene.label, scene.kinds.get(scene.label))
-        )
+        name = _class(scene, parts.get("named") or parts["noun"], names)
+        return yes(name in (scene.label, scene.kinds.get(scene.label)))
     about = parts.get("about", "things" if kind in ("which", "nothing") else "~")
     meant = _meant(scene, about, parts.get("more", ""), names)
     if kind == "nothing":

@@ -34,8 +34,7 @@ def beside(scene: SceneQuestion) -> str | None:
         raise scene.refuse("it asks for two places")
     before, after = (re.findall(r"\w+", part) for part in (scene.text[: found.start()], scene.text[found.end() :]))
     first, second = scene.named(before), scene.named(after) or [scene.label] * bool({*OWN} & {*after})
-    if strange := _strange(scene, [*before, *after]):
-        raise scene.refuse(f"{strange[0]!r} is not understood")
+    scene.understood([*before, *after])
     if not second:  # "on the left of the picture" is a place
         return None
     if len(first) > 1 or len(second) > 1:
@@ -71,7 +70,7 @@ def coloured(scene: SceneQuestion) -> str | None:
         return None
     words = re.findall(r"\w+", found[1])
     names = scene.named(words)
-    if _strange(scene, words) or not (names or {*OWN} & {*words} or generic(words)):
+    if scene.unknown(words) or not (names or {*OWN} & {*words} or generic(words)):
         return None
     if len(names) > 1 or "or" in words:
         raise scene.refuse()
@@ -96,8 +95,3 @@ def _alone(scene: SceneQuestion, told: set[bool]) -> bool:
     if len(told) > 1:
         raise scene.refuse("the answer differs between its objects")
     return told.pop()
-
-
-def _strange(scene: SceneQuestion, words: Sequence[str]) -> list[str]:
-    """The words that are not understood here."""
-    return [word for word in scene.strange(words) if word not in OWN and not generic([word])]
