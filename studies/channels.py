@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from visketch import quadtree
 from visketch.config import SketchConfig, VQVAEConfig
+from visketch.model import multiplies_bfloat16
 from visketch.models.vqvae import VQVAE, TrainableVQVAE
 
 TILES = 128  # in each step, as in the package's training
@@ -49,7 +50,7 @@ def train(pictures: Float[Tensor, "b i h h"], shape: SketchConfig, steps: int, s
         warm = min((step + 1) / 30, 0.5 + 0.5 * np.cos(np.pi * step / steps))
         optimizer.param_groups[0]["lr"] = 1e-3 * warm
         batch = tiles[rng.integers(len(tiles), size=TILES)].float().rot90(int(rng.integers(4)), (2, 3))
-        with torch.autocast("cpu", torch.bfloat16):
+        with torch.autocast("cpu", torch.bfloat16, enabled=multiplies_bfloat16()):
             drawn, commitment = codec(batch)
         loss = ((drawn - batch).square() * (1 + 10 * torch.exp(-(batch / 0.2).square()))).mean() + commitment.sum()
         optimizer.zero_grad(set_to_none=True)

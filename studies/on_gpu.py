@@ -42,6 +42,7 @@ from visketch.configs.training import PartTraining
 from visketch.data.store import Store
 from visketch.geometry import pieces
 from visketch.geometry.sketch import Sketch, augment, fit, segment_ends
+from visketch.model import multiplies_bfloat16
 from visketch.models.baseline import PlainBlock
 from visketch.models.blocks import BatchNorm
 from visketch.models.parts import build
@@ -55,6 +56,7 @@ from visketch.training.sketch import earlier
 from visketch.training.state import Average
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+BRIEF = DEVICE.type == "cuda" or multiplies_bfloat16()  # emulated, bfloat16 is slower than single precision
 SOURCES = ("real", "traced", "synthetic")
 TURN, SHEAR, STRETCH = np.pi / 9, 0.25, 0.25  # the most by which a drawing of strokes is changed
 BEYOND = 9.0  # where the segments lie that fill up a batch; the canvas is the unit square
@@ -127,7 +129,7 @@ class Trainee:
         self.optimizer, self.average = Optimizer(module, settings), Average(module, settings.ema)
 
     def learn(self, clock: Clock, *batch: Tensor) -> Tensor:
-        with torch.autocast(DEVICE.type, torch.bfloat16):
+        with torch.autocast(DEVICE.type, torch.bfloat16, enabled=BRIEF):
             loss = self.loss(*batch)
         loss.backward()
         nn.utils.clip_grad_norm_(self.module.parameters(), 1.0)
@@ -429,7 +431,7 @@ class Recognition:
         """The mean over the classes, in percent, of at most eight validation drawings of each."""
         right = []
         for some in torch.arange(len(self.held)).split(256):
-            with torch.autocast(DEVICE.type, torch.bfloat16):
+            with torch.autocast(DEVICE.type, torch.bfloat16, enabled=BRIEF):
                 logits = network(fields(self.held[some], self.shape, depth))
             right.append(logits.argmax(dim=1) == self.label[some.to(DEVICE)])
         often = torch.bincount(self.label)

@@ -14,13 +14,14 @@ from PIL import Image
 
 pytest.importorskip("transformers")
 
-from visketch.checkpoint import read_tensors, save_part
+from visketch.checkpoint import read_tensors, restored, save_part, stored
 from visketch.cli.locate import drawn
 from visketch.errors import UsageError, VisketchError
 from visketch.language import config
 from visketch.language.boxes import overlaps
 from visketch.language.dataset.rows import InstructionRows
 from visketch.language.image import Picture
+from visketch.language.llm import generate
 from visketch.language.model import SketchLanguage
 from visketch.language.retrieval import PictureSearch
 from visketch.language.vision.encoder import PairTower
@@ -339,6 +340,13 @@ class TestVerbs:
         pictures = data / "pictures/sketch/ring-1.png", data / "pictures/scene/test-1.png"
         told = visketch("count", *pictures, "--checkpoint", tmp_path, "--by", "language")
         one_line(told, 1, str(tmp_path), "another tower", "train the stages align and instruct again")
+
+    def test_a_tower_as_it_is_stored_is_that_of_its_half_precision(self) -> None:
+        tower, other = torch.nn.Linear(64, 500), torch.nn.Linear(64, 500)
+        tower.load_state_dict(restored(stored(tower)))
+        other.load_state_dict({name: value.half() for name, value in tower.state_dict().items()})
+        assert any(not torch.equal(value, stored(other)[name]) for name, value in stored(tower).items())
+        assert generate._same(tower, other)
 
     def test_damaged_weights(self, data: Path, folder: Path, tmp_path: Path) -> None:
         for file in folder.iterdir():

@@ -20,6 +20,7 @@ from visketch.data.packing import pack
 from visketch.data.store import Store
 from visketch.errors import UsageError, VisketchError
 from visketch.model import SketchModel
+from visketch.training import loop
 from visketch.training.sketch import Outcome, train
 
 STEPS = 12  # the steps of the tiny preset, for every part
@@ -270,6 +271,14 @@ def test_without_training_drawings_there_is_nothing_to_train_on(tmp_path: Path) 
     pack([tmp_path / "in"], tmp_path / "packed.arrow")
     with pytest.raises(VisketchError, match=r"packed.arrow: .*no drawing.*train"):
         run("vqvae", Store.open(tmp_path / "packed.arrow"), tmp_path / "run")
+
+
+def test_a_cpu_without_bfloat16_trains_in_single_precision(monkeypatch: pytest.MonkeyPatch) -> None:
+    for able, expected in ((True, "bf16"), (False, "no")):
+        monkeypatch.setattr(loop, "multiplies_bfloat16", lambda able=able: able)
+        assert loop.supported("bf16", on_cpu=True) == expected
+        assert loop.supported("no", on_cpu=True) == "no"
+        assert loop.supported("bf16", on_cpu=False) == "bf16"  # accelerate knows what a GPU can do
 
 
 def test_a_loss_that_is_no_number_ends_it(store: Store, tmp_path: Path) -> None:

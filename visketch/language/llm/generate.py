@@ -12,7 +12,6 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from visketch.checkpoint import stored
 from visketch.errors import VisketchError
 from visketch.language.answers import Output
 from visketch.language.config import LanguageConfig
@@ -113,8 +112,8 @@ def cut(some: Sequence[Some]) -> Iterator[Sequence[Some]]:
 
 
 def _same(one: nn.Module, other: nn.Module) -> bool:
-    """Whether two towers have the same weights, in the form in which weights are stored."""
-    ours, theirs = stored(one), stored(other)
+    """Whether two towers have the same weights in half precision, in which a language model stores its tower."""
+    ours, theirs = one.state_dict(), other.state_dict()
     return ours.keys() == theirs.keys() and all(
-        torch.equal(value, theirs[name]) for name, value in ours.items() if value.is_floating_point()
+        torch.equal(value.half(), theirs[name].half()) for name, value in ours.items() if value.is_floating_point()
     )
