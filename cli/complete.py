@@ -97,6 +97,8 @@ def complete(
     model = options.load(checkpoint, device)
     drawn_by, start = coarse or model.config.coarse, time.perf_counter()
     refined = ("refiner", "vqvae") if drawn_by == "field" else ()  # strokes are never refined
+    if not refined and temperature != options.sampling({}).temperature:
+        console.note("--temperature is an option of the refiner, which is skipped; add --coarse field")
     options.load_parts(model, model.config.coarse_part(coarse), "encoder", *refined, "classifier")
     settings: dict[str, Any] = {"seed": seed, "tries": tries, "temperature": temperature, "coarse": drawn_by}
     settings |= {"steps": steps or model.config.stage(coarse).steps}

@@ -198,9 +198,10 @@ class TestComplete:
         strokes = tiny_model.write_checkpoint(here / "strokes", settings)
         words = ("complete", svg(here / "cat.svg", "cat"), "--class", "cat", "-n", 1, "--steps", 2, "--tries", 1)
         for coarse in ("strokes", "field"):
-            result = visketch(*words, "--coarse", coarse, "--checkpoint", strokes, "--json")
+            result = visketch(*words, "--coarse", coarse, "--temperature", 1, "--checkpoint", strokes, "--json")
             assert result.exit_code == 0, result.output
             assert json.loads(result.stdout)["coarse"] == coarse
+            assert ("--temperature" in result.stderr) == (coarse == "strokes"), "strokes are not refined"
 
     def test_guesses_of_no_percent_are_not_shown(self) -> None:
         shares = {"house": 0.97, "barn": 0.026, "church": 0.004}
