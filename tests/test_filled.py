@@ -4,8 +4,9 @@ behind the drawing is paper.
 
 import numpy as np
 import pytest
+from PIL import Image, ImageDraw
 
-from visketch.data import resvg, svg
+from visketch.data import ink, resvg, svg
 from visketch.data.read import read
 
 FILLED = {
@@ -66,3 +67,18 @@ def test_the_corners_of_a_rounded_tile_are_no_lines(tmp_path, tile: str, pen: st
     assert pixels is not None
     y, x = np.nonzero(pixels)
     assert (x.min() > 40, x.max() < 360, y.min() > 100, y.max() < 320) == (True,) * 4
+
+
+def test_discs_without_an_outline_beside_lines_are_whole_circles() -> None:
+    """The colours of a palette below a drawing. They became four short lines each."""
+    page = Image.new("RGB", (1080, 2160), "white")
+    pen = ImageDraw.Draw(page)
+    pen.line([(140, 1080), (540, 700), (940, 1080), (540, 1500), (140, 1080)], fill="black", width=12, joint="curve")
+    for place, colour in enumerate([(54, 130, 86), (170, 85, 34), (95, 75, 150), (105, 55, 85), (40, 110, 20)]):
+        pen.ellipse((80 + 200 * place, 1960, 200 + 200 * place, 2080), fill=colour)
+    found = ink.find(np.asarray(page.resize((540, 1080), Image.Resampling.LANCZOS))).pixels
+    for place in range(5):
+        middle = 70 + 100 * place
+        around = [(middle + 28 * np.cos(turn), 1010 + 28 * np.sin(turn)) for turn in np.linspace(0, 6.2, 24)]
+        assert all(found[round(y) - 1 : round(y) + 2, round(x) - 1 : round(x) + 2].any() for x, y in around)
+        assert not found[1002:1018, middle - 8 : middle + 8].any()

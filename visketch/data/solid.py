@@ -214,6 +214,9 @@ def _lines(
         return pixels, fills
     own = np.stack([_medians(channel[fills], parts[fills], count) for channel in light])
     inked = np.abs(own - dark).max(axis=0) < ALIKE  # this is as dark as the lines, so it is part of a line
+    # The ends of a round area are narrower than the window, but they have its colour
+    within = lines & np.append(False, ~inked)[grown]
+    lines[within] = (own[:, grown[within] - 1] - light[:, within]).max(axis=0) >= FAINT
     deepest = parts[~near(~fills, max(WIDE * pen, 1.5 * BROAD * extent) / 2)]
     broad = np.bincount(deepest, minlength=count + 1)[1:] > 0
     edge = painted & ~morphology.eroded(painted, beyond=True)
