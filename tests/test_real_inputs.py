@@ -155,6 +155,19 @@ def test_no_picture_with_something_on_it_is_said_to_be_blank(tmp_path) -> None:
         assert not any("blank" in str(problem) for problem in problems)
 
 
+@pytest.mark.parametrize(("paper", "pen"), [(255, 243), (250, 230), (20, 35), (128, 138)])
+def test_a_faint_line_on_even_paper_is_ink(paper: int, pen: int) -> None:
+    pixels = inked("cat")
+    assert same(found_in(np.where(pixels, pen, paper)[..., None] * np.ones(3)), pixels) > 0.95
+
+
+def test_the_faint_grain_and_light_of_blank_paper_are_no_ink() -> None:
+    y, x = np.mgrid[0:SIDE, 0:SIDE]
+    grain = np.random.default_rng(0).normal(0, 2, (SIDE, SIDE))
+    for page in (240 + grain, 240 - x / 20, 240 - (x + y) / 50 + grain):
+        assert not found_in(page[..., None]).any()
+
+
 # SVG
 
 

@@ -18,6 +18,8 @@ from visketch.data.scaling import reduced, resized
 SMALL = 160  # pixels of the longer side; enough to find the paper, its light and the surface around it
 FINE = 16  # steps of the threshold for each level of contrast
 CONTRAST = 24  # the least contrast of ink, in levels of 255
+# The least contrast of ink on paper whose levels vary by at most EXACT, as in a picture that was drawn on a screen
+PALE, EXACT = 8, 1
 DARKEST = 0.3  # pixels darker than this share of the brightest paper are ink and not shadow
 GRAINY = 9.0  # a picture is smoothed if neighbouring paper pixels differ by this many levels of 255 or more
 # The least level of the squares of a transparency pattern, and the least number of squares along the border
@@ -48,6 +50,8 @@ def find(colours: UInt8[np.ndarray, "y x c"]) -> Ink:
     if (levels == levels[:1]).all():
         levels = levels[:1]
     extremes = max(int(channel.max()) - int(channel.min()) for channel in levels)
+    if PALE <= extremes < CONTRAST and (deeper := _deepened(levels)) is not None:
+        return replace(find(np.moveaxis(deeper, 0, 2)), contrast=extremes)
     if extremes < CONTRAST:
         blank = np.zeros(levels.shape[1:], bool)
         return Ink(blank, blank, blank)
@@ -83,6 +87,20 @@ def _on_paper(levels: UInt8[np.ndarray, "c y x"], photographed: bool = False) ->
     before = pixels
     pixels, thin, specks, pen = clutter.without_dust(pixels)
     return Ink(pixels, thin, filled | (before & ~pixels), inverted, ruled=ruled, specks=specks, pen=pen)
+
+
+def _deepened(levels: UInt8[np.ndarray, "c y x"]) -> UInt8[np.ndarray, "c y x"] | None:
+    """A picture with the contrast of a pen, in which faint lines are on paper of exactly one colour. None for other
+    paper, whose grain would become ink.
+    """
+    border = np.concatenate([levels[:, 0], levels[:, -1], levels[:, :, 0], levels[:, :, -1]], axis=1)
+    paper = np.median(border, axis=1).astype(np.int16)
+    away = levels - paper[:, None, None]
+    if (np.abs(border - paper[:, None]) > EXACT).any() or (np.abs(away) <= EXACT).all(axis=0).mean() < 0.5:
+        return None
+    times = 200 // max(1, int(np.abs(away).max()))
+    towards = 255 if -away.min() >= away.max() else 0  # dark lines need room below the paper, and light ones above it
+    return np.clip(towards + times * away, 0, 255).astype(np.uint8)
 
 
 def _without_checks(levels: UInt8[np.ndarray, "c y x"]) -> UInt8[np.ndarray, "c y x"]:
