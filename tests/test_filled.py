@@ -52,6 +52,23 @@ def test_filled_parts_beside_outlined_ones_are_outlines(tmp_path, name: str) -> 
             assert not near.all(), (other, x, y)
 
 
+@pytest.mark.parametrize("face", ["#fcea2b", "#fd6", "#fc9", "#b98858", "#ccc"])
+def test_a_coloured_shape_without_an_outline_is_on_white_paper(tmp_path, face: str) -> None:
+    """Its transparent picture is read like that on white: a bright face is not the hole in a black page."""
+    path = tmp_path / "a.svg"
+    path.write_text(
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 100 100"><circle cx="50" cy="50" r="40" fill="{face}"/>'
+        '<g fill="#3b2410"><circle cx="35" cy="42" r="6"/><circle cx="65" cy="42" r="6"/></g></svg>'
+    )
+    picture = resvg.draw(svg.parsed(path), 100.0, 100.0, 400)
+    assert picture is not None
+    picture.save(tmp_path / "clear.png")
+    svg.on_paper(picture, "white").save(tmp_path / "white.png")
+    clear, white = (next(read(tmp_path / name)) for name in ("clear.png", "white.png"))
+    assert not clear.about["inverted"]
+    assert np.array_equal(clear.pixels, white.pixels)
+
+
 @pytest.mark.parametrize(("tile", "pen"), [("#0b1020", "#fff"), ("#ffd", "#222")])
 def test_the_corners_of_a_rounded_tile_are_no_lines(tmp_path, tile: str, pen: str) -> None:
     lines = '<path d="M30 110L60 60H140L170 110V140H30Z"/><circle cx="65" cy="140" r="16"/>'

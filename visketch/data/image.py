@@ -31,6 +31,7 @@ SIDE = 1024  # the longer side in pixels is at most this; more would only cost t
 PIXELS = 89_000_000  # the most pixels of a picture; also of a progressive JPEG, which is decoded at full size
 JPEG_PIXELS = 210_000_000  # the most pixels of any other JPEG; the largest phone cameras have 200 million
 EDGE = 3.0  # whether a drawing on transparent paper is light is decided so many pixels from the paper
+LIGHT = 215  # a colour is light if its darkest channel is above this level: it can hardly be told from white paper
 LOCK = Lock()  # Pillow's limit is global to the process
 TURNS = {3: 180, 6: 90, 8: 270}  # EXIF orientations that only turn a picture, in degrees clockwise; others mirror it
 
@@ -144,8 +145,8 @@ def _paper(picture: UInt8[np.ndarray, "y x 4"]) -> tuple[int, int, int]:
     """The colour of the paper under a partly transparent picture.
 
     A tile with rounded corners, which reaches all four sides, goes on in its own colour. Otherwise paper is white, or
-    black if the drawing is light where it borders on transparent pixels: a yellow face with a black outline is on white
-    paper.
+    black if the drawing would hardly be seen on white where it borders on transparent pixels. Yellow is seen on white,
+    and so is white with a black outline.
     """
     colours, alpha = picture[..., :3], picture[..., 3]
     high, wide = alpha.shape
@@ -156,7 +157,7 @@ def _paper(picture: UInt8[np.ndarray, "y x 4"]) -> tuple[int, int, int]:
         return red, green, blue
     clear = alpha < alpha.max() / 2
     edge = np.where(near(clear, EDGE) & ~clear, alpha, 0)
-    light = clear.any() and edge.any() and np.average(colours.mean(axis=2), weights=edge) > 127
+    light = clear.any() and edge.any() and np.average(colours.min(axis=2), weights=edge) > LIGHT
     return (0, 0, 0) if light else (255, 255, 255)
 
 
