@@ -319,6 +319,17 @@ def test_exif_rotation(tmp_path):
     assert (found == np.rot90(EXPECTED, -1)).all()
 
 
+@pytest.mark.parametrize("name", ["cat.png", "cat.tif"])
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+def test_a_turned_picture_lies_on_an_upright_page(tmp_path, name, mode):
+    exif = Image.Exif()
+    exif[0x0112] = 8
+    picture(mode, "white", "black").save(tmp_path / name, exif=exif)
+    sketch = next(read(tmp_path / name))
+    assert (sketch.pixels == np.rot90(EXPECTED)).all()
+    assert sketch.page.box == (0, 0, 40, 60)
+
+
 def test_large_pictures_are_shrunk(tmp_path):
     made = Image.new("1", (4096, 2048), 1)
     ImageDraw.Draw(made).line([(100, 100), (4000, 1900)], fill=0, width=16)

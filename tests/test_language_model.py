@@ -76,17 +76,20 @@ class TestPictures:
         assert np.argwhere(blue)[:, 1].min() > 88
         assert (square[:20] == 255).all(), "above and below is paper"
 
-    def test_a_turned_photo_is_upright(self, tmp_path: Path) -> None:
+    @pytest.mark.parametrize("name", ["turned.jpg", "turned.tif"])
+    def test_a_turned_photo_is_upright(self, tmp_path: Path, name: str) -> None:
         lying = Image.new("RGB", (80, 40), "white")
         lying.paste("black", (0, 0, 20, 40))  # at the left of the picture as it is stored
         exif = lying.getexif()
         exif[0x0112] = 6  # to be turned clockwise by 90 degrees
-        lying.save(tmp_path / "turned.jpg", exif=exif, quality=95)
-        picture = image.read(tmp_path / "turned.jpg", 64)
-        assert (picture.letterbox.width, picture.letterbox.height) == (40, 80)
-        grey = picture.square[:, 32].mean(axis=1)
-        assert grey[4] < 50
-        assert grey[-4] > 200
+        file = tmp_path / name
+        lying.save(file, exif=exif, quality=95)
+        assert image.size_of(file) == (40, 80)
+        for picture in (image.read(file, 64), image.of(Image.open(file), 64)):
+            assert (picture.letterbox.width, picture.letterbox.height) == (40, 80)
+            grey = picture.square[:, 32].mean(axis=1)
+            assert grey[4] < 50
+            assert grey[-4] > 200
 
     def test_a_large_panorama_is_read_whole(self, tmp_path: Path) -> None:
         wide = Image.new("L", (20_000, 300), 255)

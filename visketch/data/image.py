@@ -33,6 +33,7 @@ JPEG_PIXELS = 210_000_000  # the most pixels of any other JPEG; the largest phon
 EDGE = 3.0  # whether a drawing on transparent paper is light is decided so many pixels from the paper
 LIGHT = 215  # a colour is light if its darkest channel is above this level: it can hardly be told from white paper
 LOCK = Lock()  # Pillow's limit is global to the process
+ORIENTATION = 0x0112  # the tag of EXIF that says how a picture is turned; from 5 on, it lies on its side
 TURNS = {3: 180, 6: 90, 8: 270}  # EXIF orientations that only turn a picture, in degrees clockwise; others mirror it
 
 
@@ -58,9 +59,12 @@ def opened(path: Path) -> Image.Image:
     with LOCK:
         usual, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
         try:
-            return Image.open(path, formats=formats)
+            picture = Image.open(path, formats=formats)
         finally:
             Image.MAX_IMAGE_PIXELS = usual
+    if picture.format == "TIFF":  # Pillow maps a file with a name into memory, with the sides of a turned one mixed up
+        picture.filename = ""
+    return picture
 
 
 def _check_size(picture: Image.Image, path: Path) -> None:
@@ -80,11 +84,12 @@ def _frames(picture: Image.Image, path: Path) -> Iterator[Sketch | VisketchError
         number += 1
         source = f"{path}:{number}" if many else str(path)
         _check_size(picture, path)
-        upright = _page(picture)
+        wide, high = upright_size(picture)  # before it is shrunk
+        page = PageArea((0.0, 0.0, float(wide), float(high)))
         found, about = understand(picture)
         if found.pixels.any():
             facts = {"kind": kind, **about}
-            yield Sketch(pixels=found.pixels, thin=found.thin, source=source, about=facts, page=upright)
+            yield Sketch(pixels=found.pixels, thin=found.thin, source=source, about=facts, page=page)
         else:
             even = found.contrast < 2 * ink.CONTRAST
             yield VisketchError(
@@ -98,12 +103,13 @@ def _frames(picture: Image.Image, path: Path) -> Iterator[Sketch | VisketchError
             more = False
 
 
-def _page(picture: Image.Image) -> PageArea:
-    """The page of the upright picture, at its size before it is shrunk."""
-    wide, high = picture.size
-    if picture.getexif().get(0x0112, 1) >= 5:
-        wide, high = high, wide
-    return PageArea((0.0, 0.0, float(wide), float(high)))
+def upright_size(picture: Image.Image) -> tuple[int, int]:
+    """The width and height of a picture that is not shrunk yet, after it is turned upright.
+
+    Pillow gives those of a TIFF upright already.
+    """
+    lying = picture.format != "TIFF" and picture.getexif().get(ORIENTATION, 1) >= 5
+    return picture.size[::-1] if lying else picture.size
 
 
 def _heic(path: Path) -> tuple[str, ...]:
@@ -124,7 +130,7 @@ def _heic(path: Path) -> tuple[str, ...]:
 def understand(picture: Image.Image) -> tuple[ink.Ink, dict[str, Any]]:
     """The ink of one picture of any mode, and facts about how it was found."""
     width, height = picture.size
-    turn = picture.getexif().get(0x0112, 1)
+    turn = picture.getexif().get(ORIENTATION, 1)
     colours, clear = _colours(picture)
     found = ink.find(colours)
     facts = {"width": width, "height": height, "turned": TURNS.get(turn, 0), "mirrored": turn in (2, 4, 5, 7)}

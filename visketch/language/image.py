@@ -16,7 +16,7 @@ from jaxtyping import Float, UInt8
 from PIL import Image, ImageOps
 
 from visketch.data import in_memory, ink, svg
-from visketch.data.image import eight_bits, opened
+from visketch.data.image import eight_bits, opened, upright_size
 from visketch.errors import VisketchError
 from visketch.language.boxes import Box
 
@@ -32,7 +32,6 @@ PAPER = (
 TONES = 16  # the largest difference between a paper pixel and the colour of the paper, in levels
 DECODED = 1024  # the longer side of a decoded picture in pixels is at most this
 FINE = 384  # pixels of the square on which a scene's ink is found; at 128, its drawings are recognised less often
-ORIENTATION, LYING = 0x0112, (5, 6, 7, 8)  # the tag of EXIF, and its values for a picture that lies on its side
 THUMB = 64  # pixels at which an SVG is rendered of which only the size is wanted
 EVEN = 24  # a picture with a smaller range of grey levels is blank
 
@@ -96,7 +95,7 @@ def of(picture: Any, canvas: int) -> Picture:
     if not isinstance(picture, Image.Image):
         picture = in_memory.to_image(picture)
     whole = ImageOps.exif_transpose(shrunk(picture.copy(), DECODED))
-    return replace(square(whole, canvas, size=picture.size), original=whole)
+    return replace(square(whole, canvas, size=upright_size(picture)), original=whole)
 
 
 def upright(path: str | Path, most: int) -> tuple[Image.Image, tuple[int, int]]:
@@ -127,7 +126,7 @@ def size_of(path: str | Path) -> tuple[int, int]:
         if is_svg(path):
             return svg.rendered(Path(path), THUMB)[1]
         with opened(Path(path)) as picture:
-            return picture.size[::-1] if picture.getexif().get(ORIENTATION) in LYING else picture.size
+            return upright_size(picture)
 
 
 def _decoded(path: str, most: int) -> tuple[Image.Image, tuple[int, int]]:
@@ -135,14 +134,12 @@ def _decoded(path: str, most: int) -> tuple[Image.Image, tuple[int, int]]:
         if is_svg(path):
             return svg.rendered(Path(path), most)
         with opened(Path(path)) as picture:
-            size = picture.size
+            size = upright_size(picture)
             if picture.width * picture.height > MOST:
                 raise VisketchError(f"{path}: more than {MOST:,} pixels; shrink the picture")
             picture.draft("RGB", (most, most))
             small = shrunk(picture, most)
-            turned = ImageOps.exif_transpose(small)
-            lying = (small.width > small.height) != (turned.width > turned.height)
-            return turned, size[::-1] if lying else size
+            return ImageOps.exif_transpose(small), size
 
 
 @contextmanager
