@@ -17,7 +17,7 @@ from visketch.geometry.sketch import Sketch
 from visketch.language import image
 from visketch.language.boxes import Box, overlaps
 from visketch.language.detect.matcher import Region
-from visketch.language.detect.open_vocabulary import drawn
+from visketch.language.detect.open_vocabulary import drawn, joined
 from visketch.language.model import SketchLanguage
 from visketch.language.vision.pen import as_trained
 
@@ -113,6 +113,27 @@ class TestDrawnScenes:
         answer = model.encode(page).find(drawings.draw(subject, seed=1))
         assert (answer.label, answer.count) == (subject, 1)
 
+    @pytest.mark.parametrize("margin", [0.05, 0.08])
+    @pytest.mark.parametrize("subject", ["cat", "circle", "fish", "flower", "house"])
+    def test_a_drawing_shows_itself_once(self, model: SketchLanguage, subject: str, margin: float) -> None:
+        """The tower sees several objects in a drawing that fills its page."""
+        page = Image.new("L", (256, 256) if margin > 0.06 else (400, 400), 255)
+        sketch = drawings.draw(subject)
+        put(page, [*(sketch.strokes or ())], (margin, margin, 1 - margin, 1 - margin), 6 if margin > 0.06 else 4)
+        answer = model.encode(page).find(sketch)
+        assert (answer.label, answer.count) == (subject, 1)
+
+    @pytest.mark.parametrize("name", ["cat", "cat-begun", "house", "house-begun", "house-rough"])
+    def test_each_example_shows_itself_once(self, model: SketchLanguage, name: str) -> None:
+        file = Path(__file__).parent.parent / f"docs/examples/{name}.svg"
+        assert model.encode(file).count(file) == 1
+
+    def test_a_small_thing_in_a_large_one_is_one_too(self, model: SketchLanguage) -> None:
+        page = Image.new("L", (512, 512), 255)
+        put(page, drawings.circle(), (0.05, 0.05, 0.95, 0.95), 5)
+        put(page, drawings.fish(), (0.3, 0.35, 0.65, 0.7), 5)
+        assert model.encode(page).count(drawings.draw("fish")) == 1
+
     def test_a_thin_pen_is_shown_to_the_tower_as_it_is(self, folder: Path) -> None:
         thin, thick = image.read(folder / "scene.png", 128), image.read(folder / "house.png", 128)
         assert as_trained(thin) is thin.square
@@ -171,6 +192,19 @@ class TestRegions:
         assert overlooked.box == (0.5, 0.6, 0.6, 0.9), "two lines near each other are one drawing"
         assert ink.sum() == 37
         assert overlooked.chances.tolist() == [0.5, 0.5]
+
+    def test_a_whole_drawing_replaces_its_parts_of_the_same_class(self) -> None:
+        def region(name: int, sure: float, cut: bool = False) -> Region:
+            chances = torch.full((3,), (1 - sure) / 2)
+            chances[name] = sure
+            return Region((0.0, 0.0, 1.0, 1.0), 1.0, chances, cut)
+
+        parts = [region(0, 0.5), region(0, 0.6), region(1, 0.9), region(2, 0.4, cut=True), region(0, 0.7)]
+        whole = region(0, 0.6)
+        assert joined(parts, [(whole, [0, 1, 2, 3])]) == [parts[2], parts[4], whole]
+        doubtful = region(0, 0.4)
+        assert joined(parts, [(doubtful, [0, 1, 2, 3])]) == parts
+        assert joined(parts, [(region(2, 0.5), [0, 1])])[:-1] == parts
 
     def test_the_tower_decides_among_its_own_classes_alone(self, folder: Path, model: SketchLanguage) -> None:
         assert model.matcher

@@ -23,12 +23,13 @@ SAME = 0.45  # two places show one object if the intersection over union of thei
 @dataclass(frozen=True)
 class Region:
     """A part of a scene with an object: its box, the probability that there is an object, and the probabilities of its
-    classes.
+    classes. It is `cut` if its ink belongs to something larger.
     """
 
     box: tuple[float, float, float, float]
     score: float
     chances: Float[Tensor, " c"]
+    cut: bool = False
 
 
 class Matcher:

@@ -18,9 +18,11 @@ from torch import Tensor
 
 from visketch.config import find, read_config
 from visketch.data import ink
+from visketch.geometry.separate import separate
 from visketch.geometry.sketch import Sketch
 from visketch.language import image
 from visketch.language.answers import Detection
+from visketch.language.boxes import overlaps, shares
 from visketch.language.detect.matcher import SOMETHING, Matcher, Region
 from visketch.language.vision.features import EncodedPicture
 from visketch.model import SketchModel
@@ -29,6 +31,8 @@ MARGIN = 0.05  # the margin that is added around a region, as a share of its lon
 TEMPERATURE = 2.0  # softens ViSketch's probabilities, so that the tower decides where ViSketch is unsure
 NEAR = 0.04  # ink that is no farther apart than this share of the square's side belongs to one drawing
 DRAWN = 0.1  # a drawing that the tower overlooks is at least as wide or high as this share of the square's side
+COVERS = 0.8  # a region covers a drawing if their boxes overlap by this much
+ALIKE = 0.8  # a whole drawing replaces its parts if its class is at least this share as probable as theirs
 AT_ONCE = 64  # the number of drawings that are classified together
 
 
@@ -88,19 +92,23 @@ class Recogniser:
     def read(self, sketches: Sequence[EncodedPicture], scenes: Sequence[EncodedPicture]) -> None:
         """Classify the pictures that are new, with all their drawings together."""
         new = {sketch: self.matcher.name(sketch.tokens) for sketch in sketches if sketch not in self.sketches}
-        found = {
-            scene: drawn(scene.picture.ink.pixels, self.matcher.regions(scene.tokens), len(self.matcher.labels))
-            for scene in dict.fromkeys(scenes)
-            if scene not in self.scenes
-        }
-        every = [one for some in found.values() for one in some]
-        masks = [_mask(pixels) for pixels, _ in every]
-        drawings = [*map(_query, new), *masks]
+        found = {}
+        for scene in dict.fromkeys(scenes):
+            if scene not in self.scenes:
+                there = scene.picture.ink
+                parts = drawn(there.pixels, self.matcher.regions(scene.tokens), len(self.matcher.labels))
+                found[scene] = parts, wholes(there, [region for _, region in parts])
+        every: list[tuple[Sketch | None, Region]] = []
+        for parts, groups in found.values():
+            every += [(_mask(pixels), region) for pixels, region in parts] + [whole for whole, _ in groups]
+        drawings = [*map(_query, new), *(drawing for drawing, _ in every)]
         agreed = iter(self._agreed(drawings, [*new.values(), *(region.chances for _, region in every)]))
         for sketch in new:
             self.sketches[sketch] = next(agreed)
-        for scene, some in found.items():
-            self.scenes[scene] = [replace(region, chances=next(agreed)) for _, region in some]
+        for scene, (parts, groups) in found.items():
+            regions = [replace(region, chances=next(agreed)) for _, region in parts]
+            whole = [replace(region, chances=next(agreed)) for (_, region), _ in groups]
+            self.scenes[scene] = joined(regions, [(one, own) for one, (_, own) in zip(whole, groups, strict=True)])
 
     def _agreed(
         self, drawings: Sequence[Sketch | None], told: Sequence[Float[Tensor, " k"]]
@@ -161,14 +169,63 @@ def drawn(
         touched |= inside > 0
         own = inside > area / 2
         if own.any() and inside[own].sum() >= inside.sum() / 2:
-            whole = own[parts]
-            rows, columns = np.flatnonzero(whole.any(axis=1)), np.flatnonzero(whole.any(axis=0))
-            y1, y2, x1, x2 = (int(edge) for edge in (rows[0], rows[-1] + 1, columns[0], columns[-1] + 1))
-            box = (x1 / side, y1 / side, x2 / side, y2 / side)
-            found.append((whole[y1:y2, x1:x2], replace(region, box=box)))
+            mask, box = _cut(own[parts])
+            found.append((mask, replace(region, box=box)))
         elif inside.any():
-            found.append((pixels[here], region))
+            found.append((pixels[here], replace(region, cut=True)))
     return found + _overlooked(pixels & ~touched[parts], classes)
+
+
+Whole = tuple[tuple[Sketch, Region], list[int]]  # a drawing and its region, and the numbers of its parts
+
+
+def wholes(found: ink.Ink, parts: Sequence[Region]) -> list[Whole]:
+    """Each drawing of a scene that has several regions, or one that does not cover it, as a region of its own.
+
+    Drawings are separated by the gaps between them. The tower's opinion about a drawing is the mean of its opinions
+    about the parts.
+    """
+    if not parts:
+        return []
+    side, edge = len(found.pixels), found.pen / 2
+    drawings = separate(Sketch(pixels=found.pixels, thin=found.thin, source="picture"))
+    points = [np.concatenate(drawing.lines()) for drawing in drawings]
+    ends = [(*(some.min(axis=0) - edge), *(some.max(axis=0) + edge)) for some in points]
+    boxes, regions = np.array(ends).clip(0, side) / side, np.array([part.box for part in parts])
+    drawing_of, some = shares(regions, boxes).argmax(axis=1), list[Whole]()
+    for number, drawing in enumerate(drawings):
+        own = np.flatnonzero(drawing_of == number).tolist()
+        if len(own) > 1 or (own and overlaps(regions[own], boxes[[number]])[0, 0] < COVERS):
+            x1, y1, x2, y2 = boxes[number].tolist()
+            told = torch.stack([parts[one].chances for one in own]).mean(dim=0)
+            some.append(((drawing, Region((x1, y1, x2, y2), max(parts[one].score for one in own), told)), own))
+    return some
+
+
+def joined(parts: Sequence[Region], wholes: Sequence[tuple[Region, list[int]]]) -> list[Region]:
+    """The regions of a scene: a whole drawing in place of its parts of the same class, if that class is about as
+    probable for it as for them.
+
+    The tower was trained on scenes of several objects, and sees several in a drawing that fills its page. A part of
+    another class stays, unless it is cut out of the whole. A whole of a class that no part has is added if it is about
+    as probable as the class of each part.
+    """
+    kept, gone = list[Region](), set[int]()
+    for whole, numbers in wholes:
+        name = int(whole.chances.argmax())
+        same = [number for number in numbers if int(parts[number].chances.argmax()) == name]
+        if whole.chances[name] >= ALIKE * max(float(parts[number].chances.max()) for number in same or numbers):
+            kept.append(whole)
+            gone |= {*same, *(number for number in numbers if parts[number].cut)}
+    return [part for number, part in enumerate(parts) if number not in gone] + kept
+
+
+def _cut(own: Bool[np.ndarray, "h h"]) -> tuple[Bool[np.ndarray, "_ _"], image.Box]:
+    """Ink without the paper around it, and its box."""
+    side = len(own)
+    rows, columns = np.flatnonzero(own.any(axis=1)), np.flatnonzero(own.any(axis=0))
+    y1, y2, x1, x2 = (int(edge) for edge in (rows[0], rows[-1] + 1, columns[0], columns[-1] + 1))
+    return own[y1:y2, x1:x2], (x1 / side, y1 / side, x2 / side, y2 / side)
 
 
 def _overlooked(pixels: Bool[np.ndarray, "h h"], classes: int) -> list[tuple[Bool[np.ndarray, "_ _"], Region]]:
@@ -181,12 +238,9 @@ def _overlooked(pixels: Bool[np.ndarray, "h h"], classes: int) -> list[tuple[Boo
     near = ndimage.distance_transform_edt(~pixels) <= NEAR * side / 2 if pixels.any() else pixels
     groups, count = ndimage.label(near)
     for number in range(1, count + 1):
-        own = pixels & (groups == number)
-        rows, columns = np.flatnonzero(own.any(axis=1)), np.flatnonzero(own.any(axis=0))
-        y1, y2, x1, x2 = (int(edge) for edge in (rows[0], rows[-1] + 1, columns[0], columns[-1] + 1))
-        if max(y2 - y1, x2 - x1) >= DRAWN * side:
-            box = (x1 / side, y1 / side, x2 / side, y2 / side)
-            found.append((own[y1:y2, x1:x2], Region(box, SOMETHING, torch.full((classes,), 1 / classes))))
+        mask, box = _cut(pixels & (groups == number))
+        if max(mask.shape) >= DRAWN * side:
+            found.append((mask, Region(box, SOMETHING, torch.full((classes,), 1 / classes))))
     return found
 
 
