@@ -149,7 +149,16 @@ def test_a_question_of_which_a_word_is_not_understood_is_refused(question: str, 
         ask(question, scene)
 
 
-@pytest.mark.parametrize("question", ["What is the cat doing?", "Isn't there a dog?", "What is in the picture?"])
+@pytest.mark.parametrize(
+    "question",
+    [
+        "What is the cat doing?",
+        "Isn't there a dog?",
+        "What is in the picture?",
+        "Does it have a house?",
+        "Does the object have a house?",
+    ],
+)
 def test_open_questions_are_left_to_the_language_model(question: str, scene: image.Picture) -> None:
     assert ask(question, scene) is None
     assert kind(question) is None

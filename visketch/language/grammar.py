@@ -25,8 +25,10 @@ SEEN = (
     r" (?:that )?(?:can be|to be) (?:seen|found)|"
     r" appears?)?"
 )
-SEE = r"(?:(?:can|do) (?:you|we|i) see|does (?:it|(?:the|this) (?:picture|image|photo|photograph|scene|page|thing)) "
-SEE += r"(?:show|contain|have))"
+SEE = (  # "does it have" asks about the parts of an object
+    r"(?:(?:can|do) (?:you|we|i) see|does it (?:show|contain)|"
+    r"does (?:the|this) (?:picture|image|photo|photograph|scene|page) (?:show|contain|have))"
+)
 NEAR = r"(?:next to|nearest|nearest to|beside|closest to)"
 SIDES = r"(?:p:left or (?:on |to )?(?:the )?p:right|p:right or (?:on |to )?(?:the )?p:left)"
 # The kinds of questions, each with its patterns. ABOUT is a description of objects, and OTHER a second one.
