@@ -62,17 +62,9 @@ def strokes(path: Path) -> Sketch:
 
 def _joined(root: Element) -> Iterator[np.ndarray]:
     """The lines of the traces. A trace that continues another one is part of its line."""
-    formats, contexts = _formats(root)
-    only = next(iter(formats.values())) if len(formats) == 1 else Format()
     lines: dict[str, list[np.ndarray]] = {}
-    current, count = only, 0
-    for number, element in enumerate(root.iter()):
-        kind = _name(element)
-        if kind == "context":
-            current = contexts.get(_id(element), current)
-        if kind != "trace" or element.get("type") == "penUp":
-            continue
-        form = contexts.get(element.get("contextRef", "").rpartition("#")[2], current)
+    count = 0
+    for number, (element, form) in enumerate(_traces(root)):
         line = _trace(element.text or "", form)
         count += len(line)
         if count > POINTS:
@@ -84,8 +76,26 @@ def _joined(root: Element) -> Iterator[np.ndarray]:
     yield from (np.concatenate(parts).astype(np.float32) for parts in lines.values() if any(map(len, parts)))
 
 
-def _formats(root: Element) -> tuple[dict[str, Format], dict[str, Format]]:
-    """The formats of traces by their names (or numbers), and the formats of the contexts that define one."""
+def _traces(root: Element) -> Iterator[tuple[Element, Format]]:
+    """The traces of a pen on paper, each with its format.
+
+    The format is that of the trace's own context, of the groups around it, or of the last context before it.
+    """
+    formats, contexts = _formats(root)
+    current = next(iter(formats.values())) if len(formats) == 1 else Format()
+    outer: dict[Element, Format] = {}  # the formats of the groups that name a context, and of what is in them
+    for element in root.iter():
+        if _name(element) == "context":
+            current = contexts.get(element, current)
+        named = contexts.get(element.get("contextRef", "").rpartition("#")[2], outer.get(element))
+        if named and _name(element) in ("traceGroup", "trace"):
+            outer |= dict.fromkeys([element, *element], named)
+        if _name(element) == "trace" and element.get("type") != "penUp":
+            yield element, named or current
+
+
+def _formats(root: Element) -> tuple[dict[str, Format], dict[Element | str, Format]]:
+    """The formats of traces by their names (or numbers), and those of the contexts, as elements and by their names."""
     formats = {
         _id(element) or str(number): _format(element)
         for number, element in enumerate(root.iter())
@@ -95,7 +105,7 @@ def _formats(root: Element) -> tuple[dict[str, Format], dict[str, Format]]:
     for element in root.iter():
         if _name(element) == "inkSource":
             sources |= {_id(element): _format(one) for one in element if _name(one) == "traceFormat"}
-    contexts: dict[str, Format] = {}
+    contexts: dict[Element | str, Format] = {}
     for element in root.iter():
         if _name(element) != "context":
             continue
@@ -106,7 +116,7 @@ def _formats(root: Element) -> tuple[dict[str, Format], dict[str, Format]]:
         known = _format(inner) if inner is not None else formats.get(named)
         known = known or sources.get(source) or contexts.get(above)
         if known:
-            contexts[_id(element)] = known
+            contexts |= {element: known} | ({_id(element): known} if _id(element) else {})
     return formats, contexts
 
 
