@@ -73,6 +73,8 @@ def test_a_scene_of_excalidraw(tmp_path):
         element("frame", -9, -9, width=900, height=900),
     ]
     same(only(scene(tmp_path, *map(freedraw, HOUSE), *unseen)).strokes)
+    (tmp_path / "elements.json").write_text(json.dumps([freedraw(stroke, versionNonce=1) for stroke in HOUSE]))
+    same(only(tmp_path / "elements.json").strokes)
     refused(scene(tmp_path, *unseen), "blank")
     refused(scene(tmp_path, element("freedraw", points=[["a", 1]])), "cannot be read")
     refused(scene(tmp_path, element("freedraw", points=[[1e308, 1], [-1e308, 2]])), "not a number")
@@ -277,6 +279,21 @@ def test_channels_of_inkml_in_any_order(tmp_path):
     body = "".join(f"<trace>{trace}</trace>" for trace in traces(form=lambda x, y: f"{x} {-y}"))
     same(only(inkml(tmp_path, f"<context>{up}</context>{body}")).strokes)
     refused(inkml(tmp_path, '<traceFormat><channel name="P"/></traceFormat><trace>1 2</trace>'), "no channels X and Y")
+
+
+def test_contexts_without_a_name_and_of_groups(tmp_path):
+    defined = "".join(
+        f'<traceFormat xml:id="{x}{y}"><channel name="{x}"/><channel name="{y}"/></traceFormat>'
+        f'<context xml:id="{name}" traceFormatRef="#{x}{y}"/>'
+        for name, x, y in (("a", "Y", "X"), ("b", "X", "Y"))
+    )
+    turned = [f"<trace>{trace}</trace>" for trace in traces(form=lambda x, y: f"{y} {x}")]
+    plain = [f"<trace>{trace}</trace>" for trace in traces()]
+    half = len(plain) // 2
+    parts = ['<context contextRef="#a"/>', *turned[:half], '<context contextRef="#b"/>', *plain[half:]]
+    same(only(inkml(tmp_path, f"<definitions>{defined}</definitions>" + "".join(parts))).strokes)
+    group = f'<traceGroup contextRef="#a">{turned[0]}<traceGroup>{"".join(turned[1:])}</traceGroup></traceGroup>'
+    same(only(inkml(tmp_path, f"<definitions>{defined}</definitions>{group}")).strokes)
 
 
 def test_differences_and_parts_of_traces(tmp_path):

@@ -37,6 +37,10 @@ FORMS = {
     "rows with names": [{"x": x, "y": y} for x, y in rows(HOUSE)],
     "a signature pad": [{"penColor": "black", "points": stroke} for stroke in named(HOUSE)],
     "a canvas for React": [{"paths": stroke, "strokeWidth": 4, "drawMode": True} for stroke in named(HOUSE)],
+    "places of points": [{"path": [{"location": point, "force": 0.5} for point in stroke]} for stroke in named(HOUSE)],
+    "places as pairs": [{"points": [{"location": point} for point in stroke]} for stroke in pairs(HOUSE)],
+    "capital letters": [[{"X": x, "Y": y} for x, y in stroke] for stroke in pairs(HOUSE)],
+    "coordinates": [{"type": "dash", "from": stroke[0], "coordinates": stroke} for stroke in named(HOUSE)],
     "x, y, x, y": [{"points": stroke.ravel().tolist()} for stroke in HOUSE],
 }
 
@@ -54,6 +58,34 @@ def test_every_form_is_the_same_drawing(form, tmp_path):
         for stroke, right in zip(found.strokes, HOUSE, strict=True):
             assert stroke == pytest.approx(np.tile(right, (times, 1)), abs=1e-3)
     assert sketch(FORMS[form]).strokes[0] == pytest.approx(np.tile(HOUSE[0], (times, 1)), abs=1e-3)
+
+
+def test_the_ink_of_handwriting_apis(tmp_path):
+    for content in ({"ink": rows(HOUSE)}, {"requests": [{"language": "en", "ink": rows(HOUSE)}]}):
+        (tmp_path / "a.json").write_text(json.dumps(content))
+        (found,) = read(tmp_path / "a.json")
+        assert len(found.strokes) == len(HOUSE)
+
+
+@pytest.mark.parametrize(
+    "mark", [{"tool": "eraser"}, {"compositeOperation": "destination-out"}, {"transform": [2, 0, 0, 1, 0, 0]}]
+)
+def test_a_stroke_that_erases_or_is_moved_is_not_drawn(mark, tmp_path):
+    strokes = [{"points": stroke} for stroke in named(HOUSE)]
+    (tmp_path / "a.json").write_text(json.dumps([*strokes, strokes[0] | mark]))
+    with pytest.raises(VisketchError, match="export the drawing as SVG"):
+        next(read(tmp_path / "a.json"))
+
+
+def test_points_without_strokes_are_one_stroke_unless_a_flag_changes(tmp_path):
+    path, (walls, *_) = tmp_path / "a.json", named(HOUSE)
+    for content in (walls, {"drawing": walls}):
+        path.write_text(json.dumps(content))
+        (found,) = read(path)
+        assert found.strokes[0] == pytest.approx(HOUSE[0], abs=1e-3)
+    path.write_text(json.dumps([point | {"pen": "up" if point is walls[1] else "down"} for point in walls]))
+    with pytest.raises(VisketchError, match='"pen" that changes'):
+        next(read(path))
 
 
 def test_what_may_be_both_is_refused_in_one_line(tmp_path):

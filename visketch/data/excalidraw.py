@@ -26,6 +26,11 @@ def is_it(document: dict[str, Any]) -> bool:
     return str(document.get("type", "")).startswith("excalidraw")
 
 
+def is_element(value: Any) -> bool:
+    """Whether a JSON value is an element of a scene, as programs keep them in a list."""
+    return _is(value) and {"type", "x", "y", "strokeColor", "versionNonce"} <= value.keys()
+
+
 def drawings(document: dict[str, Any], path: Path) -> Iterator[Sketch | VisketchError]:
     """The drawings in a document: a scene is one drawing, and each item of a library is one.
 

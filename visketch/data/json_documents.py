@@ -17,7 +17,8 @@ from visketch.data import excalidraw, files, foreign, points, stroke3, tldraw
 from visketch.errors import VisketchError
 from visketch.geometry.sketch import Sketch
 
-INSIDE = ("drawing", "strokes", "lines", "paths")  # the fields in which records keep their drawing
+INSIDE = ("drawing", "strokes", "lines", "paths", "ink")  # the fields in which records keep their drawing
+SEVERAL = ("drawings", "requests", "strokeGroups")  # the same for documents of several; two are of handwriting APIs
 PUBLISHED = ("key_id", "countrycode")  # fields of QuickDraw's files, in which strokes are rows
 PARTS = ("train", "valid", "validation", "test")  # the parts of a data set in stroke-3
 AHEAD = 1000  # the number of lines that are read to find the layout of a file's strokes
@@ -144,6 +145,8 @@ def _rows(value: Any) -> np.ndarray | None:
 
 
 def _document(document: Any, path: Path, wanted: Container[str] | None) -> Found:
+    if isinstance(document, list) and document and all(excalidraw.is_element(one) for one in document):
+        document = {"type": "excalidraw", "elements": document}
     if isinstance(document, dict):
         if excalidraw.is_it(document):
             yield from excalidraw.drawings(document, path)
@@ -154,22 +157,22 @@ def _document(document: Any, path: Path, wanted: Container[str] | None) -> Found
                 yield from _many(document[part], path, wanted, f"{part}:")
         elif _inside(document):
             yield _record(document, str(path), "drawing")
-        elif isinstance(document.get("drawings"), list):
-            yield from _many(document["drawings"], path, wanted)
+        elif several := next((document[name] for name in SEVERAL if isinstance(document.get(name), list)), None):
+            yield from _many(several, path, wanted)
         else:
             raise VisketchError(f"{path}: {foreign.json(document)}")
         return
     if not isinstance(document, list):
         raise VisketchError(f"{path}: JSON, but no drawing; give a list of strokes, [[[x...], [y...]], ...]")
     depth = _depth(document)
-    if depth == 1 and document and isinstance(document[0], dict) and not _is_point(document[0]):
+    if depth == 1 and document and isinstance(document[0], dict) and not points.is_point(document[0]):
         if any(_inside(one) in ("drawing", "strokes") for one in document if isinstance(one, dict)):
             yield from _many(document, path, wanted)
         else:  # strokes as records, in the way of signature pads and other canvases
             yield _record(document, str(path), "drawing")
     elif depth == 2:
-        rows = _rows(document)  # otherwise the list is one stroke
-        yield _record([document] if rows is None else document, str(path), "drawing")
+        whole = points.is_point(document[0]) or _rows(document) is not None  # otherwise the list is one stroke
+        yield _record(document if whole else [document], str(path), "drawing")
     elif depth == 3 and all(_rows(one) is not None for one in document):
         yield from _many(document, path, wanted)
     elif depth == 3:
@@ -191,16 +194,12 @@ def _many(records: list, path: Path, wanted: Container[str] | None, part: str = 
             yield _record(record, source, "drawing", told)
 
 
-def _is_point(value: Any) -> bool:
-    return isinstance(value, dict) and isinstance(value.get("x"), int | float)
-
-
 def _depth(value: Any) -> int:
     """The number of lists around the first number; a point with names counts as the list [x, y]."""
     depth = 0
     while isinstance(value, list):
         depth, value = depth + 1, next(iter(value), None)
-    return depth + _is_point(value)
+    return depth + points.is_point(value)
 
 
 def _parsed(text: bytes) -> Any:

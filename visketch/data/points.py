@@ -6,8 +6,9 @@ A stroke is one of
     [[x, y], [x, y], ...]           pairs
     [{"x": 1, "y": 2}, ...]         points with names
     {"x": [...], "y": [...]}        rows with names
-    {"points": any of these}        with other fields beside; or "path", "paths", "stroke"
+    {"points": any of these}        with other fields beside; or "path", "paths", "stroke", "coordinates"
 
+A point with names may be {"X": 1, "Y": 2}, or have its place inside: {"location": {"x": 1, "y": 2}, "force": 0.5}.
 Third and fourth rows or numbers (time, pressure) are ignored. Rows and pairs look alike if every stroke has two or
 three points. Then the other strokes of the drawing, and the drawings beside it, decide.
 """
@@ -28,7 +29,11 @@ INSIDE = (
     "stroke",
     "strokes",
     "drawing",
+    "coordinates",
 )
+PLACE = ("location", "position")  # the fields in which programs keep the place of a point
+ERASED = {"tool": "eraser", "compositeOperation": "destination-out", "globalCompositeOperation": "destination-out"}
+IDENTITY = [1, 0, 0, 1, 0, 0]
 SURE = (True, True)
 WRONG = "a stroke is neither [[x...], [y...]] nor [[x, y], ...], with equally many numbers for each"
 
@@ -81,7 +86,24 @@ def _read_all(drawing: Any) -> list[dict[Layout, tuple[np.ndarray, tuple[bool, .
         raise ValueError("the drawing is not a list of strokes")
     if not len(drawing):
         raise ValueError("the drawing has no stroke")
+    if all(is_point(point) for point in drawing):
+        drawing = [_one_stroke(drawing)]
     return [_stroke(stroke) for stroke in drawing]
+
+
+def is_point(value: Any) -> bool:
+    """Whether a value is a point with names, and not a stroke with a place of its own."""
+    return isinstance(value, dict) and isinstance(value.get("x", value.get("X")), int | float) and not _within(value)
+
+
+def _one_stroke(listed: Sequence[dict[str, Any]]) -> Sequence[dict[str, Any]]:
+    """The points of a drawing without strokes. Raises ValueError if a word or a flag in them changes, which may tell
+    where a stroke ends.
+    """
+    for name, first in listed[0].items():
+        if isinstance(first, bool | str) and any(point.get(name) != first for point in listed):
+            raise ValueError(f'the points have a "{name}" that changes; give the points of each stroke as a list')
+    return listed
 
 
 def _possible(each: Sequence[dict[Layout, Any]]) -> list[Layout]:
@@ -142,11 +164,14 @@ def _read(values: np.ndarray, layout: Layout) -> tuple[np.ndarray, tuple[bool, .
 
 def _unwrapped(stroke: dict[str, Any]) -> Any:
     """The points of a stroke that is stored as a record."""
-    if stroke.get("drawMode") is False:
+    if stroke.get("drawMode") is False or any(stroke.get(name) == value for name, value in ERASED.items()):
         raise ValueError("a stroke is an eraser's; export the drawing as SVG or PNG")
-    if isinstance(stroke.get("x"), list | tuple):
-        return _pairs(stroke["x"], stroke.get("y"))
-    inside = next((stroke[name] for name in INSIDE if isinstance(stroke.get(name), list | tuple)), None)
+    if stroke.get("transform", IDENTITY) != IDENTITY:
+        raise ValueError("a stroke has a transform; export the drawing as SVG or PNG")
+    for x, y in (("x", "y"), ("X", "Y")):
+        if isinstance(stroke.get(x), list | tuple):
+            return _pairs(stroke[x], stroke.get(y))
+    inside = _within(stroke)
     if inside is None:
         raise ValueError(f'a stroke has neither "x" and "y" nor "{INSIDE[0]}"')
     if inside and all(isinstance(value, int | float) for value in inside):  # x, y, x, y ...
@@ -156,6 +181,10 @@ def _unwrapped(stroke: dict[str, Any]) -> Any:
     return inside
 
 
+def _within(stroke: dict[str, Any]) -> list[Any] | tuple[Any, ...] | None:
+    return next((stroke[name] for name in INSIDE if isinstance(stroke.get(name), list | tuple)), None)
+
+
 def _pairs(x: Any, y: Any) -> list[dict[str, Any]]:
     if not isinstance(y, list | tuple) or len(x) != len(y):
         raise ValueError(WRONG)
@@ -163,7 +192,11 @@ def _pairs(x: Any, y: Any) -> list[dict[str, Any]]:
 
 
 def _named(point: dict[str, Any], axis: str) -> float:
-    value = point.get(axis)
+    place = next((point[name] for name in PLACE if isinstance(point.get(name), dict | list | tuple)), point)
+    if isinstance(place, dict):
+        value = place.get(axis, place.get(axis.upper()))
+    else:
+        value = dict(zip("xy", place, strict=False)).get(axis)
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ValueError(f'a point has no number "{axis}"')
     try:
