@@ -3,6 +3,7 @@
 import re
 from typing import Any
 
+UTF_16 = "JSON in UTF-16; save it as UTF-8"
 STARTS: list[tuple[bytes, str]] = [
     (b"%PDF", "a PDF; export the page as SVG or PNG"),
     (b"%!PS", "PostScript; export it as SVG or PNG"),
@@ -19,9 +20,21 @@ STARTS: list[tuple[bytes, str]] = [
     (b"\x1a\x45\xdf\xa3", "a video; save a picture of it"),
     (b"....ftypqt", "a video; save a picture of it"),
     (b"....ftypisom", "a video; save a picture of it"),
+    (b"....ftypmp4", "a video; save a picture of it"),
     (b"....ftypavif", "an AVIF picture; save it as PNG"),
     (b"\x76\x2f\x31\x01", "an OpenEXR picture; save it as PNG"),
     (b"\xff\x0a", "a JPEG XL picture; save it as PNG"),
+    (b"\xff\xfe{\0", UTF_16),
+    (b"\xff\xfe[\0", UTF_16),
+    (b"\xfe\xff\0{", UTF_16),
+    (b"\xfe\xff\0[", UTF_16),
+    (b"  0\r\nSECTION", "an AutoCAD drawing (DXF); export it as SVG"),
+    (b"0\nSECTION", "an AutoCAD drawing (DXF); export it as SVG"),
+    (b"\xd7\xcd\xc6\x9a", "a Windows metafile (WMF); export it as SVG"),
+    (b"RIFF....CDR", "a CorelDRAW document; export it as SVG"),
+    (b"CSFCHUNK", "a Clip Studio document; export it as PNG"),
+    (b"\0\xffKA", "an Affinity document; export it as SVG or PNG"),
+    (b"\0\0\0\x0cJXL ", "a JPEG XL picture; save it as PNG"),
     (b"reMarkable .lines", "a reMarkable page; export it as SVG or PNG"),
     (b"7z\xbc\xaf", "a 7z archive; unpack it"),
     (b"Rar!", "a RAR archive; unpack it"),
@@ -32,6 +45,7 @@ STARTS: list[tuple[bytes, str]] = [
 MARKUP: list[tuple[bytes, str]] = [
     (rb"<!doctype html|<html", "a web page; save the picture on it"),
     (rb"<xournal", "a Xournal++ document; export it as SVG or PNG"),
+    (rb"<whiteboardcapturesession", "handwriting of IAM-OnDB; convert it to InkML"),
     (rb"<mxfile|<mxgraphmodel", "a draw.io diagram; export it as SVG"),
     (rb"<office:document", "an OpenDocument drawing; export it as SVG"),
     (rb"<annotation>\s*<(folder|filename)", "boxes of a picture (Pascal VOC); give the picture"),
@@ -47,6 +61,9 @@ ZIPS: list[tuple[str, str]] = [
     ("mergedimage.png", "an OpenRaster document"),
     ("document.json", "a Sketch document"),
     ("content.xml", "an OpenDocument file"),
+    ("visio/", "a Visio diagram"),
+    ("index.notes.pb", "a GoodNotes document"),
+    ("Index/", "an Apple iWork document"),
     ("Index.zip", "an Apple iWork document"),
 ]
 FIELDS: list[tuple[frozenset[str], str]] = [
@@ -55,6 +72,8 @@ FIELDS: list[tuple[frozenset[str], str]] = [
     (frozenset({"features"}), "GeoJSON; export it as SVG"),
     (frozenset({"layers", "fr", "w", "h"}), "a Lottie animation; export a picture of it as SVG"),
     (frozenset({"objects", "version"}), "a canvas of Fabric.js; export it by toSVG()"),
+    (frozenset({"colors", "shapes", "imageSize"}), "a snapshot of Literally Canvas; export it by getSVGString()"),
+    (frozenset({"shapes", "imagePath"}), "annotations of labelme; give the pictures"),
     (frozenset({"className", "children"}), "a stage of Konva; export it by toDataURL()"),
     (frozenset({"document", "schemaVersion"}), "a Figma file; export the frame as SVG"),
     (frozenset({"predictions"}), "answers of visketch; give the drawings"),
@@ -80,8 +99,7 @@ def zip(names: list[str]) -> str | None:
     for mark, what in ZIPS:
         if any(name.startswith(mark) for name in names):
             return f"{what}; export the drawing as SVG or PNG"
-    pictures = (".png", ".jpg", ".jpeg", ".svg", ".ndjson")
-    return "a ZIP archive; unpack it" if any(name.lower().endswith(pictures) for name in names) else None
+    return None if any(name.endswith(".npy") for name in names) else "a ZIP archive; unpack it"
 
 
 def json(document: dict[str, Any]) -> str:
