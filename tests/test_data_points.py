@@ -88,6 +88,20 @@ def test_points_without_strokes_are_one_stroke_unless_a_flag_changes(tmp_path):
         next(read(path))
 
 
+def test_segments_are_joined_where_they_meet(tmp_path):
+    pairs = [stroke.tolist() for stroke in HOUSE]
+    segments = [
+        {"px": a[0], "py": a[1], "x": b[0], "y": b[1]}
+        for stroke in pairs
+        for a, b in zip(stroke, stroke[1:], strict=False)
+    ]
+    (tmp_path / "a.json").write_text(json.dumps(segments))
+    (found,) = read(tmp_path / "a.json")
+    assert len(found.strokes) == len(HOUSE)
+    for one, other in zip(found.strokes, HOUSE, strict=True):
+        assert one == pytest.approx(other, abs=1e-3)
+
+
 def test_what_may_be_both_is_refused_in_one_line(tmp_path):
     (tmp_path / "a.json").write_text(json.dumps(AMBIGUOUS))
     with pytest.raises(VisketchError, match=r"\[\[x...\], \[y...\]\] or \[\[x, y\], ...\]"):

@@ -119,6 +119,8 @@ class TestAnswers:
         line |= {"key_id": "5201136883597312", "drawing": CAT}
         said = server.post("/v1/classify", json={"drawing": CAT, "top": 2}).json()["predictions"]
         assert server.post("/v1/classify", json=line | {"top": 2}).json()["predictions"] == said
+        made = {"seed": 3, "score": None, "made": {"checkpoint": "small"}}  # what `visketch generate` adds
+        assert server.post("/v1/classify", json=line | made | {"top": 2}).json()["predictions"] == said
         two = {"key_id": "1", "drawing": [[[0, 60], [50, 0]]]}  # two points each; the line says that these are rows
         assert server.post("/v1/classify", json=two).status_code == 200
         problem(

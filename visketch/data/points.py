@@ -9,6 +9,7 @@ A stroke is one of
     {"points": any of these}        with other fields beside; or "path", "paths", "stroke", "coordinates"
 
 A point with names may be {"X": 1, "Y": 2}, or have its place inside: {"location": {"x": 1, "y": 2}, "force": 0.5}.
+A drawing may also be a list of segments with names, {"px": 0, "py": 0, "x": 1, "y": 2}.
 Third and fourth rows or numbers (time, pressure) are ignored. Rows and pairs look alike if every stroke has two or
 three points. Then the other strokes of the drawing, and the drawings beside it, decide.
 """
@@ -87,7 +88,9 @@ def _read_all(drawing: Any) -> list[dict[Layout, tuple[np.ndarray, tuple[bool, .
     if not len(drawing):
         raise ValueError("the drawing has no stroke")
     if all(is_point(point) for point in drawing):
-        drawing = [_one_stroke(drawing)]
+        drawing = (
+            _joined(drawing) if all("px" in point and "py" in point for point in drawing) else [_one_stroke(drawing)]
+        )
     return [_stroke(stroke) for stroke in drawing]
 
 
@@ -104,6 +107,19 @@ def _one_stroke(listed: Sequence[dict[str, Any]]) -> Sequence[dict[str, Any]]:
         if isinstance(first, bool | str) and any(point.get(name) != first for point in listed):
             raise ValueError(f'the points have a "{name}" that changes; give the points of each stroke as a list')
     return listed
+
+
+def _joined(segments: Sequence[dict[str, Any]]) -> list[list[dict[str, Any]]]:
+    """Strokes of segments from (px, py) to (x, y), as programs with p5.js keep them. A stroke ends where the next
+    segment begins elsewhere.
+    """
+    found: list[list[dict[str, Any]]] = []
+    for end in segments:
+        start = {"x": end["px"], "y": end["py"]}
+        if not found or any(_named(found[-1][-1], axis) != _named(start, axis) for axis in "xy"):
+            found.append([start])
+        found[-1].append(end)
+    return found
 
 
 def _possible(each: Sequence[dict[Layout, Any]]) -> list[Layout]:

@@ -121,13 +121,18 @@ class MorphRequest(ApiRequest):
 
 
 class Line(ApiRequest):
-    """The other fields of a line in QuickDraw's files. They are ignored, but a line can be sent as it is."""
+    """The other fields of a line in QuickDraw's files, and in those of `visketch generate`. They are ignored, but a line
+    can be sent as it is.
+    """
 
     word: str | None = None
     countrycode: str | None = None
     timestamp: str | None = None
     recognized: bool | None = None
     key_id: str | int | None = None
+    seed: int | None = None  # the seed of a request that draws takes its place
+    score: float | None = None
+    made: dict[str, Any] | None = None
 
 
 @cache
