@@ -138,8 +138,35 @@ def test_a_list_of_drawings_is_told_from_one_in_strokes(cat: Path) -> None:
     levels, strokes = np.asarray(Image.open(cat).convert("L")), [[[0, 50], [60, 0]], [[20, 80], [60, 60]]]
     for one in (cat, levels, strokes, [np.zeros((5, 2)), np.ones((3, 2))], (np.zeros((5, 2)),), Sketch(strokes=())):
         assert several(one) is None
-    for many in ([cat, levels], [strokes, strokes], [levels], [Image.open(cat)], [torch.zeros(3, 9, 9)]):
+    tensors = [torch.zeros(5, 2), torch.ones(3, 2)]
+    for many in ([cat, levels], [strokes, strokes], [levels], [Image.open(cat)], [torch.zeros(3, 9, 9)], [tensors] * 2):
         assert several(many) == many
+    with pytest.raises(UsageError, match="one by one"):
+        sketch([cat, levels])
+
+
+def test_tensors_that_numpy_does_not_take_are_read(cat: Path) -> None:
+    levels = torch.from_numpy(np.array(Image.open(cat).convert("L"))) / 255
+    assert np.array_equal(sketch(levels.bfloat16()).pixels, sketch(levels.bfloat16().float()).pixels)
+    points = torch.tensor([[0.0, 60], [50, 0], [100, 60]])
+    for stroke in (points.bfloat16(), points.clone().requires_grad_()):
+        (line,) = sketch([stroke]).lines()
+        assert line.tolist() == points.tolist()
+
+
+def test_pictures_and_files_that_cannot_be_read_any_more(cat: Path, tmp_path: Path) -> None:
+    """Pillow decodes a picture when its pixels are first needed."""
+    (tmp_path / "part.png").write_bytes(cat.read_bytes()[:300])
+    for picture in (Image.open(cat), Image.open(tmp_path / "part.png")):
+        if picture.filename == str(cat):
+            picture.close()
+        with pytest.raises(VisketchError, match="picture cannot be read"):
+            sketch(picture)
+    file = cat.open("rb")
+    file.close()
+    for wrong in (file, (tmp_path / "new").open("wb")):
+        with pytest.raises(UsageError, match="'rb'"):
+            sketch(wrong)
 
 
 class TestViSketch:

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import drawings
 import numpy as np
@@ -21,7 +22,9 @@ from visketch.cli.main import app
 from visketch.cli.shared import console
 from visketch.cli.shared import filenames as names
 from visketch.cli.shared import generation as drawing
+from visketch.cli.shared.dataset import Dataset
 from visketch.cli.shared.outputs import Outputs, parse_out
+from visketch.errors import VisketchError
 
 CONFIG = tiny_model.small("name=random")
 WHOLE = "interrupted; the files that were written are complete"
@@ -243,6 +246,30 @@ class TestGenerate:
         one_line(visketch("generate", "-c", "cat", "--out", tmp_path / "a", "--checkpoint", folder), 1, "no space left")
         assert not list((tmp_path / "a").iterdir())
 
+    def test_a_disk_that_gets_full_leaves_whole_lines(self, tmp_path: Path) -> None:
+        resource = pytest.importorskip("resource", reason="this system does not limit files")
+        drawing, path = SimpleNamespace(strokes=[np.array([[0.0, 0], [9, 9]])]), tmp_path / "a.ndjson"
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        with Dataset(path, {}, go_on=False) as made:
+            made.add(drawing, "cat", 0, 0.5)
+            line = path.read_bytes()
+            resource.setrlimit(resource.RLIMIT_FSIZE, (len(line) + 20, hard))
+            try:
+                with pytest.raises(VisketchError, match=r"a\.ndjson: cannot be written"):
+                    made.add(drawing, "cat", 1, 0.5)
+            finally:
+                resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        assert path.read_bytes() == line
+
+    def test_interrupted_while_a_file_is_written(self, folder: Path, tmp_path: Path, monkeypatch) -> None:
+        def interrupt(*_: object) -> None:
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(os, "fsync", interrupt)
+        result = visketch("generate", "-c", "cat", "--out", tmp_path / "a", "--checkpoint", folder)
+        assert result.exit_code == 130
+        assert not list((tmp_path / "a").iterdir())
+
     def test_interrupted(self, folder: Path, tmp_path: Path, monkeypatch) -> None:
         def interrupt(*_: object, **__: object) -> None:
             raise KeyboardInterrupt
@@ -403,6 +430,11 @@ class TestClassify:
         error, loaded = done.stderr.splitlines()
         assert error.startswith("error: no space left on device")
         assert done.returncode == 1
+        read, write = os.pipe()
+        os.close(read)  # what `| head -1` does when it has its line
+        done = subprocess.run(words, stdout=write, stderr=subprocess.PIPE, text=True, check=False)
+        os.close(write)
+        assert len(done.stderr.splitlines()) == 1  # only what the script itself prints
         assert "torch" in loaded.split()
         assert not {"diffusers", "vector_quantize_pytorch", "accelerate", "transformers"} & set(loaded.split())
 

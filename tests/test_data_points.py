@@ -1,6 +1,7 @@
 """Strokes as rows, as pairs and with names: they are told apart where possible, and refused where not."""
 
 import json
+from itertools import pairwise
 
 import drawings
 import numpy as np
@@ -90,11 +91,7 @@ def test_points_without_strokes_are_one_stroke_unless_a_flag_changes(tmp_path):
 
 def test_segments_are_joined_where_they_meet(tmp_path):
     pairs = [stroke.tolist() for stroke in HOUSE]
-    segments = [
-        {"px": a[0], "py": a[1], "x": b[0], "y": b[1]}
-        for stroke in pairs
-        for a, b in zip(stroke, stroke[1:], strict=False)
-    ]
+    segments = [{"px": a[0], "py": a[1], "x": b[0], "y": b[1]} for stroke in pairs for a, b in pairwise(stroke)]
     (tmp_path / "a.json").write_text(json.dumps(segments))
     (found,) = read(tmp_path / "a.json")
     assert len(found.strokes) == len(HOUSE)

@@ -41,6 +41,20 @@ def fail(error: VisketchError) -> None:
     raise AssertionError(error)
 
 
+def test_an_index_on_a_full_disk_is_not_called_damaged(tmp_path: Path) -> None:
+    resource = pytest.importorskip("resource", reason="this system does not limit files")
+    tiny_model.write_ndjson(tmp_path / "drawings" / "cats.ndjson", drawings.draw_many(3, labels=("cat",)))
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))
+    try:
+        result = visketch("index", tmp_path / "drawings", "--out", tmp_path / "index")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert result.exit_code == 1
+    assert "cannot be written" in result.stderr
+    assert "damaged" not in result.stderr
+
+
 def test_an_open_index_finds_what_another_process_adds_and_removes(model: SketchModel, tmp_path: Path) -> None:
     gallery, query = tmp_path / "gallery", drawings.draw("star", 3)
     tiny_model.write_ndjson(gallery / "cats.ndjson", drawings.draw_many(3, labels=("cat",)))

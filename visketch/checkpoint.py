@@ -50,9 +50,10 @@ def write_atomically(path: Path, content: bytes) -> None:
             os.fsync(file.fileno())
         os.replace(part, path)
     except OSError as error:
-        with suppress(OSError):
-            part.unlink()
         raise VisketchError(f"{path}: cannot be written, {reason(error)}") from error
+    finally:  # Ctrl-C, too, leaves no temporary file
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
 
 
 def write_config(folder: Path, config: Config) -> None:

@@ -231,6 +231,8 @@ def fail(problem: BaseException) -> int:
         return MISUSED
     if isinstance(problem, OSError):
         _give_up_stdout()
+    if isinstance(problem, BrokenPipeError):  # such as `| head -1`: whoever read stdout has enough
+        return FAILED
     message, code = _explain(problem)
     error(message)
     return code

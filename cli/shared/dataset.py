@@ -4,6 +4,7 @@ At any moment, all its lines are complete, so an interrupted run can be continue
 """
 
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,7 +40,7 @@ class Dataset:
                     raise UsageError(f"{path}: is there already; {mend}")
                 whole = self._read()
             path.parent.mkdir(parents=True, exist_ok=True)
-            self.file = open(path, "a", encoding="utf-8", newline="")  # noqa: SIM115
+            self.file = open(path, "ab", buffering=0)  # noqa: SIM115
             self.file.truncate(whole)  # a line that was cut off is written again
         except OSError as error:
             raise VisketchError(f"{path}: cannot be written, {reason(error)}") from error
@@ -78,11 +79,13 @@ class Dataset:
         if not drawing.strokes:
             return False
         score = None if score is None else round(score, 6)
-        more = {"seed": seed, "score": score, MADE: self.made}
+        line = write.ndjson(drawing.strokes, word, more={"seed": seed, "score": score, MADE: self.made}).encode()
+        whole = os.path.getsize(self.path)
         try:
-            self.file.write(write.ndjson(drawing.strokes, word, more=more))
-            self.file.flush()  # so that other readers see complete lines, and a crash loses none
+            while line:  # a disk that gets full takes a part of the line, and refuses the rest
+                line = line[self.file.write(line) :]
         except OSError as error:
+            self.file.truncate(whole)
             raise VisketchError(f"{self.path}: cannot be written, {reason(error)}") from error
         self.done.add((word, seed))
         return True

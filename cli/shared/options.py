@@ -171,9 +171,11 @@ def several_classes(checkpoint: str | None, classes: list[str]) -> list[str]:
     """
     from visketch.config import find, read_config
 
-    names = [name.strip() for word in classes for name in word.split(",")]
-    if not all(names):
-        raise UsageError(f"--class {next(word for word in classes if not all(word.split(',')))!r}: a name is empty")
+    named = {word: [name.strip() for name in word.split(",")] for word in classes}
+    for word, names in named.items():
+        if not all(names):
+            raise UsageError(f"--class {word!r}: a name is empty")
+    names = [name for some in named.values() for name in some]
     every = read_config(find(checkpoint)).labels if "all" in names else ()
     named = check_classes(checkpoint, [name for name in names if name != "all"])
     return list(dict.fromkeys([*named, *every]))

@@ -38,7 +38,10 @@ def sketch(drawing: Drawing) -> Sketch:
     if isinstance(drawing, np.ndarray) or in_memory.is_tensor(drawing):
         return in_memory.of_array(drawing)
     if hasattr(drawing, "read"):
-        content = drawing.read()
+        try:
+            content = drawing.read()
+        except (OSError, ValueError) as error:
+            raise UsageError("the file is closed, or cannot be read; open it with mode 'rb'") from error
         if not isinstance(content, bytes):
             raise UsageError("the file is open in text mode; open it with mode 'rb'")
         return in_memory.of_bytes(content)
@@ -58,7 +61,7 @@ def _depth(value: object) -> int:
     """How deeply lists are nested: 1 for a list of numbers, 3 for the strokes of a drawing."""
     depth = 0
     while True:
-        if isinstance(value, np.ndarray):
+        if isinstance(value, np.ndarray) or in_memory.is_tensor(value):
             return depth + value.ndim
         if not isinstance(value, list | tuple) or not value:
             return depth
@@ -66,10 +69,13 @@ def _depth(value: object) -> int:
 
 
 def _strokes(drawing: Iterable[Any]) -> Sketch:
+    each = [in_memory.to_numpy(one) for one in drawing]
     try:
-        lines = points.strokes(drawing if isinstance(drawing, tuple) else list(drawing))
+        lines = points.strokes(tuple(each) if isinstance(drawing, tuple) else each)
     except points.Undecided as error:
         raise UsageError(f"not a drawing: {error}, or pass arrays (points, 2)") from None
     except (TypeError, ValueError) as error:
+        if several(drawing):
+            raise UsageError("a list of drawings, where one is expected; pass them one by one") from None
         raise UsageError(f"not a drawing: {error}; pass {KINDS}") from None
     return Sketch(strokes=lines, source="strokes")

@@ -12,7 +12,7 @@ from PIL import Image
 
 from visketch.data import image
 from visketch.data.read import read
-from visketch.errors import UsageError, VisketchError
+from visketch.errors import UsageError, VisketchError, reason
 from visketch.geometry.sketch import Sketch
 
 CHANNELS = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
@@ -27,7 +27,7 @@ def is_tensor(drawing: object) -> bool:
 def is_picture(drawing: object) -> bool:
     """Whether an object can only be a whole drawing, and not one stroke of a drawing."""
     if isinstance(drawing, np.ndarray) or is_tensor(drawing):
-        values = _numpy(drawing)
+        values = to_numpy(drawing)
         return values.ndim == 3 or values.dtype in (np.uint8, bool) or 2 not in values.shape
     return isinstance(drawing, str | Path | bytes | Sketch | Image.Image) or hasattr(drawing, "read")
 
@@ -63,7 +63,11 @@ def of_image(picture: Image.Image) -> Sketch:
     """The ink of a PIL image of any mode. Raises VisketchError if there is none."""
     if not picture.width or not picture.height:
         raise UsageError(f"an empty picture of {picture.width} x {picture.height} pixels; pass one that has pixels")
-    found, about = image.understand(picture.copy())  # this is a copy, since reading may shrink it in place
+    try:
+        whole = picture.copy()  # this is a copy, since reading may shrink it in place
+    except (OSError, ValueError) as error:  # Pillow only decodes now: the file may be incomplete, or closed
+        raise VisketchError(f"the picture cannot be read ({reason(error)}); open its file again") from error
+    found, about = image.understand(whole)
     if not found.pixels.any():
         raise VisketchError("picture: blank, it has no ink; give another drawing")
     return Sketch(pixels=found.pixels, thin=found.thin, source="picture", about=about)
@@ -82,13 +86,18 @@ def of_bytes(content: bytes) -> Sketch:
             raise type(error)(str(error).replace(str(file), "bytes")) from None
 
 
-def _numpy(drawing: Any) -> np.ndarray:
-    return drawing.detach().cpu().numpy() if is_tensor(drawing) else drawing
+def to_numpy(value: Any) -> Any:
+    """A tensor as an array. Anything else is returned as it is."""
+    if not is_tensor(value):
+        return value
+    values = value.detach().cpu()
+    # numpy has no bfloat16
+    return (values.float() if values.is_floating_point() and values.element_size() < 4 else values).numpy()
 
 
 def _picture(drawing: Any) -> np.ndarray:
     """An array or a tensor as (h w) or (h w c). Raises UsageError for other shapes."""
-    values = _numpy(drawing)
+    values = to_numpy(drawing)
     if values.size == 0:
         raise UsageError(f"an empty picture {_shape(values)}; pass one that has pixels")
     if values.ndim == 3:

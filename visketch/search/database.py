@@ -80,7 +80,10 @@ class Database:
         try:
             self.db = sqlite3.connect(path, timeout=30)
             if self.db.execute("select count(*) from sqlite_master").fetchone() == (0,) and about is not None:
-                self._create(about)
+                try:
+                    self._create(about)
+                except sqlite3.Error as error:
+                    raise VisketchError(f"{path}: cannot be written ({error})") from None
             (version,) = self.db.execute("pragma user_version").fetchone()
             self.about = {name: json.loads(value) for name, value in self.db.execute("select name, value from about")}
         except sqlite3.Error as error:

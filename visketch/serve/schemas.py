@@ -121,8 +121,8 @@ class MorphRequest(ApiRequest):
 
 
 class Line(ApiRequest):
-    """The other fields of a line in QuickDraw's files, and in those of `visketch generate`. They are ignored, but a line
-    can be sent as it is.
+    """The other fields of a line in QuickDraw's files, and in those of `visketch generate`. They are ignored, but a
+    line can be sent as it is.
     """
 
     word: str | None = None
