@@ -171,11 +171,11 @@ def several_classes(checkpoint: str | None, classes: list[str]) -> list[str]:
     """
     from visketch.config import find, read_config
 
-    named = {word: [name.strip() for name in word.split(",")] for word in classes}
-    for word, names in named.items():
+    told = {word: [name.strip() for name in word.split(",")] for word in classes}
+    for word, names in told.items():
         if not all(names):
             raise UsageError(f"--class {word!r}: a name is empty")
-    names = [name for some in named.values() for name in some]
+    names = [name for some in told.values() for name in some]
     every = read_config(find(checkpoint)).labels if "all" in names else ()
     named = check_classes(checkpoint, [name for name in names if name != "all"])
     return list(dict.fromkeys([*named, *every]))

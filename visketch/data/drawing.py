@@ -57,7 +57,7 @@ def several(drawings: Drawing) -> list[Drawing] | None:
     return list(drawings) if all(in_memory.is_picture(one) or _depth(one) >= 3 for one in drawings) else None
 
 
-def _depth(value: object) -> int:
+def _depth(value: Any) -> int:
     """How deeply lists are nested: 1 for a list of numbers, 3 for the strokes of a drawing."""
     depth = 0
     while True:
