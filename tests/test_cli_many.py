@@ -49,7 +49,8 @@ def test_several_classes_and_all_of_them(folder: Path, tmp_path: Path) -> None:
     assert all(0 <= row["score"] <= 1 for row in said["sketches"])
     said = generate(folder, "--class", "all", "-n", 1, "--out", tmp_path / "b.gif")
     assert {row["class"] for row in said["sketches"]} == set(tiny_model.LABELS)
-    one_line(visketch("generate", "--class", "cat,", "--checkpoint", folder), 2, "a name is empty")
+    for word in ("cat,", "  ", "cat, ,owl"):
+        one_line(visketch("generate", "--class", word, "--checkpoint", folder), 2, "a name is empty")
     one_line(visketch("generate", "--class", "cat,hous", "--checkpoint", folder), 2, "'house'")
     one_line(visketch("generate", "--checkpoint", folder), 2, "--class", "--like")
     one_line(visketch("generate", "--class", "cat", "-n", 0, "--checkpoint", folder), 2, "-n")

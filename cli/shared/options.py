@@ -171,11 +171,9 @@ def several_classes(checkpoint: str | None, classes: list[str]) -> list[str]:
     """
     from visketch.config import find, read_config
 
-    told = {word: [name.strip() for name in word.split(",")] for word in classes}
-    for word, names in told.items():
-        if not all(names):
-            raise UsageError(f"--class {word!r}: a name is empty")
-    names = [name for some in told.values() for name in some]
+    names = [name.strip() for word in classes for name in word.split(",")]
+    if not all(names):
+        raise UsageError(f"--class {','.join(classes)!r}: a name is empty")
     every = read_config(find(checkpoint)).labels if "all" in names else ()
     named = check_classes(checkpoint, [name for name in names if name != "all"])
     return list(dict.fromkeys([*named, *every]))
