@@ -184,6 +184,13 @@ class TestGenerate:
         assert np.abs(pixels(tmp_path / "five" / "cat-0000.png") - pixels(tmp_path / "one.png")).max() <= 1
         assert np.abs(pixels(tmp_path / "five" / "cat-0000.png") - pixels(tmp_path / "five" / "cat-0001.png")).max() > 1
 
+    def test_names_with_colons_are_told_as_they_are(self, cats: dict[str, Path], tmp_path: Path, monkeypatch) -> None:
+        monkeypatch.chdir(tmp_path)
+        cats["svg"].rename("a:cat:b.svg")
+        told = visketch("trace", "a:cat:b.svg", "--out", "x:dog:y.svg").stdout
+        assert told.startswith("a:cat:b.svg: ")
+        assert told.rstrip().endswith(": x:dog:y.svg")
+
     def test_batches_cover_everything_once(self) -> None:
         for classes, n in (("abc", 1), ("abc", 64), ("ab", 65), ("abcdef", 30), ("a", 1000)):
             found = [

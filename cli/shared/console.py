@@ -33,7 +33,8 @@ debug = False  # whether tracebacks are printed (--debug)
 def _console(file: TextIO) -> "Console":
     from rich.console import Console
 
-    return Console(file=file, highlight=False)
+    # Names of files may have what rich takes for the code of an emoji, such as :cat:
+    return Console(file=file, highlight=False, emoji=False)
 
 
 def stdout() -> "Console":
