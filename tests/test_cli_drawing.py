@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import tiny_model
 import torch
-from command_line import one_line, visketch
+from command_line import full_disk, one_line, visketch
 from PIL import Image
 from typer.testing import CliRunner, Result
 
@@ -254,18 +254,12 @@ class TestGenerate:
         assert not list((tmp_path / "a").iterdir())
 
     def test_a_disk_that_gets_full_leaves_whole_lines(self, tmp_path: Path) -> None:
-        resource = pytest.importorskip("resource", reason="this system does not limit files")
         drawing, path = SimpleNamespace(strokes=[np.array([[0.0, 0], [9, 9]])]), tmp_path / "a.ndjson"
-        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
         with Dataset(path, {}, go_on=False) as made:
             made.add(drawing, "cat", 0, 0.5)
             line = path.read_bytes()
-            resource.setrlimit(resource.RLIMIT_FSIZE, (len(line) + 20, hard))
-            try:
-                with pytest.raises(VisketchError, match=r"a\.ndjson: cannot be written"):
-                    made.add(drawing, "cat", 1, 0.5)
-            finally:
-                resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+            with full_disk(at=len(line) + 20), pytest.raises(VisketchError, match=r"a\.ndjson: cannot be written"):
+                made.add(drawing, "cat", 1, 0.5)
         assert path.read_bytes() == line
 
     def test_interrupted_while_a_file_is_written(self, folder: Path, tmp_path: Path, monkeypatch) -> None:

@@ -7,7 +7,7 @@ import drawings
 import numpy as np
 import pytest
 import tiny_model
-from command_line import one_line, visketch
+from command_line import full_disk, one_line, visketch
 from PIL import Image
 
 from visketch.data.read import read
@@ -65,23 +65,15 @@ class TestGenerate:
         assert said["paths"] == [str(tmp_path / "b" / name) for name in ("cat.ndjson", "star.ndjson")]
         assert len(list(read(tmp_path / "b" / "cat.ndjson"))) == 2
 
-    def test_after_a_failure_the_lines_are_whole_and_can_be_gone_on_with(
-        self, folder: Path, tmp_path: Path, monkeypatch
-    ) -> None:
-        from visketch.data import write
-
-        calls = iter(range(9))
-
-        def full(*words: object, **more: object) -> str:
-            if next(calls) == 2:
-                raise OSError(28, "No space left on device")
-            return ndjson(*words, **more)  # type: ignore[arg-type]
-
-        ndjson = write.ndjson
-        words = ("generate", "-c", "cat", "-n", 4, "--out", tmp_path / "a.ndjson", "--checkpoint", folder)
-        with monkeypatch.context() as patch:
-            patch.setattr(write, "ndjson", full)
-            one_line(visketch(*words), 1, "a.ndjson", "no space left", "2 sketches are written, --skip-done goes on")
+    def test_after_a_failure_the_lines_are_whole_and_can_be_gone_on_with(self, folder: Path, tmp_path: Path) -> None:
+        words = ("generate", "-c", "cat", "-n", 4, "--checkpoint", folder, "--out")
+        whole = visketch(*words, tmp_path / "b.ndjson")
+        assert whole.exit_code == 0
+        lines = (tmp_path / "b.ndjson").read_bytes().splitlines(keepends=True)
+        words = (*words, tmp_path / "a.ndjson")
+        with full_disk(at=len(lines[0] + lines[1]) + 20):
+            goes_on = "2 sketches are written, --skip-done goes on"
+            one_line(visketch(*words), 1, "a.ndjson", "cannot be written", goes_on)
         assert len(list(read(tmp_path / "a.ndjson"))) == 2
         with (tmp_path / "a.ndjson").open("a") as file:
             file.write('{"word": "cut o')  # the process was killed while it wrote
@@ -91,10 +83,7 @@ class TestGenerate:
         rows = [json.loads(line) for line in (tmp_path / "a.ndjson").read_text().splitlines()]
         assert [row["seed"] for row in rows] == [0, 1, 2, 3]
         assert all(0 <= row["score"] <= 1 and row["made"]["checkpoint"] == "random" for row in rows)
-        visketch(*words[:-4], "--out", tmp_path / "b.ndjson", *words[-2:])
-        assert [row["drawing"] for row in rows] == [
-            json.loads(line)["drawing"] for line in (tmp_path / "b.ndjson").read_text().splitlines()
-        ]
+        assert [row["drawing"] for row in rows] == [json.loads(line)["drawing"] for line in lines]
 
 
 class TestTrace:

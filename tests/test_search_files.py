@@ -10,7 +10,7 @@ import drawings
 import numpy as np
 import pytest
 import tiny_model
-from command_line import visketch
+from command_line import full_disk, visketch
 from fastapi.testclient import TestClient
 
 from visketch.data import json_documents
@@ -42,14 +42,9 @@ def fail(error: VisketchError) -> None:
 
 
 def test_an_index_on_a_full_disk_is_not_called_damaged(tmp_path: Path) -> None:
-    resource = pytest.importorskip("resource", reason="this system does not limit files")
     tiny_model.write_ndjson(tmp_path / "drawings" / "cats.ndjson", drawings.draw_many(3, labels=("cat",)))
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))
-    try:
+    with full_disk(at=100):
         result = visketch("index", tmp_path / "drawings", "--out", tmp_path / "index")
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert result.exit_code == 1
     assert "cannot be written" in result.stderr
     assert "damaged" not in result.stderr
