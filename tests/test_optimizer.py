@@ -6,6 +6,7 @@ from torch import nn
 
 from visketch.configs.training import PartTraining
 from visketch.models.blocks import channels_last
+from visketch.training.muon import Muon
 from visketch.training.optimizer import Optimizer, as_matrix
 
 
@@ -36,12 +37,14 @@ def test_updates_of_matrices_are_orthogonal_and_of_the_size_of_adamws() -> None:
     before = {name: p.detach().clone() for name, p in module.named_parameters()}
     optimizer = Optimizer(module, PartTraining(weight_decay=0.0))
     backward(module, 1)
+    ranks = {name: torch.linalg.matrix_rank(as_matrix(p.grad)) for name, p in module.named_parameters() if p.ndim > 1}
+    assert list(ranks.values()) == [8, 6, 4], "before a layer norm, one direction of a linear layer changes nothing"
     optimizer.step(lr)
     for name, parameter in module.named_parameters():
         step = before[name] - parameter.detach()
         assert parameter.grad is None
         if parameter.ndim > 1:
-            values = torch.linalg.svdvals(as_matrix(step)) / lr
+            values = torch.linalg.svdvals(as_matrix(step))[: ranks[name]] / lr
             assert (values / (0.2 * max(as_matrix(step).shape) ** 0.5)).sub(1).abs().max() < 0.7, name
         else:
             moved = step[step.abs() > 0]  # AdamW's first step is lr up or down
@@ -60,6 +63,22 @@ def test_the_memory_layout_of_convolutions_does_not_matter() -> None:
         optimizer.step(1e-2)
     for one, other in zip(last.parameters(), first.parameters(), strict=True):
         torch.testing.assert_close(one, other, rtol=0, atol=1e-3)
+
+
+@pytest.mark.parametrize("able", [True, False])
+def test_muon_is_that_of_torch_in_either_precision(able: bool, monkeypatch) -> None:
+    monkeypatch.setattr("visketch.training.muon.multiplies_bfloat16", lambda: able)
+    begin = torch.randn(12, 30, generator=torch.Generator().manual_seed(0))
+    ours, theirs = nn.Parameter(begin.clone()), nn.Parameter(begin.clone())
+    muon = Muon([ours], weight_decay=0.1)
+    expected = torch.optim.Muon([theirs], lr=0.1, weight_decay=0.1, adjust_lr_fn="match_rms_adamw")
+    for seed in range(3):
+        ours.grad = theirs.grad = torch.randn(12, 30, generator=torch.Generator().manual_seed(seed + 1))
+        muon.param_groups[0]["lr"] = 0.1
+        muon.step()
+        expected.step()
+    assert (ours - begin).abs().mean() > 0.03
+    torch.testing.assert_close(ours, theirs, rtol=0, atol=5e-3 if able else 2e-2)
 
 
 def test_without_muon_it_is_adamw() -> None:

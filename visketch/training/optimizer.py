@@ -8,13 +8,14 @@ import torch
 from torch import Tensor, nn, optim
 
 from visketch.configs.training import PartTraining
+from visketch.training.muon import Muon
 
 
 class Optimizer:
-    """torch's two optimisers as one.
+    """Two optimisers as one.
 
-    Muon (Jordan et al., 2024) makes the update of a matrix orthogonal, so that all directions are learned at the same
-    speed. Its steps are scaled to the size of AdamW's (Liu et al., 2025), so that one learning rate fits both.
+    Muon makes the update of a matrix orthogonal, so that all directions are learned at the same speed. Its steps are as
+    large as AdamW's, so one learning rate fits both.
     """
 
     def __init__(self, module: nn.Module, settings: PartTraining) -> None:
@@ -28,8 +29,7 @@ class Optimizer:
         ]
         self.both: list[optim.Optimizer] = [optim.AdamW(groups, betas=(0.9, 0.98))]
         if self.views:  # torch refuses an empty list
-            muon = optim.Muon(self.views, weight_decay=settings.weight_decay, adjust_lr_fn="match_rms_adamw")
-            self.both.append(muon)
+            self.both.append(Muon(self.views, settings.weight_decay))
 
     def step(self, lr: float) -> None:
         """Update every parameter by its gradient, and then clear the gradients."""
