@@ -56,7 +56,7 @@ def explained(
             continue
         words = why.words
         if model.pieces(sketch) is not None:
-            words += "\nThis is about the picture alone, without the order of its strokes."
+            words += "\nThis is about the picture alone. The answer also reads its strokes, one after another."
         elif f"{why.probability:.2f}" != f"{guesses[0].probability:.2f}":
             words += "\nThis reads smaller leaves than the answer does, so the probability is another one."
         said = {"words": words, "picture": str(path), "leaves": [asdict(vote) for vote in why.votes]}

@@ -1,4 +1,4 @@
-"""The classifier of strokes learns the order in which they are drawn, and speaks only where the order is known."""
+"""The classifier of strokes reads them in their order, and those of pictures as they are traced."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 import tiny_model
 import torch
+from PIL import Image, ImageDraw
 
 from visketch import checkpoint
-from visketch.data import svg
 from visketch.data.packing import pack
 from visketch.data.store import Store
 from visketch.geometry.pieces import LONGEST, TOLERANCE, Pieces, of_sketch, turned
 from visketch.geometry.separate import separate
-from visketch.geometry.sketch import Sketch
+from visketch.geometry.sketch import Sketch, fit, sample
 from visketch.model import SketchModel
 from visketch.models.sequence import SequenceClassifier
 from visketch.models.stroke_transformer import padded
@@ -24,7 +24,9 @@ from visketch.training.objectives.sequence import SequenceObjective
 from visketch.training.transfer import begin_with_guide
 
 MOST = 24
-SETTINGS = tiny_model.small("sequence.width=32", "sequence.layers=2", "train.sequence.shuffled=0.0")
+SETTINGS = tiny_model.small(
+    "sequence.width=32", "sequence.layers=2", "train.sequence.shuffled=0.0", "train.sequence.traced=0.0"
+)
 SOME = [replace(sketch, about={}) for sketch in drawings.draw_many(6, labels=tiny_model.LABELS)]
 
 
@@ -72,6 +74,18 @@ def test_it_learns_what_a_picture_does_not_show(network: SequenceClassifier) -> 
     assert said["accuracy"] > 0.9
 
 
+def test_examples_that_are_traced_show_the_same_drawing(network: SequenceClassifier) -> None:
+    """Seen from every point of the drawing, a traced line is nearer than a pen is thick, and the other way round."""
+    objective = SequenceObjective(SETTINGS, network, {}, list(SETTINGS.labels))
+    given = list(fit(SOME[0].lines(), margin=0.0))
+    traced = objective._traced(given, np.random.default_rng(4))
+    assert len(traced) > 1
+    one, other = (sample(fit(tuple(lines), margin=0.0), 0.01) for lines in (given, traced))
+    apart = np.linalg.norm(one[:, None] - other, axis=2)
+    assert apart.max() > 0.5
+    assert max(apart.min(axis=0).max(), apart.min(axis=1).max()) < max(objective.PEN)
+
+
 def test_only_known_strokes_change_an_answer(network: SequenceClassifier) -> None:
     logits = torch.randn(3, len(tiny_model.LABELS), generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
@@ -86,17 +100,32 @@ def test_only_known_strokes_change_an_answer(network: SequenceClassifier) -> Non
     torch.testing.assert_close(less, 0.5 * logits + said, rtol=1e-4, atol=1e-4)
 
 
-def test_pixels_svg_and_crowds_have_no_known_order(tmp_path: Path) -> None:
-    assert of_sketch(Sketch(pixels=np.eye(9, dtype=bool)), MOST) is None
-    assert of_sketch(replace(SOME[0], in_order=False), MOST) is None
-    (tmp_path / "a.svg").write_text(
-        '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9"><path d="M1 1L8 8" stroke="black"/></svg>'
-    )
-    assert not svg.strokes(tmp_path / "a.svg").in_order
+@pytest.mark.parametrize("side", [60, 400, 1500])
+def test_pictures_are_traced_at_any_size(side: int) -> None:
+    line = Image.new("1", (side + 40, side + 90))
+    places = [(20, 20), (20 + side, 20), (20 + side, 20 + side // 2)]
+    ImageDraw.Draw(line).line(places, fill=1, width=max(2, side // 50))
+    found = pieces(Sketch(pixels=np.asarray(line)))
+    assert len(found) == 1
+    corners = np.array([[-1, -0.5], [1, -0.5], [1, 0.5]])
+    ends = found.points[0] if np.linalg.norm(found.points[0, 0] - corners[0]) < 1 else found.points[0, ::-1]
+    assert np.abs(ends[[0, -1]] - corners[[0, 2]]).max() < 0.06
+    assert np.linalg.norm(ends - corners[1], axis=1).min() < 0.06
+
+
+def test_the_separate_parts_of_a_picture_are_pictures() -> None:
+    page = np.zeros((200, 420), bool)
+    page[20:180, 20:180] = np.eye(160, dtype=bool)
+    page[60:62, 240:400] = page[60:160, 318:320] = True
+    parts = separate(Sketch(pixels=page), told=True)
+    assert len(parts) == 2
+    assert (np.logical_or.reduce([part.pixels for part in parts]) == page).all()
+    assert sorted(len(pieces(part)) for part in parts) == [1, 2]
+
+
+def test_crowds_are_not_read() -> None:
     crowd = tuple(np.random.default_rng(0).random((MOST + 1, 3, 2)).astype(np.float32))
     assert of_sketch(Sketch(strokes=crowd), MOST) is None
-    part, *_ = separate(Sketch(pixels=np.pad(np.eye(40, dtype=bool), 60)), told=True)
-    assert of_sketch(part, MOST) is None
 
 
 def test_dense_strokes_are_thinned_and_very_long_ones_are_not_read() -> None:

@@ -39,7 +39,8 @@ class ClassifierTraining(RecognitionTraining):
 
 class SequenceTraining(PartTraining):
     smoothing: Share = 0.1
-    shuffled: Share = 0.15  # the share of the drawings whose strokes are in random order
+    shuffled: Share = 0.4  # the share of the drawings whose strokes are in random order
+    traced: Share = 0.5  # the share of the drawings whose strokes are traced from a picture of them
 
 
 class RefinerTraining(PartTraining):

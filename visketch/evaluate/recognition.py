@@ -15,7 +15,7 @@ from torch import Tensor
 from visketch.config import SketchConfig
 from visketch.data.store import Store
 from visketch.errors import UsageError
-from visketch.evaluate.styles import STYLES, Style, as_drawn
+from visketch.evaluate.styles import STYLES, Style, as_drawn, pen
 from visketch.geometry.pieces import Pieces
 from visketch.geometry.sketch import Sketch
 from visketch.metrics import interval, rank_of
@@ -66,7 +66,7 @@ class Recognition:
 @dataclass(frozen=True)
 class RecognitionModel:
     """A model to measure. `logits` classifies fields of the `shape`, which `model.fields` renders, with the strokes of
-    the drawings.
+    the drawings, or with None where they are not used.
     """
 
     name: str
@@ -74,6 +74,14 @@ class RecognitionModel:
     parameters: int
     logits: Callable[[Float[Tensor, "b h h"], Sequence[Pieces | None]], Float[Tensor, "b c"]]
     shape: SketchConfig
+    strokes: bool = False  # whether it uses the strokes
+    shown: Style = as_drawn  # what it is given of a drawing
+
+    def given(self, sketches: Sequence[Sketch]) -> tuple[Float[Tensor, "b h h"], list[Pieces | None]]:
+        """The fields of drawings and their strokes, as `logits` takes them."""
+        seen = [self.shown(sketch, np.random.default_rng(0)) for sketch in sketches]
+        strokes = [self.model.pieces(sketch) if self.strokes else None for sketch in seen]
+        return self.model.fields(seen, self.shape), strokes
 
 
 def classify(
@@ -93,8 +101,10 @@ def classify(
     level adds. Raises UsageError for a depth that the tree does not have, for a baseline with other classes, and for a
     drawing without strokes that is to be restyled.
     """
-    contenders = [_visketch(model, strokes=True)] if model.has("sequence") else []
-    contenders += [_visketch(model), *(_visketch(model, depth) for depth in depths)]
+    contenders = [_visketch(model), *(_visketch(model, depth) for depth in depths)]
+    if model.has("sequence"):
+        both = [_with_strokes(model, "visketch", as_drawn), _with_strokes(model, "a PNG of it", as_picture)]
+        contenders = [*both, *contenders]
     contenders += [_baseline(baseline, model) for baseline in baselines]
     among = subset(len(model.labels))
     looks = {"as drawn": as_drawn} | (STYLES if styles else {})
@@ -108,44 +118,53 @@ def classify(
     label, rank = found.pop("as drawn")
     inside = among[label]
     sketches = [store[int(row)] for row in sample(store, split, limit)[:BATCH]]
-    fields = [contender.model.fields(sketches, contender.shape) for contender in contenders]
-    strokes = [model.pieces(sketch) for sketch in sketches]
+    given = [contender.given(sketches) for contender in contenders]
     rows = [
         RecognitionRow(
             name=contender.name,
             folder=contender.model.folder,
             parameters=contender.parameters,
             alone_ms=milliseconds(
-                contender.logits, [(one, strokes[j : j + 1]) for j, one in enumerate(fields[i].split(1))], len(sketches)
+                contender.logits, [(one, strokes[j : j + 1]) for j, one in enumerate(fields.split(1))], len(sketches)
             ),
-            together_ms=milliseconds(contender.logits, [(fields[i], strokes)], len(sketches)),
+            together_ms=milliseconds(contender.logits, [(fields, strokes)], len(sketches)),
             overall=accuracy(rank[i][0], label),
             subset=accuracy(rank[i][1, inside], label[inside]) if inside.any() else None,
             styles={look: accuracy(rank[i][0], label) for look, (label, rank) in found.items()},
         )
-        for i, contender in enumerate(contenders)
+        for i, (contender, (fields, strokes)) in enumerate(zip(contenders, given, strict=True))
     ]
-
-    def drawn(some: list[Sketch]) -> object:
-        return model.fields(some, model.config.reading), [model.pieces(sketch) for sketch in some]
-
-    drawing = milliseconds(drawn, [(sketches,)], len(sketches))
+    drawing = milliseconds(contenders[0].given, [(sketches,)], len(sketches))
     names = [name for name, chosen in zip(model.labels, among.tolist(), strict=True) if chosen]
     return Recognition(rows, drawing, torch.get_num_threads(), names)
 
 
-def _visketch(model: SketchModel, depth: int | None = None, strokes: bool = False) -> RecognitionModel:
-    parts = ["encoder", "classifier", *(["sequence"] if strokes else [])]
+def _visketch(model: SketchModel, depth: int | None = None) -> RecognitionModel:
+    """The classifier of leaves, without the strokes."""
     name = "visketch" if depth is None else f"to level {depth}" if depth else "root alone"
-    if model.has("sequence") and not strokes and depth is None:
-        name = "the picture alone"
+    if model.has("sequence") and depth is None:
+        name = "without strokes"
     shape = model.config.reading if depth is None else model.config.sketch
 
     def logits(field: Float[Tensor, "b h h"], drawn: Sequence[Pieces | None]) -> Float[Tensor, "b c"]:
-        seen = model.logits(field, depth)
-        return (model.with_strokes(seen, drawn) if strokes else seen).cpu()
+        return model.logits(field, depth).cpu()
 
-    return RecognitionModel(name, model, size(*map(model.part, parts)), logits, shape)
+    return RecognitionModel(name, model, size(model.part("encoder"), model.part("classifier")), logits, shape)
+
+
+def as_picture(sketch: Sketch, rng: np.random.Generator) -> Sketch:
+    """A drawing as a PNG that is read. A raster stays what it is."""
+    return sketch if sketch.strokes is None else pen(sketch, rng)
+
+
+def _with_strokes(model: SketchModel, name: str, shown: Style) -> RecognitionModel:
+    """Both classifiers, given drawings in a style."""
+
+    def logits(field: Float[Tensor, "b h h"], drawn: Sequence[Pieces | None]) -> Float[Tensor, "b c"]:
+        return model.with_strokes(model.logits(field), drawn).cpu()
+
+    parts = size(*map(model.part, ("encoder", "classifier", "sequence")))
+    return RecognitionModel(name, model, parts, logits, model.config.reading, strokes=True, shown=shown)
 
 
 def _baseline(baseline: SketchModel, model: SketchModel) -> RecognitionModel:
@@ -214,13 +233,12 @@ def ranks(
     seen: list[list[Tensor]] = [[] for _ in contenders]
     for sketches, label in drawings:
         labels.append(label)
-        strokes = [contenders[0].model.pieces(sketch) for sketch in sketches]
-        fields: dict[str, Tensor] = {}  # the fields are rendered once for each shape
+        given: dict[tuple, tuple[Tensor, list[Pieces | None]]] = {}  # each is made only once
         for contender, kept in zip(contenders, seen, strict=True):
-            used_to = repr(contender.shape)
-            if used_to not in fields:
-                fields[used_to] = contender.model.fields(sketches, contender.shape)
-            logits = contender.logits(fields[used_to], strokes)
+            used_to = (repr(contender.shape), contender.strokes, contender.shown)
+            if used_to not in given:
+                given[used_to] = contender.given(sketches)
+            logits = contender.logits(*given[used_to])
             kept.append(torch.stack([rank_of(logits, label), rank_of(logits, label, among)]))
     return torch.cat(labels), [torch.cat(kept, dim=1) for kept in seen]
 

@@ -14,11 +14,13 @@ from jaxtyping import Bool, Float, Int, Integer
 
 from visketch.errors import UsageError
 from visketch.geometry.sketch import Sketch, fit
+from visketch.geometry.trace import from_pixels, reduced, trace
 
 POINTS = 12  # k; nine in ten of QuickDraw's strokes have no more vertices
 # Simplifying may move a line by this much in [-1, 1], which is three quarters of what QuickDraw's recipe allows. So 99
 # of 100 vertices of QuickDraw's drawings stay, and smooth curves get about as many as if they came from there.
 TOLERANCE = 3 / 255
+TRACED = 160  # pixels of the longer side of a picture that is traced for recognition
 LONGEST = 2000  # the most points of a drawing that is simplified for recognition, after those that lie close together
 
 
@@ -75,13 +77,13 @@ def pieces(strokes: Sequence[Float[np.ndarray, "_ 2"]], tolerance: float = TOLER
 
 
 def of_sketch(sketch: Sketch, most: int) -> Pieces | None:
-    """The strokes of a drawing as a classifier of strokes reads them, in at most `most` pieces.
+    """The strokes of a drawing as a classifier of strokes reads them, in at most `most` pieces. A picture is traced.
 
-    Returns None for a drawing whose strokes are not known in their order, for one of more strokes than that, and for
-    one that is so long that it would take long to simplify. Raises VisketchError if there is no ink, or if a coordinate
-    is not a finite number.
+    Returns None for a drawing of more strokes than that, and for one that is so long that it would take long to
+    simplify. Raises VisketchError if there is no ink, or if a coordinate is not a finite number.
     """
-    if not sketch.in_order or sketch.strokes is None or len(lines := sketch.lines()) > most:
+    lines = sketch.lines() if sketch.pixels is None else trace(from_pixels(reduced(sketch.pixels, TRACED))).strokes
+    if not 0 < len(lines) <= most:
         return None
     thinned = [_thinned(2 * line - 1) for line in fit(lines, margin=0.0)]
     return fitted(thinned, most) if sum(map(len, thinned)) <= LONGEST else None

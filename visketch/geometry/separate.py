@@ -102,6 +102,11 @@ def _one_merge(boxes: np.ndarray, group: np.ndarray) -> tuple[int, int] | None:
 
 
 def _part(sketch: Sketch, lines: tuple[np.ndarray, ...], of_lines: list[int], group: int) -> Sketch:
-    """The lines of one group of the sketch, as strokes."""
+    """The lines of one group of the sketch; of a picture, the ink around them."""
     kept = tuple(line for line, own in zip(lines, of_lines, strict=True) if own == group)
-    return replace(sketch, strokes=kept, pixels=None, thin=None, in_order=sketch.in_order and sketch.pixels is None)
+    if sketch.pixels is None:
+        return replace(sketch, strokes=kept)
+    ink, _ = ndimage.label(sketch.pixels, np.ones((3, 3)))
+    x, y = np.array([line[0] for line in kept]).astype(np.intp).T
+    here = np.isin(ink, ink[y, x]) & sketch.pixels
+    return replace(sketch, pixels=here, thin=None if sketch.thin is None else sketch.thin & here)

@@ -70,6 +70,18 @@ def from_pixels(pixels: Bool[np.ndarray, "y x"]) -> Float[np.ndarray, "y x"]:
     return np.where(padded, inside - 0.5, 0.5 - outside)[1:-1, 1:-1].astype(np.float32)
 
 
+def reduced(pixels: Bool[np.ndarray, "y x"], side: int) -> Bool[np.ndarray, "v u"]:
+    """The box of an ink mask, reduced by a whole number until no side is longer than `side`. No line gets lost."""
+    rows, columns = np.flatnonzero(pixels.any(axis=1)), np.flatnonzero(pixels.any(axis=0))
+    if not len(rows):
+        return pixels[:0, :0]
+    box = pixels[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    times = -(-max(box.shape) // side)
+    high, wide = (-(-length // times) for length in box.shape)
+    padded = np.pad(box, [(0, high * times - box.shape[0]), (0, wide * times - box.shape[1])])
+    return np.any(padded.reshape(high, times, wide, times), axis=(1, 3))
+
+
 def lines_of(sketch: Sketch) -> tuple[Float[np.ndarray, "_ 2"], ...]:
     """The strokes of a sketch, in its own unit. Those of a picture are traced, in pixels."""
     return sketch.lines() if sketch.pixels is None else trace(from_pixels(sketch.pixels)).strokes

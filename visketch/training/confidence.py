@@ -16,6 +16,7 @@ from torch import Tensor
 
 from visketch import checkpoint
 from visketch.data.store import Store
+from visketch.geometry import sdf
 from visketch.geometry.sketch import Sketch
 from visketch.model import SketchModel
 
@@ -60,14 +61,16 @@ def weigh(folder: Path, store: Store) -> Confidence | None:
     """Weigh the classifier of strokes of a checkpoint against that of pictures.
 
     The weights are those with which the sum of both logits has the least cross-entropy. They are stored in `sequence`:
-    its own in its last layer, the other one as `trust`. Its facts get the confidence of the sum. Returns None, and
-    writes nothing, if there are fewer than FEWEST validation drawings of its classes whose strokes can be read.
+    its own in its last layer, the other one as `trust`. Its facts get the confidence of the sum. Every second drawing
+    is shown as a picture, and traced, since pictures are classified with the same weights. Returns None, and writes
+    nothing, if there are fewer than FEWEST validation drawings of its classes whose strokes can be read.
     """
     model = SketchModel.load(folder)
     if (chosen := validation(model, store)) is None:
         return None
     batches, label = chosen
-    strokes = [[model.pieces(sketch) for sketch in some] for some in batches]
+    shown = [[_picture(sketch, model) if i % 2 else sketch for i, sketch in enumerate(some)] for some in batches]
+    strokes = [[model.pieces(sketch) for sketch in some] for some in shown]
     known = torch.tensor([drawn is not None for some in strokes for drawn in some])
     if known.sum() < FEWEST:
         return None
@@ -104,6 +107,12 @@ def validation(model: SketchModel, store: Store) -> tuple[list[list[Sketch]], In
     rows = np.sort(np.random.default_rng(0).permutation(rows)[:MOST]).tolist()
     label = torch.tensor([model.label_of(store.labels[store.label[row]]) for row in rows])
     return [[store[row] for row in rows[first : first + BATCH]] for first in range(0, len(rows), BATCH)], label
+
+
+def _picture(sketch: Sketch, model: SketchModel) -> Sketch:
+    """A drawing as the ink of a picture."""
+    shape = model.config.sketch
+    return Sketch(pixels=sdf.render(sketch, shape.at(2 * shape.canvas)) > 0, label=sketch.label)
 
 
 def of_pictures(model: SketchModel, batches: list[list[Sketch]]) -> Float[Tensor, "n c"]:

@@ -6,7 +6,7 @@ from torch import nn
 
 from visketch.config import Config
 from visketch.data.store import Store
-from visketch.geometry import pieces
+from visketch.geometry import pieces, sdf
 from visketch.geometry.sketch import Sketch, augment, fit
 from visketch.models.sequence import SequenceClassifier
 from visketch.training.objectives.objective import Batch, Example, Objective, Result, few_pieces
@@ -15,13 +15,16 @@ from visketch.training.objectives.objective import Batch, Example, Objective, Re
 class SequenceObjective(Objective):
     """Predict the class from the strokes.
 
-    Drawings of other programs have strokes too, but not in the order in which a person draws them, and not always in
-    that direction. So in a share of the examples the order is random (`train.sequence.shuffled`), and some strokes are
-    drawn backwards.
+    Pictures are traced, and other programs do not keep the order in which a person draws. So the strokes of a share of
+    the examples are traced from a picture of them (`train.sequence.traced`), with a random pen and size; in a share of
+    all, the order is random (`train.sequence.shuffled`); and some strokes are drawn backwards.
     """
 
     SHAKE = 0.012  # the largest sigma by which points are moved, in [-1, 1]
-    BACKWARDS = 0.06  # the share of the strokes that are drawn the other way
+    BACKWARDS = 0.1  # the share of the strokes that are drawn the other way
+    SIDE = (112, 192)  # pixels of a picture that is traced
+    PEN = (1 / 72, 1 / 30)  # its pen, as a share of the side
+    MARGIN = 1 / 16
 
     def __init__(
         self, config: Config, sequence: SequenceClassifier, beside: dict[str, nn.Module], labels: list[str]
@@ -47,6 +50,8 @@ class SequenceObjective(Objective):
     def example(self, sketch: Sketch, rng: np.random.Generator, progress: float) -> Example:
         most = self.config.sequence.pieces
         lines = list(augment(sketch.lines(), rng, 1.0))
+        if rng.random() < self.settings.traced:
+            lines = self._traced(lines, rng)
         if rng.random() < self.settings.shuffled:
             rng.shuffle(lines)
         lines = [line[::-1] if rng.random() < self.BACKWARDS else line for line in lines]
@@ -58,6 +63,14 @@ class SequenceObjective(Objective):
             "count": np.int64(len(cut)),
             "label": np.int64(self.label[str(sketch.label)]),
         }
+
+    def _traced(self, lines: list[np.ndarray], rng: np.random.Generator) -> list[np.ndarray]:
+        """The strokes of a picture of lines, or the lines themselves if there are too many strokes in it."""
+        side, pen = int(rng.integers(*self.SIDE)), float(rng.uniform(*self.PEN))
+        shape = self.config.sketch.model_copy(update={"pen": pen})
+        ink = sdf.field(fit(tuple(lines), self.MARGIN), shape, side) > 0
+        found = pieces.of_sketch(Sketch(pixels=ink), self.config.sequence.pieces)
+        return lines if found is None else pieces.join(found)
 
     def forward(self, batch: Batch) -> Result:
         longest = int(batch["count"].max())
