@@ -80,7 +80,7 @@ def test_a_teacher_says_what_is_to_be_answered(tmp_path: Path) -> None:
     losses = {}
     for share in (0.0, 1.0):
         settings = tiny_model.small(taught, f"train.classifier.taught={share}", "train.classifier.leaves=100")
-        both = teacher(settings)
+        both = teacher(settings, "classifier", ("encoder", "classifier"))
         objective = ClassifierObjective(settings, *both, list(tiny_model.LABELS), both).eval()
         for label in ("cat", "star"):
             example = objective.example(drawings.draw("cat"), np.random.default_rng(0), 1.0)

@@ -13,6 +13,7 @@ from PIL import Image, ImageDraw
 from visketch import checkpoint
 from visketch.data.packing import pack
 from visketch.data.store import Store
+from visketch.geometry import sdf
 from visketch.geometry.pieces import LONGEST, TOLERANCE, Pieces, of_sketch, turned
 from visketch.geometry.separate import separate
 from visketch.geometry.sketch import Sketch, fit, sample
@@ -21,11 +22,12 @@ from visketch.models.sequence import SequenceClassifier
 from visketch.models.stroke_transformer import padded
 from visketch.training import confidence
 from visketch.training.objectives.sequence import SequenceObjective
+from visketch.training.sketch import teacher
 from visketch.training.transfer import begin_with_guide
 
 MOST = 24
 SETTINGS = tiny_model.small(
-    "sequence.width=32", "sequence.layers=2", "train.sequence.shuffled=0.0", "train.sequence.traced=0.0"
+    "sequence.width=32", "sequence.layers=2", *(f"train.sequence.{each}=0" for each in ("shuffled", "traced", "fill"))
 )
 SOME = [replace(sketch, about={}) for sketch in drawings.draw_many(6, labels=tiny_model.LABELS)]
 
@@ -75,15 +77,38 @@ def test_it_learns_what_a_picture_does_not_show(network: SequenceClassifier) -> 
 
 
 def test_examples_that_are_traced_show_the_same_drawing(network: SequenceClassifier) -> None:
-    """Seen from every point of the drawing, a traced line is nearer than a pen is thick, and the other way round."""
+    """Every point of the drawing has a traced line nearby, and every traced point a line of the drawing."""
     objective = SequenceObjective(SETTINGS, network, {}, list(SETTINGS.labels))
     given = list(fit(SOME[0].lines(), margin=0.0))
-    traced = objective._traced(given, np.random.default_rng(4))
+    shape = SETTINGS.sketch.model_copy(update={"pen": 0.02})
+    traced = objective._traced(sdf.field(fit(tuple(given), objective.MARGIN), shape, 128) > 0)
+    assert traced is not None
     assert len(traced) > 1
     one, other = (sample(fit(tuple(lines), margin=0.0), 0.01) for lines in (given, traced))
     apart = np.linalg.norm(one[:, None] - other, axis=2)
     assert apart.max() > 0.5
-    assert max(apart.min(axis=0).max(), apart.min(axis=1).max()) < max(objective.PEN)
+    assert max(apart.min(axis=0).max(), apart.min(axis=1).max()) < 0.05
+
+
+def test_a_teacher_sees_the_strokes_as_they_were_drawn(tmp_path: Path) -> None:
+    """Of a student that is its own teacher, and is shown the same strokes, the loss is the entropy of its answers."""
+    home = tiny_model.write_checkpoint(tmp_path, SETTINGS)
+    taught = [f"train.sequence.{each}" for each in (f"teacher={home}", "taught=1.0", "fill=0", "shuffled=0")]
+    losses = {}
+    for share in (0, 1):
+        sizes = ("sequence.width=32", "sequence.layers=2", f"train.sequence.traced={0.999 * share}")
+        settings = tiny_model.small(*sizes, *taught)
+            "sequence.width=32", "sequence.layers=2", *taught, f"train.sequence.traced={0.999 * share}"
+        )
+        (own,) = teacher(settings, "sequence", ("sequence",))
+        objective = SequenceObjective(settings, own, {}, list(settings.labels), (own,))
+        objective.SHAKE = objective.BACKWARDS = 0.0
+        examples = [objective.example(sketch, np.random.default_rng(0), 0.0) for sketch in SOME]
+        batch = {name: torch.from_numpy(np.stack([each[name] for each in examples])) for name in examples[0]}
+        answers = objective.answers(batch)
+        losses[share] = objective(batch)[0].item() + (answers * answers.log()).sum(dim=1).mean().item()
+    assert losses[0] == pytest.approx(0, abs=1e-5)
+    assert losses[1] > 1e-4
 
 
 def test_only_known_strokes_change_an_answer(network: SequenceClassifier) -> None:

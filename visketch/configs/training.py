@@ -41,6 +41,9 @@ class SequenceTraining(PartTraining):
     smoothing: Share = 0.1
     shuffled: Share = 0.4  # the share of the drawings whose strokes are in random order
     traced: Share = 0.5  # the share of the drawings whose strokes are traced from a picture of them
+    fill: Share = 0.07  # the share of the drawings that are traced from the edges of their filled areas
+    teacher: str = ""  # a checkpoint whose `sequence` teaches this one; "": none
+    taught: float = Field(0.7, ge=0, le=1)  # share of the target that is the teacher's answer
 
 
 class RefinerTraining(PartTraining):

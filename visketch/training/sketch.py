@@ -229,7 +229,7 @@ def make_objective(
         return kind(config, trained("diffusion"), labels), marks
     if part == "classifier":
         both = trained("encoder", shared=True), trained("classifier")
-        return ClassifierObjective(config, *both, labels, teacher(config)), marks
+        return ClassifierObjective(config, *both, labels, teacher(config, part, ("encoder", part))), marks
     if part == "sequence":
         needed = {name: frozen(name) for name in ("encoder", "classifier")}
         begun = start if start and checkpoint.part_file(start, part).exists() else None
@@ -238,7 +238,7 @@ def make_objective(
             transfer.init_from(part, sequence, config, begun)
         elif not resuming and not sizes_only:
             transfer.begin_with_guide(sequence, start or folder)
-        return SequenceObjective(config, sequence, needed, labels), marks
+        return SequenceObjective(config, sequence, needed, labels, teacher(config, part, (part,))), marks
     if part == "baseline":
         return BaselineObjective(config, trained("baseline"), labels), marks
     joint = config.train.refiner.joint
@@ -249,19 +249,20 @@ def make_objective(
     return RefinerObjective(config, vqvae, encoder, trained("refiner"), classifier, labels), marks
 
 
-def teacher(config: Config) -> tuple[Any, Any] | None:
-    """The encoder and the classifier that teach, from the checkpoint `train.classifier.teacher`. Returns None if that
-    names none.
+def teacher(config: Config, part: str, names: tuple[str, ...]) -> Any:
+    """The parts that teach a part, as a tuple, from the checkpoint that its settings name as the `teacher`. Returns
+    None if they name none.
 
-    Raises UsageError for a teacher with other classes or tiles, VisketchError if it cannot be read.
+    Raises UsageError for a teacher with other classes or tiles or for fewer pieces, VisketchError if it cannot be read.
     """
-    if not (place := config.train.classifier.teacher):
+    if not (place := getattr(config.train, part).teacher):
         return None
     model = SketchModel.load(place)
     if model.config.labels != config.labels or model.config.sketch.tile != config.sketch.tile:
         raise UsageError(f"{place}: a teacher must have the same classes in the same order, and equally large tiles")
-    encoder, classifier = (model.part(name).requires_grad_(False) for name in ("encoder", "classifier"))
-    return encoder, classifier
+    if part == "sequence" and model.config.sequence.pieces < config.sequence.pieces:
+        raise UsageError(f"{place}: this teacher reads only {model.config.sequence.pieces} pieces of strokes")
+    return tuple(model.part(name).requires_grad_(False) for name in names)
 
 
 def _check_folder(folder: Path, config: Config) -> None:

@@ -1,14 +1,19 @@
 """The objective of the classifier of strokes."""
 
 import numpy as np
+import torch
 import torch.nn.functional as F
-from torch import nn
+from jaxtyping import Bool, Float
+from scipy import ndimage
+from torch import Tensor, nn
 
 from visketch.config import Config
 from visketch.data.store import Store
 from visketch.geometry import pieces, sdf
+from visketch.geometry.pieces import Pieces
 from visketch.geometry.sketch import Sketch, augment, fit
 from visketch.models.sequence import SequenceClassifier
+from visketch.training import restyling
 from visketch.training.objectives.objective import Batch, Example, Objective, Result, few_pieces
 
 
@@ -16,8 +21,12 @@ class SequenceObjective(Objective):
     """Predict the class from the strokes.
 
     Pictures are traced, and other programs do not keep the order in which a person draws. So the strokes of a share of
-    the examples are traced from a picture of them (`train.sequence.traced`), with a random pen and size; in a share of
-    all, the order is random (`train.sequence.shuffled`); and some strokes are drawn backwards.
+    the examples are traced from a picture of them (`train.sequence.traced`), with a random pen and size, or from the
+    edges of filled areas (`train.sequence.fill`); in a share of all, the order is random (`train.sequence.shuffled`);
+    and some strokes are drawn backwards.
+
+    A teacher is another classifier of strokes. It sees the same drawings as people drew them, and its answers are a
+    share of the target (`train.sequence.taught`; Vapnik and Izmailov, 2015, call this privileged information).
     """
 
     SHAKE = 0.012  # the largest sigma by which points are moved, in [-1, 1]
@@ -27,7 +36,12 @@ class SequenceObjective(Objective):
     MARGIN = 1 / 16
 
     def __init__(
-        self, config: Config, sequence: SequenceClassifier, beside: dict[str, nn.Module], labels: list[str]
+        self,
+        config: Config,
+        sequence: SequenceClassifier,
+        beside: dict[str, nn.Module],
+        labels: list[str],
+        teacher: tuple[SequenceClassifier] | None = None,
     ) -> None:
         """`beside` are the parts of the classifier, against which `sequence` is weighed after training."""
         super().__init__()
@@ -35,6 +49,7 @@ class SequenceObjective(Objective):
         self.config, self.settings, self.sequence = config, config.train.sequence, sequence
         self.label = {name: i for i, name in enumerate(labels)}
         self.parts = {"sequence": sequence}
+        self.teacher = teacher  # in a tuple, so that the teacher is neither trained nor saved
 
     @property
     def frozen(self) -> dict[str, nn.Module]:
@@ -48,33 +63,56 @@ class SequenceObjective(Objective):
         return few_pieces(store, rows, self.config.sequence.pieces)
 
     def example(self, sketch: Sketch, rng: np.random.Generator, progress: float) -> Example:
-        most = self.config.sequence.pieces
-        lines = list(augment(sketch.lines(), rng, 1.0))
-        if rng.random() < self.settings.traced:
-            lines = self._traced(lines, rng)
+        drawn = lines = list(augment(sketch.lines(), rng, 1.0))
+        if rng.random() < self.settings.fill and (ink := restyling.filled(tuple(lines), rng)) is not None:
+            lines = self._traced(ink ^ ndimage.binary_erosion(ink, iterations=2)) or lines
+        elif rng.random() < self.settings.traced:
+            side, pen = int(rng.integers(*self.SIDE)), float(rng.uniform(*self.PEN))
+            shape = self.config.sketch.model_copy(update={"pen": pen})
+            lines = self._traced(sdf.field(fit(tuple(lines), self.MARGIN), shape, side) > 0) or lines
         if rng.random() < self.settings.shuffled:
-            rng.shuffle(lines)
+            lines = [lines[i] for i in rng.permutation(len(lines))]
         lines = [line[::-1] if rng.random() < self.BACKWARDS else line for line in lines]
-        cut = pieces.cut([2 * line - 1 for line in fit(tuple(lines), margin=0.0)])
+        cut = self._cut(lines)
         shaken = cut.points + rng.normal(scale=rng.random() * self.SHAKE, size=cut.points.shape).astype(np.float32)
+        example = {"label": np.int64(self.label[str(sketch.label)]), **self._padded(Pieces(shaken, cut.joined))}
+        return example | (self._padded(self._cut(drawn), "drawn ") if self.teacher else {})
+
+    def _traced(self, ink: Bool[np.ndarray, "y x"]) -> list[np.ndarray] | None:
+        """The strokes of a picture. Returns None if there are too many."""
+        found = pieces.of_sketch(Sketch(pixels=ink), self.config.sequence.pieces)
+        return None if found is None else pieces.join(found)
+
+    def _cut(self, lines: list[np.ndarray]) -> Pieces:
+        return pieces.cut([2 * line - 1 for line in fit(tuple(lines), margin=0.0)])
+
+    def _padded(self, cut: Pieces, name: str = "") -> Example:
+        """Pieces as arrays of the same length in all examples."""
+        more = self.config.sequence.pieces - len(cut)
         return {
-            "points": np.pad(shaken, ((0, most - len(cut)), (0, 0), (0, 0))),
-            "joined": np.pad(cut.joined, (0, most - len(cut))),
-            "count": np.int64(len(cut)),
-            "label": np.int64(self.label[str(sketch.label)]),
+            f"{name}points": np.pad(cut.points, ((0, more), (0, 0), (0, 0))),
+            f"{name}joined": np.pad(cut.joined, (0, more)),
+            f"{name}count": np.int64(len(cut)),
         }
 
-    def _traced(self, lines: list[np.ndarray], rng: np.random.Generator) -> list[np.ndarray]:
-        """The strokes of a picture of lines, or the lines themselves if there are too many strokes in it."""
-        side, pen = int(rng.integers(*self.SIDE)), float(rng.uniform(*self.PEN))
-        shape = self.config.sketch.model_copy(update={"pen": pen})
-        ink = sdf.field(fit(tuple(lines), self.MARGIN), shape, side) > 0
-        found = pieces.of_sketch(Sketch(pixels=ink), self.config.sequence.pieces)
-        return lines if found is None else pieces.join(found)
-
     def forward(self, batch: Batch) -> Result:
-        longest = int(batch["count"].max())
-        logits = self.sequence(batch["points"][:, :longest], batch["joined"][:, :longest], batch["count"])
-        label = batch["label"]
-        loss = F.cross_entropy(logits.float(), label, label_smoothing=self.settings.smoothing)
+        logits = _logits(self.sequence, batch)
+        label, smoothing = batch["label"], self.settings.smoothing
+        target = F.one_hot(label, logits.shape[1]) * (1 - smoothing) + smoothing / logits.shape[1]
+        if self.teacher:
+            target = torch.lerp(target, self.answers(batch), self.settings.taught)
+        loss = F.cross_entropy(logits, target)
         return loss, {"accuracy": (logits.argmax(dim=1) == label).float().mean()}
+
+    @torch.no_grad()
+    def answers(self, batch: Batch) -> Float[Tensor, "b c"]:
+        """The probabilities that the teacher gives to the classes, from the strokes as they were drawn."""
+        assert self.teacher  # for mypy
+        return _logits(self.teacher[0].to(batch["label"].device), batch, "drawn ").softmax(dim=1)
+
+
+def _logits(network: SequenceClassifier, batch: Batch, name: str = "") -> Float[Tensor, "b c"]:
+    points, joined, count = (batch[f"{name}{each}"] for each in ("points", "joined", "count"))
+    longest = int(count.max())
+    logits: Tensor = network(points[:, :longest], joined[:, :longest], count)
+    return logits.float()
