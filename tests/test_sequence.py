@@ -98,8 +98,6 @@ def test_a_teacher_sees_the_strokes_as_they_were_drawn(tmp_path: Path) -> None:
     for share in (0, 1):
         sizes = ("sequence.width=32", "sequence.layers=2", f"train.sequence.traced={0.999 * share}")
         settings = tiny_model.small(*sizes, *taught)
-            "sequence.width=32", "sequence.layers=2", *taught, f"train.sequence.traced={0.999 * share}"
-        )
         (own,) = teacher(settings, "sequence", ("sequence",))
         objective = SequenceObjective(settings, own, {}, list(settings.labels), (own,))
         objective.SHAKE = objective.BACKWARDS = 0.0
