@@ -15,7 +15,7 @@ from skimage.measure import euler_number, label
 from visketch.config import SketchConfig
 from visketch.data import write
 from visketch.data.read import read
-from visketch.geometry import bezier, sdf, sketch, trace
+from visketch.geometry import bezier, junctions, sdf, sketch, trace
 from visketch.geometry.sketch import Sketch
 
 SIDE = 128
@@ -139,6 +139,17 @@ def test_the_longest_comes_first_then_the_nearest_end() -> None:
     lines = [np.array(ends, float) for ends in ([[0, 9], [0, 5]], [[5, 0], [2, 0]], [[0, 0], [0, 4.5]])]
     found = trace.ordered(lines)
     assert [stroke.tolist() for stroke in found] == [[[0, 0], [0, 4.5]], [[0, 5], [0, 9]], [[2, 0], [5, 0]]]
+
+
+def test_two_lines_that_leave_a_tip_in_the_same_direction() -> None:
+    """The product of two equal unit vectors is above 1 for some directions, by a rounding error."""
+    stub = np.stack([np.zeros(3), np.linspace(0, 2, 3)], axis=1)
+    for angle in np.linspace(0.1, 1.5, 60):
+        line = np.arange(40.0)[:, None] * (np.cos(angle), -np.sin(angle))
+        meeting = junctions.Meeting([(0, 0), (1, 0), (2, 0)], np.zeros(2), 1.0)
+        pairs, tips, _ = junctions._pairs(meeting, [line, line, stub], {(2, -1)})
+        assert pairs == [((0, 0), (1, 0))]
+        assert tips == [(2, 0)]
 
 
 class TestCurves:

@@ -110,7 +110,7 @@ def _pairs(
         for end, length in short.items():
             one, other = (rest for rest in arms if rest != end)
             cosine = float(arms[one] @ arms[other])
-            half = max(((1 - cosine) / 2) ** 0.5, 0.05)  # the sine of half the angle between them
+            half = max((max(1 - cosine, 0.0) / 2) ** 0.5, 0.05)  # the sine of half the angle between them
             if cosine > 0 and length <= TIP * meeting.radius / half + 1.5:
                 return [(one, other)], [end], placed[end[0]][-1 - end[1]]
     if not left:
