@@ -93,7 +93,7 @@ def test_an_app_without_torch(exported: tuple[SketchModel, Path], tmp_path: Path
     assert done.returncode == 0, done.stderr
     assert done.stderr == f"{blank}: blank, it has no ink; give another drawing\n"
     for line, example in zip(done.stdout.splitlines(), EXAMPLES, strict=True):
-        [[best]] = model.classify_many(list(read(example)), top=1)
+        [[best]] = model.classify_fields(model.fields(list(read(example)), model.config.reading), top=1)
         assert line == f"{example}: {best.label}, {best.probability:.1%}"
     assert len(CONSUME.read_text().splitlines()) <= 26
 

@@ -137,6 +137,8 @@ def understand(picture: Image.Image) -> tuple[ink.Ink, dict[str, Any]]:
     seen = {"inverted": found.inverted, "sheet": found.sheet, "rules": found.ruled, "specks": found.specks}
     if is_photo(colours[::4, ::4]):
         facts["photo"] = True
+    if found.rest.sum() > found.pixels.sum():
+        facts["filled"] = True  # more than half of what is visible is the inside of areas
     scale = max(width, height) / max(found.pixels.shape)
     return found, {**facts, "transparent": clear, **seen, "pen": round(found.pen * scale, 1)}
 

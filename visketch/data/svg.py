@@ -63,6 +63,7 @@ def strokes(path: Path) -> Sketch:
         return Sketch(
             pixels=found.pixels, thin=found.thin, source=str(path), about=about | {"rendered": True}, page=page
         )
+    about |= {"filled": True} if facts.get("filled") else {}
     about["pen"] = float(np.median([line.width for line in kept])) or None
     return Sketch(strokes=tuple(line.points for line in kept), source=str(path), about=about, page=page)
 

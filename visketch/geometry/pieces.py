@@ -20,7 +20,7 @@ POINTS = 12  # k; nine in ten of QuickDraw's strokes have no more vertices
 # Simplifying may move a line by this much in [-1, 1], which is three quarters of what QuickDraw's recipe allows. So 99
 # of 100 vertices of QuickDraw's drawings stay, and smooth curves get about as many as if they came from there.
 TOLERANCE = 3 / 255
-TRACED = 160  # pixels of the longer side of a picture that is traced for recognition
+TRACED = 256  # pixels of the longer side of a picture that is traced for recognition
 LONGEST = 2000  # the most points of a drawing that is simplified for recognition, after those that lie close together
 
 
@@ -80,8 +80,12 @@ def of_sketch(sketch: Sketch, most: int) -> Pieces | None:
     """The strokes of a drawing as a classifier of strokes reads them, in at most `most` pieces. A picture is traced.
 
     Returns None for a drawing of more strokes than that, and for one that is so long that it would take long to
-    simplify. Raises VisketchError if there is no ink, or if a coordinate is not a finite number.
+    simplify; and for one of filled areas, since people draw other strokes than their edges (of such icons, fewer are
+    recognised with their strokes than without). Raises VisketchError if there is no ink, or if a coordinate is not a
+    finite number.
     """
+    if sketch.about.get("filled"):
+        return None
     lines = sketch.lines() if sketch.pixels is None else trace(from_pixels(reduced(sketch.pixels, TRACED))).strokes
     if not 0 < len(lines) <= most:
         return None
