@@ -342,7 +342,7 @@ class TestVerbs:
         one_line(told, 1, str(tmp_path), "another tower", "train the stages align and instruct again")
 
     def test_a_tower_as_it_is_stored_is_that_of_its_half_precision(self) -> None:
-        tower, other = torch.nn.Linear(64, 500), torch.nn.Linear(64, 500)
+        tower, other = torch.nn.Linear(64, 20_000), torch.nn.Linear(64, 20_000)
         tower.load_state_dict(restored(stored(tower)))
         other.load_state_dict({name: value.half() for name, value in tower.state_dict().items()})
         assert any(not torch.equal(value, stored(other)[name]) for name, value in stored(tower).items())
