@@ -11,6 +11,7 @@ import torch
 from PIL import Image, ImageDraw
 
 from visketch import checkpoint
+from visketch.data import svg
 from visketch.data.packing import pack
 from visketch.data.store import Store
 from visketch.geometry import sdf
@@ -114,13 +115,15 @@ def test_only_known_strokes_change_an_answer(network: SequenceClassifier) -> Non
     with torch.no_grad():
         said = network(*padded([pieces(SOME[0])]))[0]
         found = network.beside(logits, [None, pieces(SOME[0]), None])
-        network.trust.fill_(0.5)
+        network.weights[0] = torch.tensor([0.5, 2.0])
         less = network.beside(logits, [pieces(SOME[0])] * 3)
-        network.trust.fill_(1.0)
+        other = network.beside(logits[:1], [replace(pieces(SOME[0]), in_order=False)])
+        network.weights.fill_(1.0)
     assert torch.equal(found[0], logits[0])
     assert torch.equal(found[2], logits[2])
     torch.testing.assert_close(found[1], logits[1] + said)
-    torch.testing.assert_close(less, 0.5 * logits + said, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(less, 0.5 * logits + 2 * said, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(other[0], found[1] - logits[1] + logits[0], rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("side", [60, 400, 1500])
@@ -130,6 +133,7 @@ def test_pictures_are_traced_at_any_size(side: int) -> None:
     ImageDraw.Draw(line).line(places, fill=1, width=max(2, side // 50))
     found = pieces(Sketch(pixels=np.asarray(line)))
     assert len(found) == 1
+    assert not found.in_order
     corners = np.array([[-1, -0.5], [1, -0.5], [1, 0.5]])
     ends = found.points[0] if np.linalg.norm(found.points[0, 0] - corners[0]) < 1 else found.points[0, ::-1]
     assert np.abs(ends[[0, -1]] - corners[[0, 2]]).max() < 0.06
@@ -144,6 +148,15 @@ def test_the_separate_parts_of_a_picture_are_pictures() -> None:
     assert len(parts) == 2
     assert (np.logical_or.reduce([part.pixels for part in parts]) == page).all()
     assert sorted(len(pieces(part)) for part in parts) == [1, 2]
+
+
+def test_svg_has_strokes_in_no_known_order_and_filled_areas_have_none(tmp_path: Path) -> None:
+    page = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 90 90"><path d="M10 10L80 15L30 80Z" {}/></svg>'
+    for style, strokes in (('fill="none" stroke="black"', 1), ("", None)):
+        (tmp_path / "a.svg").write_text(page.format(style))
+        found = of_sketch(svg.strokes(tmp_path / "a.svg"), MOST)
+        assert (None if found is None else len(found)) == strokes
+        assert found is None or not found.in_order
 
 
 def test_crowds_are_not_read() -> None:
@@ -193,7 +206,8 @@ class TestWeighing:
         sketches = [store[int(row)] for row in store.rows("validation")]
         logits = model.logits(model.fields(sketches, model.config.reading))
         said = model.part("sequence")(*padded([pieces(sketch) for sketch in sketches]))
-        expected = model.part("sequence").trust * logits + said.float()
+        other, own = model.part("sequence").weights[0]
+        expected = other * logits + own * said.float()
         model.use_bf16 = False
         torch.testing.assert_close(model.sketch_logits(sketches), expected, rtol=0.05, atol=0.05)
         label = torch.tensor([model.label_of(str(sketch.label)) for sketch in sketches])

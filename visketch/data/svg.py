@@ -51,7 +51,7 @@ def strokes(path: Path) -> Sketch:
     if picture is None or size is None:  # there is no rendering, so only the lines are known
         if not lines:
             raise VisketchError(f"{path}: blank, it has no shapes; text and pictures do not count")
-        return Sketch(strokes=tuple(line.points for line in lines), source=str(path), about=about)
+        return Sketch(strokes=tuple(line.points for line in lines), source=str(path), about=about, in_order=False)
     found, facts = image.understand(picture)
     if not found.pixels.any():
         raise VisketchError(f"{path}: blank, nothing in it is visible; text and pictures do not count")
@@ -65,7 +65,7 @@ def strokes(path: Path) -> Sketch:
         )
     about |= {"filled": True} if facts.get("filled") else {}
     about["pen"] = float(np.median([line.width for line in kept])) or None
-    return Sketch(strokes=tuple(line.points for line in kept), source=str(path), about=about, page=page)
+    return Sketch(strokes=tuple(line.points for line in kept), source=str(path), about=about, page=page, in_order=False)
 
 
 def rendered(path: Path, side: int) -> tuple[Image.Image, tuple[int, int]]:

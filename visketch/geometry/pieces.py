@@ -7,7 +7,7 @@ pieces of equal length (which lose corners) and with normalised pieces (lab book
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Bool, Float, Int, Integer
@@ -26,10 +26,13 @@ LONGEST = 2000  # the most points of a drawing that is simplified for recognitio
 
 @dataclass(frozen=True)
 class Pieces:
-    """A drawing of t pieces in drawing order. `joined` says whether a piece begins where the previous one ends."""
+    """A drawing of t pieces. `joined` says whether a piece begins where the previous one ends, `in_order` whether a
+    person drew them in this order.
+    """
 
     points: Float[np.ndarray, "t k 2"]
     joined: Bool[np.ndarray, " t"]
+    in_order: bool = True
 
     def __len__(self) -> int:
         return len(self.joined)
@@ -90,7 +93,9 @@ def of_sketch(sketch: Sketch, most: int) -> Pieces | None:
     if not 0 < len(lines) <= most:
         return None
     thinned = [_thinned(2 * line - 1) for line in fit(lines, margin=0.0)]
-    return fitted(thinned, most) if sum(map(len, thinned)) <= LONGEST else None
+    if sum(map(len, thinned)) > LONGEST:
+        return None
+    return replace(fitted(thinned, most), in_order=sketch.in_order and sketch.pixels is None)
 
 
 def _thinned(stroke: Float[np.ndarray, "n 2"]) -> Float[np.ndarray, "m 2"]:
@@ -107,7 +112,7 @@ def turned(drawing: Pieces, quarters: int) -> Pieces:
     points = drawing.points
     for _ in range(quarters % 4):
         points = np.stack([-points[..., 1], points[..., 0]], axis=-1)
-    return Pieces(points, drawing.joined)
+    return replace(drawing, points=points)
 
 
 def count(points: Integer[np.ndarray, " i"], k: int = POINTS) -> Int[np.ndarray, " i"]:

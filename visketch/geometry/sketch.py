@@ -32,7 +32,8 @@ class Sketch:
     """One drawing, as strokes or as pixels (exactly one of the two), with what is known about it.
 
     `strokes` are arrays (points, 2) float32, x to the right, y down, in any unit. `pixels` is (rows, columns) bool,
-    where True is ink. `thin` is the skeleton of the pixels, in the same shape, if it is known.
+    where True is ink. `thin` is the skeleton of the pixels, in the same shape, if it is known. `in_order` says whether
+    the strokes are in the order in which a person drew them, as far as the reader of the file can tell.
     """
 
     strokes: tuple[np.ndarray, ...] | None = None
@@ -41,6 +42,7 @@ class Sketch:
     label: str | None = None
     source: str = ""
     page: PageArea | None = field(default=None, compare=False)
+    in_order: bool = field(default=True, compare=False, kw_only=True)
     about: dict[str, Any] = field(default_factory=dict, compare=False)  # what the reader of its file found out
 
     def __post_init__(self) -> None:

@@ -60,39 +60,29 @@ def calibrate(folder: Path, store: Store) -> Confidence | None:
 def weigh(folder: Path, store: Store) -> Confidence | None:
     """Weigh the classifier of strokes of a checkpoint against that of pictures.
 
-    The weights are those with which the sum of both logits has the least cross-entropy. They are stored in `sequence`:
-    its own in its last layer, the other one as `trust`. Its facts get the confidence of the sum. Every second drawing
-    is shown as a picture, and traced, since pictures are classified with the same weights. Returns None, and writes
+    The weights are those with which the sum of both logits has the least cross-entropy, with every class counted the
+    same. They are stored in `sequence`: those for strokes in the order of drawing, and those for the strokes that are
+    traced from pictures of the same drawings. Its facts get the confidence of the sums. Returns None, and writes
     nothing, if there are fewer than FEWEST validation drawings of its classes whose strokes can be read.
     """
     model = SketchModel.load(folder)
     if (chosen := validation(model, store)) is None:
         return None
     batches, label = chosen
-    shown = [[_picture(sketch, model) if i % 2 else sketch for i, sketch in enumerate(some)] for some in batches]
-    strokes = [[model.pieces(sketch) for sketch in some] for some in shown]
-    known = torch.tensor([drawn is not None for some in strokes for drawn in some])
-    if known.sum() < FEWEST:
-        return None
-    pictures, label = of_pictures(model, batches)[known], label[known]
     sequence, metadata = model.part("sequence"), checkpoint.read_metadata(folder, "sequence")
+    pictures, logits = of_pictures(model, batches), list[Tensor]()
     nothing = torch.zeros(BATCH, len(model.labels), device=model.device)
-    alone = torch.cat([model.with_strokes(nothing[: len(some)], some).cpu() for some in strokes])[known]
-    weights = torch.ones(2, requires_grad=True)
-    search = torch.optim.LBFGS([weights], max_iter=100, line_search_fn="strong_wolfe")
-
-    def loss() -> Tensor:
-        search.zero_grad()
-        found = F.cross_entropy(weights[0] * pictures + weights[1] * alone, label)
-        found.backward()
-        return found
-
-    search.step(loss)
-    found = measured(weights[0].detach() * pictures + weights[1].detach() * alone, label)
-    with torch.no_grad():
-        sequence.trust.copy_(weights[0])
-        sequence.network.write.weight *= weights[1]
-        sequence.network.write.bias *= weights[1]
+    for row, shown in enumerate((batches, [[_picture(sketch, model) for sketch in some] for some in batches])):
+        strokes = [[model.pieces(sketch) for sketch in some] for some in shown]
+        known = torch.tensor([drawn is not None for some in strokes for drawn in some])
+        if known.sum() < FEWEST:
+            return None
+        sequence.weights[row] = torch.tensor([0.0, 1.0])
+        alone = torch.cat([model.with_strokes(nothing[: len(some)], some).cpu() for some in strokes])
+        sequence.weights[row] = _weights(pictures[known], alone[known], label[known])
+        other, own = sequence.weights[row].cpu()
+        logits.append(torch.where(known[:, None], other * pictures + own * alone, pictures))
+    found = measured(torch.cat(logits), label.repeat(2))
     facts = metadata["facts"] | {"confidence": asdict(found)}
     needs = checkpoint.fingerprints(folder, ["classifier"])
     checkpoint.save_part(folder, "sequence", sequence, needs, facts)
@@ -107,6 +97,23 @@ def validation(model: SketchModel, store: Store) -> tuple[list[list[Sketch]], In
     rows = np.sort(np.random.default_rng(0).permutation(rows)[:MOST]).tolist()
     label = torch.tensor([model.label_of(store.labels[store.label[row]]) for row in rows])
     return [[store[row] for row in rows[first : first + BATCH]] for first in range(0, len(rows), BATCH)], label
+
+
+def _weights(pictures: Float[Tensor, "n c"], strokes: Float[Tensor, "n c"], label: Int[Tensor, " n"]) -> Tensor:
+    """The weights of both logits with which their sum has the least cross-entropy, in the mean over the classes."""
+    weights = torch.ones(2, requires_grad=True)
+    search = torch.optim.LBFGS([weights], max_iter=100, line_search_fn="strong_wolfe")
+    share = 1 / torch.bincount(label)[label]
+
+    def loss() -> Tensor:
+        search.zero_grad()
+        each = F.cross_entropy(weights[0] * pictures + weights[1] * strokes, label, reduction="none")
+        found = (share * each).sum() / share.sum()
+        found.backward()
+        return found
+
+    search.step(loss)
+    return weights.detach()
 
 
 def _picture(sketch: Sketch, model: SketchModel) -> Sketch:
