@@ -56,6 +56,7 @@ def strokes(path: Path) -> Sketch:
     if not found.pixels.any():
         raise VisketchError(f"{path}: blank, nothing in it is visible; text and pictures do not count")
     to_pixels = matrix * (SIDE / max(size))
+    about |= {"filled": True} if facts.get("filled") else {}
     paper = "black" if facts["inverted"] else "white"
     kept = seen.only(lines, to_pixels, found, np.asarray(on_paper(picture, paper))) if lines else None
     page = PageArea(_viewport(matrix, size), root.get("width", ""), root.get("height", ""))
@@ -63,7 +64,6 @@ def strokes(path: Path) -> Sketch:
         return Sketch(
             pixels=found.pixels, thin=found.thin, source=str(path), about=about | {"rendered": True}, page=page
         )
-    about |= {"filled": True} if facts.get("filled") else {}
     about["pen"] = float(np.median([line.width for line in kept])) or None
     return Sketch(strokes=tuple(line.points for line in kept), source=str(path), about=about, page=page, in_order=False)
 

@@ -46,10 +46,10 @@ def orthogonal(matrix: Float[Tensor, "o i"]) -> Float[Tensor, "o i"]:
     """
     a, b, c = POLYNOMIAL
     able = matrix.device.type != "cpu" or multiplies_bfloat16()
-    wide = matrix.T if matrix.shape[0] > matrix.shape[1] else matrix
-    wide = wide.to(torch.bfloat16 if able else torch.float32)
+    tall = matrix.shape[0] > matrix.shape[1]
+    wide = (matrix.T if tall else matrix).to(torch.bfloat16 if able else torch.float32)
     wide = wide / wide.norm().clamp(min=1e-7)
     for _ in range(STEPS):
         gram = wide @ wide.T
         wide = torch.addmm(wide, torch.addmm(gram, gram, gram, beta=b, alpha=c), wide, beta=a)
-    return (wide.T if matrix.shape[0] > matrix.shape[1] else wide).to(matrix.dtype)
+    return (wide.T if tall else wide).to(matrix.dtype)

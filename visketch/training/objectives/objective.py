@@ -5,6 +5,9 @@ number of processes.
 """
 
 import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from visketch.config import SketchConfig
@@ -58,6 +61,14 @@ class Objective(nn.Module):
 
     def settle(self) -> None:
         """Bring the parts into their final form. This is called before they are written."""
+
+
+def target(
+    label: Int[Tensor, " b"], classes: int, smoothing: float, taught: Float[Tensor, "b c"] | None, share: float
+) -> Float[Tensor, "b c"]:
+    """What a classifier is to answer: the smoothed label, and a teacher's answer, if there is one, as a share of it."""
+    own = F.one_hot(label, classes) * (1 - smoothing) + smoothing / classes
+    return own if taught is None else torch.lerp(own, taught, share)
 
 
 def few_pieces(store: Store, rows: np.ndarray, most: int) -> np.ndarray:

@@ -16,7 +16,7 @@ from visketch.geometry.sketch import Sketch
 from visketch.models.classifier import Classifier
 from visketch.models.encoder import LeafEncoder, context_index
 from visketch.training import restyling
-from visketch.training.objectives.objective import Batch, Example, Objective, Result, draw
+from visketch.training.objectives.objective import Batch, Example, Objective, Result, draw, target
 
 
 class RecognitionObjective(Objective):
@@ -141,10 +141,8 @@ def classify_loss(
     leaves = leaves[choose(leaves, batch["score"], sampled)]
     cls = encoder(encoder.embed(canvas, depth), leaves, context_index(leaves, depth), first=1)[:, 0]
     logits, votes = classifier(cls, leaves, len(canvas))
-    target = F.one_hot(label, logits.shape[1]).float() * (1 - settings.smoothing) + settings.smoothing / logits.shape[1]
-    if "taught" in batch:
-        target = torch.lerp(target, batch["taught"], settings.taught)
-    loss = F.cross_entropy(logits.float(), target)
+    asked = target(label, logits.shape[1], settings.smoothing, batch.get("taught"), settings.taught)
+    loss = F.cross_entropy(logits.float(), asked)
     each = F.cross_entropy(votes.float(), label[leaves.sketch], reduction="none")
     alone = per_sketch(each, leaves, len(canvas)).mean()
     accuracy = (logits.argmax(dim=1) == label).float().mean()

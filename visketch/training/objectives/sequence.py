@@ -14,7 +14,7 @@ from visketch.geometry.pieces import Pieces
 from visketch.geometry.sketch import Sketch, augment, fit
 from visketch.models.sequence import SequenceClassifier
 from visketch.training import restyling
-from visketch.training.objectives.objective import Batch, Example, Objective, Result, few_pieces
+from visketch.training.objectives.objective import Batch, Example, Objective, Result, few_pieces, target
 
 
 class SequenceObjective(Objective):
@@ -97,11 +97,9 @@ class SequenceObjective(Objective):
 
     def forward(self, batch: Batch) -> Result:
         logits = _logits(self.sequence, batch)
-        label, smoothing = batch["label"], self.settings.smoothing
-        target = F.one_hot(label, logits.shape[1]) * (1 - smoothing) + smoothing / logits.shape[1]
-        if self.teacher:
-            target = torch.lerp(target, self.answers(batch), self.settings.taught)
-        loss = F.cross_entropy(logits, target)
+        label, taught = batch["label"], self.answers(batch) if self.teacher else None
+        asked = target(label, logits.shape[1], self.settings.smoothing, taught, self.settings.taught)
+        loss = F.cross_entropy(logits, asked)
         return loss, {"accuracy": (logits.argmax(dim=1) == label).float().mean()}
 
     @torch.no_grad()
