@@ -10,6 +10,7 @@ import sys
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
+from textwrap import dedent
 from typing import Any
 
 import drawings
@@ -249,6 +250,66 @@ class TestViSketch:
         for ask in (partial(model.classify, top=0), partial(model.explain, top=0), partial(model.complete, n=-1)):
             with pytest.raises(UsageError, match="take a whole number from 1 on"):
                 ask(part)
+
+    def test_wrong_types(self) -> None:
+        """In a process of its own, since the tests of this one check types wherever the package is called."""
+        program = """
+            import io
+            from visketch import ViSketch
+            from visketch.errors import UsageError
+            model = ViSketch.load()
+            (sketch,) = model.generate("cat", tries=1)
+            for ask in (
+                lambda: model.generate(None),
+                lambda: model.generate(["cat", "dog"]),
+                lambda: model.complete(sketch, 3),
+                lambda: model.refine(sketch, strength="much"),
+                lambda: model.vary(sketch, strength=True),
+                lambda: model.generate("cat", temperature="hot"),
+                lambda: sketch.image(12.5),
+                lambda: sketch.save("cat.png", size="large"),
+                lambda: sketch.save(io.BytesIO()),
+                lambda: model.explain(sketch).save(None),
+            ):
+                try:
+                    ask()
+                except UsageError as error:
+                    print(error)
+        """
+        done = subprocess.run([sys.executable, "-c", dedent(program)], capture_output=True, text=True, check=True)
+        assert done.stdout.splitlines() == [
+            "class None: name one class, such as 'The Eiffel Tower'",
+            "class ['cat', 'dog']: name one class, such as 'The Eiffel Tower'",
+            "class 3: name one class, such as 'The Eiffel Tower'",
+            "strength = 'much': take a number from 0 (only the lines change) to 1 (everything does)",
+            "strength = True: take a number from 0 (nothing changes) to 1 (all is new)",
+            "temperature = 'hot': take a number from 0 (the most probable code) to 10",
+            "size = 12.5: take a whole number from 1 to 4096",
+            "size = 'large': take a whole number from 1 to 4096",
+            "a result is saved to a path, not to an object of type BytesIO; give a path, or use .image()",
+            "a result is saved to a path, not to an object of type NoneType; give a path, or use .image()",
+        ]
+
+    @pytest.mark.parametrize("wrong", [2.0, -0.1, float("nan")])
+    @pytest.mark.parametrize("verb", ["refine", "vary"])
+    def test_strengths_out_of_range(self, model: ViSketch, verb: str, wrong: float) -> None:
+        with pytest.raises(UsageError, match=re.escape(f"strength = {wrong!r}: take a number from 0")):
+            getattr(model, verb)(drawings.draw("cat"), "cat", strength=wrong)
+
+    @pytest.mark.parametrize("wrong", [0, -5, 4097])
+    def test_sizes_out_of_range(self, model: ViSketch, tmp_path: Path, wrong: int) -> None:
+        (sketch,) = model.generate("cat", tries=1)
+        for ask in (sketch.image, partial(sketch.save, tmp_path / "cat.png")):
+            with pytest.raises(UsageError, match=re.escape(f"size = {wrong!r}: take a whole number from 1 to 4096")):
+                ask(size=wrong)
+        assert not list(tmp_path.iterdir())
+
+    def test_no_file_has_a_zero_byte_in_its_name(self, model: ViSketch) -> None:
+        (sketch,) = model.generate("cat", tries=1)
+        with pytest.raises(VisketchError, match="cannot be written, embedded null byte"):
+            sketch.save("cat\0.png")
+        with pytest.raises(VisketchError, match="no file has such a name"):
+            model.classify("cat\0.png")
 
     @pytest.mark.parametrize("wrong", [5, None, {}, object()])
     def test_what_is_not_a_drawing(self, model: ViSketch, wrong: Any) -> None:

@@ -124,7 +124,7 @@ def test_variations_stay_near_the_drawing_as_far_as_the_strength_says(model: Ske
 
     assert off(0.0) < 0.03
     assert off(0.05) < off(0.2) < off(0.9)
-    with pytest.raises(UsageError, match="strength 2"):
+    with pytest.raises(UsageError, match="strength = 2"):
         off(2.0)
 
 

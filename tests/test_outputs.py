@@ -83,6 +83,11 @@ class TestOutputs:
             with pytest.raises(UsageError, match="standard output"):
                 parse_out(name)
 
+    def test_an_option_is_no_file(self, mine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.chdir(mine)
+        one_line(visketch("classify", "a.png", "--explain", "--json"), 2, "a path is missing before it")
+        assert not (mine / "--json").exists()
+
 
 class TestVerbs:
     def test_trace_into_the_folder_that_is_read(self, mine: Path) -> None:

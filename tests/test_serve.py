@@ -25,6 +25,7 @@ pytest.importorskip("fastapi")
 from starlette.testclient import TestClient
 
 from visketch.data import write
+from visketch.data.read import read
 from visketch.errors import VisketchError
 from visketch.geometry.sketch import Sketch
 from visketch.model import SketchModel
@@ -448,6 +449,29 @@ class TestReader:
             assert len(reader.read(star, "x.NDJSON").lines()) == len(STAR)
             assert reader._folder
             assert not list(Path(reader._folder.name).iterdir())
+        finally:
+            reader.close()
+
+    def test_what_is_known_of_a_drawing_is_kept(self, tmp_path: Path) -> None:
+        page = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 100 100">
+            <path d="M10 90 L50 10 L90 90 Z" fill="{}" stroke="black"/></svg>"""
+        reader = SandboxedReader()
+        try:
+            for fill in ("black", "none"):
+                file = tmp_path / f"{fill}.svg"
+                file.write_text(page.format(fill))
+                own, uploaded = next(read(file)), reader.read(file.read_bytes(), file.name)
+                assert (uploaded.about, uploaded.in_order) == (own.about, own.in_order)
+                assert bool(own.about.get("filled")) is (fill == "black")
+        finally:
+            reader.close()
+
+    def test_strokes_of_several_drawings_are_refused(self) -> None:
+        star, reader = json.dumps({"drawing": STAR}).encode() + b"\n", SandboxedReader()
+        try:
+            with pytest.raises(VisketchError, match="upload: more than one drawing in it; send them one by one"):
+                reader.read(star * 2, "stars.ndjson")
+            assert len(reader.read(star, "star.ndjson").lines()) == len(STAR)
         finally:
             reader.close()
 

@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 OnProgress = Callable[[Frame], None]
 SHOWN = 256  # the side, in pixels, of a sketch shown in a notebook
+LARGEST = 4096  # the longest side, in pixels, of a picture of a sketch
 SUFFIXES = (".png", ".svg", ".ndjson", ".gif", ".webp")
 
 
@@ -60,18 +62,34 @@ class DrawnSketch(Sketch):
         """
         canvas = canvas.cpu()
         traced = trace.trace(trace.from_field(canvas.float().numpy(), clamp))
-        strokes = traced.strokes if strokes is None else strokes
-        return cls(strokes=strokes, field=canvas, clamp=clamp, pen=traced.pen, source="drawn", **more)
+        return cls(
+            strokes=traced.strokes if strokes is None else strokes,
+            in_order=strokes is not None,  # tracing finds lines in no particular order
+            field=canvas,
+            clamp=clamp,
+            pen=traced.pen,
+            source="drawn",
+            **more,
+        )
 
     def pixels_at(self, side: int) -> np.ndarray:
         """The sketch as grey levels (side side) uint8, dark on white. It is sharp at any size."""
         return grey(self.field[None], self.clamp, side)[0]
 
     def image(self, size: int | None = None) -> "Image":
-        """The sketch as a grey PIL image, `size` pixels wide. By default it is as wide as the canvas."""
+        """The sketch as a grey PIL image, `size` pixels wide. By default it is as wide as the canvas.
+
+        Raises UsageError for a size that is not from 1 to LARGEST.
+        """
         from PIL import Image
 
-        return Image.fromarray(self.pixels_at(size or len(self.field)))
+        return Image.fromarray(self.pixels_at(self._side(size)))
+
+    def _side(self, size: int | None) -> int:
+        if size is None:
+            return len(self.field)
+        check_number("size", size, 1, LARGEST)
+        return size
 
     def save(self, path: str | Path, size: int | None = None, animate: bool = False) -> Path:
         """Write the sketch to a file and return the path.
@@ -79,9 +97,10 @@ class DrawnSketch(Sketch):
         The suffix is .png or .svg (`size` pixels wide) or .ndjson (one line). A .gif or .webp file shows the sketch
         being drawn stroke by stroke, and so do .svg and .png files with `animate`.
 
-        Raises UsageError for another suffix, VisketchError if the file cannot be written.
+        Raises UsageError for another suffix, a size that is not from 1 to LARGEST, or anything that is not a path;
+        VisketchError if the file cannot be written.
         """
-        path, side = Path(path), size or len(self.field)
+        path, side = _path(path), self._side(size)
         facts = {"class": self.label, "seed": self.seed, "score": self.score, "size": side, **self.facts}
         suffix = path.suffix.lower()
         if suffix in (".gif", ".webp") or (animate and suffix in ANIMATED):
@@ -125,9 +144,10 @@ class SavedExplanation(Explanation):
     def save(self, path: str | Path) -> Path:
         """Write the picture as a .png file and return the path.
 
-        Raises UsageError for another suffix, VisketchError if the file cannot be written.
+        Raises UsageError for another suffix or anything that is not a path; VisketchError if the file cannot be
+        written.
         """
-        path = Path(path)
+        path = _path(path)
         if path.suffix.lower() != ".png":
             raise UsageError(f"{path}: an explanation is a picture; name a .png file")
         write_png(path, np.asarray(self.image()), {"of": self.name})
@@ -135,6 +155,14 @@ class SavedExplanation(Explanation):
 
     def _repr_png_(self) -> bytes:
         return png(np.asarray(self.image()), {})
+
+
+def _path(path: str | Path) -> Path:
+    """The path of a file to write. Raises UsageError for anything else."""
+    if not isinstance(path, str | PathLike):
+        kind = type(path).__name__
+        raise UsageError(f"a result is saved to a path, not to an object of type {kind}; give a path, or use .image()")
+    return Path(path)
 
 
 def quiet(frame: Frame) -> None:
@@ -165,7 +193,7 @@ class ViSketch(SketchModel):
         Sketch i has the seed `seed` + i, and it does not depend on `n`. `on_progress` receives a `Frame` after every
         step. Raises UsageError for an unknown class or an option out of range.
         """
-        options = dataclasses.replace(options, **changes)
+        options, label = dataclasses.replace(options, **changes), self.labels[self.label_of(label)]
         drawn = self.generate_fields(label, n, seed=seed, options=options, on_progress=on_progress)
         facts = {"refine": options.refined(options.coarse or self.config.coarse)}
         return self._generated(drawn, label, seed, facts)
@@ -189,7 +217,7 @@ class ViSketch(SketchModel):
         option is out of range.
         """
         own = sketch(drawing)
-        label = label or self.classify_many([own], top=1)[0][0].label
+        label = self.labels[self.label_of(label)] if label else self.classify_many([own], top=1)[0][0].label
         how: dict[str, Any] = {"strength": strength, "seed": seed, "options": options, "on_progress": on_progress}
         drawn = like.like(self, own, label, n, **how, **changes)
         return self._generated(drawn, label, seed, {"strength": strength})

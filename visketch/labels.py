@@ -94,7 +94,9 @@ DOUBTFUL = {
 
 
 def find(name: str, labels: Sequence[str]) -> str:
-    """The label that a class name stands for. Raises UsageError with the most similar labels."""
+    """The label that a class name stands for. Raises UsageError with the most similar labels, or if it is no text."""
+    if not isinstance(name, str):
+        raise UsageError(f"class {name!r}: name one class, such as {labels[0]!r}")
     if name in labels:
         return name
     found = forms(tuple(labels)).get(plain(name))

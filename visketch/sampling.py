@@ -47,12 +47,11 @@ class SamplingOptions:
         for name in ("tries", "steps"):
             if getattr(self, name) is not None:
                 check_number(name, getattr(self, name), 1)
-        if self.guidance is not None and not 0 <= self.guidance <= 20:
-            raise UsageError(f"guidance = {self.guidance:g}: take a number from 0 to 20")
-        if not 0 <= self.temperature <= 10:
-            raise UsageError(f"temperature = {self.temperature:g}: take a number from 0 (the most probable code) to 10")
-        if not 0 < self.top_p <= 1:
-            raise UsageError(f"top_p = {self.top_p:g}: take a share above 0, up to 1")
+        if self.guidance is not None:
+            check_real("guidance", self.guidance, lambda value: 0 <= value <= 20, "a number from 0 to 20")
+        temperatures = "a number from 0 (the most probable code) to 10"
+        check_real("temperature", self.temperature, lambda value: 0 <= value <= 10, temperatures)
+        check_real("top_p", self.top_p, lambda value: 0 < value <= 1, "a share above 0, up to 1")
         if isinstance(self.detail, str) and self.detail not in get_args(Amount):
             raise UsageError(f"detail = {self.detail!r}: take few, usual, many or a number of strokes")
         if not isinstance(self.detail, str):
@@ -93,10 +92,18 @@ class Generated:
     )
 
 
-def check_number(name: str, value: object, least: int) -> None:
-    """Raises UsageError for anything but a whole number that is at least `least`."""
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
-        raise UsageError(f"{name} = {value!r}: take a whole number from {least} on")
+def check_number(name: str, value: object, least: int, most: int | None = None) -> None:
+    """Raises UsageError for anything but a whole number that is at least `least`, and at most `most`."""
+    whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
+    if not whole or value < least or (most is not None and value > most):  # type: ignore[operator]
+        upwards = "on" if most is None else f"to {most}"
+        raise UsageError(f"{name} = {value!r}: take a whole number from {least} {upwards}")
+
+
+def check_real(name: str, value: object, valid: Callable[[float], bool], take: str) -> None:
+    """Raises UsageError for anything but a real number that is `valid`, and says which to `take`."""
+    if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not valid(float(value)):
+        raise UsageError(f"{name} = {value!r}: take {take}")
 
 
 def candidate_seeds(seeds: Sequence[int], tries: int) -> list[int]:

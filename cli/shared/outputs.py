@@ -94,11 +94,14 @@ class Outputs:
 def parse_out(typed: str | Path) -> Path:
     """The path of an output, as it was typed or as an option's default.
 
-    Raises UsageError for -, and for a slash after the name of a picture.
+    Raises UsageError for -, for an option in place of a path (`--explain --out why.png`), and for a slash after the
+    name of a picture.
     """
     from .pictures import is_picture
 
     out = str(typed)
+    if out.startswith("--"):
+        raise UsageError(f"{out}: an option, but a path is missing before it; name a file (./{out} is one, too)")
     if out in ("-", "/dev/stdout", "/dev/stderr"):
         raise UsageError(f"{out}: this command writes files and not to standard output; name a file")
     if out.endswith(("/", os.sep)) and is_picture(Path(out)):

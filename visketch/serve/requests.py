@@ -109,7 +109,7 @@ def described(form: type[ApiRequest], drawing: bool) -> dict[str, Any]:
     content = {"application/json": {"schema": whole.model_json_schema()}}
     if drawing:
         fields = form.model_json_schema()
-        file = {"type": "string", "format": "binary", "description": "Any file of drawings that `classify` reads."}
+        file = {"type": "string", "format": "binary", "description": "One drawing, in any file that `classify` reads."}
         fields["properties"] = {"file": file, **fields.get("properties", {})}
         fields["required"] = ["file", *fields.get("required", [])]
         content["multipart/form-data"] = {"schema": fields}

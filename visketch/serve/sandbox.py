@@ -8,6 +8,7 @@ import multiprocessing
 import shutil
 import tempfile
 from contextlib import suppress
+from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 from threading import Lock
@@ -32,9 +33,9 @@ class SandboxedReader:
         self._folder: tempfile.TemporaryDirectory | None = None
 
     def read(self, content: bytes, name: str) -> Sketch:
-        """The first drawing of a file. Of its `name`, only the suffix is used, and only if it is a known one.
+        """The drawing in a file. Of its `name`, only the suffix is used, and only if it is a known one.
 
-        Raises VisketchError if the file cannot be read, or not in time.
+        Raises VisketchError if the file cannot be read, or not in time, or if it has the strokes of several drawings.
         """
         suffix = next((known for known in SUFFIXES if name.lower().endswith(known)), "")
         with self._lock:
@@ -107,15 +108,19 @@ def serve(pipe: Connection, folder: str) -> None:
 
 
 def first(content: bytes, file: Path) -> Sketch | str:
-    """The first drawing in a file with this content, or the error. The file exists only during the call."""
+    """The drawing in a file with this content, or the error. Of a picture's frames, the first one counts. The file
+    exists only during the call.
+    """
     from visketch.data.read import read
 
     try:
         file.write_bytes(content)
         check(file)
-        sketch = next(read(file))
-        label = sketch.label if file.suffix == ".ndjson" else None
-        return Sketch(sketch.strokes, sketch.pixels, label, "upload", thin=sketch.thin)
+        drawings = read(file)
+        sketch = next(drawings)
+        if sketch.strokes is not None and next(drawings, None) is not None:
+            raise VisketchError(f"{file}: more than one drawing in it; send them one by one")
+        return replace(sketch, label=sketch.label if file.suffix == ".ndjson" else None, source="upload")
     except VisketchError as error:
         return str(error).replace(str(file), "upload")
     except MemoryError:

@@ -11,7 +11,7 @@ from visketch.geometry.pieces import Pieces, fitted, join
 from visketch.geometry.sketch import Sketch
 from visketch.geometry.trace import lines_of
 from visketch.model import DEFAULTS, Generated, SketchModel
-from visketch.sampling import Frame, SamplingOptions, candidate_seeds, check_number
+from visketch.sampling import Frame, SamplingOptions, candidate_seeds, check_number, check_real
 
 STRENGTH = 0.4  # the default strength
 
@@ -36,8 +36,8 @@ def like(
     drawing is left. The other arguments are as in `SketchModel.generate_fields`. Raises UsageError for a drawing with
     too many strokes, for values out of range, and for weights that draw no strokes.
     """
-    if not 0 <= strength <= 1:
-        raise UsageError(f"strength {strength}: take a number from 0 (nothing changes) to 1 (all is new)")
+    strengths = "a number from 0 (nothing changes) to 1 (all is new)"
+    check_real("strength", strength, lambda value: 0 <= value <= 1, strengths)
     check_number("n", n, 1)
     check_number("seed", seed, 0)
     options, names = replace(options, **changes), [label] if isinstance(label, str) else list(label)

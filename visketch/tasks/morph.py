@@ -16,13 +16,12 @@ from jaxtyping import Float
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
-from visketch.errors import UsageError
 from visketch.geometry.pace import length
 from visketch.geometry.pieces import POINTS, Pieces, join, spread
 from visketch.geometry.sketch import Sketch
 from visketch.model import SketchModel
 from visketch.models.stroke_transformer import to_pieces, to_tokens
-from visketch.sampling import check_number, generator
+from visketch.sampling import check_number, check_real, generator
 from visketch.tasks.like import pieces_of
 
 STEPS = 12  # the default number of drawings, including both ends
@@ -76,10 +75,9 @@ def morph(
     out of range, and for weights that draw no strokes. Raises VisketchError for a blank drawing.
     """
     check_number("seed", seed, 0)
-    if not 2 <= steps <= MOST:
-        raise UsageError(f"steps = {steps}: take from 2, the two ends, to {MOST}")
-    if not 0 <= strength < 1:
-        raise UsageError(f"strength {strength}: take a number from 0 (straight from one to the other) up to below 1")
+    check_number("steps", steps, 2, MOST)
+    strengths = "a number from 0 (straight from one to the other) up to below 1"
+    check_real("strength", strength, lambda value: 0 <= value < 1, strengths)
     numbers = [model.label_of(label) for label in labels]
     most = model.config.stage("strokes").pieces
     starts, ends, joined = matched(pieces_of(model, first), pieces_of(model, last), most)

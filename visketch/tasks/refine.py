@@ -11,12 +11,12 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from visketch.decoding import enlarge
-from visketch.errors import UsageError, VisketchError
+from visketch.errors import VisketchError
 from visketch.geometry import sdf, trace
 from visketch.geometry.pieces import Pieces, fitted, pieces
 from visketch.geometry.sketch import Sketch, on_canvas
 from visketch.model import DEFAULTS, SketchModel
-from visketch.sampling import Frame, SamplingOptions, check_number
+from visketch.sampling import Frame, SamplingOptions, check_number, check_real
 
 OnFrame = Callable[[Frame], None]
 
@@ -60,8 +60,8 @@ def refine(
     Raises VisketchError for a sketch that is blank, or that has too little ink or too many strokes to be drawn again;
     UsageError for values out of range.
     """
-    if not 0 <= strength <= 1:
-        raise UsageError(f"strength = {strength}: must be between 0 (only the lines) and 1 (everything)")
+    strengths = "a number from 0 (only the lines change) to 1 (everything does)"
+    check_real("strength", strength, lambda value: 0 <= value <= 1, strengths)
     check_number("seed", seed, 0)
     options, shape = replace(options, **changes), model.config.sketch
     label = torch.tensor([model.label_of(name) for name in labels], device=model.device)
