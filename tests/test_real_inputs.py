@@ -216,6 +216,9 @@ SPELLINGS = {
     "a symbol": ("<g", '<use href="#s"/><symbol id="s"><g', "</g>", "</g></symbol>"),
     "a variable": ('stroke="#000"', 'style="--ink: #123; stroke: var(--ink)"', "", ""),
     "a value without its variable": ('stroke="#000"', 'stroke="var(--no, rgb(1, 2, 3))"', "", ""),
+    "a newer colour": ('stroke="#000"', 'stroke="oklch(40% 0.2 20)"', "", ""),
+    "an angle in degrees": ('stroke="#000"', 'style="stroke: hsl(0.1turn 80% 30% / 90%)"', "", ""),
+    "a colour that is none": ('stroke="#000"', 'stroke="rgb(1, 2)" style="stroke: #000"', "", ""),
     "light and dark": ('stroke="#000"', 'style="stroke: light-dark(rgb(0, 0, 9), var(--dark, #fff))"', "", ""),
 }
 
@@ -226,6 +229,26 @@ def test_a_page_is_spelled_in_many_ways(tmp_path, spelling: str) -> None:
     page = page_of("cat").replace(one, other).replace(end or "</g>", other_end or "</g>")
     (tmp_path / "a.svg").write_text(page)
     assert len(next(read(tmp_path / "a.svg")).strokes or ()) == len(lines_of("cat"))
+
+
+def test_newer_colours_are_those_of_the_page(tmp_path) -> None:
+    """Half-transparent white on white, which resvg would draw black, is not seen."""
+    page = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 100 100">
+        <rect width="30" height="30" fill="rgb(255 255 255 / 50%)"/>
+        <rect width="9" height="9" fill="RGB(100% 99% 99%)"/>
+        <path d="M5 50H95" stroke="color(display-p3 0.2 0.4 0.1)" stroke-width="3"/></svg>"""
+    (tmp_path / "a.svg").write_text(page)
+    (stroke,) = next(read(tmp_path / "a.svg")).strokes or ()
+    assert stroke.tolist() == [[5, 50], [95, 50]]
+
+
+@pytest.mark.parametrize("width", ["0.001", "1e-6"])
+def test_hairlines_for_a_laser_cutter_are_lines(tmp_path, width: str) -> None:
+    (tmp_path / "a.svg").write_text(page_of("cat").replace(f'stroke-width="{PEN}"', f'stroke-width="{width}"'))
+    assert len(next(read(tmp_path / "a.svg")).strokes or ()) == len(lines_of("cat"))
+    (tmp_path / "b.svg").write_text(page_of("cat").replace('stroke="#000"', 'stroke="none"'))
+    with pytest.raises(VisketchError, match="blank"):
+        next(read(tmp_path / "b.svg"))
 
 
 def test_variables_of_variables_do_not_grow_without_limit(tmp_path) -> None:

@@ -1,4 +1,4 @@
-"""CSS that browsers know but renderers of SVG do not: variables, and colours for light and dark pages."""
+"""CSS that browsers know but renderers of SVG do not: variables, and newer ways to write colours."""
 
 import re
 from xml.etree.ElementTree import Element
@@ -8,14 +8,18 @@ INNER = r"(?:[^()]|\([^()]{0,200}\)){0,200}?"  # text that may contain pairs of 
 COLOUR = r"(?:[^(),]|\([^()]{0,200}\)){0,200}?"
 VARIABLE = re.compile(rf"var\(\s*(--[\w-]{{1,100}})\s*(?:,({INNER}))?\)")
 LIGHT_DARK = re.compile(rf"light-dark\(({COLOUR}),{COLOUR}\)")
+# Colours that resvg would draw black (`hsl(0deg 80% 40%)`, `rgb(0 0 0 / 50%)`) or not at all, and some that it knows.
+SPACES = "rgba?|hsla?|hwb|lab|lch|oklab|oklch|color"
+WRITTEN = re.compile(rf"(?<![\w-])(?:(?:{SPACES})\([^()]{{1,100}}\)|rebeccapurple\b)", re.IGNORECASE)
+KNOWN = re.compile(r"rgb\((?:\s*\d{1,3}\s*,){2}\s*\d{1,3}\s*\)")  # the usual way, which is known everywhere
 DEEPEST = 4  # how deep variables may refer to other variables
 
 
 def spell_out(root: Element) -> None:
-    """Replace variables and `light-dark(a, b)` in the attributes and style sheets of a page.
+    """Replace variables and newer colours in the attributes and style sheets of a page.
 
-    A variable becomes its value, or its fallback if it has none. `light-dark(a, b)` becomes `a`. A variable has the
-    same value on the whole page.
+    A variable becomes its value, or its fallback if it has none. A variable has the same value on the whole page.
+    `light-dark(a, b)` becomes `a`, and `oklch(40% 0.2 20)` becomes `#8a0020`.
     """
     sheets = [element for element in root.iter() if element.text and str(element.tag).rpartition("}")[2] == "style"]
     texts = [element.text or "" for element in sheets] + [element.get("style", "") for element in root.iter()]
@@ -24,7 +28,7 @@ def spell_out(root: Element) -> None:
         element.text = _plain(element.text or "", known)
     for element in root.iter():
         for name, value in element.attrib.items():
-            if "--" in value or "light-dark(" in value:
+            if "--" in value or WRITTEN.search(value) or "light-dark(" in value:
                 element.set(name, _plain(value, known))
 
 
@@ -36,4 +40,16 @@ def _plain(text: str, known: dict[str, str]) -> str:
         if longer == text or len(longer) > most:
             break
         text = longer
-    return LIGHT_DARK.sub(r"\1", text)
+    return WRITTEN.sub(_in_hex, LIGHT_DARK.sub(r"\1", text))
+
+
+def _in_hex(found: re.Match[str]) -> str:
+    """A colour as #rrggbb, or as #rrggbbaa if it is not opaque. A text that is no colour is kept."""
+    if KNOWN.fullmatch(found[0]):
+        return found[0]
+    from coloraide import Color  # imported here, since few pages need it
+
+    try:
+        return Color(found[0].lower()).convert("srgb").to_string(hex=True, fit="clip")
+    except (ValueError, OverflowError):
+        return found[0]

@@ -27,6 +27,7 @@ SIDE = 512  # the longer side of the rendering in pixels
 # These elements read other files, run code, show no lines, or could keep the renderer busy without limit.
 LEFT_OUT = ("image", "script", "filter", "foreignObject", "text", "animate", "animateMotion", "animateTransform", "set")
 NAMESPACE = re.compile(rb"""<!ENTITY\s+(\w+)\s+(["'])(https?://[^"'&%<>]{0,200})\2\s*>""")  # as Illustrator writes them
+HAIR = 0.1  # a thinner line, in pixels of the rendering, may leave no ink there
 LENGTH = re.compile(r"\s*\+?(\d*\.?\d+(?:e[-+]?\d+)?)\s*(px|mm|cm|in|pt|pc|q)?\s*", re.IGNORECASE)
 UNITS = {"px": 1.0, "mm": 96 / 25.4, "cm": 96 / 2.54, "in": 96.0, "pt": 96 / 72, "pc": 16.0, "q": 96 / 101.6}
 
@@ -53,6 +54,8 @@ def strokes(path: Path) -> Sketch:
             raise VisketchError(f"{path}: blank, it has no shapes; text and pictures do not count")
         return Sketch(strokes=tuple(line.points for line in lines), source=str(path), about=about, in_order=False)
     found, facts = image.understand(picture)
+    if not found.pixels.any() and (hairs := _hairlines(lines, SIDE / max(size))):
+        return Sketch(strokes=hairs, source=str(path), about=about, in_order=False)
     if not found.pixels.any():
         raise VisketchError(f"{path}: blank, nothing in it is visible; text and pictures do not count")
     to_pixels = matrix * (SIDE / max(size))
@@ -266,6 +269,11 @@ def _outlines(shape: Any) -> Iterator[PaintedLine]:
             points += [tuple(point) for point in segment.npoint(CURVE)]
     if len(points) > 1:
         yield PaintedLine(np.array(points), width, colour)
+
+
+def _hairlines(lines: list[PaintedLine], scale: float) -> tuple[np.ndarray, ...]:
+    """The lines that are too thin to be seen in a rendering of `scale` pixels to a unit, as laser cutters want them."""
+    return tuple(line.points for line in lines if line.colour and 0 < line.width * scale < HAIR)
 
 
 def _viewport(matrix: np.ndarray, size: tuple[float, float]) -> tuple[float, float, float, float]:
