@@ -8,6 +8,8 @@ these. The patterns are for the rows of signs of `wording`, in which `@0` is a c
 import re
 from collections.abc import Iterator
 
+NUMBERS = {"no": 0, "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9}
+NUMBERS |= {"ten": 10}
 ATTRIBUTE = r"[cspm]:\w+"
 ATTRIBUTES = rf"(?:{ATTRIBUTE}(?: and| ,)? )*{ATTRIBUTE}"
 AT = r"(?:on|at|in) the (?:p:\w+ )*p:\w+(?: (?:side|half|part|corner))?"
@@ -15,7 +17,7 @@ ARTICLE = (
     r"(?:the|a|an|this|that|these|those|all (?:of )?(?:the|these|those)|any|some|(?:any |some )?of (?:the|these|those))"
 )
 PRONOUN = r"(?:it|this|that|these|those|they|them|(?:the|this|my) sketch|(?:any |some )?of (?:these|those|them)|~)"
-HEAD = r"(?:@\d+|\?\w+|things?|ones?|~)"
+HEAD = rf"(?:@\d+|\?(?!(?:{'|'.join(NUMBERS)})\b)\w+|things?|ones?|~)"
 BEHIND = rf"(?: {AT}| (?:that|which) (?:is|are) (?:{AT}|{ATTRIBUTES}))"
 DESCRIBED = rf"(?:{ATTRIBUTE}(?: and| ,)? )*{HEAD}{BEHIND}?"
 NOUN = rf"(?:{PRONOUN}|(?:{ARTICLE} )?{DESCRIBED}|(?:anything|something)(?: {ATTRIBUTES}|{BEHIND})?)"

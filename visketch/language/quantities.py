@@ -1,19 +1,29 @@
 """Closed questions about quantities: of several classes, of everything, and more or fewer than a number or another
 class.
 
-Examples: "How many fish and cats are there?", "How many objects?", "Are there more cats than fish?", "Are there at
-least two?"
+Examples: "How many fish and cats are there?", "How many objects?", "Are there more cats than fish?", "Are there two
+cats?", "Are there at least two?"
 """
 
 import re
 from collections.abc import Iterator, Sequence
 
 from visketch.language.asked import KINDS, OWN, YES_OR_NO, SceneQuestion, generic, yes
+from visketch.language.grammar import NUMBERS
 
-NUMBERS = {"no": 0, "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9}
-NUMBERS |= {"ten": 10}
 NUMBER = re.compile(r"\b(more|fewer|less) than (\w+)\b|\b(at least|at most|exactly) (\w+)\b")
+BARE = re.compile(r"\W*(?:are there|(?:do|can) you see|does it (?:show|contain)) (\w+)\b")
 MORE = re.compile(r"\b(more|fewer|less)\b(?: [\w-]+){1,6} than\b")
+
+
+def compared(text: str) -> tuple[str, str] | None:
+    """How a question compares with a number, and the number as it is written: "are there at least two cats?" gives
+    ("at least", "two"), and "are there two cats?" gives ("exactly", "two"). Returns None for other questions.
+    """
+    found, bare = NUMBER.search(text), BARE.match(text)
+    how, than = (found[1] or found[3], found[2] or found[4]) if found else ("exactly", bare[1] if bare else "")
+    least = 0 if found else 2  # "are there no cats?" and "is there one?" are other questions
+    return (how, than) if (limit := number(than)) is not None and limit >= least else None
 
 
 def more(scene: SceneQuestion, how: str) -> str:
