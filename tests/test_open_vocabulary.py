@@ -132,7 +132,20 @@ class TestDrawnScenes:
         page = Image.new("L", (512, 512), 255)
         put(page, drawings.circle(), (0.05, 0.05, 0.95, 0.95), 5)
         put(page, drawings.fish(), (0.3, 0.35, 0.65, 0.7), 5)
-        assert model.encode(page).count(drawings.draw("fish")) == 1
+        scene = model.encode(page)
+        assert scene.count(drawings.draw("fish")) == 1
+        assert scene.count(drawings.draw("circle")) == 1
+
+    @pytest.mark.parametrize("count", [1, 2])
+    def test_a_circle_around_drawings_is_no_part_of_them(self, model: SketchLanguage, count: int) -> None:
+        page, wide = Image.new("L", (512, 512), 255), 0.4 if count == 1 else 0.3
+        put(page, drawings.circle(), (0.02, 0.02, 0.98, 0.98), 4)
+        for place in range(count):
+            left = 0.5 + (place - count / 2) * 1.25 * wide
+            put(page, drawings.cat(), (left, 0.35, left + wide, 0.35 + wide), 4)
+        scene = model.encode(page)
+        assert scene.count(drawings.draw("cat")) == count
+        assert scene.count(drawings.draw("circle")) == 1
 
     def test_a_thin_pen_is_shown_to_the_tower_as_it_is(self, folder: Path) -> None:
         thin, thick = image.read(folder / "scene.png", 128), image.read(folder / "house.png", 128)
@@ -169,6 +182,20 @@ class TestRegions:
         ((ink, region),) = drawn(pixels, [self.region((0.4, 0.4, 0.6, 0.6))], 2)
         assert region.box == (0.4, 0.4, 0.6, 0.6)
         assert ink.any()
+
+    def test_what_is_cut_out_of_a_line_is_without_what_it_cuts_apart(self) -> None:
+        pixels = np.zeros((100, 100), bool)
+        pixels[[10, 90], 10:91] = pixels[10:91, [10, 90]] = True  # a frame
+        pixels[40:50, 40:50] = True  # a thing in it
+        whole, corner = (self.region(box) for box in ((0.38, 0.38, 0.52, 0.52), (0.05, 0.05, 0.45, 0.45)))
+        (_, thing), (ink, cut) = drawn(pixels, [whole, corner], 2)
+        assert (thing.cut, cut.cut) == (False, True)
+        assert not ink[35:, 35:].any()
+        assert ink.any()
+        large = self.region((0.05, 0.05, 0.7, 0.7))  # has all of the thing
+        (_, thing), (ink, cut) = drawn(pixels, [whole, large], 2)
+        assert (thing.cut, cut.cut) == (False, True)
+        assert ink[30:60, 30:60].sum() == 100
 
     def test_of_two_that_touch_each_is_more_than_its_window(self) -> None:
         pixels = np.zeros((100, 100), bool)

@@ -33,6 +33,7 @@ NEAR = 0.04  # ink that is no farther apart than this share of the square's side
 DRAWN = 0.1  # a drawing that the tower overlooks is at least as wide or high as this share of the square's side
 COVERS = 0.8  # a region covers a drawing if their boxes overlap by this much
 ALIKE = 0.8  # a whole drawing replaces its parts if its class is at least this share as probable as theirs
+PARTLY = 0.8  # a region is only partly in another one if less than this share of its box is
 AT_ONCE = 64  # the number of drawings that are classified together
 
 
@@ -154,14 +155,15 @@ def drawn(
 ) -> list[tuple[Bool[np.ndarray, "_ _"], Region]]:
     """The ink of each region: the connected parts that lie mostly in it, with their bounding box.
 
-    If most of the ink in a region belongs to larger parts, the ink within the region is taken instead. Regions without
-    ink are left out. What is drawn outside all regions becomes a region too (`_overlooked`).
+    If most of the ink in a region belongs to larger parts, the ink within the region is taken instead, without that of
+    other regions which are only partly in it. Regions without ink are left out. What is drawn outside all regions
+    becomes a region too (`_overlooked`).
     """
     side = len(pixels)
     parts, count = ndimage.label(pixels, np.ones((3, 3)))
     area = np.bincount(parts.ravel(), minlength=count + 1)
-    found = []
-    touched = np.zeros(count + 1, bool)
+    found: list[tuple[np.ndarray, Region]] = []
+    touched, owned = np.zeros(count + 1, bool), list[tuple[image.Box, np.ndarray]]()
     for region in regions:
         here = _around(region.box, side)
         inside = np.bincount(parts[here].ravel(), minlength=count + 1)
@@ -171,8 +173,15 @@ def drawn(
         if own.any() and inside[own].sum() >= inside.sum() / 2:
             mask, box = _cut(own[parts])
             found.append((mask, replace(region, box=box)))
+            owned.append((box, own))
         elif inside.any():
             found.append((pixels[here], replace(region, cut=True)))
+    for place, (mask, region) in enumerate(found):
+        others = [own for box, own in owned if region.cut and _partly(box, region.box)]
+        if others:
+            here = parts[_around(region.box, side)]
+            found[place] = mask & ~np.logical_or.reduce(others)[here], region
+    found = [(mask, region) for mask, region in found if mask.any()]
     return found + _overlooked(pixels & ~touched[parts], classes)
 
 
@@ -180,7 +189,8 @@ Whole = tuple[tuple[Sketch, Region], list[int]]  # a drawing and its region, and
 
 
 def wholes(found: ink.Ink, parts: Sequence[Region]) -> list[Whole]:
-    """Each drawing of a scene that has several regions, or one that does not cover it, as a region of its own.
+    """Each drawing of a scene that has several regions, or one that does not cover it, as a region of its own; and
+    then each line, such as a circle around drawings, out of which several regions are cut.
 
     Drawings are separated by the gaps between them. The tower's opinion about a drawing is the mean of its opinions
     about the parts.
@@ -196,10 +206,29 @@ def wholes(found: ink.Ink, parts: Sequence[Region]) -> list[Whole]:
     for number, drawing in enumerate(drawings):
         own = np.flatnonzero(drawing_of == number).tolist()
         if len(own) > 1 or (own and overlaps(regions[own], boxes[[number]])[0, 0] < COVERS):
-            x1, y1, x2, y2 = boxes[number].tolist()
-            told = torch.stack([parts[one].chances for one in own]).mean(dim=0)
-            some.append(((drawing, Region((x1, y1, x2, y2), max(parts[one].score for one in own), told)), own))
+            some.append(_whole(drawing, tuple(boxes[number].tolist()), parts, own))
+    return some + _encloses(found.pixels, parts)
+
+
+def _encloses(pixels: Bool[np.ndarray, "h h"], parts: Sequence[Region]) -> list[Whole]:
+    """The connected lines out of which several regions are cut."""
+    lines, count = ndimage.label(pixels, np.ones((3, 3)))
+    cut_of: dict[int, list[int]] = {}
+    for place, part in enumerate(parts):
+        inside = np.bincount(lines[_around(part.box, len(pixels))].ravel(), minlength=count + 1)[1:]
+        if part.cut and inside.any():
+            cut_of.setdefault(int(inside.argmax()) + 1, []).append(place)
+    some = list[Whole]()
+    for line, own in cut_of.items():
+        if len(own) > 1:
+            mask, box = _cut(lines == line)
+            some.append(_whole(Sketch(pixels=mask, source="picture"), box, parts, own))
     return some
+
+
+def _whole(drawing: Sketch, box: image.Box, parts: Sequence[Region], own: list[int]) -> Whole:
+    told = torch.stack([parts[one].chances for one in own]).mean(dim=0)
+    return (drawing, Region(box, max(parts[one].score for one in own), told)), own
 
 
 def joined(parts: Sequence[Region], wholes: Sequence[tuple[Region, list[int]]]) -> list[Region]:
@@ -211,13 +240,22 @@ def joined(parts: Sequence[Region], wholes: Sequence[tuple[Region, list[int]]]) 
     as probable as the class of each part.
     """
     kept, gone = list[Region](), set[int]()
-    for whole, numbers in wholes:
+    for whole, all_numbers in wholes:
+        numbers = [number for number in all_numbers if number not in gone]
+        if not numbers:
+            continue
         name = int(whole.chances.argmax())
         same = [number for number in numbers if int(parts[number].chances.argmax()) == name]
         if whole.chances[name] >= ALIKE * max(float(parts[number].chances.max()) for number in same or numbers):
             kept.append(whole)
             gone |= {*same, *(number for number in numbers if parts[number].cut)}
     return [part for number, part in enumerate(parts) if number not in gone] + kept
+
+
+def _partly(box: image.Box, other: image.Box) -> bool:
+    """Whether most of a box is not in another one."""
+    own = np.array([box])
+    return float(overlaps(own, own.clip([*other[:2]] * 2, [*other[2:]] * 2))[0, 0]) < PARTLY
 
 
 def _cut(own: Bool[np.ndarray, "h h"]) -> tuple[Bool[np.ndarray, "_ _"], image.Box]:
