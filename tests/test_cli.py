@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from textwrap import dedent
 from typing import Any
 
 import drawings
@@ -125,6 +126,22 @@ def test_the_end_does_not_look_for_garbage() -> None:
         text=True,
     )
     assert done.stdout.splitlines()[-1] == "True", done.stderr
+
+
+def test_ctrl_c_before_a_verb_begins_is_one_line() -> None:
+    script = """
+        import os, signal, sys
+        class Interrupting:
+            def find_spec(self, name, *where):
+                if name == "typer":
+                    os.kill(os.getpid(), signal.SIGINT)
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
+        sys.meta_path.insert(0, Interrupting())
+        from visketch.cli.start import run
+        run()
+    """
+    done = subprocess.run([sys.executable, "-c", dedent(script)], capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "interrupted\n")
 
 
 def test_the_command_and_the_module_are_one(data: Path) -> None:

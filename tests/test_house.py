@@ -39,6 +39,7 @@ ORDER = (
     ("cli",),
     ("cli.evaluate",),
     ("cli.main",),
+    ("cli.start",),
 )
 FLOORS = {f"visketch.{unit}": number for number, units in enumerate(ORDER) for unit in units}
 
@@ -54,6 +55,7 @@ DOORS = {
     "huggingface_hub": "visketch.hub",
     "typer": "visketch.cli",
     "rich": "visketch.cli",
+    "coloraide": "visketch.data.css",
     "onnx": "visketch.tasks.export",
     "onnxruntime": ("visketch.tasks.export", "visketch.language.detect.ssd"),
     "pycocotools": "visketch.evaluate.photo_metrics",

@@ -19,8 +19,7 @@ from visketch.geometry.pieces import LONGEST, TOLERANCE, Pieces, of_sketch, turn
 from visketch.geometry.separate import separate
 from visketch.geometry.sketch import Sketch, fit, sample
 from visketch.model import SketchModel
-from visketch.models.sequence import SequenceClassifier
-from visketch.models.stroke_transformer import padded
+from visketch.models.sequence import SequenceClassifier, batch
 from visketch.training import confidence
 from visketch.training.objectives.sequence import SequenceObjective
 from visketch.training.sketch import teacher
@@ -46,16 +45,16 @@ def pieces(sketch: Sketch) -> Pieces:
 
 @torch.no_grad()
 def test_a_drawing_is_read_the_same_beside_any_other(network: SequenceClassifier) -> None:
-    together = network(*padded([pieces(sketch) for sketch in SOME]))
+    together = network(*batch([pieces(sketch) for sketch in SOME]))
     for row, sketch in zip(together, SOME, strict=True):
-        torch.testing.assert_close(network(*padded([pieces(sketch)]))[0], row, rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(network(*batch([pieces(sketch)]))[0], row, rtol=1e-4, atol=1e-4)
 
 
 @torch.no_grad()
 def test_the_order_matters(network: SequenceClassifier) -> None:
     backwards = replace(SOME[0], strokes=(SOME[0].strokes or ())[::-1])
     assert len(backwards.strokes or ()) > 1
-    one, other = network(*padded([pieces(SOME[0])])), network(*padded([pieces(backwards)]))
+    one, other = network(*batch([pieces(SOME[0])])), network(*batch([pieces(backwards)]))
     assert (one - other).abs().max() > 1e-3
 
 
@@ -113,17 +112,19 @@ def test_a_teacher_sees_the_strokes_as_they_were_drawn(tmp_path: Path) -> None:
 def test_only_known_strokes_change_an_answer(network: SequenceClassifier) -> None:
     logits = torch.randn(3, len(tiny_model.LABELS), generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
-        said = network(*padded([pieces(SOME[0])]))[0]
+        mixed = replace(pieces(SOME[0]), in_order=False)
+        said, of_mixed = network(*batch([pieces(SOME[0]), mixed]))
         found = network.beside(logits, [None, pieces(SOME[0]), None])
         network.weights[0] = torch.tensor([0.5, 2.0])
         less = network.beside(logits, [pieces(SOME[0])] * 3)
-        other = network.beside(logits[:1], [replace(pieces(SOME[0]), in_order=False)])
+        other = network.beside(logits[:1], [mixed])
         network.weights.fill_(1.0)
     assert torch.equal(found[0], logits[0])
     assert torch.equal(found[2], logits[2])
     torch.testing.assert_close(found[1], logits[1] + said)
     torch.testing.assert_close(less, 0.5 * logits + 2 * said, rtol=1e-4, atol=1e-4)
-    torch.testing.assert_close(other[0], found[1] - logits[1] + logits[0], rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(other[0], logits[0] + of_mixed, rtol=1e-4, atol=1e-4)
+    assert (said - of_mixed).abs().max() > 1e-4, "the network is told that the order is unknown"
 
 
 @pytest.mark.parametrize("side", [60, 400, 1500])
@@ -205,7 +206,7 @@ class TestWeighing:
         model = SketchModel.load(folder)
         sketches = [store[int(row)] for row in store.rows("validation")]
         logits = model.logits(model.fields(sketches, model.config.reading))
-        said = model.part("sequence")(*padded([pieces(sketch) for sketch in sketches]))
+        said = model.part("sequence")(*batch([pieces(sketch) for sketch in sketches]))
         other, own = model.part("sequence").weights[0]
         expected = other * logits + own * said.float()
         model.use_bf16 = False

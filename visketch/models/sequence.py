@@ -11,13 +11,20 @@ from visketch.geometry.pieces import Pieces
 from visketch.models.stroke_transformer import TOKEN, StrokeTransformer, padded, to_tokens
 
 
+def batch(
+    drawings: Sequence[Pieces],
+) -> tuple[Float[Tensor, "b t k 2"], Bool[Tensor, "b t"], Int[Tensor, " b"], Bool[Tensor, " b"]]:
+    """The pieces of drawings as the classifier takes them."""
+    return *padded(drawings), torch.tensor([drawn.in_order for drawn in drawings])
+
+
 class SequenceClassifier(nn.Module):
     """A Transformer over the pieces of a drawing, each of which votes for its class.
 
     Its tokens and its network are those of the stroke diffusion, so it can begin with the weights of a guide, which
     has seen every drawing. This is our choice: the classifier of the leaves and this one make different errors, and
-    the weighted sum of their logits is right more often than either (docs/results.md). It is heard less where the
-    strokes are not in the order in which a person drew them, as in SVG and in traced pictures.
+    the weighted sum of their logits is right more often than either (docs/results.md). It is told where the strokes
+    are not in the order in which a person drew them, as in SVG and in traced pictures, and is heard less there.
     """
 
     def __init__(self, config: SequenceConfig, classes: int) -> None:
@@ -29,11 +36,17 @@ class SequenceClassifier(nn.Module):
         self.register_buffer("weights", torch.ones(2, 2))
 
     def forward(
-        self, points: Float[Tensor, "b t k 2"], joined: Bool[Tensor, "b t"], count: Int[Tensor, " b"]
+        self,
+        points: Float[Tensor, "b t k 2"],
+        joined: Bool[Tensor, "b t"],
+        count: Int[Tensor, " b"],
+        in_order: Bool[Tensor, " b"],
     ) -> Float[Tensor, "b c"]:
         """The logits of drawings that fill [-1, 1]: the mean of the votes of their first `count` pieces."""
         clean = torch.zeros(len(points), device=points.device)
-        votes = self.network(to_tokens(points, joined), clean, None, count, torch.zeros_like(joined))
+        # The mark that means "given" to the diffusion, which has nothing to say here, tells that the order is unknown
+        marked = (~in_order)[:, None].expand_as(joined)
+        votes = self.network(to_tokens(points, joined), clean, None, count, marked)
         there = torch.arange(joined.shape[1], device=count.device) < count[:, None]
         return (votes * there[..., None]).sum(dim=1) / count[:, None]
 
@@ -44,7 +57,8 @@ class SequenceClassifier(nn.Module):
         """
         known = {i: drawn for i, drawn in enumerate(strokes) if drawn is not None}
         logits, rows = logits.clone(), list(known)
-        said = self(*(part.to(logits.device) for part in padded(list(known.values()))))
-        other, own = self.weights[[int(not drawn.in_order) for drawn in known.values()]].unsqueeze(-1).unbind(dim=1)
+        drawings = list(known.values())
+        said = self(*(part.to(logits.device) for part in batch(drawings)))
+        other, own = self.weights[[int(not drawn.in_order) for drawn in drawings]].unsqueeze(-1).unbind(dim=1)
         logits[rows] = other * logits[rows] + own * said.float()
         return logits

@@ -23,7 +23,7 @@ class SequenceObjective(Objective):
     Pictures are traced, and other programs do not keep the order in which a person draws. So the strokes of a share of
     the examples are traced from a picture of them (`train.sequence.traced`), with a random pen and size, or from the
     edges of filled areas (`train.sequence.fill`); in a share of all, the order is random (`train.sequence.shuffled`);
-    and some strokes are drawn backwards.
+    and some strokes are drawn backwards. The network is told whether the order is that of drawing.
 
     A teacher is another classifier of strokes. It sees the same drawings as people drew them, and its answers are a
     share of the target (`train.sequence.taught`; Vapnik and Izmailov, 2015, call this privileged information).
@@ -64,18 +64,21 @@ class SequenceObjective(Objective):
 
     def example(self, sketch: Sketch, rng: np.random.Generator, progress: float) -> Example:
         drawn = lines = list(augment(sketch.lines(), rng, 1.0))
+        traced: list[np.ndarray] | None = None
         if rng.random() < self.settings.fill and (ink := restyling.filled(tuple(lines), rng)) is not None:
-            lines = self._traced(ink ^ ndimage.binary_erosion(ink, iterations=2)) or lines
+            traced = self._traced(ink ^ ndimage.binary_erosion(ink, iterations=2))
         elif rng.random() < self.settings.traced:
             side, pen = int(rng.integers(*self.SIDE)), float(rng.uniform(*self.PEN))
             shape = self.config.sketch.model_copy(update={"pen": pen})
-            lines = self._traced(sdf.field(fit(tuple(lines), self.MARGIN), shape, side) > 0) or lines
+            traced = self._traced(sdf.field(fit(tuple(lines), self.MARGIN), shape, side) > 0)
+        lines, in_order = traced or lines, traced is None
         if rng.random() < self.settings.shuffled:
-            lines = [lines[i] for i in rng.permutation(len(lines))]
+            lines, in_order = [lines[i] for i in rng.permutation(len(lines))], False
         lines = [line[::-1] if rng.random() < self.BACKWARDS else line for line in lines]
         cut = self._cut(lines)
         shaken = cut.points + rng.normal(scale=rng.random() * self.SHAKE, size=cut.points.shape).astype(np.float32)
-        example = {"label": np.int64(self.label[str(sketch.label)]), **self._padded(Pieces(shaken, cut.joined))}
+        shown = Pieces(shaken, cut.joined, in_order)
+        example = {"label": np.int64(self.label[str(sketch.label)]), **self._padded(shown)}
         return example | (self._padded(self._cut(drawn), "drawn ") if self.teacher else {})
 
     def _traced(self, ink: Bool[np.ndarray, "y x"]) -> list[np.ndarray] | None:
@@ -93,6 +96,7 @@ class SequenceObjective(Objective):
             f"{name}points": np.pad(cut.points, ((0, more), (0, 0), (0, 0))),
             f"{name}joined": np.pad(cut.joined, (0, more)),
             f"{name}count": np.int64(len(cut)),
+            f"{name}in_order": np.bool_(cut.in_order),
         }
 
     def forward(self, batch: Batch) -> Result:
@@ -110,7 +114,7 @@ class SequenceObjective(Objective):
 
 
 def _logits(network: SequenceClassifier, batch: Batch, name: str = "") -> Float[Tensor, "b c"]:
-    points, joined, count = (batch[f"{name}{each}"] for each in ("points", "joined", "count"))
+    points, joined, count, in_order = (batch[f"{name}{each}"] for each in ("points", "joined", "count", "in_order"))
     longest = int(count.max())
-    logits: Tensor = network(points[:, :longest], joined[:, :longest], count)
+    logits: Tensor = network(points[:, :longest], joined[:, :longest], count, in_order)
     return logits.float()
