@@ -27,8 +27,9 @@ def explained(
     (`check_out`).
     """
     from visketch.data.named import drawings
+    from visketch.geometry.separate import separate
     from visketch.render.explanation import picture
-    from visketch.tasks.batch import undone_drawings
+    from visketch.tasks.batch import BatchClassifier, rendered, undone_drawings
     from visketch.tasks.explain import explain
 
     found: Iterator[Named] = (drawing for item in undone_drawings(items, done) for drawing in drawings(item))
@@ -41,12 +42,14 @@ def explained(
             outputs.check(out)
         found = iter(first_two)
     taken: set[str] = set()
-    clamp = model.config.sketch.clamp
+    clamp, answer = model.config.sketch.clamp, BatchClassifier(model, top)
+    pieces = model.config.sequence.pieces if model.has("sequence") else 0
     for name, sketch in found:
         try:
             if isinstance(sketch, str):
                 raise VisketchError(sketch)
-            why, guesses = explain(model, sketch, top), model.classify_many([sketch], top)[0]
+            why = explain(model, sketch, top)
+            (row,) = answer([rendered(model.config.reading, name, sketch, len(separate(sketch)), pieces)])
             path = out if alone else out / f"{free(stem_of(name), taken)}.png"
             write_png(
                 outputs.take(path), picture(why, clamp, Path(name).name), {"of": name, "checkpoint": model.config.name}
@@ -54,14 +57,8 @@ def explained(
         except VisketchError as error:
             yield {"path": name, "error": str(error).removeprefix(f"{name.partition('#')[0]}: ")}
             continue
-        words = why.words
-        if model.pieces(sketch) is not None:
-            words += "\nThis is about the picture alone. The answer also reads its strokes, one after another."
-        elif f"{why.probability:.2f}" != f"{guesses[0].probability:.2f}":
-            words += "\nThis reads smaller leaves than the answer does, so the probability is another one."
-        said = {"words": words, "picture": str(path), "leaves": [asdict(vote) for vote in why.votes]}
-        predictions = [{"label": guess.label, "probability": round(guess.probability, 6)} for guess in guesses]
-        yield {"path": name, "predictions": predictions, "explanation": said}
+        said = {"words": why.words, "picture": str(path), "leaves": [asdict(vote) for vote in why.votes]}
+        yield row | {"explanation": said}
 
 
 def tell(row: dict[str, Any]) -> None:

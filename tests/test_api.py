@@ -89,6 +89,14 @@ def test_a_mask_is_taken_as_it_is() -> None:
     assert np.array_equal(sketch(mask).pixels, mask)
 
 
+def test_a_mask_that_is_read_only_is_read() -> None:
+    mask = np.zeros((60, 60), bool)
+    mask[:, :3] = mask[:, -3:] = mask[:3] = mask[-3:] = True  # ink along all edges, so that the whole array is thinned
+    writeable = sketch(mask.copy()).lines()
+    mask.flags.writeable = False
+    assert all(np.array_equal(one, other) for one, other in zip(sketch(mask).lines(), writeable, strict=True))
+
+
 def test_pairs_of_points_in_arrays_are_points_and_not_coordinates() -> None:
     (line,) = sketch([np.array([[0, 60], [50, 0]])]).lines()
     assert line.tolist() == [[0, 60], [50, 0]]
@@ -208,7 +216,10 @@ class TestViSketch:
 
     def test_refine_complete_explain(self, model: ViSketch, tmp_path: Path) -> None:
         part = drawings.draw("cat")
-        assert model.refine(part, seed=1).label == model.classify(part)[0].label
+        clean = model.refine(part, seed=1)
+        assert clean.label == model.classify(part)[0].label
+        own = model.classify_fields(clean.field[None], len(model.labels))[0]
+        assert clean.score == pytest.approx({guess.label: guess.probability for guess in own}[clean.label], abs=1e-4)
         found = model.complete(part, "star", 2, steps=2, tries=1)
         assert [one.label for one in found] == ["star", "star"]
         why = model.explain(part)

@@ -14,7 +14,7 @@ import torch
 from command_line import one_line, visketch
 from PIL import Image
 
-from visketch import quadtree
+from visketch import ViSketch, quadtree
 from visketch.errors import VisketchError
 from visketch.evaluate.explanation import ROWS, curve, deletion, erased, gradient, left_out
 from visketch.geometry.sketch import Sketch
@@ -289,6 +289,18 @@ class TestVerbs:
         one_line(visketch("classify", tmp_path / "two.ndjson", "--explain", tmp_path / "why.png"), 2, "folder")
         assert not (tmp_path / "why.png").exists()
         one_line(visketch("classify", cat, "--explain", "why.jpg"), 2, ".png")
+
+    def test_the_answer_is_that_without_an_explanation(self, tmp_path: Path) -> None:
+        page = tmp_path / "page.ndjson"
+        tiny_model.write_ndjson(page, [drawings.two_on_a_page()])
+        (plain,) = json.loads(visketch("classify", page, "--json").stdout)
+        (row,) = json.loads(visketch("classify", page, "--explain", tmp_path / "why.png", "--json").stdout)
+        assert {"predictions", "sure", "separate"} <= plain.keys()
+        words = row.pop("explanation")["words"]
+        assert row == plain
+        assert words.splitlines()[-1].startswith("This is about the picture alone, in smaller leaves")
+        own = ViSketch.load().explain(page)
+        assert own.words == words
 
     def test_evaluate_explain(self, tmp_path: Path) -> None:
         store = tiny_model.pack_drawings(tmp_path)

@@ -261,8 +261,7 @@ class ViSketch(SketchModel):
         change. `canvas` is the side of the canvas in pixels. See `tasks.refine.refine`.
         """
         rough = sketch(drawing)
-        guess = None if label else self.classify_many([rough], top=1)[0][0]
-        label = label or (guess.label if guess else "")
+        label = self.labels[self.label_of(label)] if label else self.classify_many([rough], top=1)[0][0].label
         made = refine.refine(
             self,
             [rough],
@@ -274,7 +273,8 @@ class ViSketch(SketchModel):
             on_progress=on_progress,
             **changes,
         )
-        score, strokes = guess.probability if guess else None, made.strokes[0] if made.strokes else None
+        score = float(self.logits(made.canvas)[0].softmax(dim=0)[self.label_of(label)])
+        strokes = made.strokes[0] if made.strokes else None
         return self._drawn(made.canvas[0], label, score, seed, {"strength": strength}, strokes)
 
     def complete(

@@ -78,7 +78,7 @@ def skeleton(pixels: np.ndarray) -> np.ndarray:
     thin = np.zeros(pixels.shape, bool)
     if len(rows):
         box = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-        thin[box] = skeletonize(pixels[box])
+        thin[box] = skeletonize(pixels[box].copy())  # skimage's compiled code may crash on an array that is read-only
     return thin
 
 

@@ -40,6 +40,7 @@ KNOWN = (
     f"a colour ({', '.join(COLOURS)}), a size ({', '.join(SIZES)}), a place ({', '.join(PLACES)}), {', '.join(MOST)}"
 )
 SIDE = 384  # the side, in pixels, of the picture on which colours are measured
+BETWEEN = 1 / 12  # an object this near to the middle of an axis is at neither side of it
 ENOUGH = 0.3  # an object has a colour if at least this share of it does
 SAME_SIZE = 1e-6  # the tolerance of the logarithm of an area
 CORE = 0.15  # share of a box cut off at each edge, since in a photo this margin shows more background than object
@@ -117,7 +118,8 @@ def _is_at(thing: Detection, place: str) -> bool:
     x, y = middle(thing.box)
     if place == "centre":
         return bool(max(abs(x - 0.5), abs(y - 0.5)) <= 1 / 6)
-    return bool({"left": x < 0.5, "right": x > 0.5, "top": y < 0.5, "bottom": y > 0.5}[place])
+    low, high = 0.5 - BETWEEN, 0.5 + BETWEEN
+    return bool({"left": x < low, "right": x > high, "top": y < low, "bottom": y > high}[place])
 
 
 def only(answer: Answer, picture: Picture, which: Filter) -> Answer:

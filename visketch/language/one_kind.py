@@ -11,7 +11,7 @@ from visketch.errors import VisketchError
 from visketch.language import grammar
 from visketch.language.answers import Detection
 from visketch.language.asked import SceneQuestion, yes
-from visketch.language.attributes import MOST, Filter, colour, measures
+from visketch.language.attributes import BETWEEN, MOST, Filter, colour, measures
 from visketch.language.boxes import Box, middle
 from visketch.language.dataset.instructions import whereabouts
 from visketch.language.wording import attributes, signs
@@ -115,14 +115,16 @@ def _each(scene: SceneQuestion, things: Sequence[Detection], tell: Callable[[Det
 
 
 def part_of_picture(box: Box) -> str:
-    """The name of the part of the picture with the centre of a box, as `whereabouts` gives it. An object that reaches
-    from one end of the picture to the other is only at the left, the right, the top or the bottom.
+    """The name of the part of the picture with the centre of a box, as `whereabouts` gives it. An object that is in the
+    middle of an axis, or reaches from one end of it to the other, is at the left, the right, the top or the bottom
+    alone.
     """
     words = whereabouts(box).split()
     if len(words) == 1:
         return words[0]
-    reaches = [box[axis + 2] - box[axis] >= FILLS and abs(middle(box)[axis] - 0.5) < 1 / 6 for axis in (0, 1)]
-    return words[1] if reaches[1] else words[0] if reaches[0] else " ".join(words)
+    off = np.abs(middle(box) - 0.5)
+    neither = [off[axis] <= (1 / 6 if box[axis + 2] - box[axis] >= FILLS else BETWEEN) for axis in (0, 1)]
+    return words[1] if neither[1] else words[0] if neither[0] else " ".join(words)
 
 
 def _next(scene: SceneQuestion, meant: Meant) -> str:

@@ -10,6 +10,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSche
 
 from visketch.geometry.sketch import POINTS
 from visketch.sampling import TRIES, SamplingOptions
+from visketch.tasks.like import STRENGTH
 
 STROKES = 2_000  # the most strokes of a drawing
 DEFAULTS = SamplingOptions()
@@ -101,7 +102,7 @@ class GenerateRequest(ApiRequest):
 
 class VaryRequest(ApiRequest):
     label: Annotated[Label | None, Field(alias="class", description="By default the classifier's guess.")] = None
-    strength: Strength = 0.5
+    strength: Strength = STRENGTH
     n: Annotated[int, Field(ge=1, le=16, description="How many variations.")] = 8
     tries: Annotated[int, Field(ge=1, le=4, description="Candidates for each, of which the classifier keeps one.")] = 1
     seed: Seed = 0

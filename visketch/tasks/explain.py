@@ -53,6 +53,7 @@ class Explanation:
     without: float  # the probability if the deciding leaves are erased
     guesses: tuple[Prediction, ...] = ()  # the most probable classes, best first
     canvas: Float[Tensor, "1 h h"] | None = field(default=None, compare=False, repr=False)  # the drawing as a field
+    note: str = ""  # what classifying reads and this does not
 
     @property
     def words(self) -> str:
@@ -73,6 +74,8 @@ class Explanation:
             parts.append(f"{_places(self._regions(against))} {speak} against it{self._instead(against)}.")
         if others := sum(vote.label != self.label for vote in self.votes):
             parts.append(f"Of {len(self.votes)} leaves {_some_say(others)} something else.")
+        if self.note:
+            parts.append(self.note)
         return "\n".join(parts)
 
     def _instead(self, against: list[Vote]) -> str:
@@ -212,7 +215,17 @@ def explain(model: SketchModel, sketch: Sketch, top: int = 5) -> Explanation:
     probability, ranked = look.logits.softmax(dim=1)[0].topk(min(top, len(model.labels)))
     guesses = tuple(Prediction(model.labels[i], p) for i, p in zip(ranked.tolist(), probability.tolist(), strict=True))
     best, ordered = guesses[0], [votes[i] for i in order.tolist()]
-    return Explanation(best.label, best.probability, ordered, float(without), guesses, look.canvas)
+    note = difference(model, sketch, look.canvas)
+    return Explanation(best.label, best.probability, ordered, float(without), guesses, look.canvas, note)
+
+
+def difference(model: SketchModel, sketch: Sketch, canvas: Float[Tensor, "1 h h"]) -> str:
+    """In a sentence, why the answer of `classify` may be another one. Empty if it reads the same leaves alone."""
+    smaller = model.config.classifier.depth < depth_of(model, canvas)
+    if model.pieces(sketch) is not None:
+        seen = "the picture alone, in smaller leaves" if smaller else "the picture alone"
+        return f"This is about {seen}. The answer of classify also rests on its strokes, so it may be another one."
+    return "This reads smaller leaves than classify does, whose answer may be another one." if smaller else ""
 
 
 @dataclass(frozen=True)
