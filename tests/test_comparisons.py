@@ -75,6 +75,7 @@ def ask(question: str) -> str | None:
         ("Are there 3 cats?", "no"),
         ("Do you see two fish?", "no"),
         ("Are there two?", "yes"),
+        ("Are there two cats in the picture?", "yes"),
         ("Is there only one cat?", "no"),
         ("Is there a cat and a fish?", "yes"),
         ("Are there cats and dogs?", "no"),

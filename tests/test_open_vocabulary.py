@@ -11,13 +11,14 @@ from command_line import one_line, visketch
 from PIL import Image, ImageDraw
 
 from visketch.config import SketchConfig
+from visketch.data.ink import Ink
 from visketch.errors import VisketchError
 from visketch.geometry import sdf
 from visketch.geometry.sketch import Sketch
 from visketch.language import image
 from visketch.language.boxes import Box, overlaps
 from visketch.language.detect.matcher import Region
-from visketch.language.detect.open_vocabulary import drawn, joined
+from visketch.language.detect.open_vocabulary import drawn, joined, wholes
 from visketch.language.model import SketchLanguage
 from visketch.language.vision.pen import as_trained
 
@@ -182,6 +183,18 @@ class TestRegions:
         ((ink, region),) = drawn(pixels, [self.region((0.4, 0.4, 0.6, 0.6))], 2)
         assert region.box == (0.4, 0.4, 0.6, 0.6)
         assert ink.any()
+
+    def test_a_line_is_whole_only_if_it_is_no_region_yet(self) -> None:
+        pixels = np.zeros((100, 100), bool)
+        pixels[[10, 90], 10:91] = pixels[10:91, [10, 90]] = True
+        rest = np.zeros_like(pixels)
+        boxes = ((0.05, 0.05, 0.5, 0.5), (0.5, 0.5, 0.95, 0.95))
+        cut = [region for _, region in drawn(pixels, [self.region(box) for box in boxes], 2)]
+        assert all(region.cut for region in cut)
+        ((_, whole), own) = wholes(Ink(pixels, pixels, rest), cut)[-1]
+        assert (whole.box, own) == ((0.1, 0.1, 0.91, 0.91), [0, 1])
+        around = self.region((0.1, 0.1, 0.91, 0.91))
+        assert len(wholes(Ink(pixels, pixels, rest), [around, *cut])) == 1, "the page alone"
 
     def test_what_is_cut_out_of_a_line_is_without_what_it_cuts_apart(self) -> None:
         pixels = np.zeros((100, 100), bool)

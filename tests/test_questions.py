@@ -191,6 +191,23 @@ def test_what_reaches_across_the_picture_is_at_one_side(box: Box, place: str) ->
     assert reason("where is it?", "cat", [Detection("cat", box, 0.9)], ()) == place
 
 
+def test_a_side_is_not_all_of_a_half() -> None:
+    cat = Detection("cat", (0.35, 0.4, 0.55, 0.6), 0.9)
+    for question, answer in {
+        "where is it?": "centre",
+        "is there a cat on the left?": "no",
+        "is there a cat in the left half?": "yes",
+        "how many cats are in the left half of the picture?": "1",
+        "is there a cat in the right half?": "no",
+    }.items():
+        assert reason(question, "cat", [cat], ()) == answer, question
+
+
+def test_a_number_that_is_no_decimal_is_not_understood() -> None:
+    with pytest.raises(VisketchError, match="not answered"):
+        reason("are there \u00b2 cats?", "cat", [], ())
+
+
 def test_where_places_are_given_one_of_them_is_the_answer() -> None:
     cat = Detection("cat", (0.5, 0.0, 1.0, 1.0), 0.9)
     asked = "Where is the object of the sketch: top left, top right, bottom left, bottom right or centre?"

@@ -246,9 +246,23 @@ def test_newer_colours_are_those_of_the_page(tmp_path) -> None:
 def test_hairlines_for_a_laser_cutter_are_lines(tmp_path, width: str) -> None:
     (tmp_path / "a.svg").write_text(page_of("cat").replace(f'stroke-width="{PEN}"', f'stroke-width="{width}"'))
     assert len(next(read(tmp_path / "a.svg")).strokes or ()) == len(lines_of("cat"))
-    (tmp_path / "b.svg").write_text(page_of("cat").replace('stroke="#000"', 'stroke="none"'))
-    with pytest.raises(VisketchError, match="blank"):
-        next(read(tmp_path / "b.svg"))
+    assert next(read(tmp_path / "a.svg")).page is not None
+    for colour in ("none", "#fff"):
+        (tmp_path / "b.svg").write_text((tmp_path / "a.svg").read_text().replace("#000", colour))
+        with pytest.raises(VisketchError, match="blank"):
+            next(read(tmp_path / "b.svg"))
+
+
+@pytest.mark.parametrize(("wide", "width", "seen"), [(1, "0.02", True), (1000, "20", False)])
+def test_how_thin_a_line_is_depends_on_the_page(tmp_path, wide: int, width: str, seen: bool) -> None:
+    """A hundredth of a pixel is thin. A line that is wide and hidden is not a hairline."""
+    cover = "" if seen else '<rect width="1000" height="1000" fill="#fff"/>'
+    line = f'<path fill="none" stroke="#00f" stroke-width="{width}" d="M100 100L900 500V800"/>'
+    size = f'width="{wide}" height="{wide}" viewBox="0 0 1000 1000"'
+    (tmp_path / "a.svg").write_text(f'<svg xmlns="http://www.w3.org/2000/svg" {size}>{line}{cover}</svg>')
+    found: list[VisketchError] = []
+    assert len(list(read(tmp_path / "a.svg", found.append))) == seen
+    assert [" blank," in str(error) for error in found] == [True] * (not seen)
 
 
 def test_variables_of_variables_do_not_grow_without_limit(tmp_path) -> None:

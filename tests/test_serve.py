@@ -466,12 +466,21 @@ class TestReader:
         finally:
             reader.close()
 
-    def test_strokes_of_several_drawings_are_refused(self) -> None:
+    def test_a_file_of_several_drawings_is_refused(self) -> None:
         star, reader = json.dumps({"drawing": STAR}).encode() + b"\n", SandboxedReader()
         try:
             with pytest.raises(VisketchError, match="upload: more than one drawing in it; send them one by one"):
                 reader.read(star * 2, "stars.ndjson")
             assert len(reader.read(star, "star.ndjson").lines()) == len(STAR)
+            bitmaps = io.BytesIO()
+            np.save(bitmaps, np.tile(np.eye(28, dtype=np.uint8) * 255, (2, 1, 1)))
+            with pytest.raises(VisketchError, match="more than one drawing"):
+                reader.read(bitmaps.getvalue(), "two.npy")
+            frames = io.BytesIO()
+            line = 255 - 255 * np.eye(40, dtype=np.uint8)
+            first, *more = (Image.fromarray(np.roll(line, shift, axis=0)) for shift in (0, 9))
+            first.save(frames, "GIF", save_all=True, append_images=more)
+            assert reader.read(frames.getvalue(), "two.gif").pixels is not None
         finally:
             reader.close()
 

@@ -193,7 +193,7 @@ class ViSketch(SketchModel):
         Sketch i has the seed `seed` + i, and it does not depend on `n`. `on_progress` receives a `Frame` after every
         step. Raises UsageError for an unknown class or an option out of range.
         """
-        options, label = dataclasses.replace(options, **changes), self.labels[self.label_of(label)]
+        options, label = dataclasses.replace(options, **changes), self._label(label)
         drawn = self.generate_fields(label, n, seed=seed, options=options, on_progress=on_progress)
         facts = {"refine": options.refined(options.coarse or self.config.coarse)}
         return self._generated(drawn, label, seed, facts)
@@ -217,7 +217,7 @@ class ViSketch(SketchModel):
         option is out of range.
         """
         own = sketch(drawing)
-        label = self.labels[self.label_of(label)] if label else self.classify_many([own], top=1)[0][0].label
+        label = self._label(label, own)
         how: dict[str, Any] = {"strength": strength, "seed": seed, "options": options, "on_progress": on_progress}
         drawn = like.like(self, own, label, n, **how, **changes)
         return self._generated(drawn, label, seed, {"strength": strength})
@@ -261,7 +261,7 @@ class ViSketch(SketchModel):
         change. `canvas` is the side of the canvas in pixels. See `tasks.refine.refine`.
         """
         rough = sketch(drawing)
-        label = self.labels[self.label_of(label)] if label else self.classify_many([rough], top=1)[0][0].label
+        label = self._label(label, rough)
         made = refine.refine(
             self,
             [rough],
@@ -294,8 +294,8 @@ class ViSketch(SketchModel):
         """
         check_number("n", n, 1)
         part = sketch(drawing)
-        guesses = [] if label else self.classify_many([part], top=complete.PROPOSED)[0]
-        labels = [label] * n if label else complete.spread(guesses, n)
+        guesses = self.classify_many([part], top=complete.PROPOSED)[0] if label is None else []
+        labels = complete.spread(guesses, n) if label is None else [label] * n
         found = complete.complete(self, part, labels, seed=seed, options=options, on_progress=on_progress, **changes)
         found = complete.best_first(found)
         traces = [complete.strokes(one, part, self.config.sketch) for one in found]
@@ -313,10 +313,16 @@ class ViSketch(SketchModel):
         name = Path(drawing).name if isinstance(drawing, str | Path) else ""
         return SavedExplanation(**vars(why), clamp=self.config.sketch.clamp, name=name)
 
+    def _label(self, label: str | None, drawing: Sketch | None = None) -> str:
+        """A class, in its own spelling. Without a `label`, it is the most probable class of the drawing."""
+        if label is None and drawing is not None:
+            return self.classify_many([drawing], top=1)[0][0].label
+        return self.labels[self.label_of(label)]  # type: ignore[arg-type]
+
     def _drawn(
         self, canvas: Any, label: str, score: float | None, seed: int, facts: dict[str, Any], strokes: Any = None
     ) -> DrawnSketch:
-        label = self.labels[self.label_of(label)]
+        label = self._label(label)
         clamp = self.config.sketch.at(canvas.shape[-1]).clamp
         facts = {"checkpoint": self.config.name, **facts}
         return DrawnSketch.of(canvas, clamp, strokes, label=label, score=score, seed=seed, facts=facts)

@@ -102,7 +102,8 @@ def check_number(name: str, value: object, least: int, most: int | None = None) 
 
 def check_real(name: str, value: object, valid: Callable[[float], bool], take: str) -> None:
     """Raises UsageError for anything but a real number that is `valid`, and says which to `take`."""
-    if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not valid(float(value)):
+    real = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
+    if not real or not valid(value):  # type: ignore[arg-type]
         raise UsageError(f"{name} = {value!r}: take {take}")
 
 

@@ -1,6 +1,7 @@
 """CSS that browsers know but renderers of SVG do not: variables, and newer ways to write colours."""
 
 import re
+from functools import lru_cache
 from xml.etree.ElementTree import Element
 
 DEFINED = re.compile(r"(?<![\w-])(--[\w-]{1,100})\s*:\s*([^;{}]{1,60});?\s*")
@@ -10,7 +11,7 @@ VARIABLE = re.compile(rf"var\(\s*(--[\w-]{{1,100}})\s*(?:,({INNER}))?\)")
 LIGHT_DARK = re.compile(rf"light-dark\(({COLOUR}),{COLOUR}\)")
 # Colours that resvg would draw black (`hsl(0deg 80% 40%)`, `rgb(0 0 0 / 50%)`) or not at all, and some that it knows.
 SPACES = "rgba?|hsla?|hwb|lab|lch|oklab|oklch|color"
-WRITTEN = re.compile(rf"(?<![\w-])(?:(?:{SPACES})\([^()]{{1,100}}\)|rebeccapurple\b)", re.IGNORECASE)
+WRITTEN = re.compile(rf"(?<![\w-])(?:{SPACES})\([^()]{{1,100}}\)", re.IGNORECASE)
 KNOWN = re.compile(r"rgb\((?:\s*\d{1,3}\s*,){2}\s*\d{1,3}\s*\)")  # the usual way, which is known everywhere
 DEEPEST = 4  # how deep variables may refer to other variables
 
@@ -40,16 +41,17 @@ def _plain(text: str, known: dict[str, str]) -> str:
         if longer == text or len(longer) > most:
             break
         text = longer
-    return WRITTEN.sub(_in_hex, LIGHT_DARK.sub(r"\1", text))
+    return WRITTEN.sub(lambda found: in_hex(found[0]), LIGHT_DARK.sub(r"\1", text))
 
 
-def _in_hex(found: re.Match[str]) -> str:
+@lru_cache(1000)
+def in_hex(colour: str) -> str:
     """A colour as #rrggbb, or as #rrggbbaa if it is not opaque. A text that is no colour is kept."""
-    if KNOWN.fullmatch(found[0]):
-        return found[0]
+    if KNOWN.fullmatch(colour):
+        return colour
     from coloraide import Color  # imported here, since few pages need it
 
     try:
-        return Color(found[0].lower()).convert("srgb").to_string(hex=True, fit="clip")
+        return Color(colour.lower()).convert("srgb").to_string(hex=True, fit="clip")
     except (ValueError, OverflowError):
-        return found[0]
+        return colour

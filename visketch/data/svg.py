@@ -27,6 +27,7 @@ SIDE = 512  # the longer side of the rendering in pixels
 # These elements read other files, run code, show no lines, or could keep the renderer busy without limit.
 LEFT_OUT = ("image", "script", "filter", "foreignObject", "text", "animate", "animateMotion", "animateTransform", "set")
 NAMESPACE = re.compile(rb"""<!ENTITY\s+(\w+)\s+(["'])(https?://[^"'&%<>]{0,200})\2\s*>""")  # as Illustrator writes them
+WHITE = (255, 255, 255)
 HAIR = 0.1  # a thinner line, in pixels of the rendering, may leave no ink there
 LENGTH = re.compile(r"\s*\+?(\d*\.?\d+(?:e[-+]?\d+)?)\s*(px|mm|cm|in|pt|pc|q)?\s*", re.IGNORECASE)
 UNITS = {"px": 1.0, "mm": 96 / 25.4, "cm": 96 / 2.54, "in": 96.0, "pt": 96 / 72, "pc": 16.0, "q": 96 / 101.6}
@@ -54,15 +55,15 @@ def strokes(path: Path) -> Sketch:
             raise VisketchError(f"{path}: blank, it has no shapes; text and pictures do not count")
         return Sketch(strokes=tuple(line.points for line in lines), source=str(path), about=about, in_order=False)
     found, facts = image.understand(picture)
-    if not found.pixels.any() and (hairs := _hairlines(lines, SIDE / max(size))):
-        return Sketch(strokes=hairs, source=str(path), about=about, in_order=False)
+    to_pixels = matrix * (SIDE / max(size))
+    page = PageArea(_viewport(matrix, size), root.get("width", ""), root.get("height", ""))
+    if not found.pixels.any() and (hairs := _hairlines(lines, to_pixels)):
+        return Sketch(strokes=hairs, source=str(path), about=about, page=page, in_order=False)
     if not found.pixels.any():
         raise VisketchError(f"{path}: blank, nothing in it is visible; text and pictures do not count")
-    to_pixels = matrix * (SIDE / max(size))
     about |= {"filled": True} if facts.get("filled") else {}
     paper = "black" if facts["inverted"] else "white"
     kept = seen.only(lines, to_pixels, found, np.asarray(on_paper(picture, paper))) if lines else None
-    page = PageArea(_viewport(matrix, size), root.get("width", ""), root.get("height", ""))
     if kept is None:
         return Sketch(
             pixels=found.pixels, thin=found.thin, source=str(path), about=about | {"rendered": True}, page=page
@@ -271,9 +272,13 @@ def _outlines(shape: Any) -> Iterator[PaintedLine]:
         yield PaintedLine(np.array(points), width, colour)
 
 
-def _hairlines(lines: list[PaintedLine], scale: float) -> tuple[np.ndarray, ...]:
-    """The lines that are too thin to be seen in a rendering of `scale` pixels to a unit, as laser cutters want them."""
-    return tuple(line.points for line in lines if line.colour and 0 < line.width * scale < HAIR)
+def _hairlines(lines: list[PaintedLine], to_pixels: np.ndarray) -> tuple[np.ndarray, ...]:
+    """The coloured lines that are too thin to be seen in the rendering, as laser cutters want them. `to_pixels` (2 3)
+    maps their unit to its pixels.
+    """
+    scale = abs(np.linalg.det(to_pixels[:, :2])) ** 0.5
+    coloured = (line for line in lines if line.colour and line.colour != WHITE)
+    return tuple(line.points for line in coloured if 0 < scale * line.width < HAIR)
 
 
 def _viewport(matrix: np.ndarray, size: tuple[float, float]) -> tuple[float, float, float, float]:

@@ -55,6 +55,7 @@ class Filter:
     sizes: tuple[str, ...] = ()
     places: tuple[str, ...] = ()
     most: tuple[str, ...] = ()
+    halves: bool = False  # whether the places are halves of the picture, and not only sides of it
 
     @classmethod
     def told(cls, text: str) -> "Filter":
@@ -73,7 +74,10 @@ class Filter:
     def among(cls, words: Sequence[str]) -> "Filter":
         """The attributes among these words; other words are ignored."""
         words = [SAME.get(word, word) for word in words]
-        return cls(*(tuple(word for word in words if word in some) for some in (COLOURS, SIZES, PLACES, MOST)))
+        colours, sizes, places, most = (
+            tuple(word for word in words if word in some) for some in (COLOURS, SIZES, PLACES, MOST)
+        )
+        return cls(colours, sizes, places, most, halves=bool(places) and "half" in words)
 
     @property
     def contradicts(self) -> bool:
@@ -91,7 +95,7 @@ class Filter:
         left = [
             one
             for one in things
-            if all(_is_at(one, place) for place in self.places)
+            if all(_is_at(one, place, 0.0 if self.halves else BETWEEN) for place in self.places)
             and all(SIZES[size] * (measures(one)[2] - usual) > -SAME_SIZE for size in self.sizes)
         ]
         if self.colours and left:
@@ -114,11 +118,11 @@ def measures(thing: Detection) -> Float[np.ndarray, " 3"]:
     return np.array([*middle(thing.box), np.log(max(area(thing.box), 1e-9))])
 
 
-def _is_at(thing: Detection, place: str) -> bool:
+def _is_at(thing: Detection, place: str, between: float) -> bool:
     x, y = middle(thing.box)
     if place == "centre":
         return bool(max(abs(x - 0.5), abs(y - 0.5)) <= 1 / 6)
-    low, high = 0.5 - BETWEEN, 0.5 + BETWEEN
+    low, high = 0.5 - between, 0.5 + between
     return bool({"left": x < low, "right": x > high, "top": y < low, "bottom": y > high}[place])
 
 

@@ -41,16 +41,17 @@ def answer(scene: SceneQuestion) -> str | None:
     if OTHER.search(text):
         raise scene.refuse("only sizes can be compared")
     there = re.match(r"\W*(?:is|are) there\b|\W*(?:does|do) .*\b(?:show|contain)\b", text)
-    patterns = quantities.MORE, relations.SIDE, relations.COLOURED
-    compares = quantities.compared(text) or any(pattern.search(text) for pattern in patterns)
+    number = quantities.compared(text)
+    patterns = quantities.MORE, quantities.NUMBER, relations.SIDE, relations.COLOURED
+    compares = bool(number) or any(pattern.search(text) for pattern in patterns)
     if counts or there or SIZE.keys() & {*words} or compares:
         _no_places(scene)
     if SIZE.keys() & {*words}:
         return _refusing(scene, _larger)
     if more := quantities.MORE.search(text):
         return _refusing(scene, lambda scene: quantities.more(scene, more[1]))
-    if found := quantities.compared(text):
-        return _refusing(scene, lambda scene: quantities.quantity(scene, *found))
+    if number:
+        return _refusing(scene, lambda scene: quantities.quantity(scene, *number))
     if (told := relations.beside(scene) or relations.coloured(scene)) is not None:
         return told
     if extremes := [word for word in words if word in EXTREMES]:

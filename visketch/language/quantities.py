@@ -62,7 +62,7 @@ def quantity(scene: SceneQuestion, how: str, than: str) -> str:
 
 
 def number(word: str) -> int | None:
-    return int(word) if word.isdigit() else NUMBERS.get(word)
+    return int(word) if word.isdecimal() else NUMBERS.get(word)
 
 
 def count(scene: SceneQuestion) -> str | None:

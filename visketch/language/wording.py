@@ -113,4 +113,5 @@ def _sign(word: str) -> str:
 
 def attributes(row: str) -> Filter:
     """The attributes in a part of a row of signs."""
-    return Filter.among([word[2:] for word in row.split() if word[1:2] == ":"])
+    words = [word for word in row.split() if word[1:2] == ":" or word == "half"]
+    return Filter.among([word.partition(":")[2] or word for word in words])

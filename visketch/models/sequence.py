@@ -44,7 +44,7 @@ class SequenceClassifier(nn.Module):
     ) -> Float[Tensor, "b c"]:
         """The logits of drawings that fill [-1, 1]: the mean of the votes of their first `count` pieces."""
         clean = torch.zeros(len(points), device=points.device)
-        # The mark that means "given" to the diffusion, which has nothing to say here, tells that the order is unknown
+        # This mark tells the diffusion which pieces are given. Here it tells that the order is unknown.
         marked = (~in_order)[:, None].expand_as(joined)
         votes = self.network(to_tokens(points, joined), clean, None, count, marked)
         there = torch.arange(joined.shape[1], device=count.device) < count[:, None]

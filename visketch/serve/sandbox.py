@@ -35,7 +35,8 @@ class SandboxedReader:
     def read(self, content: bytes, name: str) -> Sketch:
         """The drawing in a file. Of its `name`, only the suffix is used, and only if it is a known one.
 
-        Raises VisketchError if the file cannot be read, or not in time, or if it has the strokes of several drawings.
+        Raises VisketchError if the file cannot be read, or not in time, or if it has several drawings. (Of the frames
+        of a picture, the first one counts.)
         """
         suffix = next((known for known in SUFFIXES if name.lower().endswith(known)), "")
         with self._lock:
@@ -118,7 +119,8 @@ def first(content: bytes, file: Path) -> Sketch | str:
         check(file)
         drawings = read(file)
         sketch = next(drawings)
-        if sketch.strokes is not None and next(drawings, None) is not None:
+        frame = sketch.pixels is not None and sketch.page is not None
+        if not frame and next(drawings, None) is not None:
             raise VisketchError(f"{file}: more than one drawing in it; send them one by one")
         return replace(sketch, label=sketch.label if file.suffix == ".ndjson" else None, source="upload")
     except VisketchError as error:

@@ -224,8 +224,8 @@ def difference(model: SketchModel, sketch: Sketch, canvas: Float[Tensor, "1 h h"
     smaller = model.config.classifier.depth < depth_of(model, canvas)
     if model.pieces(sketch) is not None:
         seen = "the picture alone, in smaller leaves" if smaller else "the picture alone"
-        return f"This is about {seen}. The answer of classify also rests on its strokes, so it may be another one."
-    return "This reads smaller leaves than classify does, whose answer may be another one." if smaller else ""
+        return f"This is about {seen}. The answer of classify also rests on its strokes, so it may differ."
+    return "This reads smaller leaves than classify does, so its answer may differ." if smaller else ""
 
 
 @dataclass(frozen=True)

@@ -211,18 +211,22 @@ def wholes(found: ink.Ink, parts: Sequence[Region]) -> list[Whole]:
 
 
 def _encloses(pixels: Bool[np.ndarray, "h h"], parts: Sequence[Region]) -> list[Whole]:
-    """The connected lines out of which several regions are cut."""
+    """The connected lines out of which several regions are cut, except those that are regions already."""
     lines, count = ndimage.label(pixels, np.ones((3, 3)))
+    inside = [np.bincount(lines[_around(part.box, len(pixels))].ravel(), minlength=count + 1) for part in parts]
+    free = np.arange(count + 1) > 0  # without the paper
+    for part, own in zip(parts, inside, strict=True):
+        if not part.cut:
+            free &= own <= np.bincount(lines.ravel(), minlength=count + 1) / 2
     cut_of: dict[int, list[int]] = {}
-    for place, part in enumerate(parts):
-        inside = np.bincount(lines[_around(part.box, len(pixels))].ravel(), minlength=count + 1)[1:]
-        if part.cut and inside.any():
-            cut_of.setdefault(int(inside.argmax()) + 1, []).append(place)
+    for place, (part, own) in enumerate(zip(parts, inside, strict=True)):
+        if part.cut and (own * free).any():
+            cut_of.setdefault(int((own * free).argmax()), []).append(place)
     some = list[Whole]()
-    for line, own in cut_of.items():
-        if len(own) > 1:
+    for line, numbers in cut_of.items():
+        if len(numbers) > 1:
             mask, box = _cut(lines == line)
-            some.append(_whole(Sketch(pixels=mask, source="picture"), box, parts, own))
+            some.append(_whole(Sketch(pixels=mask, source="picture"), box, parts, numbers))
     return some
 
 
@@ -237,7 +241,7 @@ def joined(parts: Sequence[Region], wholes: Sequence[tuple[Region, list[int]]]) 
 
     The tower was trained on scenes of several objects, and sees several in a drawing that fills its page. A part of
     another class stays, unless it is cut out of the whole. A whole of a class that no part has is added if it is about
-    as probable as the class of each part.
+    as probable as the class of each part. Parts that an earlier whole has replaced are no parts of a later one.
     """
     kept, gone = list[Region](), set[int]()
     for whole, all_numbers in wholes:
@@ -253,7 +257,7 @@ def joined(parts: Sequence[Region], wholes: Sequence[tuple[Region, list[int]]]) 
 
 
 def _partly(box: image.Box, other: image.Box) -> bool:
-    """Whether most of a box is not in another one."""
+    """Whether less than PARTLY of a box is in another one."""
     own = np.array([box])
     return float(overlaps(own, own.clip([*other[:2]] * 2, [*other[2:]] * 2))[0, 0]) < PARTLY
 

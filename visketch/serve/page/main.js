@@ -319,7 +319,7 @@ function vary(sketch) {
     count: KEPT,
     again: () => vary(sketch),
     show: ({ sketches }) => {
-      $("doing").textContent = "The same strokes, half drawn anew.";
+      $("doing").textContent = "The same strokes, partly drawn anew.";
       cards.show(sketches.map(named));
     },
   });

@@ -71,7 +71,7 @@ class SequenceObjective(Objective):
             side, pen = int(rng.integers(*self.SIDE)), float(rng.uniform(*self.PEN))
             shape = self.config.sketch.model_copy(update={"pen": pen})
             traced = self._traced(sdf.field(fit(tuple(lines), self.MARGIN), shape, side) > 0)
-        lines, in_order = traced or lines, traced is None
+        lines, in_order = traced or lines, not traced
         if rng.random() < self.settings.shuffled:
             lines, in_order = [lines[i] for i in rng.permutation(len(lines))], False
         lines = [line[::-1] if rng.random() < self.BACKWARDS else line for line in lines]
