@@ -298,7 +298,7 @@ class TestVerbs:
         assert {"predictions", "sure", "separate"} <= plain.keys()
         words = row.pop("explanation")["words"]
         assert row == plain
-        assert words.splitlines()[-1].startswith("This is about the picture alone, in smaller leaves")
+        assert words.splitlines()[-1].endswith("since it reads larger leaves and the strokes too.")
         own = ViSketch.load().explain(page)
         assert own.words == words
 

@@ -74,9 +74,7 @@ class Explanation:
             parts.append(f"{_places(self._regions(against))} {speak} against it{self._instead(against)}.")
         if others := sum(vote.label != self.label for vote in self.votes):
             parts.append(f"Of {len(self.votes)} leaves {_some_say(others)} something else.")
-        if self.note:
-            parts.append(self.note)
-        return "\n".join(parts)
+        return "\n".join(filter(None, [*parts, self.note]))
 
     def _instead(self, against: list[Vote]) -> str:
         """The classes that leaves against the class predict by themselves. Leaves that predict the class itself are not
@@ -122,9 +120,8 @@ def _region(place: np.ndarray) -> str:
 def _places(regions: Counter[str]) -> str:
     """`{"at the top": 2, "in the middle": 1}` → `Two leaves at the top and one in the middle`."""
     (first, count), *more = regions.most_common()
-    start = (
-        f"The leaf {first}" if not more and count == 1 else f"{_number(count).capitalize()} {_leaves(count)} {first}"
-    )
+    several = f"{_number(count).capitalize()} {'leaf' if count == 1 else 'leaves'} {first}"
+    start = several if more or count > 1 else f"The leaf {first}"
     return _joined([start, *(f"{_number(n)} {where}" for where, n in more)])
 
 
@@ -135,10 +132,6 @@ def _says(votes: Sequence[Vote]) -> str:
 
 def _some_say(count: int) -> str:
     return "one by itself says" if count == 1 else f"{_number(count)} by themselves say"
-
-
-def _leaves(count: int) -> str:
-    return "leaf" if count == 1 else "leaves"
 
 
 def _number(count: int) -> str:
@@ -158,10 +151,7 @@ def percent(share: float) -> str:
 
 
 def depth_of(model: SketchModel, canvas: Float[Tensor, "b h h"]) -> int:
-    """The depth at which a drawing is explained: all levels of the tree, whatever `classifier.depth` says.
-
-    Coarse leaves would explain little.
-    """
+    """The depth at which a drawing is explained: all levels of the tree, since coarse leaves would explain little."""
     return model.config.sketch.at(canvas.shape[-1]).depth
 
 
@@ -215,17 +205,16 @@ def explain(model: SketchModel, sketch: Sketch, top: int = 5) -> Explanation:
     probability, ranked = look.logits.softmax(dim=1)[0].topk(min(top, len(model.labels)))
     guesses = tuple(Prediction(model.labels[i], p) for i, p in zip(ranked.tolist(), probability.tolist(), strict=True))
     best, ordered = guesses[0], [votes[i] for i in order.tolist()]
-    note = difference(model, sketch, look.canvas)
-    return Explanation(best.label, best.probability, ordered, float(without), guesses, look.canvas, note)
+    return Explanation(
+        best.label, best.probability, ordered, float(without), guesses, look.canvas, _note(model, sketch)
+    )
 
 
-def difference(model: SketchModel, sketch: Sketch, canvas: Float[Tensor, "1 h h"]) -> str:
-    """In a sentence, why the answer of `classify` may be another one. Empty if it reads the same leaves alone."""
-    smaller = model.config.classifier.depth < depth_of(model, canvas)
-    if model.pieces(sketch) is not None:
-        seen = "the picture alone, in smaller leaves" if smaller else "the picture alone"
-        return f"This is about {seen}. The answer of classify also rests on its strokes, so it may differ."
-    return "This reads smaller leaves than classify does, so its answer may differ." if smaller else ""
+def _note(model: SketchModel, sketch: Sketch) -> str:
+    """Why `classify` may give another answer than an explanation, in a sentence. Empty if it reads the same."""
+    larger = ["larger leaves"] if model.config.classifier.depth < model.config.sketch.depth else []
+    more = " and ".join(larger + (["the strokes too"] if model.pieces(sketch) is not None else []))
+    return f"The answer of classify may differ, since it reads {more}." if more else ""
 
 
 @dataclass(frozen=True)
