@@ -21,15 +21,16 @@ if TYPE_CHECKING:
 def explained(
     model: "SketchModel", items: Iterator["Item"], done: Container[str], top: int, out: Path, outputs: Outputs
 ) -> Iterator[dict[str, Any]]:
-    """A row for every drawing, as in `classify.rows`, with an "explanation" of what the picture alone says.
+    """A row for every drawing, as in `classify.rows`, with an "explanation" of what its leaves say.
 
     Raises UsageError before any work is done if a picture of `out` may not be written. `out` is a .png file or a folder
     (`check_out`).
     """
     from visketch.data.named import drawings
+    from visketch.geometry import sdf
     from visketch.geometry.separate import separate
     from visketch.render.explanation import picture
-    from visketch.tasks.batch import BatchClassifier, rendered, undone_drawings
+    from visketch.tasks.batch import BatchClassifier, RenderedDrawing, undone_drawings
     from visketch.tasks.explain import explain
 
     found: Iterator[Named] = (drawing for item in undone_drawings(items, done) for drawing in drawings(item))
@@ -43,13 +44,13 @@ def explained(
         found = iter(first_two)
     taken: set[str] = set()
     clamp, answer = model.config.sketch.clamp, BatchClassifier(model, top)
-    pieces = model.config.sequence.pieces if model.has("sequence") else 0
     for name, sketch in found:
         try:
             if isinstance(sketch, str):
                 raise VisketchError(sketch)
             why = explain(model, sketch, top)
-            (row,) = answer([rendered(model.config.reading, name, sketch, len(separate(sketch)), pieces)])
+            field, parts = sdf.render(sketch, model.config.reading), len(separate(sketch))
+            (row,) = answer([RenderedDrawing(name, field, separate=parts, strokes=model.pieces(sketch))])
             path = out if alone else out / f"{free(stem_of(name), taken)}.png"
             write_png(
                 outputs.take(path), picture(why, clamp, Path(name).name), {"of": name, "checkpoint": model.config.name}

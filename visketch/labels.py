@@ -94,7 +94,7 @@ DOUBTFUL = {
 
 
 def find(name: str, labels: Sequence[str]) -> str:
-    """The label that a class name stands for. Raises UsageError with the most similar labels, or if it is no text."""
+    """The label that a class name stands for. Raises UsageError, with the most similar labels for a string."""
     if not isinstance(name, str):
         raise UsageError(f"class {name!r}: name one class, such as {labels[0]!r}")
     if name in labels:

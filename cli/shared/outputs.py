@@ -103,7 +103,7 @@ def parse_out(typed: str | Path) -> Path:
     if out in ("-", "/dev/stdout", "/dev/stderr"):
         raise UsageError(f"{out}: this command writes files and not to standard output; name a file")
     if out.startswith("-"):
-        raise UsageError(f"{out}: an option, but a path is missing before it; name a file (./{out} is one, too)")
+        raise UsageError(f"{out}: an option, but a path is missing before it; for a file of that name, write ./{out}")
     if out.endswith(("/", os.sep)) and is_picture(Path(out)):
         suffix = Path(out).suffix
         raise UsageError(f"{out}: for a file of that name leave out the {out[-1]}; for a folder leave out {suffix}")

@@ -41,11 +41,11 @@ def _plain(text: str, known: dict[str, str]) -> str:
         if longer == text or len(longer) > most:
             break
         text = longer
-    return WRITTEN.sub(lambda found: in_hex(found[0]), LIGHT_DARK.sub(r"\1", text))
+    return WRITTEN.sub(lambda found: _in_hex(found[0]), LIGHT_DARK.sub(r"\1", text))
 
 
 @lru_cache(1000)
-def in_hex(colour: str) -> str:
+def _in_hex(colour: str) -> str:
     """A colour as #rrggbb, or as #rrggbbaa if it is not opaque. A text that is no colour is kept."""
     if KNOWN.fullmatch(colour):
         return colour

@@ -79,7 +79,7 @@ def _drawings(path: Path, wanted: Container[str] | None) -> Iterator[Sketch | Vi
     Readers are imported here, so that `visketch --help` loads neither Pillow nor numpy.
     """
     if "\0" in str(path):
-        raise VisketchError(f"{str(path)!r}: the name has a zero byte, as no file's has; check it")
+        raise VisketchError(f"{str(path)!r}: the name has a zero byte, which no file's name can have; check it")
     if path.is_dir():
         raise VisketchError(f"{path}: this is a folder; give a file in it")
     if path.exists() and not path.is_file():

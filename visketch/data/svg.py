@@ -57,9 +57,9 @@ def strokes(path: Path) -> Sketch:
     found, facts = image.understand(picture)
     to_pixels = matrix * (SIDE / max(size))
     page = PageArea(_viewport(matrix, size), root.get("width", ""), root.get("height", ""))
-    if not found.pixels.any() and (hairs := _hairlines(lines, to_pixels)):
-        return Sketch(strokes=hairs, source=str(path), about=about, page=page, in_order=False)
     if not found.pixels.any():
+        if hairs := _hairlines(lines, to_pixels):
+            return Sketch(strokes=hairs, source=str(path), about=about, page=page, in_order=False)
         raise VisketchError(f"{path}: blank, nothing in it is visible; text and pictures do not count")
     about |= {"filled": True} if facts.get("filled") else {}
     paper = "black" if facts["inverted"] else "white"

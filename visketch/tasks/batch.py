@@ -45,6 +45,9 @@ def draw(
     With `split`, each of the separate drawings on one page gets a field. Its name is that of the page with a number.
     """
 
+    def strokes(sketch: Sketch) -> Pieces | None:
+        return of_sketch(sketch, pieces) if pieces else None
+
     for name, sketch in drawings(item):
         if name in done:
             continue
@@ -57,17 +60,12 @@ def draw(
                 for number, part in enumerate(parts, 1):
                     own = f"{name}{'.' if '#' in name else '#'}{number}"
                     if own not in done:
-                        yield rendered(shape, own, part, 1, pieces)
+                        yield RenderedDrawing(own, sdf.render(part, shape), strokes=strokes(part))
             else:
-                yield rendered(shape, name, sketch, len(parts), pieces)
+                field = sdf.render(sketch, shape)
+                yield RenderedDrawing(name, field, separate=len(parts), strokes=strokes(sketch))
         except VisketchError as error:
             yield RenderedDrawing(name, None, about(error, sketch.source))
-
-
-def rendered(shape: SketchConfig, name: str, sketch: Sketch, separate: int, pieces: int) -> RenderedDrawing:
-    """A drawing as a field, with its strokes as at most so many `pieces`. Raises VisketchError if it is blank."""
-    strokes = of_sketch(sketch, pieces) if pieces else None
-    return RenderedDrawing(name, sdf.render(sketch, shape), separate=separate, strokes=strokes)
 
 
 def undone(items: Iterable[Item], done: Container[str]) -> Iterator[Item]:

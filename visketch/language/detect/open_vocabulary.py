@@ -213,15 +213,17 @@ def wholes(found: ink.Ink, parts: Sequence[Region]) -> list[Whole]:
 def _encloses(pixels: Bool[np.ndarray, "h h"], parts: Sequence[Region]) -> list[Whole]:
     """The connected lines out of which several regions are cut, except those that are regions already."""
     lines, count = ndimage.label(pixels, np.ones((3, 3)))
+    area = np.bincount(lines.ravel(), minlength=count + 1)
     inside = [np.bincount(lines[_around(part.box, len(pixels))].ravel(), minlength=count + 1) for part in parts]
-    free = np.arange(count + 1) > 0  # without the paper
-    for part, own in zip(parts, inside, strict=True):
+    taken = np.arange(count + 1) == 0  # the paper, and then the lines that are regions
+    for part, ink_of in zip(parts, inside, strict=True):
         if not part.cut:
-            free &= own <= np.bincount(lines.ravel(), minlength=count + 1) / 2
+            taken |= ink_of > area / 2
     cut_of: dict[int, list[int]] = {}
-    for place, (part, own) in enumerate(zip(parts, inside, strict=True)):
-        if part.cut and (own * free).any():
-            cut_of.setdefault(int((own * free).argmax()), []).append(place)
+    for place, (part, ink_of) in enumerate(zip(parts, inside, strict=True)):
+        left = np.where(taken, 0, ink_of)
+        if part.cut and left.any():
+            cut_of.setdefault(int(left.argmax()), []).append(place)
     some = list[Whole]()
     for line, numbers in cut_of.items():
         if len(numbers) > 1:
@@ -231,6 +233,7 @@ def _encloses(pixels: Bool[np.ndarray, "h h"], parts: Sequence[Region]) -> list[
 
 
 def _whole(drawing: Sketch, box: image.Box, parts: Sequence[Region], own: list[int]) -> Whole:
+    """A drawing with its region, given the numbers of its parts."""
     told = torch.stack([parts[one].chances for one in own]).mean(dim=0)
     return (drawing, Region(box, max(parts[one].score for one in own), told)), own
 
