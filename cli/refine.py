@@ -190,8 +190,9 @@ class Refinement:
         self.alone, self.compare, self.outputs, self.animate = alone, compare, outputs, animate
 
     def run(self, found: Iterator[tuple[str, "Sketch | str"]], bar: Any) -> Iterator[Row]:
-        """A row for every drawing: {"path", "class", "probability", "out"} or {"path", "error"}. If there are several
-        separate drawings on the page, "separate" is their number.
+        """A row for every drawing: {"path", "class", "guessed", "out"} or {"path", "error"}. "guessed" is the
+        probability of the class if it was not named but guessed from the rough drawing. If there are several separate
+        drawings on the page, "separate" is their number.
         """
         from visketch.geometry.separate import separate
 
@@ -219,8 +220,8 @@ class Refinement:
                     yield {"path": path, "error": str(error)}
 
     def redrawn(self, sketches: list["Sketch"], on_progress: Any) -> list[Any]:
-        """For each sketch, the field before, the field and the strokes after, the class and its probability; or the
-        error.
+        """For each sketch, the field before, the field and the strokes after, the class, and its probability if it is
+        a guess; or the error.
         """
         from visketch.data.named import about
         from visketch.geometry.trace import Trace
@@ -254,7 +255,7 @@ class Refinement:
         return list(zip(before, made.canvas, strokes, labels, chances, strict=True))
 
     def write(
-        self, path: str, before: Any, after: Any, strokes: "Trace | None", label: str, probability: float | None
+        self, path: str, before: Any, after: Any, strokes: "Trace | None", label: str, guessed: float | None
     ) -> Row:
         """Write the file of one sketch, and keep both fields for the sheet."""
         clamp = self.model.config.sketch.at(len(after)).clamp
@@ -270,7 +271,7 @@ class Refinement:
         if out and not self.compare:
             facts = {"of": Path(path).name, "class": label, **self.settings}
             write_sketch(out, after, clamp, self.side, facts, strokes, self.animate)
-        return {"class": label, "probability": probability, "out": out}
+        return {"class": label, "guessed": guessed, "out": out}
 
     def file(self, path: str) -> Path | None:
         """The file of a sketch. Returns None if it only goes on the sheet.
@@ -301,8 +302,8 @@ def show(rows: list[Row], on_sheet: Path | None) -> None:
         if "error" not in row:
             to = f" → {row['out']}" if row["out"] else ""
             guess = ""
-            if row["probability"] is not None:
-                guess = f", the classifier's guess, {100 * row['probability']:.0f} % sure; name the class with --class"
+            if row["guessed"] is not None:
+                guess = f", the classifier's guess, {100 * row['guessed']:.0f} % sure; name the class with --class"
             console.say(f"{row['path']}{to} (as {row['class']}{guess})")
             if "separate" in row:
                 console.note(f"{row['path']}: {row['separate']} separate drawings, refined as one; give a file of each")

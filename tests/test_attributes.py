@@ -151,6 +151,10 @@ class TestWords:
             ("which color is the house?", "there are 2: red, blue"),
             ("what colour is the large one?", "blue"),
             ("is the small house red?", "yes"),
+            ("is the red house on the left?", "yes"),
+            ("is the cat at the bottom?", "no"),
+            ("is anything in the top left corner?", "yes"),
+            ("is the cat on the left or on the right?", "top right"),
             ("is the large one red and white?", "no"),
             ("is the red house left of the cat?", "yes"),
             ("is the sky blue?", None),
@@ -173,8 +177,8 @@ class TestWords:
         with pytest.raises(VisketchError, match="questions of this kind are not answered"):
             reason(question, "house", THINGS, (), ("cat",), picture=scene)
 
-    @pytest.mark.parametrize("question", ["is the house red?", "is it red or blue?"])
-    def test_a_colour_that_not_all_of_them_have_is_refused(self, question: str, scene: image.Picture) -> None:
+    @pytest.mark.parametrize("question", ["is the house red?", "is it red or blue?", "is it on the left?"])
+    def test_what_not_all_of_them_have_is_refused(self, question: str, scene: image.Picture) -> None:
         with pytest.raises(VisketchError, match="questions of this kind are not answered"):
             reason(question, "house", THINGS, (), picture=scene)
 

@@ -65,7 +65,7 @@ class TestRefine:
         assert [Path(row["out"]).name if "out" in row else None for row in said["sketches"]] == names
         assert {path.name for path in (here / "refined").iterdir()} == {*filter(None, names), "sheet.png"}
         assert said["sketches"][0]["class"] == "cat"
-        assert said["sketches"][0]["probability"] is None
+        assert said["sketches"][0]["guessed"] is None
         assert "error" in said["sketches"][2]
         assert (here / "refined/cat-1-refined.png").read_bytes() == (here / "refined/cat-1-refined-2.png").read_bytes()
 

@@ -71,9 +71,12 @@ def answer(scene: SceneQuestion) -> str | None:
     if kind == "colour":
         picture = scene.picture
         return None if picture is None else _each(scene, meant.things, lambda thing: colour([thing], picture))
-    if kind == "where":
+    if kind in ("where", "end"):
         place = whereabouts if scene.single or "options" in parts else part_of_picture
         return _each(scene, meant.things, lambda thing: place(thing.box))
+    if kind == "at":
+        some = re.match(r"any|some", about) is not None
+        return _at(scene, meant, attributes(parts["place"]), some)
     if kind == "relation":
         return _relation(scene, meant, _meant(scene, parts["other"], "", names))
     if meant.described:
@@ -125,6 +128,19 @@ def part_of_picture(box: Box) -> str:
     off = np.abs(middle(box) - 0.5)
     neither = [off[axis] <= (1 / 6 if box[axis + 2] - box[axis] >= FILLS else BETWEEN) for axis in (0, 1)]
     return words[1] if neither[1] else words[0] if neither[0] else " ".join(words)
+
+
+def _at(scene: SceneQuestion, meant: Meant, place: Filter, some: bool) -> str:
+    """Whether the objects are at that place. If it asks for `some`, one is enough; otherwise raises VisketchError if the
+    answer differs between them.
+    """
+    things = [_surest(meant.things)] if scene.single else meant.things
+    told = {thing in place.of(things, scene.picture) for thing in things}
+    if some:
+        return yes(True in told)
+    if len(told) > 1:
+        raise scene.refuse("the answer differs between its objects")
+    return yes(told.pop())
 
 
 def _next(scene: SceneQuestion, meant: Meant) -> str:
