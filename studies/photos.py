@@ -83,6 +83,42 @@ def ruled(ink: np.ndarray, rng: np.random.Generator, squared: bool = False) -> n
     return grain(page * light(ink.shape, rng, 0.25), rng, 3)
 
 
+def notebook(ink: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """A ruled page with a red margin, which the drawing crosses or not, and three punched holes."""
+    page = ruled(ink, rng)
+    side = len(ink)
+    y, x = np.mgrid[0:side, 0:side]
+    margin = np.clip(1.8 - np.abs(x - rng.uniform(0.1, 0.2) * side), 0, 1) * (1 - ink)
+    page += margin[..., None] * (np.array([225, 110, 120.0]) - page)
+    for middle in (0.15, 0.5, 0.85):
+        hole = np.clip(0.02 * side - np.hypot(x - 0.04 * side, y - middle * side), 0, 1)[..., None]
+        page += hole * (np.array([60, 50, 45.0]) - page)
+    return page
+
+
+def dotted(ink: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Paper with a grid of grey dots."""
+    y, x = np.mgrid[0 : len(ink), 0 : len(ink)]
+    apart = 24
+    dots = np.clip(2.2 - np.hypot((x + 5) % apart - apart / 2, (y + 9) % apart - apart / 2), 0, 1)[..., None]
+    page = on_paper(np.zeros_like(ink))
+    page += dots * (np.array([160, 160, 165.0]) - page)
+    page += ink[..., None] * (np.array([40, 42, 60.0]) - page)
+    return grain(page * light(ink.shape, rng, 0.25), rng, 3)
+
+
+def framed(ink: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """A whiteboard in its frame, with a strip of the wall around it."""
+    side = len(ink)
+    marker = np.array([[30, 30, 35], [30, 60, 160], [190, 40, 40], [30, 120, 60.0]])[rng.integers(4)]
+    page = on_paper(ink, marker, np.full(3, 240.0))
+    pads = [(int(part) + 8, int(part)) for part in (0.02 * side, 0.03 * side)]
+    frame, wall = np.array([150, 152, 156.0]), np.array([205, 196, 180.0])
+    for pad, colour in zip(pads, (frame, wall), strict=True):
+        page = np.stack([np.pad(page[..., i], pad, constant_values=colour[i]) for i in range(3)], axis=-1)
+    return grain(page * light(page.shape[:2], rng, 0.25), rng, 3)
+
+
 def coloured(ink: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """A red, orange, green or light blue pen. In grey, some of them are as bright as the paper."""
     pens = np.array([[225, 60, 60], [245, 160, 60], [60, 180, 90], [90, 170, 240.0]])
@@ -125,6 +161,9 @@ PHOTOS: dict[str, tuple[Photo, float, int]] = {  # the function, the pen as a sh
     "dark corners": (dark_corners, 1 / 80, SIDE),
     "ruled": (ruled, 1 / 80, SIDE),
     "squared": (lambda ink, rng: ruled(ink, rng, squared=True), 1 / 80, SIDE),
+    "notebook": (notebook, 1 / 80, SIDE),
+    "dotted": (dotted, 1 / 80, SIDE),
+    "whiteboard": (framed, 1 / 60, SIDE),
     "coloured": (coloured, 1 / 80, SIDE),
     "pencil": (pencil, 1 / 80, SIDE),
     "board": (board, 1 / 60, SIDE),

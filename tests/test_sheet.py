@@ -107,3 +107,39 @@ def test_the_lines_of_ruled_paper_end_at_the_sheet() -> None:
     found = found_in(np.where(there, photo, np.array(TABLES["dark"])))
     assert found.ruled > 10
     assert is_only(found.pixels, lines)
+
+
+def notebook(discs: int, margin: bool) -> np.ndarray:
+    """A photo of a page with a house, and with punched holes and a red margin."""
+    page = Image.new("RGB", (480, 640), (236, 232, 222))
+    draw = ImageDraw.Draw(page)
+    draw.line([(150, 400), (150, 250), (250, 160), (350, 250), (350, 400), (150, 400)], fill=(40, 42, 60), width=7)
+    if margin:
+        draw.line([(90, 0), (94, 639)], fill=(225, 120, 130), width=3)
+        draw.line([(60, 330), (160, 330)], fill=(40, 42, 60), width=7)  # it crosses the margin
+    for number in range(discs):
+        draw.ellipse([(18, 90 + 220 * number), (40, 112 + 220 * number)], fill=(60, 50, 45))
+    grain = np.random.default_rng(1).normal(0, 2, (640, 480, 3))
+    return np.clip(np.asarray(page) + grain, 0, 255).astype(np.uint8)
+
+
+def test_a_margin_and_punched_holes_are_no_ink() -> None:
+    found = ink.find(notebook(discs=3, margin=True))
+    assert found.ruled == 1
+    _, columns = np.nonzero(found.pixels)
+    assert 55 < columns.min(), "the holes are gone"
+    assert found.pixels[330, 65:155].all(), "what crosses the margin is whole"
+    assert not found.pixels[:300, 80:110].any()
+    assert not found.pixels[360:, 80:110].any()
+
+
+def test_two_discs_on_a_plain_page_are_drawn() -> None:
+    """They may be the wheels of a skateboard."""
+    assert ink.find(notebook(discs=2, margin=False)).pixels[:, :45].any()
+    assert not ink.find(notebook(discs=2, margin=True)).pixels[:, :45].any()
+
+
+def test_a_line_with_the_same_pen_is_no_margin() -> None:
+    colours = notebook(discs=0, margin=False)
+    colours[:, 90:97] = (40, 42, 60)
+    assert ink.find(colours).pixels[:, 93].all()

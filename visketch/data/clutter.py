@@ -1,4 +1,8 @@
-"""Remove dark pixels that are not part of the drawing: a frame, the surface around the paper, ruled lines, dust."""
+"""Remove dark pixels that are not part of the drawing: a frame, the surface around the paper, ruled lines, the
+margin, punched holes, dust.
+"""
+
+from itertools import product
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -14,6 +18,12 @@ NARROW = 0.2  # the greatest width of a strip of the surface around the paper, a
 SOLID = 0.45  # the least share of its box that a strip fills, even a wedge; the outline of a drawing fills less
 RULED = 3  # this many lines across the whole page, or more, belong to the paper ...
 FAINT = 0.85  # ... provided that their contrast is at most this share of the drawing's
+BESIDE = 0.3  # a margin is at most this share of the page away from an edge ...
+FINER = 0.7  # ... and at most this share of the pen's width wide
+GAP = 9  # pixels of a margin that are missing where it crosses a ruled line
+PUNCHED = (0.012, 0.06)  # the least and the greatest size of a punched hole, as a share of the page ...
+EDGE = 0.12  # ... the greatest distance of its middle from an edge of the page ...
+APART = 0.2  # ... and the least distance between two of them
 PROBES = 1000  # points along the lines at which the pen is measured
 
 
@@ -71,29 +81,16 @@ def without_rules(
 
     Ink that crosses a line is kept. `contrast` says how much darker each pixel is than the paper.
     """
-    found = []
+    found = {}
     for axis in (0, 1):
-        along, side = 1 - axis, pixels.shape[1 - axis]
-        if not _may_be_ruled(pixels, axis):
-            continue
-        long = max(8, side // 8)
-        lines = extreme(np.maximum, pixels, 5, axis)
-        for pick in (np.minimum, np.maximum):  # keeps only runs that are at least this long
-            lines = extreme(pick, lines, long, along)
-        if not _may_be_ruled(lines, axis):
-            continue
-        parts, _ = ndimage.label(lines)
-        across = [
-            number
-            for number, box in enumerate(ndimage.find_objects(parts), 1)
-            if box[along].stop - box[along].start > 0.8 * side
-            and box[axis].stop - box[axis].start < 0.1 * pixels.shape[axis]
-        ]
-        if len(across) >= RULED:
-            found.append((pixels & np.isin(parts, across), len(across)))
+        lines = _runs(pixels, axis) if _may_be_ruled(pixels, axis) else None
+        if lines is not None and _may_be_ruled(lines, axis):
+            across = _across(lines, axis)
+            if len(across) >= RULED:
+                found[axis] = pixels & np.logical_or.reduce(across), len(across)
     if not found:
         return pixels, 0
-    ruled = np.logical_or.reduce([here for here, _ in found])
+    ruled = np.logical_or.reduce([here for here, _ in found.values()])
     faint = float(np.median(contrast[ruled]))
     ink = contrast[pixels & ~ruled]
     if len(ink) and faint > FAINT * float(np.median(ink)):
@@ -104,7 +101,88 @@ def without_rules(
     sure = pixels & ~ruled
     for axis in (0, 1):
         sure = sure | extreme(np.minimum, dark, max(5, dark.shape[axis] // 32), axis)
-    return hanging((pixels & ~ruled) | dark, sure), sum(number for _, number in found)
+    return hanging((pixels & ~ruled) | dark, sure), sum(number for _, number in found.values())
+
+
+def without_margin(
+    pixels: Bool[np.ndarray, "y x"], contrast: Float[np.ndarray, "y x"]
+) -> tuple[Bool[np.ndarray, "y x"], int]:
+    """Remove the margin of a page: one or two lines near an edge, straight across the whole page, that are both paler
+    and finer than the drawing. Returns the other ink, and the number of lines that were removed.
+
+    `contrast` says how much darker each pixel is than the paper. What crosses the margin is kept: darker ink, and ink
+    that goes on at both sides.
+    """
+    number = 0
+    for axis in (0, 1):
+        sides = np.array_split(pixels, [round(BESIDE * pixels.shape[axis]), -round(BESIDE * pixels.shape[axis])], axis)
+        if max(side.any(axis=axis).mean() for side in sides[::2]) < 0.8:
+            continue
+        joined = pixels
+        for pick in (np.maximum, np.minimum):  # ruled lines have left gaps where they crossed the margin
+            joined = extreme(pick, joined, GAP, 1 - axis)
+        for line in _across(_runs(joined, axis), axis):
+            margin, others = pixels & line, pixels & ~line
+            length = pixels.shape[1 - axis]
+            place = float(np.flatnonzero(line.any(axis=1 - axis)).mean()) / pixels.shape[axis]
+            if min(place, 1 - place) > BESIDE or not others.any():
+                continue
+            faint, pen = float(np.median(contrast[margin])), _pen(others, skeleton(others))
+            if faint > FAINT * float(np.median(contrast[others])) or margin.sum() > FINER * pen * length:
+                continue
+            left = pixels & ~(margin & (contrast <= 1.4 * faint))
+            wide = 2 * round(margin.sum() / length) + 5
+            closed = extreme(np.minimum, extreme(np.maximum, left, wide, axis), wide, axis)
+            pixels, number = left | (margin & closed), number + 1
+    return pixels, number
+
+
+def _runs(pixels: Bool[np.ndarray, "y x"], axis: int) -> Bool[np.ndarray, "y x"]:
+    """The runs of ink, across that axis, that are at least an eighth of the page long. They may be slightly tilted."""
+    long = max(8, pixels.shape[1 - axis] // 8)
+    lines = extreme(np.maximum, pixels, 5, axis)
+    for pick in (np.minimum, np.maximum):
+        lines = extreme(pick, lines, long, 1 - axis)
+    return lines
+
+
+def _across(lines: Bool[np.ndarray, "y x"], axis: int) -> list[Bool[np.ndarray, "y x"]]:
+    """Those of the lines that cross the whole page, each as a mask."""
+    parts, _ = ndimage.label(lines)
+    return [
+        parts == number
+        for number, box in enumerate(ndimage.find_objects(parts), 1)
+        if box[1 - axis].stop - box[1 - axis].start > 0.8 * lines.shape[1 - axis]
+        and box[axis].stop - box[axis].start < 0.1 * lines.shape[axis]
+    ]
+
+
+def without_holes(pixels: Bool[np.ndarray, "y x"], least: int) -> Bool[np.ndarray, "y x"]:
+    """Remove punched holes: discs of the same size, far apart in a row along an edge of the page, with hardly any other
+    ink between them and the edge. Fewer than `least` are not removed.
+    """
+    parts, count = ndimage.label(pixels)
+    if count <= least:
+        return pixels
+    page = max(pixels.shape)
+    boxes = np.array([[(side.start, side.stop) for side in box] for box in ndimage.find_objects(parts)])
+    sizes, middle = boxes[..., 1] - boxes[..., 0], boxes.mean(axis=2)
+    size, area = sizes.max(axis=1), np.bincount(parts.ravel())[1:]
+    low, high = (share * page for share in PUNCHED)
+    disc = (low < size) & (size < high) & (sizes.min(axis=1) > 0.75 * size) & (area > 0.7 * sizes.prod(axis=1))
+    for axis, end in product((0, 1), (False, True)):
+        away = np.abs(middle[:, axis] - end * pixels.shape[axis])
+        row = np.flatnonzero(disc & (away < EDGE * page))
+        for measure in (size, away):
+            if len(row):
+                row = row[np.abs(measure[row] - np.median(measure[row])) < 0.3 * np.median(size[row])]
+        if len(row) < least or np.diff(np.sort(middle[row, 1 - axis])).min() < APART * page:
+            continue
+        holes = np.isin(parts, row + 1)
+        beyond = np.flip(pixels & ~holes, axis) if end else pixels & ~holes
+        if beyond.take(range(int(away[row].min())), axis).sum() < area[row].sum():
+            return pixels & ~holes
+    return pixels
 
 
 def _may_be_ruled(pixels: Bool[np.ndarray, "y x"], axis: int) -> bool:

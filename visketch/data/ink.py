@@ -26,6 +26,7 @@ GRAINY = 9.0  # a picture is smoothed if neighbouring paper pixels differ by thi
 LIGHT, CHECKS = 90, 12
 APART = 12  # the least difference in levels between the squares and what is drawn on them
 EVEN = 8  # paper of one colour varies by at most this many levels
+AROUND = 3  # pixels of the reduced picture by which the colour of a margin or a hole seems to be larger than it is
 COLOURED = 0.25  # an area is coloured if its brightness relative to the paper differs by this share between channels
 
 
@@ -78,15 +79,19 @@ def _on_paper(levels: UInt8[np.ndarray, "c y x"], photographed: bool = False) ->
     before = _threshold(contrast)
     pixels = clutter.without_surroundings(clutter.without_frame(before))
     pixels, ruled = clutter.without_rules(pixels, contrast)
+    drawn, margins = clutter.without_margin(pixels, contrast)
+    if ruled or margins or flat is None:  # on a plain page of a screen, discs in a row are drawn
+        drawn = clutter.without_holes(drawn, least=2 if ruled or margins else 3)
     paper = _bare(small) if flat is None else flat
     areas = _coloured(small, paper, pixels.shape) if flat is None else _opened(contrast > CONTRAST)
-    gone = before & ~pixels
-    if gone.any():
-        areas = areas & ~ndimage.binary_dilation(gone, iterations=3)
+    for gone, reach in ((before & ~pixels, 3), (pixels & ~drawn, AROUND * max(pixels.shape) // SMALL)):
+        if gone.any():
+            areas = areas & ~ndimage.binary_dilation(gone, iterations=reach)
+    pixels = drawn
     pixels, filled = solid.outlined(pixels, areas, levels, paper)
     before = pixels
     pixels, thin, specks, pen = clutter.without_dust(pixels)
-    return Ink(pixels, thin, filled | (before & ~pixels), inverted, ruled=ruled, specks=specks, pen=pen)
+    return Ink(pixels, thin, filled | (before & ~pixels), inverted, ruled=ruled + margins, specks=specks, pen=pen)
 
 
 def _deepened(levels: UInt8[np.ndarray, "c y x"]) -> UInt8[np.ndarray, "c y x"] | None:

@@ -131,8 +131,8 @@ def part_of_picture(box: Box) -> str:
 
 
 def _at(scene: SceneQuestion, meant: Meant, place: Filter, some: bool) -> str:
-    """Whether the objects are at that place. If it asks for `some`, one is enough; otherwise raises VisketchError if the
-    answer differs between them.
+    """Whether the objects are at that place. If the question asks for `some`, one is enough; otherwise raises
+    VisketchError if the answer differs between them.
     """
     things = [_surest(meant.things)] if scene.single else meant.things
     told = {thing in place.of(things, scene.picture) for thing in things}
