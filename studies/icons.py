@@ -16,9 +16,9 @@ import argparse
 import io
 import json
 import re
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from itertools import zip_longest
 from pathlib import Path
 from typing import NamedTuple
 
@@ -35,13 +35,12 @@ HELD = (
 LOGOS = {"Logos", "Programming"}  # what Iconify calls these sets of other kinds
 FLAGS = {"flag", "circle-flags", "flagpack", "cif", "ginetex", "academicons", "bpmn", "token", "bitcoin-icons", "wi"}
 CLOSED = re.compile("NC|GPL|SA")  # what a licence has in its name if it is not permissive
-STYLES = set(
-    "outline outlined filled fill solid line linear lined stroke bold bulk broken duotone duo twotone two tone thin "
-    "light lite regular medium semibold rounded round sharp curved fade variant color colour flat glyph pixel mini alt "
-    "icon icons emoji remix baseline free rtl ltr 1x o s l f sm lg w100 w200 w300 w400 w500 w600 w700 01 02 03 04 05 "
-    "06 07 08 09 10 12 16 18 20 24 28 32 48 dt".split()
+STYLE = re.compile(
+    r"outlined?|filled|fill|solid|line|linear|lined|stroke|bold|bulk|broken|duo|duotone|two|twotone|tone|thin|light|lite|"
+    r"regular|medium|semibold|rounded|round|sharp|curved|fade|variant|colou?r|flat|glyph|pixel|mini|alt|icons?|emoji|"
+    r"remix|baseline|free|rtl|ltr|1x|[oslf]|sm|lg|w[1-7]00|0[1-9]|10|12|16|18|20|24|28|32|48|dt"
 )
-PREFIXES = set("emoji outline baseline round sharp twotone ios md ui fluent bxs bx svg fa filled".split())
+PREFIX = re.compile(r"emoji|outline|baseline|round|sharp|twotone|ios|md|ui|fluent|bxs|bx|svg|fa|filled")
 HELD_ALIKE, ALIKE = 0.93, 0.985  # the correlation of two icons from which one is left out
 SIDE = 24  # pixels of the pictures that are compared
 
@@ -72,9 +71,9 @@ def icons(root: Path, words: dict[str, str]) -> Iterator[Icon]:
 def plain(name: str) -> str:
     """The name of an icon without its style and size."""
     parts = name.split("-")
-    while len(parts) > 1 and parts[-1] in STYLES:
+    while len(parts) > 1 and STYLE.fullmatch(parts[-1]):
         parts.pop()
-    while len(parts) > 1 and parts[0] in PREFIXES:
+    while len(parts) > 1 and PREFIX.fullmatch(parts[0]):
         parts.pop(0)
     return "-".join(parts)
 
@@ -105,33 +104,47 @@ def look(icon: Icon) -> Float[np.ndarray, " i"] | None:
     return small / length if length else None
 
 
+def in_turn(icons: Sequence[Icon], limit: int) -> list[Icon]:
+    """At most `limit` icons, from all sets in turn."""
+    groups: dict[str, list[Icon]] = {}
+    for icon in icons:
+        groups.setdefault(icon.group, []).append(icon)
+    rounds = zip_longest(*groups.values())
+    return [icon for some in rounds for icon in some if icon][:limit]
+
+
+def write(icon: Icon, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(icon.svg)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("iconify", type=Path, help="the folder of @iconify/json")
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--limit", type=int, default=64, help="at most this many training icons of a class")
     args = parser.parse_args()
     words = {word: label for label, some in json.loads(WORDS.read_text()).items() for word in some}
     found = list(icons(args.iconify, words))
     with ProcessPoolExecutor() as pool:
-        seen = list(pool.map(look, found, chunksize=200))
-    pairs = [(icon, small) for icon, small in zip(found, seen, strict=True) if small is not None]
-    held = np.stack([small for icon, small in pairs if icon.group in HELD])
-    taken: dict[str, list[np.ndarray]] = {}
-    count: Counter[str] = Counter()
-    for icon, small in pairs:
-        if icon.group in HELD:
-            path = args.out / "held" / icon.group / icon.label / f"{icon.name}.svg"
-        else:
-            others = taken.setdefault(icon.label, [])
-            if (held @ small).max() > HELD_ALIKE or (others and (np.stack(others) @ small).max() > ALIKE):
-                count["left out"] += 1
-                continue
+        looks = list(pool.map(look, found, chunksize=200))
+    seen = [(icon, small) for icon, small in zip(found, looks, strict=True) if small is not None]
+    held = np.stack([small for icon, small in seen if icon.group in HELD])
+    kept: dict[str, list[Icon]] = {}
+    compared: dict[str, list[np.ndarray]] = {}
+    for icon, small in seen:
+        others = compared.setdefault(icon.label, [])
+        alike = (held @ small).max() > HELD_ALIKE or (others and (np.stack(others) @ small).max() > ALIKE)
+        if icon.group not in HELD and not alike:
             others.append(small)
-            path = args.out / "train" / icon.label / f"{icon.group}--{icon.name}.svg"
-        count["held" if icon.group in HELD else "train"] += 1
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(icon.svg)
-    print(json.dumps(count))
+            kept.setdefault(icon.label, []).append(icon)
+    held_out = [icon for icon, _ in seen if icon.group in HELD]
+    training = [icon for some in kept.values() for icon in in_turn(some, args.limit)]
+    for icon in held_out:
+        write(icon, args.out / "held" / icon.group / icon.label / f"{icon.name}.svg")
+    for icon in training:
+        write(icon, args.out / "train" / icon.label / f"{icon.group}--{icon.name}.svg")
+    print(f"{len(found):,} icons show a class: {len(held_out):,} are held out, and {len(training):,} are for training")
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """The scripts of studies/ measure what they say."""
 
+import json
 import sys
 from pathlib import Path
 
@@ -17,6 +18,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "studies"))
 import channels
 import context
 import hatching
+import icons
 import textures
 from server import served
 
@@ -144,3 +146,37 @@ def test_export_names_the_drawings_that_there_are(tmp_path: Path) -> None:
     store.split[:] = 0
     with pytest.raises(UsageError, match="no test drawings"):
         export.tested(store)
+
+
+class TestIcons:
+    """studies/icons.py"""
+
+    CIRCLE = '<circle cx="12" cy="12" r="9" fill="none" stroke="currentColor"/>'
+    CROSS = '<path d="M3 3L21 21M21 3L3 21M12 2V22" fill="none" stroke="currentColor"/>'
+
+    @pytest.mark.parametrize(
+        ("name", "plain"),
+        [("cat", "cat"), ("cat-outline-24", "cat"), ("ios-hot-dog-filled", "hot-dog"), ("line", "line")],
+    )
+    def test_a_name_is_plain_without_style_and_size(self, name: str, plain: str) -> None:
+        assert icons.plain(name) == plain
+
+    def test_collects_what_is_permitted_and_unlike_the_held_out_icons(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        sets = {
+            "mdi": ("Apache-2.0", {"star": self.CIRCLE}),
+            "copied": ("MIT", {"star-outline": self.CIRCLE, "star-solid": self.CROSS, "star-bold": self.CROSS}),
+            "other": ("MIT", {"sun": self.CIRCLE, "brand": self.CROSS}),
+            "closed": ("GPL-3.0", {"star": self.CROSS}),
+        }
+        (tmp_path / "json").mkdir()
+        about = {name: {"license": {"spdx": spdx}} for name, (spdx, _) in sets.items()}
+        (tmp_path / "collections.json").write_text(json.dumps(about))
+        for name, (_, bodies) in sets.items():
+            found = {"icons": {key: {"body": body} for key, body in bodies.items()}, "width": 24, "height": 24}
+            (tmp_path / "json" / f"{name}.json").write_text(json.dumps(found))
+        monkeypatch.setattr(sys, "argv", ["icons.py", str(tmp_path), "--out", str(tmp_path / "out")])
+        icons.main()
+        made = sorted(str(file.relative_to(tmp_path / "out")) for file in (tmp_path / "out").rglob("*.svg"))
+        assert made == ["held/mdi/star/star.svg", "train/star/copied--star-solid.svg"]
