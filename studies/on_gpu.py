@@ -4,6 +4,8 @@
                                         --minutes 9 --out runs/gpu [--config small] [--set diffusion.layers=12 ...]
     python studies/on_gpu.py classifier ... [--start checkpoints/small]
     python studies/on_gpu.py cnn        ... --set baseline.backbone=cnn sketch.canvas=64 sketch.depth=1
+    python studies/on_gpu.py styles     ... --icons icons.arrow --start checkpoints/small --minutes 46 --batch 256
+                                        --sources 0.5 0.1 0.08 0.32 --set train.classifier.taught=0.7
 
 `visketch train` draws every example on the CPU, which leaves a large GPU idle. Here the GPU draws them: it holds the
 pieces of all drawings for the strokes, and computes the fields for the classifiers. Training lasts for a number of
@@ -16,6 +18,9 @@ What is different from `visketch train`, apart from speed:
   them, but draws neither (non-leaky augmentation; Karras et al., 2022, arXiv 2206.00364).
 - *classifier*: two larger networks learn for the first half of the time, one of them with the design of ours. In the
   second half they teach the classifier (Beyer et al., 2022, arXiv 2106.05237).
+- *styles*: a trained classifier goes on with icons. For all other drawings it is taught by itself as it was before
+  (learning without forgetting; Li and Hoiem, 2016, arXiv 1606.09282), and the result is between the weights before and
+  after (Wortsman et al., 2022, arXiv 2109.01903). This also works on a CPU.
 """
 
 import argparse
@@ -25,7 +30,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from itertools import pairwise
+from itertools import pairwise, product
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +55,7 @@ from visketch.models.stroke_transformer import StrokeTransformer, to_tokens
 from visketch.training import confidence
 from visketch.training.loop import schedule
 from visketch.training.objectives.diffusion import StrokesObjective
+from visketch.training.objectives.objective import target
 from visketch.training.objectives.recognition import RecognitionObjective, classify, classify_loss
 from visketch.training.optimizer import Optimizer
 from visketch.training.sketch import earlier
@@ -57,12 +63,13 @@ from visketch.training.state import Average
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 BRIEF = DEVICE.type == "cuda" or multiplies_bfloat16()  # emulated, bfloat16 is slower than single precision
-SOURCES = ("real", "traced", "synthetic")
+SOURCES = ("real", "traced", "synthetic", "icons")
 TURN, SHEAR, STRETCH = np.pi / 9, 0.25, 0.25  # the most by which a drawing of strokes is changed
 BEYOND = 9.0  # where the segments lie that fill up a batch; the canvas is the unit square
 SEGMENTS = 320  # the most segments of a drawing that are drawn
 TOGETHER = 128  # drawings whose fields are computed at once
 MARK = {name: number for number, name in enumerate(SOURCES)}
+CHANGE = 0.7  # `styles`: how far the weights go from those before to those after
 WIDE = ("encoder.width=512", "encoder.stem=64", "classifier.dropout=0.2")  # the teacher with the design of ours
 
 
@@ -318,7 +325,8 @@ def batches(count: Int[Tensor, " n"], rows: Int[Tensor, " i"]) -> list[Int[Tenso
 
 
 class Pictures(Dataset):
-    """Batches of drawings for recognition. Item n is batch n: segments (b s 4) in the unit square, and labels (b).
+    """Batches of drawings for recognition. Item n is batch n: segments (b s 4) in the unit square, labels (b), and the
+    numbers of the sources (b).
 
     The drawings are restyled and augmented as by `visketch train`.
     """
@@ -327,7 +335,7 @@ class Pictures(Dataset):
         self.drawings, self.rows, self.heap, self.config, self.batch = drawings, rows, np.cumsum(chance), config, batch
         self.restyled = RecognitionObjective(config, config.train.classifier, drawings.labels).restyled
 
-    def __getitem__(self, number: int) -> tuple[Tensor, Tensor]:
+    def __getitem__(self, number: int) -> tuple[Tensor, Tensor, Tensor]:
         rng = np.random.default_rng((self.config.train.seed, number))
         which = self.rows[np.searchsorted(self.heap, rng.random(self.batch)).clip(max=len(self.rows) - 1)]
         found = []
@@ -335,7 +343,7 @@ class Pictures(Dataset):
             sketch = self.restyled(self.drawings[row], rng)
             lines = augment(sketch.lines(), rng, 1.0, drop=sketch.strokes is not None)
             found.append(segments(fit(lines, self.config.sketch.margin)))
-        return padded(found), torch.from_numpy(self.drawings.label[which])
+        return padded(found), *(torch.from_numpy(of[which]) for of in (self.drawings.label, self.drawings.source))
 
 
 def segments(lines: tuple[np.ndarray, ...]) -> Float[np.ndarray, "s 4"]:
@@ -450,12 +458,12 @@ class Recognition:
         """
         clock, seen, report.next = Clock(60 * minutes, cooldown=0.7), 0, 0.0
         while clock.progress < 1:
-            batch, label = next(self.batches)
+            batch, label, source = next(self.batches)
             if deep := clock.progress > finest:
-                batch, label = batch[: len(batch) // 3], label[: len(label) // 3]
+                batch, label, source = (part[: len(part) // 3] for part in (batch, label, source))
             canvas, label = fields(batch, self.shape, 2 if deep else 1), label.to(DEVICE)
             for trainee in trainees:
-                trainee.learn(clock, canvas, label)
+                trainee.learn(clock, canvas, label, source.to(DEVICE))
             seen += len(label)
             report(clock, seen, measure)
         for trainee in trainees:
@@ -474,8 +482,8 @@ def train_classifier(args: argparse.Namespace, config: Config, drawings: Drawing
             checkpoint.load_part(args.start, part, getattr(ours, part))
     report = Report(args, ours)
     teachers = [
-        Trainee(wide, settings, wide.loss, settings.lr),
-        Trainee(cnn, settings, lambda *batch: smoothed(cnn, *batch), 0.75 * settings.lr),
+        Trainee(wide, settings, lambda canvas, label, source: wide.loss(canvas, label), settings.lr),
+        Trainee(cnn, settings, partial(smoothed, cnn), 0.75 * settings.lr),
     ]
     data.train(
         teachers,
@@ -485,7 +493,7 @@ def train_classifier(args: argparse.Namespace, config: Config, drawings: Drawing
     )
     wide.eval().requires_grad_(False), cnn.eval().requires_grad_(False)
 
-    def taught(canvas: Float[Tensor, "b h h"], label: Int[Tensor, " b"]) -> Tensor:
+    def taught(canvas: Float[Tensor, "b h h"], label: Int[Tensor, " b"], source: Int[Tensor, " b"]) -> Tensor:
         seen = F.avg_pool2d(canvas[:, None], canvas.shape[-1] // (2 * config.sketch.tile))[:, 0]
         with torch.no_grad():
             answers = (wide(seen).float().softmax(dim=1) + cnn(seen).float().softmax(dim=1)) / 2
@@ -499,15 +507,42 @@ def train_classifier(args: argparse.Namespace, config: Config, drawings: Drawing
         report,
         finest=0.88,
     )
+    save_tree(args, config, drawings, ours, trainee.step)
+
+
+def train_styles(args: argparse.Namespace, config: Config, drawings: Drawings) -> None:
+    settings, data = config.train.classifier, Recognition(args, config, drawings)
+    ours, before = Tree(config), Tree(config).to(DEVICE).eval()
+    for part, tree in product(("encoder", "classifier"), (ours, before)):
+        checkpoint.load_part(args.start, part, getattr(tree, part))
+
+    def taught(canvas: Float[Tensor, "b h h"], label: Int[Tensor, " b"], source: Int[Tensor, " b"]) -> Tensor:
+        with torch.no_grad():
+            answers = before(canvas).float().softmax(dim=1)
+        own = target(label, answers.shape[1], settings.smoothing, None, 0.0)
+        return ours.loss(canvas, label, torch.where((source == MARK["icons"])[:, None], own, answers))
+
+    trainee, report = Trainee(ours, settings, taught, 0.6 * settings.lr), Report(args, ours)
+    data.train([trainee], args.minutes, lambda: trainee.measured(lambda: {"level 1": data.accuracy(ours, 1)}), report)
+    with torch.no_grad():
+        for now, old in zip(ours.state_dict().values(), before.state_dict().values(), strict=True):
+            if now.is_floating_point():
+                now.lerp_(old, 1 - CHANGE)
+    save_tree(args, config, drawings, ours, trainee.step)
+
+
+def save_tree(args: argparse.Namespace, config: Config, drawings: Drawings, tree: Tree, steps: int) -> None:
+    """Write the encoder and the classifier, calibrated."""
+    about = facts(args, drawings, config.train.classifier, steps)
     checkpoint.write_config(args.out, config)
-    mark = checkpoint.save_part(args.out, "encoder", ours.encoder, {}, facts(args, drawings, settings, trainee.step))
-    checkpoint.save_part(
-        args.out, "classifier", ours.classifier, {"encoder": mark}, facts(args, drawings, settings, trainee.step)
-    )
+    mark = checkpoint.save_part(args.out, "encoder", tree.encoder, {}, about)
+    checkpoint.save_part(args.out, "classifier", tree.classifier, {"encoder": mark}, about)
     confidence.calibrate(args.out, drawings.stores["real"])
 
 
-def smoothed(network: nn.Module, canvas: Float[Tensor, "b h h"], label: Int[Tensor, " b"]) -> Tensor:
+def smoothed(
+    network: nn.Module, canvas: Float[Tensor, "b h h"], label: Int[Tensor, " b"], source: Int[Tensor, " b"]
+) -> Tensor:
     return F.cross_entropy(network(canvas).float(), label, label_smoothing=0.1)
 
 
@@ -546,9 +581,12 @@ def facts(args: argparse.Namespace, drawings: Drawings, settings: PartTraining, 
     return {"step": steps, "steps": steps, "minutes": args.minutes, "data": data, "settings": settings.model_dump()}
 
 
+TRAINED = {"strokes": train_strokes, "classifier": train_classifier, "cnn": train_cnn, "styles": train_styles}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("part", choices=["strokes", "classifier", "cnn"])
+    parser.add_argument("part", choices=list(TRAINED))
     for name in SOURCES:
         parser.add_argument(f"--{name}", type=Path, required=name == "real", help=f"packed data set of {name} drawings")
     parser.add_argument("--out", type=Path, required=True)
@@ -556,8 +594,8 @@ def main() -> None:
     parser.add_argument("--config", default="small")
     parser.add_argument("--set", nargs="*", default=[], metavar="SECTION.KEY=VALUE")
     parser.add_argument("--wide", nargs="*", default=WIDE, metavar="SECTION.KEY=VALUE", help="the first teacher")
-    parser.add_argument("--sources", type=float, nargs=3, default=[0.68, 0.2, 0.12], help="shares of the batches")
-    parser.add_argument("--start", type=Path, help="checkpoint with the first weights, for strokes and classifier")
+    parser.add_argument("--sources", type=float, nargs="+", default=[0.68, 0.2, 0.12], help="shares of the batches")
+    parser.add_argument("--start", type=Path, help="checkpoint with the first weights, for all but the CNN")
     parser.add_argument("--batch", type=int, default=1024, help="drawings a step, for strokes on average")
     parser.add_argument("--changed", type=float, default=0.6, help="share of the strokes that are augmented")
     parser.add_argument("--dropout", type=float, default=0.08, help="in the blocks of the strokes' network")
@@ -566,12 +604,13 @@ def main() -> None:
     parser.add_argument("--reports", type=int, default=12)
     parser.add_argument("--workers", type=int, default=8)
     args = parser.parse_args()
+    if (args.part == "styles") != bool(args.icons) or (args.part == "styles" and not args.start):
+        parser.error("icons are for `styles`, which needs them and --start")
     stores = {name: Store.open(getattr(args, name)) for name in SOURCES if getattr(args, name)}
     drawings = Drawings(stores)
     config = load(args.config, args.set).model_copy(update={"labels": tuple(drawings.labels)})
     torch.manual_seed(config.train.seed)
-    trained = {"strokes": train_strokes, "classifier": train_classifier, "cnn": train_cnn}
-    trained[args.part](args, config, drawings)
+    TRAINED[args.part](args, config, drawings)
 
 
 if __name__ == "__main__":

@@ -104,21 +104,40 @@ def test_batches_have_every_drawing_once_and_about_as_many_pieces_each() -> None
 
 @pytest.mark.parametrize("part", ["strokes", "classifier", "cnn"])
 def test_what_it_trains_is_a_checkpoint(part: str, args: argparse.Namespace, drawings: on_gpu.Drawings) -> None:
-    knobs = {
+    knob = {
         "strokes": "diffusion.backbone=strokes",
         "classifier": "classifier.layers=1",
         "cnn": "baseline.backbone=cnn",
     }
-    config = tiny_model.small(knobs[part]).model_copy(update={"labels": tuple(drawings.labels)})
+    trained(part, knob[part], args, drawings)
+
+
+def test_styles_go_on_from_a_classifier(args: argparse.Namespace, drawings: on_gpu.Drawings) -> None:
+    config = tiny_model.small("classifier.layers=1").model_copy(update={"labels": tuple(drawings.labels)})
+    args.start = args.out / "before"
+    before = on_gpu.Tree(config)
+    on_gpu.save_tree(argparse.Namespace(out=args.start, minutes=0), config, drawings, before, 5)
+    other = on_gpu.Drawings(drawings.stores | {"icons": drawings.stores["real"]})
+    other.split = np.where(other.row % 5 == 0, 1, 0)
+    args.sources = [0.5, 0, 0.1, 0.4]
+    trained("styles", "classifier.layers=1", args, other)
+    out = [
+        checkpoint.load_part(folder, "classifier", on_gpu.Tree(config).classifier) for folder in (args.start, args.out)
+    ]
+    assert out[0]["facts"]["steps"] == 5
+    assert out[1]["facts"]["data"].keys() == {"real", "synthetic", "icons"}
+
+
+def trained(part: str, knob: str, args: argparse.Namespace, drawings: on_gpu.Drawings) -> None:
+    """Train for a moment, and look at what is written."""
+    config = tiny_model.small(knob).model_copy(update={"labels": tuple(drawings.labels)})
     checkpoint.write_config(args.out, config)
     args.part, args.config = part, str((args.out / "config.toml").rename(args.out / "start.toml"))
-    {"strokes": on_gpu.train_strokes, "classifier": on_gpu.train_classifier, "cnn": on_gpu.train_cnn}[part](
-        args, config, drawings
-    )
-    for name in {"strokes": ["diffusion"], "classifier": ["encoder", "classifier"], "cnn": ["baseline"]}[part]:
+    on_gpu.TRAINED[part](args, config, drawings)
+    for name in {"strokes": ["diffusion"], "cnn": ["baseline"]}.get(part, ["encoder", "classifier"]):
         facts = checkpoint.load_part(args.out, name, build(read_config(args.out), name))["facts"]
         assert facts["steps"] > 0
-        assert facts["data"].keys() == {"real", "synthetic"}
+        assert facts["data"].keys() == drawings.stores.keys()
     rows = [json.loads(line) for line in (args.out / "training" / f"{part}.jsonl").read_text().splitlines()]
     assert rows[0]["parameters"] > 0
     assert rows[-1]["drawings"] >= rows[1]["drawings"] > 0
