@@ -244,20 +244,18 @@ def joined(parts: Sequence[Region], wholes: Sequence[tuple[Region, list[int]]]) 
 
     The tower was trained on scenes of several objects, and sees several in a drawing that fills its page. A part of
     another class stays, unless it is cut out of the whole. A whole of a class that no part has is added if it is about
-    as probable as the class of each part, or as their mean if all of them are cut out of it. Parts that an earlier
-    whole has replaced are no parts of a later one.
+    as probable as the class of each part (of those cut out of a line, which look like something by chance, as their
+    mean). Parts that an earlier whole has replaced are no parts of a later one.
     """
     kept, gone = list[Region](), set[int]()
     for whole, all_numbers in wholes:
-        numbers = [number for number in all_numbers if number not in gone]
-        if not numbers:
+        if not (numbers := [number for number in all_numbers if number not in gone]):
             continue
         name = int(whole.chances.argmax())
         same = [number for number in numbers if int(parts[number].chances.argmax()) == name]
         best = torch.stack([parts[number].chances.max() for number in same or numbers])
-        # Some of the pieces that are cut out of a line look like something by chance.
-        by_chance = all(parts[number].cut for number in same or numbers)
-        if whole.chances[name] >= ALIKE * (best.mean() if by_chance else best.max()):
+        cut = all(parts[number].cut for number in same or numbers)
+        if whole.chances[name] >= ALIKE * (best.mean() if cut else best.max()):
             kept.append(whole)
             gone |= {*same, *(number for number in numbers if parts[number].cut)}
     return [part for number, part in enumerate(parts) if number not in gone] + kept
