@@ -133,7 +133,7 @@ def test_a_margin_and_punched_holes_are_no_ink() -> None:
     assert not found.pixels[360:, 80:110].any()
 
 
-def test_a_small_picture_has_a_margin_too() -> None:
+def test_a_drawing_in_a_small_picture_stays() -> None:
     small = np.asarray(Image.fromarray(notebook(discs=0, margin=True)).resize((36, 48), Image.Resampling.BOX))
     assert ink.find(small).pixels[11:32, 10:28].sum() > 20, "the house is still there"
 

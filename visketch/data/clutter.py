@@ -115,6 +115,7 @@ def without_margin(
     """
     number = 0
     for axis in (0, 1):
+        # The usual case: no line runs along most of a side, where ink would be in nearly every row (or column)
         sides = np.array_split(pixels, [round(BESIDE * pixels.shape[axis]), -round(BESIDE * pixels.shape[axis])], axis)
         if max(side.any(axis=axis).mean() for side in sides[::2]) < 0.8:
             continue

@@ -84,6 +84,7 @@ def _on_paper(levels: UInt8[np.ndarray, "c y x"], photographed: bool = False) ->
         drawn = clutter.without_holes(drawn, least=2 if ruled or margins else 3)
     paper = _bare(small) if flat is None else flat
     areas = _coloured(small, paper, pixels.shape) if flat is None else _opened(contrast > CONTRAST)
+    # No coloured area is left where something was removed
     for gone, reach in ((before & ~pixels, 3), (pixels & ~drawn, 1 + AROUND * max(pixels.shape) // SMALL)):
         if gone.any():
             areas = areas & ~ndimage.binary_dilation(gone, iterations=reach)

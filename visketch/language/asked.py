@@ -115,6 +115,12 @@ class SceneQuestion:
             raise self.missing(name)
         return found
 
+    def agreed(self, told: set[bool]) -> bool:
+        """The answer that holds for all the objects that are meant. Raises VisketchError if it differs between them."""
+        if len(told) > 1:
+            raise self.refuse("the answer differs between its objects")
+        return next(iter(told))
+
     def _can_find(self, name: str) -> None:
         if self.told is None or name == self.label or self.kinds.get(name, name) in self.told:
             return

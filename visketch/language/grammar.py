@@ -65,9 +65,9 @@ PATTERNS = {
         r"where (?:is|are) ABOUT(?: located| shown| drawn| to be found)?(?P<options> [:,](?: (?:p:\w+|,|or))+)?",
         r"(?:in )?which part (?:of the (?:picture|image|photo|scene|page|thing) )?(?:is|are) ABOUT",
         r"where (?:can|do) (?:you|we|i) (?:see|find) ABOUT",
+        rf"(?:is|are) ABOUT {AT} or (?:{AT}|p:\w+)",
     ),
     "at": (rf"(?:is|are) ABOUT (?P<place>{AT})",),
-    "end": (rf"(?:is|are) ABOUT {AT} or (?:{AT}|p:\w+)",),
     "colour": (
         r"(?:what|which) colou?rs? (?:is|are) ABOUT",
         r"(?:what|which) colou?rs? (?:does|do) ABOUT have",
@@ -110,9 +110,8 @@ def parse(row: str) -> tuple[str, dict[str, str]] | None:
     """The kind of a question, which is one of PATTERNS, and the parts of its row of signs by name.
 
     The parts are `about` and `other` (descriptions of objects), `more` (further attributes), `place` and `most` (what
-    the question asks about them: `on the p:left`, `m:largest`),
-    `named` (a class), `noun` (a word that may be one) and `options` (places from which to choose). Returns None if the
-    question is none of these.
+    the question asks about them: `on the p:left`, `m:largest`), `named` (a class), `noun` (a word that may be one) and
+    `options` (places from which to choose). Returns None if the question is none of these.
     """
     for kind, pattern in COMPILED:
         if found := pattern.fullmatch(row):

@@ -71,7 +71,7 @@ def answer(scene: SceneQuestion) -> str | None:
     if kind == "colour":
         picture = scene.picture
         return None if picture is None else _each(scene, meant.things, lambda thing: colour([thing], picture))
-    if kind in ("where", "end"):
+    if kind == "where":
         place = whereabouts if scene.single or "options" in parts else part_of_picture
         return _each(scene, meant.things, lambda thing: place(thing.box))
     if kind == "at":
@@ -135,12 +135,8 @@ def _at(scene: SceneQuestion, meant: Meant, place: Filter, some: bool) -> str:
     VisketchError if the answer differs between them.
     """
     things = [_surest(meant.things)] if scene.single else meant.things
-    told = {thing in place.of(things, scene.picture) for thing in things}
-    if some:
-        return yes(True in told)
-    if len(told) > 1:
-        raise scene.refuse("the answer differs between its objects")
-    return yes(told.pop())
+    there = place.of(things, scene.picture)
+    return yes(bool(there) if some else scene.agreed({thing in there for thing in things}))
 
 
 def _next(scene: SceneQuestion, meant: Meant) -> str:
@@ -171,9 +167,7 @@ def _relation(scene: SceneQuestion, meant: Meant, other: Meant) -> str:
         raise scene.missing(other.name)
     some, others = ([_surest(one.things)] if scene.single else one.things for one in (meant, other))
     told = {bool(middle(one.box)[0] < middle(two.box)[0]) for one in some for two in others}
-    if len(told) > 1:
-        raise scene.refuse("the answer differs between its objects")
-    return "left" if told.pop() else "right"
+    return "left" if scene.agreed(told) else "right"
 
 
 def _surest(things: Sequence[Detection]) -> Detection:

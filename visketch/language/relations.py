@@ -56,7 +56,7 @@ def beside(scene: SceneQuestion) -> str | None:
         return yes(bool(beyond))
     if not first and generic(before) and Filter.among(before) != Filter():  # "the red object" may be of any class
         raise scene.refuse()
-    return yes(_alone(scene, sides(scene.only(first[0] if first else scene.label, before))))
+    return yes(scene.agreed(sides(scene.only(first[0] if first else scene.label, before))))
 
 
 def coloured(scene: SceneQuestion) -> str | None:
@@ -84,14 +84,7 @@ def coloured(scene: SceneQuestion) -> str | None:
                 return yes(all_of_them(has))
         if not things:
             return "none"
-        return yes(_alone(scene, {*has}))
+        return yes(scene.agreed({*has}))
     things = scene.only(names[0] if names else scene.label, words)
     meant = which.of(things, scene.picture)
-    return yes(_alone(scene, {thing in meant for thing in things}))
-
-
-def _alone(scene: SceneQuestion, told: set[bool]) -> bool:
-    """The only answer. Raises VisketchError if there are two."""
-    if len(told) > 1:
-        raise scene.refuse("the answer differs between its objects")
-    return told.pop()
+    return yes(scene.agreed({thing in meant for thing in things}))
