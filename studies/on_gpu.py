@@ -18,9 +18,10 @@ What is different from `visketch train`, apart from speed:
   them, but draws neither (non-leaky augmentation; Karras et al., 2022, arXiv 2206.00364).
 - *classifier*: two larger networks learn for the first half of the time, one of them with the design of ours. In the
   second half they teach the classifier (Beyer et al., 2022, arXiv 2106.05237).
-- *styles*: a trained classifier goes on with icons. For all other drawings it is taught by itself as it was before
-  (learning without forgetting; Li and Hoiem, 2016, arXiv 1606.09282), and the result is between the weights before and
-  after (Wortsman et al., 2022, arXiv 2109.01903). This also works on a CPU.
+- *styles*: a trained classifier goes on with pictures in other people's styles (icons, clip art, outlines of photos:
+  the scripts beside this one), all in the one file of `--icons`. For all other drawings it is taught by itself as it
+  was before (learning without forgetting; Li and Hoiem, 2016, arXiv 1606.09282), and the result is between the weights
+  before and after (Wortsman et al., 2022, arXiv 2109.01903). This also works on a CPU.
 """
 
 import argparse

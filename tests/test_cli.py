@@ -342,7 +342,7 @@ class TestEvaluate:
         assert "perplexity" in visketch(*words).stdout
 
     def test_classify(self, trained: Path, data: Path) -> None:
-        words = ("evaluate", "classify", "--data", data, "--checkpoint", trained, "--split", "train")
+        words = ("evaluate", "classify", "--data", data, "--checkpoint", trained, "--split", "train", "--limit", 9)
         said = json.loads(visketch(*words, "--json").stdout)
         assert 0 <= said["rows"][0]["overall"]["top1"] <= 1
         assert "top-5" in visketch(*words).stdout

@@ -26,6 +26,12 @@ from visketch.model import SketchModel
 CONFIG = tiny_model.small("name=random")
 
 
+@pytest.fixture(autouse=True)
+def times_of_one_round(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Times are measured here too, but nothing depends on them."""
+    monkeypatch.setattr(recognition, "ROUNDS", 1)
+
+
 def save(folder: Path, settings: Config, *names: str) -> Path:
     """Write a checkpoint with random weights."""
     checkpoint.write_config(folder, settings)

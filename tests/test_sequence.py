@@ -191,7 +191,7 @@ class TestWeighing:
     @pytest.fixture
     def store(self, tmp_path: Path) -> Store:
         for label in tiny_model.LABELS:
-            some = drawings.draw_many(120, seed=3, labels=(label,))
+            some = drawings.draw_many(70, seed=3, labels=(label,))
             tiny_model.write_ndjson(tmp_path / f"in/validation/{label}.ndjson", some)
             tiny_model.write_ndjson(tmp_path / f"in/train/{label}.ndjson", some[:2])
         pack([tmp_path / "in"], tmp_path / "packed.arrow")

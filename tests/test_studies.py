@@ -3,25 +3,29 @@
 import json
 import sys
 from pathlib import Path
+from typing import ClassVar
 
 import drawings
 import numpy as np
 import pytest
 import tiny_model
 import torch
-from PIL import Image
+from PIL import Image, ImageDraw
 from scipy.spatial.distance import pdist
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "bench"))
 sys.path.insert(0, str(Path(__file__).parents[1] / "studies"))
 
 import channels
+import clip_art
 import context
 import hatching
 import icons
+import outlines
 import textures
 from server import served
 
+from visketch.data.read import read
 from visketch.errors import UsageError
 from visketch.model import SketchModel
 
@@ -180,3 +184,68 @@ class TestIcons:
         icons.main()
         made = sorted(str(file.relative_to(tmp_path / "out")) for file in (tmp_path / "out").rglob("*.svg"))
         assert made == ["held/mdi/star/star.svg", "train/star/copied--star-solid.svg"]
+
+
+class TestClipArt:
+    """studies/clip_art.py"""
+
+    WORDS: ClassVar[dict[str, str]] = {"cat": "cat", "kitten": "cat", "house": "house", "hot-dog": "hot dog"}
+    CIRCLE = '<circle cx="20" cy="20" r="15" fill="none" stroke="black"/>'
+    STAR = '<path d="M20 2L31 37L2 15L38 15L9 37Z" fill="none" stroke="black"/>'
+
+    @pytest.mark.parametrize(
+        ("title", "stem", "label"),
+        [
+            ("Cat", "a", "cat"),
+            ("laughing cats 02", "a", "cat"),
+            ("a tasty Hot Dog", "a", "hot dog"),
+            ("the house of a cat", "a", None),
+            ("dog and cat", "a", None),
+            ("", "kitten_jane_doe_01", "cat"),
+            ("untitled", "tower", None),
+        ],
+    )
+    def test_the_class_is_what_the_title_or_the_file_names(self, title: str, stem: str, label: str | None) -> None:
+        assert clip_art.label(title, stem, self.WORDS) == label
+
+    def test_sorts_in_two_halves_that_share_nothing(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        for number in range(12):  # the same circle twelve times, and a star
+            self._write(tmp_path / f"in/cat_{number}.svg", self.CIRCLE)
+        trained = next(
+            f"star_{number}" for number in range(9) if clip_art.Picture(Path(f"star_{number}"), "").split == "train"
+        )
+        self._write(tmp_path / f"in/{trained}.svg", self.STAR)
+        self._write(tmp_path / "in/logos/star.svg", self.STAR)
+        (tmp_path / "in/cat_12.svg").write_text("hello, I am a letter")
+        monkeypatch.setattr(sys, "argv", ["clip_art.py", str(tmp_path / "in"), "--out", str(tmp_path / "out")])
+        clip_art.main()
+        made = sorted(str(file.relative_to(tmp_path / "out")) for file in (tmp_path / "out").rglob("*.svg"))
+        assert made.pop() == f"train/star/{trained}.svg"
+        assert 0 < len(made) < 12
+        assert all(one.startswith("test/cat/cat_") for one in made)
+
+    @staticmethod
+    def _write(path: Path, body: str) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 40 40">{body}</svg>')
+
+
+def test_outlines_are_those_of_objects_of_the_classes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """studies/outlines.py"""
+    pytest.importorskip("cv2", reason="pip install visketch[language]")
+    for folder in ("star", "nonsense"):
+        (tmp_path / folder).mkdir()
+        photo = Image.new("RGB", (200, 160), "white")
+        ImageDraw.Draw(photo).ellipse((50, 30, 150, 130), fill="darkred")
+        photo.save(tmp_path / folder / "a.png")
+    monkeypatch.setattr(sys, "argv", ["outlines.py", "--photos", str(tmp_path), "--out", str(tmp_path / "out")])
+    outlines.main()
+    files = sorted((tmp_path / "out").rglob("*.svg"))
+    assert [file.relative_to(tmp_path / "out").parts[1:] for file in files] == [
+        ("star", "a-0-1.svg"),
+        ("star", "a-0-2.svg"),
+    ]
+    (drawn,) = read(files[0])
+    points = np.concatenate(drawn.strokes)
+    wide, high = np.ptp(points, axis=0)
+    assert wide == pytest.approx(high, rel=0.1), "a circle"

@@ -24,6 +24,7 @@ from visketch.models.parts import size
 
 BATCH = 64  # the number of sketches that are rendered or classified together
 SUBSET = 100  # the number of classes in the smaller task, which other papers use
+ROUNDS = 3  # the number of times that a duration is measured
 OnProgress = Callable[[int, int], None]
 LabelledBatches = Iterable[tuple[list[Sketch], Int[Tensor, " b"]]]  # the sketches, and the numbers of their classes
 
@@ -253,9 +254,9 @@ def accuracy(rank: Int[Tensor, " b"], label: Int[Tensor, " b"]) -> Accuracy:
 
 
 def milliseconds(work: Callable[..., object], calls: Sequence[tuple[Any, ...]], sketches: int) -> float:
-    """The time that `work` takes for one sketch: the median of three rounds of all calls, after a warm-up round."""
+    """The time that `work` takes for one sketch: the median of ROUNDS of all calls, after a warm-up round."""
     seconds = []
-    for _ in range(4):
+    for _ in range(1 + ROUNDS):
         start = time.perf_counter()
         for given in calls:
             work(*given)

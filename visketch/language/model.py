@@ -163,18 +163,14 @@ class SketchLanguage:
     def describe(self, pairs: Sequence[Pair]) -> list[Description | VisketchError]:
         """What each sketch shows, and what is where in its scene, as described by the language model.
 
-        If an answer cannot be parsed, it is asked for once more in other words. If that fails too, the result is an
+        Answers that cannot be parsed are asked for once more, in other words. Where that fails too, the result is an
         error.
         """
-        made: list[Description | VisketchError] = []
-        for pair, said in zip(pairs, self.say(pairs, [asked("DESC")] * len(pairs)), strict=True):
-            try:
-                made.append(answers.description(said))
-            except VisketchError:
-                try:
-                    made.append(answers.description(self.say([pair], [asked("DESC", 1)])[0]))
-                except VisketchError as error:
-                    made.append(error)
+        made = [_described(said) for said in self.say(pairs, [asked("DESC")] * len(pairs))]
+        again = [place for place, one in enumerate(made) if isinstance(one, VisketchError)]
+        said = self.say([pairs[place] for place in again], [asked("DESC", 1)] * len(again))
+        for place, one in zip(again, said, strict=True):
+            made[place] = _described(one)
         return made
 
     def find(
@@ -394,3 +390,11 @@ class SketchLanguage:
             known, told, kinds = known | NAMES, NAMES, found_as(classes())
         things = answer.found, answer.others
         return reason(SceneQuestion(question, answer.label, *things, known, told, scene.picture, kinds, single))
+
+
+def _described(said: Output) -> Description | VisketchError:
+    """The description that was said, or the error if it cannot be parsed."""
+    try:
+        return answers.description(said)
+    except VisketchError as error:
+        return error
