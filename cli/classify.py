@@ -50,7 +50,8 @@ def classify(
         typer.Option(
             parser=parse_drawings_out,
             metavar="PATH",
-            help="Explain the answer (that of the picture alone), in words and in a PNG (or a folder of them).",
+            help="Explain the answer (of the leaves alone, without the strokes), in words and in a PNG (or a folder "
+            "of them).",
         ),
     ] = None,
     split: Annotated[

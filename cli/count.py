@@ -20,7 +20,9 @@ def count(
     by: sketch_query.By = None,
     checkpoint: sketch_query.Checkpoint = None,
     detector: sketch_query.Detector = None,
-    compare: Annotated[bool, typer.Option("--compare", help="Also print what the other predictors count.")] = False,
+    compare: Annotated[
+        bool, typer.Option("--compare", help="Also print what the matcher and the recogniser count, if they can.")
+    ] = False,
     device: options.Device = "auto",
     as_json: options.Json = False,
 ) -> None:
@@ -55,11 +57,11 @@ def counted(
     path: str,
 ) -> sketch_query.Row:
     """The count in one picture: {"count", "class", "by", "note", "others"}. With `compare`, "others" has the counts of
-    the other predictors.
+    the matcher and the recogniser, if they are not the ones that answer.
     """
     scene = model.scene(path)
     answer = sketch_query.found(model, (sketch, scene), by, which)
-    # The shipped detector may not know the class
+    # The language model is slow, and the shipped detector may not know the class
     passed = {answer.by, "language"} | ({"detector"} if not model.detector else set())
     rest = [one for one in model.available(scene) if compare and one not in passed]
     others = {one: sketch_query.found(model, (sketch, scene), one, which).count for one in rest}

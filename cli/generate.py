@@ -108,9 +108,9 @@ def generate(
     if source:
         rough, classes = like_what(source, classes, checkpoint, device)
     elif strength is not None:
-        raise UsageError("--strength: says how much of a drawing may change; name the drawing by --like")
+        raise UsageError("--strength says how much of a drawing may change; name the drawing with --like")
     if not classes:
-        raise UsageError("name what to draw by --class, or a drawing by --like")
+        raise UsageError("name what to draw with --class, or a drawing with --like")
     classes = options.several_classes(checkpoint, classes)
     name = stem(classes[0]) if len(classes) == 1 else "sketches"
     usual = Path(f"{name}.{kind or 'png'}")
@@ -119,9 +119,11 @@ def generate(
     animate = moves(suffix, animate)
     outputs = Outputs([source] if source else (), overwrite)
     if skip_done and (suffix != ".ndjson" or overwrite or out is None):
-        raise UsageError("--skip-done: goes on with .ndjson; name it by --out, and leave out --overwrite")
+        raise UsageError("--skip-done continues an .ndjson file; name it with --out, and leave out --overwrite")
     if out and not skip_done:
         check_all(outputs, out, suffix, classes, n)
+    from visketch.tasks.like import STRENGTH
+
     asked: dict[str, Any] = {
         "tries": tries,
         "coarse": coarse,
@@ -133,7 +135,7 @@ def generate(
     model = options.load(checkpoint, device)
     settings = settle(model, asked)
     if rough:
-        settings |= {"like": Path(str(source)).name, "strength": 0.4 if strength is None else strength}
+        settings |= {"like": Path(str(source)).name, "strength": STRENGTH if strength is None else strength}
     side = size or model.config.sketch.canvas
     wanted = Order(model, classes, n, seed, settings, side, suffix, animate, rough)
     with outputs.place(out, usual) as chosen:

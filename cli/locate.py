@@ -95,7 +95,7 @@ def located(
     scene = model.scene(path)
     answer = sketch_query.found(model, (sketch, scene), by, which, min_score)
     wide, high = scene.picture.letterbox.width, scene.picture.letterbox.height
-    boxes = [{"box": pixels(thing.box, wide, high), "sure": round(thing.score, 3)} for thing in answer.found]
+    boxes = [{"box": pixels(thing.box, wide, high), "score": round(thing.score, 3)} for thing in answer.found]
     duplicates = [pixels(thing.box, wide, high) for thing in answer.raw if thing not in answer.found]
     file = None
     if out:
@@ -134,7 +134,7 @@ def drawn(path: str, boxes: list[dict], duplicates: list[list[int]], label: str)
     for row in boxes:
         x1, y1, x2, y2 = (place * times for place in row["box"])
         draw.rectangle((x1, y1, x2, y2), outline=FOUND, width=pen)
-        words, font = f"{label} {row['sure']:.2f}", ImageFont.load_default(size)
+        words, font = f"{label} {row['score']:.2f}", ImageFont.load_default(size)
         left, top, right, bottom = draw.textbbox((x1 + 2, max(0, y1 - size - 4)), words, font=font)
         draw.rectangle((left - 2, top - 2, right + 2, bottom + 2), fill=FOUND)
         draw.text((x1 + 2, max(0, y1 - size - 4)), words, fill="white", font=font)
@@ -147,7 +147,7 @@ def show(row: sketch_query.Row) -> None:
     else:
         more = f"; {len(row['duplicates'])} more were duplicates" if row["duplicates"] else ""
         console.say(f"{row['path']}: {len(row['boxes'])} × {row['class']}  {sketch_query.beside(row, more)}")
-        table = [[*(str(place) for place in one["box"]), f"{one['sure']:.2f}"] for one in row["boxes"]]
-        console.table(["x1", "y1", "x2", "y2", "sure"], table)
+        table = [[*(str(place) for place in one["box"]), f"{one['score']:.2f}"] for one in row["boxes"]]
+        console.table(["x1", "y1", "x2", "y2", "score"], table)
     if row["picture"]:
         console.say(f"picture: {row['picture']}")

@@ -129,9 +129,9 @@ def morph(
 def asked(paths: list[str], start: str | None, end: str | None) -> bool:
     """Whether the model is to draw both ends. Raises UsageError for anything but two drawings or two classes."""
     if paths and (start or end):
-        raise UsageError("name two drawings, or two classes by --from and --to, not both")
+        raise UsageError("name two drawings, or two classes with --from and --to, not both")
     if not paths and not (start and end):
-        raise UsageError("name two drawings, or two classes by --from and --to")
+        raise UsageError("name two drawings, or two classes with --from and --to")
     if paths and len(paths) != 2:
         raise UsageError(f"{len(paths)} drawing{'' if len(paths) == 1 else 's'} named; name two")
     return not paths

@@ -129,7 +129,7 @@ def check(folder: Path, by: "sketch_query.Who | None") -> None:
         raise VisketchError(f"{folder}: not a folder; name a folder of photos")
     if by == "recogniser":
         raise UsageError(
-            "--by recogniser is for drawn scenes only; leave it out, drawn scenes are told from photos automatically"
+            "--by recogniser is not for folders; leave out --by, drawn scenes are recognised as such automatically"
         )
 
 
@@ -161,7 +161,7 @@ def row(rank: int, hit: "PhotoHit") -> dict:
     boxes: list[dict] = []
     try:
         size = size_of(hit.path)
-        boxes = [{"box": pixels(box, *size), "sure": round(sure, 3)} for box, sure in hit.boxes]
+        boxes = [{"box": pixels(box, *size), "score": round(sure, 3)} for box, sure in hit.boxes]
     except VisketchError as error:  # the file was deleted after it was indexed
         console.warn(error)
     facts = {"rank": rank, "path": hit.path, "score": round(hit.score, 4), "by": hit.by, "boxes": boxes}

@@ -220,6 +220,9 @@ class TestViSketch:
         assert clean.label == model.classify(part)[0].label
         own = model.classify_fields(clean.field[None], len(model.labels))[0]
         assert clean.score == pytest.approx({guess.label: guess.probability for guess in own}[clean.label], abs=1e-4)
+        large = model.refine(part, clean.label, canvas=2 * len(clean.field))
+        (seen,) = model.classify_fields(model.fields([large], model.config.reading), len(model.labels))
+        assert large.score == pytest.approx({guess.label: guess.probability for guess in seen}[clean.label], abs=1e-4)
         found = model.complete(part, "star", 2, steps=2, tries=1)
         assert [one.label for one in found] == ["star", "star"]
         why = model.explain(part)
@@ -236,6 +239,7 @@ class TestViSketch:
             {"temperature": -1.0},
             {"temperature": float("nan")},
             {"guidance": -1.0},
+            {"coarse": "stroke"},
             {"detail": True},
             {"seed": -1},
             {"n": 0},

@@ -282,7 +282,7 @@ class TestGenerate:
         assert result.stderr.splitlines() == ["0 of 16 sketches are written", WHOLE]
         assert not list(tmp_path.iterdir()), "the name it had taken is free again"
 
-    @pytest.mark.parametrize(("kind", "files", "how"), [("png", 2, ""), ("ndjson", 1, "; --skip-done goes on")])
+    @pytest.mark.parametrize(("kind", "files", "how"), [("png", 2, ""), ("ndjson", 1, "; continue with --skip-done")])
     def test_interrupted_between_batches(
         self, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, files: int, how: str
     ) -> None:

@@ -72,7 +72,7 @@ class TestGenerate:
         lines = (tmp_path / "b.ndjson").read_bytes().splitlines(keepends=True)
         words = (*words, tmp_path / "a.ndjson")
         with full_disk(at=len(lines[0] + lines[1]) + 20):
-            goes_on = "2 sketches are written, --skip-done goes on"
+            goes_on = "2 sketches are written; continue with --skip-done"
             one_line(visketch(*words), 1, "a.ndjson", "cannot be written", goes_on)
         assert len(list(read(tmp_path / "a.ndjson"))) == 2
         with (tmp_path / "a.ndjson").open("a") as file:

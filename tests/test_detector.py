@@ -434,7 +434,7 @@ class TestVerbs:
         assert indexed.exit_code == 1, "one photo is not in the index"
         assert Image.open(tmp_path / "found.png").size[0] > 176
         monkeypatch.setattr(PhotoDetector, "__call__", lambda *_: pytest.fail("is looked at again"))
-        sure = [box["sure"] for box in hit["boxes"]]
+        sure = [box["score"] for box in hit["boxes"]]
         monkeypatch.setattr("visketch.cli.photos.SURE", sum(sure) / 2)  # only one of the two counts
         assert re.search(r"street.jpg\s+\S+\s+1\s+detector", visketch(*words, env={"COLUMNS": "300"}).stdout)
         (again,) = json.loads(visketch(*words, "--json", "--which", "red").stdout)["found"]

@@ -61,7 +61,7 @@ class TestPictures:
         Image.new("RGB", (600, 600), "white").save(tmp_path / "white.png")
         hit = PhotoHit(tmp_path / "white.png", 1.0, "detector", (((0.2, 0.2, 0.8, 0.8), 0.9),))
         photos.thumbnail(hit)
-        locate.drawn(str(hit.path), [{"box": [100, 100, 300, 300], "sure": 0.5}], [], "cat")
+        locate.drawn(str(hit.path), [{"box": [100, 100, 300, 300], "score": 0.5}], [], "cat")
         for most in (4 * THUMB, locate.MOST):
             assert (np.asarray(image.upright(hit.path, most)[0]) == 255).all()
 

@@ -260,7 +260,7 @@ class TestVerbs:
         assert (drawn(str(tmp_path / "clear.png"), [], [], "ring") == 255).all()
         assert drawn(str(tmp_path / "deep.png"), [], [], "ring")[0, [0, 300, -1], 0].tolist() == [0, 128, 255]
         Image.new("L", (13_500, 6750), 255).save(tmp_path / "huge.png")
-        huge = drawn(str(tmp_path / "huge.png"), [{"box": [6750, 0, 13_499, 6749], "sure": 1.0}], [], "ring")
+        huge = drawn(str(tmp_path / "huge.png"), [{"box": [6750, 0, 13_499, 6749], "score": 1.0}], [], "ring")
         assert huge.shape == (2048, 4096, 3)
         assert (huge[1000, 2045:2053] != 255).any()
         assert (huge[1000, :2040] == 255).all()

@@ -273,9 +273,13 @@ class ViSketch(SketchModel):
             on_progress=on_progress,
             **changes,
         )
-        score = float(self.logits(made.canvas)[0].softmax(dim=0)[self.label_of(label)])
         strokes = made.strokes[0] if made.strokes else None
-        return self._drawn(made.canvas[0], label, score, seed, {"strength": strength}, strokes)
+        drawn = self._drawn(made.canvas[0], label, None, seed, {"strength": strength}, strokes)
+        seen = made.canvas
+        if seen.shape[-1] != self.config.sketch.canvas:  # larger ones are not recognised (questions/high-resolution.md)
+            seen = self.fields([drawn], self.config.reading)
+        score = float(self.logits(seen)[0].softmax(dim=0)[self.label_of(label)])
+        return dataclasses.replace(drawn, score=score)
 
     def complete(
         self,

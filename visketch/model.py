@@ -2,7 +2,7 @@
 
 Drawing: class → `diffusion` → coarse p x p sketch → enlarged → quadtree → for each leaf: `encoder` (context) →
 `refiner` (codes) → `vqvae` (pixels) → painted. Recognition: sketch → quadtree → `encoder` → `classifier` → class; where
-the strokes are known in their order, the logits of `sequence` are added.
+there are strokes, as drawn or as traced, the logits of `sequence` are added.
 """
 
 import threading

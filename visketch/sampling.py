@@ -56,6 +56,8 @@ class SamplingOptions:
             raise UsageError(f"detail = {self.detail!r}: take few, usual, many or a number of strokes")
         if not isinstance(self.detail, str):
             check_number("detail", self.detail, 1)
+        if self.coarse not in (None, *get_args(Coarse)):
+            raise UsageError(f"coarse = {self.coarse!r}: must be 'strokes' or 'field'")
         if self.order not in ("waves", "one-by-one"):
             raise UsageError(f"order = {self.order!r}: must be 'waves' or 'one-by-one'")
 

@@ -36,8 +36,8 @@ class Dataset:
         try:
             if path.exists() and not overwrite:
                 if not go_on:
-                    mend = "go on with --skip-done, replace it by --overwrite, or choose another --out"
-                    raise UsageError(f"{path}: is there already; {mend}")
+                    mend = "continue it with --skip-done, replace it with --overwrite, or choose another --out"
+                    raise UsageError(f"{path}: exists already; {mend}")
                 whole = self._read()
             path.parent.mkdir(parents=True, exist_ok=True)
             self.file = open(path, "ab", buffering=0)  # noqa: SIM115
@@ -58,7 +58,9 @@ class Dataset:
                     if "coarse_only" in made:  # the earlier name of the opposite
                         made["refine"] = not made.pop("coarse_only")
                 except (ValueError, LookupError, TypeError):
-                    raise VisketchError(f"{self.path}:{number}: none of these sketches; choose another --out") from None
+                    raise VisketchError(
+                        f"{self.path}:{number}: not a line that visketch generate wrote; choose another --out"
+                    ) from None
                 if made != self.made:
                     other = next(name for name in {**made, **self.made} if made.get(name) != self.made.get(name))
                     was, now = made.get(other), self.made.get(other)

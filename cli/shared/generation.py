@@ -134,12 +134,12 @@ def telling(sketches: list[dict[str, Any]], sets: dict[Path, Dataset], order: Or
     except KeyboardInterrupt:
         written, go_on = sum(sketch["path"] is not None for sketch in sketches), ""
         if sets:
-            written, go_on = sum(len(each.done) for each in sets.values()), "; --skip-done goes on"
+            written, go_on = sum(len(each.done) for each in sets.values()), "; continue with --skip-done"
         console.note(f"{written:,} of {order.total:,} sketches are written{go_on if written else ''}")
         raise
     except VisketchError as error:
         if written := sum(len(each.done) for each in sets.values()):
-            raise type(error)(f"{error}; {written:,} sketches are written, --skip-done goes on") from error
+            raise type(error)(f"{error}; {written:,} sketches are written; continue with --skip-done") from error
         raise
 
 

@@ -243,8 +243,8 @@ class SketchLanguage:
         return Recogniser(self.matcher, self.device, self.classifier)
 
     def available(self, scene: EncodedPicture | None = None) -> list[Predictor]:
-        """The predictors that can answer. The recogniser cannot answer about a photo, and the detector cannot about a
-        drawing.
+        """The predictors that can answer. The recogniser is not among them for a photo, nor the shipped detector for a
+        drawing; `by` can still name them.
         """
         some: list[Predictor] = ["language"] if self.load_generator else []
         photo = scene is not None and not image.is_drawing(scene.picture)

@@ -1,4 +1,4 @@
-"""A second classifier, which reads the strokes of a drawing in their order. A picture does not show this order."""
+"""A second classifier, which reads the strokes of a drawing, as they were drawn or as traced from a picture."""
 
 from collections.abc import Sequence
 
@@ -53,7 +53,7 @@ class SequenceClassifier(nn.Module):
     def beside(self, logits: Float[Tensor, "b c"], strokes: Sequence[Pieces | None]) -> Float[Tensor, "b c"]:
         """The logits of both classifiers together, given those of the other one and the strokes of each drawing.
 
-        They stay as they are for drawings whose strokes are not known in their order (None). At least one must be.
+        They stay as they are for drawings without strokes (None). At least one must have some.
         """
         known = {i: drawn for i, drawn in enumerate(strokes) if drawn is not None}
         logits, rows = logits.clone(), list(known)

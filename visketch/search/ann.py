@@ -17,7 +17,7 @@ from visketch.errors import UsageError, VisketchError
 try:
     from usearch.index import Index
 except ImportError:
-    raise UsageError("searching needs usearch: pip install 'visketch[search]'") from None
+    raise UsageError("large indexes need usearch: pip install 'visketch[search]'") from None
 
 SEARCHED = 128  # the number of candidates while the graph is searched, and while it is built
 

@@ -1,6 +1,7 @@
 """The requests and responses of the HTTP API: these models validate them and define the OpenAPI document.
 
-Names are the same as in the --json output of the command line.
+Names are the same as in the --json output of the command line. `coarse_only` is its `--no-refine`; over HTTP, strokes
+are never refined.
 """
 
 from functools import cache
