@@ -124,14 +124,14 @@ def generate(
         check_all(outputs, out, suffix, classes, n)
     from visketch.tasks.like import STRENGTH
 
-    asked: dict[str, Any] = {
-        "tries": tries,
-        "coarse": coarse,
-        "steps": steps,
+    asked: dict[str, Any] = {"tries": tries, "coarse": coarse, "steps": steps, "top_p": top_p}
+    asked |= {
         "temperature": temperature,
-        "top_p": top_p,
+        "order": order,
+        "guidance": guidance,
+        "refine": refine,
+        "detail": options.parse_detail(detail),
     }
-    asked |= {"order": order, "guidance": guidance, "refine": refine, "detail": options.parse_detail(detail)}
     model = options.load(checkpoint, device)
     settings = settle(model, asked)
     if rough:

@@ -239,7 +239,6 @@ class TestViSketch:
             {"temperature": -1.0},
             {"temperature": float("nan")},
             {"guidance": -1.0},
-            {"coarse": "stroke"},
             {"detail": True},
             {"seed": -1},
             {"n": 0},
