@@ -5,7 +5,7 @@
 
 COCO's photos are in `images` beside its file. `--photos` is a folder whose subfolders are named by class. Only objects
 of the 345 classes are drawn: with all lines, and with the outline and the longest inner lines. The photos of the test
-split of the language data (`visketch data language`) become test drawings.
+split of `visketch language prepare` become test drawings.
 
 The result is <out>/<train or test>/<class>/<photo>-<object>-<level>.svg.
 """

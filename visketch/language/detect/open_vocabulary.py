@@ -32,7 +32,7 @@ TEMPERATURE = 2.0  # softens ViSketch's probabilities, so that the tower decides
 NEAR = 0.04  # ink that is no farther apart than this share of the square's side belongs to one drawing
 DRAWN = 0.1  # a drawing that the tower overlooks is at least as wide or high as this share of the square's side
 COVERS = 0.8  # a region covers a drawing if their boxes overlap by this much
-ALIKE = 0.8  # a whole drawing replaces its parts if its class is at least this share as probable as theirs
+ALIKE, CUT = 0.8, 0.5  # a drawing replaces its parts, or pieces cut out of it, from this share of their probability
 PARTLY = 0.8  # a region is only partly in another one if less than this share of its box is
 AT_ONCE = 64  # the number of drawings that are classified together
 
@@ -244,8 +244,8 @@ def joined(parts: Sequence[Region], wholes: Sequence[tuple[Region, list[int]]]) 
 
     The tower was trained on scenes of several objects, and sees several in a drawing that fills its page. A part of
     another class stays, unless it is cut out of the whole. A whole of a class that no part has is added if it is about
-    as probable as the class of each part (of those cut out of a line, which look like something by chance, as their
-    mean). Parts that an earlier whole has replaced are no parts of a later one.
+    as probable as the class of each part (of pieces cut out of a line, which look like something by chance, half as
+    probable as their mean). Parts that an earlier whole has replaced are no parts of a later one.
     """
     kept, gone = list[Region](), set[int]()
     for whole, all_numbers in wholes:
@@ -255,7 +255,7 @@ def joined(parts: Sequence[Region], wholes: Sequence[tuple[Region, list[int]]]) 
         same = [number for number in numbers if int(parts[number].chances.argmax()) == name]
         best = torch.stack([parts[number].chances.max() for number in same or numbers])
         cut = all(parts[number].cut for number in same or numbers)
-        if whole.chances[name] >= ALIKE * (best.mean() if cut else best.max()):
+        if whole.chances[name] >= (CUT * best.mean() if cut else ALIKE * best.max()):
             kept.append(whole)
             gone |= {*same, *(number for number in numbers if parts[number].cut)}
     return [part for number, part in enumerate(parts) if number not in gone] + kept
