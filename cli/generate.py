@@ -124,9 +124,8 @@ def generate(
         check_all(outputs, out, suffix, classes, n)
     from visketch.tasks.like import STRENGTH
 
-    asked: dict[str, Any] = {"tries": tries, "coarse": coarse, "steps": steps, "top_p": top_p, "order": order}
-    asked |= {"temperature": temperature, "guidance": guidance, "refine": refine}
-    asked |= {"detail": options.parse_detail(detail)}
+    asked: dict[str, Any] = {"tries": tries, "coarse": coarse, "steps": steps, "guidance": guidance, "top_p": top_p}
+    asked |= {"temperature": temperature, "order": order, "refine": refine, "detail": options.parse_detail(detail)}
     model = options.load(checkpoint, device)
     settings = settle(model, asked)
     if rough:

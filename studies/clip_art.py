@@ -13,7 +13,6 @@ The result is <out>/<train or test>/<class>/<name>.svg.
 
 import argparse
 import hashlib
-import json
 import re
 import shutil
 from concurrent.futures import ProcessPoolExecutor
@@ -87,8 +86,7 @@ def main() -> None:
     parser.add_argument("clip_art", type=Path, help="a folder of SVG files")
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
-    words = {word: name for name, some in json.loads(icons.WORDS.read_text()).items() for word in some}
-    found = pictures(args.clip_art, words)
+    found = pictures(args.clip_art, icons.class_words())
     with ProcessPoolExecutor() as pool:
         fields = list(pool.map(look, found, chunksize=20))
     seen = [(picture, field) for picture, field in zip(found, fields, strict=True) if field is not None]

@@ -54,6 +54,11 @@ class Icon(NamedTuple):
     svg: str
 
 
+def class_words() -> dict[str, str]:
+    """The names of `icon_words.json`, and the class that each of them stands for."""
+    return {word: label for label, some in json.loads(WORDS.read_text()).items() for word in some}
+
+
 def icons(root: Path, words: dict[str, str]) -> Iterator[Icon]:
     """The icons that show a class. `words` maps names to classes, and `root` is the folder of @iconify/json."""
     for group, about in json.loads((root / "collections.json").read_text()).items():
@@ -124,8 +129,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--limit", type=int, default=64, help="at most this many training icons of a class")
     args = parser.parse_args()
-    words = {word: label for label, some in json.loads(WORDS.read_text()).items() for word in some}
-    found = list(icons(args.iconify, words))
+    found = list(icons(args.iconify, class_words()))
     with ProcessPoolExecutor() as pool:
         looks = list(pool.map(look, found, chunksize=200))
     seen = [(icon, small) for icon, small in zip(found, looks, strict=True) if small is not None]

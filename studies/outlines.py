@@ -11,12 +11,10 @@ The result is <out>/<train or test>/<class>/<photo>-<object>-<level>.svg.
 """
 
 import argparse
-import sys
 from pathlib import Path
 
 from visketch.data import coco, photos, write
 from visketch.data.fetch import classes
-from visketch.errors import VisketchError
 from visketch.language.dataset.photo_to_sketch import MARGIN, SIDE, cut, sketch
 
 LEVELS = (1, 2)  # the outline alone shows too little of most objects
@@ -47,9 +45,9 @@ def main() -> None:
     args = parser.parse_args()
     found: list[photos.Photo] = []
     if args.coco:
-        found += coco.read(args.coco, args.coco.parent / "images", complain)
+        found += coco.read(args.coco, args.coco.parent / "images", print)
     if args.photos:
-        found += photos.read(args.photos, complain)
+        found += photos.read(args.photos, print)
     counts = {"train": 0, "test": 0}
     labels = classes()
     for photo in found:
@@ -60,10 +58,6 @@ def main() -> None:
             path.write_text(text)
             counts[split] += 1
     print(f"{counts['train']:,} outlines for training, and {counts['test']:,} to test with")
-
-
-def complain(problem: VisketchError) -> None:
-    print(problem, file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -29,10 +29,9 @@ CONSUME = Path(__file__).parents[1] / "docs/examples/consume.py"
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[SketchModel, Path]:
-    """A model and its file. The weights are random, and the tree is deeper than that of the shipped weights. One layer
-    of the encoder is enough, since each takes seconds to export."""
+    """A model and its file. The weights are random, and the tree is deeper than that of the shipped weights."""
     home = tmp_path_factory.mktemp("export")
-    deeper = tiny_model.small("name=random", "encoder.layers=1")
+    deeper = tiny_model.small("name=random", "sketch.canvas=128", "sketch.depth=3")
     model = SketchModel.load(tiny_model.write_checkpoint(home / "random", deeper))
     # This runs in a process of its own, since the checker of shapes would make the size of the batch a constant.
     words = ["export", "classifier", home / "random.onnx", "--checkpoint", home / "random", "--json"]
