@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from visketch.data import ink, resvg, svg
+from visketch.data import image, ink, resvg, svg
 from visketch.data.read import read
 
 FILLED = {
@@ -99,3 +99,26 @@ def test_discs_without_an_outline_beside_lines_are_whole_circles() -> None:
         around = [(middle + 28 * np.cos(turn), 1010 + 28 * np.sin(turn)) for turn in np.linspace(0, 6.2, 24)]
         assert all(found[round(y) - 1 : round(y) + 2, round(x) - 1 : round(x) + 2].any() for x, y in around)
         assert not found[1002:1018, middle - 8 : middle + 8].any()
+
+
+def test_what_is_cut_out_closely_is_drawn_to_its_edge() -> None:
+    """A shaded house that touches three sides of a transparent picture. Its floor was no line."""
+    house = Image.new("RGBA", (120, 120), (0, 0, 0, 0))
+    ImageDraw.Draw(house).polygon([(0, 60), (60, 0), (119, 60), (119, 119), (0, 119)], fill=(200, 120, 60, 255))
+    found = image.understand(house)[0].pixels
+    assert found.shape == (120, 120)
+    assert all(found[-4:, x].any() for x in range(5, 115))
+    assert all(found[y, :4].any() and found[y, -4:].any() for y in range(65, 115))
+    assert not found[70:110, 20:100].any()
+
+
+def test_a_page_of_too_many_points_is_read_from_its_rendering(tmp_path) -> None:
+    turns = np.linspace(0, 2 * np.pi, 30_000)
+    points = " ".join(f"{50 + 40 * np.cos(turn):.3f},{50 + 40 * np.sin(turn):.3f}" for turn in turns)
+    (tmp_path / "a.svg").write_text(
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 100 100">'
+        f'<polyline points="{points}" fill="none" stroke="#000" stroke-width="2"/></svg>'
+    )
+    line = np.concatenate(next(read(tmp_path / "a.svg")).lines())
+    assert len(line) < 2000
+    assert np.allclose(np.ptp(line, axis=0), np.ptp(line, axis=0).max(), rtol=0.05)

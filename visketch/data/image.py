@@ -5,6 +5,7 @@ drawing.
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -131,8 +132,11 @@ def understand(picture: Image.Image) -> tuple[ink.Ink, dict[str, Any]]:
     """The ink of one picture of any mode, and facts about how it was found."""
     width, height = picture.size
     turn = picture.getexif().get(ORIENTATION, 1)
-    colours, clear = _colours(picture)
+    colours, clear, margin = _colours(picture)
     found = ink.find(colours)
+    if margin:
+        inside = slice(margin, -margin), slice(margin, -margin)
+        found = replace(found, pixels=found.pixels[inside], thin=found.thin[inside], rest=found.rest[inside])
     facts = {"width": width, "height": height, "turned": TURNS.get(turn, 0), "mirrored": turn in (2, 4, 5, 7)}
     seen = {"inverted": found.inverted, "sheet": found.sheet, "rules": found.ruled, "specks": found.specks}
     if is_photo(colours[::4, ::4]):
@@ -159,7 +163,7 @@ def _paper(picture: UInt8[np.ndarray, "y x 4"]) -> tuple[int, int, int]:
     colours, alpha = picture[..., :3], picture[..., 3]
     high, wide = alpha.shape
     rows, columns = (slice(side // 4, side - side // 4) for side in (high, wide))
-    if alpha.min() < 255 and (alpha[rows] == 255).all() and (alpha[:, columns] == 255).all():  # only corners are clear
+    if _is_tile(alpha):
         middle = np.concatenate([picture[0, columns], picture[-1, columns], picture[rows, 0], picture[rows, -1]])
         red, green, blue = np.median(middle[:, :3], axis=0).astype(int).tolist()
         return red, green, blue
@@ -169,10 +173,29 @@ def _paper(picture: UInt8[np.ndarray, "y x 4"]) -> tuple[int, int, int]:
     return (0, 0, 0) if light else (255, 255, 255)
 
 
-def _colours(picture: Image.Image) -> tuple[np.ndarray, bool]:
+def _margin(alpha: UInt8[np.ndarray, "y x"]) -> int:
+    """The width in pixels of the paper to add on each side of something that was cut out up to the border, otherwise 0.
+
+    Without it, the border would be no edge of an area, and the colour there could be taken for that of the paper. Tiles
+    get none.
+    """
+    shown = np.concatenate([alpha[0], alpha[-1], alpha[:, 0], alpha[:, -1]]) > 127
+    close = shown.any() and not shown.all() and not _is_tile(alpha)
+    return -(-max(alpha.shape) // 6) if close else 0
+
+
+def _is_tile(alpha: UInt8[np.ndarray, "y x"]) -> bool:
+    """Whether only the corners of a picture are clear."""
+    high, wide = alpha.shape
+    rows, columns = (slice(side // 4, side - side // 4) for side in (high, wide))
+    return bool(alpha.min() < 255 and (alpha[rows] == 255).all() and (alpha[:, columns] == 255).all())
+
+
+def _colours(picture: Image.Image) -> tuple[np.ndarray, bool, int]:
     """Turn a picture into colours (rows, columns, 1 or 3) uint8, upright and at most SIDE wide and high.
 
-    Returns the colours, and whether the picture had transparency. Transparent areas become paper (`_paper`).
+    Returns the colours, whether the picture had transparency, and the margin that was added to it on each side, in
+    pixels (`_margin`). Transparent areas become paper (`_paper`).
     """
     picture.draft("RGB", (SIDE, SIDE))  # a JPEG is shrunk while it is decoded
     if picture.mode.startswith(("I", "F")):
@@ -182,11 +205,15 @@ def _colours(picture: Image.Image) -> tuple[np.ndarray, bool]:
     picture = picture.convert("RGBA" if clear else plain)
     picture.thumbnail((SIDE, SIDE), reducing_gap=2)
     picture = ImageOps.exif_transpose(picture)
+    margin = 0
     if clear:
-        picture = Image.alpha_composite(Image.new("RGBA", picture.size, _paper(np.asarray(picture))), picture)
-        picture = picture.convert("RGB")
+        whole = np.asarray(picture)
+        margin = _margin(whole[..., 3])
+        page = Image.new("RGBA", (picture.width + 2 * margin, picture.height + 2 * margin), _paper(whole))
+        page.alpha_composite(picture, (margin, margin))
+        picture = page.convert("RGB")
     colours = np.asarray(picture)
-    return (colours[..., None] if colours.ndim == 2 else colours), clear
+    return (colours[..., None] if colours.ndim == 2 else colours), clear, margin
 
 
 def eight_bits(picture: Image.Image) -> Image.Image:

@@ -18,7 +18,7 @@ from PIL import Image
 from visketch.data import css, files, image, resvg, seen
 from visketch.data.seen import PaintedLine
 from visketch.errors import VisketchError
-from visketch.geometry.sketch import PageArea, Sketch
+from visketch.geometry.sketch import POINTS, PageArea, Sketch
 
 LARGEST = 1 << 20  # the most bytes; a detailed drawing has a few hundred thousand, and a megabyte takes seconds
 ELEMENTS = 5_000  # the most elements, including copies by <use> and closed outlines
@@ -37,7 +37,7 @@ register_namespace("", "http://www.w3.org/2000/svg")
 
 def strokes(path: Path) -> Sketch:
     """The drawing on an SVG page, as strokes in the unit of the viewBox, or as pixels if its rendering shows something
-    else.
+    else or there are more than POINTS points.
 
     It reads paths and basic shapes, through groups, transforms, units, styles and <use>. Curves become polylines.
     Nothing outside the file is read. Raises VisketchError if the file is not SVG, defines entities other than
@@ -64,7 +64,7 @@ def strokes(path: Path) -> Sketch:
     about |= {"filled": True} if facts.get("filled") else {}
     paper = "black" if facts["inverted"] else "white"
     kept = seen.only(lines, to_pixels, found, np.asarray(on_paper(picture, paper))) if lines else None
-    if kept is None:
+    if kept is None or sum(len(line.points) for line in kept) > POINTS:
         return Sketch(
             pixels=found.pixels, thin=found.thin, source=str(path), about=about | {"rendered": True}, page=page
         )
