@@ -192,10 +192,11 @@ def _is_tile(alpha: UInt8[np.ndarray, "y x"]) -> bool:
 
 
 def _colours(picture: Image.Image) -> tuple[np.ndarray, bool, int]:
-    """Turn a picture into colours (rows, columns, 1 or 3) uint8, upright and at most SIDE wide and high.
+    """Turn a picture into colours (rows, columns, 1 or 3) uint8, upright and, without the margin, at most SIDE pixels
+    wide and high.
 
-    Returns the colours, whether the picture had transparency, and the margin that was added to it on each side, in
-    pixels (`_margin`). Transparent areas become paper (`_paper`).
+    Returns the colours, whether the picture had transparency, and the width in pixels of the margin that was added
+    around it (`_margin`). Transparent areas become paper (`_paper`).
     """
     picture.draft("RGB", (SIDE, SIDE))  # a JPEG is shrunk while it is decoded
     if picture.mode.startswith(("I", "F")):
