@@ -102,7 +102,7 @@ def test_discs_without_an_outline_beside_lines_are_whole_circles() -> None:
 
 
 def test_what_is_cut_out_closely_is_drawn_to_its_edge() -> None:
-    """A shaded house that touches three sides of a transparent picture. Its floor was no line."""
+    """A house of one colour that touches all sides of a transparent picture. Its floor was no line."""
     house = Image.new("RGBA", (120, 120), (0, 0, 0, 0))
     ImageDraw.Draw(house).polygon([(0, 60), (60, 0), (119, 60), (119, 119), (0, 119)], fill=(200, 120, 60, 255))
     found = image.understand(house)[0].pixels

@@ -153,20 +153,26 @@ def is_photo(colours: UInt8[np.ndarray, "y x c"]) -> bool:
     return bool((np.abs(colours.astype(np.int16) - edge).max(axis=2) < 32).mean() < 0.5)
 
 
-def _paper(picture: UInt8[np.ndarray, "y x 4"]) -> tuple[int, int, int]:
-    """The colour of the paper under a partly transparent picture.
+def _tile(picture: UInt8[np.ndarray, "y x 4"]) -> tuple[int, int, int] | None:
+    """The colour of a tile that reaches all four sides of a picture, of which only the corners are clear. Otherwise
+    None.
+    """
+    alpha = picture[..., 3]
+    rows, columns = (slice(side // 4, side - side // 4) for side in alpha.shape)
+    if alpha.min() == 255 or (alpha[rows] < 255).any() or (alpha[:, columns] < 255).any():
+        return None
+    middle = np.concatenate([picture[0, columns], picture[-1, columns], picture[rows, 0], picture[rows, -1]])
+    red, green, blue = np.median(middle[:, :3], axis=0).astype(int).tolist()
+    return red, green, blue
 
-    A tile with rounded corners, which reaches all four sides, goes on in its own colour. Otherwise paper is white, or
-    black if the drawing would hardly be seen on white where it borders on transparent pixels. Yellow is seen on white,
-    and so is white with a black outline.
+
+def _paper(picture: UInt8[np.ndarray, "y x 4"]) -> tuple[int, int, int]:
+    """The colour of the paper under a partly transparent picture that is no tile.
+
+    It is white, or black if the drawing would hardly be seen on white where it borders on transparent pixels. Yellow is
+    seen on white, and so is white with a black outline.
     """
     colours, alpha = picture[..., :3], picture[..., 3]
-    high, wide = alpha.shape
-    rows, columns = (slice(side // 4, side - side // 4) for side in (high, wide))
-    if _is_tile(alpha):
-        middle = np.concatenate([picture[0, columns], picture[-1, columns], picture[rows, 0], picture[rows, -1]])
-        red, green, blue = np.median(middle[:, :3], axis=0).astype(int).tolist()
-        return red, green, blue
     clear = alpha < alpha.max() / 2
     edge = np.where(near(clear, EDGE) & ~clear, alpha, 0)
     light = clear.any() and edge.any() and np.average(colours.min(axis=2), weights=edge) > LIGHT
@@ -176,19 +182,10 @@ def _paper(picture: UInt8[np.ndarray, "y x 4"]) -> tuple[int, int, int]:
 def _margin(alpha: UInt8[np.ndarray, "y x"]) -> int:
     """The width in pixels of the paper to add on each side of something that was cut out up to the border, otherwise 0.
 
-    Without it, the border would be no edge of an area, and the colour there could be taken for that of the paper. Tiles
-    get none.
+    Without it, the border would be no edge of an area, and the colour there could be taken for that of the paper.
     """
     shown = np.concatenate([alpha[0], alpha[-1], alpha[:, 0], alpha[:, -1]]) > 127
-    close = shown.any() and not shown.all() and not _is_tile(alpha)
-    return -(-max(alpha.shape) // 6) if close else 0
-
-
-def _is_tile(alpha: UInt8[np.ndarray, "y x"]) -> bool:
-    """Whether only the corners of a picture are clear."""
-    high, wide = alpha.shape
-    rows, columns = (slice(side // 4, side - side // 4) for side in (high, wide))
-    return bool(alpha.min() < 255 and (alpha[rows] == 255).all() and (alpha[:, columns] == 255).all())
+    return -(-max(alpha.shape) // 6) if shown.any() and not shown.all() else 0
 
 
 def _colours(picture: Image.Image) -> tuple[np.ndarray, bool, int]:
@@ -196,7 +193,7 @@ def _colours(picture: Image.Image) -> tuple[np.ndarray, bool, int]:
     wide and high.
 
     Returns the colours, whether the picture had transparency, and the width in pixels of the margin that was added
-    around it (`_margin`). Transparent areas become paper (`_paper`).
+    around it (`_margin`). Transparent areas become paper (`_paper`), or go on in the colour of a `_tile`.
     """
     picture.draft("RGB", (SIDE, SIDE))  # a JPEG is shrunk while it is decoded
     if picture.mode.startswith(("I", "F")):
@@ -209,8 +206,10 @@ def _colours(picture: Image.Image) -> tuple[np.ndarray, bool, int]:
     margin = 0
     if clear:
         whole = np.asarray(picture)
-        margin = _margin(whole[..., 3])
-        page = Image.new("RGBA", (picture.width + 2 * margin, picture.height + 2 * margin), _paper(whole))
+        tile = _tile(whole)
+        margin = 0 if tile else _margin(whole[..., 3])
+        size = picture.width + 2 * margin, picture.height + 2 * margin
+        page = Image.new("RGBA", size, tile or _paper(whole))
         page.alpha_composite(picture, (margin, margin))
         picture = page.convert("RGB")
     colours = np.asarray(picture)
