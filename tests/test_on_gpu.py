@@ -102,17 +102,22 @@ def test_batches_have_every_drawing_once_and_about_as_many_pieces_each() -> None
     assert total.max() < 1.1 * total.min()
 
 
-@pytest.mark.parametrize("part", ["strokes", "classifier", "cnn"])
+@pytest.mark.parametrize("part", ["strokes", "classifier", "baselines"])
 def test_what_it_trains_is_a_checkpoint(part: str, args: argparse.Namespace, drawings: on_gpu.Drawings) -> None:
     knob = {
         "strokes": "diffusion.backbone=strokes",
         "classifier": "classifier.layers=1",
-        "cnn": "baseline.backbone=cnn",
+        "baselines": "baseline.layers=2",
     }
     trained(part, knob[part], args, drawings)
 
 
-def test_styles_go_on_from_a_classifier(args: argparse.Namespace, drawings: on_gpu.Drawings) -> None:
+@pytest.mark.parametrize("part", ["styles", "pretrained"])
+def test_it_goes_on_from_a_classifier(
+    part: str, args: argparse.Namespace, drawings: on_gpu.Drawings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A teacher without ImageNet's weights, which are 23 MB in a package of their own.
+    monkeypatch.setattr(on_gpu, "Pretrained", lambda shape, classes: on_gpu.WideCNN(classes))
     config = tiny_model.small("classifier.layers=1").model_copy(update={"labels": tuple(drawings.labels)})
     args.start = args.out / "before"
     before = on_gpu.Tree(config)
@@ -120,7 +125,7 @@ def test_styles_go_on_from_a_classifier(args: argparse.Namespace, drawings: on_g
     other = on_gpu.Drawings(drawings.stores | {"icons": drawings.stores["real"]})
     other.split = np.where(other.row % 5 == 0, 1, 0)
     args.sources = [0.5, 0, 0.1, 0.4]
-    trained("styles", "classifier.layers=1", args, other)
+    trained(part, "classifier.layers=1", args, other)
     out = [
         checkpoint.load_part(folder, "classifier", on_gpu.Tree(config).classifier) for folder in (args.start, args.out)
     ]
@@ -134,8 +139,10 @@ def trained(part: str, knob: str, args: argparse.Namespace, drawings: on_gpu.Dra
     checkpoint.write_config(args.out, config)
     args.part, args.config = part, str((args.out / "config.toml").rename(args.out / "start.toml"))
     on_gpu.TRAINED[part](args, config, drawings)
-    for name in {"strokes": ["diffusion"], "cnn": ["baseline"]}.get(part, ["encoder", "classifier"]):
-        facts = checkpoint.load_part(args.out, name, build(read_config(args.out), name))["facts"]
+    written = {"strokes": ["diffusion"], "baselines": [f"{name}/baseline" for name in on_gpu.BASELINES]}
+    for path in written.get(part, ["encoder", "classifier"]):
+        folder, name = args.out / Path(path).parent, Path(path).name
+        facts = checkpoint.load_part(folder, name, build(read_config(folder), name))["facts"]
         assert facts["steps"] > 0
         assert facts["data"].keys() == drawings.stores.keys()
     rows = [json.loads(line) for line in (args.out / "training" / f"{part}.jsonl").read_text().splitlines()]
