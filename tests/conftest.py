@@ -6,14 +6,11 @@ from collections.abc import Iterator
 # Two workers on two cores are faster than one with two threads. torch reads this when it is first imported.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-import bytecode
+import checked
 
 # From here on, every call of a function of visketch checks its annotations: the types, the shapes, and that a letter
 # means the same size everywhere within the call. This must precede every import of visketch.
-from jaxtyping import install_import_hook
-
-bytecode.keep_the_others()
-install_import_hook("visketch", "checked.when_called")
+checked.install()
 
 import drawings  # noqa: E402
 import pytest  # noqa: E402
