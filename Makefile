@@ -40,11 +40,14 @@ clean: ## remove .venv, caches and the demo's drawings; never runs/, data/ or ch
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # torch goes first, alone and pinned: left to the dependencies it could be a newer build of several gigabytes.
+# Compiling all of it takes pip longer than a minute. Python compiles what is imported, unless it may write no bytecode.
+PIP_INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check $(if $(PYTHONDONTWRITEBYTECODE),,--no-compile)
+
 $(INSTALLED): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo "$(PYTHON) is older than 3.11: make PYTHON=/path/to/python3.11 ..."; exit 1; }
 	@echo "Setting up .venv, once; torch and the others take a few minutes."
 	@$(PYTHON) -m venv .venv
-	@$(BIN)/pip install --quiet --disable-pip-version-check torch==2.13.0 -c constraints.txt
-	@$(BIN)/pip install --quiet --disable-pip-version-check -e ".[dev]" -c constraints.txt
+	@$(PIP_INSTALL) torch==2.13.0 -c constraints.txt
+	@$(PIP_INSTALL) -e ".[dev]" -c constraints.txt
 	@touch $@

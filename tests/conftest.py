@@ -6,15 +6,11 @@ from collections.abc import Iterator
 # Two workers on two cores are faster than one with two threads. torch reads this when it is first imported.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-# What a checked module imports first is compiled anew in each process, since jaxtyping gives bytecode another name
-# while it imports one. For these two that takes 5 seconds.
-import scipy.ndimage  # noqa: F401
-import torch  # noqa: F401
-from jaxtyping import install_import_hook
+import checked
 
 # From here on, every call of a function of visketch checks its annotations: the types, the shapes, and that a letter
 # means the same size everywhere within the call. This must precede every import of visketch.
-install_import_hook("visketch", "checked.when_called")
+checked.install()
 
 import drawings  # noqa: E402
 import pytest  # noqa: E402
