@@ -699,8 +699,10 @@ def main() -> None:
     parser.add_argument("--reports", type=int, default=12)
     parser.add_argument("--workers", type=int, default=8)
     args = parser.parse_args()
-    if (args.part == "strokes" and args.icons) or (args.part in ("styles", "pretrained") and not args.start):
-        parser.error("icons are not for strokes, and `styles` and `pretrained` need --start")
+    if args.part in ("styles", "pretrained") and not (args.icons and args.start):
+        parser.error(f"`{args.part}` needs --icons and --start")
+    if args.part == "strokes" and args.icons:
+        parser.error("icons are not for `strokes`")
     stores = {name: Store.open(getattr(args, name)) for name in SOURCES if getattr(args, name)}
     drawings = Drawings(stores)
     config = load(args.config, args.set).model_copy(update={"labels": tuple(drawings.labels)})
