@@ -39,7 +39,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from itertools import pairwise, product
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -402,6 +402,12 @@ class Tree(nn.Module):
         super().__init__()
         self.encoder, self.classifier, self.config = build(config, "encoder"), build(config, "classifier"), config
 
+    def start(self, folder: Path) -> "Tree":
+        """Take the weights of a checkpoint."""
+        for part in ("encoder", "classifier"):
+            checkpoint.load_part(folder, part, getattr(self, part))
+        return self
+
     def forward(self, canvas: Float[Tensor, "b h h"]) -> Float[Tensor, "b c"]:
         return classify(self.encoder, self.classifier, self.config.sketch, canvas)
 
@@ -515,8 +521,7 @@ def train_classifier(args: argparse.Namespace, config: Config, drawings: Drawing
         Tree(config),
     )
     if args.start:
-        for part in ("encoder", "classifier"):
-            checkpoint.load_part(args.start, part, getattr(ours, part))
+        ours.start(args.start)
     report = Report(args, ours)
     teachers = [
         Trainee(wide, settings, lambda canvas, label, source: wide.loss(canvas, label), settings.lr),
@@ -549,9 +554,7 @@ def train_classifier(args: argparse.Namespace, config: Config, drawings: Drawing
 
 def train_styles(args: argparse.Namespace, config: Config, drawings: Drawings) -> None:
     settings, data = config.train.classifier, Recognition(args, config, drawings)
-    ours, before = Tree(config), Tree(config).to(DEVICE).eval()
-    for part, tree in product(("encoder", "classifier"), (ours, before)):
-        checkpoint.load_part(args.start, part, getattr(tree, part))
+    ours, before = Tree(config).start(args.start), Tree(config).start(args.start).to(DEVICE).eval()
 
     def taught(canvas: Float[Tensor, "b h h"], label: Int[Tensor, " b"], source: Int[Tensor, " b"]) -> Tensor:
         with torch.no_grad():
@@ -576,9 +579,8 @@ def between(before: nn.Module, after: nn.Module, share: float) -> None:
 def train_pretrained(args: argparse.Namespace, config: Config, drawings: Drawings) -> None:
     settings = config.train.classifier.model_copy(update={"taught": 1.0})  # the whole target is made below
     config = config.model_copy(update={"train": config.train.model_copy(update={"classifier": settings})})
-    data, ours, before = Recognition(args, config, drawings), Tree(config), Tree(config).to(DEVICE).eval()
-    for part, tree in product(("encoder", "classifier"), (ours, before)):
-        checkpoint.load_part(args.start, part, getattr(tree, part))
+    data = Recognition(args, config, drawings)
+    ours, before = Tree(config).start(args.start), Tree(config).start(args.start).to(DEVICE).eval()
     net, report = Pretrained(config.sketch, len(drawings.labels)), Report(args, ours)
     teacher = Trainee(net, config.train.baseline, partial(smoothed, net), config.train.baseline.lr)
     data.train(
@@ -625,10 +627,11 @@ def smoothed(
 
 def train_baselines(args: argparse.Namespace, config: Config, drawings: Drawings) -> None:
     settings, data = config.train.baseline, Recognition(args, config, drawings)
-    trainees = {}
+    configs, trainees = {}, {}
     for name, rate in BASELINES.items():
         shape = config.baseline.model_copy(update={"backbone": name})
-        net = build(config.model_copy(update={"baseline": shape}), "baseline")
+        configs[name] = config.model_copy(update={"baseline": shape})
+        net = build(configs[name], "baseline")
         trainees[name] = Trainee(net, settings, partial(smoothed, net), rate)
     report = Report(args, nn.ModuleList(trainee.module for trainee in trainees.values()))
 
@@ -637,8 +640,7 @@ def train_baselines(args: argparse.Namespace, config: Config, drawings: Drawings
 
     data.train(list(trainees.values()), args.minutes, measure, report)
     for name, trainee in trainees.items():
-        shape = config.baseline.model_copy(update={"backbone": name})
-        checkpoint.write_config(args.out / name, config.model_copy(update={"baseline": shape}))
+        checkpoint.write_config(args.out / name, configs[name])
         about = facts(args, drawings, settings, trainee.step)
         checkpoint.save_part(args.out / name, "baseline", trainee.module, {}, about)
 
