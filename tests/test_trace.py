@@ -42,6 +42,20 @@ def aside(found: tuple[np.ndarray, ...], true: tuple[np.ndarray, ...]) -> float:
 BOTH = pytest.mark.parametrize("draw", [field, mask])
 
 
+@pytest.mark.parametrize("pen", [8, 24, 36, 48])
+def test_a_thick_pen_leaves_the_slanted_lines_where_they_are(pen: int) -> None:
+    house = np.array([[110, 520], [110, 260], [300, 80], [490, 260], [490, 520], [110, 520]])
+    found = trace.trace(mask(house, side=600, pen=pen))
+    assert aside(found.strokes, (house,)) < 0.12 * pen
+    assert found.pen == pytest.approx(pen, abs=1)
+
+
+@pytest.mark.parametrize("radius", [2, 5, 12, 18, 30])
+def test_a_disc_is_one_dot(radius: int) -> None:
+    (dot,) = trace.trace(mask([[40, 40], [40, 40]], side=80, pen=2 * radius)).strokes
+    assert np.abs(dot - 40).max() < 2
+
+
 @BOTH
 class TestStrokes:
     @pytest.mark.parametrize("slope", [0.0, 0.3, 1.0, 2.7])

@@ -113,8 +113,8 @@ def _pairs(
             half = max((max(1 - cosine, 0.0) / 2) ** 0.5, 0.05)  # the sine of half the angle between them
             if cosine > 0 and length <= TIP * meeting.radius / half + 1.5:
                 return [(one, other)], [end], placed[end[0]][-1 - end[1]]
-    if not left:
-        return [], [], None
+    if not left:  # a dot, of which one piece remains
+        return [], tips[1:], None
     if len(left) == 2 and tips:
         one, other = left
         sharp = arms[one] @ arms[other] > -STRAIGHT

@@ -1,6 +1,7 @@
 """The skeleton of ink: lines one pixel wide on the ridge of the distance field. Topology is preserved (Yokoi 1973)."""
 
 import math
+from itertools import pairwise
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -26,12 +27,17 @@ def thinned(distance: Float[np.ndarray, "y x"]) -> Bool[np.ndarray, "y x"]:
         return ink
     near = 2 * math.ceil(float(np.median(height)) * 2) + 1
     strong = height >= RIDGE * ndimage.maximum_filter(distance, near).ravel()[here]
-    turn = here // wide % 2 * 2 + here % wide % 2
-    left, peak = ink.ravel(), float(height.max())
-    for level in [*np.arange(0.25, peak, max(0.25, peak / 24)), peak]:
-        low = height <= level
-        waiting = [here[low & (turn == number)] for number in range(4)]
-        ends = [strong[low & (turn == number)] for number in range(4)]
+    order = height.argsort(kind="stable")
+    here, height, strong = here[order], height[order], strong[order]
+    left, peak = ink.ravel(), float(height[-1])
+    step = min(max(0.25, peak / 24), 0.5)  # with larger steps, slanted lines would get spurs at each level
+    levels = np.append(np.arange(0.25, peak, step), peak)
+    stayed, stayed_strong = here[:0], strong[:0]  # the pixels of lower levels that are left
+    for low, level in pairwise([0, *np.searchsorted(height, levels, side="right")]):
+        now, tough = np.append(stayed, here[low:level]), np.append(stayed_strong, strong[low:level])
+        turn = now // wide % 2 * 2 + now % wide % 2
+        waiting = [now[turn == number] for number in range(4)]
+        ends = [tough[turn == number] for number in range(4)]
         gone = True
         while gone:
             gone = False
@@ -42,8 +48,7 @@ def thinned(distance: Float[np.ndarray, "y x"]) -> Bool[np.ndarray, "y x"]:
                 left[at[out]] = False
                 waiting[number], ends[number] = at[~out], ends[number][~out]
                 gone |= bool(out.any())
-        keep = left[here]
-        here, height, strong, turn = here[keep], height[keep], strong[keep], turn[keep]
+        stayed, stayed_strong = np.concatenate(waiting), np.concatenate(ends)
     return left.reshape(distance.shape)
 
 
