@@ -231,6 +231,85 @@ def test_a_page_is_spelled_in_many_ways(tmp_path, spelling: str) -> None:
     assert len(next(read(tmp_path / "a.svg")).strokes or ()) == len(lines_of("cat"))
 
 
+def lines_on(tmp_path, drawn: str, size: str = "") -> list[list[list[float]]]:
+    head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 400 400" {size}>'
+    (tmp_path / "a.svg").write_text(f"{head}{drawn}</svg>")
+    found = next(read(tmp_path / "a.svg"))
+    assert found.strokes is not None
+    return [np.round(stroke, 2).tolist() for stroke in found.strokes]
+
+
+MOVES = {
+    "translate(10px, 1in)": "translate(10,96)",
+    "translateX(-10px) translateY(30.5px)": "translate(-10,0) translate(0,30.5)",
+    "scale(.5) rotate(45deg)": "scale(.5) rotate(45)",
+    "scaleX(.5) skewY(0.1turn)": "scale(.5,1) skewY(36)",
+    "matrix(.5, .25, 0, .5, 9, 8)": "matrix(.5 .25 0 .5 9 8)",
+    "none": "",
+}
+LINE = '<path d="M60 200H340L200 90" fill="none" stroke="#000" stroke-width="4" {}/>'
+
+
+@pytest.mark.parametrize("css", MOVES)
+@pytest.mark.parametrize("form", ["attribute", "style", "sheet"])
+def test_a_transform_is_an_attribute_or_a_style(tmp_path, css: str, form: str) -> None:
+    expected = lines_on(tmp_path, LINE.format(f'transform="{MOVES[css]}"'))
+    if form == "attribute":  # which a style overrides
+        given = LINE.format(f'class="a" transform="scale(9)" style="transform: {css}"')
+    elif form == "style":
+        given = LINE.format(f'style="fill: none; transform:{css}; opacity: 1"')
+    else:
+        rules = f"path.a:hover {{ transform: scale(3) }} .a {{ transform: scale(2) }} g > .a {{ transform: {css} }}"
+        rules += "@media print { .a { transform: none } }"
+        given = "<style>" + rules + "</style><g>" + LINE.format('class="a"') + "</g>"
+    assert lines_on(tmp_path, given) == expected
+
+
+@pytest.mark.parametrize(
+    ("origin", "x", "y"),
+    [("50% 100px", 200, 100), ("right", 400, 200), ("bottom center", 200, 400), ("7px 8px 0", 7, 8)],
+)
+def test_the_origin_of_a_transform(tmp_path, origin: str, x: int, y: int) -> None:
+    given = LINE.format(f'style="transform-origin: {origin}; transform: scale(0.5)"')
+    expected = LINE.format(f'transform="translate({x} {y}) scale(0.5) translate({-x} {-y})"')
+    assert lines_on(tmp_path, given) == lines_on(tmp_path, expected)
+
+
+@pytest.mark.parametrize(
+    "style",
+    [
+        "translate(10%)",
+        "rotate3d(1, 1, 1, 45deg)",
+        "scale(2, calc(1 + 1))",
+        "scale(2); transform-origin: 0 0; transform-box: fill-box",
+        "translate(2em)",
+        "sideways",
+        "scale(2); transform-origin: 2em up",
+    ],
+)
+def test_a_transform_that_cannot_be_read_is_an_error(tmp_path, style: str) -> None:
+    page = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9"><path d="M0 0L5 5" style="transform:{style}"/></svg>'
+    (tmp_path / "a.svg").write_text(page)
+    problems: list[VisketchError] = []
+    assert not list(read(tmp_path / "a.svg", problems.append))
+    assert "apply the transforms" in str(problems[0])
+
+
+@pytest.mark.parametrize("size", ["", 'width="800" height="800"', 'width="10mm"'])
+def test_the_width_of_a_line_that_is_not_scaled(tmp_path, size: str) -> None:
+    """It is in CSS pixels, whatever the transforms."""
+    one = "M60 200H340L200 90"
+    pages = [
+        f'<path d="{one}" fill="none" stroke="#000" stroke-width="4" vector-effect="non-scaling-stroke"/>',
+        f'<g stroke-width="3pt" transform="scale(20)"><path class="a" transform="scale(.05)" d="{one}"/></g>'
+        "<style>.a{vector-effect:non-scaling-stroke;stroke:#000;fill:none}</style>",
+    ]
+    pixel = 1.0 if not size else 0.5 if "800" in size else 400 / (10 * 96 / 25.4)
+    for page in pages:
+        assert lines_on(tmp_path, page, size) == [[[60, 200], [340, 200], [200, 90]]]
+        assert next(read(tmp_path / "a.svg")).about["pen"] == pytest.approx(4 * pixel, rel=1e-4)
+
+
 def test_newer_colours_are_those_of_the_page(tmp_path) -> None:
     """Half-transparent white on white, which resvg would draw black, is not seen."""
     page = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 100 100">
@@ -292,8 +371,10 @@ def test_what_lines_do_not_account_for_is_read_from_the_rendering(tmp_path) -> N
 
 def test_the_entities_of_illustrator_are_harmless(tmp_path) -> None:
     page = page_of("cat").replace('"http://www.w3.org/2000/svg"', '"&ns;"')
-    (tmp_path / "a.svg").write_text(f'<!DOCTYPE svg [<!ENTITY ns "http://www.w3.org/2000/svg">]>{page}')
-    assert len(next(read(tmp_path / "a.svg")).strokes or ()) == len(lines_of("cat"))
+    page = f'<!DOCTYPE svg [<!ENTITY ns "http://www.w3.org/2000/svg">]>{page}'
+    for encoding in ("utf-8", "utf-16"):
+        (tmp_path / "a.svg").write_text(f'<?xml version="1.0" encoding="{encoding}"?>{page}', encoding)
+        assert len(next(read(tmp_path / "a.svg")).strokes or ()) == len(lines_of("cat"))
 
 
 @pytest.mark.parametrize("depth", [100, 800, 2400])

@@ -29,8 +29,6 @@ LEFT_OUT = ("image", "script", "filter", "foreignObject", "text", "animate", "an
 NAMESPACE = re.compile(rb"""<!ENTITY\s+(\w+)\s+(["'])(https?://[^"'&%<>]{0,200})\2\s*>""")  # as Illustrator writes them
 WHITE = (255, 255, 255)
 HAIR = 0.1  # a thinner line, in pixels of the rendering, may leave no ink there
-LENGTH = re.compile(r"\s*\+?(\d*\.?\d+(?:e[-+]?\d+)?)\s*(px|mm|cm|in|pt|pc|q)?\s*", re.IGNORECASE)
-UNITS = {"px": 1.0, "mm": 96 / 25.4, "cm": 96 / 2.54, "in": 96.0, "pt": 96 / 72, "pc": 16.0, "q": 96 / 101.6}
 
 register_namespace("", "http://www.w3.org/2000/svg")
 
@@ -112,9 +110,15 @@ def parsed(path: Path) -> Element:
     if _size(root) > ELEMENTS:
         raise VisketchError(f"{path}: more than {ELEMENTS} elements, or <use> in a circle; simplify the drawing")
     css.spell_out(root)
+    try:
+        size = _sized(root) or (1.0, 1.0)
+        css.apply(root, page := _inner(root) or size, min(size[0] / page[0], size[1] / page[1]))
+    except ValueError as error:
+        raise VisketchError(f"{path}: the style `{error}` cannot be read; apply the transforms first") from None
+    sheets = [element for element in root.iter() if _name(element) == "style"]
     for element in [*root.iter()]:
         for place, child in [*enumerate(element)][::-1]:
-            if _name(child) in LEFT_OUT:
+            if _name(child) in LEFT_OUT or child in sheets:
                 element.remove(child)
             elif _name(child) == "symbol":  # svgelements would draw a symbol where it stands
                 element[place] = Element("{http://www.w3.org/2000/svg}defs")
@@ -124,11 +128,17 @@ def parsed(path: Path) -> Element:
             element.set("style", re.sub(r"(?<![\w-])filter\s*:[^;]*", "", element.get("style", "")))
         if _name(element) == "style" and element.text:
             element.text = re.sub(r"(?<![\w-])filter\s*:[^;}]*", "", element.text)
+    root[:0] = sheets  # svgelements applies a sheet only to what follows it
     return root
 
 
 def _without_namespace_entities(text: bytes) -> bytes:
-    """Expand the entities that stand for the address of a namespace. Other entities are kept, and refused later."""
+    """Expand the entities that stand for the address of a namespace. Other entities are kept, and refused later.
+
+    A page in UTF-16 becomes one in UTF-8.
+    """
+    if text.startswith((b"\xff\xfe", b"\xfe\xff")):
+        text = re.sub(r"^\s*<\?xml[^>]*>", "", text.decode("utf-16")).encode()
     for name, _, value in NAMESPACE.findall(text):
         if text.count(b"&%s;" % name) * len(value) > LARGEST:
             return text
@@ -180,9 +190,8 @@ def _sized(root: Element) -> tuple[float, float] | None:
 
     If they are missing on the root, they are set there.
     """
-    box = re.findall(r"[-+]?\d*\.?\d+(?:[eE][-+]?\d+)?", root.get("viewBox", ""))
-    inner = (float(box[2]), float(box[3])) if len(box) == 4 and min(map(float, box[2:])) > 0 else None
-    wide, high = (_pixels(root.get(side, "")) for side in ("width", "height"))
+    inner = _inner(root)
+    wide, high = (css.pixels(root.get(side, "")) for side in ("width", "height"))
     if inner and not (wide and high):
         wide, high = (
             (wide, wide * inner[1] / inner[0]) if wide else (high * inner[0] / inner[1], high) if high else inner
@@ -192,9 +201,10 @@ def _sized(root: Element) -> tuple[float, float] | None:
     return (wide, high) if wide and high else None
 
 
-def _pixels(length: str) -> float | None:
-    found = LENGTH.fullmatch(length)
-    return float(found[1]) * UNITS[(found[2] or "px").lower()] if found else None
+def _inner(root: Element) -> tuple[float, float] | None:
+    """The width and height of the viewBox, if there is one."""
+    box = re.findall(r"[-+]?\d*\.?\d+(?:[eE][-+]?\d+)?", root.get("viewBox", ""))
+    return (float(box[2]), float(box[3])) if len(box) == 4 and min(map(float, box[2:])) > 0 else None
 
 
 def _around(root: Element, lines: list[PaintedLine]) -> tuple[tuple[float, float], np.ndarray]:
