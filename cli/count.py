@@ -72,4 +72,4 @@ def show(row: sketch_query.Row) -> None:
     number = row["count"]
     found = f"{number} × {row['class']}" if number else f"none found ({row['class']})"
     others = "".join(f"; the {one} counts {other}" for one, other in row["others"].items())
-    console.say(f"{row['path']}: {found}  {sketch_query.beside(row, others)}")
+    console.say(f"{row['path']}: {found}  {sketch_query.beside(row, others, number > 0)}")

@@ -143,7 +143,7 @@ def drawn(path: str, boxes: list[dict], duplicates: list[list[int]], label: str)
 
 def show(row: sketch_query.Row) -> None:
     if not row["boxes"]:
-        console.say(f"{row['path']}: none found ({row['class']})  {sketch_query.beside(row)}")
+        console.say(f"{row['path']}: none found ({row['class']})  {sketch_query.beside(row, found=False)}")
     else:
         more = f"; {len(row['duplicates'])} more were duplicates" if row["duplicates"] else ""
         console.say(f"{row['path']}: {len(row['boxes'])} × {row['class']}  {sketch_query.beside(row, more)}")

@@ -11,6 +11,7 @@ import os
 import sys
 import warnings
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -62,6 +63,9 @@ class Verbs(TyperGroup):
 
     def main(self, args: Sequence[str] | None = None, *more: Any, **extra: Any) -> None:
         """Run a verb and exit: 0 done, 1 something failed, 2 wrong usage, 130 interrupted. Never prints a traceback."""
+        for name in ("stdout", "stderr"):
+            if getattr(sys, name) is None:  # as in a process that was started with the stream closed
+                setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115  (it stays open)
         try:
             words = renewed(sys.argv[1:] if args is None else args)
             code = super().main(words, *more, **{**extra, "standalone_mode": False}) or console.OK

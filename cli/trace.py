@@ -48,9 +48,9 @@ def trace(
 
     A photo or scan of a drawing becomes an SVG of its centre lines, which fits over the picture and has its pen, or a
     line of Quick, Draw!'s ndjson. A file that already has strokes (SVG, ndjson, npz) keeps them, and an SVG keeps its
-    page and units. By default the output is ./<name>.svg, or the next free name. Colours, fills (their outline is
-    kept), the widths of single strokes, and everything invisible are lost. Input files are never written, and existing
-    files are only replaced with --overwrite.
+    page and units; in an SVG, smooth curves are drawn through the points. By default the output is ./<name>.svg, or the
+    next free name. Colours, fills (their outline is kept), the widths of single strokes, and everything invisible are
+    lost. Input files are never written, and existing files are only replaced with --overwrite.
 
     \b
     Examples:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from visketch.device import resolve
 from visketch.errors import UsageError
 
 from .shared import console, options
@@ -154,7 +155,7 @@ def choose(device: str) -> None:
         device = "cuda"
     elif kind == "cpu":
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
-    options.resolve(device)
+    resolve(device)
 
 
 def described(modules: "dict[str, nn.Module]") -> str:

@@ -330,6 +330,12 @@ class TestViSketch:
         with pytest.raises(UsageError, match=f"not a drawing but of type {type(wrong).__name__}"):
             model.classify(wrong)
 
+    @pytest.mark.parametrize("device", ["cuda:99", "gpu", "mps:1"])
+    def test_a_device_that_is_not_there(self, model: ViSketch, device: str, cat: Path) -> None:
+        with pytest.raises(UsageError, match=f"no device '{device}'"):
+            model.to(device)
+        assert model.classify(cat), "the model is where it was"
+
     def test_moves_pickles_and_serves_threads(self, model: ViSketch) -> None:
         again = pickle.loads(pickle.dumps(model)).to("cpu")
         part = drawings.draw("cat")
@@ -382,6 +388,22 @@ class TestSketchLanguage:
 def test_a_blank_picture_is_refused() -> None:
     with pytest.raises(VisketchError, match="blank"):
         sketch(np.full((30, 30), 255, np.uint8))
+
+
+def test_a_file_of_several_drawings_is_refused(tmp_path: Path) -> None:
+    file, line = tmp_path / "two.ndjson", '{"drawing": [[[0, 9], [0, 9]]]}\n'
+    file.write_text(2 * line)
+    for given in (file, file.read_bytes(), file.open("rb")):
+        with pytest.raises(VisketchError, match="more than one drawing in it; give them one by one"):
+            sketch(given)
+    assert sketch(line.encode()).strokes is not None
+
+
+def test_a_text_is_no_path() -> None:
+    for text in ("<svg>\n</svg>", "x" * 5000):
+        with pytest.raises(UsageError, match="pass the content of a file as bytes") as caught:
+            sketch(text)
+        assert text not in str(caught.value)
 
 
 def test_errors_name_the_file(tmp_path: Path) -> None:

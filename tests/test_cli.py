@@ -144,6 +144,17 @@ def test_ctrl_c_before_a_verb_begins_is_one_line() -> None:
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "interrupted\n")
 
 
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
+def test_a_stream_that_is_closed(tmp_path: Path, closed: str) -> None:
+    """As in a process that a daemon started."""
+    drawing, out = tmp_path / "a.ndjson", tmp_path / "a.svg"
+    drawing.write_text('{"drawing": [[[0, 9, 9], [0, 9, 0]]]}\n')
+    words = f"{sys.executable} -m visketch.cli.main trace {drawing} --out {out} {closed}"
+    done = subprocess.run(["sh", "-c", words], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert out.exists()
+
+
 def test_the_command_and_the_module_are_one(data: Path) -> None:
     """The command is `visketch` as installed, and the module is `-m visketch.cli.main`, as torchrun starts it."""
     for command in ([str(Path(sys.executable).with_name("visketch"))], [sys.executable, "-m", "visketch.cli.main"]):

@@ -161,7 +161,7 @@ class TestDrawnScenes:
         scene, photo = json.loads(told.stdout)["answers"]
         assert (scene["by"], scene["class"], scene["count"]) == ("recogniser", "house", 2)
         assert set(scene["others"]) == {"matcher"}
-        assert "'house', which the detector does not know; --by matcher" in photo["error"]
+        assert "'house', which the detector does not know; --by recogniser" in photo["error"]
 
 
 class TestRegions:
@@ -268,6 +268,17 @@ class TestIsDrawing:
         page = Image.new("RGB", (300, 200), paper)
         ImageDraw.Draw(page).ellipse((40, 40, 160, 160), outline=pen, width=4)
         assert image.is_drawing(image.square(page, 128))
+
+    @pytest.mark.parametrize("paper", [(255, 255, 255), (244, 236, 216)])
+    def test_a_page_in_uneven_light(self, paper: tuple[int, int, int]) -> None:
+        page = Image.new("RGB", (300, 200), paper)
+        ImageDraw.Draw(page).ellipse((40, 40, 160, 160), outline=(40, 40, 60), width=4)
+        light = np.linspace(1, 0.45, 300)[:, None] * np.linspace(0.95, 0.8, 200)[:, None, None]
+        noise = np.random.default_rng(0).normal(0, 3, (200, 300, 3))
+        photo = Image.fromarray((np.asarray(page) * light + noise).clip(0, 255).astype(np.uint8))
+        assert image.is_drawing(image.square(photo, 128))
+        coloured = np.asarray(photo) * np.linspace((1, 0.6, 0.6), (0.6, 1, 1), 300)  # light does not do this to paper
+        assert not image.is_drawing(image.square(Image.fromarray(coloured.astype(np.uint8)), 128))
 
     def test_margins_are_no_paper(self, folder: Path) -> None:
         with Image.open(folder / "photo.png") as photo:

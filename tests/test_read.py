@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from visketch.data import image
 from visketch.data.read import expand, read
@@ -48,6 +48,7 @@ def one_line(path, problem=None):
         ("[1,2]", 'no "drawing"'),
         ('{"drawing":[[[1,2],[3', "not complete JSON"),
         ("[" * 100_000, "not complete JSON"),
+        ("null", "the line is null"),
         ("\xff\xfe\x00", "not complete JSON"),
     ],
 )
@@ -118,6 +119,18 @@ def test_a_picture_that_is_cut_short(tmp_path, kind, share):
     path.write_bytes(whole[: max(int(len(whole) * share), 12)])
     message = one_line(path)
     assert "broken or incomplete" in message or "not a picture" in message
+
+
+def test_a_jpeg_with_its_depth_is_one_drawing(tmp_path):
+    """As phones write them, with further pictures in the same file (MPO)."""
+    photo = Image.new("RGB", (200, 160), "white")
+    ImageDraw.Draw(photo).ellipse((40, 30, 160, 120), outline="navy", width=5)
+    photo.save(tmp_path / "plain.jpg", "JPEG", quality=90)
+    photo.save(tmp_path / "a.jpg", "MPO", quality=90, save_all=True, append_images=[Image.radial_gradient("L")])
+    (found,), (plain,) = list(read(tmp_path / "a.jpg")), list(read(tmp_path / "plain.jpg"))
+    assert (found.pixels == plain.pixels).all()
+    assert found.source == str(tmp_path / "a.jpg")
+    assert found.about == plain.about
 
 
 def test_a_bomb_is_refused_before_it_is_opened(tmp_path):

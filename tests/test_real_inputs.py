@@ -288,8 +288,8 @@ def test_the_origin_of_a_transform(tmp_path, origin: str, x: int, y: int) -> Non
     ],
 )
 def test_a_transform_that_cannot_be_read_is_an_error(tmp_path, style: str) -> None:
-    page = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9"><path d="M0 0L5 5" style="transform:{style}"/></svg>'
-    (tmp_path / "a.svg").write_text(page)
+    line = f'<path d="M0 0L5 5" style="transform:{style}"/>'
+    (tmp_path / "a.svg").write_text(f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9">{line}</svg>')
     problems: list[VisketchError] = []
     assert not list(read(tmp_path / "a.svg", problems.append))
     assert "apply the transforms" in str(problems[0])

@@ -469,7 +469,7 @@ class TestReader:
     def test_a_file_of_several_drawings_is_refused(self) -> None:
         star, reader = json.dumps({"drawing": STAR}).encode() + b"\n", SandboxedReader()
         try:
-            with pytest.raises(VisketchError, match="upload: more than one drawing in it; send them one by one"):
+            with pytest.raises(VisketchError, match="upload: more than one drawing in it; give them one by one"):
                 reader.read(star * 2, "stars.ndjson")
             assert len(reader.read(star, "star.ndjson").lines()) == len(STAR)
             bitmaps = io.BytesIO()

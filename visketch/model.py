@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from visketch import checkpoint, quadtree
 from visketch.config import Config, SketchConfig, find, read_config
+from visketch.device import resolve
 from visketch.errors import RenamedWarning, UsageError
 from visketch.geometry import sdf
 from visketch.geometry.pieces import Pieces, of_sketch
@@ -64,7 +65,7 @@ class SketchModel:
 
     def __init__(self, config: Config, folder: Path | None = None, device: str = "cpu", **parts: nn.Module) -> None:
         """`parts` are modules that the caller has already (training, tests). The others are loaded from `folder`."""
-        self.config, self.folder, self.device = config, folder, torch.device(device)
+        self.config, self.folder, self.device = config, folder, torch.device(resolve(str(device)))
         self.labels = list(config.labels)
         self._parts = {name: part.to(self.device).eval() for name, part in parts.items()}
         self._loading = threading.Lock()
@@ -94,8 +95,8 @@ class SketchModel:
         return name in self._parts or bool(self.folder and checkpoint.part_file(self.folder, name).exists())
 
     def to(self: Model, device: str | torch.device) -> Model:
-        """The same model, moved to a device ("cpu", "cuda", "cuda:1" ...)."""
-        self.device = torch.device(device)
+        """The same model, moved to a device ("cpu", "cuda", "cuda:1" ...). Raises UsageError if there is none."""
+        self.device = torch.device(resolve(str(device)))
         self.use_bf16 = self.device.type == "cpu" and multiplies_bfloat16()
         for part in self._parts.values():
             part.to(self.device)
@@ -123,8 +124,7 @@ class SketchModel:
         """Render sketches as fields, on the canvas of training or on a larger one, with the same pen in pixels.
 
         Every method that takes fields takes larger ones too: leaves of a deeper tree see windows as large as the canvas
-        of training (`quadtree.context`). Raises VisketchError for a blank sketch, UsageError for a side that no tree
-        has.
+        of training (`quadtree.context`). Raises VisketchError for a blank sketch, UsageError for an impossible side.
         """
         return self.fields(sketches, self.config.sketch.at(canvas or self.config.sketch.canvas))
 

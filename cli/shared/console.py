@@ -4,6 +4,7 @@ rich is imported where it is used, since --help does not need it.
 """
 
 import contextlib
+import errno
 import json
 import os
 import re
@@ -24,6 +25,7 @@ OK, FAILED, MISUSED, INTERRUPTED = 0, 1, 2, 130
 EVERY = 30.0  # seconds between lines of progress if there is no terminal for a bar
 MAIN = os.environ.get("RANK", "0") == "0"  # only one of the processes that torchrun starts prints
 
+UNLIMITED = 10_000  # the columns of a file or a pipe, which a table does not fill
 SHOWN = 10  # this many of the inputs that could not be read are named, and the others are counted
 
 debug = False  # whether tracebacks are printed (--debug)
@@ -155,7 +157,7 @@ class JsonList:
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[object]], title: str = "") -> None:
-    """Print rows for people on stdout. Numbers are aligned to the right."""
+    """Print rows for people on stdout. Numbers are aligned to the right. Only on a terminal are long cells wrapped."""
     from rich.table import Table
     from rich.text import Text
 
@@ -169,7 +171,7 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[object]], title: str =
         grid.add_column(name, justify="right" if number else "left", header_style="dim", overflow="fold")
     for row in rows:
         grid.add_row(*(Text(f"{value:,}" if isinstance(value, int) else str(value)) for value in row))
-    stdout().print(grid)
+    stdout().print(grid, width=None if stdout().is_terminal else UNLIMITED)
 
 
 def _looks_numeric(value: object) -> bool:
@@ -251,7 +253,8 @@ def _explain(problem: BaseException) -> tuple[str, int]:
         return f"{said}{mend}", MISUSED
     if isinstance(problem, OSError):
         where = f"{os.fsdecode(problem.filename)}: " if isinstance(problem.filename, str | bytes) else ""
-        return f"{where}{reason(problem)}; free some space or choose another place", FAILED
+        full = problem.errno in (errno.ENOSPC, errno.EDQUOT)
+        return f"{where}{reason(problem)}; {'free some space or ' if full else ''}choose another place", FAILED
     if isinstance(problem, MemoryError) or type(problem).__name__ == "OutOfMemoryError":
         return "out of memory; ask for less at once, or use --device cpu", FAILED
     what = next(iter(str(problem).splitlines()), "")

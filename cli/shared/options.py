@@ -1,12 +1,12 @@
 """Options that several verbs share, and how their values are used."""
 
-import re
 import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from visketch.device import resolve
 from visketch.errors import UsageError, VisketchError
 
 from . import console
@@ -124,23 +124,6 @@ Animate = Annotated[
 ]
 
 
-def resolve(device: str) -> str:
-    """The device to use. Raises UsageError if there is no such device."""
-    kind, _, number = device.partition(":")
-    if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", device):
-        raise UsageError(f"no device {device!r}; use auto, cpu, cuda, cuda:0, cuda:1 ... or mps")
-    import torch
-
-    cards = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    if kind == "auto":
-        return "cuda" if cards else "cpu"
-    if kind == "cuda" and int(number or 0) >= cards:
-        raise UsageError(f"no device {device!r} here ({cards} CUDA cards); use --device cpu or auto")
-    if kind == "mps" and not torch.backends.mps.is_available():
-        raise UsageError("no device 'mps' here; use --device cpu or auto")
-    return device
-
-
 def check_classes(checkpoint: str | None, classes: list[str]) -> list[str]:
     """The labels of some class names (`cats` means cat). They are checked before torch is imported.
 
@@ -194,10 +177,9 @@ def load(checkpoint: str | None, device: str) -> "SketchModel":
 
     with console.waiting("Loading the model ..."):
         folder = find(checkpoint)  # first, since importing torch takes seconds
-        device = resolve(device)
         from visketch.model import SketchModel
 
-        return SketchModel.load(folder, device)
+        return SketchModel.load(folder, resolve(device))
 
 
 def sampling(settings: dict[str, Any]) -> "SamplingOptions":

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from visketch.device import resolve
 from visketch.errors import VisketchError
 
-from . import console, options
+from . import console
 
 if TYPE_CHECKING:
     from visketch.language.answers import Answer
@@ -64,7 +65,7 @@ Detector = Annotated[
 def load(checkpoint: str | None, device: str, detector: str | None = None) -> "SketchLanguage":
     """Load the model that the options name. Raises UsageError for an unknown device, and VisketchError."""
     with console.waiting("Loading the model ..."):
-        device = options.resolve(device)
+        device = resolve(device)
         from visketch.language.model import SketchLanguage
 
         model = SketchLanguage.load(checkpoint, device)
@@ -144,8 +145,12 @@ def spread(paths: list[str]) -> list[str]:
     return found
 
 
-def beside(row: Row, more: str = "") -> str:
-    """The predictor, further counts and the note of a row, in brackets."""
+def beside(row: Row, more: str = "", found: bool = True) -> str:
+    """The predictor, further counts and the note of a row, in brackets. If the detector has found nothing, they say who
+    reads drawings.
+    """
+    if not found and row["by"] == "detector":
+        more += "; for a photo of drawings, --by recogniser"
     note = f"; {row['note']}" if row.get("note") else ""
     return f"(by {row['by']}{more}{note})"
 

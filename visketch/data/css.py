@@ -204,9 +204,9 @@ def _unscaled(element: Element, scale: float, width: str, style: Callable[[Eleme
     matrix, own = Matrix(element.get("transform", "")), style(element)
     scale *= abs(matrix.determinant) ** 0.5
     width = own.get("stroke-width", element.get("stroke-width", width))
-    if "non-scaling-stroke" in (own.get("vector-effect"), element.attrib.pop("vector-effect", None)):
-        if (wide := pixels(width)) is not None and scale > 0:
-            rest = element.get("style", "").strip(" ;")
-            element.set("style", f"{rest and rest + ';'}vector-effect:none;stroke-width:{wide / scale:.9g}")
+    fixed = "non-scaling-stroke" in (own.get("vector-effect"), element.attrib.pop("vector-effect", None))
+    if fixed and scale > 0 and (wide := pixels(width)) is not None:
+        rest = element.get("style", "").strip(" ;")
+        element.set("style", f"{rest and rest + ';'}vector-effect:none;stroke-width:{wide / scale:.9g}")
     for child in element:
         _unscaled(child, scale, width, style)

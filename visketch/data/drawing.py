@@ -7,30 +7,33 @@ from typing import Any
 import numpy as np
 
 from visketch.data import in_memory, points
-from visketch.data.read import read
+from visketch.data.read import only
 from visketch.errors import UsageError
 from visketch.geometry.sketch import Sketch
 
 # A path, the bytes of a file, an open file, a PIL image, an array, a tensor, strokes, or a Sketch.
 Drawing = Any
+LONGEST = 4096  # the most characters of a path
 KINDS = "a path, a PIL image, the bytes of a file or an open file, an array, a tensor, or strokes"
 
 
 def sketch(drawing: Drawing) -> Sketch:
     """Turn a drawing into a `Sketch`.
 
-    A drawing is a path (the first drawing of the file counts), the bytes of a file, an open file, a picture, strokes,
-    or a `Sketch` already. A picture is a PIL image, or an array or tensor as in `in_memory.of_array`. Strokes are
-    arrays (points, 2) of x and y. They may also be lists in the form of *Quick, Draw!*, [[x...], [y...]] each, or lists
-    of pairs, [[x, y], ...] (see `visketch.data.points`).
+    A drawing is the path of a file with one drawing, the bytes of such a file, an open file, a picture, strokes, or a
+    `Sketch` already. (`visketch.data.read.read` gives all drawings of a file.) A picture is a PIL image, or an array or
+    tensor as in `in_memory.of_array`. Strokes are arrays (points, 2) of x and y. They may also be lists in the form of
+    *Quick, Draw!*, [[x...], [y...]] each, or lists of pairs, [[x, y], ...] (see `visketch.data.points`).
 
-    Raises VisketchError if a file cannot be read or has no ink. Raises UsageError for anything else, and for lists that
-    could have either form.
+    Raises VisketchError if a file cannot be read, has no ink or has several drawings. Raises UsageError for anything
+    else, and for lists that could have either form.
     """
     if isinstance(drawing, Sketch):
         return drawing
     if isinstance(drawing, str | Path):
-        return next(read(drawing))
+        if "\n" in str(drawing) or len(str(drawing)) > LONGEST:
+            raise UsageError("a text, where the path of a file is expected; pass the content of a file as bytes")
+        return only(drawing)
     if isinstance(drawing, bytes | bytearray | memoryview):
         return in_memory.of_bytes(bytes(drawing))
     if isinstance(drawing, in_memory.Image.Image):

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, ImageOps
+from PIL.JpegImagePlugin import JpegImageFile
 
 from visketch.data import ink
 from visketch.data.morphology import near
@@ -65,6 +66,9 @@ def opened(path: Path) -> Image.Image:
             Image.MAX_IMAGE_PIXELS = usual
     if picture.format == "TIFF":  # Pillow maps a file with a name into memory, with the sides of a turned one mixed up
         picture.filename = ""
+    if picture.format == "MPO":  # a JPEG with further pictures, which are its depth, its brightness or a preview
+        picture.close()
+        return JpegImageFile(path)
     return picture
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from visketch.data import image
-from visketch.data.read import read
+from visketch.data.read import only
 from visketch.errors import UsageError, VisketchError, reason
 from visketch.geometry.sketch import Sketch
 
@@ -74,14 +74,14 @@ def of_image(picture: Image.Image) -> Sketch:
 
 
 def of_bytes(content: bytes) -> Sketch:
-    """The first drawing of a file, given its content. Raises VisketchError if it cannot be read."""
+    """The only drawing in a file with this content. Raises VisketchError if it cannot be read or there are several."""
     if not content:
         raise UsageError("empty bytes; pass the content of a file with a drawing")
     with tempfile.TemporaryDirectory(prefix="visketch-") as folder:
         file = Path(folder, "bytes")
         file.write_bytes(content)
         try:
-            return next(read(file))
+            return only(file)
         except VisketchError as error:
             raise type(error)(str(error).replace(str(file), "bytes")) from None
 

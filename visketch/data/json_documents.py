@@ -71,7 +71,8 @@ def ndjson(path: Path, wanted: Container[str] | None = None) -> Found:
             continue
         record = _parsed(line.removeprefix(b"\xef\xbb\xbf"))
         if record is None:
-            yield VisketchError(f"{source}: the line is not complete JSON; fix or remove it")
+            wrong = "null" if line.strip() == b"null" else "not complete JSON"
+            yield VisketchError(f"{source}: the line is {wrong}; fix or remove it")
         else:
             yield _record(record, source, "line", told)
 

@@ -218,12 +218,12 @@ def _named(point: dict[str, Any], axis: str) -> float:
     try:
         return float(value)
     except OverflowError:
-        raise ValueError("a stroke has a coordinate that is not a number") from None
+        raise ValueError("a stroke has a coordinate that is too large or not a number") from None
 
 
 def _checked(points: np.ndarray) -> np.ndarray:
     with np.errstate(over="ignore"):  # values that are too large for float32 become infinite and are refused below
         line = points.astype(np.float32)
     if not np.isfinite(line).all():
-        raise ValueError("a stroke has a coordinate that is not a number")
+        raise ValueError("a stroke has a coordinate that is too large or not a number")
     return line

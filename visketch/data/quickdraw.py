@@ -51,7 +51,7 @@ def _checked(lines: list[np.ndarray]) -> tuple[np.ndarray, ...]:
         if line.ndim != 2 or line.shape[1] != 2:
             raise ValueError("a stroke is not [[x...], [y...]], with equally many numbers for each")
         if not np.isfinite(line).all():
-            raise ValueError("a stroke has a coordinate that is not a number")
+            raise ValueError("a stroke has a coordinate that is too large or not a number")
     return tuple(lines)
 
 

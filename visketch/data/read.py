@@ -47,6 +47,19 @@ def read(path: str | Path, problem: Problem = stop, wanted: Container[str] | Non
         problem(VisketchError(f"{path}: no drawing in it; give a file that has one"))
 
 
+def only(path: str | Path) -> Sketch:
+    """The only drawing in a file. Of the frames of a picture, the first one counts.
+
+    Raises VisketchError if it cannot be read, or if there are several.
+    """
+    drawings = read(path)
+    first = next(drawings)
+    frame = first.pixels is not None and first.page is not None
+    if not frame and next(drawings, None) is not None:
+        raise VisketchError(f"{path}: more than one drawing in it; give them one by one")
+    return first
+
+
 def expand(paths: list[str | Path]) -> list[Path]:
     """The files that some paths stand for.
 

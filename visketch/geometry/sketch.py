@@ -64,7 +64,9 @@ class Sketch:
             if sum(len(line) for line in lines) > POINTS:
                 raise VisketchError(f"{self.source or 'sketch'}: more than {POINTS:,} points; simplify the drawing")
             if not all(np.isfinite(line).all() for line in lines):
-                raise VisketchError(f"{self.source or 'sketch'}: a stroke has a coordinate that is not a number")
+                raise VisketchError(
+                    f"{self.source or 'sketch'}: a stroke has a coordinate that is too large or not a number"
+                )
         if not lines:
             raise VisketchError(f"{self.source or 'sketch'}: blank, it has no ink; give another drawing")
         return lines

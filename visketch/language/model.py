@@ -16,6 +16,7 @@ from jaxtyping import Float
 from torch import nn
 
 from visketch import checkpoint
+from visketch.device import resolve
 from visketch.errors import UsageError, VisketchError
 from visketch.language import answers, config, image
 from visketch.language.answers import Answer, Description, Detection, Output, Predictor, relabelled
@@ -81,7 +82,7 @@ class SketchLanguage:
         """
         path = config.find(folder)
         settings = config.read(path)
-        tower = None
+        tower, device = None, resolve(device)
         if settings.tower.kind == "pair" and not settings.base and (path / "tower.safetensors").exists():
             tower = PairTower(settings.tower, len(settings.labels))
             checkpoint.load_part(path, "tower", tower)
@@ -91,8 +92,8 @@ class SketchLanguage:
         return cls(settings, tower, load_generator, device, classifier)
 
     def to(self, device: str) -> "SketchLanguage":
-        """The same model, moved to a device ("cpu", "cuda", "cuda:1" ...)."""
-        self.device = device
+        """The same model, moved to a device ("cpu", "cuda", "cuda:1" ...). Raises UsageError if there is none."""
+        self.device = device = resolve(device)
         self.sight.to(device)
         if "generator" in vars(self):
             self.generator.model.to(device)
@@ -139,8 +140,7 @@ class SketchLanguage:
         return self.look([image.drawn(drawing, self.canvas)])[0]
 
     def scene(self, scene: Any) -> EncodedPicture:
-        """Encode a picture to ask about. If it is drawn with a thick pen, the tower sees thinner lines
-        (`vision/pen.py`).
+        """Encode a picture to ask about. Of a thick pen, the tower sees thinner lines (`vision/pen.py`).
 
         Raises VisketchError if it cannot be read or is blank.
         """

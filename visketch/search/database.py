@@ -199,7 +199,7 @@ class Database:
             rows = self.db.execute(f"select id, value from vectors where id in ({marks})", some.tolist()).fetchall()
             if rows:
                 numbers, values = zip(*rows, strict=True)
-                found += zip((_read(values) @ query).tolist(), numbers, strict=True)
+                found += zip((_read(values) @ query).clip(-1, 1).tolist(), numbers, strict=True)
         sql = """select path, place, name, label from drawings join files on files.id = drawings.file
                  where vector = ? order by path, place"""
         hits = (

@@ -122,7 +122,8 @@ class HitDrawings:
             self.waiting[hit.file] = _picked(Path(hit.file), self.hits[hit.file])
         found = self.waiting[hit.file].pop(hit.name, None)
         if found is None:
-            raise VisketchError(f"{hit.file}: has changed since it was indexed; index it again")
+            why = "has changed" if Path(hit.file).exists() else "is gone"
+            raise VisketchError(f"{hit.file}: {why} since it was indexed; index it again")
         return found
 
 

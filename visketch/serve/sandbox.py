@@ -112,16 +112,12 @@ def first(content: bytes, file: Path) -> Sketch | str:
     """The drawing in a file with this content, or the error. Of a picture's frames, the first one counts. The file
     exists only during the call.
     """
-    from visketch.data.read import read
+    from visketch.data.read import only
 
     try:
         file.write_bytes(content)
         check(file)
-        drawings = read(file)
-        sketch = next(drawings)
-        frame = sketch.pixels is not None and sketch.page is not None
-        if not frame and next(drawings, None) is not None:
-            raise VisketchError(f"{file}: more than one drawing in it; send them one by one")
+        sketch = only(file)
         return replace(sketch, label=sketch.label if file.suffix == ".ndjson" else None, source="upload")
     except VisketchError as error:
         return str(error).replace(str(file), "upload")

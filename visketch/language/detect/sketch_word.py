@@ -56,8 +56,9 @@ class SketchWord:
                 unknown, unknown_chance = word, share
         if unknown_chance > REFUSED * chance.max():
             raise UnknownWord(
-                f"the sketch shows {unknown!r}, which the detector does not know; --by matcher compares without "
-                f"a class, and is seldom right in photos; the known classes are {', '.join(sorted(known))}"
+                f"the sketch shows {unknown!r}, which the detector does not know; --by recogniser is for photos "
+                "of drawings, --by matcher compares without a class and is seldom right in photos; "
+                f"the known classes are {', '.join(sorted(known))}"
             )
         return cls(chance, words, unknown, unknown_chance)
 
