@@ -177,16 +177,16 @@ def _transform(text: str, style: dict[str, str], page: tuple[float, float]) -> s
             made.append(f"{name}({','.join(f'{value:.9g}' for value in values)})")
         else:
             raise ValueError(text)
+    if made and style.get("transform-box", "view-box") != "view-box":
+        raise ValueError(f"transform-box: {style['transform-box']}")
     if not made or not (origin := style.get("transform-origin")):
         return " ".join(made)
-    if style.get("transform-box", "view-box") != "view-box":
-        raise ValueError(f"transform-box: {style['transform-box']}")
     words = [token for token in tinycss2.parse_component_value_list(origin) if token.type != "whitespace"][:2]
     if len(words) == 2 and getattr(words[0], "lower_value", "") in ("top", "bottom"):
         words = words[::-1]
     at = []
     for token, side in zip([*words, None], page, strict=False):
-        if token is None or token.type == "ident":
+        if token is None or getattr(token, "lower_value", "") in SIDES:
             at.append(SIDES[token.lower_value if token else "center"] * side)
         else:
             at.append(token.value / 100 * side if token.type == "percentage" else number(token, LENGTHS))
