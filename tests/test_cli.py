@@ -144,6 +144,17 @@ def test_ctrl_c_before_a_verb_begins_is_one_line() -> None:
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "interrupted\n")
 
 
+def test_tables_in_a_pipe_are_not_wrapped(tmp_path: Path) -> None:
+    folder = tmp_path / ("long" * 30)
+    folder.mkdir()
+    (folder / "a.svg").write_text((Path(__file__).parents[1] / "docs/examples/cat.svg").read_text())
+    words = [sys.executable, "-m", "visketch.cli.main", "search", folder / "a.svg", folder]
+    environment = {name: value for name, value in os.environ.items() if name != "COLUMNS"}
+    environment |= {"XDG_CACHE_HOME": str(tmp_path)}
+    done = subprocess.run(words, capture_output=True, text=True, check=True, env=environment)
+    assert f"{folder}/a.svg" in done.stdout
+
+
 @pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
 def test_a_stream_that_is_closed(tmp_path: Path, closed: str) -> None:
     """As in a process that a daemon started."""

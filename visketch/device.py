@@ -11,8 +11,10 @@ def resolve(device: str) -> str:
     Raises UsageError if there is no such device.
     """
     kind, _, number = device.partition(":")
-    if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", device):
+    if not re.fullmatch(r"auto|cpu|mps(:0)?|cuda(:\d+)?", device):
         raise UsageError(f"no device {device!r}; use auto, cpu, cuda, cuda:0, cuda:1 ... or mps")
+    if kind == "cpu":
+        return device
     import torch
 
     cards = torch.cuda.device_count() if torch.cuda.is_available() else 0

@@ -35,8 +35,9 @@ debug = False  # whether tracebacks are printed (--debug)
 def _console(file: TextIO) -> "Console":
     from rich.console import Console
 
+    wide = None if file.isatty() or "COLUMNS" in os.environ else UNLIMITED
     # Names of files may have what rich takes for the code of an emoji, such as :cat:
-    return Console(file=file, highlight=False, emoji=False)
+    return Console(file=file, width=wide, highlight=False, emoji=False)
 
 
 def stdout() -> "Console":
@@ -157,7 +158,7 @@ class JsonList:
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[object]], title: str = "") -> None:
-    """Print rows for people on stdout. Numbers are aligned to the right. Only on a terminal are long cells wrapped."""
+    """Print rows for people on stdout. Numbers are aligned to the right."""
     from rich.table import Table
     from rich.text import Text
 
@@ -171,7 +172,7 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[object]], title: str =
         grid.add_column(name, justify="right" if number else "left", header_style="dim", overflow="fold")
     for row in rows:
         grid.add_row(*(Text(f"{value:,}" if isinstance(value, int) else str(value)) for value in row))
-    stdout().print(grid, width=None if stdout().is_terminal else UNLIMITED)
+    stdout().print(grid)
 
 
 def _looks_numeric(value: object) -> bool:
