@@ -389,6 +389,13 @@ class TestVerbs:
         told = visketch("ask", folder / "house.png", folder / "street.jpg", "is there a clock?")
         one_line(told, 1, "the detector does not know")
 
+    @pytest.mark.parametrize("verb", ["count", "locate"])
+    def test_who_finds_nothing_says_who_reads_drawings(self, folder: Path, verb: str) -> None:
+        words = verb, folder / "stop.png", folder / "street.jpg"
+        told = visketch(*words, "--which", "blue")
+        assert "none found (stop sign)  (by detector; for a photo of drawings, --by recogniser)" in told.stdout
+        assert "--by recogniser" not in visketch(*words).stdout
+
     def test_which(self, folder: Path) -> None:
         words = "count", folder / "stop.png", folder / "street.jpg", "--json", "--which"
         for which, count in (("red", 2), ("blue", 0), ("the largest", 1), ("on the right", 1)):

@@ -392,6 +392,10 @@ class TestVerbs:
             assert found["found"][0]["path"].endswith("more/house.png")
             assert found["drawings"] == (11 if place == out else 6), "an index is searched as it is"
             assert all(row["similarity"] > 0 for row in found["found"])
+        for wanted in ((), ("--out", tmp_path / "found.png")):
+            told = visketch("search", home / "more/house.png", out, "-n", 20, *wanted)
+            assert told.exit_code == 0
+            assert f"{home / 'cats.ndjson'}: is gone since it was indexed; index it again" in told.stderr
 
     def test_an_index_in_its_own_gallery_is_not_passed_over_aloud(self, home: Path) -> None:
         for _ in range(2):
