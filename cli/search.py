@@ -79,11 +79,11 @@ def search(
     found = alike(opened.search(query, n))
     if not found:
         raise VisketchError(f"{gallery}: no drawing in it could be read; give another gallery")
-    if not out:  # on a picture, they are missed when their drawings are read
+    if out:  # the drawings are read again for it, which warns of those that are gone
+        write_sheet(out, sheet(model, query, found), {"of": name, "checkpoint": model.config.name})
+    else:
         for file in dict.fromkeys(hit.file for hit in found if not Path(hit.file).exists()):
             console.warn(f"{file}: is gone since it was indexed; index it again")
-    if out:
-        write_sheet(out, sheet(model, query, found), {"of": name, "checkpoint": model.config.name})
     tell(opened, name, found, out, as_json)
 
 

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from visketch.device import resolve
 from visketch.errors import UsageError, VisketchError
 
 from . import console
@@ -179,7 +178,7 @@ def load(checkpoint: str | None, device: str) -> "SketchModel":
         folder = find(checkpoint)  # first, since importing torch takes seconds
         from visketch.model import SketchModel
 
-        return SketchModel.load(folder, resolve(device))
+        return SketchModel.load(folder, device)
 
 
 def sampling(settings: dict[str, Any]) -> "SamplingOptions":

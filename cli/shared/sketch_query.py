@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from visketch.device import resolve
 from visketch.errors import VisketchError
 
 from . import console
@@ -65,14 +64,13 @@ Detector = Annotated[
 def load(checkpoint: str | None, device: str, detector: str | None = None) -> "SketchLanguage":
     """Load the model that the options name. Raises UsageError for an unknown device, and VisketchError."""
     with console.waiting("Loading the model ..."):
-        device = resolve(device)
         from visketch.language.model import SketchLanguage
 
         model = SketchLanguage.load(checkpoint, device)
         if detector:
             from visketch.language.detect.owlv2 import Detector
 
-            model.detector = Detector(detector, device)
+            model.detector = Detector(detector, model.device)
         return model
 
 

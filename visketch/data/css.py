@@ -20,8 +20,6 @@ WRITTEN = re.compile(rf"(?<![\w-])(?:{SPACES})\([^()]{{1,100}}\)", re.IGNORECASE
 KNOWN = re.compile(r"rgb\((?:\s*\d{1,3}\s*,){2}\s*\d{1,3}\s*\)")  # the usual way, which is known everywhere
 DEEPEST = 4  # how deep variables may refer to other variables
 STYLED = re.compile(r"transform\s*:|vector-effect")  # what a page needs before its style sheets are applied here
-# What resvg would prefer to the attribute, although it can read little of it.
-MOVED = re.compile(r"(?<![\w-])transform(?:-origin)?\s*:[^;}]*;?\s*")
 RULES = 500  # the most rules of style sheets that are applied here, since each is compared with each element
 LENGTH = re.compile(r"\s*\+?(\d*\.?\d+(?:e[-+]?\d+)?)\s*(px|mm|cm|in|pt|pc|q)?\s*", re.IGNORECASE)
 LENGTHS = {"": 1.0, "px": 1.0, "mm": 96 / 25.4, "cm": 96 / 2.54, "in": 96.0, "pt": 96 / 72, "pc": 16.0, "q": 96 / 101.6}
@@ -44,7 +42,7 @@ def spell_out(root: Element) -> None:
     A variable becomes its value, or its fallback if it has none. A variable has the same value on the whole page.
     `light-dark(a, b)` becomes `a`, and `oklch(40% 0.2 20)` becomes `#8a0020`.
     """
-    sheets = [element for element in root.iter() if element.text and _is_sheet(element)]
+    sheets = [element for element in root.iter() if element.text and is_sheet(element)]
     texts = [element.text or "" for element in sheets] + [element.get("style", "") for element in root.iter()]
     known = {name: value.strip() for text in texts if "--" in text for name, value in DEFINED.findall(text)}
     for element in sheets:
@@ -55,7 +53,17 @@ def spell_out(root: Element) -> None:
                 element.set(name, _plain(value, known))
 
 
-def _is_sheet(element: Element) -> bool:
+def drop(root: Element, *properties: str) -> None:
+    """Remove properties from all styles and style sheets of a page."""
+    written = re.compile(rf"(?<![\w-])(?:{'|'.join(properties)})\s*:[^;}}]*;?\s*")
+    for element in root.iter():
+        if "style" in element.attrib:
+            element.set("style", written.sub("", element.get("style", "")))
+        if element.text and is_sheet(element):
+            element.text = written.sub("", element.text)
+
+
+def is_sheet(element: Element) -> bool:
     return str(element.tag).rpartition("}")[2] == "style"
 
 
@@ -107,10 +115,7 @@ def apply(root: Element, page: tuple[float, float], scale: float) -> None:
             element.attrib.pop("transform", None)
             if made := _transform(text, style(element), page):
                 element.set("transform", made)
-        if "style" in element.attrib:
-            element.set("style", MOVED.sub("", element.get("style", "")))
-        if element.text and _is_sheet(element):
-            element.text = MOVED.sub("", element.text)
+    drop(root, "transform", "transform-origin")  # resvg would prefer them to the attribute, and reads little of them
     _unscaled(root, scale, "1", style)
 
 
@@ -125,7 +130,7 @@ def _cascade(root: Element) -> Callable[[Element], dict[str, str]]:
 
     def rules() -> Iterator[Any]:
         for element in root.iter():
-            if _is_sheet(element):
+            if is_sheet(element):
                 yield from tinycss2.parse_stylesheet(element.text or "", skip_comments=True, skip_whitespace=True)
 
     matcher, known = cssselect2.Matcher(), {}

@@ -115,19 +115,16 @@ def parsed(path: Path) -> Element:
         css.apply(root, page := _inner(root) or size, min(size[0] / page[0], size[1] / page[1]))
     except ValueError as error:
         raise VisketchError(f"{path}: the style `{error}` cannot be read; apply the transforms first") from None
-    sheets = [element for element in root.iter() if _name(element) == "style"]
+    css.drop(root, "filter")  # an element whose filter is missing would not be drawn
+    sheets = [element for element in root.iter() if css.is_sheet(element)]
     for element in [*root.iter()]:
         for place, child in [*enumerate(element)][::-1]:
-            if _name(child) in LEFT_OUT or child in sheets:
+            if _name(child) in LEFT_OUT or css.is_sheet(child):
                 element.remove(child)
             elif _name(child) == "symbol":  # svgelements would draw a symbol where it stands
                 element[place] = Element("{http://www.w3.org/2000/svg}defs")
                 element[place].append(child)
-        element.attrib.pop("filter", None)  # an element whose filter is missing would not be drawn
-        if "style" in element.attrib:
-            element.set("style", re.sub(r"(?<![\w-])filter\s*:[^;]*", "", element.get("style", "")))
-        if _name(element) == "style" and element.text:
-            element.text = re.sub(r"(?<![\w-])filter\s*:[^;}]*", "", element.text)
+        element.attrib.pop("filter", None)
     root[:0] = sheets  # svgelements applies a sheet only to what follows it
     return root
 

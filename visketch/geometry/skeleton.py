@@ -34,10 +34,10 @@ def thinned(distance: Float[np.ndarray, "y x"]) -> Bool[np.ndarray, "y x"]:
     levels = np.append(np.arange(0.25, peak, step), peak)
     stayed, stayed_strong = here[:0], strong[:0]  # the pixels of lower levels that are left
     for low, level in pairwise([0, *np.searchsorted(height, levels, side="right")]):
-        now, tough = np.append(stayed, here[low:level]), np.append(stayed_strong, strong[low:level])
+        now, now_strong = np.append(stayed, here[low:level]), np.append(stayed_strong, strong[low:level])
         turn = now // wide % 2 * 2 + now % wide % 2
         waiting = [now[turn == number] for number in range(4)]
-        ends = [tough[turn == number] for number in range(4)]
+        ends = [now_strong[turn == number] for number in range(4)]
         gone = True
         while gone:
             gone = False

@@ -30,7 +30,7 @@ SUFFIXES = (".svg", ".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".
 PAPER = (
     0.75  # the least share of paper in a drawing; 400 drawn scenes had at least 0.83, and 1 in 100 photos has as much
 )
-# Photos of pages: of 120 drawn scenes in made-up light 118 pass, of 396 photos 7 (our choice: lab book, 2026-11-28).
+# Photos of pages: of 120 drawn scenes in made-up light 118 pass, of 396 photos 6 (our choice: lab book, 2026-11-28).
 GRID = 32  # the light is compared at so many places in each direction
 TINT = 0.02  # the largest difference of the paper's colour: of the share of a channel in its sum
 SHADE = 0.3  # the darkest paper has at least this share of the brightest paper's light
