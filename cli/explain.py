@@ -50,7 +50,7 @@ def explained(
                 raise VisketchError(sketch)
             why = explain(model, sketch, top)
             field, parts = sdf.render(sketch, model.config.reading), len(separate(sketch))
-            (row,) = answer([RenderedDrawing(name, field, separate=parts, strokes=model.pieces(sketch))])
+            (row,) = answer([RenderedDrawing(name, field, separate=parts, strokes=model.pieces([sketch])[0])])
             path = out if alone else out / f"{free(stem_of(name), taken)}.png"
             write_png(
                 outputs.take(path), picture(why, clamp, Path(name).name), {"of": name, "checkpoint": model.config.name}

@@ -4,11 +4,13 @@ import drawings
 import pytest
 import tiny_model
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from visketch import quadtree
 from visketch.decoding import inked_leaves
 from visketch.geometry import sdf
+from visketch.models.blocks import Conv3x3
 from visketch.models.encoder import CACHED, CHUNK, LeafEncoder, _waves, context_index, mixed_index, portions
 from visketch.quadtree import Leaves
 
@@ -28,6 +30,21 @@ def canvas() -> Tensor:
 
 
 @torch.no_grad()
+@pytest.mark.parametrize(("side", "stride"), [(1, 1), (2, 1), (2, 2), (3, 2), (4, 2), (5, 1), (6, 2)])
+def test_a_convolution_to_few_places_is_that_of_torch(side: int, stride: int) -> None:
+    conv = Conv3x3(3, 5, stride)
+    for x in (torch.randn(4, 3, side, side), torch.randn(2, 3, side, side + 1)):
+        found, usual = (x.clone().requires_grad_() for _ in range(2))
+        own = F.conv2d(usual, conv.weight, stride=stride, padding=1)
+        torch.testing.assert_close(conv(found), own)
+        conv(found).square().sum().backward()
+        given, conv.weight.grad = conv.weight.grad, None
+        own.square().sum().backward()
+        torch.testing.assert_close(found.grad, usual.grad, rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(given, conv.weight.grad, rtol=1e-4, atol=1e-4)
+        conv.weight.grad = None
+
+
 def test_blank_tiles_share_one_pass_and_get_what_their_own_would_give(encoder: LeafEncoder, canvas: Tensor) -> None:
     tiles = quadtree.tiles(canvas, SHAPE.depth)
     assert 0.2 < (tiles.amax(dim=(2, 3)) == -1).float().mean() < 0.8

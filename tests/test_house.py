@@ -147,17 +147,15 @@ def test_heavy_libraries_have_one_door() -> None:
 
 
 def test_nothing_is_unpickled() -> None:
-    """A pickle can run anything. Only training's own resume state goes through torch.load, as tensors only."""
+    """A pickle can run anything."""
     for module in MODULES:
-        if module != "visketch.data.sketchrnn":  # its file format uses pickles, and its own unpickler makes only arrays
+        if module != "visketch.data.sketchrnn":  # its format uses pickles; its unpickler calls nothing of theirs
             assert not {"pickle", "dill", "cloudpickle", "joblib", "shelve"} & set(imports(module)), module
         for call in (node for node in ast.walk(parse(module)) if isinstance(node, ast.Call)):
             called, keywords = ast.unparse(call.func), {word.arg: ast.unparse(word.value) for word in call.keywords}
-            assert called not in ("eval", "exec", "pickle.load", "pickle.loads"), f"{module}:{call.lineno}"
+            forbidden = ("eval", "exec", "pickle.load", "pickle.loads", "torch.load")
+            assert called not in forbidden, f"{module}:{call.lineno}"
             assert keywords.get("allow_pickle", "False") == "False", f"{module}:{call.lineno}"
-            if called == "torch.load":
-                assert module == "visketch.training.sketch", f"{module}:{call.lineno}: checkpoints are safetensors"
-                assert keywords.get("weights_only") == "True", f"{module}:{call.lineno}"
 
 
 def test_files_and_functions_are_short() -> None:

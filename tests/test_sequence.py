@@ -15,11 +15,11 @@ from visketch.data import svg
 from visketch.data.packing import pack
 from visketch.data.store import Store
 from visketch.geometry import sdf
-from visketch.geometry.pieces import LONGEST, TOLERANCE, Pieces, of_sketch, turned
+from visketch.geometry.pieces import LONGEST, TOLERANCE, Pieces, of_sketch, of_sketches, turned
 from visketch.geometry.separate import separate
 from visketch.geometry.sketch import Sketch, fit, sample
 from visketch.model import SketchModel
-from visketch.models.sequence import SequenceClassifier, batch
+from visketch.models.sequence import TOGETHER, SequenceClassifier, batch
 from visketch.training import confidence
 from visketch.training.objectives.sequence import SequenceObjective
 from visketch.training.sketch import teacher
@@ -107,6 +107,31 @@ def test_a_teacher_sees_the_strokes_as_they_were_drawn(tmp_path: Path) -> None:
         losses[share] = objective(batch)[0].item() + (answers * answers.log()).sum(dim=1).mean().item()
     assert losses[0] == pytest.approx(0, abs=1e-5)
     assert losses[1] > 1e-4
+
+
+@torch.no_grad()
+def test_drawings_of_like_length_are_read_together(network: SequenceClassifier) -> None:
+    """The answers are those that each drawing gets alone, in the order of the drawings."""
+    drawn = [*(pieces(sketch) for sketch in SOME), None] * 9
+    assert sum(each is not None for each in drawn) > TOGETHER
+    logits = torch.randn(len(drawn), len(tiny_model.LABELS), generator=torch.Generator().manual_seed(0))
+    alone = torch.cat([network.beside(logits[i : i + 1], [each]) for i, each in enumerate(drawn)])
+    torch.testing.assert_close(network.beside(logits, drawn), alone, rtol=1e-4, atol=1e-4)
+
+
+def test_several_drawings_are_cut_as_each_alone() -> None:
+    crowd = Sketch(strokes=tuple(np.eye(2, dtype=np.float32) for _ in range(MOST + 1)))
+    many = [SOME[0], crowd, replace(SOME[1], about={"filled": True}), *SOME, Sketch(pixels=np.eye(40) > 0)]
+    found = of_sketches(many, MOST)
+    assert [each is None for each in found] == [False, True, True, *[False] * (len(SOME) + 1)]
+    for each, sketch in zip(found, many, strict=True):
+        if each is not None:
+            alone = pieces(sketch)
+            np.testing.assert_array_equal(each.points, alone.points)
+            np.testing.assert_array_equal(each.joined, alone.joined)
+            assert each.in_order == alone.in_order
+    assert of_sketches([crowd], MOST) == [None]
+    assert of_sketches([], MOST) == []
 
 
 def test_only_known_strokes_change_an_answer(network: SequenceClassifier) -> None:

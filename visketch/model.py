@@ -24,7 +24,7 @@ from visketch.config import Config, SketchConfig, find, read_config
 from visketch.device import resolve
 from visketch.errors import RenamedWarning, UsageError
 from visketch.geometry import sdf
-from visketch.geometry.pieces import Pieces, of_sketch
+from visketch.geometry.pieces import Pieces, of_sketches
 from visketch.geometry.sketch import Sketch, on_canvas
 from visketch.models.parts import build
 from visketch.parallel import refuse_after_fork
@@ -181,11 +181,12 @@ class SketchModel:
     def sketch_logits(self, sketches: Sequence[Sketch]) -> Float[Tensor, "b c"]:
         """The logits of drawings, by their fields and their strokes. Raises VisketchError for a blank sketch."""
         logits = self.logits(self.fields(sketches, self.config.reading))
-        return self.with_strokes(logits, [self.pieces(sketch) for sketch in sketches])
+        return self.with_strokes(logits, self.pieces(sketches))
 
-    def pieces(self, sketch: Sketch) -> Pieces | None:
-        """The strokes of a drawing as `sequence` reads them, or None if it does not exist or cannot read them."""
-        return of_sketch(sketch, self.config.sequence.pieces) if self.has("sequence") else None
+    def pieces(self, sketches: Sequence[Sketch]) -> list[Pieces | None]:
+        """The strokes of drawings as `sequence` reads them; None if it does not exist or cannot read them."""
+        most = self.config.sequence.pieces
+        return of_sketches(sketches, most) if self.has("sequence") else [None] * len(sketches)
 
     @torch.inference_mode()
     def with_strokes(self, logits: Float[Tensor, "b c"], strokes: Sequence[Pieces | None]) -> Float[Tensor, "b c"]:

@@ -65,7 +65,9 @@ def _opened(path: Path) -> np.ndarray:
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
         if not isinstance(array, np.ndarray) and "x" in array.files:  # an archive of bitmaps and facts about them
-            array = array["x"]
+            array = sketchrnn.array(path, "x")
+    except VisketchError:
+        raise
     except Exception as error:  # a broken header can make numpy raise anything
         if "pickle" not in str(error).lower() and "object" not in str(error).lower():
             raise VisketchError(f"{path}: not a complete numpy file; download it again") from error

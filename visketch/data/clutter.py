@@ -1,5 +1,5 @@
 """Remove dark pixels that are not part of the drawing: a frame, the surface around the paper, ruled lines, the
-margin, punched holes, dust.
+margin, punched holes, the dots of dotted paper, dust.
 """
 
 from itertools import product
@@ -18,12 +18,14 @@ NARROW = 0.2  # the greatest width of a strip of the surface around the paper, a
 SOLID = 0.45  # the least share of its box that a strip fills, even a wedge; the outline of a drawing fills less
 RULED = 3  # this many lines across the whole page, or more, belong to the paper ...
 FAINT = 0.85  # ... provided that their contrast is at most this share of the drawing's
+DARKER = 1.4  # ink with so many times the contrast of a line of the paper is drawn over it
 BESIDE = 0.3  # a margin is at most this share of the page away from an edge ...
 FINER = 0.7  # ... and at most this share of the pen's width wide
 GAP = 9  # pixels of a margin that are missing where it crosses a ruled line
 PUNCHED = (0.012, 0.06)  # the least and the greatest size of a punched hole, as a share of the page ...
 EDGE = 0.12  # ... the greatest distance of its middle from an edge of the page ...
 APART = 0.2  # ... and the least distance between two of them
+DOTS = 40  # this many dots, or more, of the same size and evenly apart all over the page belong to the paper
 PROBES = 1000  # points along the lines at which the pen is measured
 
 
@@ -79,29 +81,29 @@ def without_rules(
 ) -> tuple[Bool[np.ndarray, "y x"], int]:
     """Remove the lines of ruled or squared paper. Returns the other ink, and the number of lines that were removed.
 
-    Ink that crosses a line is kept. `contrast` says how much darker each pixel is than the paper.
+    Graph paper may have lines of several strengths. Ink that crosses a line is kept, and so is a line as dark as the
+    drawing. `contrast` says how much darker each pixel is than the paper.
     """
-    found = {}
-    for axis in (0, 1):
-        lines = _runs(pixels, axis) if _may_be_ruled(pixels, axis) else None
-        if lines is not None and _may_be_ruled(lines, axis):
-            across = _across(lines, axis)
-            if len(across) >= RULED:
-                found[axis] = pixels & np.logical_or.reduce(across), len(across)
-    if not found:
+    lines = _rules(pixels)
+    if not lines:
         return pixels, 0
-    ruled = np.logical_or.reduce([here for here, _ in found.values()])
-    faint = float(np.median(contrast[ruled]))
-    ink = contrast[pixels & ~ruled]
-    if len(ink) and faint > FAINT * float(np.median(ink)):
+    ruled = np.logical_or.reduce(lines)
+    usual, ink = float(np.median(contrast[ruled])), contrast[pixels & ~ruled]
+    most = FAINT * float(np.median(ink)) if len(ink) else DARKER * usual
+    if usual > most:
         return pixels, 0
-    dark = ruled & (contrast > 1.4 * faint)
+    number, faint = 0, np.zeros_like(contrast)
+    for line in lines:
+        if (level := float(np.median(contrast[line]))) <= most:
+            number, faint[line] = number + 1, np.maximum(faint[line], level)
+    ruled = faint > 0
+    dark = ruled & (contrast > DARKER * faint)
     # Lines of the paper are darker where they cross. Such a crossing is a dot that no other ink touches and that does
     # not continue.
     sure = pixels & ~ruled
     for axis in (0, 1):
         sure = sure | extreme(np.minimum, dark, max(5, dark.shape[axis] // 32), axis)
-    return hanging((pixels & ~ruled) | dark, sure), sum(number for _, number in found.values())
+    return hanging((pixels & ~ruled) | dark, sure), number
 
 
 def without_margin(
@@ -131,19 +133,32 @@ def without_margin(
             faint, pen = float(np.median(contrast[margin])), _pen(others, skeleton(others))
             if faint > FAINT * float(np.median(contrast[others])) or margin.sum() > FINER * pen * length:
                 continue
-            left = pixels & ~(margin & (contrast <= 1.4 * faint))
+            left = pixels & ~(margin & (contrast <= DARKER * faint))
             wide = 2 * round(margin.sum() / length) + 5
             closed = extreme(np.minimum, extreme(np.maximum, left, wide, axis), wide, axis)
             pixels, number = left | (margin & closed), number + 1
     return pixels, number
 
 
+def _rules(pixels: Bool[np.ndarray, "y x"]) -> list[Bool[np.ndarray, "y x"]]:
+    """The ink of each line across the whole page, in those directions in which there are enough of them."""
+    found = []
+    for axis in (0, 1):
+        lines = _runs(pixels, axis) if _may_be_ruled(pixels, axis) else None
+        if lines is not None and _may_be_ruled(lines, axis):
+            across = _across(lines, axis)
+            found += [pixels & line for line in across] if len(across) >= RULED else []
+    return found
+
+
 def _runs(pixels: Bool[np.ndarray, "y x"], axis: int) -> Bool[np.ndarray, "y x"]:
-    """The runs of ink, across that axis, that are at least an eighth of the page long. They may be slightly tilted."""
+    """The runs of ink, across that axis, that are at least an eighth of the page long. They may be slightly tilted, and
+    have gaps of two pixels.
+    """
     long = max(8, pixels.shape[1 - axis] // 8)
     lines = extreme(np.maximum, pixels, 5, axis)
-    for pick in (np.minimum, np.maximum):
-        lines = extreme(pick, lines, long, 1 - axis)
+    for pick, size in ((np.maximum, 3), (np.minimum, 3 + long), (np.maximum, long)):
+        lines = extreme(pick, lines, size, 1 - axis)
     return lines
 
 
@@ -198,7 +213,7 @@ def _may_be_ruled(pixels: Bool[np.ndarray, "y x"], axis: int) -> bool:
 def without_dust(
     pixels: Bool[np.ndarray, "y x"],
 ) -> tuple[Bool[np.ndarray, "y x"], Bool[np.ndarray, "y x"], int, float]:
-    """Remove specks much smaller than the pen, and dots that lie outside everything larger.
+    """Remove specks much smaller than the pen, dots that lie outside everything larger, and the dots of dotted paper.
 
     Returns the ink, its skeleton, the number of removed specks, and the width of the pen in pixels.
     """
@@ -215,10 +230,31 @@ def without_dust(
     low, high = corners[large, :2].min(axis=0), corners[large, 2:].max(axis=0)
     outside = (corners[:, :2] < low).any(axis=1) | (corners[:, 2:] > high).any(axis=1)
     dust = ~large & ((area < 0.3 * pen**2) | (outside & (extent < 2.5 * pen)))
+    dust[~large] |= _printed((corners[~large, :2] + corners[~large, 2:]) / 2, extent[~large], pixels.shape)
     if dust.any():
         kept = np.append(False, ~dust).take(parts)
         pixels, thin = pixels & kept, thin & kept
     return pixels, thin, int(dust.sum()), pen
+
+
+def _printed(
+    middle: Float[np.ndarray, "n 2"], extent: Int[np.ndarray, " n"], page: tuple[int, ...]
+) -> Bool[np.ndarray, " n"]:
+    """Which of the small parts of a page are the dots of dotted paper, given their middles and their sizes."""
+    from scipy.spatial import KDTree
+
+    printed = np.zeros(len(extent), bool)
+    if len(extent) < DOTS:
+        return printed
+    size = np.median(extent)
+    alike = np.flatnonzero(np.abs(extent - size) <= max(1.0, 0.35 * size))
+    if len(alike) < DOTS or (np.ptp(middle[alike], axis=0) < 0.7 * np.array(page)).any():
+        return printed
+    apart = KDTree(middle[alike]).query(middle[alike], 2)[0][:, 1]
+    even = np.abs(apart / np.median(apart) - 1) < 0.25  # of dots at random places, four in ten
+    if even.mean() > 0.8 and size < 0.6 * np.median(apart):
+        printed[alike[even]] = True
+    return printed
 
 
 def _pen(pixels: Bool[np.ndarray, "y x"], thin: Bool[np.ndarray, "y x"]) -> float:

@@ -1,14 +1,18 @@
 """sketch-rnn's .npz files: arrays `train`, `valid` and `test` of drawings in stroke-3 or stroke-5 form (`stroke3.py`).
 
-The arrays hold objects, which numpy stores as pickles. A pickle can execute anything, so this unpickler allows only the
-parts of numpy arrays.
+The arrays hold objects, which numpy stores as pickles. A pickle can execute anything, and numpy's own classes trust what
+a pickle says of memory. So this unpickler makes arrays of numbers and of other arrays, and checks them first.
 """
 
+import codecs
+import math
 import pickle
+import re
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -18,13 +22,6 @@ from visketch.geometry.sketch import Sketch
 
 PARTS = ("train", "valid", "test")
 LARGEST = 1 << 30  # the most bytes of an uncompressed array; the largest published one has a tenth of this
-ALLOWED = {
-    ("numpy", "ndarray"),
-    ("numpy", "dtype"),
-    ("numpy.core.multiarray", "_reconstruct"),  # numpy 1
-    ("numpy._core.multiarray", "_reconstruct"),  # numpy 2
-    ("_codecs", "encode"),  # for bytes that Python 3 wrote in Python 2's protocol
-}
 
 
 def holds(path: Path, array: str) -> bool:
@@ -39,7 +36,7 @@ def drawings(path: Path) -> Iterator[Sketch | VisketchError]:
     """
     seen = False
     for part in PARTS:
-        found = _part(path, part)
+        found = array(path, part)
         seen = seen or found is not None
         for number, points in enumerate(() if found is None else found, 1):
             yield _sketch(points, f"{path}:{part}:{number}")
@@ -76,21 +73,24 @@ def _names(path: Path) -> list[str]:
         return []
 
 
-def _part(path: Path, part: str) -> np.ndarray | None:
-    """The drawings of a part, or None if the file does not have it."""
+def array(path: Path, name: str) -> np.ndarray | None:
+    """An array of an archive, or None if the file does not have it.
+
+    Raises VisketchError if the file is broken, or if the array is too large or holds anything but arrays and numbers.
+    """
     try:
         with zipfile.ZipFile(path) as archive:
-            if f"{part}.npy" not in archive.namelist():
+            if f"{name}.npy" not in archive.namelist():
                 return None
-            if archive.getinfo(f"{part}.npy").file_size > LARGEST:
-                raise VisketchError(f"{path}: {part} is larger than {LARGEST >> 30} GiB; split the file")
-            return _array(BytesIO(archive.read(f"{part}.npy")))
+            if archive.getinfo(f"{name}.npy").file_size > LARGEST:
+                raise VisketchError(f"{path}: {name} is larger than {LARGEST >> 30} GiB; split the file")
+            return _array(BytesIO(archive.read(f"{name}.npy")))
     except (VisketchError, PermissionError):
         raise
     except Refused as error:
         raise VisketchError(f"{path}: it would run {error}, take a file that holds arrays only") from None
     except Exception as error:  # a broken file can make zipfile, pickle and numpy raise anything
-        raise VisketchError(f"{path}: not a complete sketch-rnn file; download it again") from error
+        raise VisketchError(f"{path}: not a complete numpy file; download it again") from error
 
 
 def _sketch(rows: np.ndarray, source: str) -> Sketch | VisketchError:
@@ -113,10 +113,46 @@ class Refused(Exception):
     """A pickle names something that is not part of an array."""
 
 
-class Unpickler(pickle.Unpickler):
-    """An unpickler that makes numpy arrays and nothing else."""
+class PickledType:
+    """A dtype in a pickle, of numbers or of objects. numpy's own would accept flags by which bytes become pointers."""
 
-    def find_class(self, module: str, name: str):
-        if (module, name) not in ALLOWED:
+    def __init__(self, kind: str, *_: object) -> None:
+        if not re.fullmatch(r"[biuf]\d|O8?", kind):
+            raise ValueError(f"an array of {kind}")
+        self.dtype = np.dtype(kind)
+
+    def __setstate__(self, state: tuple) -> None:
+        self.dtype = self.dtype.newbyteorder(state[1])
+
+
+class PickledArray(np.ndarray):
+    """An array in a pickle, which must have as many elements as its shape says."""
+
+    def __setstate__(self, state: tuple) -> None:
+        version, shape, kind, order, content = state
+        size = math.prod(shape)
+        if len(content) != (size if kind.dtype.hasobject else size * kind.dtype.itemsize):
+            raise ValueError(f"{len(content)} elements or bytes for {shape}")
+        super().__setstate__((version, shape, kind.dtype, order, content))
+
+
+def _empty(*_: object) -> np.ndarray:
+    return np.ndarray.__new__(PickledArray, (0,), np.uint8)
+
+
+PARTS_OF_ARRAYS: dict[tuple[str, str], Callable[..., Any] | None] = {
+    ("numpy", "ndarray"): None,  # only the name of what `_reconstruct` makes
+    ("numpy", "dtype"): PickledType,
+    ("numpy.core.multiarray", "_reconstruct"): _empty,  # numpy 1
+    ("numpy._core.multiarray", "_reconstruct"): _empty,  # numpy 2
+    ("_codecs", "encode"): codecs.encode,  # for bytes that Python 3 wrote in Python 2's protocol
+}
+
+
+class Unpickler(pickle.Unpickler):
+    """An unpickler that makes numpy arrays, lists and dictionaries, and nothing else."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) not in PARTS_OF_ARRAYS:
             raise Refused(f"{module}.{name}")
-        return super().find_class(module, name)
+        return PARTS_OF_ARRAYS[module, name]

@@ -81,7 +81,7 @@ class RecognitionModel:
     def given(self, sketches: Sequence[Sketch]) -> tuple[Float[Tensor, "b h h"], list[Pieces | None]]:
         """The fields of drawings and their strokes, as `logits` takes them."""
         seen = [self.shown(sketch, np.random.default_rng(0)) for sketch in sketches]
-        strokes = [self.model.pieces(sketch) if self.strokes else None for sketch in seen]
+        strokes = self.model.pieces(seen) if self.strokes else [None] * len(seen)
         return self.model.fields(seen, self.shape), strokes
 
 

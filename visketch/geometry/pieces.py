@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Bool, Float, Int, Integer
+from jaxtyping import Bool, Complex, Float, Int, Integer
 
 from visketch.errors import UsageError
 from visketch.geometry.sketch import Sketch, fit
@@ -22,6 +22,9 @@ POINTS = 12  # k; nine in ten of QuickDraw's strokes have no more vertices
 TOLERANCE = 3 / 255
 TRACED = 256  # pixels of the longer side of a picture that is traced for recognition
 LONGEST = 2000  # the most points of a drawing that is simplified for recognition, after those that lie close together
+
+
+Strokes = Sequence[Float[np.ndarray, "_ 2"]]
 
 
 @dataclass(frozen=True)
@@ -40,13 +43,13 @@ class Pieces:
 
 def cut(strokes: Sequence[Float[np.ndarray, "_ 2"]], k: int = POINTS) -> Pieces:
     """Cut strokes into pieces, in the same unit and order. Each stroke must have at least one point."""
-    runs, joined = [], []
-    for stroke in strokes:
-        parts = max(1, -(-(len(stroke) - 1) // (k - 1)))
-        ends = np.rint(np.linspace(0, len(stroke) - 1, parts + 1)).astype(int)
-        runs += [stroke[first : last + 1] for first, last in itertools.pairwise(ends)]
-        joined += [part > 0 for part in range(parts)]
-    return Pieces(_filled(runs, k), np.array(joined, bool))
+    lengths = np.array([len(stroke) for stroke in strokes])
+    parts = count(lengths, k)
+    stroke, begin = np.repeat(np.arange(len(strokes)), parts), np.cumsum(lengths) - lengths
+    part = np.arange(len(stroke)) - np.repeat(np.cumsum(parts) - parts, parts)
+    vertices = ((lengths - 1) / parts)[stroke]  # of a piece without its first, on average
+    first, last = (begin[stroke] + np.rint(end * vertices).astype(int) for end in (part, part + 1))
+    return Pieces(_filled(np.concatenate(strokes), first, last, k), part > 0)
 
 
 def spread(stroke: Float[np.ndarray, "_ 2"], parts: int, k: int = POINTS) -> Float[np.ndarray, "parts k 2"]:
@@ -56,7 +59,7 @@ def spread(stroke: Float[np.ndarray, "_ 2"], parts: int, k: int = POINTS) -> Flo
         along = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(stroke, axis=0), axis=1))])
         even = np.linspace(0, along[-1], places)
         stroke = np.stack([np.interp(even, along, axis) for axis in stroke.T], axis=1).astype(np.float32)
-    points = _filled([stroke], places)[0]
+    points = _filled(stroke, np.array([0]), np.array([len(stroke) - 1]), places)[0]
     return np.stack([points[part * (k - 1) : part * (k - 1) + k] for part in range(parts)])
 
 
@@ -69,42 +72,75 @@ def fitted(strokes: Sequence[Float[np.ndarray, "_ 2"]], most: int) -> Pieces:
     if len(strokes) > most:
         raise UsageError(f"{len(strokes):,} strokes: at most {most} can be changed; leave some out")
     tolerance = TOLERANCE
-    while len(found := pieces(strokes, tolerance)) > most:
+    while len(found := _fitted([strokes], tolerance)[0]) > most:
         tolerance *= 1.5
     return found
 
 
-def pieces(strokes: Sequence[Float[np.ndarray, "_ 2"]], tolerance: float = TOLERANCE) -> Pieces:
-    """A drawing's strokes as pieces that fill [-1, 1], of lines that are simplified by `tolerance`."""
-    return cut(simplified([2 * line - 1 for line in fit(tuple(strokes), margin=0.0)], tolerance))
+def _fitted(drawings: Sequence[Strokes], tolerance: float) -> list[Pieces]:
+    """Drawings as pieces that fill [-1, 1], of lines that are simplified by `tolerance`.
+
+    Like `simplified` and `cut`, it handles all lines at once. For a drawing of few short strokes, almost all of the
+    time would go to the calls of numpy.
+    """
+    strokes = simplified([line for drawing in drawings for line in _wide(drawing)], tolerance)
+    whole, parts = cut(strokes), count(np.array([len(stroke) for stroke in strokes]))
+    ends = np.cumsum([0, *map(len, drawings)])
+    places = np.concatenate([[0], np.cumsum(parts)])[ends].tolist()
+    return [Pieces(whole.points[a:b], whole.joined[a:b]) for a, b in itertools.pairwise(places)]
 
 
-def of_sketch(sketch: Sketch, most: int) -> Pieces | None:
-    """The strokes of a drawing as a classifier of strokes reads them, in at most `most` pieces. A picture is traced.
+def of_sketches(sketches: Sequence[Sketch], most: int) -> list[Pieces | None]:
+    """The strokes of drawings as a classifier of strokes reads them, each in at most `most` pieces. A picture is
+    traced.
 
-    Returns None for a drawing of more strokes than that, and for one that is so long that it would take long to
+    The result is None for a drawing of more strokes than that, and for one that is so long that it would take long to
     simplify; and for one of filled areas, since people draw other strokes than their edges (of such icons, fewer are
     recognised with their strokes than without). Raises VisketchError if there is no ink, or if a coordinate is not a
     finite number.
     """
+    found: list[Pieces | None] = [None] * len(sketches)
+    read = {i: lines for i, sketch in enumerate(sketches) if 0 < len(lines := _lines(sketch)) <= most}
+    thinned = _thinned([_wide(lines) for lines in read.values()])
+    short = {i: strokes for i, strokes in zip(read, thinned, strict=True) if sum(map(len, strokes)) <= LONGEST}
+    if not short:
+        return found
+    for i, drawing in zip(short, _fitted(list(short.values()), TOLERANCE), strict=True):
+        in_order = sketches[i].in_order and sketches[i].pixels is None
+        found[i] = replace(drawing if len(drawing) <= most else fitted(short[i], most), in_order=in_order)
+    return found
+
+
+def of_sketch(sketch: Sketch, most: int) -> Pieces | None:
+    """`of_sketches` for one drawing."""
+    return of_sketches([sketch], most)[0]
+
+
+def _lines(sketch: Sketch) -> Strokes:
+    """The strokes of a drawing, traced if it is a picture; none for filled areas."""
     if sketch.about.get("filled"):
-        return None
-    lines = sketch.lines() if sketch.pixels is None else trace(from_pixels(reduced(sketch.pixels, TRACED))).strokes
-    if not 0 < len(lines) <= most:
-        return None
-    thinned = [_thinned(2 * line - 1) for line in fit(lines, margin=0.0)]
-    if sum(map(len, thinned)) > LONGEST:
-        return None
-    return replace(fitted(thinned, most), in_order=sketch.in_order and sketch.pixels is None)
+        return []
+    return sketch.lines() if sketch.pixels is None else trace(from_pixels(reduced(sketch.pixels, TRACED))).strokes
 
 
-def _thinned(stroke: Float[np.ndarray, "n 2"]) -> Float[np.ndarray, "m 2"]:
-    """A stroke in [-1, 1] without points that are nearer to one another than TOLERANCE, as tablets send them."""
-    along = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(stroke, axis=0), axis=1))])
-    place = np.floor(along / TOLERANCE)
-    kept = np.diff(place, prepend=-1) > 0
-    kept[-1] = True
-    return stroke[kept]
+def _wide(strokes: Strokes) -> Strokes:
+    """The strokes of a drawing so that they fill [-1, 1]."""
+    return [2 * line - 1 for line in fit(tuple(strokes), margin=0.0)]
+
+
+def _thinned(drawings: Sequence[Strokes]) -> list[Strokes]:
+    """Drawings in [-1, 1] without points that are nearer to one another than TOLERANCE, as tablets send them."""
+    strokes = [stroke for drawing in drawings for stroke in drawing]
+    if not strokes:
+        return []
+    points, lengths = np.concatenate(strokes), np.array([len(stroke) for stroke in strokes])
+    first = np.cumsum(lengths) - lengths
+    along = np.cumsum(np.hypot(*np.diff(points.astype(np.float64), axis=0, prepend=points[:1]).T))
+    place = np.floor((along - np.repeat(along[first], lengths)) / TOLERANCE)
+    kept = np.diff(place, prepend=0) > 0
+    kept[first] = kept[first + lengths - 1] = True
+    thinned = iter(np.split(points[kept], np.cumsum(np.add.reduceat(kept, first))[:-1]))
+    return [[next(thinned) for _ in drawing] for drawing in drawings]
 
 
 def turned(drawing: Pieces, quarters: int) -> Pieces:
@@ -144,6 +180,7 @@ def simplified(strokes: Sequence[Float[np.ndarray, "_ 2"]], tolerance: float) ->
     if not strokes:
         return []
     points, lengths = np.concatenate(strokes), np.array([len(stroke) for stroke in strokes])
+    place = points[:, 0] + 1j * points[:, 1].astype(np.float64)
     last = np.cumsum(lengths) - 1
     first = last - lengths + 1
     kept = np.zeros(len(points), bool)
@@ -153,11 +190,11 @@ def simplified(strokes: Sequence[Float[np.ndarray, "_ 2"]], tolerance: float) ->
         first, last, inside = (ends[inside > 0] for ends in (first, last, inside))
         if not len(first):
             break
-        line, start = np.repeat(np.arange(len(first)), inside), np.cumsum(inside) - inside
-        vertex = first[line] + 1 + np.arange(len(line)) - start[line]
-        far = _distance(points[vertex], points[first][line], points[last][line])
+        start = np.cumsum(inside) - inside
+        vertex = np.arange(start[-1] + inside[-1]) + np.repeat(first + 1 - start, inside)
+        far = _distance(place[vertex], *(np.repeat(place[ends], inside) for ends in (first, last)))
         most = np.maximum.reduceat(far, start)
-        at = np.minimum.reduceat(np.where(far == most[line], vertex, len(points)), start)
+        at = np.minimum.reduceat(np.where(far == np.repeat(most, inside), vertex, len(points)), start)
         first, last, at = (ends[most > tolerance] for ends in (first, last, at))
         kept[at] = True
         first, last = np.concatenate([first, at]), np.concatenate([at, last])
@@ -165,23 +202,25 @@ def simplified(strokes: Sequence[Float[np.ndarray, "_ 2"]], tolerance: float) ->
 
 
 def _distance(
-    points: Float[np.ndarray, "n 2"], start: Float[np.ndarray, "n 2"], end: Float[np.ndarray, "n 2"]
+    points: Complex[np.ndarray, " n"], start: Complex[np.ndarray, " n"], end: Complex[np.ndarray, " n"]
 ) -> Float[np.ndarray, " n"]:
-    """The distance of each point from a line segment."""
-    way = (end - start).astype(np.float64)
-    along = ((points - start) * way).sum(axis=1) / np.maximum((way**2).sum(axis=1), 1e-300)
-    return np.linalg.norm(points - start - np.clip(along, 0, 1)[:, None] * way, axis=1)
+    """The distance of each point from a line segment, all as complex numbers."""
+    way, offset = end - start, points - start
+    along = (offset * way.conj()).real / np.maximum(way.real**2 + way.imag**2, 1e-300)
+    return np.abs(offset - along.clip(0, 1) * way)
 
 
-def _filled(runs: Sequence[np.ndarray], k: int) -> Float[np.ndarray, "t k 2"]:
-    """Fill runs of at most k vertices up to exactly k points, by dividing their segments so that the longest part is as
-    short as possible.
+def _filled(
+    points: Float[np.ndarray, "n 2"], first: Int[np.ndarray, " t"], last: Int[np.ndarray, " t"], k: int
+) -> Float[np.ndarray, "t k 2"]:
+    """Fill runs of at most k vertices, `points[first : last + 1]`, up to exactly k points, by dividing their segments
+    so that the longest part is as short as possible.
 
     The divisions are allocated by highest quotient (D'Hondt): a segment that has c parts bids its length / c for one
     more.
     """
-    t, vertices = len(runs), np.array([len(run) for run in runs])
-    padded = np.stack([np.concatenate([run, np.repeat(run[-1:], k - len(run), axis=0)]) for run in runs])
+    t, vertices = len(first), last - first + 1
+    padded = points[np.minimum(first[:, None] + np.arange(k), last[:, None])]
     length = np.linalg.norm(np.diff(padded, axis=1), axis=2)  # (t k-1), 0 beyond the last vertex
     there = np.arange(k - 1) < (vertices - 1)[:, None]
     bids = np.where(there[..., None], length[..., None] / np.arange(1, k), -1).reshape(t, -1)
@@ -190,8 +229,8 @@ def _filled(runs: Sequence[np.ndarray], k: int) -> Float[np.ndarray, "t k 2"]:
     parts = np.where(there, 1 + won, 0)
     parts[vertices == 1, 0] = k - 1  # a dot has all its points at one place
     segment = np.repeat(np.tile(np.arange(k - 1), t), parts.ravel()).reshape(t, k - 1)
-    first = np.cumsum(parts, axis=1) - parts
-    along = np.arange(1, k) - np.take_along_axis(first, segment, axis=1)
+    before = np.cumsum(parts, axis=1) - parts
+    along = np.arange(1, k) - np.take_along_axis(before, segment, axis=1)
     share = (along / np.take_along_axis(parts, segment, axis=1))[..., None]
     start = np.take_along_axis(padded[:, :-1], segment[..., None], axis=1)
     end = np.take_along_axis(padded[:, 1:], segment[..., None], axis=1)

@@ -10,6 +10,10 @@ from visketch.config import SequenceConfig
 from visketch.geometry.pieces import Pieces
 from visketch.models.stroke_transformer import TOKEN, StrokeTransformer, padded, to_tokens
 
+# The drawings in one pass. Those of a pass have about as many pieces, so little of it is padding: of 64 test drawings
+# of 7 pieces on average, the longest has 19.
+TOGETHER = 16
+
 
 def batch(
     drawings: Sequence[Pieces],
@@ -53,12 +57,13 @@ class SequenceClassifier(nn.Module):
     def beside(self, logits: Float[Tensor, "b c"], strokes: Sequence[Pieces | None]) -> Float[Tensor, "b c"]:
         """The logits of both classifiers together, given those of the other one and the strokes of each drawing.
 
-        They stay as they are for drawings without strokes (None). At least one must have some.
+        They stay as they are for drawings without strokes (None).
         """
-        known = {i: drawn for i, drawn in enumerate(strokes) if drawn is not None}
-        logits, rows = logits.clone(), list(known)
-        drawings = list(known.values())
-        said = self(*(part.to(logits.device) for part in batch(drawings)))
-        other, own = self.weights[[int(not drawn.in_order) for drawn in drawings]].unsqueeze(-1).unbind(dim=1)
-        logits[rows] = other * logits[rows] + own * said.float()
+        known = sorted((len(drawn), i, drawn) for i, drawn in enumerate(strokes) if drawn is not None)
+        logits = logits.clone()
+        for first in range(0, len(known), TOGETHER):
+            _, rows, drawings = map(list, zip(*known[first : first + TOGETHER], strict=True))
+            said = self(*(part.to(logits.device) for part in batch(drawings)))
+            other, own = self.weights[[int(not drawn.in_order) for drawn in drawings]].unsqueeze(-1).unbind(dim=1)
+            logits[rows] = other * logits[rows] + own * said.float()
         return logits

@@ -10,7 +10,7 @@ from einops import rearrange
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from visketch.models.blocks import BatchNorm
+from visketch.models.blocks import BatchNorm, Conv3x3
 
 WIDEST = 16  # the channels of the last stages, in multiples of the first stage's
 
@@ -70,8 +70,7 @@ class HalvingConv(nn.Module):
 
     def __init__(self, before: int, after: int, norm: Callable[[int], nn.Module]) -> None:
         super().__init__()
-        self.first = nn.Conv2d(before, after, 3, stride=2, padding=1, bias=False)
-        self.second = nn.Conv2d(after, after, 3, padding=1, bias=False)
+        self.first, self.second = Conv3x3(before, after, stride=2), Conv3x3(after, after)
         self.short = nn.Conv2d(before, after, 1, bias=False)
         self.first_norm, self.second_norm, self.short_norm = norm(after), norm(after), norm(after)
 

@@ -136,11 +136,12 @@ class Service:
         for number, (sketch, _) in enumerate(asked):
             try:
                 field, parts = sdf.render(sketch, self.model.config.reading), len(separate(sketch))
-                seen.append((number, parts, field, self.model.pieces(sketch)))
+                seen.append((number, sketch, parts, field))
             except VisketchError as error:
                 found[number] = error
         if seen:
-            numbers, separates, fields, strokes = zip(*seen, strict=True)
+            numbers, sketches, separates, fields = zip(*seen, strict=True)
+            strokes = self.model.pieces(sketches)
             most = max(top for _, top in asked)
             rows = self.model.classify_fields(np.stack(fields), most, strokes)
             seconds = round(time.perf_counter() - start, 4)

@@ -213,7 +213,7 @@ def explain(model: SketchModel, sketch: Sketch, top: int = 5) -> Explanation:
 def _note(model: SketchModel, sketch: Sketch) -> str:
     """Why `classify` may give another answer than an explanation, in a sentence. Empty if it reads the same."""
     larger = ["larger leaves"] if model.config.classifier.depth < model.config.sketch.depth else []
-    more = " and ".join(larger + (["the strokes too"] if model.pieces(sketch) is not None else []))
+    more = " and ".join(larger + (["the strokes too"] if model.pieces([sketch])[0] is not None else []))
     return f"The answer of classify may differ, since it reads {more}." if more else ""
 
 

@@ -78,7 +78,7 @@ def weigh(folder: Path, store: Store) -> Confidence | None:
     pictures, logits = of_pictures(model, batches), list[Tensor]()
     nothing = torch.zeros(BATCH, len(model.labels), device=model.device)
     for row, shown in enumerate((batches, [[_picture(sketch, model) for sketch in some] for some in batches])):
-        strokes = [[model.pieces(sketch) for sketch in some] for some in shown]
+        strokes = [model.pieces(some) for some in shown]
         known = torch.tensor([drawn is not None for some in strokes for drawn in some])
         if known.sum() < FEWEST:
             return None
