@@ -29,9 +29,10 @@ import drawings
 
 from visketch.config import BaselineConfig
 from visketch.data.store import Store
+from visketch.device import multiplies_bfloat16
 from visketch.evaluate.recognition import sample
 from visketch.geometry.sketch import Sketch
-from visketch.model import SketchModel, multiplies_bfloat16
+from visketch.model import SketchModel
 from visketch.models.baseline import Baseline
 
 REST = "quadtree and context"  # the time that is in no other stage
@@ -134,13 +135,13 @@ def measure(
 
 
 def some(data: Path, number: int) -> list[Sketch]:
-    store = Store.open(data)
+    store = Store(data)
     return [store[int(row)] for row in sample(store, "test", number)]
 
 
 def show(rows: list[dict]) -> None:
     for batch in dict.fromkeys(row["batch"] for row in rows):
-        print(f"\n{f'{batch} at once':26} {'sketches/s':>12} {'x plain CNN':>12} {'x ResNet34 at 224':>18}  (both fp32)")
+        print(f"\n{f'{batch} at once':26} {'sketches/s':>10} {'x plain CNN':>12} {'x ResNet34 at 224':>18} (both fp32)")
         here = [row for row in rows if row["batch"] == batch]
         for row in here:
             print("  {name:24} {a_second:12} {times_cnn:12} {times_resnet34:18}".format(**row))

@@ -31,8 +31,9 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 import drawings
 
 from visketch.data.store import Store
+from visketch.device import multiplies_bfloat16
 from visketch.errors import UsageError, VisketchError
-from visketch.model import SketchModel, multiplies_bfloat16
+from visketch.model import SketchModel
 from visketch.tasks.export import export_classifier
 
 Way = Callable[[Tensor], Tensor]
@@ -127,7 +128,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     try:  # so that it fails before anything is measured
-        store = Store.open(options.data) if options.data else None
+        store = Store(options.data) if options.data else None
         some = tested(store) if store else np.empty(0, int)
     except VisketchError as error:
         sys.exit(f"error: {error}")

@@ -19,7 +19,8 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from visketch.decoding import enlarge
-from visketch.model import SketchModel, multiplies_bfloat16
+from visketch.device import multiplies_bfloat16
+from visketch.model import SketchModel
 from visketch.quadtree import Order
 from visketch.sampling import SamplingOptions
 

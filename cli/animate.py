@@ -52,7 +52,7 @@ def animate(
     usual = Path(f"{stem_of(paths[0])}.svg")
     if not is_picture(check_out(out or usual, DRAWINGS)):
         raise UsageError(f"{out}: name a .svg, .gif, .webp or .png file")
-    moves((out or usual).suffix.lower(), animate=True)
+    moves((out or usual).suffix.lower(), animate=True, asked_by=out)
     outputs = Outputs(paths, overwrite)
     if out:
         outputs.check(out)
@@ -81,7 +81,7 @@ def animate(
     with outputs.place(out, usual) as chosen:
         if len(found) == 1:
             drawing, page = on_page(drawn[0])
-            shown = {"class": drawn[0].label or stem_of(paths[0])}
+            shown = {"of": Path(paths[0]).name} | ({"class": drawn[0].label} if drawn[0].label else {})
             write_drawing(outputs.take(chosen), drawing, page, shown, size)
         else:
             sheet = SheetOfStrokes(len(drawn), columns_for(1, len(drawn)), size)

@@ -167,9 +167,9 @@ def write_answers(
         console.document(facts | {"seconds": round(bar.seconds, 3)})
     else:
         console.say(f"{console.many(results.answered, 'drawing')}: {out}")
-        rate = bar.count / max(bar.seconds, 1e-6)
+        rate = console.rate(bar.count / max(bar.seconds, 1e-6))
         verb = "was" if before == 1 else "were"
-        new = f"{bar.count:,} in {console.duration(bar.seconds)}, {rate:,.0f} a second" if bar.count else "nothing new"
+        new = f"{bar.count:,} in {console.duration(bar.seconds)}, {rate}" if bar.count else "nothing new"
         console.note(f"{new}, {before:,} {verb} there before" if before else new)
     return results.failed, results.seen
 

@@ -68,7 +68,7 @@ def complete(
     """Finish a half-drawn sketch, keeping what is drawn.
 
     The place and the size of the given part in the whole drawing are found by trying several. The sheet shows the part
-    first, and then the completions, the best first; added ink is blue. The files go to the folder
+    first, and then the completions, the best first and at most 64; added ink is blue. The files go to the folder
     ./<name>-completed/, or a single completion (-n 1) to ./<name>-completed.png. Colours and the pen of the given part
     are lost. Input files are never written, and existing files are only replaced with --overwrite.
 
@@ -83,8 +83,11 @@ def complete(
     suffix = suffix_of(out or Path("completed"), kind)
     animate = moves(suffix, animate)
     usual = Path(f"{stem_of(path)}-completed{suffix if n == 1 else ''}")
-    if out and is_picture(out) and (suffix != ".png" or animate) and n > 1:
-        raise UsageError(f"{out}: a sheet is a .png that stands still; for several name a folder and a --format")
+    if out and is_picture(out) and n > 1:
+        if suffix != ".png":
+            raise UsageError(f"{out}: holds one completion; use -n 1, or name a folder and --format {suffix[1:]}")
+        if animate:
+            raise UsageError(f"{out}: a sheet stands still; use -n 1, name a folder, or leave out --animate")
     outputs = Outputs([path], overwrite)
     if out and is_picture(out):
         outputs.check(out)
@@ -180,12 +183,13 @@ def write(
             given = len(lines.strokes) - len(completion.added_strokes or ()) if lines else 0
             write_sketch(outputs.take(path), completion.canvas, clamp, side, about, lines, animate, given)
         rows.append(row)
-    on_sheet = None
+    on_sheet, shown = None, []
     if len(found) > 1 or not picture:
         on_sheet = out if picture else out / "sheet.png"
         shown = [told_apart(each.canvas, each.given, clamp) for each in found[:MOST]]
         write_sheet(outputs.take(on_sheet), sheet([tinted(model.render([part])[0], clamp), *shown]), facts)
-    return {"part": name, "sheet": on_sheet, **facts, "device": str(model.device), "completions": rows}
+    about_sheet = {"sheet": on_sheet, "on_sheet": len(shown)}
+    return {"part": name, **about_sheet, **facts, "device": str(model.device), "completions": rows}
 
 
 def in_percent(guesses: list[dict[str, Any]]) -> str:
@@ -199,7 +203,8 @@ def show(result: dict[str, Any]) -> None:
     if result["proposed"]:
         console.say(f"{result['part']} may become {in_percent(result['proposed'])}; name the class with --class")
     if "separate" in result:
-        console.note(f"{result['part']}: {result['separate']} separate drawings, completed as one; give a file of each")
+        many = f"{result['part']}: {result['separate']} separate drawings"
+        console.note(f"{many}, completed as one; crop each into its own file")
     files = any(row["path"] for row in result["completions"])  # otherwise all are on the sheet only
     rows = [
         [
@@ -212,6 +217,7 @@ def show(result: dict[str, Any]) -> None:
     ]
     console.table([*(["sketch"] if files else []), "class", "classifier", "new ink"], rows)
     if result["sheet"]:
-        console.say(f"all on one sheet: {result['sheet']}")
+        many = console.first_of(result["on_sheet"], len(result["completions"]))
+        console.say(f"all on one sheet: {result['sheet']}{many}")
     tried, seconds = console.many(result["tries"], "placement"), console.duration(result["seconds"])
     console.note(f"seed {result['seed']} · {tried} tried for each · {seconds}")

@@ -132,7 +132,7 @@ def pack(
 
         drawings = library([*sources], out, limit, report, problems, without or (), engine, train or (), tally)
     for part, purpose in (("train", "learn from"), ("test", "measure")):
-        if missing := [label for label, counts in statistics(Store.open(out)).classes.items() if not counts[part]]:
+        if missing := [label for label, counts in statistics(Store(out)).classes.items() if not counts[part]]:
             some = f"{', '.join(missing[:3])}{' ...' if len(missing) > 3 else ''}"
             what = f"no {part} drawing of {console.many(len(missing), 'class')} ({some})"
             console.warn(f"{what}: there is nothing to {purpose}; add drawings, or put some into a folder named {part}")
@@ -185,7 +185,7 @@ def stats(
     from visketch.data.statistics import statistics
     from visketch.data.store import Store
 
-    store = Store.open(file)
+    store = Store(file)
     found = statistics(store)
     if as_json:
         console.document({"path": file, **asdict(found), "provenance": store.provenance})

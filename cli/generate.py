@@ -133,7 +133,10 @@ def generate(
     side = size or model.config.sketch.canvas
     wanted = Order(model, classes, n, seed, settings, side, suffix, animate, rough)
     with outputs.place(out, usual) as chosen:
-        result = write(wanted, chosen, outputs, overwrite or out is None, skip_done)
+        try:
+            result = write(wanted, chosen, outputs, overwrite or out is None, skip_done)
+        except UsageError as error:
+            raise options.named(error) from error
     if as_json:
         console.document(result)
     else:

@@ -54,7 +54,7 @@ def index(
       visketch index gallery/ --renew --checkpoint runs/mine
       RAY_ADDRESS=head:6379 visketch index /shared/gallery/ --engine ray
     """
-    from visketch.search.index import Index, is_index, remove, usual
+    from visketch.search.index import Index, is_index, usual
 
     if not gallery.exists():
         raise VisketchError(f"{gallery}: no such file or folder; check the name")
@@ -62,22 +62,33 @@ def index(
         raise VisketchError(f"{gallery}: this is an index; name the drawings, and the index with --out")
     model = load(checkpoint, device if engine == "local" else "cpu")
     folder = out or usual(gallery)
-    if renew:
-        remove(folder)
-    opened = Index(folder, model, create=True)
+    opened = Index(folder, model, create=True, renew=renew)
     done = bring_up_to_date(opened, gallery, engine, device)
     counts, size = opened.database.counts(), opened.bytes()
     if as_json:
-        console.document({"index": folder, **counts, "bytes": size, "now": asdict(done)})
+        now = {name: count for name, count in asdict(done).items() if name != "unread_before"}
+        unread = [*opened.database.unread()]
+        console.document({"index": folder, **counts, "unread_files": unread, "bytes": size, "now": now})
     else:
         known = f"{console.many(counts['drawings'], 'drawing')} in {console.many(counts['files'], 'file')}"
         console.say(f"{known}, {size / 1e6:,.1f} MB: {folder}")
-        console.note(f"embedded {done.embedded:,}; {done.files:,} files were new or changed, {done.removed:,} are gone")
+        embedded, removed = console.many(done.embedded, "drawing"), console.many(done.removed, "file")
+        read = console.many(done.files, "new or changed file")
+        console.note(f"embedded {embedded}; read {read}, removed {removed} from the index")
         console.note(f"next: visketch search sketch.png {out or gallery}")
     if counts["unread"]:
-        if counts["unread"] > done.unread:
-            console.note(f"{counts['unread'] - done.unread:,} could not be read before, and have not changed since")
+        report_again(done.unread_before)
         raise typer.Exit(console.FAILED)
+
+
+def report_again(unread: dict[str, int]) -> None:
+    """Name the files that were not read again because they have not changed since they could not be read."""
+    problems = console.Problems()
+    for file, count in unread.items():
+        why = f"{console.many(count, 'drawing')} could not be read before, and the file has not changed since"
+        problems(VisketchError(f"{file}: {why}"))
+    if problems.unnamed:
+        console.note(f"{console.many(problems.count, 'such file')}{problems.unnamed}")
 
 
 def load(checkpoint: str | None, device: str) -> "SketchModel":

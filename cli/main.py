@@ -143,10 +143,10 @@ def run() -> None:
     # objects of torch and diffusers, none of which is garbage. Frozen objects are skipped.
     atexit.register(gc.freeze)
     codecs.register_error("plainly", console.plainly)
-    for stream in (sys.stdout, sys.stderr):
+    # A file name may be no valid text, and a terminal may know few characters
+    for stream, errors in ((sys.stdin, "surrogateescape"), (sys.stdout, "plainly"), (sys.stderr, "plainly")):
         if isinstance(stream, io.TextIOWrapper):
-            # A file name may be no valid text, and a terminal may know few characters
-            stream.reconfigure(errors="plainly")
+            stream.reconfigure(errors=errors)
     app(prog_name="visketch")
 
 

@@ -89,9 +89,9 @@ def refine(
     By default only the lines are drawn again: they become solid and smooth. With --strength, the coarse stage draws
     the strokes anew and may change them towards the class: at 0.2 a little, and at 0.6 they show what such a thing
     usually looks like. One sketch goes to ./<name>-refined.png. Several go to the folder ./refined/, with a sheet of
-    before and after. In a folder, what refine wrote is passed over. Details that the classifier does not understand may
-    get lost, so look at the sheet. Input files are never written, and existing files are only replaced with
-    --overwrite.
+    before and after, which shows the first 64. In a folder, what refine wrote is passed over. Details that the
+    classifier does not understand may get lost, so look at the sheet. Input files are never written, and existing files
+    are only replaced with --overwrite.
 
     \b
     Examples:
@@ -106,8 +106,7 @@ def refine(
     animate = moves(suffix, animate)
     if compare and animate:
         raise UsageError("--compare is a .png that stands still; leave out --animate")
-    if label:
-        (label,) = options.check_classes(checkpoint, [label])
+    label = options.one_class(checkpoint, label)
     outputs = Outputs(paths, overwrite)
     if out:
         outputs.check(out if is_picture(out) else out / "sheet.png")
@@ -133,11 +132,13 @@ def refine(
         rows = list(work.run(chain(first, found), bar))
         on_sheet = work.write_sheet()
     seconds = round(time.perf_counter() - start, 3)
-    result = {"sheet": on_sheet, **settings, "size": work.side, "checkpoint": model.config.name, "seconds": seconds}
+    shown = len(work.pairs or ())
+    result: Row = {"sheet": on_sheet, "on_sheet": shown, **settings, "size": work.side}
+    result |= {"checkpoint": model.config.name, "seconds": seconds}
     if as_json:
         console.document(result | {"device": str(model.device), "sketches": rows})
     else:
-        show(rows, on_sheet)
+        show(rows, on_sheet, shown)
     failed = sum("error" in row for row in rows)
     if failed:
         if len(rows) > 1:
@@ -296,8 +297,8 @@ class Refinement:
         return path
 
 
-def show(rows: list[Row], on_sheet: Path | None) -> None:
-    """Print the result for people."""
+def show(rows: list[Row], on_sheet: Path | None, shown: int) -> None:
+    """Print the result for people. `shown` sketches are on the sheet."""
     for row in rows:
         if "error" not in row:
             to = f" → {row['out']}" if row["out"] else ""
@@ -306,6 +307,8 @@ def show(rows: list[Row], on_sheet: Path | None) -> None:
                 guess = f", the classifier's guess, {100 * row['guessed']:.0f} % sure; name the class with --class"
             console.say(f"{row['path']}{to} (as {row['class']}{guess})")
             if "separate" in row:
-                console.note(f"{row['path']}: {row['separate']} separate drawings, refined as one; give a file of each")
+                many = f"{row['path']}: {row['separate']} separate drawings"
+                console.note(f"{many}, refined as one; crop each into its own file")
     if on_sheet and any(row.get("out") != on_sheet for row in rows):
-        console.say(f"before and after: {on_sheet}")
+        many = console.first_of(shown, sum("error" not in row for row in rows))
+        console.say(f"before and after: {on_sheet}{many}")

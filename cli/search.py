@@ -65,6 +65,8 @@ def search(
 
     from .index import bring_up_to_date, load
 
+    if Path(sketch).is_dir():
+        raise UsageError(f"{sketch}: a folder; the sketch comes first, the gallery second")
     if not gallery.exists():
         raise VisketchError(f"{gallery}: no such file or folder; check the name")
     name, query = next(inputs.drawings([sketch]))
@@ -93,7 +95,7 @@ def tell(opened: "Index", name: str, found: Sequence["Hit"], out: Path | None, a
         for rank, hit in enumerate(found, 1)
     ]
     if as_json:
-        of = opened.database.counts()["drawings"]
+        of = opened.database.drawings()
         console.document({"sketch": name, "index": opened.folder, "drawings": of, "found": rows, "picture": out})
         return
     label = any(row["label"] for row in rows)

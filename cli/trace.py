@@ -32,7 +32,7 @@ def trace(
             "-o",
             parser=parse_drawings_out,
             metavar="PATH",
-            help="A .svg, .gif or .webp file; for many drawings a folder or a .ndjson file.",
+            help="A .svg, .gif or .webp file (with --animate also .png); for many a folder or a .ndjson file.",
         ),
     ] = None,
     animate: Annotated[
@@ -117,7 +117,7 @@ def write(found: Iterable["Named"], out: Path, outputs: Outputs, animate: bool =
                 else:
                     own = free(stem_of(name), taken)
                     file = out if is_picture(out) else out / f"{own}.svg"
-                    shown = {"class": sketch.label or Path(name).stem}
+                    shown = {"of": Path(name).name} | ({"class": sketch.label} if sketch.label else {})
                     if animate:
                         write_drawing(outputs.take(file), drawing, page, shown)
                     else:

@@ -4,7 +4,6 @@ import os
 import sys
 import time
 from collections import deque
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -109,8 +108,9 @@ def train(
         chosen = configs.load(config or (here if resume and here.exists() else usual), knobs)
         out = out or Path("runs", chosen.name)
         from visketch.training import sketch as library
+        from visketch.training.loop import state_of
 
-        store = None if dry_run and not data.exists() else Store.open(data)
+        store = None if dry_run and not data.exists() else Store(data)
         labels = store.labels if store else chosen.labels or classes()
         chosen = chosen.model_copy(update={"labels": tuple(labels)})
         drawings = len(library.capped(store, chosen.train.per_class, chosen.train.seed)) if store else 0
@@ -119,6 +119,8 @@ def train(
     if dry_run or store is None:
         preview(part, chosen, out, objective.parts, data, drawings, as_json)
         return
+    if resume and MAIN and not state_of(out, part).exists():
+        console.note(f"{out}: has no run of {part} that could be continued, so a new one begins")
     began = time.perf_counter()
     with Reporter(part, chosen, drawings, out) as reporter:
         outcome = library.train(
@@ -218,8 +220,8 @@ class Reporter:
         self.sketches, self.told = 0, time.monotonic()
 
     def __enter__(self) -> "Reporter":
-        shown: AbstractContextManager = self.bar or nullcontext()
-        shown.__enter__()
+        if self.bar:
+            self.bar.start()
         return self
 
     def __exit__(self, *problem: object) -> None:

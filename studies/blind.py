@@ -42,7 +42,7 @@ def main() -> None:
     scoring.add_argument("answers", type=Path)
     chosen = parser.parse_args()
     if chosen.verb == "make":
-        model, store = SketchModel.load(chosen.checkpoint), Store.open(chosen.data)
+        model, store = SketchModel.load(chosen.checkpoint), Store(chosen.data)
         chosen.key.write_text(json.dumps(make(model, store, chosen.out, chosen.seed, chosen.refined)))
     else:
         print(json.dumps(score(json.loads(chosen.key.read_text()), chosen.answers), indent=2))

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from visketch import quadtree
 from visketch.config import SketchConfig, VQVAEConfig
-from visketch.model import multiplies_bfloat16
+from visketch.device import multiplies_bfloat16
 from visketch.models.vqvae import VQVAE, TrainableVQVAE
 
 TILES = 128  # in each step, as in the package's training

@@ -70,7 +70,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--sheet", type=Path)
     chosen = parser.parse_args()
-    model, judge, store = SketchModel.load(chosen.checkpoint), judges.load(chosen.judge), Store.open(chosen.data)
+    model, judge, store = SketchModel.load(chosen.checkpoint), judges.load(chosen.judge), Store(chosen.data)
     whole = drawings(store, chosen.split, chosen.classes, chosen.each)
     parts, labels = [half(sketch) for sketch in whole], [str(sketch.label) for sketch in whole]
     before = {"whole drawing": model.render(whole), "first half": model.render(parts)}

@@ -150,7 +150,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print JSON")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    store = Store.open(options.data)
+    store = Store(options.data)
     some = store.rows("test")
     some = some[:: max(1, len(some) // options.drawings)][: options.drawings]
     rows = measure([find(name) for name in options.checkpoints], [store[int(number)] for number in some])

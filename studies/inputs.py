@@ -245,7 +245,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print JSON")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    model, store = SketchModel.load(), Store.open(options.data)
+    model, store = SketchModel.load(), Store(options.data)
     rows = sample(store, "test", options.limit)
     table = []
     for name in options.only or KINDS:

@@ -80,7 +80,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--sheet", type=Path)
     chosen = parser.parse_args()
-    model, judge, store = SketchModel.load(chosen.checkpoint), judges.load(chosen.judge), Store.open(chosen.data)
+    model, judge, store = SketchModel.load(chosen.checkpoint), judges.load(chosen.judge), Store(chosen.data)
     classes = [label for label in model.labels if label in judge.labels and label in store.labels]
     names, real = [], list[list[Sketch]]()  # of each class: the end, what is compared, and with what
     for label in np.random.default_rng(chosen.seed).permutation(classes):

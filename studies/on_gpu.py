@@ -54,9 +54,9 @@ from visketch import checkpoint
 from visketch.config import Config, SketchConfig, load
 from visketch.configs.training import PartTraining
 from visketch.data.store import Store
+from visketch.device import multiplies_bfloat16
 from visketch.geometry import pieces
 from visketch.geometry.sketch import Sketch, augment, fit, segment_ends
-from visketch.model import multiplies_bfloat16
 from visketch.models.baseline import PlainBlock
 from visketch.models.blocks import BatchNorm
 from visketch.models.parts import build
@@ -705,7 +705,7 @@ def main() -> None:
         parser.error(f"`{args.part}` needs --icons and --start")
     if args.part == "strokes" and args.icons:
         parser.error("icons are not for `strokes`")
-    stores = {name: Store.open(getattr(args, name)) for name in SOURCES if getattr(args, name)}
+    stores = {name: Store(getattr(args, name)) for name in SOURCES if getattr(args, name)}
     drawings = Drawings(stores)
     config = load(args.config, args.set).model_copy(update={"labels": tuple(drawings.labels)})
     torch.manual_seed(config.train.seed)

@@ -235,7 +235,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print JSON")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    model, store = SketchModel.load(options.checkpoint), Store.open(options.data)
+    model, store = SketchModel.load(options.checkpoint), Store(options.data)
     rows = sample(store, "test", options.limit)
     names = [None, *(name for name in PHOTOS if not options.only or name in options.only)]
     table = []

@@ -76,7 +76,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--sheet", type=Path)
     chosen = parser.parse_args()
-    model, judge, store = SketchModel.load(chosen.checkpoint), judges.load(chosen.judge), Store.open(chosen.data)
+    model, judge, store = SketchModel.load(chosen.checkpoint), judges.load(chosen.judge), Store(chosen.data)
     drawings = [store[int(row)] for row in sample(store, chosen.split, chosen.limit)]
     clean = model.render(drawings)
     rows: list[dict] = []

@@ -125,7 +125,7 @@ def textures(drawings: int, seed: int) -> list[tuple[str, float, hatching.Drawin
 
 def real(data: Path, split: str, count: int) -> list[hatching.Drawing]:
     """An evenly spaced sample of the doodles."""
-    store = Store.open(data)
+    store = Store(data)
     rows = store.rows(split)[:: max(1, len(store.rows(split)) // count)][:count]
     return [hatching.Drawing((), sketch.fit(store[int(row)].lines(), SHAPE.margin)) for row in rows]
 

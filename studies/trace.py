@@ -93,7 +93,7 @@ def main() -> None:
     parser.add_argument("--limit", type=int, default=300, help="so many drawings (300)")
     parser.add_argument("--json", action="store_true", help="print JSON")
     options = parser.parse_args()
-    store = Store.open(options.data)
+    store = Store(options.data)
     rows = sample(store, "test", options.limit)
     lines = [sketch.fit(store[row].lines(), SketchConfig().margin) for row in rows]
     tasks: list[tuple[str, Way, int, float, bool]] = [

@@ -74,7 +74,7 @@ def main() -> None:
     if options.scenes < 9:
         parser.error("--scenes: at least nine")
     torch.set_num_threads(1)
-    source, model = SketchScenes(Store.open(options.data), SEEN, SIDE), SketchLanguage.load()
+    source, model = SketchScenes(Store(options.data), SEEN, SIDE), SketchLanguage.load()
     rng, right, pages = np.random.default_rng(0), {"boxes given": [], "sketch and words": [], "without words": []}, []
     with tempfile.TemporaryDirectory() as folder:
         for _ in range(options.scenes):

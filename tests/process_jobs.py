@@ -4,8 +4,11 @@ else.
 
 import os
 import signal
+import warnings
 from collections.abc import Iterator
 from typing import Any
+
+from visketch.errors import PassedOverWarning
 
 
 def squares(number: int) -> Iterator[tuple[int, int]]:
@@ -17,6 +20,13 @@ def killed(number: int) -> list[int]:
     """Kill the own process when the number is 200."""
     if number == 200:
         os.kill(os.getpid(), signal.SIGKILL)
+    return [number]
+
+
+def warned(number: int) -> list[int]:
+    """Warn of the numbers 3 and 99."""
+    if number in (3, 99):
+        warnings.warn(str(number), PassedOverWarning, stacklevel=1)
     return [number]
 
 

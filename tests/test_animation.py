@@ -17,9 +17,10 @@ from PIL import Image
 from visketch.data.read import read
 from visketch.errors import UsageError
 from visketch.geometry.bezier import bezier, smooth
-from visketch.geometry.pace import LIFTED, LONGEST, SPEED, between, length, pace
+from visketch.geometry.pace import LIFTED, LONGEST, SPEED, between, pace
+from visketch.geometry.sketch import length
 from visketch.geometry.trace import Trace
-from visketch.render.animation import frames, movie, write_animation
+from visketch.render.animation import FRAME, HOLD, frames, movie, write_animation
 
 LINE = np.array([[0, 0], [100, 0]], np.float32)
 
@@ -39,7 +40,7 @@ def test_what_is_drawn_between_moments_is_the_whole_stroke(cuts: list[float], se
     stroke = np.random.default_rng(seed).normal(size=(7, 2)).cumsum(axis=0)
     moments = [-1.0, *sorted(cuts), 4.0]
     parts = [between(stroke, 0.5, 2.5, a, b) for a, b in itertools.pairwise(moments)]
-    assert sum(length(part)[-1] for part in parts if len(part)) == pytest.approx(length(stroke)[-1])
+    assert sum(length(part) for part in parts if len(part)) == pytest.approx(length(stroke))
     drawn = np.concatenate([part for part in parts if len(part)])
     np.testing.assert_allclose(drawn[[0, -1]], stroke[[0, -1]])
 
@@ -61,7 +62,7 @@ def test_pictures_fill_up_with_ink_and_end_with_the_whole(tmp_path: Path, suffix
     write_animation(tmp_path / f"cat{suffix}", [cat()], 256, 256, {"class": "cat"})
     with Image.open(tmp_path / f"cat{suffix}") as picture:
         shown = []
-        for number in range(picture.n_frames):
+        for number in range(suffix == ".png", picture.n_frames):  # a PNG has a picture for viewers that show only one
             picture.seek(number)
             shown.append((np.asarray(picture.convert("L")) < 128).mean())
         assert picture.info.get("loop") == 0
@@ -70,6 +71,20 @@ def test_pictures_fill_up_with_ink_and_end_with_the_whole(tmp_path: Path, suffix
     points = np.concatenate(cat().strokes).astype(int).clip(0, 255)
     last = np.asarray(list(frames([cat()], 256, 256))[-1])
     assert (last[points[:, 1], points[:, 0]] < 128).mean() > 0.95
+
+
+def test_a_viewer_that_shows_one_picture_of_a_png_shows_the_whole_drawing(tmp_path: Path) -> None:
+    path = tmp_path / "cat.png"
+    write_animation(path, [cat()], 256, 256, {})
+    whole = [*frames([cat()], 256, 256)][-1]
+    with Image.open(path) as picture:
+        assert picture.default_image
+        assert np.array_equal(np.asarray(picture.convert("L")), np.asarray(whole))
+        picture.seek(1)
+        assert picture.info["duration"] == FRAME
+        picture.seek(picture.n_frames - 1)
+        assert picture.info["duration"] == HOLD
+    assert next(read(path)).pixels.sum() > 500, "and it is the first drawing that is read"
 
 
 def test_an_svg_moves_by_itself_and_is_read_as_the_same_strokes(tmp_path: Path) -> None:
@@ -111,7 +126,9 @@ class TestVerb:
         one_line(visketch("animate", tmp_path / "cats.ndjson", "-n", 3), 1, "has no drawing 3")
         one_line(visketch("animate", tmp_path / "blank.svg", "--out", tmp_path / "a.gif"), 1, "blank.svg")
         one_line(visketch("animate", tmp_path / "none.svg", "--out", tmp_path / "a.gif"), 1, "no such file")
-        one_line(visketch("animate", tmp_path / "cats.ndjson", "--out", tmp_path / "a.ndjson"), 2, "no motion")
+        still = f"error: {tmp_path / 'a.ndjson'}: ndjson has strokes and no motion"
+        told = visketch("animate", tmp_path / "cats.ndjson", "--out", tmp_path / "a.ndjson")
+        assert one_line(told, 2).startswith(still)
         one_line(visketch("animate", tmp_path / "cats.ndjson", "--out", tmp_path / "a.mp4"), 2, ".gif")
         words = ("animate", tmp_path / "cats.ndjson", "--size", 2000, "--out", tmp_path / "a.gif")
         assert visketch(*words).exit_code == 0, "a sheet is shrunk"

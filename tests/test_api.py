@@ -30,7 +30,7 @@ from visketch.errors import UsageError, VisketchError
 from visketch.geometry import sdf
 from visketch.geometry.sketch import Sketch
 from visketch.model import SketchModel
-from visketch.sampling import check_number
+from visketch.sampling import SamplingOptions, check_number, check_seed
 
 PAGE = Path(__file__).parents[1] / "docs/api.md"
 
@@ -150,8 +150,30 @@ def test_a_list_of_drawings_is_told_from_one_in_strokes(cat: Path) -> None:
     tensors = [torch.zeros(5, 2), torch.ones(3, 2)]
     for many in ([cat, levels], [strokes, strokes], [levels], [Image.open(cat)], [torch.zeros(3, 9, 9)], [tensors] * 2):
         assert several(many) == many
-    with pytest.raises(UsageError, match="one by one"):
-        sketch([cat, levels])
+    for wrong in ([cat, levels], iter([cat, levels])):
+        with pytest.raises(UsageError, match="several drawings, where one is expected"):
+            sketch(wrong)
+
+
+def test_of_many_drawings_the_one_that_is_wrong_is_named(cat: Path) -> None:
+    model = SketchModel.load()
+    for wrong, problem in ((Image.new("L", (64, 64), 255), "picture: blank"), (3, "not a drawing")):
+        with pytest.raises(VisketchError, match=rf"^drawings\[1\]: {problem}"):
+            model.classify_many([cat, wrong, cat])
+    with pytest.raises(VisketchError, match=r"^drawings\[2\]: "):
+        model.classify_many([cat, cat, Sketch(strokes=(np.zeros((0, 2)),))])
+    with pytest.raises(VisketchError, match=r"^picture: blank"):
+        model.classify(Image.new("L", (64, 64), 255))
+
+
+def test_strokes_in_rows_may_have_two_points() -> None:
+    """A stroke of two points could be rows or pairs; then the other strokes of the drawing decide."""
+    listed = [[[0, 50, 100, 0], [60, 0, 60, 60]], [[20, 80], [60, 60]]]
+    for kind in (np.uint8, np.int64, np.float32):
+        found = sketch([np.array(stroke, kind) for stroke in listed]).lines()
+        assert [line.tolist() for line in found] == [line.tolist() for line in sketch(listed).lines()]
+    pairs = [np.array([[0.0, 60], [50, 0]]), np.array([[20.0, 60], [80, 60], [90, 70]])]
+    assert [line.tolist() for line in sketch(pairs).lines()] == [line.tolist() for line in pairs]
 
 
 def test_tensors_that_numpy_does_not_take_are_read(cat: Path) -> None:
@@ -211,8 +233,35 @@ class TestViSketch:
 
     def test_strokes_of_the_model_are_kept(self, model: ViSketch) -> None:
         given = (np.array([[0, 0], [9, 9]], np.float32),)
-        drawn = DrawnSketch.of(torch.full((64, 64), -1.0), 1 / 16, given, label="cat")
+        drawn = DrawnSketch.of(torch.full((64, 64), -1.0), 1 / 16, 4.0, given, label="cat")
         assert drawn.strokes == given
+        assert drawn.pen == 4
+        assert drawn != DrawnSketch.of(drawn.field, 1 / 16, 4.0, given, label="cat")  # a sketch is itself
+        assert {drawn: 1}[drawn] == 1
+        traced = DrawnSketch.of(model.render([drawings.draw("cat")])[0], 1 / 16, 4.0)
+        assert len(traced.strokes) > 1
+        assert not traced.in_order
+
+    def test_numbers_may_be_those_of_numpy(self) -> None:
+        for number in (check_number("n", np.int64(3), 1), check_seed(np.uint8(255))):
+            assert type(number) is int
+        options = SamplingOptions()
+        vars(options).update(detail=np.int64(3), steps=np.int16(2), tries=np.uint8(1))  # past checks of types
+        options.__post_init__()
+        assert options == SamplingOptions(detail=3, steps=2, tries=1)
+        assert {type(value) for value in (options.detail, options.steps, options.tries)} == {int}
+
+    @pytest.mark.parametrize(
+        ("wrong", "problem"),
+        [({"refine": "no"}, "refine = 'no'"), ({"soon": "no"}, "soon = 'no'"), ({"tries": 0}, "tries = 0")],
+    )
+    def test_wrong_options(self, wrong: dict[str, Any], problem: str) -> None:
+        options = SamplingOptions()
+        vars(options).update(wrong)  # past the checks of types, which only tests have
+        with pytest.raises(UsageError, match=problem):
+            options.__post_init__()
+        with pytest.raises(UsageError, match="did you mean 'tries'"):
+            SamplingOptions().changed({"triez": 3})
 
     def test_refine_complete_explain(self, model: ViSketch, tmp_path: Path) -> None:
         part = drawings.draw("cat")
@@ -256,7 +305,7 @@ class TestViSketch:
 
     @pytest.mark.parametrize("verb", ["refine", "complete", "vary"])
     def test_seeds_out_of_range(self, model: ViSketch, verb: str) -> None:
-        with pytest.raises(UsageError, match="seed = -1: take a whole number from 0 on"):
+        with pytest.raises(UsageError, match="seed = -1: take a whole number from 0 to"):
             getattr(model, verb)(drawings.draw("cat"), "cat", seed=-1)
 
     def test_numbers_of_answers_out_of_range(self, model: ViSketch) -> None:

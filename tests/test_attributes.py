@@ -205,6 +205,17 @@ class TestVerbs:
         assert x1 < 0.7 * 512 < x2
         assert y1 < 0.6 * 512 < y2
 
+    def test_the_sketch_comes_from_standard_input(self, folder: Path) -> None:
+        sketch, scene = folder / "house.png", folder / "scenes" / "coloured.png"
+        for verb, *more in (("count",), ("locate",), ("ask", "how many houses are there?")):
+            words = scene, *more, "--json"
+            piped = visketch(verb, "-", *words, input=sketch.read_bytes())
+            assert piped.exit_code == 0, piped.output
+            assert json.loads(piped.stdout)["answers"] == json.loads(visketch(verb, sketch, *words).stdout)["answers"]
+            one_line(visketch(verb, sketch, "-", *more), 2, "-: only the sketch can come from standard input")
+        one_line(visketch("count", "-", scene, input=b""), 1, "-: standard input is empty")
+        one_line(visketch("count", "-", scene, input=b"hello"), 1, "-: not a picture", "the sketch comes first")
+
     def test_whoever_found_them_in_a_picture_of_any_shape(self, tmp_path: Path) -> None:
         """Boxes of a detector are on the picture already, those of the others on the square around it."""
         wide = Image.new("RGB", (512, 256), "white")

@@ -105,7 +105,7 @@ def test_it_learns_cats_from_stars(backbone: str, tmp_path: Path) -> None:
             sketches = drawings.draw_many(20, seed=seed, labels=(label,))
             tiny_model.write_ndjson(tmp_path / f"in/{split}/{label}.ndjson", sketches)
     pack([tmp_path / "in"], tmp_path / "packed.arrow")
-    store = Store.open(tmp_path / "packed.arrow")
+    store = Store(tmp_path / "packed.arrow")
     knobs = [
         f"baseline.backbone={backbone}",
         "train.baseline.steps=60",

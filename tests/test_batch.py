@@ -10,6 +10,7 @@ import sys
 import time
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import drawings
 import numpy as np
@@ -17,14 +18,14 @@ import pytest
 import tiny_model
 from command_line import one_line, visketch
 from PIL import Image
-from process_jobs import killed, squares
+from process_jobs import killed, squares, warned
 from typer.testing import Result
 
 from visketch import parallel
-from visketch.cli.shared import inputs
-from visketch.cli.shared.results import Results, columns
+from visketch.cli.shared import console, inputs
+from visketch.cli.shared.results import ProgressBar, Results, columns
 from visketch.data import named
-from visketch.errors import VisketchError
+from visketch.errors import PassedOverWarning, VisketchError
 from visketch.geometry import sdf
 from visketch.geometry.sketch import Sketch
 from visketch.model import SketchModel
@@ -241,7 +242,32 @@ def alive(process: int) -> bool:
         return False
 
 
+class TestRate:
+    def test_starting_does_not_count(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+        """The first answer comes after the start of other processes, which took most of a minute on a busy machine."""
+        clock = SimpleNamespace(now=0.0)
+        monkeypatch.setattr("visketch.cli.shared.results.time", SimpleNamespace(monotonic=lambda: clock.now))
+        with (tmp_path / "stderr").open("w") as file:
+            monkeypatch.setattr(sys, "stderr", file)
+            bar = ProgressBar(144, 0, tell=True)
+            for now in (47.0, *(47 + n / 4 for n in range(1, 144))):
+                clock.now = now
+                bar.advance()
+        told = (tmp_path / "stderr").read_text().splitlines()
+        assert told == ["1 of 144 drawings", "121 of 144 drawings, 4 a second, 5.8 s left"]
+
+    def test_no_rate_is_nought(self) -> None:
+        rates = {1234.0: "1,234 a second", 1.4: "1 a second", 0.4: "24 a minute", 0.01: "36 an hour"}
+        assert {rate: console.rate(rate) for rate in rates} == rates
+
+
 class TestEngine:
+    @pytest.mark.parametrize("workers", [0, 1, 3])
+    def test_warnings_of_other_processes_are_shown_here(self, workers: int) -> None:
+        with pytest.warns(PassedOverWarning) as told:
+            assert list(parallel.ahead(warned, range(100), workers)) == [*range(100)]
+        assert [str(one.message) for one in told] == ["3", "99"]
+
     @pytest.mark.parametrize("workers", [0, 1, 3])
     def test_keeps_the_order(self, workers: int) -> None:
         made = list(parallel.ahead(squares, range(400), workers))

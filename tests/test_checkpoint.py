@@ -14,7 +14,7 @@ import tiny_model
 import torch
 from safetensors.torch import save_file
 
-from visketch import checkpoint
+from visketch import atomic, checkpoint
 from visketch.config import read_config
 from visketch.configs.training import TrainConfig
 from visketch.errors import VisketchError
@@ -195,29 +195,21 @@ def test_named_tensors_of_any_kind_come_back(tmp_path: Path) -> None:
 @pytest.mark.parametrize("failing", ["write", "fsync", "replace"])
 def test_a_full_disk_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: str) -> None:
     path = tmp_path / "part"
-    checkpoint.write_atomically(path, b"old")
+    atomic.write_atomically(path, b"old")
 
     def fail(*_: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
+    def write_half(file: Path, content: bytes) -> None:
+        file.open("wb").write(content[:1])
+        fail()
+
     if failing == "write":
-
-        class Full:
-            def __init__(self, name: Path, mode: str) -> None:
-                Path(name).write_bytes(b"half")
-
-            def __enter__(self) -> "Full":
-                return self
-
-            def __exit__(self, *_: object) -> None: ...
-
-            write = fail
-
-        monkeypatch.setattr("builtins.open", Full)
+        monkeypatch.setattr(Path, "write_bytes", write_half)
     else:
         monkeypatch.setattr(os, failing, fail)
     with pytest.raises(VisketchError, match="part: cannot be written, no space left on device"):
-        checkpoint.write_atomically(path, b"new")
+        atomic.write_atomically(path, b"new")
     monkeypatch.undo()
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path], "no half file stays"
@@ -228,15 +220,15 @@ def test_killed_in_the_middle_of_writing_it_leaves_the_old_file(tmp_path: Path) 
     renames the file.
     """
     path = tmp_path / "part"
-    checkpoint.write_atomically(path, b"old")
+    atomic.write_atomically(path, b"old")
     script = (
-        "import os, signal, sys; from pathlib import Path; from visketch import checkpoint\n"
+        "import os, signal, sys; from pathlib import Path; from visketch import atomic\n"
         "os.fsync = lambda _: os.kill(os.getpid(), signal.SIGKILL)\n"
-        "checkpoint.write_atomically(Path(sys.argv[1]), b'new')\n"
+        "atomic.write_atomically(Path(sys.argv[1]), b'new')\n"
     )
     assert subprocess.run([sys.executable, "-c", script, path], check=False).returncode == -signal.SIGKILL
     assert path.read_bytes() == b"old"
-    checkpoint.write_atomically(path, b"newer")  # what the killed process left behind is no obstacle
+    atomic.write_atomically(path, b"newer")  # what the killed process left behind is no obstacle
     assert path.read_bytes() == b"newer"
     assert [file for file in tmp_path.iterdir() if not file.name.startswith(".")] == [path]
 
@@ -246,4 +238,4 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path, where: str) -> 
     (tmp_path / "file").write_text("")
     (tmp_path / "folder" / "full").mkdir(parents=True)
     with pytest.raises(VisketchError, match=f"{where}: cannot be written"):
-        checkpoint.write_atomically(tmp_path / where, b"new")
+        atomic.write_atomically(tmp_path / where, b"new")

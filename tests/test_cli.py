@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -166,6 +167,17 @@ def test_a_stream_that_is_closed(tmp_path: Path, closed: str) -> None:
     assert out.exists()
 
 
+@pytest.mark.skipif(sys.platform in ("darwin", "win32"), reason="their file names are always valid text")
+def test_a_list_names_a_file_whose_name_is_no_valid_text(tmp_path: Path) -> None:
+    drawing = os.fsencode(tmp_path) + b"/caf\xe9.svg"
+    shutil.copy(Path(__file__).parents[1] / "docs/examples/cat.svg", drawing)
+    words = [sys.executable, "-m", "visketch.cli.main", "trace", "--from", "-", "--out", str(tmp_path / "a.ndjson")]
+    environment = os.environ | {"PYTHONIOENCODING": "utf-8:strict"}  # as in most locales, but not in C.UTF-8
+    done = subprocess.run(words, input=drawing + b"\n", capture_output=True, check=False, env=environment)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert (tmp_path / "a.ndjson").exists()
+
+
 def test_the_command_and_the_module_are_one(data: Path) -> None:
     """The command is `visketch` as installed, and the module is `-m visketch.cli.main`, as torchrun starts it."""
     for command in ([str(Path(sys.executable).with_name("visketch"))], [sys.executable, "-m", "visketch.cli.main"]):
@@ -219,7 +231,7 @@ class TestData:
         firsts = [line.partition(" ")[0] for line in result.stderr.splitlines()]
         assert firsts == ["error:", "error:", "warning:", "2"]
         assert "no test drawing of 1 class (cat)" in result.stderr or "no train drawing" in result.stderr
-        assert len(Store.open(tmp_path / "a.arrow")) == 1
+        assert len(Store(tmp_path / "a.arrow")) == 1
 
     def test_without_out_the_place_is_what_help_says(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.chdir(tmp_path)
@@ -289,7 +301,7 @@ class TestTrain:
         assert said["config"]["encoder"]["width"] == 64
         assert said["config"]["train"]["seed"] == 3
         assert set(said["parameters"]) == {"encoder", "classifier"}
-        assert said["drawings"] == len(Store.open(data).rows("train"))
+        assert said["drawings"] == len(Store(data).rows("train"))
         assert not (tmp_path / "a").exists()
         people = visketch(*words, "--config", "tiny").stdout
         assert people.startswith("# trains")
@@ -312,6 +324,13 @@ class TestTrain:
     def test_tiny_is_tiny_for_every_part(self) -> None:
         settings = load("tiny").train
         assert {getattr(settings, part).steps for part in TRAINABLE} == {20}
+
+    def test_resume_without_a_run_says_that_a_new_one_begins(self, data: Path, tmp_path: Path) -> None:
+        words = ("train", "vqvae", "--config", "tiny", "--set", "train.vqvae.steps=2", "--data", data, "--resume")
+        begun = visketch(*words, "--set", "train.precision=no", "--out", tmp_path / "typo")
+        assert begun.exit_code == 0
+        assert f"{tmp_path / 'typo'}: has no run of vqvae that could be continued" in begun.stderr
+        assert "continued" not in visketch(*words, "--set", "train.precision=no", "--out", tmp_path / "typo").stderr
 
     def test_resume_takes_the_settings_of_the_run(self, data: Path, tmp_path: Path) -> None:
         words = ("train", "vqvae", "--data", data, "--out", tmp_path / "a")

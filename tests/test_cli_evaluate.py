@@ -192,7 +192,7 @@ class TestSearch:
         """Zero-shot from the start: a data set without a class, a checkpoint of it, judged on that class alone."""
         seen = tmp_path / "seen.arrow"
         assert visketch("data", "pack", store.path, "--without", "star", "--out", seen).exit_code == 0
-        packed = Store.open(seen)
+        packed = Store(seen)
         assert packed.labels == ["cat", "house"]
         assert packed.provenance["without"] == ["star"]
         assert [len(packed.rows(split)) for split in ("train", "test")] == [18, 4], "each drawing keeps its split"

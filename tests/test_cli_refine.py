@@ -111,9 +111,17 @@ class TestRefine:
     def test_several_drawings_on_a_page_are_told(self, folder: Path, here: Path) -> None:
         tiny_model.write_ndjson(here / "page.ndjson", [drawings.two_on_a_page()])
         words = ("refine", "page.ndjson", "--class", "cat", "--checkpoint", folder)
-        assert "2 separate drawings, refined as one" in visketch(*words).stderr
+        assert "2 separate drawings, refined as one; crop each into its own file" in visketch(*words).stderr
         (row,) = json.loads(visketch(*words, "--json").stdout)["sketches"]
         assert row["separate"] == 2
+
+    def test_a_sheet_of_some_says_so(self, folder: Path, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        words = ("refine", "in", "--class", "cat", "--checkpoint", folder, "--out")
+        assert visketch(*words, "all.png").stdout.endswith("before and after: all.png\n")
+        monkeypatch.setattr("visketch.render.compare.MOST", 1)
+        assert visketch(*words, "some.png").stdout.endswith("before and after: some.png (the first 1 of 2)\n")
+        assert json.loads(visketch(*words, "more.png", "--json").stdout)["on_sheet"] == 1
+        assert "which shows the first 64" in visketch("refine", "--help").stdout.replace("\n  ", " ")
 
     def test_sizes(self, folder: Path, here: Path) -> None:
         svg(here / "star.svg", "star")
@@ -128,6 +136,7 @@ class TestRefine:
 
     def test_refuses(self, folder: Path, here: Path) -> None:
         one_line(visketch("refine", "in", "--class", "catt", "--checkpoint", folder), 2, "'catt'", "cat")
+        one_line(visketch("refine", "in", "--class", "cat,star"), 2, "--class cat,star: this command takes one class")
         one_line(visketch("refine", "in", "--strength", 2, "--checkpoint", folder), 2, "strength")
         one_line(visketch("refine", "in", "--out", "x.jpg", "--checkpoint", folder), 2, "x.jpg", ".png")
         one_line(visketch("refine", "none.png", "--checkpoint", folder), 1, "none.png: no such file")
@@ -187,7 +196,7 @@ class TestComplete:
         words = ("complete", "page.ndjson", "--class", "cat", "-n", 1, "--steps", 2)
         words = (*words, "--tries", 1, "--checkpoint", folder)
         told = visketch(*words)
-        assert "2 separate drawings, completed as one" in told.stderr
+        assert "2 separate drawings, completed as one; crop each into its own file" in told.stderr
         assert "sketch" in told.stdout.splitlines()[0]
         on_sheet = visketch(*words, "-n", 2, "--out", "two.png").stdout
         assert on_sheet.startswith("class"), "no empty column for files"
@@ -208,11 +217,23 @@ class TestComplete:
         guesses = [{"label": label, "probability": share} for label, share in shares.items()]
         assert in_percent(guesses) == "house 97 %, barn 3 %"
 
+    def test_a_sheet_of_some_says_so(self, folder: Path, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        words = (*self.words, "--class", "cat", "-n", 3, "--checkpoint", folder, "--out")
+        assert "all on one sheet: all.png\n" in visketch(*words, "all.png").stdout
+        monkeypatch.setattr("visketch.render.compare.MOST", 2)
+        assert "all on one sheet: some.png (the first 2 of 3)\n" in visketch(*words, "some.png").stdout
+        assert json.loads(visketch(*words, "more.png", "--json").stdout)["on_sheet"] == 2
+
     def test_refuses(self, folder: Path, here: Path) -> None:
         (here / "bad.svg").write_text("<svg xmlns='http://www.w3.org/2000/svg'/>")
         one_line(visketch("complete", "bad.svg", "--checkpoint", folder), 1, "bad.svg: blank")
         one_line(visketch("complete", "none.svg", "--checkpoint", folder), 1, "none.svg: no such file")
         one_line(visketch(*self.words, "--class", "catt", "--checkpoint", folder), 2, "'catt'")
+        for name in ("cz.svg", "cz.ndjson", "cz.gif"):
+            instead = f"{name}: holds one completion; use -n 1, or name a folder and --format {name[3:]}"
+            one_line(visketch(*self.words, "-n", 2, "--out", name, "--checkpoint", folder), 2, instead)
+        moving = ("-n", 2, "--animate", "--out", "cz.png", "--checkpoint", folder)
+        one_line(visketch(*self.words, *moving), 2, "cz.png: a sheet stands still; use -n 1, name a folder, or leave")
         assert {path.name for path in here.iterdir()} == {"in", "bad.svg"}
 
     def test_classes_are_as_many_as_they_are_likely(self) -> None:

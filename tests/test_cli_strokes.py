@@ -10,6 +10,7 @@ import tiny_model
 from command_line import full_disk, one_line, visketch
 from PIL import Image
 
+from visketch.data.made import facts
 from visketch.data.read import read
 from visketch.evaluate import styles
 from visketch.geometry.sketch import fit
@@ -86,6 +87,14 @@ class TestGenerate:
         assert [row["drawing"] for row in rows] == [json.loads(line)["drawing"] for line in lines]
 
 
+def test_a_value_out_of_range_is_told_under_the_name_of_its_option(tmp_path: Path) -> None:
+    settings = tiny_model.small("diffusion.backbone=strokes", "diffusion.width=32", "diffusion.layers=2")
+    words = ("generate", "-c", "cat", "-n", 1, "--out", tmp_path / "a.svg", "--checkpoint")
+    words = (*words, tiny_model.write_checkpoint(tmp_path / "strokes", settings), "--detail")
+    assert one_line(visketch(*words, 500), 2).startswith("error: --detail 500: at most 24 strokes")
+    assert one_line(visketch(*words, "few", "--coarse", "field"), 2).startswith("error: --detail few: the coarse stage")
+
+
 class TestTrace:
     def test_a_picture_becomes_an_svg_beside_us(self, tmp_path: Path, monkeypatch) -> None:
         monkeypatch.chdir(tmp_path)
@@ -142,6 +151,18 @@ class TestTrace:
         visketch("trace", tmp_path / "house.ndjson", "--out", tmp_path / "again.ndjson")
         (again,) = read(tmp_path / "again.ndjson")
         assert len(again.strokes or ()) == len(sketch.strokes or ())
+
+    def test_the_class_is_that_of_the_file_and_never_its_name(self, tmp_path: Path) -> None:
+        scan(tmp_path / "mm.png")
+        line = {"word": "house", "drawing": [[[0, 90, 90, 9], [0, 0, 90, 60]]]}
+        (tmp_path / "told.ndjson").write_text(json.dumps(line))
+        for verb in ("trace", "animate"):
+            for name, label in (("mm.png", None), ("told.ndjson", "house")):
+                out = tmp_path / f"{verb}-{name}.svg"
+                result = visketch(verb, tmp_path / name, "--out", out)
+                assert result.exit_code == 0, result.output
+                assert facts(out).get("class") == label
+                assert ("<title>" in out.read_text()) == bool(label)
 
     def test_refusals(self, tmp_path: Path) -> None:
         scan(tmp_path / "a.png")

@@ -12,12 +12,13 @@ import torch
 from command_line import visketch
 from torch import Tensor
 
-from visketch import checkpoint
+from visketch import checkpoint, config
 from visketch.data.packing import pack
 from visketch.data.store import Store
 from visketch.model import SketchModel
 from visketch.tasks.batch import sure
 from visketch.training.confidence import FEWEST, calibrate, expected_error, measured, sure_from
+from visketch.training.sketch import train
 
 
 def drawn(times: float, count: int = 20_000) -> tuple[Tensor, Tensor]:
@@ -65,7 +66,7 @@ def validation(tmp_path_factory: pytest.TempPathFactory) -> Store:
         some = drawings.draw_many(FEWEST // 3 + 1, labels=(label,))
         tiny_model.write_ndjson(home / f"in/validation/{label}.ndjson", some)
     pack([home / "in"], home / "packed.arrow")
-    return Store.open(home / "packed.arrow")
+    return Store(home / "packed.arrow")
 
 
 def test_a_calibrated_checkpoint_gives_the_same_answers_and_says_when_it_is_not_sure(
@@ -101,3 +102,23 @@ def test_of_few_drawings_nothing_is_measured(tmp_path: Path) -> None:
     assert calibrate(folder, tiny_model.pack_drawings(tmp_path)) is None
     assert (folder / "classifier.safetensors").read_bytes() == before
     assert sure(SketchModel.load(folder)) is None
+
+
+def test_a_finished_run_is_measured_once(tmp_path: Path) -> None:
+    for label in tiny_model.LABELS:
+        for split, count in (("train", 8), ("validation", FEWEST // 3 + 1)):
+            tiny_model.write_ndjson(tmp_path / f"in/{split}/{label}.ndjson", drawings.draw_many(count, labels=(label,)))
+    pack([tmp_path / "in"], tmp_path / "packed.arrow")
+    store, folder = Store(tmp_path / "packed.arrow"), tmp_path / "run"
+    for part in ("classifier", "sequence"):
+        settings = config.load("tiny", [f"train.{part}.steps=1"])
+        train(part, store, folder, settings)
+        written = (folder / f"{part}.safetensors").read_bytes()
+        assert train(part, store, folder, settings, resume=True).finished
+        assert (folder / f"{part}.safetensors").read_bytes() == written, "nothing was trained, so nothing has changed"
+        metadata = checkpoint.read_metadata(folder, part)
+        module = SketchModel.load(folder).part(part)
+        del metadata["facts"]["confidence"]
+        checkpoint.save_part(folder, part, module, metadata["trained_on"], metadata["facts"])
+        train(part, store, folder, settings, resume=True)
+        assert "confidence" in checkpoint.read_metadata(folder, part)["facts"], "the run was killed before it"

@@ -1,6 +1,9 @@
 """All settings: presets load, and a wrong key, type or file is reported with what would have been right."""
 
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -157,3 +160,34 @@ def test_find_takes_a_folder_or_the_name_of_a_shipped_one(tmp_path: Path, monkey
     shutil.rmtree(folder)
     with pytest.raises(VisketchError, match="this installation has none"):
         config.find()
+
+
+READING = """
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from visketch import config
+from visketch.cli.shared.options import complete_class
+from visketch.language import config as language
+from visketch.language.dataset.prepare import card, Writer
+
+home = Path(sys.argv[1])
+assert config.read_config(home).labels == ("caf\\xe9",)
+assert config.load(home / "config.toml").labels == ("caf\\xe9",)
+assert complete_class(SimpleNamespace(params={"checkpoint": str(home)}), "caf") == ["caf\\xe9"]
+assert language.read(home).name == language.load(home / language.FILE).name == "caf\\xe9"
+facts = {"seen": ["caf\\xe9"], "unseen": [], "styles": [], "styles_in_test_alone": [], "sources": {}}
+Writer(home, ()).finish(facts)
+assert "caf\\xe9" in (home / "README.md").read_text(encoding="utf-8")
+"""
+
+
+def test_files_are_utf8_in_any_locale(tmp_path: Path) -> None:
+    from visketch.language.config import FILE
+
+    (tmp_path / "config.toml").write_text('labels = ["café"]\n', encoding="utf-8")
+    (tmp_path / FILE).write_text('name = "café"\n', encoding="utf-8")
+    plain = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    command = [sys.executable, "-c", READING, str(tmp_path)]
+    done = subprocess.run(command, env=os.environ | plain, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -9,6 +9,7 @@ import json
 import drawings
 import numpy as np
 import pytest
+from PIL import Image
 
 from visketch.data import folder
 from visketch.data.read import expand, read
@@ -486,6 +487,22 @@ def test_a_packed_bomb_is_refused(tmp_path):
 def test_other_files_are_told_what_they_are(content, reason, tmp_path):
     (tmp_path / "a.dat").write_bytes(content)
     refused(tmp_path / "a.dat", reason)
+
+
+@pytest.mark.parametrize(
+    ("kind", "modes", "reason"),
+    [
+        ("TGA", ("L", "LA", "P", "RGB", "RGBA"), "a TGA picture; save it as PNG"),
+        ("PCX", ("1", "L", "P", "RGB"), "a PCX picture; save it as PNG"),
+        ("ICO", ("RGBA",), "an icon of Windows (ICO); save it as PNG"),
+        ("JPEG2000", ("L", "RGB"), "a JPEG 2000 picture; save it as PNG"),
+    ],
+)
+def test_other_pictures_are_told_what_they_are(kind, modes, reason, tmp_path):
+    for mode in modes:
+        for more in ({}, {"compression": "tga_rle"}) if kind == "TGA" else ({},):
+            Image.new(mode, (40, 30)).save(tmp_path / "a.dat", kind, **more)
+            refused(tmp_path / "a.dat", reason)
 
 
 # Folders

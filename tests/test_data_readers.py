@@ -2,7 +2,9 @@
 
 import io
 import pickle
+import re
 import struct
+import warnings
 import zipfile
 from itertools import product
 from pathlib import Path
@@ -15,9 +17,10 @@ from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 from skimage.morphology import skeletonize
 
-from visketch.data import ink, sketchrnn, svg
+from visketch.data import ink, sketchrnn, svg_page
+from visketch.data.folder import files
 from visketch.data.read import read
-from visketch.errors import VisketchError
+from visketch.errors import PassedOverWarning, VisketchError
 from visketch.evaluate import styles
 
 
@@ -254,6 +257,21 @@ def test_svg_leaves_out_what_is_not_seen(tmp_path):
     assert next(read(tmp_path / "cat.svg")).strokes[0].tolist() == [[1, 1], [2, 2]]
 
 
+def test_svg_that_embeds_a_picture_warns_of_it(tmp_path):
+    line, image = '<path d="M1 1L2 2" stroke="red"/>', '<image href="data:image/png;base64,AA" width="9" height="9"/>'
+    for body in (f"{image}{line}", f'{line}<defs><g id="a">{image}</g></defs><use href="#a"/>'):
+        path = draw(tmp_path, body)
+        with pytest.warns(PassedOverWarning, match=re.escape(f"{path}: an embedded picture was ignored; save it as ")):
+            (sketch,) = read(path)
+        assert len(sketch.strokes) == 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        refused(draw(tmp_path, image), "blank")  # the error says it
+        for hidden in (f'<g style="display: none">{image}</g>', f'<g display="none">{image}</g>'):  # traced by hand
+            (sketch,) = read(draw(tmp_path, hidden + line))
+            assert len(sketch.strokes) == 1
+
+
 def test_svg_that_is_hostile_or_broken(tmp_path):
     path = tmp_path / "cat.svg"
     entities = '<!DOCTYPE svg [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;&a;">]>'
@@ -269,9 +287,9 @@ def test_svg_that_is_hostile_or_broken(tmp_path):
     )
     refused(draw(tmp_path, nested), "simplify")
     refused(draw(tmp_path, '<g id="a"><use href="#a"/></g>'), "simplify")
-    refused(draw(tmp_path, "<g/>" * (svg.ELEMENTS + 1)), "simplify")
-    refused(draw(tmp_path, f'<path d="M0 0{"h1z" * svg.ELEMENTS}" stroke="red"/>'), "simplify")
-    refused(draw(tmp_path, " " * svg.LARGEST), "1 MB")
+    refused(draw(tmp_path, "<g/>" * (svg_page.ELEMENTS + 1)), "simplify")
+    refused(draw(tmp_path, f'<path d="M0 0{"h1z" * svg_page.ELEMENTS}" stroke="red"/>'), "simplify")
+    refused(draw(tmp_path, " " * svg_page.LARGEST), "1 MB")
     refused(draw(tmp_path, "<g>"), "not complete XML")
     refused(draw(tmp_path, ""), "blank")
     refused(draw(tmp_path, '<path d="" stroke="red"/><path d="M5 5" stroke="red"/><polyline points=""/>'), "blank")
@@ -344,6 +362,15 @@ def test_palette_with_transparency(tmp_path):
 )
 def test_modes_that_png_has_not(tmp_path, mode, paper, pen):
     assert (mask(tmp_path, picture(mode, paper, pen), "cat.tiff") == EXPECTED).all()
+
+
+@pytest.mark.parametrize(
+    ("name", "mode", "paper", "pen"),
+    [("cat.pbm", "1", 1, 0), ("cat.pgm", "L", 255, 0), ("cat.pgm", "I", 60000, 9), ("cat.ppm", "RGB", "white", "red")],
+)
+def test_pnm(tmp_path, name, mode, paper, pen):
+    assert (mask(tmp_path, picture(mode, paper, pen), name) == EXPECTED).all()
+    assert [file.name for file in files(tmp_path)] == [name]
 
 
 @pytest.mark.parametrize(("name", "mode"), [("cat.jpg", "L"), ("cat.jpg", "CMYK"), ("cat.webp", "RGB")])
@@ -616,6 +643,17 @@ def test_graph_paper_with_heavier_lines_is_left_out(apart: int, heavy: tuple, wi
     assert overlap(found.pixels, line) > 0.8
 
 
+@pytest.mark.parametrize("colours", [((120, 60, 200), (250, 140, 140)), ((255, 140, 40), (155, 50, 180))])
+@pytest.mark.parametrize("pen", [(255, 255, 255), (0, 0, 0)])
+@pytest.mark.parametrize("steps", [np.eye(2)[0], np.eye(2)[1], np.array([0.5, 0.5])])
+def test_a_gradient_of_colours_is_paper(colours: tuple, pen: tuple, steps: np.ndarray) -> None:
+    _, line = drawn_on((253, 253, 250))
+    share = (np.indices((600, 600)) * steps[:, None, None]).sum(axis=0)[..., None] / 600
+    page = (np.array(colours[0]) * (1 - share) + np.array(colours[1]) * share).astype(np.uint8)
+    page[line] = pen
+    assert overlap(ink.find(page).pixels, line) > 0.9
+
+
 @pytest.mark.parametrize(("radius", "level", "apart"), [(1.5, 150, 24), (3, 200, 40), (1, 180, 15), (2, 120, 30)])
 @pytest.mark.parametrize("turn", [0, 4])
 def test_the_dots_of_dotted_paper_are_left_out(radius: float, level: int, apart: int, turn: float) -> None:
@@ -631,7 +669,7 @@ def test_the_dots_of_dotted_paper_are_left_out(radius: float, level: int, apart:
 
 
 def test_dots_that_are_drawn_stay() -> None:
-    page, line = drawn_on((253, 253, 250))
+    page, _ = drawn_on((253, 253, 250))
     sheet = Image.fromarray(page)
     dot = ImageDraw.Draw(sheet)
     for x, y in np.random.default_rng(0).integers(200, 400, (80, 2)).tolist():  # freckles
@@ -662,5 +700,5 @@ def test_where_lines_of_squared_paper_cross_is_no_ink() -> None:
         page[row : row + 2][:, page[0] == 190] = 110
     page[200:206, 60:340] = 40
     found = ink.find(page[..., None])
-    assert found.ruled >= 31  # the drawing lies close to one of them
+    assert found.ruled == 32
     assert overlap(found.pixels, page == 40) > 0.9

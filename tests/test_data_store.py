@@ -44,7 +44,7 @@ def test_drawings_come_back_as_packed_over_several_batches(tmp_path, monkeypatch
     write(tmp_path / "in/dog.ndjson", dogs)
     calls = []
     assert pack([tmp_path / "in"], tmp_path / "out.arrow", progress=lambda *call: calls.append(call)) == 32
-    data = Store.open(tmp_path / "out.arrow")
+    data = Store(tmp_path / "out.arrow")
     assert data.labels == ["cat", "dog"]
     assert [as_drawing(data[row]) for row in range(len(data))] == cats + dogs
     assert [data[row].label for row in (0, 19, 20, 31)] == ["cat", "cat", "dog", "dog"]
@@ -59,7 +59,7 @@ def test_split_is_the_place_of_the_sha1_of_the_compact_json(tmp_path):
     drawings = list(scribbles(400))
     write(tmp_path / "cat.ndjson", drawings)
     pack([tmp_path / "cat.ndjson"], tmp_path / "out.arrow")
-    data = Store.open(tmp_path / "out.arrow")
+    data = Store(tmp_path / "out.arrow")
     for row, drawing in enumerate(drawings):
         digest = hashlib.sha1(json.dumps(drawing, separators=(",", ":")).encode()).hexdigest()
         place = int(digest, 16) / 16**40
@@ -81,7 +81,7 @@ def test_folders_named_for_splits_are_honoured_only_below_the_source(tmp_path):
     picture[5, 2:18] = 255
     Image.fromarray(255 - picture).save(root / "test" / "dog" / "1.png")
     pack([root], tmp_path / "out.arrow")
-    data = Store.open(tmp_path / "out.arrow")
+    data = Store(tmp_path / "out.arrow")
     found = {(data.labels[label], SPLITS[split]) for label, split in zip(data.label, data.split, strict=True)}
     assert found == {("a", "train"), ("b", "validation"), ("c", "test"), ("dog", "test")}
     row = data.rows("test")[-1]
@@ -92,7 +92,7 @@ def test_folders_named_for_splits_are_honoured_only_below_the_source(tmp_path):
     plain = list(scribbles(100))
     write(root / "plain" / "cat.ndjson", plain)
     pack([root / "plain"], tmp_path / "out.arrow")
-    assert len(Store.open(tmp_path / "out.arrow").rows("train")) > 50
+    assert len(Store(tmp_path / "out.arrow").rows("train")) > 50
 
 
 def test_limit_is_per_class(tmp_path):
@@ -100,7 +100,7 @@ def test_limit_is_per_class(tmp_path):
     write(tmp_path / "in/mixed.ndjson", scribbles(5, seed=1), word="cat")
     write(tmp_path / "in/more.ndjson", scribbles(2, seed=2), word="owl")
     assert pack([tmp_path / "in"], tmp_path / "out.arrow", limit=3) == 5
-    data = Store.open(tmp_path / "out.arrow")
+    data = Store(tmp_path / "out.arrow")
     assert np.bincount(data.label).tolist() == [3, 2]
     assert data.provenance["limit"] == 3
 
@@ -131,7 +131,7 @@ def test_what_is_no_store_is_refused_in_one_line(tmp_path, content):
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(VisketchError, match="visketch data pack") as caught:
-        Store.open(path)
+        Store(path)
     assert "\n" not in str(caught.value)
 
 
@@ -141,13 +141,13 @@ def test_a_truncated_store_is_refused(tmp_path):
     whole = (tmp_path / "out.arrow").read_bytes()
     (tmp_path / "out.arrow").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(VisketchError, match="not a packed data set"):
-        Store.open(tmp_path / "out.arrow")
+        Store(tmp_path / "out.arrow")
 
 
 def test_a_store_travels_to_workers_as_its_path(tmp_path):
     write(tmp_path / "cat.ndjson", scribbles(500))
     pack([tmp_path / "cat.ndjson"], tmp_path / "out.arrow")
-    data = Store.open(tmp_path / "out.arrow")
+    data = Store(tmp_path / "out.arrow")
     data[3]
     sent = pickle.dumps(data)
     assert len(sent) < 500
@@ -157,7 +157,7 @@ def test_a_store_travels_to_workers_as_its_path(tmp_path):
 def test_reading_copies_nothing(tmp_path):
     write(tmp_path / "cat.ndjson", scribbles(3))
     pack([tmp_path / "cat.ndjson"], tmp_path / "out.arrow")
-    stroke = Store.open(tmp_path / "out.arrow")[1].strokes[0]
+    stroke = Store(tmp_path / "out.arrow")[1].strokes[0]
     assert not stroke.flags.owndata
     assert not stroke.flags.writeable
 
@@ -177,7 +177,7 @@ def test_statistics(tmp_path):
     (tmp_path / "in/dog").mkdir()
     Image.fromarray(np.pad(np.zeros((2, 9), np.uint8), 8, constant_values=255)).save(tmp_path / "in/dog/1.png")
     pack([tmp_path / "in"], tmp_path / "out.arrow")
-    found = statistics(Store.open(tmp_path / "out.arrow"))
+    found = statistics(Store(tmp_path / "out.arrow"))
     assert (found.drawings, found.rasters) == (3, 1)
     assert found.strokes == {"mean": 1.5, "median": 1.5}
     assert found.points == {"mean": 3.0, "median": 3.0}
@@ -202,7 +202,7 @@ class TestBitmaps:
         np.savez(tmp_path / "line.npz", x=self.levels(), source=np.zeros(3), key_id=np.zeros(3, np.uint64))
         np.save(tmp_path / "cross.npy", self.levels().reshape(3, 784))
         assert pack([tmp_path / "line.npz", tmp_path / "cross.npy"], tmp_path / "out.arrow") == 6
-        data = Store.open(tmp_path / "out.arrow")
+        data = Store(tmp_path / "out.arrow")
         line, cross = data[0], data[1]
         assert line.pixels is None
         assert len(line.strokes) == 1
@@ -217,7 +217,7 @@ class TestBitmaps:
         write(tmp_path / "more/test/cat.ndjson", drawings[50:])
         tally = Counter()
         pack([tmp_path / "plain"], tmp_path / "out.arrow", training=[tmp_path / "more"], tally=tally)
-        data = Store.open(tmp_path / "out.arrow")
+        data = Store(tmp_path / "out.arrow")
         assert len(data) == 100
         assert set(data.split[50:].tolist()) == {0}
         assert len(set(data.split[:50].tolist())) == 3

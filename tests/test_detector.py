@@ -3,11 +3,13 @@
 import json
 import re
 import shutil
+import sqlite3
 import sys
 import time
 from dataclasses import replace
 from importlib import resources
 from pathlib import Path
+from threading import Timer
 
 import drawings
 import numpy as np
@@ -27,7 +29,7 @@ from visketch.language.boxes import overlaps
 from visketch.language.detect import photo, ssd
 from visketch.language.detect.categories import COCO, NARROWER, NUMBERS, RENAMED, category
 from visketch.language.detect.coco import NAMES, CocoDetector, found_as
-from visketch.language.detect.index import PhotoIndex
+from visketch.language.detect.index import SCHEMA, PhotoIndex
 from visketch.language.detect.open_vocabulary import classes
 from visketch.language.detect.photo import Detections, PhotoDetector
 from visketch.language.detect.sketch_word import SIZE, SketchWord, UnknownWord
@@ -293,6 +295,41 @@ class TestIndex:
     def test_a_damaged_index_is_made_anew(self, tmp_path: Path) -> None:
         (tmp_path / "photos.sqlite").write_bytes(b"no database at all" * 100)
         assert PhotoIndex(tmp_path / "photos.sqlite", "one").counts() == (0, 0)
+        content = (tmp_path / "photos.sqlite").read_bytes()
+        (tmp_path / "photos.sqlite").write_bytes(content[:100] + b"?" * (len(content) - 100))
+        assert PhotoIndex(tmp_path / "photos.sqlite", "one").counts() == (0, 0)
+
+    def test_two_can_create_it_at_once(self, tmp_path: Path) -> None:
+        other = sqlite3.connect(tmp_path / "photos.sqlite", check_same_thread=False)
+        other.execute("begin immediate")
+        for statement in SCHEMA.split(";\n")[:-1]:
+            other.execute(statement)
+        other.execute("insert into about values ('one')")
+        other.execute("insert into photos (path, drawing) values ('a.jpg', 0)")
+        Timer(0.3, other.commit).start()
+        assert PhotoIndex(tmp_path / "photos.sqlite", "one").counts() == (1, 0)
+        assert other.execute("select path from photos").fetchall() == [("a.jpg",)]
+
+    def test_a_locked_index_is_not_deleted(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        connect = sqlite3.connect
+        monkeypatch.setattr(sqlite3, "connect", lambda file, timeout: connect(file, timeout=0.05))
+        index = PhotoIndex(tmp_path / "photos.sqlite", "one")
+        with index.db:
+            index._write(tmp_path / "a.jpg", (1, 1), None)
+        index.db.execute("begin exclusive")
+        with pytest.raises(VisketchError, match="database is locked"):
+            PhotoIndex(tmp_path / "photos.sqlite", "another")
+        index.db.rollback()
+        assert PhotoIndex(tmp_path / "photos.sqlite", "one").counts() == (0, 1)
+
+    def test_the_boxes_of_two_detectors_are_not_mixed(self, tmp_path: Path) -> None:
+        (tmp_path / "a.jpg").write_bytes(b"1")
+        one, another = (PhotoIndex(tmp_path / "photos.sqlite", mark) for mark in ("one", "another"))
+        with pytest.raises(VisketchError, match="another process uses it with another detector"):
+            one.update([tmp_path / "a.jpg"], lambda path: None, pytest.fail)
+        assert another.counts() == (0, 0)
+        another.update([tmp_path / "a.jpg"], lambda path: None, pytest.fail)
+        assert another.counts() == (0, 1)
 
     def test_ten_thousand_photos_are_searched_in_a_tenth_of_a_second(self, tmp_path: Path) -> None:
         rng, index = np.random.default_rng(0), PhotoIndex(tmp_path / "photos.sqlite", "one")

@@ -31,6 +31,7 @@ def canvas() -> Tensor:
 
 @torch.no_grad()
 @pytest.mark.parametrize(("side", "stride"), [(1, 1), (2, 1), (2, 2), (3, 2), (4, 2), (5, 1), (6, 2)])
+@torch.enable_grad()
 def test_a_convolution_to_few_places_is_that_of_torch(side: int, stride: int) -> None:
     conv = Conv3x3(3, 5, stride)
     for x in (torch.randn(4, 3, side, side), torch.randn(2, 3, side, side + 1)):

@@ -20,7 +20,7 @@ from visketch.evaluate.explanation import ROWS, curve, deletion, erased, gradien
 from visketch.geometry.sketch import Sketch
 from visketch.model import SketchModel
 from visketch.tasks import explain
-from visketch.tasks.explain import Explanation, Look, Vote, chances, deciding, depth_of, erase, looked_at, shares
+from visketch.tasks.explain import Explanation, Look, Vote, chances, deciding, erase, looked_at, shares
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +37,7 @@ class TestVotes:
     def test_add_up_to_the_probability(self, model: SketchModel, look: Look) -> None:
         vote = shares(model, look, look.label)
         whole, blank = (
-            model.logits(canvas, depth_of(model, canvas)).softmax(dim=1)[0, look.label]
+            model.logits(canvas, model.config.sketch.depth).softmax(dim=1)[0, look.label]
             for canvas in (look.canvas, torch.full_like(look.canvas, -1))
         )
         assert vote.sum() == pytest.approx(float(whole - blank), abs=1e-4)
@@ -114,7 +114,7 @@ class TestErase:
         found = curve(model, look, torch.arange(len(look.leaves)))
         assert found[0] == pytest.approx(float(look.logits.softmax(dim=1)[0, look.label]), abs=1e-4)
         empty = torch.full_like(look.canvas, -1)
-        blank = model.logits(empty, depth_of(model, empty)).softmax(dim=1)[0, look.label]
+        blank = model.logits(empty, model.config.sketch.depth).softmax(dim=1)[0, look.label]
         assert found[-1] == pytest.approx(float(blank), abs=1e-4)
 
 

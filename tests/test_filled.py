@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from visketch.data import image, ink, resvg, svg
+from visketch.data import image, ink, resvg, svg, svg_page
 from visketch.data.read import read
 
 FILLED = {
@@ -39,7 +39,7 @@ def test_filled_parts_beside_outlined_ones_are_outlines(tmp_path, name: str) -> 
     path = tmp_path / "a.svg"
     path.write_text(f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 100 100">{shapes}</svg>')
     assert len(next(read(path)).strokes or ()) == count
-    picture = resvg.draw(svg.parsed(path), 100.0, 100.0, 400)
+    picture = resvg.draw(svg_page.parsed(path), 100.0, 100.0, 400)
     assert picture is not None
     picture.save(tmp_path / "clear.png")
     svg.on_paper(picture, "white").save(tmp_path / "white.png")
@@ -60,7 +60,7 @@ def test_a_coloured_shape_without_an_outline_is_on_white_paper(tmp_path, face: s
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 100 100"><circle cx="50" cy="50" r="40" fill="{face}"/>'
         '<g fill="#3b2410"><circle cx="35" cy="42" r="6"/><circle cx="65" cy="42" r="6"/></g></svg>'
     )
-    picture = resvg.draw(svg.parsed(path), 100.0, 100.0, 400)
+    picture = resvg.draw(svg_page.parsed(path), 100.0, 100.0, 400)
     assert picture is not None
     picture.save(tmp_path / "clear.png")
     svg.on_paper(picture, "white").save(tmp_path / "white.png")
@@ -77,7 +77,7 @@ def test_the_corners_of_a_rounded_tile_are_no_lines(tmp_path, tile: str, pen: st
         f'fill="{tile}"/><g stroke="{pen}" stroke-width="6" fill="none">{lines}</g></svg>'
     )
     assert len(next(read(tmp_path / "a.svg")).strokes or ()) == 2
-    picture = resvg.draw(svg.parsed(tmp_path / "a.svg"), 200.0, 200.0, 400)
+    picture = resvg.draw(svg_page.parsed(tmp_path / "a.svg"), 200.0, 200.0, 400)
     assert picture is not None
     picture.save(tmp_path / "a.png")
     pixels = next(read(tmp_path / "a.png")).pixels

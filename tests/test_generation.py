@@ -267,11 +267,11 @@ def test_likeness_is_to_real_drawings_that_no_training_saw(model: SketchModel, h
     for part, seed in (("train", 1), ("validation", 2), ("test", 3)):
         tiny_model.write_ndjson(home / f"even/{part}/cat.ndjson", drawings.draw_many(24, seed=seed, labels=("cat",)))
     pack([home / "even"], home / "even.arrow")
-    found, *_ = run(model, Store.open(home / "even.arrow"), "cat", settings={"n": 24}, samples=home / "even/test")
+    found, *_ = run(model, Store(home / "even.arrow"), "cat", settings={"n": 24}, samples=home / "even/test")
     assert found.held_out == 24
     real, copies, coarse, _ = (row.likeness for row in found.rows)
     assert real.recall.value > 0.5
     assert copies.precision.value == copies.recall.value == 1, "the samples are the test drawings themselves"
     assert coarse.recall.value < 0.3 < 0.8 < coarse.c2st.value
-    few, *_ = run(model, Store.open(home / "even.arrow"), "cat", settings={"n": 3})
+    few, *_ = run(model, Store(home / "even.arrow"), "cat", settings={"n": 3})
     assert all(row.likeness is None for row in few.rows)

@@ -23,7 +23,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 # The floor of a module is that of its longest prefix here. Imports go down, or stay within one of these units.
 ORDER = (
     ("errors", "configs"),
-    ("hub", "labels", "device"),
+    ("hub", "labels", "device", "atomic"),
     ("config",),
     ("geometry", "quadtree", "metrics", "parallel"),
     ("sampling", "checkpoint"),

@@ -11,6 +11,7 @@ from drawings import draw_many
 from PIL import Image, ImageDraw
 
 from visketch.data import coco, photos
+from visketch.data.fetch import classes
 from visketch.data.store import Store
 from visketch.errors import UsageError, VisketchError
 from visketch.language.dataset import instructions, photo_to_sketch
@@ -78,7 +79,7 @@ def photographed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def written(packed: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    drawings = SketchScenes(Store.open(packed), SEEN + UNSEEN)
+    drawings = SketchScenes(Store(packed), SEEN + UNSEEN)
     out = tmp_path_factory.mktemp("written") / "data"
     plan = DatasetPlan(SEEN, UNSEEN, train=12, validation=4, test=8, most=4)
     prepare({"drawings": drawings}, Styles({"human": drawings}), out, plan, formats=("jsonl", "llava"))
@@ -113,7 +114,7 @@ class TestScenes:
         assert {choose(3, ["a", "b", "c"], rng, ["c"])[0] for _ in range(20)} == {"c"}
 
     def test_boxes_hold_all_the_ink_and_no_more(self, packed: Path) -> None:
-        drawings = SketchScenes(Store.open(packed), SEEN, canvas=256)
+        drawings = SketchScenes(Store(packed), SEEN, canvas=256)
         scene = drawings.scene(["cat", "star", "star"], "test", np.random.default_rng(1))
         left = scene.pixels < 128
         for thing in scene.things:
@@ -125,7 +126,7 @@ class TestScenes:
         assert not left.any()
 
     def test_no_sketch_of_what_is_in_the_scene(self, packed: Path) -> None:
-        drawings = SketchScenes(Store.open(packed), SEEN)
+        drawings = SketchScenes(Store(packed), SEEN)
         styles, rng = Styles({"human": drawings}), np.random.default_rng(0)
         own = frozenset(list(drawings.sources("cat", "test"))[1:])
         assert {styles.query("cat", "test", rng, own).source for _ in range(5)} == {drawings.sources("cat", "test")[0]}
@@ -133,8 +134,8 @@ class TestScenes:
             styles.query("cat", "test", rng, frozenset(drawings.sources("cat", "test")))
 
     def test_styles_held_out_are_for_tests_alone(self, packed: Path) -> None:
-        drawings = SketchScenes(Store.open(packed), SEEN)
-        other = SketchScenes(Store.open(packed), SEEN, style="other")
+        drawings = SketchScenes(Store(packed), SEEN)
+        other = SketchScenes(Store(packed), SEEN, style="other")
         styles, rng = Styles({"human": drawings, "other": other}, ["other"]), np.random.default_rng(0)
         asked = {split: {styles.query("cat", split, rng, frozenset()).style for _ in range(20)} for split in SPLITS}
         assert asked == {"train": {"human"}, "validation": {"human"}, "test": {"human", "other"}}
@@ -201,7 +202,7 @@ class TestWritten:
                 assert (picture.size, picture.mode) == ((128, 128), "L")
 
     def test_nothing_is_in_two_splits_and_unseen_classes_are_in_one(self, written: Path, packed: Path) -> None:
-        store = Store.open(packed)
+        store = Store(packed)
         own = {split: {store[row].source for row in store.rows(split)} for split in SPLITS}
         for split in SPLITS:
             for row in rows(written, split):
@@ -222,14 +223,14 @@ class TestWritten:
                 assert told == {"from": "gpt", "value": answer(row)}
 
     def test_the_same_plan_gives_the_same_rows(self, written: Path, packed: Path, tmp_path: Path) -> None:
-        drawings = SketchScenes(Store.open(packed), SEEN + UNSEEN)
+        drawings = SketchScenes(Store(packed), SEEN + UNSEEN)
         plan = DatasetPlan(SEEN, UNSEEN, train=12, validation=4, test=8, most=4)
         prepare({"drawings": drawings}, Styles({"human": drawings}), tmp_path / "again", plan)
         for file in ("train.jsonl", "test.jsonl", "dataset.json"):
             assert (tmp_path / "again" / file).read_text() == (written / file).read_text()
 
     def test_nothing_half_written_stays(self, packed: Path, tmp_path: Path) -> None:
-        drawings = SketchScenes(Store.open(packed), ["cat"])
+        drawings = SketchScenes(Store(packed), ["cat"])
         with pytest.raises(VisketchError, match=r"\(cat, owl\) only cat has .* two are needed; name .* --class"):
             prepare(
                 {"drawings": drawings}, Styles({"human": drawings}), tmp_path / "data", DatasetPlan(("cat", "owl"), ())
@@ -261,6 +262,40 @@ class TestPhotos:
         with pytest.raises(VisketchError, match="no photo in it"):
             photos.read(tmp_path, problems.append)
         assert "broken.jpg" in str(problems[0])
+
+    def test_classes_of_coco_have_the_names_of_quick_draw(self, tmp_path: Path) -> None:
+        Image.new("RGB", (40, 40)).save(tmp_path / "1.png")
+        names = {87: "scissors", 75: "remote", 88: "teddy bear", 72: "tv"}
+        content = {
+            "images": [{"id": 1, "file_name": "1.png"}],
+            "annotations": [{"image_id": 1, "category_id": number, "bbox": [0, 0, 9, 9]} for number in names],
+            "categories": [{"id": number, "name": name} for number, name in names.items()],
+        }
+        (tmp_path / "instances.json").write_text(json.dumps(content))
+        (photo,) = coco.read(tmp_path / "instances.json", tmp_path, pytest.fail)
+        assert [item.label for item in photo.objects] == ["scissors", "remote control", "teddy-bear", "television"]
+        assert {item.label for item in photo.objects} <= {*classes()}
+
+    def test_only_pictures_are_opened(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Pillow would open further formats, and some of them with other programs."""
+        (tmp_path / "ball").mkdir()
+        lying = tmp_path / "ball" / "lying.jpg"
+        turned = Image.Exif()
+        turned[0x0112] = 6
+        Image.new("RGB", (40, 20), (200, 0, 0)).save(lying, exif=turned)
+        Image.new("RGB", (40, 20), (200, 0, 0)).save(tmp_path / "ball" / "page.jpg", "EPS")
+        problems: list[VisketchError] = []
+        (photo,) = photos.read(tmp_path, problems.append)
+        assert [*map(str, problems)] == [
+            f"{tmp_path / 'ball' / 'page.jpg'}: the photo cannot be read; remove it or save it again"
+        ]
+        assert photo.objects[0].box == (0, 0, 20, 40)
+        assert photo.pixels().shape == (40, 20, 3)
+        with pytest.raises(VisketchError, match="cannot be read"):
+            photos.Photo(tmp_path / "ball" / "page.jpg", ()).pixels()
+        monkeypatch.setattr(photos.image, "JPEG_PIXELS", 799)
+        with pytest.raises(VisketchError, match="million pixels"):
+            photo.pixels()
 
     @pytest.mark.parametrize("outlined", [True, False], ids=["polygon", "GrabCut"])
     def test_objects_are_cut_out(self, photographed: Path, outlined: bool) -> None:

@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from visketch import checkpoint, quadtree
+from visketch.decoding import sample_top_p
 from visketch.errors import UsageError, VisketchError
 from visketch.geometry.sketch import Sketch
 from visketch.model import Prediction, SketchModel
 from visketch.models.parts import build
-from visketch.sampling import Frame, SamplingOptions, candidate_seeds, generator, sample_top_p
+from visketch.sampling import Frame, SamplingOptions, candidate_seeds, generator
 from visketch.training.objectives.recognition import classify_loss
 
 CONFIG = tiny_model.small()

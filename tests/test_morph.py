@@ -10,7 +10,7 @@ import tiny_model
 from command_line import one_line, visketch
 from PIL import Image
 
-from visketch.errors import UsageError
+from visketch.errors import UsageError, VisketchError
 from visketch.geometry.pieces import POINTS, TOLERANCE, cut, fitted, simplified, spread
 from visketch.geometry.sketch import Sketch, fit
 from visketch.model import SketchModel
@@ -99,7 +99,7 @@ def test_refusals(model: SketchModel) -> None:
     for wrong in ({"steps": 1}, {"steps": 1000}, {"strength": 1.0}):
         with pytest.raises(UsageError, match=next(iter(wrong))):
             morph(model, cat, cat, ("cat", "cat"), **wrong)
-    with pytest.raises(UsageError, match="s: 2,000 strokes: at most 20"):
+    with pytest.raises(VisketchError, match="s: 2,000 strokes: at most 20 can be changed; use a simpler drawing"):
         morph(model, cat, scribble, ("cat", "cat"))
 
 

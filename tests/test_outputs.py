@@ -202,6 +202,27 @@ class TestVerbs:
         one_line(visketch("generate", "--class", "cat", "-n", "2", "--out", tmp_path / "pets"), 2, "exists already")
         assert content(tmp_path / "pets") == before
 
+    def test_a_dot_in_a_name_is_no_ending(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.chdir(tmp_path)
+        outputs = Outputs()
+        for usual, expected in (
+            ("v1.0-completed", ("v1.0-completed", "v1.0-completed-2", "v1.0-completed-3")),
+            ("v1.0-completed.png", ("v1.0-completed.png", "v1.0-completed-2.png", "v1.0-completed-3.png")),
+        ):
+            for name in expected:
+                with outputs.place(None, Path(usual)) as chosen:
+                    assert chosen.is_dir() == (".png" not in usual)
+                    chosen.write_text("mine") if chosen.is_file() else (chosen / "a.png").write_text("mine")
+                assert str(chosen) == name
+                assert chosen.exists()
+        draw(tmp_path / "v1.1.png", drawings.cat())
+        words = ("complete", "v1.1.png", "-n", 2, "--class", "cat", "--tries", 1, "--steps", 1, "--json")
+        for name in ("v1.1-completed", "v1.1-completed-2"):
+            done = visketch(*words)
+            assert done.exit_code == 0, done.output
+            names = sorted(path.name for path in (tmp_path / name).iterdir())
+            assert names == ["01-cat.png", "02-cat.png", "sheet.png"]
+
 
 @pytest.mark.parametrize(
     "words",

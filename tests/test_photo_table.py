@@ -11,7 +11,7 @@ from PIL import Image
 
 pytest.importorskip("pycocotools")
 
-from visketch.evaluate.photo_metrics import precision
+from visketch.evaluate.photo_metrics import Precision, precision
 from visketch.language.detect.categories import NUMBERS
 
 NAMES = {"stop sign": street.stop_sign, "clock": street.clock}
@@ -56,6 +56,7 @@ def test_the_table(folder: Path) -> None:
     told_word = table["boxes"]["detector, told the word"]
     assert told_word["ap50"] == pytest.approx(1)
     assert told_word["large"] > 0.7
+    assert told_word["small"] is None, "no object is so small"
     assert table["boxes"]["detector"]["ap50"] > 0.9
     assert table["counting"]["detector, told the word"]["rows"] == 6  # four with the object there, two without
     assert table["present"]["detector, told the word"]["right"] == 1
@@ -93,4 +94,12 @@ def test_precision_is_one_for_the_truth_and_falls_with_every_false_box() -> None
     assert precision(content, [right], [16]).ap50 == pytest.approx(1)
     assert precision(content, [wrong, right], [16]).ap50 == pytest.approx(0.5)
     assert precision(content, [wrong, right], [16]).small == pytest.approx(0.5)
-    assert precision(content, [], [16]).ap50 == 0
+    assert precision(content, [], [16]) == Precision(0.0, 0.0, 0.0, None, None), "only sizes that do not exist are None"
+    assert precision(content, [], [17]) == Precision(0.0, 0.0, None, None, None)
+    with_crowd = content | {"annotations": [content["annotations"][0] | {"iscrowd": 1}]}
+    assert precision(with_crowd, [], [16]).small is None
+
+
+def test_the_mean_leaves_out_what_was_not_measured() -> None:
+    some = [Precision(0.2, 0.4, 0.5, None, None), Precision(0.4, 0.6, 0.0, None, 0.25)]
+    assert vars(Precision.mean(some)) == pytest.approx(vars(Precision(0.3, 0.5, 0.25, None, 0.25)))

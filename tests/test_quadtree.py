@@ -368,4 +368,4 @@ def test_depth_and_tiles_say_the_same() -> None:
     for depth in range(9):
         tiles = sum(4**level for level in range(depth + 1))
         assert quadtree.first_tile(depth + 1) == tiles
-        assert quadtree.depth_of(tiles) == depth
+        assert quadtree.depth_of_tiles(tiles) == depth

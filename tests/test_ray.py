@@ -18,6 +18,7 @@ import tiny_model
 from command_line import one_line
 from command_line import visketch as run
 
+import visketch.device
 import visketch.model
 from visketch import parallel
 from visketch.data.named import Item
@@ -26,7 +27,7 @@ from visketch.model import SketchModel
 from visketch.tasks import batch
 
 FILES, EACH, BAD = 40, 3, "17.ndjson"
-MULTIPLIES = visketch.model.multiplies_bfloat16  # its value before the tests begin
+MULTIPLIES = visketch.device.multiplies_bfloat16  # its value before the tests begin
 
 
 @pytest.fixture(scope="module")

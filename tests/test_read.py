@@ -138,7 +138,7 @@ def test_a_bomb_is_refused_before_it_is_opened(tmp_path):
     Image.new("1", (12_000, 12_000), 1).save(path)
     assert "89 million pixels" in one_line(path)
     assert round(Image.MAX_IMAGE_PIXELS / 1e6) == 89  # the message agrees with Pillow
-    assert image.FORMATS == ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
+    assert image.FORMATS == ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
 
 
 def test_expand(tmp_path):

@@ -53,7 +53,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def store(home: Path) -> Store:
-    return Store.open(home / "packed.arrow")
+    return Store(home / "packed.arrow")
 
 
 def classify(home: Path, *words: object) -> Result:
@@ -218,13 +218,13 @@ class TestRefuses:
         pack([tmp_path / "in"], tmp_path / "rasters.arrow")
         own = SketchModel.load(home / "own")
         with pytest.raises(UsageError, match="is a picture"):
-            recognition.classify(own, Store.open(tmp_path / "rasters.arrow"), styles=True)
-        assert recognition.classify(own, Store.open(tmp_path / "rasters.arrow")).rows[0].overall.sketches == 1
+            recognition.classify(own, Store(tmp_path / "rasters.arrow"), styles=True)
+        assert recognition.classify(own, Store(tmp_path / "rasters.arrow")).rows[0].overall.sketches == 1
 
 
 def test_drawings_of_one_kind_are_enough(home: Path, tmp_path: Path) -> None:
     """The data set may have only one of three classes. The other classes are then never right."""
     tiny_model.write_ndjson(tmp_path / "in/test/cat.ndjson", drawings.draw_many(3, labels=("cat",)))
     pack([tmp_path / "in"], tmp_path / "cats.arrow")
-    found = recognition.classify(SketchModel.load(home / "own"), Store.open(tmp_path / "cats.arrow")).rows[0].overall
+    found = recognition.classify(SketchModel.load(home / "own"), Store(tmp_path / "cats.arrow")).rows[0].overall
     assert found.class_mean == found.top1

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
+from threading import Timer
 
 import drawings
 import numpy as np
@@ -18,6 +19,7 @@ import torch
 from command_line import one_line, visketch
 from PIL import Image
 
+from visketch.cli.shared import console
 from visketch.data.packing import pack
 from visketch.data.store import Store
 from visketch.errors import VisketchError
@@ -106,7 +108,7 @@ class TestGallery:
         pack([home / "cats.ndjson"], tmp_path / "cats.arrow")
         done = opened.update(tmp_path / "cats.arrow", fail)
         assert (done.embedded, done.files, done.removed) == (0, 1, 3), "the same drawings have their vectors already"
-        query = Store.open(tmp_path / "cats.arrow")[2]
+        query = Store(tmp_path / "cats.arrow")[2]
         (hit, *_) = opened.search(query, 1)
         assert (hit.file, hit.place, hit.name, hit.label) == (str(tmp_path / "cats.arrow"), 2, "#3", "cats")
         assert np.array_equal((scan.HitDrawings([hit]).take(hit).strokes or ())[0], (query.strokes or ())[0])
@@ -216,6 +218,29 @@ class TestGallery:
             assert again.search(drawings.draw("cat", 3), 5) == before
             assert {file.suffix for file in opened.folder.iterdir()} & set(index.SUFFIXES.values()) == {suffix}
 
+    def test_the_drawings_are_counted_once_in_an_update(self, opened: Index, tmp_path: Path, monkeypatch) -> None:
+        monkeypatch.setattr(index, "SPAN", 8)
+        tiny_model.write_ndjson(tmp_path / "all.ndjson", drawings.draw_many(30))
+        told: list[str] = []
+        opened.database.db.set_trace_callback(told.append)
+        opened.update(tmp_path / "all.ndjson", fail)
+        assert len(list(opened.folder.glob("*.vectors"))) == 4
+        assert [words for words in told if "count(*) from" in words and "where" not in words] == [
+            "select count(*) from vectors"
+        ]
+        assert (opened.database.drawings(), opened.database.different()) == (30, 30)
+
+    def test_two_can_create_it_at_once(self, tmp_path: Path) -> None:
+        path, about = tmp_path / "new.sqlite", {"encoder": "a"}
+        other = sqlite3.connect(path, check_same_thread=False)
+        other.execute("begin immediate")
+        for statement in database.SCHEMA.split(";\n")[:-1]:
+            other.execute(statement)
+        other.execute("insert into about values ('encoder', '\"a\"')")
+        other.execute(f"pragma user_version = {database.FORMAT}")
+        Timer(0.3, other.commit).start()
+        assert database.Database(path, about).about == about
+
     def test_two_do_not_write_at_once(self, opened: Index, home: Path, model: SketchModel) -> None:
         with opened.lock, pytest.raises(VisketchError, match="another process"):
             Index(opened.folder, model).update(home, fail)
@@ -246,8 +271,8 @@ def count(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 TORN = "select count(*) from drawings where vector is null or file is null"
 INDEXING = """
 import os, signal, sys
-from visketch import ViSketch
-from visketch.search import ann, index, indexer
+from visketch import ViSketch, atomic
+from visketch.search import index, indexer
 
 indexer.BATCH = 8
 
@@ -267,7 +292,7 @@ def update(left):
 
     opened = index.Index(index.Path(sys.argv[2]), ViSketch.load(sys.argv[1]), create=True)
     opened.database.db.set_trace_callback(watched(lambda statement: None))
-    ann.os.replace, ann.os.fsync = watched(os.replace), watched(os.fsync)
+    atomic.os.replace, atomic.os.fsync = watched(os.replace), watched(os.fsync)
     opened.update(index.Path(sys.argv[3]), sys.exit)
 
 
@@ -403,7 +428,29 @@ class TestVerbs:
             assert done.exit_code == 0, done.output
             assert "passed over" not in done.stderr
 
-    def test_what_cannot_be_read_is_said(self, home: Path) -> None:
+    def test_renewing_keeps_the_files_of_others(self, home: Path, tmp_path: Path) -> None:
+        out, again = tmp_path / "my.index", ("index", home, "--out", tmp_path / "my.index", "--renew")
+        assert visketch("index", home, "--out", out).exit_code == 0
+        unfinished = out / ".0000-11-11.vectors.1.part"
+        unfinished.write_text("of a process that was killed")
+        others = [out / "notes.txt", out / "my.vectors", out / f"{index.CATALOGUE}.bak", out / "more" / "lock"]
+        (out / "more").mkdir()
+        for other in others:
+            other.write_text("mine")
+        said = json.loads(visketch(*again, "--json").stdout)
+        assert said["now"]["embedded"] == 11, "it was made anew"
+        assert all(other.read_text() == "mine" for other in others)
+        assert not unfinished.exists()
+        assert said["bytes"] == sum(file.stat().st_size for file in {*out.iterdir()} - {*others, out / "more"})
+        index.remove(out)
+        assert {*out.rglob("*")} == {*others, out / "more"}
+        with pytest.raises(VisketchError, match="is not an index"):
+            index.check_place(out)
+        assert visketch("index", home, "--out", tmp_path / "other.index").exit_code == 0
+        index.remove(tmp_path / "other.index")
+        assert not (tmp_path / "other.index").exists()
+
+    def test_what_cannot_be_read_is_said(self, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (home / "broken.png").write_text("no picture")
         result = visketch("index", home)
         assert result.exit_code == 1
@@ -411,7 +458,19 @@ class TestVerbs:
         assert result.stdout.startswith("11 drawings in 4 files")
         again = visketch("index", home)
         assert again.exit_code == 1, "it is still not in the index"
-        assert "1 could not be read before" in again.stderr
+        why = "1 drawing could not be read before, and the file has not changed since"
+        assert f"error: {home / 'broken.png'}: {why}" in again.stderr
+        assert "embedded 0 drawings; read 0 new or changed files, removed 0 files from the index" in again.stderr
+        (home / "torn.png").write_text("no picture")
+        (home / "cats.ndjson").unlink()
+        third = visketch("index", home)
+        assert "embedded 0 drawings; read 1 new or changed file, removed 1 file from the index" in third.stderr
+        assert third.stderr.count("torn.png") == third.stderr.count("broken.png") == 1, "each is named once"
+        said = json.loads(visketch("index", home, "--json").stdout)
+        assert (said["unread"], said["now"]["unread"]) == (2, 0)
+        assert said["unread_files"] == [str(home / "broken.png"), str(home / "torn.png")]
+        monkeypatch.setattr(console, "SHOWN", 1)
+        assert "2 such files, 1 of them not named here" in visketch("index", home).stderr
         (home / "another.png").write_text("no picture")
         found = visketch("search", home / "more/house.png", home)
         assert found.exit_code == 0, "the question is answered"
@@ -429,6 +488,7 @@ class TestVerbs:
         query = home / "more/house.png"
         one_line(visketch("search", query, tmp_path / "none"), 1, "no such file")
         one_line(visketch("search", tmp_path / "none.png", home), 1, "none.png: no such file")
+        one_line(visketch("search", home, query), 2, f"{home}: a folder; the sketch comes first, the gallery second")
         one_line(visketch("search", query, home, "--out", "a.jpg"), 2, ".png")
         one_line(visketch("index", tmp_path / "none"), 1, "no such file")
         one_line(visketch("index", home, "--out", home), 1, "is not an index")

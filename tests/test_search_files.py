@@ -155,9 +155,9 @@ class TestHitDrawings:
         files = self.gallery(tmp_path)
         parsed: list[bytes] = []
         opened: list[Path] = []
-        parse, open_store = json_documents._parsed, Store.open
+        parse, open_store = json_documents._parsed, Store.__init__
         monkeypatch.setattr(json_documents, "_parsed", lambda text: parsed.append(text) or parse(text))
-        monkeypatch.setattr(Store, "open", lambda file: opened.append(file) or open_store(file))
+        monkeypatch.setattr(Store, "__init__", lambda store, file: opened.append(file) or open_store(store, file))
         hits = [Hit(str(files["all.ndjson"]), place, f"#{place + 5}", None, 1.0) for place in (20, 3, 9)]
         hits += [Hit(str(files["all.arrow"]), place, f"#{place + 1}", None, 1.0) for place in (20, 3, 9)]
         found = HitDrawings(hits)

@@ -220,7 +220,7 @@ class TestWeighing:
             tiny_model.write_ndjson(tmp_path / f"in/validation/{label}.ndjson", some)
             tiny_model.write_ndjson(tmp_path / f"in/train/{label}.ndjson", some[:2])
         pack([tmp_path / "in"], tmp_path / "packed.arrow")
-        return Store.open(tmp_path / "packed.arrow")
+        return Store(tmp_path / "packed.arrow")
 
     def test_the_sum_is_no_worse_than_the_picture_alone(self, folder: Path, store: Store) -> None:
         found = confidence.weigh(folder, store)

@@ -110,7 +110,7 @@ def test_steps_are_ancestral(network: StrokeDiffusion, noise: torch.Tensor) -> N
 @torch.no_grad()
 def test_surprise_is_the_summed_error_of_the_network(network: StrokeDiffusion) -> None:
     """Each drawing is noised several times, in the same way whatever is beside it."""
-    drawn = [pieces(drawings.draw(name).lines()) for name in parts.LABELS]
+    drawn = pieces([drawings.draw(name).lines() for name in parts.LABELS])
     label = torch.arange(len(drawn))
     noise = torch.randn(LOOKS, SETTINGS.diffusion.pieces, network.size, generator=torch.Generator().manual_seed(0))
     slow = []

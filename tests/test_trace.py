@@ -16,7 +16,7 @@ from visketch.config import SketchConfig
 from visketch.data import write
 from visketch.data.read import read
 from visketch.geometry import bezier, junctions, sdf, sketch, trace
-from visketch.geometry.sketch import Sketch
+from visketch.geometry.sketch import Sketch, length
 
 SIDE = 128
 SHAPE = SketchConfig()
@@ -65,7 +65,7 @@ class TestStrokes:
         found = draw(ends)
         (line,) = trace.trace(found).strokes
         assert aside((line,), (ends,)) < (0.1 if draw is field else 0.45)
-        assert trace.length(line) == pytest.approx(80, abs=1.5)
+        assert length(line) == pytest.approx(80, abs=1.5)
 
     @pytest.mark.parametrize("pen", [3.0, 4.0, 7.0])
     def test_the_pen_s_width(self, draw, pen: float) -> None:
@@ -83,7 +83,7 @@ class TestStrokes:
 
     def test_one_that_ends_on_another(self, draw) -> None:
         found = trace.trace(draw([[20, 64], [108, 64]], [[64, 64], [64, 110]])).strokes
-        assert [trace.length(line) for line in found] == pytest.approx([88, 45], abs=2)
+        assert [length(line) for line in found] == pytest.approx([88, 45], abs=2)
 
     def test_a_sharp_tip_is_one_stroke_and_reaches_it(self, draw) -> None:
         for wide in (10, 20, 40):
@@ -106,7 +106,7 @@ class TestStrokes:
     def test_a_dot_is_a_stroke(self, draw) -> None:
         (dot,) = trace.trace(draw([[50.0, 70.0], [50.2, 70.0]])).strokes
         assert np.linalg.norm(dot.mean(axis=0) - (50, 70)) < 1
-        assert len(dot) == 1 or trace.length(dot) < 3
+        assert len(dot) == 1 or length(dot) < 3
 
     def test_nothing_is_no_stroke(self, draw) -> None:
         assert trace.trace(np.full((9, 7), -1, np.float32)).strokes == ()

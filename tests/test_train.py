@@ -162,7 +162,7 @@ def report(step, steps, metrics):
         os.kill(os.getpid(), signal.SIGKILL)
 
 settings = config.load("tiny", ["train.save_minutes=0.0005", f"train.classifier.steps={sys.argv[3]}"])
-train("classifier", Store.open(sys.argv[1]), Path(sys.argv[2]), settings, report=report)
+train("classifier", Store(sys.argv[1]), Path(sys.argv[2]), settings, report=report)
 """
 
 
@@ -187,7 +187,7 @@ from visketch.training.sketch import train
 other = os.fork()  # before torch computes anything, so that it is imported only once
 rank = "0" if other else "1"
 os.environ |= {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}  # as torchrun does
-store, folder = Store.open(sys.argv[1]), Path(sys.argv[2])
+store, folder = Store(sys.argv[1]), Path(sys.argv[2])
 for part in sys.argv[3].split(","):
     seen = []
     report = lambda step, steps, metrics: seen.append(metrics)
@@ -242,8 +242,8 @@ def test_a_folder_holds_one_configuration(trained: dict, store: Store, tmp_path:
         run("classifier", store, folder, "encoder.width=64", resume=True)
     tiny_model.write_ndjson(tmp_path / "in/train/dog.ndjson", drawings.draw_many(6, labels=("cat",)))
     pack([tmp_path / "in"], tmp_path / "dogs.arrow")
-    with pytest.raises(UsageError, match=r"another \[labels\]"):
-        run("classifier", Store.open(tmp_path / "dogs.arrow"), folder, resume=True)
+    with pytest.raises(UsageError, match=r"other classes than the data"):
+        run("classifier", Store(tmp_path / "dogs.arrow"), folder, resume=True)
 
 
 def test_a_snapshot_of_another_configuration_is_refused(trained: dict, store: Store, tmp_path: Path) -> None:
@@ -270,7 +270,7 @@ def test_without_training_drawings_there_is_nothing_to_train_on(tmp_path: Path) 
     tiny_model.write_ndjson(tmp_path / "in/test/cat.ndjson", drawings.draw_many(3, labels=("cat",)))
     pack([tmp_path / "in"], tmp_path / "packed.arrow")
     with pytest.raises(VisketchError, match=r"packed.arrow: .*no drawing.*train"):
-        run("vqvae", Store.open(tmp_path / "packed.arrow"), tmp_path / "run")
+        run("vqvae", Store(tmp_path / "packed.arrow"), tmp_path / "run")
 
 
 def test_a_cpu_without_bfloat16_trains_in_single_precision(monkeypatch: pytest.MonkeyPatch) -> None:

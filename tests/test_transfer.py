@@ -43,7 +43,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     for seed, (label, drawn) in enumerate((("cat", "cat"), ("dog", "house"), ("star", "star"))):
         tiny_model.write_ndjson(home / f"train/{label}.ndjson", drawings.draw_many(8, seed=seed, labels=(drawn,)))
     pack([home], home / "mine.arrow")
-    return Store.open(home / "mine.arrow")
+    return Store(home / "mine.arrow")
 
 
 def weights(folder: Path, part: str) -> dict[str, torch.Tensor]:

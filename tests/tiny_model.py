@@ -63,7 +63,7 @@ def pack_drawings(home: Path) -> Store:
         write_ndjson(home / f"in/train/{label}.ndjson", drawings.draw_many(6 * count, labels=(label,)))
         write_ndjson(home / f"in/test/{label}.ndjson", drawings.draw_many(2, seed=9, labels=(label,)))
     pack([home / "in"], home / "packed.arrow")
-    return Store.open(home / "packed.arrow")
+    return Store(home / "packed.arrow")
 
 
 def labelled(store: Store, *overrides: str) -> Config:

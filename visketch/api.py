@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float
 from torch import Tensor
 
-from visketch.checkpoint import write_atomically
+from visketch.atomic import write_atomically
 from visketch.data import write
 from visketch.data.drawing import Drawing, sketch
 from visketch.errors import UsageError
@@ -43,6 +43,7 @@ class DrawnSketch(Sketch):
     `Sketch`, so it can be classified, refined or searched for.
     """
 
+    strokes: tuple[np.ndarray, ...] = ()
     field: Float[Tensor, "h h"]  # the signed distance to the ink, positive inside
     clamp: float  # the distance at which the field saturates, a share of the canvas
     pen: float  # the width of the line, in pixels of the canvas
@@ -53,24 +54,25 @@ class DrawnSketch(Sketch):
 
     @classmethod
     def of(
-        cls, canvas: Float[Tensor, "h h"], clamp: float, strokes: tuple[np.ndarray, ...] | None = None, **more: Any
+        cls,
+        canvas: Float[Tensor, "h h"],
+        clamp: float,
+        pen: float,
+        strokes: tuple[np.ndarray, ...] | None = None,
+        **more: Any,
     ) -> "DrawnSketch":
         """Turn a field into a sketch.
 
-        `strokes` are the strokes that the model drew, in pixels. Without them, the field is traced. `more` are further
-        fields of the sketch.
+        `strokes` are the strokes that the model drew, in pixels, with a pen of `pen` pixels. Without them, the field is
+        traced. `more` are further fields of the sketch.
         """
         canvas = canvas.cpu()
-        traced = trace.trace(trace.from_field(canvas.float().numpy(), clamp))
-        return cls(
-            strokes=traced.strokes if strokes is None else strokes,
-            in_order=strokes is not None,  # tracing finds lines in no particular order
-            field=canvas,
-            clamp=clamp,
-            pen=traced.pen,
-            source="drawn",
-            **more,
-        )
+        if strokes is None:
+            traced = trace.trace(trace.from_field(canvas.float().numpy(), clamp))
+            strokes, pen, in_order = traced.strokes, traced.pen, False  # tracing finds lines in no particular order
+        else:
+            in_order = True
+        return cls(strokes=strokes, in_order=in_order, field=canvas, clamp=clamp, pen=pen, source="drawn", **more)
 
     def pixels_at(self, side: int) -> np.ndarray:
         """The sketch as grey levels (side side) uint8, dark on white. It is sharp at any size."""
@@ -104,22 +106,23 @@ class DrawnSketch(Sketch):
         facts = {"class": self.label, "seed": self.seed, "score": self.score, "size": side, **self.facts}
         suffix = path.suffix.lower()
         if suffix in (".gif", ".webp") or (animate and suffix in ANIMATED):
-            lines = trace.Trace(self.strokes or (), self.pen).scaled(side / len(self.field))
+            lines = trace.Trace(self.strokes, self.pen).scaled(side / len(self.field))
             write_animation(path, [lines], side, side, facts)
         elif suffix == ".png":
             write_png(path, self.pixels_at(side), facts)
         elif suffix == ".svg":
-            lines = trace.Trace(self.strokes or (), self.pen).scaled(side / len(self.field))
+            lines = trace.Trace(self.strokes, self.pen).scaled(side / len(self.field))
             write_svg(path, [lines], side, side, facts)
         elif suffix == ".ndjson":
-            write_atomically(path, write.ndjson(self.strokes or (), self.label).encode())
+            write_atomically(path, write.ndjson(self.strokes, self.label).encode())
         else:
             raise UsageError(f"{path}: sketches are written as {', '.join(SUFFIXES)}; name such a file")
         return path
 
     def __repr__(self) -> str:
         score = "" if self.score is None else f", score={self.score:.2f}"
-        return f"DrawnSketch({self.label!r}, {len(self.strokes or ())} strokes{score}, seed={self.seed})"
+        strokes = f"{len(self.strokes)} stroke{'s'[: len(self.strokes) != 1]}"
+        return f"DrawnSketch({self.label!r}, {strokes}{score}, seed={self.seed})"
 
     def _repr_png_(self) -> bytes:
         return png(self.pixels_at(SHOWN), {})
@@ -193,10 +196,10 @@ class ViSketch(SketchModel):
         Sketch i has the seed `seed` + i, and it does not depend on `n`. `on_progress` receives a `Frame` after every
         step. Raises UsageError for an unknown class or an option out of range.
         """
-        options, label = dataclasses.replace(options, **changes), self._label(label)
+        options, label = options.changed(changes), self._label(label)
         drawn = self.generate_fields(label, n, seed=seed, options=options, on_progress=on_progress)
         facts = {"refine": options.refined(options.coarse or self.config.coarse)}
-        return self._generated(drawn, label, seed, facts)
+        return self._generated(drawn, label, int(seed), facts)
 
     def vary(
         self,
@@ -213,14 +216,14 @@ class ViSketch(SketchModel):
         """Draw `n` sketches that resemble a given drawing and have the same number of strokes.
 
         `strength` in [0, 1] says how much may change. `label` is the class of the drawing, by default the classifier's
-        guess. Raises UsageError if the weights do not draw strokes, if the drawing has too many strokes, or if an
-        option is out of range.
+        guess. Raises UsageError if the weights do not draw strokes or if an option is out of range, VisketchError for a
+        drawing with too many strokes.
         """
         own = sketch(drawing)
         label = self._label(label, own)
         how: dict[str, Any] = {"strength": strength, "seed": seed, "options": options, "on_progress": on_progress}
         drawn = like.like(self, own, label, n, **how, **changes)
-        return self._generated(drawn, label, seed, {"strength": strength})
+        return self._generated(drawn, label, int(seed), {"strength": strength})
 
     def morph(self, first: Drawing, last: Drawing, labels: tuple[str, str] | None = None, **how: Any) -> morph.Morph:
         """Turn one drawing into another, in steps that are drawings themselves. `.sketches()` of the result gives them.
@@ -309,9 +312,11 @@ class ViSketch(SketchModel):
         ]
 
     def explain(self, drawing: Drawing, top: int = 5) -> SavedExplanation:
-        """Explain which parts of a drawing decide its predicted class.
+        """Explain which parts of a drawing decide its class.
 
-        The result has `.words`, `.votes` and `.save("why.png")`. `top` is the number of classes that it lists.
+        The class is that of the leaves alone, at all levels, so `classify` may give another one: it also reads the
+        strokes. The result has `.label`, `.words`, `.votes` and `.save("why.png")`. `top` is the number of classes that
+        it lists. Raises VisketchError for a drawing that is blank or cannot be read.
         """
         why = explain.explain(self, sketch(drawing), top)
         name = Path(drawing).name if isinstance(drawing, str | Path) else ""
@@ -326,7 +331,7 @@ class ViSketch(SketchModel):
     def _drawn(
         self, canvas: Any, label: str, score: float | None, seed: int, facts: dict[str, Any], strokes: Any = None
     ) -> DrawnSketch:
-        label = self._label(label)
-        clamp = self.config.sketch.at(canvas.shape[-1]).clamp
+        shape = self.config.sketch.at(canvas.shape[-1])
         facts = {"checkpoint": self.config.name, **facts}
-        return DrawnSketch.of(canvas, clamp, strokes, label=label, score=score, seed=seed, facts=facts)
+        about = {"label": label, "score": score, "seed": seed, "facts": facts}
+        return DrawnSketch.of(canvas, shape.clamp, shape.pen * shape.canvas, strokes, **about)

@@ -7,53 +7,33 @@ for each row or kernel, and all other weights in half precision. They are used i
 
 import hashlib
 import json
-import os
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int8
 from torch import Tensor, nn
 
+from visketch.atomic import write_atomically
 from visketch.config import Config
-from visketch.errors import VisketchError, reason
+from visketch.errors import VisketchError
 
 # `field` is the paper's coarse stage, kept beside a diffusion of strokes. `sequence` classifies strokes, where there
 # are any, beside the classifier. `baseline` is a separate model, for comparison.
 PARTS = ("vqvae", "diffusion", "field", "encoder", "refiner", "classifier", "sequence", "baseline")
 SCALE = ".scale"  # what the name of a matrix's scale ends in
 SMALLEST = 2.0**-24  # the smallest scale, which is the smallest number of half precision
-RENAMED = {"baseline": "peer"}  # names of parts in earlier versions: files with these names are still read
+OLD_NAMES = {"baseline": "peer"}  # names of parts in earlier versions: files with these names are still read
 
 
 def part_file(folder: Path, part: str) -> Path:
     """The file with a part's weights: `<part>.safetensors`, or a file with the part's old name."""
     path = folder / f"{part}.safetensors"
-    old = folder / f"{RENAMED.get(part, part)}.safetensors"
+    old = folder / f"{OLD_NAMES.get(part, part)}.safetensors"
     return old if old.exists() and not path.exists() else path
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file so that a reader sees either the old content or the new content, never a part of it.
-
-    The content goes to a temporary file, which is then renamed. Raises VisketchError.
-    """
-    # Each process has its own temporary file, since other processes may write the same file
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with open(part, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, path)
-    except (OSError, ValueError) as error:  # ValueError: a path with a zero byte
-        raise VisketchError(f"{path}: cannot be written, {reason(error)}") from error
-    finally:  # Ctrl-C, too, leaves no temporary file
-        with suppress(OSError, ValueError):
-            part.unlink(missing_ok=True)
 
 
 def write_config(folder: Path, config: Config) -> None:
@@ -148,30 +128,32 @@ def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, st
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Read the tensors and the metadata that `write_tensors` wrote. Raises VisketchError."""
+    with _opened(path) as file:
+        return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """A safetensors file. Raises VisketchError if it cannot be read."""
     from safetensors import SafetensorError, safe_open
 
     try:
         with safe_open(path, "pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+            yield file
     except (SafetensorError, OSError) as error:
         raise VisketchError(f"{path}: not a readable safetensors file ({error})") from None
 
 
 def read_metadata(folder: Path, part: str) -> dict:
     """Read {"fingerprint", "trained_on", "facts"} of a part, without reading its weights. Raises VisketchError."""
-    from safetensors import SafetensorError, safe_open
-
     path = part_file(folder, part)
     if not path.exists():
         have = [name for name in PARTS if part_file(folder, name).exists()]
         first = "train classifier first" if part == "encoder" else "train it first"  # which trains both
         raise VisketchError(f"{folder}: has no {part} (it has {', '.join(have) or 'no part at all'}); {first}")
-    try:
-        with safe_open(path, "pt") as file:
-            metadata = file.metadata() or {}
-    except (SafetensorError, OSError) as error:
-        raise VisketchError(f"{path}: not a readable safetensors file ({error})") from None
-    if metadata.get("part") not in (part, RENAMED.get(part)) or "fingerprint" not in metadata:
+    with _opened(path) as file:
+        metadata = file.metadata() or {}
+    if metadata.get("part") not in (part, OLD_NAMES.get(part)) or "fingerprint" not in metadata:
         raise VisketchError(f"{path}: not a visketch {part}")
     try:
         more = {name: json.loads(metadata.get(name, "{}")) for name in ("trained_on", "facts")}
@@ -191,15 +173,8 @@ def load_part(folder: Path, part: str, module: nn.Module) -> dict:
     Raises VisketchError if the file is missing, damaged or of another kind, if it does not fit the configuration, or if
     the part was trained with other parts than those in the folder.
     """
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    path = part_file(folder, part)
-    metadata = read_metadata(folder, part)
-    try:
-        state = load_file(path)
-    except (SafetensorError, OSError) as error:
-        raise VisketchError(f"{path}: not a readable safetensors file ({error})") from None
+    path, metadata = part_file(folder, part), read_metadata(folder, part)
+    state, _ = read_tensors(path)
     if fingerprint(state) != metadata["fingerprint"]:
         raise VisketchError(
             f"{path}: the weights are damaged (they do not match their fingerprint); copy the file again"

@@ -272,7 +272,7 @@ def read_config(folder: Path) -> Config:
     """
     path = folder / "config.toml"
     try:
-        tree = tomllib.loads(path.read_text())
+        tree = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         what = reason(error) if isinstance(error, OSError) else "it is not TOML"
         raise VisketchError(f"{folder}: not a checkpoint, {path.name} cannot be read: {what}") from None
@@ -314,11 +314,12 @@ def find(checkpoint: str | Path | None = None, cached: bool = False) -> Path:
 
 def _read(preset: str | Path) -> tuple[str, str]:
     if str(preset) in presets():
-        return resources.files("visketch.configs").joinpath(f"{preset}.toml").read_text(), f"preset {preset}"
+        installed = resources.files("visketch.configs").joinpath(f"{preset}.toml")
+        return installed.read_text(encoding="utf-8"), f"preset {preset}"
     if not Path(preset).suffix:
         raise UsageError(f"no preset {str(preset)!r}: {nearest(str(preset), presets())}")
     try:
-        return Path(preset).read_text(), str(preset)
+        return Path(preset).read_text(encoding="utf-8"), str(preset)
     except (OSError, UnicodeDecodeError) as error:
         what = reason(error) if isinstance(error, OSError) else "not text"
         raise VisketchError(f"{preset}: cannot be read, {what}") from None
@@ -343,7 +344,9 @@ def override(tree: dict, knob: str) -> None:
 def _explain(location: tuple, error: Any) -> str:
     path = ".".join(str(part) for part in location)
     if error["type"] != "extra_forbidden":
-        return f"{path or 'the whole'}: {reworded(error['msg'])}, it is {error['input']!r}"
+        # A check of several settings says their values itself
+        value = "" if isinstance(error["input"], dict) else f", it is {error['input']!r}"
+        return f"{f'{path}: ' if path else ''}{reworded(error['msg'])}{value}"
     section: type[BaseModel] = Config
     for part in location[:-1]:
         section = section.model_fields[part].annotation  # type: ignore[assignment]

@@ -146,3 +146,24 @@ def side_by_side(vqvae: VQVAE, latents: Float[Tensor, "b z t w"]) -> Float[Tenso
     """Decode the squares of a canvas, given in Z-order, from their quantised latents as one picture."""
     maps = rearrange(latents, "b z (p q) w -> (b w) z p q", p=int(latents.shape[2] ** 0.5))
     return vqvae.draw(rearrange(quadtree.join(maps), "(b w) p q -> b (p q) w", b=len(latents)))
+
+
+def sample_top_p(
+    logits: Float[Tensor, "n v"], chance: Float[Tensor, " n"], temperature: float, top_p: float
+) -> Int[Tensor, " n"]:
+    """Sample codes among the most probable ones that make up `top_p`, at a temperature (0 takes the most probable).
+
+    `chance`: uniform random numbers in [0, 1), used with the inverse of the cumulative distribution.
+    """
+    if temperature < 1e-4:  # a division by less would overflow
+        return logits.argmax(dim=1)
+    every = (logits.float() / temperature).softmax(dim=1)
+    # Usually a few codes make up `top_p`, and selecting these is several times faster than sorting all codes.
+    probability, code = every.topk(min(64, every.shape[1]), dim=1)
+    if (probability.sum(dim=1) < top_p).any():
+        probability, code = every.sort(dim=1, descending=True, stable=True)
+    total = probability.cumsum(dim=1)
+    kept = torch.where(total - probability < max(top_p, 1e-9), probability, 0)  # this keeps at least the best code
+    total = kept.cumsum(dim=1)
+    place = torch.searchsorted(total, chance[:, None] * total[:, -1:], right=True).clamp(max=code.shape[1] - 1)
+    return code.gather(1, place)[:, 0]

@@ -1,4 +1,4 @@
-"""Which device to compute on."""
+"""Which device to compute on, and what it can do."""
 
 import re
 
@@ -25,3 +25,11 @@ def resolve(device: str) -> str:
     if kind == "mps" and not torch.backends.mps.is_available():
         raise UsageError("no device 'mps' here; use cpu or auto")
     return device
+
+
+def multiplies_bfloat16() -> bool:
+    """Whether the CPU has instructions for bfloat16. A CPU without them emulates it, which is slow."""
+    import torch
+
+    able: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()  # older versions of torch lack it
+    return bool(able.get("avx512_bf16") or able.get("amx_bf16"))

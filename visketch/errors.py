@@ -16,7 +16,9 @@ class RenamedWarning(FutureWarning):
 
 
 class PassedOverWarning(UserWarning):
-    """Some files of a folder are not read, since they are not files of drawings. The message names them."""
+    """Something is not read that may have been meant: files of a folder that are not drawings, or a picture that an SVG
+    embeds. The message names it.
+    """
 
 
 def reason(error: Exception) -> str:

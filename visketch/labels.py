@@ -76,7 +76,6 @@ SYNONYMS = {
     "t-shirt": ("tshirt", "tee shirt"),
     "table": ("dining table",),
     "teddy-bear": ("teddy",),
-    "teddy bear": ("teddy",),  # COCO's spelling
     "television": ("tv", "telly", "tv set", "television set"),
     "tennis racquet": ("tennis racket",),
     "traffic light": ("stoplight", "traffic signal"),

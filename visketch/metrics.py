@@ -10,22 +10,18 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from scipy.spatial.distance import cdist, pdist
+from scipy.stats import binomtest
 from torch import Tensor
 
 from visketch.errors import UsageError
 
 
-def frechet(a: Float[np.ndarray, "i e"], b: Float[np.ndarray, "j e"]) -> float:
-    """The Fréchet distance of the Gaussians fitted to two sets of features (FID, arXiv 1706.08500). It is 0 for equal
-    sets.
+def frechet_to(b: Float[np.ndarray, "j e"]) -> Callable[[np.ndarray], float]:
+    """A function that gives the Fréchet distance of a set of features to `b`: that of the Gaussians fitted to both
+    (FID, arXiv 1706.08500). It is 0 for equal sets. The expensive part, for `b`, is computed once.
 
     It is biased upward, and the more so the fewer rows there are, so compare only sets of equal size.
     """
-    return frechet_to(b)(a)
-
-
-def frechet_to(b: Float[np.ndarray, "j e"]) -> Callable[[np.ndarray], float]:
-    """A function that gives the Fréchet distance of a set to `b`. The expensive part, for `b`, is computed once."""
     mean, root = b.mean(axis=0, dtype=np.float64), _root(b)
 
     def distance(a: Float[np.ndarray, "i e"]) -> float:
@@ -103,9 +99,7 @@ def coverage(
     return (between <= reach_real[:, None]).any(axis=0), (between <= reach_made).any(axis=1)
 
 
-def two_sample(
-    real: Float[np.ndarray, "i e"], made: Float[np.ndarray, "j e"], seed: int = 0, folds: int = 5
-) -> Bool[np.ndarray, " n"]:
+def two_sample(real: Float[np.ndarray, "i e"], made: Float[np.ndarray, "j e"], seed: int = 0) -> Bool[np.ndarray, " n"]:
     """For which sketches a linear classifier, trained on the others, says correctly whether they are real or generated.
 
     The mean is the accuracy of the classifier two-sample test (C2ST; Lopez-Paz and Oquab, 2017, arXiv 1610.06545), and
@@ -129,14 +123,20 @@ def two_sample(
     asked = {"l1_ratios": (0,), "scoring": "accuracy", "use_legacy_attributes": False}
     regression = LogisticRegressionCV(Cs=np.logspace(-4, 0, 5), cv=3, max_iter=500, **asked)
     model = make_pipeline(StandardScaler(), regression)
-    split = StratifiedKFold(folds, shuffle=True, random_state=seed)
+    split = StratifiedKFold(5, shuffle=True, random_state=seed)
     return cross_val_predict(model, features, truth, cv=split) == truth
 
 
-def interval(hits: np.ndarray, seed: int = 0, samples: int = 1000) -> tuple[float, float]:
-    """The 95 % interval of the mean of `hits`, by the percentile bootstrap."""
+def interval(hits: np.ndarray, seed: int = 0) -> tuple[float, float]:
+    """The 95 % interval of the mean of `hits`: Wilson's if all are 0 or 1, otherwise by the percentile bootstrap.
+
+    (The bootstrap of shares of 0 or 1 would have no width at all.)
+    """
+    if np.isin(hits, (0, 1)).all():
+        found = binomtest(int(hits.sum()), len(hits)).proportion_ci(method="wilson")
+        return float(found.low), float(found.high)
     rng = np.random.default_rng(seed)
-    means = [hits[rng.integers(len(hits), size=len(hits))].mean() for _ in range(samples)]
+    means = [hits[rng.integers(len(hits), size=len(hits))].mean() for _ in range(1000)]
     low, high = np.percentile(means, [2.5, 97.5])
     return float(low), float(high)
 

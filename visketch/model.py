@@ -21,14 +21,14 @@ from torch import Tensor, nn
 
 from visketch import checkpoint, quadtree
 from visketch.config import Config, SketchConfig, find, read_config
-from visketch.device import resolve
+from visketch.device import multiplies_bfloat16, resolve
 from visketch.errors import RenamedWarning, UsageError
 from visketch.geometry import sdf
 from visketch.geometry.pieces import Pieces, of_sketches
 from visketch.geometry.sketch import Sketch, on_canvas
 from visketch.models.parts import build
 from visketch.parallel import refuse_after_fork
-from visketch.sampling import Frame, Generated, SamplingOptions, candidate_seeds, check_number, generator, sample_top_p
+from visketch.sampling import Frame, Generated, SamplingOptions, candidate_seeds, check_number, check_seed, generator
 
 DEFAULTS = SamplingOptions()
 Model = TypeVar("Model", bound="SketchModel")
@@ -43,12 +43,6 @@ def __getattr__(name: str) -> Any:
 
     warnings.warn("visketch.model.ViSketch is now called visketch.ViSketch", RenamedWarning, stacklevel=2)
     return visketch.ViSketch
-
-
-def multiplies_bfloat16() -> bool:
-    """Whether the CPU has instructions for bfloat16. A CPU without them emulates it, which is slow."""
-    able: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()  # older versions of torch lack it
-    return bool(able.get("avx512_bf16") or able.get("amx_bf16"))
 
 
 @dataclass(frozen=True)
@@ -176,6 +170,7 @@ class SketchModel:
             return classifier.out(pooled).float(), pooled.float()
 
     def logits(self, canvas: Float[Tensor, "b h h"], depth: int | None = None) -> Float[Tensor, "b c"]:
+        """The logits of fields, by their leaves. `depth`: as in `embed`."""
         return self.logits_and_features(canvas, depth)[0]
 
     def sketch_logits(self, sketches: Sequence[Sketch]) -> Float[Tensor, "b c"]:
@@ -209,11 +204,9 @@ class SketchModel:
 
     def classify_many(self, drawings: Sequence[Drawing], top: int = 5) -> list[list[Prediction]]:
         """`classify` for a list of drawings."""
-        from visketch.data.drawing import sketch
+        from visketch.data.drawing import sketches
 
-        if not drawings:
-            return []
-        return self._best(self.sketch_logits([sketch(drawing) for drawing in drawings]), top)
+        return self._best(self.sketch_logits(sketches(drawings)), top) if drawings else []
 
     def classify_fields(
         self,
@@ -250,8 +243,8 @@ class SketchModel:
         Raises UsageError for an unknown class or an option out of range.
         """
         check_number("n", n, 1)
-        check_number("seed", seed, 0)
-        options = replace(options, **changes)
+        seed = check_seed(seed)
+        options = options.changed(changes)
         tries = options.tries or 1
         names = [label] if isinstance(label, str) else list(label)
         seeds = candidate_seeds([seed + i for _ in names for i in range(n)], tries)
@@ -264,7 +257,7 @@ class SketchModel:
             raise UsageError(f"detail = {options.detail!r}: the coarse stage draws no strokes that could be counted")
         canvas = self.coarse(labels, seeds, options.steps, options.guidance, on_progress)
         if options.refined("field"):
-            canvas = self._refined(canvas, labels, seeds, options, on_progress)
+            canvas = self.redrawn(canvas, labels, seeds, options, on_progress)
         return self.best_of(canvas, labels, tries)
 
     def best_strokes(
@@ -279,14 +272,20 @@ class SketchModel:
         made, shape = self.best_of(self.render(drawn), label, options.tries or 1), self.config.sketch
         best, canvas = made.chosen.tolist(), made.canvas
         if options.refined("strokes"):
-            canvas = self._refined(canvas, label[made.chosen], [seeds[i] for i in best], options, on_progress)
+            canvas = self.redrawn(canvas, label[made.chosen], [seeds[i] for i in best], options, on_progress)
             return replace(made, canvas=canvas)
         strokes = tuple(on_canvas(drawn[i].lines(), shape.margin, shape.canvas) for i in best)
         return replace(made, strokes=strokes)
 
-    def _refined(
-        self, canvas: Tensor, label: Tensor, seeds: Sequence[int], options: SamplingOptions, on_progress: Any
-    ) -> Tensor:
+    def redrawn(
+        self,
+        canvas: Float[Tensor, "b h h"],
+        label: Int[Tensor, " b"],
+        seeds: Sequence[int],
+        options: SamplingOptions,
+        on_progress: Callable[[Frame], None],
+    ) -> Float[Tensor, "b h h"]:
+        """Fields whose leaves the refiner has redrawn. The arguments are those of `decode`."""
         for frame in self.decode(canvas, label, seeds=seeds, options=options):
             canvas = frame.canvas
             on_progress(frame)
@@ -380,7 +379,7 @@ class SketchModel:
         options: SamplingOptions = DEFAULTS,
     ) -> Iterator[Frame]:
         """Redraw the inked leaves of coarse canvases. Yields after every rank. There is one seed for each sketch."""
-        from visketch.decoding import Plan, draw, without_seams
+        from visketch.decoding import Plan, draw, sample_top_p, without_seams
 
         waves = torch.full((len(canvas),), options.order == "waves", device=self.device)
         plan = Plan.make(canvas, self.config.sketch, waves, self.config.refiner.context)

@@ -11,6 +11,7 @@ import os
 import signal
 import socket
 import threading
+import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -20,7 +21,7 @@ from dataclasses import dataclass
 from itertools import chain, islice
 from typing import Any, Literal, TypeVar
 
-from visketch.errors import UsageError, VisketchError
+from visketch.errors import PassedOverWarning, UsageError, VisketchError
 
 Item = TypeVar("Item")
 Made = TypeVar("Made")
@@ -106,8 +107,10 @@ def ahead(prepare: Prepare[Item, Made], items: Iterable[Item], workers: int) -> 
         for item in here:
             yield from prepare(item)
         while waiting:
-            done = waiting.popleft().result()
+            done, told = waiting.popleft().result()
             waiting.extend(pool.submit(_prepare_all, prepare, chunk) for chunk in islice(chunks, 1))
+            for warning in told:
+                warnings.warn(warning, stacklevel=2)
             yield from done
     except BrokenProcessPool:
         message = "a process that reads files was killed; if memory is short, use fewer --workers"
@@ -116,8 +119,13 @@ def ahead(prepare: Prepare[Item, Made], items: Iterable[Item], workers: int) -> 
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _prepare_all(prepare: Prepare[Item, Made], items: list[Item]) -> list[Made]:
-    return [made for item in items for made in prepare(item)]
+def _prepare_all(prepare: Prepare[Item, Made], items: list[Item]) -> tuple[list[Made], list[PassedOverWarning]]:
+    """What `prepare` makes of the items, and what it warned of. The main process shows it in its own way."""
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("always", PassedOverWarning)
+        made = [made for item in items for made in prepare(item)]
+    return made, [warning.message for warning in told if isinstance(warning.message, PassedOverWarning)]
 
 
 def _end_with_parent() -> None:

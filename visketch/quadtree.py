@@ -46,9 +46,14 @@ def first_tile(level: int) -> int:
     return (4**level - 1) // 3
 
 
-def depth_of(tiles: int) -> int:
+def depth_of_tiles(tiles: int) -> int:
     """The depth of a tree of m tiles."""
     return ((3 * tiles + 1).bit_length() - 1) // 2 - 1
+
+
+def depth_of_canvas(side: int, tile: int) -> int:
+    """The depth of a tree whose finest tiles, `tile` pixels wide, fill a canvas of this side."""
+    return (side // tile).bit_length() - 1
 
 
 def _pattern(level: int) -> tuple[str, dict[str, int]]:
@@ -135,7 +140,7 @@ def split(
     A leaf without information is painted as it is, neither refined nor classified.
     """
     leaf, rich = grow(information, threshold, levels)
-    depth = depth_of(information.shape[1])
+    depth = depth_of_tiles(information.shape[1])
     sketch, tile = leaf.nonzero(as_tuple=True)
     levels_of = _level_of(depth, leaf.device)[tile]
     z = tile - (4**levels_of - 1) // 3
@@ -147,7 +152,7 @@ def grow(
     information: Float[Tensor, "b m"], threshold: float, levels: int | None = None
 ) -> tuple[Bool[Tensor, "b m"], Bool[Tensor, "b m"]]:
     """`split` before the leaves are packed: which tiles are leaves, and which hold information."""
-    depth = depth_of(information.shape[1])
+    depth = depth_of_tiles(information.shape[1])
     windows = first_tile(depth - _fewer(levels, depth) + 1)
     rich = information > threshold
     rich[:, :windows] = information[:, :windows] > 0  # a single dot is little information, but it may be all there is
@@ -274,7 +279,7 @@ def paint(canvas: Float[Tensor, "b h h"], leaves: Leaves, patches: Float[Tensor,
 def paint_over(canvas: Float[Tensor, "b h h"], leaves: Leaves, patches: Float[Tensor, "n p p"]) -> None:
     """`paint` in place: the cost is proportional to the area of the leaves."""
     side, tile = canvas.shape[-1], patches.shape[-1]
-    depth = (side // tile).bit_length() - 1
+    depth = depth_of_canvas(side, tile)
     for level in range(depth + 1):
         here = leaves.level == level
         if here.any():

@@ -1,8 +1,8 @@
-"""Sampling: its options, its random numbers, how they select codes, and what can be seen while it runs."""
+"""Sampling: its options, its random numbers, and what can be seen while it runs."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Literal, get_args
+from dataclasses import dataclass, fields, replace
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
@@ -10,10 +10,13 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from visketch.config import Coarse
-from visketch.errors import UsageError
+from visketch.errors import UsageError, nearest
 from visketch.quadtree import Order
 
 Amount = Literal["few", "usual", "many"]
+# The number of seeds. Commands and HTTP take half of them, and add the number of the sketch; `candidate_seeds` uses
+# larger ones.
+SEEDS = 2**33
 TRIES = 4  # how many places are tried for each completion by default
 
 
@@ -46,7 +49,7 @@ class SamplingOptions:
     def __post_init__(self) -> None:
         for name in ("tries", "steps"):
             if getattr(self, name) is not None:
-                check_number(name, getattr(self, name), 1)
+                object.__setattr__(self, name, check_number(name, getattr(self, name), 1))
         if self.guidance is not None:
             check_real("guidance", self.guidance, lambda value: 0 <= value <= 20, "a number from 0 to 20")
         temperatures = "a number from 0 (the most probable code) to 10"
@@ -55,11 +58,21 @@ class SamplingOptions:
         if isinstance(self.detail, str) and self.detail not in get_args(Amount):
             raise UsageError(f"detail = {self.detail!r}: take few, usual, many or a number of strokes")
         if not isinstance(self.detail, str):
-            check_number("detail", self.detail, 1)
+            object.__setattr__(self, "detail", check_number("detail", self.detail, 1))
         if self.coarse not in (None, *get_args(Coarse)):
             raise UsageError(f"coarse = {self.coarse!r}: must be 'strokes' or 'field'")
         if self.order not in ("waves", "one-by-one"):
             raise UsageError(f"order = {self.order!r}: must be 'waves' or 'one-by-one'")
+        if self.refine not in (None, True, False):
+            raise UsageError(f"refine = {self.refine!r}: must be True, False or None")
+        if self.soon not in (True, False):
+            raise UsageError(f"soon = {self.soon!r}: must be True or False")
+
+    def changed(self, changes: dict[str, Any]) -> "SamplingOptions":
+        """The same options with some changed. Raises UsageError for an unknown name and for a value out of range."""
+        if unknown := sorted(changes.keys() - {field.name for field in fields(self)}):
+            raise UsageError(f"{unknown[0]}: no such option; {nearest(unknown[0], [f.name for f in fields(self)])}")
+        return replace(self, **changes)
 
 
 @dataclass(frozen=True)
@@ -94,12 +107,21 @@ class Generated:
     )
 
 
-def check_number(name: str, value: object, least: int, most: int | None = None) -> None:
-    """Raises UsageError for anything but a whole number that is at least `least`, and at most `most`."""
+def check_number(name: str, value: object, least: int, most: int | None = None) -> int:
+    """A whole number, which may be one of numpy's, as an int.
+
+    Raises UsageError for anything else, and for a number below `least` or above `most`.
+    """
     whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
     if not whole or value < least or (most is not None and value > most):  # type: ignore[operator]
         upwards = "on" if most is None else f"to {most}"
         raise UsageError(f"{name} = {value!r}: take a whole number from {least} {upwards}")
+    return int(value)  # type: ignore[call-overload]
+
+
+def check_seed(seed: object) -> int:
+    """A seed as an int. Raises UsageError for anything but a whole number below SEEDS."""
+    return check_number("seed", seed, 0, SEEDS - 1)
 
 
 def check_real(name: str, value: object, valid: Callable[[float], bool], take: str) -> None:
@@ -121,24 +143,3 @@ def generator(seed: int, stage: int) -> torch.Generator:
     """
     mixed = np.random.SeedSequence([seed, stage]).generate_state(1)  # torch uses only 32 bits of a seed
     return torch.Generator().manual_seed(int(mixed[0]))
-
-
-def sample_top_p(
-    logits: Float[Tensor, "n v"], chance: Float[Tensor, " n"], temperature: float, top_p: float
-) -> Int[Tensor, " n"]:
-    """Sample codes among the most probable ones that make up `top_p`, at a temperature (0 takes the most probable).
-
-    `chance`: uniform random numbers in [0, 1), used with the inverse of the cumulative distribution.
-    """
-    if temperature < 1e-4:  # a division by less would overflow
-        return logits.argmax(dim=1)
-    every = (logits.float() / temperature).softmax(dim=1)
-    # Usually a few codes make up `top_p`, and selecting these is several times faster than sorting all codes.
-    probability, code = every.topk(min(64, every.shape[1]), dim=1)
-    if (probability.sum(dim=1) < top_p).any():
-        probability, code = every.sort(dim=1, descending=True, stable=True)
-    total = probability.cumsum(dim=1)
-    kept = torch.where(total - probability < max(top_p, 1e-9), probability, 0)  # this keeps at least the best code
-    total = kept.cumsum(dim=1)
-    place = torch.searchsorted(total, chance[:, None] * total[:, -1:], right=True).clamp(max=code.shape[1] - 1)
-    return code.gather(1, place)[:, 0]

@@ -32,7 +32,7 @@ def load(checkpoint: str | None, device: str, data: Path, split: str, *parts: st
     """
     from visketch.data.store import Store
 
-    store = Store.open(data)
+    store = Store(data)
     if not len(store.rows(split)):
         raise UsageError(f"{data}: has no {split} drawing; choose another --split")
     model = options.load(checkpoint, device)

@@ -4,7 +4,7 @@ import io
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from visketch.checkpoint import write_atomically
+from visketch.atomic import write_atomically
 from visketch.errors import UsageError
 
 try:

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from visketch.evaluate.generation_metrics import Measure, Proportion
     from visketch.evaluate.judges import Judge
 
-# They are mostly animals, so that they are not too easy to tell apart.
 NAMED = 20  # up to this many classes are listed by name
+# These are mostly animals, so that they are not too easy to tell apart
 USUAL = ["bus", "cat", "elephant", "flamingo", "owl", "pig", "sheep"]
 
 

@@ -18,7 +18,7 @@ def evaluate(
     from visketch.evaluate import photo_table
 
     model = sketch_query.load(checkpoint, device)
-    drawings = Store.open(sketches)
+    drawings = Store(sketches)
     with console.progress() as bar:
         task = bar.add_task("who answers", total=None)
         table = photo_table.evaluate(

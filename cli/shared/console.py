@@ -113,8 +113,8 @@ def show_warning(
     file: Any = None,
     line: str | None = None,
 ) -> None:
-    """A replacement for `warnings.showwarning`. It prints our own warnings, about an old name or about files that were
-    passed over, as notes, without their source line.
+    """A replacement for `warnings.showwarning`. It prints our own warnings, about an old name or about what was passed
+    over, as notes, without their source line.
     """
     if issubclass(category, (RenamedWarning, PassedOverWarning)):
         note(str(message))
@@ -214,6 +214,11 @@ def many(count: int, what: str) -> str:
     return f"{count:,} {what}{ending}"
 
 
+def first_of(count: int, total: int) -> str:
+    """The end of a sentence that says how many of the things are on a sheet, if not all: ` (the first 64 of 100)`."""
+    return f" (the first {count:,} of {total:,})" if count < total else ""
+
+
 def duration(seconds: float) -> str:
     """Seconds as text: `42 s`, `3 min 5 s`, `2 h 10 min`."""
     if seconds < 10:
@@ -222,6 +227,13 @@ def duration(seconds: float) -> str:
     if minutes < 60:
         return f"{minutes} min {rest} s" if minutes else f"{rest} s"
     return f"{minutes // 60} h {minutes % 60} min"
+
+
+def rate(per_second: float) -> str:
+    """A rate as text: `120 a second`, or if that would be 0, `12 a minute` or `3 an hour`."""
+    if per_second >= 1:
+        return f"{per_second:,.0f} a second"
+    return f"{60 * per_second:.0f} a minute" if 60 * per_second >= 1 else f"{3600 * per_second:.0f} an hour"
 
 
 def fail(problem: BaseException) -> int:

@@ -31,7 +31,7 @@ def listed(paths: list[str] | None, source: str | None) -> Iterable[str]:
 
 def _lines(source: str) -> Iterator[str]:
     try:
-        with sys.stdin if source == "-" else open(source, errors="surrogateescape") as lines:
+        with sys.stdin if source == "-" else open(source, encoding="utf-8", errors="surrogateescape") as lines:
             yield from (line.rstrip("\r\n") for line in lines if line.strip())
     except OSError as error:
         raise VisketchError(f"{source}: cannot be read, {reason(error)}") from error

@@ -1,5 +1,6 @@
 """Options that several verbs share, and how their values are used."""
 
+import re
 import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -33,7 +34,8 @@ def complete_class(ctx: Any, incomplete: str) -> list[str]:
     from visketch.config import find
 
     try:
-        labels = tomllib.loads((find(ctx.params.get("checkpoint"), cached=True) / "config.toml").read_text())["labels"]
+        config = find(ctx.params.get("checkpoint"), cached=True) / "config.toml"
+        labels = tomllib.loads(config.read_text(encoding="utf-8"))["labels"]
     except (OSError, ValueError, KeyError, VisketchError):  # a completion must not print errors
         labels = []
     return [label for label in labels if label.startswith(incomplete)]
@@ -134,6 +136,16 @@ def check_classes(checkpoint: str | None, classes: list[str]) -> list[str]:
     return [config.labels[config.label_of(name)] for name in classes]
 
 
+def one_class(checkpoint: str | None, name: str | None) -> str | None:
+    """The label of the class name of --class, if there is one.
+
+    Raises UsageError for several (`cat,dog`), and the same errors as `check_classes`.
+    """
+    if name and "," in name:
+        raise UsageError(f"--class {name}: this command takes one class")
+    return check_classes(checkpoint, [name])[0] if name else None
+
+
 def shape_on(checkpoint: str | None, canvas: int | None) -> "SketchConfig":
     """The shape of sketches on a canvas of so many pixels, or on that of training. This does not import torch.
 
@@ -168,6 +180,12 @@ def parse_detail(detail: str) -> str | int:
     if not detail.isdecimal() or int(detail) < 1:
         raise UsageError(f"--detail {detail}: take few, usual, many or a number of strokes, from 1")
     return int(detail)
+
+
+def named(error: UsageError) -> UsageError:
+    """The same error about a value under the name of its option: `detail = 500: ...` becomes `--detail 500: ...`."""
+    found = re.match(r"(\w+) = '?([\w.]+)'?: ", str(error))
+    return UsageError(f"--{found[1].replace('_', '-')} {found[2]}: {str(error)[found.end() :]}") if found else error
 
 
 def load(checkpoint: str | None, device: str) -> "SketchModel":

@@ -68,19 +68,22 @@ class Outputs:
         """The path of an output: `out` if it is given, and otherwise the first of `usual`, usual-2, usual-3 ... that
         does not exist.
 
-        An empty file (or, if `usual` has no suffix, an empty folder) takes the name at once, so that two commands
-        cannot choose the same one. It is removed again if nothing was written.
+        An empty file (or, if `usual` has not the suffix of a drawing, an empty folder) takes the name at once, so that
+        two commands cannot choose the same one. It is removed again if nothing was written.
         """
+        from .pictures import DRAWINGS
+
         if out:
             yield out
             return
+        suffix = usual.suffix if usual.suffix.lower() in DRAWINGS else ""  # `v1.0-completed` is a folder
         tried, number = usual, 2
         while True:
             try:
-                tried.open("x").close() if usual.suffix else tried.mkdir()
+                tried.open("x").close() if suffix else tried.mkdir()
                 break
             except FileExistsError:
-                tried, number = usual.with_stem(f"{usual.stem}-{number}"), number + 1
+                tried, number = usual.with_name(f"{usual.name.removesuffix(suffix)}-{number}{suffix}"), number + 1
         self._made.add(os.path.abspath(tried))
         try:
             yield tried

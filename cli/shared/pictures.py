@@ -1,13 +1,12 @@
 """Write fields as PNG, SVG, ndjson or animations, in files that appear complete or not at all."""
 
 import math
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from visketch.errors import UsageError, VisketchError, reason
+from visketch.atomic import replacing
+from visketch.errors import UsageError, VisketchError
 from visketch.render.files import trace, write_png, write_sheet, write_svg
 from visketch.render.grey import grey
 
@@ -147,13 +146,10 @@ class Lines:
     """
 
     def __init__(self, path: Path) -> None:
-        self.path, self.part = path, path.with_name(f".{path.name}.{os.getpid()}.part")
-        self.count = 0
+        self.path, self.count, self.open = path, 0, ExitStack()
 
     def __enter__(self) -> "Lines":
-        with self.refusing():
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self.file = self.part.open("w")
+        self.part = self.open.enter_context(replacing(self.path))
         return self
 
     def add(self, drawing: "Trace", word: str | None) -> None:
@@ -161,25 +157,13 @@ class Lines:
         from visketch.data import write
 
         if drawing.strokes:
-            with self.refusing():
-                self.file.write(write.ndjson(drawing.strokes, word))
+            if not self.count:
+                self.file = self.open.enter_context(self.part.open("w", encoding="utf-8"))
+            self.file.write(write.ndjson(drawing.strokes, word))
             self.count += 1
 
-    def __exit__(self, failed: type | None, *_: object) -> None:
-        try:
-            with self.refusing():
-                self.file.close()
-                if failed is None and self.count:
-                    os.replace(self.part, self.path)
-        finally:
-            self.part.unlink(missing_ok=True)
-
-    @contextmanager
-    def refusing(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            raise VisketchError(f"{self.path}: cannot be written, {reason(error)}") from error
+    def __exit__(self, *failed: Any) -> None:
+        self.open.__exit__(*failed)
 
 
 def check_out(out: Path, kinds: tuple[str, ...]) -> Path:
@@ -205,10 +189,10 @@ def is_picture(out: Path) -> bool:
     return out.suffix.lower() in DRAWINGS and not out.is_dir()
 
 
-def moves(suffix: str, animate: bool) -> bool:
-    """Whether an animation is written. Raises UsageError if --animate is used with a format that cannot move."""
+def moves(suffix: str, animate: bool, asked_by: object = "--animate") -> bool:
+    """Whether an animation is written. Raises UsageError if one is asked for in a format that cannot move."""
     if animate and suffix == ".ndjson":
-        raise UsageError("--animate: ndjson has strokes and no motion; name a .svg, .gif, .webp or .png file")
+        raise UsageError(f"{asked_by}: ndjson has strokes and no motion; name a .svg, .gif, .webp or .png file")
     return animate or suffix in MOVING
 
 

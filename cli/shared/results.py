@@ -17,6 +17,7 @@ from . import console
 
 Row = dict[str, Any]
 KINDS = (".ndjson", ".csv")
+SETTLED, SEVERAL = 5.0, 10  # no rate is shown before so many seconds and answers
 
 
 def columns(top: int) -> list[str]:
@@ -136,7 +137,8 @@ def records(lines: Iterable[str], quotes: bool) -> Iterator[str]:
 class ProgressBar:
     """Shows the progress, the rate and, if the total is known, the remaining time.
 
-    It is a bar. If stderr is not a terminal and `tell` is set, it is a line now and then.
+    It is a bar. If stderr is not a terminal and `tell` is set, it is a line now and then. The rate is measured from the
+    first answer on, since other processes start before it, and shown after SETTLED seconds and SEVERAL more answers.
     """
 
     def __init__(self, total: int | None, before: int, tell: bool) -> None:
@@ -149,7 +151,7 @@ class ProgressBar:
         self.bar = console.progress(*known, TextColumn("{task.fields[rate]}"), *left, beside_results=not tell)
         self.task = self.bar.add_task("drawings", total=total, completed=before, rate="")
         self.total, self.before, self.tell = total, before, tell and not console.stderr().is_terminal
-        self.start = self.told = time.monotonic()
+        self.start = self.told = self.first = time.monotonic()
         self.count = 0
 
     def __enter__(self) -> "ProgressBar":
@@ -165,12 +167,16 @@ class ProgressBar:
 
     def advance(self) -> None:
         self.count += 1
-        rate = self.count / max(self.seconds, 1e-6)
-        self.bar.update(self.task, advance=1, rate=f"{rate:,.0f} a second")
-        if self.tell and time.monotonic() - self.told >= console.EVERY:
-            self.told = time.monotonic()
+        now = time.monotonic()
+        if self.count == 1:
+            self.first = now
+        measured, more = now - self.first, self.count - 1
+        rate = more / measured if measured >= SETTLED and more >= SEVERAL else None
+        self.bar.update(self.task, advance=1, rate=console.rate(rate) if rate else "")
+        if self.tell and now - self.told >= console.EVERY:
+            self.told = now
             here = self.before + self.count
-            of, left = "", ""
-            if self.total:
-                of, left = f" of {self.total:,}", f", {console.duration((self.total - here) / rate)} left"
-            console.note(f"{here:,}{of} drawings, {rate:,.0f} a second{left}")
+            of = f" of {self.total:,}" if self.total else ""
+            pace = f", {console.rate(rate)}" if rate else ""
+            left = f", {console.duration((self.total - here) / rate)} left" if rate and self.total else ""
+            console.note(f"{here:,}{of} drawings{pace}{left}")

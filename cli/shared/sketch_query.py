@@ -1,16 +1,18 @@
 """What the verbs that ask with a sketch share: arguments, loading the model, and a row for each picture."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from visketch.errors import VisketchError
+from visketch.errors import UsageError, VisketchError
 
-from . import console
+from . import console, inputs
 
 if TYPE_CHECKING:
+    from visketch.geometry.sketch import Sketch
     from visketch.language.answers import Answer
     from visketch.language.attributes import Filter
     from visketch.language.model import Pair, SketchLanguage
@@ -18,11 +20,22 @@ if TYPE_CHECKING:
 
 Row = dict[str, Any]
 
-Asked = Annotated[str, typer.Argument(metavar="SKETCH", help="A drawing of the object: PNG, JPEG, SVG, ndjson ...")]
-Pictures = Annotated[
-    list[str], typer.Argument(metavar="PICTURE...", help="Photos or drawn scenes: files, folders or globs.")
+
+def parse_picture(typed: str) -> str:
+    """The path of a picture. Raises UsageError for -, which only the sketch may be."""
+    if typed == "-":
+        raise UsageError("-: only the sketch can come from standard input; name a file for the picture")
+    return typed
+
+
+Asked = Annotated[
+    str, typer.Argument(metavar="SKETCH", help="A drawing of the object: PNG, JPEG, SVG, ndjson ...; - is stdin.")
 ]
-Picture = Annotated[str, typer.Argument(metavar="PICTURE", help="A photo or a drawn scene.")]
+Pictures = Annotated[
+    list[str],
+    typer.Argument(parser=parse_picture, metavar="PICTURE...", help="Photos or drawn scenes: files, folders or globs."),
+]
+Picture = Annotated[str, typer.Argument(parser=parse_picture, metavar="PICTURE", help="A photo or a drawn scene.")]
 Who = Literal["language", "matcher", "recogniser", "detector"]
 By = Annotated[
     Who | None,
@@ -75,18 +88,26 @@ def load(checkpoint: str | None, device: str, detector: str | None = None) -> "S
 
 
 def query(model: "SketchLanguage", sketch: str) -> "EncodedPicture":
-    """The encoded sketch to ask with.
+    """The encoded sketch to ask with; - is the first drawing of standard input.
 
     Warns if it looks like a photo, since the arguments may then be in the wrong order. Raises VisketchError if it
     cannot be read.
     """
     try:
-        encoded = model.sketch(sketch)
+        encoded = model.sketch(_piped() if sketch == "-" else sketch)
     except VisketchError as error:
         raise VisketchError(f"{error} (the sketch comes first, the picture second)") from None
     if encoded.picture.sketch and encoded.picture.sketch.about.get("photo"):
         console.warn(f"{sketch}: this looks like a photo; the sketch comes first, the picture second")
     return encoded
+
+
+def _piped() -> "Sketch":
+    """The first drawing of standard input. Raises VisketchError if it cannot be read."""
+    name, sketch = next(inputs.drawings(["-"]))
+    if isinstance(sketch, str):
+        raise VisketchError(f"{name}: {sketch}")
+    return replace(sketch, source=name)  # its temporary file is gone soon
 
 
 def which(words: str | None) -> "Filter | None":

@@ -71,6 +71,6 @@ class TrainConfig(Section):
     baseline: RecognitionTraining = RecognitionTraining()
     per_class: Count = 1000  # at most this many training drawings of a class, since the data set is skewed
     balance: float = Field(0.0, ge=0, le=1)  # how far class frequencies are equalised; 0: not at all; 1: completely
-    seed: int = 0
+    seed: int = Field(0, ge=0)
     precision: Literal["no", "bf16"] = "bf16"  # "no" is single precision, as on any CPU that would emulate bfloat16
     save_minutes: float = Field(5.0, ge=0)

@@ -81,8 +81,8 @@ def without_rules(
 ) -> tuple[Bool[np.ndarray, "y x"], int]:
     """Remove the lines of ruled or squared paper. Returns the other ink, and the number of lines that were removed.
 
-    Graph paper may have lines of several strengths. Ink that crosses a line is kept, and so is a line as dark as the
-    drawing. `contrast` says how much darker each pixel is than the paper.
+    Graph paper may have lines of several strengths. Ink that crosses a line or lies beside it is kept. `contrast` says
+    how much darker each pixel is than the paper.
     """
     lines = _rules(pixels)
     if not lines:
@@ -92,18 +92,17 @@ def without_rules(
     most = FAINT * float(np.median(ink)) if len(ink) else DARKER * usual
     if usual > most:
         return pixels, 0
-    number, faint = 0, np.zeros_like(contrast)
+    faint = np.zeros_like(contrast)
     for line in lines:
-        if (level := float(np.median(contrast[line]))) <= most:
-            number, faint[line] = number + 1, np.maximum(faint[line], level)
-    ruled = faint > 0
+        level = float(np.median(contrast[line]))
+        faint[line] = np.maximum(faint[line], level if level <= most else usual)  # more of the line is drawn over
     dark = ruled & (contrast > DARKER * faint)
     # Lines of the paper are darker where they cross. Such a crossing is a dot that no other ink touches and that does
     # not continue.
     sure = pixels & ~ruled
     for axis in (0, 1):
         sure = sure | extreme(np.minimum, dark, max(5, dark.shape[axis] // 32), axis)
-    return hanging((pixels & ~ruled) | dark, sure), number
+    return hanging((pixels & ~ruled) | dark, sure), len(lines)
 
 
 def without_margin(

@@ -16,11 +16,13 @@ from visketch.data.photos import Photo, PhotoObject
 from visketch.errors import VisketchError, reason
 
 # COCO's name → the name in Quick, Draw!
-SAME = {
+WORDS = {
     "dining table": "table",
     "handbag": "purse",
     "motorcycle": "motorbike",
     "potted plant": "house plant",
+    "remote": "remote control",
+    "teddy bear": "teddy-bear",
     "tennis racket": "tennis racquet",
     "tv": "television",
 }
@@ -65,7 +67,7 @@ def _object(item: dict, names: dict) -> PhotoObject:
     crowd = bool(item.get("iscrowd"))
     outline = item.get("segmentation")
     polygons = () if crowd or not isinstance(outline, list) else tuple(_polygon(flat) for flat in outline)
-    return PhotoObject(SAME.get(name, name), (x, y, x + wide, y + high), polygons, crowd)
+    return PhotoObject(WORDS.get(name, name), (x, y, x + wide, y + high), polygons, crowd)
 
 
 def _polygon(flat: list[float]) -> np.ndarray:

@@ -1,6 +1,7 @@
 """Turn a drawing, in any form that a program may hold it in, into a `Sketch`."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,12 +9,13 @@ import numpy as np
 
 from visketch.data import in_memory, points
 from visketch.data.read import only
-from visketch.errors import UsageError
+from visketch.errors import UsageError, VisketchError
 from visketch.geometry.sketch import Sketch
 
 # A path, the bytes of a file, an open file, a PIL image, an array, a tensor, strokes, or a Sketch.
 Drawing = Any
 LONGEST = 4096  # the most characters of a path
+IN_MEMORY = ("", "picture", "strokes", "bytes", "drawn")  # the sources of drawings that have no name of their own
 KINDS = "a path, a PIL image, the bytes of a file or an open file, an array, a tensor, or strokes"
 
 
@@ -53,6 +55,20 @@ def sketch(drawing: Drawing) -> Sketch:
     raise UsageError(f"not a drawing but of type {type(drawing).__name__}; pass {KINDS}")
 
 
+def sketches(drawings: Sequence[Drawing]) -> list[Sketch]:
+    """`sketch` for several drawings. If there are more than one, an error says which of them it is about."""
+    found = []
+    for number, drawing in enumerate(drawings):
+        place = f"drawings[{number}]"
+        try:
+            own = sketch(drawing)
+        except VisketchError as error:
+            raise type(error)(f"{place}: {error}" if len(drawings) > 1 else str(error)) from None
+        named = len(drawings) == 1 or own.source not in IN_MEMORY
+        found.append(own if named else replace(own, source=place))
+    return found
+
+
 def several(drawings: Drawing) -> list[Drawing] | None:
     """The drawings in a list of drawings. Returns None for a single drawing, which may itself be a list of strokes."""
     if not isinstance(drawings, list | tuple) or isinstance(drawings, Sketch):
@@ -73,12 +89,12 @@ def _depth(value: Any) -> int:
 
 def _strokes(drawing: Iterable[Any]) -> Sketch:
     each = [in_memory.to_numpy(one) for one in drawing]
+    if several(each):
+        raise UsageError("several drawings, where one is expected; `classify` takes a list of them")
     try:
         lines = points.strokes(tuple(each) if isinstance(drawing, tuple) else each)
     except points.Undecided as error:
         raise UsageError(f"not a drawing: {error}, or pass arrays (points, 2)") from None
     except (TypeError, ValueError) as error:
-        if several(drawing):
-            raise UsageError("a list of drawings, where one is expected; pass them one by one") from None
         raise UsageError(f"not a drawing: {error}; pass {KINDS}") from None
     return Sketch(strokes=lines, source="strokes")

@@ -35,7 +35,7 @@ Progress = Callable[[str, int, int], None]
 
 def classes() -> list[str]:
     """The 345 classes of QuickDraw."""
-    return resources.files("visketch.data").joinpath("classes.txt").read_text().splitlines()
+    return resources.files("visketch.data").joinpath("classes.txt").read_text(encoding="utf-8").splitlines()
 
 
 def fetch(

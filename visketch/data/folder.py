@@ -14,6 +14,7 @@ from visketch.errors import PassedOverWarning, VisketchError
 SPLITS = ("train", "validation", "test")
 MANY = {".ndjson", ".bin", ".npy", ".npz", ".json", ".csv", ".excalidrawlib"}
 PICTURES = {".svg", ".svgz", ".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".heic", ".heif"}
+PICTURES |= {".pnm", ".pbm", ".pgm", ".ppm"}
 PAGES = {".excalidraw", ".tldr", ".inkml"}  # files with one drawing each, stored as strokes
 PACKED = {".ndjson.gz", ".json.gz", ".csv.gz", ".inkml.gz", ".svg.gz"}
 CATALOGUE = "catalogue.sqlite"  # the file that makes a folder an index of drawings (search/index.py)

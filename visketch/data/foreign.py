@@ -22,6 +22,12 @@ STARTS: list[tuple[bytes, str]] = [
     (b"....ftypisom", "a video; save a picture of it"),
     (b"....ftypmp4", "a video; save a picture of it"),
     (b"....ftypavif", "an AVIF picture; save it as PNG"),
+    (b"\0\0\0\x0cjP  ", "a JPEG 2000 picture; save it as PNG"),
+    (b"\xff\x4f\xff\x51", "a JPEG 2000 picture; save it as PNG"),
+    (b"\0\0\1\0", "an icon of Windows (ICO); save it as PNG"),
+    (b"\n\2\1\1", "a PCX picture; save it as PNG"),
+    (b"\n\5\1\1", "a PCX picture; save it as PNG"),
+    (b"\n\5\1\x08", "a PCX picture; save it as PNG"),
     (b"\x76\x2f\x31\x01", "an OpenEXR picture; save it as PNG"),
     (b"\xff\x0a", "a JPEG XL picture; save it as PNG"),
     (b"\xff\xfe{\0", UTF_16),
@@ -42,6 +48,11 @@ STARTS: list[tuple[bytes, str]] = [
     (b"BZh", "a bzip2 archive; unpack it"),
     (b"\x28\xb5\x2f\xfd", "a Zstandard archive; unpack it"),
 ]
+# TGA has no mark at its start, but few values fit its fields: the types of the colour map and of the picture, the bits
+# of a colour in the map (all zero without one) and of a pixel.
+TGA = re.compile(
+    rb".(\x00[\x02\x03\x0a\x0b]\x00{5}|\x01[\x01\x09].{4}[\x0f\x10\x18\x20]).{8}[\x01\x08\x0f\x10\x18\x20]", re.DOTALL
+)
 MARKUP: list[tuple[bytes, str]] = [
     (rb"<!doctype html|<html", "a web page; save the picture on it"),
     (rb"<xournal", "a Xournal++ document; export it as SVG or PNG"),
@@ -87,6 +98,8 @@ def start(head: bytes) -> str | None:
     for mark, what in STARTS:
         if re.match(re.escape(mark).replace(rb"\.\.\.\.", b".{4}"), head, re.DOTALL):
             return what
+    if TGA.match(head):
+        return "a TGA picture; save it as PNG"
     if head.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"<":
         return next((what for mark, what in MARKUP if re.search(mark, head.lower())), None)
     if b"excalidraw-plugin" in head:

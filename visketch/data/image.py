@@ -28,6 +28,7 @@ FORMATS = (
     "GIF",
     "BMP",
     "TIFF",
+    "PPM",  # also PGM, PBM and PNM
 )
 SIDE = 1024  # the longer side in pixels is at most this; more would only cost time, since the models see 256
 PIXELS = 89_000_000  # the most pixels of a picture; also of a progressive JPEG, which is decoded at full size

@@ -28,7 +28,7 @@ def is_picture(drawing: object) -> bool:
     """Whether an object can only be a whole drawing, and not one stroke of a drawing."""
     if isinstance(drawing, np.ndarray) or is_tensor(drawing):
         values = to_numpy(drawing)
-        return values.ndim == 3 or values.dtype in (np.uint8, bool) or 2 not in values.shape
+        return values.ndim == 3 or values.dtype == bool or 2 not in values.shape
     return isinstance(drawing, str | Path | bytes | Sketch | Image.Image) or hasattr(drawing, "read")
 
 

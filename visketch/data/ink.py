@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float, UInt8
 from PIL import Image
 from scipy import ndimage
 
-from visketch.data import clutter, morphology, sheet, solid
+from visketch.data import background, clutter, morphology, sheet, solid
 from visketch.data.scaling import reduced, resized
 
 SMALL = 160  # pixels of the longer side; enough to find the paper, its light and the surface around it
@@ -25,9 +25,7 @@ GRAINY = 9.0  # a picture is smoothed if neighbouring paper pixels differ by thi
 # The least level of the squares of a transparency pattern, and the least number of squares along the border
 LIGHT, CHECKS = 90, 12
 APART = 12  # the least difference in levels between the squares and what is drawn on them
-EVEN = 8  # paper of one colour varies by at most this many levels
 AROUND = 3  # pixels of the reduced picture by which the colour of a margin or a hole seems to be larger than it is
-COLOURED = 0.25  # an area is coloured if its brightness relative to the paper differs by this share between channels
 
 
 @dataclass(frozen=True)
@@ -74,7 +72,7 @@ def _on_paper(levels: UInt8[np.ndarray, "c y x"], photographed: bool = False) ->
     inverted = not photographed and _is_inverted(small.mean(axis=0).round().astype(np.uint8))
     if inverted:
         levels, small = 255 - levels, 255 - small
-    flat = None if photographed else _flat_paper(levels)
+    flat = None if photographed else background.even(levels)
     contrast = _contrast(levels, small) if flat is None else _from_paper(levels, flat)
     before = _threshold(contrast)
     pixels = clutter.without_surroundings(clutter.without_frame(before))
@@ -82,14 +80,14 @@ def _on_paper(levels: UInt8[np.ndarray, "c y x"], photographed: bool = False) ->
     drawn, margins = clutter.without_margin(pixels, contrast)
     if ruled or margins or flat is None:  # on a plain page of a screen, discs in a row are drawn
         drawn = clutter.without_holes(drawn, least=2 if ruled or margins else 3)
-    paper = _bare(small) if flat is None else flat
-    areas = _coloured(small, paper, pixels.shape) if flat is None else _opened(contrast > CONTRAST)
+    colour = background.at_border(small) if flat is None else flat
+    areas = background.coloured_areas(small, colour, pixels.shape) if flat is None else _opened(contrast > CONTRAST)
     # No coloured area is left where something was removed
     for gone, reach in ((before & ~pixels, 3), (pixels & ~drawn, 1 + AROUND * max(pixels.shape) // SMALL)):
         if gone.any():
             areas = areas & ~ndimage.binary_dilation(gone, iterations=reach)
     pixels = drawn
-    pixels, filled = solid.outlined(pixels, areas, levels, paper)
+    pixels, filled = solid.outlined(pixels, areas, levels, colour)
     before = pixels
     pixels, thin, specks, pen = clutter.without_dust(pixels)
     return Ink(pixels, thin, filled | (before & ~pixels), inverted, ruled=ruled + margins, specks=specks, pen=pen)
@@ -229,23 +227,6 @@ def _smoothed(contrast: Float[np.ndarray, "c y x"]) -> Float[np.ndarray, "y x"]:
     return np.maximum(best, 0)
 
 
-def _flat_paper(levels: UInt8[np.ndarray, "c y x"]) -> UInt8[np.ndarray, " c"] | None:
-    """The colour of exactly even paper: the colour of nearly all of the border and of much of the rest.
-
-    Returns None if there is no such colour, as in a photo.
-    """
-    border = np.concatenate([levels[:, 0], levels[:, -1], levels[:, :, 0], levels[:, :, -1]], axis=1)
-    paper = np.median(border, axis=1).astype(np.uint8)
-    if _alike(border, paper[:, None]).mean() <= 0.9:
-        return None
-    return paper if _alike(levels, paper[:, None, None]).mean() > 0.25 else None
-
-
-def _alike(levels: UInt8[np.ndarray, "c *s"], paper: UInt8[np.ndarray, "c *one"]) -> Bool[np.ndarray, "*s"]:
-    """Where no channel differs from the paper by more than EVEN."""
-    return (np.maximum(levels, paper) - np.minimum(levels, paper) <= EVEN).all(axis=0)
-
-
 def _from_paper(levels: UInt8[np.ndarray, "c y x"], paper: UInt8[np.ndarray, " c"]) -> Float[np.ndarray, "y x"]:
     """The contrast as in `_contrast`, but for paper of one colour. Pixels that are lighter than the paper count as
     well.
@@ -255,21 +236,6 @@ def _from_paper(levels: UInt8[np.ndarray, "c y x"], paper: UInt8[np.ndarray, " c
         away = level - channel
         np.maximum(light, np.where(away > 0, away / max(level, 1), -away / 255), out=light)
     return 255 * light
-
-
-def _bare(small: UInt8[np.ndarray, "c v u"]) -> Float[np.ndarray, " c"]:
-    """The colour of the paper, whatever the light: the colour of most pixels at the border."""
-    border = np.concatenate([small[:, 0], small[:, -1], small[:, :, 0], small[:, :, -1]], axis=1)
-    return np.maximum(np.median(border, axis=1), 1)
-
-
-def _coloured(
-    small: UInt8[np.ndarray, "c v u"], paper: Float[np.ndarray, " c"], shape: tuple[int, ...]
-) -> Bool[np.ndarray, "y x"]:
-    """Where the hue differs from that of the paper, whatever the light. In a shadow it does not differ."""
-    share = np.stack([ndimage.gaussian_filter(one / level, 1.0) for one, level in zip(small, paper, strict=True)])
-    coloured = 1 - share.min(axis=0) / np.maximum(share.max(axis=0), 0.05) > COLOURED
-    return resized(coloured, shape, Image.Resampling.NEAREST)
 
 
 def _opened(area: Bool[np.ndarray, "y x"]) -> Bool[np.ndarray, "y x"]:

@@ -4,7 +4,9 @@ The name of a picture is its path. The third drawing in a file of many is named 
 """
 
 import re
+import warnings
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from visketch.data import folder
@@ -57,7 +59,8 @@ def within(file: Path, name: str) -> Iterator[Named]:
     problems: list[VisketchError] = []
     sketches = read(file, problems.append)
     while True:
-        sketch = next(sketches, None)
+        with _named(name, str(file)):
+            sketch = next(sketches, None)
         for problem in problems:
             which = re.match(rf"{re.escape(str(file))}:((\w+:)?\d+): ", str(problem))
             yield (f"{name}#{which[1]}", str(problem)[which.end() :]) if which else (name, about(problem, str(file)))
@@ -65,6 +68,18 @@ def within(file: Path, name: str) -> Iterator[Named]:
         if sketch is None:
             return
         yield f"{name}{place_of(sketch, file)}", sketch
+
+
+@contextmanager
+def _named(name: str, file: str) -> Iterator[None]:
+    """Inside, warnings about a file say the name under which it is displayed."""
+    if name == file:
+        yield
+        return
+    with warnings.catch_warnings(record=True) as told:
+        yield
+    for warning in told:
+        warnings.warn(str(warning.message).replace(file, name), warning.category, stacklevel=2)
 
 
 def place_of(sketch: Sketch, file: Path) -> str:

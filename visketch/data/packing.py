@@ -2,10 +2,8 @@
 
 import io
 import json
-import os
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import suppress
 from functools import partial
 from itertools import groupby
 from operator import itemgetter
@@ -16,12 +14,13 @@ import numpy as np
 import pyarrow as pa
 
 from visketch import parallel as engines
+from visketch.atomic import replacing
 from visketch.data import folder, store
 from visketch.data.arrays import BITMAP
 from visketch.data.folder import SPLITS
 from visketch.data.read import Problem, expand, read, stop
 from visketch.data.store import Store, is_packed, key, split
-from visketch.errors import UsageError, VisketchError, reason
+from visketch.errors import UsageError, VisketchError
 from visketch.geometry.sketch import Sketch
 
 COARSE = 0.7  # simplifying may move a traced stroke by this many pixels of the enlarged bitmap
@@ -60,12 +59,10 @@ def pack(
     provenance: dict[str, object] = {"sources": names, "limit": limit}
     if without:
         provenance["without"] = sorted(without)
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.part")
     counts: Counter[str] = Counter()
     drawings = 0
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with _Writer(temporary, provenance) as writer:
+    with replacing(path) as part:
+        with _Writer(part, provenance) as writer:
             for done, found in enumerate(_read_all(files, limit, without, engine)):
                 for row in _wanted(files[done], found, limit, without, counts):
                     if isinstance(row, VisketchError):
@@ -85,12 +82,6 @@ def pack(
             raise UsageError(f"without {min(unknown)!r}: no such class in {', '.join(map(str, sources))}")
         if not drawings:
             raise VisketchError(f"{', '.join(map(str, sources))}: there is no drawing in it; nothing was packed")
-        os.replace(temporary, path)
-    except OSError as error:
-        raise VisketchError(f"{path}: cannot be written ({reason(error)}); choose another place") from error
-    finally:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
     return drawings
 
 
@@ -195,7 +186,7 @@ def _traced(sketch: Sketch) -> Sketch:
 def _drawings(file: Path, root: Path, problem: Problem) -> Iterator[tuple[Sketch, str | None]]:
     """The drawings of a file, each with its split if the file says one. Drawings of a packed data set keep theirs."""
     if is_packed(file):
-        packed = Store.open(file)
+        packed = Store(file)
         yield from ((packed[row], SPLITS[packed.split[row]]) for row in range(len(packed)))
     else:
         part = folder.split(file, root)

@@ -6,7 +6,8 @@ are few photos.
 """
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, ImageOps
 
-from visketch.data import folder
+from visketch.data import folder, image
 from visketch.errors import VisketchError
 
 PICTURES = folder.PICTURES - {".svg", ".svgz", ".gif"}
@@ -52,12 +53,24 @@ class Photo:
 
     def pixels(self) -> UInt8[np.ndarray, "y x 3"]:
         """The pixels of the photo. Raises VisketchError if it cannot be read."""
-        try:
-            with Image.open(self.path) as picture:
-                upright = ImageOps.exif_transpose(picture) if self.turned else picture
-                return np.array(upright.convert("RGB"))
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-            raise VisketchError(f"{self.path}: the photo cannot be read; remove it or save it again") from error
+        with _opened(self.path) as picture:
+            upright = ImageOps.exif_transpose(picture) if self.turned else picture
+            return np.array(upright.convert("RGB"))
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
+    """A photo that is not decoded yet. Raises VisketchError if it cannot be opened or decoded, or is too large."""
+    try:
+        with image.opened(path) as picture:
+            if picture.width * picture.height > image.JPEG_PIXELS:
+                most = image.JPEG_PIXELS // 1_000_000
+                raise VisketchError(f"{path}: more than {most} million pixels; shrink the photo")
+            yield picture
+    except VisketchError:
+        raise
+    except Exception as error:  # a broken file can make Pillow's decoders raise anything
+        raise VisketchError(f"{path}: the photo cannot be read; remove it or save it again") from error
 
 
 def read(root: Path, problem: Callable[[VisketchError], None]) -> list[Photo]:
@@ -70,10 +83,10 @@ def read(root: Path, problem: Callable[[VisketchError], None]) -> list[Photo]:
         if path.suffix.lower() not in PICTURES or path.name.startswith("."):
             continue
         try:
-            with Image.open(path) as picture:
-                wide, high = ImageOps.exif_transpose(picture).size if picture.getexif() else picture.size
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-            problem(VisketchError(f"{path}: the photo cannot be read; remove it or save it again"))
+            with _opened(path) as picture:
+                wide, high = image.upright_size(picture)
+        except VisketchError as error:
+            problem(error)
             continue
         found.append(Photo(path, (PhotoObject(folder.label(path), (0.0, 0.0, float(wide), float(high))),), turned=True))
     if not found:

@@ -138,8 +138,10 @@ def _stroke(stroke: Any) -> dict[Layout, tuple[np.ndarray, tuple[bool, ...]]]:
     if isinstance(stroke, list | tuple) and len(stroke) and all(isinstance(point, dict) for point in stroke):
         stroke = np.array([[_named(point, "x"), _named(point, "y")] for point in stroke], np.float64)
         return {"rows": (stroke, SURE), "pairs": (stroke, SURE)}
-    if isinstance(stroke, np.ndarray) and stroke.ndim == 2 and stroke.shape[1] == 2:  # these are pairs, by convention
+    if isinstance(stroke, np.ndarray) and stroke.ndim == 2 and stroke.shape[1] == 2:
         stroke = stroke.astype(np.float64)
+        if len(stroke) == 2:  # these are pairs, by convention, unless other strokes of the drawing can only be rows
+            return {"rows": (stroke.T, (False, False)), "pairs": (stroke, SURE)}
         return {"rows": (stroke, SURE), "pairs": (stroke, SURE)}
     try:
         values = np.array(stroke)
@@ -167,8 +169,8 @@ def _fits(shape: Sequence[int], layout: Layout) -> bool:
 def _read(values: np.ndarray, layout: Layout) -> tuple[np.ndarray, tuple[bool, ...]]:
     """The points, and the evidence for the layout.
 
-    There are three pieces of evidence: the points are not all equal; the further values may be times or pressures; and,
-    in the first stroke of a drawing, the times begin at 0.
+    There are two pieces of evidence. The stronger one: the points are not all equal, and the further values may be
+    times or pressures. The weaker one, for the first stroke of a drawing: the further values are times that begin at 0.
     """
     points = values if layout == "pairs" else values.T
     moves = len(points) == 1 or bool((points[:, :2] != points[:1, :2]).any())

@@ -1,7 +1,7 @@
 """sketch-rnn's .npz files: arrays `train`, `valid` and `test` of drawings in stroke-3 or stroke-5 form (`stroke3.py`).
 
-The arrays hold objects, which numpy stores as pickles. A pickle can execute anything, and numpy's own classes trust what
-a pickle says of memory. So this unpickler makes arrays of numbers and of other arrays, and checks them first.
+The arrays hold objects, which numpy stores as pickles. A pickle can execute anything, and numpy's own classes trust
+what a pickle says of memory. So this unpickler makes arrays of numbers and of other arrays, and checks them first.
 """
 
 import codecs

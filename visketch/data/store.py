@@ -62,11 +62,6 @@ class Store:
         self.split: np.ndarray = np.concatenate([batch["split"].to_numpy() for batch in batches])
         self._batches = [_views(batch) for batch in batches]
 
-    @classmethod
-    def open(cls, path: str | Path) -> "Store":
-        """Open the packed data set at `path`. Raises VisketchError if it is not one."""
-        return cls(path)
-
     def __reduce__(self) -> tuple:
         return Store, (self.path,)  # a worker process maps the file again, and the system shares the pages
 
@@ -112,10 +107,10 @@ class Store:
             sums.append(total[offsets[1:]] - total[offsets[:-1]])
         return np.concatenate(sums).astype(np.int64)
 
-    def has(self, split: str, labels: Sequence[str], least: int = 2) -> bool:
-        """Whether a split has at least `least` drawings of each class."""
+    def has(self, split: str, labels: Sequence[str]) -> bool:
+        """Whether a split has at least two drawings of each class."""
         counts = dict(zip(*np.unique(self.label[self.rows(split)], return_counts=True), strict=True))
-        return all(name in self.labels and counts.get(self.labels.index(name), 0) >= least for name in labels)
+        return all(name in self.labels and counts.get(self.labels.index(name), 0) >= 2 for name in labels)
 
     def rows(self, split: str) -> np.ndarray:
         """The row numbers (drawings,) of a split, which is "train", "validation" or "test"."""

@@ -4,29 +4,24 @@ An SVG should give the same drawing as its rendering. So the page is also render
 a picture. Lines are kept where that ink is. If they do not explain the ink, the rendering is read instead.
 """
 
-import re
+import warnings
 from collections.abc import Iterator
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any
-from xml.etree.ElementTree import Element, ParseError, register_namespace, tostring
+from xml.etree.ElementTree import Element, register_namespace, tostring
 
 import numpy as np
 from PIL import Image
 
-from visketch.data import css, files, image, resvg, seen
+from visketch.data import image, resvg, seen, svg_page
 from visketch.data.seen import PaintedLine
-from visketch.errors import VisketchError
+from visketch.errors import PassedOverWarning, VisketchError
 from visketch.geometry.sketch import POINTS, PageArea, Sketch
 
-LARGEST = 1 << 20  # the most bytes; a detailed drawing has a few hundred thousand, and a megabyte takes seconds
-ELEMENTS = 5_000  # the most elements, including copies by <use> and closed outlines
 CURVE = np.linspace(0, 1, 17)[1:]  # positions along a curve; a full circle, which is four arcs, has 64 corners
 SIDE = 512  # the longer side of the rendering in pixels
-# These elements read other files, run code, show no lines, or could keep the renderer busy without limit.
-LEFT_OUT = ("image", "script", "filter", "foreignObject", "text", "animate", "animateMotion", "animateTransform", "set")
-NAMESPACE = re.compile(rb"""<!ENTITY\s+(\w+)\s+(["'])(https?://[^"'&%<>]{0,200})\2\s*>""")  # as Illustrator writes them
 WHITE = (255, 255, 255)
 HAIR = 0.1  # a thinner line, in pixels of the rendering, may leave no ink there
 
@@ -38,11 +33,22 @@ def strokes(path: Path) -> Sketch:
     else or there are more than POINTS points.
 
     It reads paths and basic shapes, through groups, transforms, units, styles and <use>. Curves become polylines.
-    Nothing outside the file is read. Raises VisketchError if the file is not SVG, defines entities other than
-    namespaces, has more than LARGEST bytes or ELEMENTS elements, or shows nothing.
+    Nothing outside the file is read, and no picture of pixels that is embedded in it, of which a PassedOverWarning
+    tells. Raises VisketchError if the file is not SVG, defines entities other than namespaces, is too large (see
+    `svg_page`), or shows nothing.
     """
-    root = parsed(path)
-    size = _sized(root)
+    root = svg_page.whole(path)
+    pictured = svg_page.embeds_picture(root)
+    found = _drawn(svg_page.cleaned(root, path), path)
+    if pictured:
+        message = f"{path}: an embedded picture was ignored; save it as PNG"
+        warnings.warn(message, PassedOverWarning, stacklevel=2)
+    return found
+
+
+def _drawn(root: Element, path: Path) -> Sketch:
+    """The drawing on the cleaned page of a file. Raises VisketchError if it shows nothing."""
+    size = svg_page.sized(root)
     lines, matrix = _lines(root)
     if size is None and lines:
         size, matrix = _around(root, lines)
@@ -75,8 +81,8 @@ def rendered(path: Path, side: int) -> tuple[Image.Image, tuple[int, int]]:
 
     Returns the picture, and the width and height of the page in CSS pixels. Raises VisketchError.
     """
-    root = parsed(path)
-    size = _sized(root)
+    root = svg_page.parsed(path)
+    size = svg_page.sized(root)
     if size is None and (lines := _lines(root)[0]):
         size, _ = _around(root, lines)
     picture = resvg.draw(root, *size, side) if size else None
@@ -87,121 +93,6 @@ def rendered(path: Path, side: int) -> tuple[Image.Image, tuple[int, int]]:
 
 def on_paper(picture: Image.Image, paper: str) -> Image.Image:
     return Image.alpha_composite(Image.new("RGBA", picture.size, paper), picture).convert("RGB")
-
-
-def parsed(path: Path) -> Element:
-    """Parse the page and remove the elements in LEFT_OUT.
-
-    Raises VisketchError if it is not SVG, and for anything with which a small file could become a large one: entities,
-    too many elements, copies of copies.
-    """
-    from defusedxml import ElementTree
-    from defusedxml.common import DefusedXmlException
-
-    text = files.whole(path, LARGEST)
-    try:
-        root = ElementTree.fromstring(_without_namespace_entities(text))
-    except DefusedXmlException:
-        raise VisketchError(f"{path}: the file defines XML entities; export it again as plain SVG") from None
-    except (ParseError, ValueError, LookupError) as error:
-        raise VisketchError(f"{path}: not complete XML ({error}); export it again") from None
-    if _name(root) != "svg":
-        raise VisketchError(f"{path}: XML, but not SVG; give a drawing")
-    if _size(root) > ELEMENTS:
-        raise VisketchError(f"{path}: more than {ELEMENTS} elements, or <use> in a circle; simplify the drawing")
-    css.spell_out(root)
-    try:
-        size = _sized(root) or (1.0, 1.0)
-        css.apply(root, page := _inner(root) or size, min(size[0] / page[0], size[1] / page[1]))
-    except ValueError as error:
-        raise VisketchError(f"{path}: the style `{error}` cannot be read; apply the transforms first") from None
-    css.drop(root, "filter")  # an element whose filter is missing would not be drawn
-    sheets = [element for element in root.iter() if css.is_sheet(element)]
-    for element in [*root.iter()]:
-        for place, child in [*enumerate(element)][::-1]:
-            if _name(child) in LEFT_OUT or css.is_sheet(child):
-                element.remove(child)
-            elif _name(child) == "symbol":  # svgelements would draw a symbol where it stands
-                element[place] = Element("{http://www.w3.org/2000/svg}defs")
-                element[place].append(child)
-        element.attrib.pop("filter", None)
-    root[:0] = sheets  # svgelements applies a sheet only to what follows it
-    return root
-
-
-def _without_namespace_entities(text: bytes) -> bytes:
-    """Expand the entities that stand for the address of a namespace. Other entities are kept, and refused later.
-
-    A page in UTF-16 becomes one in UTF-8.
-    """
-    if text.startswith((b"\xff\xfe", b"\xfe\xff")):
-        text = re.sub(r"^\s*<\?xml[^>]*>", "", text.decode("utf-16")).encode()
-    for name, _, value in NAMESPACE.findall(text):
-        if text.count(b"&%s;" % name) * len(value) > LARGEST:
-            return text
-        text = text.replace(b"&%s;" % name, value)
-    return NAMESPACE.sub(b"", text)
-
-
-def _size(root: Element) -> int:
-    """The number of elements that are drawn, including copies by <use> and closed outlines. It is more than ELEMENTS if
-    there are too many.
-
-    Closed outlines count because svgelements takes quadratic time for them.
-    """
-    named = {f"#{element.get('id')}": element for element in root.iter() if element.get("id")}
-    known: dict[int, int] = {}
-    open_: set[int] = set()
-
-    def size(element: Element) -> int:
-        if id(element) in open_:
-            return ELEMENTS + 1  # the element copies itself
-        if id(element) not in known:
-            open_.add(id(element))
-            count = 1 + element.get("d", "").lower().count("z")
-            for child in element:
-                count += size(child)
-            if _name(element) == "use":
-                count += max((size(named[to]) for to in _copies(element) if to in named), default=0)
-            open_.remove(id(element))
-            known[id(element)] = min(count, ELEMENTS + 1)
-        return known[id(element)]
-
-    try:
-        return size(root) if sum(1 for _ in root.iter()) <= ELEMENTS else ELEMENTS + 1
-    except RecursionError:
-        return ELEMENTS + 1
-
-
-def _copies(element: Element) -> list[str]:
-    """The targets of a <use> element: those of `href`, of `xlink:href`, or of both."""
-    return [value for key, value in element.attrib.items() if key.endswith("href")]
-
-
-def _name(element: Element) -> str:
-    return str(element.tag).rpartition("}")[2]
-
-
-def _sized(root: Element) -> tuple[float, float] | None:
-    """The width and height of the page in CSS pixels. Returns None if nothing defines them.
-
-    If they are missing on the root, they are set there.
-    """
-    inner = _inner(root)
-    wide, high = (css.pixels(root.get(side, "")) for side in ("width", "height"))
-    if inner and not (wide and high):
-        wide, high = (
-            (wide, wide * inner[1] / inner[0]) if wide else (high * inner[0] / inner[1], high) if high else inner
-        )
-        root.set("width", f"{wide:g}")
-        root.set("height", f"{high:g}")
-    return (wide, high) if wide and high else None
-
-
-def _inner(root: Element) -> tuple[float, float] | None:
-    """The width and height of the viewBox, if there is one."""
-    box = re.findall(r"[-+]?\d*\.?\d+(?:[eE][-+]?\d+)?", root.get("viewBox", ""))
-    return (float(box[2]), float(box[3])) if len(box) == 4 and min(map(float, box[2:])) > 0 else None
 
 
 def _around(root: Element, lines: list[PaintedLine]) -> tuple[tuple[float, float], np.ndarray]:

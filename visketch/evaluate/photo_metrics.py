@@ -6,13 +6,10 @@ Only this module imports pycocotools, COCO's reference implementation.
 import contextlib
 import io
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from visketch.errors import UsageError
-
-CROWDED = 8  # a photo shows a crowd if it has at least this many objects of a class
-SAME = 0.5  # the least intersection over union at which a box shows an object
 
 
 @dataclass(frozen=True)
@@ -20,7 +17,7 @@ class Precision:
     """The average precision of boxes, averaged over classes, as shares of 1.
 
     It is given over overlaps of 0.5 to 0.95, at 0.5, and by the size of objects (below 32², up to 96², and more
-    pixels). It is None if there is no such object.
+    pixels). That of a size is None if there is no such object.
     """
 
     ap: float
@@ -28,6 +25,15 @@ class Precision:
     small: float | None
     medium: float | None
     large: float | None
+
+    @classmethod
+    def mean(cls, some: "Sequence[Precision]") -> "Precision":
+        """The mean of several results. A size is None if it is None in all of them."""
+        means: dict[str, Any] = {}
+        for one in fields(cls):
+            there = [value for result in some if (value := getattr(result, one.name)) is not None]
+            means[one.name] = sum(there) / len(there) if there else None
+        return cls(**means)
 
 
 def precision(instances: Mapping[str, Any], found: Sequence[Mapping[str, Any]], categories: Iterable[int]) -> Precision:
@@ -46,12 +52,11 @@ def precision(instances: Mapping[str, Any], found: Sequence[Mapping[str, Any]], 
         for number, one in enumerate(instances["annotations"], 1)
     ]
     with contextlib.redirect_stdout(io.StringIO()):
-        truth = COCO()
+        truth, nothing = COCO(), COCO()
         truth.dataset = {"info": {}} | dict(instances, annotations=objects)
         truth.createIndex()
-        if not found:
-            return Precision(0.0, 0.0, None, None, None)
-        judged = COCOeval(truth, truth.loadRes([dict(one) for one in found]), "bbox")
+        nothing.dataset = {"annotations": []}  # loadRes needs a box, but without one, the sizes that exist have 0
+        judged = COCOeval(truth, truth.loadRes([dict(one) for one in found]) if found else nothing, "bbox")
         judged.params.catIds = sorted(categories)
         judged.evaluate()
         judged.accumulate()

@@ -249,7 +249,7 @@ def _pairs(asker: PhotoAsker) -> list[Pair]:
 
 
 def _boxes(asker: PhotoAsker, who: str, content: Mapping[str, Any]) -> Precision:
-    """Ask about every word in every photo. Returns the mean over the drawings of a word."""
+    """Ask about every word in every photo. Returns the means over the drawings of a word."""
     every = []
     for turn in range(1 if who == TOLD else max(map(len, asker.sketches.values()))):
         rows = []
@@ -262,8 +262,7 @@ def _boxes(asker: PhotoAsker, who: str, content: Mapping[str, Any]) -> Precision
                     rows += [_result(photo, found.number, one.box, one.score) for one in answer.found]
         numbers = [found.number for word in asker.sketches if (found := category(word))]
         every.append(precision(content, rows, numbers))
-    means = [np.mean([one or 0.0 for one in some]) for some in zip(*(vars(one).values() for one in every), strict=True)]
-    return Precision(*map(float, means))
+    return Precision.mean(every)
 
 
 def _result(photo: AnnotatedPhoto, number: int, box: Box, score: float) -> dict[str, Any]:

@@ -81,8 +81,8 @@ class RecognitionModel:
     def given(self, sketches: Sequence[Sketch]) -> tuple[Float[Tensor, "b h h"], list[Pieces | None]]:
         """The fields of drawings and their strokes, as `logits` takes them."""
         seen = [self.shown(sketch, np.random.default_rng(0)) for sketch in sketches]
-        strokes = self.model.pieces(seen) if self.strokes else [None] * len(seen)
-        return self.model.fields(seen, self.shape), strokes
+        strokes: list[Pieces | None] = [None] * len(seen)
+        return self.model.fields(seen, self.shape), self.model.pieces(seen) if self.strokes else strokes
 
 
 def classify(

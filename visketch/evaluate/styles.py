@@ -35,11 +35,11 @@ def turned(sketch: Sketch, rng: np.random.Generator, degrees: float = 20.0) -> S
     return _like(sketch, strokes=tuple((line @ turn.T).astype(np.float32) for line in _strokes(sketch)))
 
 
-def incomplete(sketch: Sketch, rng: np.random.Generator, share: float = 0.3) -> Sketch:
-    """The drawing without this share of its strokes, chosen at random. At least one stroke is kept."""
+def incomplete(sketch: Sketch, rng: np.random.Generator) -> Sketch:
+    """The drawing without 30 % of its strokes, chosen at random. At least one stroke is kept."""
     lines = _strokes(sketch)
     chance = rng.random(len(lines))
-    kept = chance >= min(share, chance.max())
+    kept = chance >= min(0.3, chance.max())
     return _like(sketch, strokes=tuple(line for line, keep in zip(lines, kept, strict=True) if keep))
 
 

@@ -7,6 +7,8 @@ from itertools import pairwise
 import numpy as np
 from jaxtyping import Float
 
+from visketch.geometry.sketch import arc_lengths, sample
+
 CORNER = np.cos(np.radians(50))  # a stroke has a corner where it turns by more than this within a pen's width
 # A straight part of a page is longer than LONG widths of the pen, and the segments of the arc into which it runs are
 # shorter than SHORT widths, and turn it by less than SOFT.
@@ -28,21 +30,19 @@ def bezier(stroke: Float[np.ndarray, "n 2"], pen: float) -> Float[np.ndarray, "m
     return np.concatenate([_fitted(line[a : b + 1], TOLERANCE * pen) for a, b in pairwise(cuts)])
 
 
-def smooth(stroke: Float[np.ndarray, "n 2"], pen: float, steps: int = 8) -> Float[np.ndarray, "m 2"]:
-    """Points along the curves of `bezier`, `steps` for each curve. A dot stays one point."""
+def smooth(stroke: Float[np.ndarray, "n 2"], pen: float) -> Float[np.ndarray, "m 2"]:
+    """Points along the curves of `bezier`, eight for each curve. A dot stays one point."""
     curves = bezier(stroke, pen)
     if not len(curves):
         return stroke[:1].astype(np.float64)
-    t = np.linspace(0, 1, steps + 1)[1:, None]
-    weights = np.stack([(1 - t) ** 3, 3 * t * (1 - t) ** 2, 3 * t**2 * (1 - t), t**3])  # (4, steps, 1)
+    t = np.linspace(0, 1, 9)[1:, None]
+    weights = np.stack([(1 - t) ** 3, 3 * t * (1 - t) ** 2, 3 * t**2 * (1 - t), t**3])  # (4, 8, 1)
     along = np.einsum("msw,nmd->nsd", weights, curves).reshape(-1, 2)
     return np.concatenate([curves[0, :1], along])
 
 
 def _resampled(stroke: np.ndarray, spacing: float) -> np.ndarray:
     """Points about `spacing` apart, which include the points of the stroke."""
-    from visketch.geometry.sketch import sample
-
     line = sample((stroke.astype(np.float32),), spacing).astype(np.float64)
     new = np.linalg.norm(np.diff(line, axis=0), axis=1) > 1e-6 * spacing
     return line[np.concatenate([[True], new])]
@@ -72,8 +72,7 @@ def _ends_of_straight_parts(stroke: np.ndarray, line: np.ndarray, pen: float) ->
     longer, shorter = np.maximum(size[1:], size[:-1]), np.minimum(size[1:], size[:-1])
     straight = (way[1:] * way[:-1]).sum(axis=1) > SOFT * size[1:] * size[:-1]
     ends = np.cumsum(size)[:-1][straight & (longer > LONG * pen) & (shorter < SHORT * pen)]
-    along = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(line, axis=0), axis=1))])
-    return np.abs(along[:, None] - ends).argmin(axis=0).tolist()
+    return np.abs(arc_lengths(line)[:, None] - ends).argmin(axis=0).tolist()
 
 
 def _fitted(line: np.ndarray, tolerance: float) -> np.ndarray:

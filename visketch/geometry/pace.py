@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float
 
-from visketch.geometry.sketch import longer_side
+from visketch.geometry.sketch import arc_lengths, length, longer_side
 
 SPEED = 1.6  # the speed of the pen, in longer sides of the drawing a second
 LIFTED = 0.12  # seconds between two strokes
@@ -21,17 +21,12 @@ def pace(strokes: Sequence[Float[np.ndarray, "_ 2"]], given: int = 0) -> Float[n
     if not strokes:
         return np.zeros((0, 2))
     side = longer_side(np.concatenate(strokes))
-    seconds = np.array([length(stroke)[-1] for stroke in strokes]) / side / SPEED
+    seconds = np.array([length(stroke) for stroke in strokes]) / side / SPEED
     seconds[:given] = 0
     pauses = np.where(np.arange(len(strokes)) > given, LIFTED, 0.0)
     ends = np.cumsum(seconds + pauses)
     both = np.stack([ends - seconds, ends], axis=1)
     return both * min(1.0, LONGEST / max(float(ends[-1]), 1e-6))
-
-
-def length(stroke: Float[np.ndarray, "n 2"]) -> Float[np.ndarray, " n"]:
-    """The distance of each point from the first one, along the stroke."""
-    return np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(stroke.astype(np.float64), axis=0), axis=1))])
 
 
 def between(
@@ -43,7 +38,7 @@ def between(
     """
     if last < start or (first >= end and first > start):
         return stroke[:0]
-    along = length(stroke)
+    along = arc_lengths(stroke)
     share = along / along[-1] if along[-1] else np.linspace(0, 1, len(stroke))
     low, high = (min(max((moment - start) / max(end - start, 1e-9), 0.0), 1.0) for moment in (first, last))
     ends = np.stack([[np.interp(place, share, axis) for axis in stroke.T] for place in (low, high)])

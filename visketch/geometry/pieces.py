@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Bool, Complex, Float, Int, Integer
 
-from visketch.errors import UsageError
-from visketch.geometry.sketch import Sketch, fit
+from visketch.errors import VisketchError
+from visketch.geometry.sketch import Sketch, arc_lengths, fit
 from visketch.geometry.trace import from_pixels, reduced, trace
 
 POINTS = 12  # k; nine in ten of QuickDraw's strokes have no more vertices
@@ -21,6 +21,7 @@ POINTS = 12  # k; nine in ten of QuickDraw's strokes have no more vertices
 # of 100 vertices of QuickDraw's drawings stay, and smooth curves get about as many as if they came from there.
 TOLERANCE = 3 / 255
 TRACED = 256  # pixels of the longer side of a picture that is traced for recognition
+TOO_MANY = "{:,} strokes: at most {} can be changed; use a simpler drawing"  # nobody can leave out lines of a picture
 LONGEST = 2000  # the most points of a drawing that is simplified for recognition, after those that lie close together
 
 
@@ -52,32 +53,33 @@ def cut(strokes: Sequence[Float[np.ndarray, "_ 2"]], k: int = POINTS) -> Pieces:
     return Pieces(_filled(np.concatenate(strokes), first, last, k), part > 0)
 
 
-def spread(stroke: Float[np.ndarray, "_ 2"], parts: int, k: int = POINTS) -> Float[np.ndarray, "parts k 2"]:
+def spread(stroke: Float[np.ndarray, "_ 2"], parts: int) -> Float[np.ndarray, "parts k 2"]:
     """A stroke as exactly `parts` pieces. Its vertices are among their points, unless there are too many of them."""
-    places = parts * (k - 1) + 1
+    places = parts * (POINTS - 1) + 1
     if len(stroke) > places:
-        along = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(stroke, axis=0), axis=1))])
+        along = arc_lengths(stroke)
         even = np.linspace(0, along[-1], places)
         stroke = np.stack([np.interp(even, along, axis) for axis in stroke.T], axis=1).astype(np.float32)
     points = _filled(stroke, np.array([0]), np.array([len(stroke) - 1]), places)[0]
-    return np.stack([points[part * (k - 1) : part * (k - 1) + k] for part in range(parts)])
+    firsts = range(0, places - 1, POINTS - 1)
+    return np.stack([points[first : first + POINTS] for first in firsts])
 
 
 def fitted(strokes: Sequence[Float[np.ndarray, "_ 2"]], most: int) -> Pieces:
     """A drawing's strokes as pieces that fill [-1, 1], in the form in which the network is trained on drawings.
 
-    The strokes are simplified by TOLERANCE, and further if that leaves more than `most` pieces. Raises UsageError if
+    The strokes are simplified by TOLERANCE, and further if that leaves more than `most` pieces. Raises VisketchError if
     the drawing has more strokes than that.
     """
     if len(strokes) > most:
-        raise UsageError(f"{len(strokes):,} strokes: at most {most} can be changed; leave some out")
+        raise VisketchError(TOO_MANY.format(len(strokes), most))
     tolerance = TOLERANCE
-    while len(found := _fitted([strokes], tolerance)[0]) > most:
+    while len(found := pieces([strokes], tolerance)[0]) > most:
         tolerance *= 1.5
     return found
 
 
-def _fitted(drawings: Sequence[Strokes], tolerance: float) -> list[Pieces]:
+def pieces(drawings: Sequence[Strokes], tolerance: float = TOLERANCE) -> list[Pieces]:
     """Drawings as pieces that fill [-1, 1], of lines that are simplified by `tolerance`.
 
     Like `simplified` and `cut`, it handles all lines at once. For a drawing of few short strokes, almost all of the
@@ -105,7 +107,7 @@ def of_sketches(sketches: Sequence[Sketch], most: int) -> list[Pieces | None]:
     short = {i: strokes for i, strokes in zip(read, thinned, strict=True) if sum(map(len, strokes)) <= LONGEST}
     if not short:
         return found
-    for i, drawing in zip(short, _fitted(list(short.values()), TOLERANCE), strict=True):
+    for i, drawing in zip(short, pieces(list(short.values())), strict=True):
         in_order = sketches[i].in_order and sketches[i].pixels is None
         found[i] = replace(drawing if len(drawing) <= most else fitted(short[i], most), in_order=in_order)
     return found

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 
 from visketch.errors import VisketchError
 
@@ -27,7 +28,7 @@ class PageArea:
     height: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Sketch:
     """One drawing, as strokes or as pixels (exactly one of the two), with what is known about it.
 
@@ -38,12 +39,12 @@ class Sketch:
 
     strokes: tuple[np.ndarray, ...] | None = None
     pixels: np.ndarray | None = None
-    thin: np.ndarray | None = field(default=None, compare=False, repr=False, kw_only=True)
+    thin: np.ndarray | None = field(default=None, repr=False, kw_only=True)
     label: str | None = None
     source: str = ""
-    page: PageArea | None = field(default=None, compare=False)
-    in_order: bool = field(default=True, compare=False, kw_only=True)
-    about: dict[str, Any] = field(default_factory=dict, compare=False)  # what the reader of its file found out
+    page: PageArea | None = None
+    in_order: bool = field(default=True, kw_only=True)
+    about: dict[str, Any] = field(default_factory=dict)  # what the reader of its file found out
 
     def __post_init__(self) -> None:
         if (self.strokes is None) == (self.pixels is None):
@@ -132,6 +133,16 @@ def fit(lines: tuple[np.ndarray, ...], margin: float) -> tuple[np.ndarray, ...]:
 def on_canvas(lines: tuple[np.ndarray, ...], margin: float, side: int) -> tuple[np.ndarray, ...]:
     """Lines in pixels of a canvas of that side, where a field of them has its ink."""
     return tuple(line * np.float32(side) for line in fit(lines, margin))
+
+
+def arc_lengths(stroke: Float[np.ndarray, "n 2"]) -> Float[np.ndarray, " n"]:
+    """The distance of each point of a stroke from its first point, along the stroke."""
+    steps = np.linalg.norm(np.diff(stroke.astype(np.float64), axis=0), axis=1)
+    return np.concatenate([[0.0], np.cumsum(steps)])
+
+
+def length(stroke: Float[np.ndarray, "n 2"]) -> float:
+    return float(arc_lengths(stroke)[-1])
 
 
 def segment_ends(lines: tuple[np.ndarray, ...]) -> tuple[np.ndarray, np.ndarray]:

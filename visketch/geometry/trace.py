@@ -14,7 +14,7 @@ from scipy import ndimage
 
 from visketch.geometry.junctions import height, joined
 from visketch.geometry.skeleton import AROUND, thinned
-from visketch.geometry.sketch import PageArea, Sketch, fit
+from visketch.geometry.sketch import PageArea, Sketch, fit, length
 
 PAGE = 256.0  # the side of the page for strokes whose page is not known
 PEN = 4.0  # the pen for them
@@ -205,7 +205,3 @@ def ordered(strokes: list[np.ndarray]) -> list[np.ndarray]:
             return drawn
         ends[number] = np.inf  # it is drawn, so nothing is near it
         number, turned = divmod(int(np.linalg.norm(ends - drawn[-1][-1], axis=2).argmin()), 2)
-
-
-def length(stroke: np.ndarray) -> float:
-    return float(np.linalg.norm(np.diff(stroke, axis=0), axis=1).sum())

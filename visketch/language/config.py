@@ -9,7 +9,7 @@ from typing import Literal
 
 from pydantic import Field, ValidationError, model_validator
 
-from visketch.checkpoint import write_atomically
+from visketch.atomic import write_atomically
 from visketch.config import override
 from visketch.configs.section import Count, Length, Section, Share
 from visketch.configs.training import PartTraining
@@ -118,7 +118,7 @@ def load(preset: str | Path = "tiny", overrides: Sequence[str] = ()) -> Language
         raise UsageError(f"no preset {str(preset)!r}: {nearest(str(preset), [*PRESETS])}")
     else:
         try:
-            tree = tomllib.loads(Path(preset).read_text())
+            tree = tomllib.loads(Path(preset).read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
             raise VisketchError(f"{preset}: cannot be read, {reason(error)}") from None
     for one in overrides:
@@ -151,7 +151,7 @@ def read(folder: Path) -> LanguageConfig:
     """
     path = folder / FILE
     try:
-        tree = tomllib.loads(path.read_text())
+        tree = tomllib.loads(path.read_text(encoding="utf-8"))
         tree.pop("train", None)
         return LanguageConfig.model_validate(tree)
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, ValidationError) as error:

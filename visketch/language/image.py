@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 MOST = 400_000_000  # the most pixels; enough for a panorama of 20,000 x 20,000, but not for a decompression bomb
 # the suffixes of pictures in a folder
-SUFFIXES = (".svg", ".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff")
+SUFFIXES = (".svg", ".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".pbm", ".pgm", ".ppm", ".pnm")
 PAPER = (
     0.75  # the least share of paper in a drawing; 400 drawn scenes had at least 0.83, and 1 in 100 photos has as much
 )

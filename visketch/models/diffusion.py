@@ -23,7 +23,7 @@ class Diffusion(nn.Module):
 
     def __init__(self, config: DiffusionConfig, tile: int, classes: int) -> None:
         super().__init__()
-        self.config, self.tile, self.classes = config, tile, classes  # the label `classes` is the null class
+        self.config, self.classes = config, classes  # the label `classes` is the null class
         self.net = _unet(config, tile, classes)
         if not torch.cuda.is_available():  # the fused kernel's backward pass is slow on a CPU (see blocks.attend)
             for module in self.net.modules():

@@ -12,7 +12,7 @@ from visketch.models.stroke_transformer import TOKEN, StrokeTransformer, padded,
 
 # The drawings in one pass. Those of a pass have about as many pieces, so little of it is padding: of 64 test drawings
 # of 7 pieces on average, the longest has 19.
-TOGETHER = 16
+TOGETHER = 24
 
 
 def batch(

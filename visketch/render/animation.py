@@ -43,7 +43,7 @@ def write_animation(
     as in `write_svg`. The first `given` strokes of each drawing are there from the beginning. Raises UsageError for
     another suffix or a picture that is too large, VisketchError if the file cannot be written.
     """
-    from visketch.checkpoint import write_atomically
+    from visketch.atomic import write_atomically
 
     if path.suffix.lower() == ".svg":
         write_svg(path, drawings, width, height, facts, page, animate=True, given=given)
@@ -79,8 +79,9 @@ def write_page(path: Path, drawings: "Sequence[Trace]", width: int, height: int,
 def movie(path: Path, pictures: "Sequence[Image]", facts: dict, hold: int = HOLD) -> bytes:
     """Turn frames into the content of an animated file, whose format is that of the suffix of `path`.
 
-    The last frame is shown for `hold` milliseconds. `facts` are written into the file. Raises UsageError for another
-    suffix, or for frames that are too large.
+    The last frame is shown for `hold` milliseconds. In a PNG it is also the picture of viewers that show only one, and
+    no frame of the animation. `facts` are written into the file. Raises UsageError for another suffix, or for frames
+    that are too large.
     """
     from PIL.PngImagePlugin import PngInfo
 
@@ -90,7 +91,10 @@ def movie(path: Path, pictures: "Sequence[Image]", facts: dict, hold: int = HOLD
     if max(pictures[0].size) > LARGEST:
         raise UsageError(f"{path}: pictures that move are at most {LARGEST} pixels wide; ask for less, or for an .svg")
     more: dict[str, Any] = {}
+    first, *rest = pictures
     if suffix == ".png":
+        first, rest = pictures[-1], [*pictures]
+        more["default_image"] = True
         more["pnginfo"] = PngInfo()
         more["pnginfo"].add_text("Software", "visketch")
         more["pnginfo"].add_text("Description", json.dumps(facts, default=str))
@@ -100,7 +104,6 @@ def movie(path: Path, pictures: "Sequence[Image]", facts: dict, hold: int = HOLD
         more |= {"lossless": True, "minimize_size": True}
     content = io.BytesIO()
     durations = [FRAME] * (len(pictures) - 1) + [hold]
-    first, *rest = pictures
     first.save(content, suffix[1:].upper(), save_all=True, append_images=rest, duration=durations, loop=0, **more)
     return content.getvalue()
 

@@ -28,7 +28,7 @@ def png(pixels: "np.ndarray", facts: dict) -> bytes:
 
 def write_png(path: Path, pixels: "np.ndarray", facts: dict) -> None:
     """Write grey levels or colours to a PNG file, with `facts` about their origin. Raises VisketchError."""
-    from visketch.checkpoint import write_atomically
+    from visketch.atomic import write_atomically
 
     write_atomically(path, png(pixels, facts))
 
@@ -67,7 +67,7 @@ def write_svg(
     `page` is the page on which the strokes were found. `animate` and `given` are as in `write.svg`. Raises
     VisketchError.
     """
-    from visketch.checkpoint import write_atomically
+    from visketch.atomic import write_atomically
     from visketch.data import write
 
     found = [(drawing.strokes, drawing.pen) for drawing in drawings]

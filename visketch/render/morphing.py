@@ -25,7 +25,7 @@ def write_morph(path: Path, morph: Morph, side: int, pen: float, facts: dict) ->
     It is `side` pixels wide, and `pen` is a share of the side. Raises UsageError for another suffix or a picture that
     is too large, VisketchError if the file cannot be written.
     """
-    from visketch.checkpoint import write_atomically
+    from visketch.atomic import write_atomically
 
     if path.suffix.lower() == ".svg":
         write_atomically(path, svg(morph, side, pen, facts).encode())

@@ -4,14 +4,13 @@ A graph is derived from vectors that are stored elsewhere, so it can be rebuilt 
 map, so it may be larger than memory. While it is built, it is in memory.
 """
 
-import os
 from collections.abc import Iterable
-from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float, Int
 
+from visketch.atomic import replacing
 from visketch.errors import UsageError, VisketchError
 
 try:
@@ -35,15 +34,8 @@ def grow(old: Path | None, new: Path, more: Iterable[tuple[Int[np.ndarray, " i"]
                 graph.load(str(old))
         graph.add(keys.astype(np.uint64), vectors.astype(np.float32))
     assert graph is not None
-    part = new.with_name(f".{new.name}.{os.getpid()}.part")
-    try:
+    with replacing(new) as part:
         graph.save(str(part))
-        with part.open("rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(part, new)
-    finally:
-        with suppress(OSError):
-            part.unlink(missing_ok=True)
     return len(graph)
 
 

@@ -28,6 +28,7 @@ create table drawings (file integer, place integer, name text, label text, vecto
 create index drawings_of_a_vector on drawings (vector);
 create table graphs (number integer primary key, name text, bytes integer, vectors integer, last integer);
 """
+UNREAD = "select path, unread from files where unread > 0 order by path"
 CHUNK = 4096  # the number of vectors that are read at once
 STORED = np.dtype("<f2")
 
@@ -79,7 +80,7 @@ class Database:
             raise VisketchError(f"{path.parent}: not an index; make one with `visketch index`")
         try:
             self.db = sqlite3.connect(path, timeout=30)
-            if self.db.execute("select count(*) from sqlite_master").fetchone() == (0,) and about is not None:
+            if about is not None and not self._tables():
                 try:
                     self._create(about)
                 except sqlite3.Error as error:
@@ -91,10 +92,15 @@ class Database:
         if version != FORMAT:
             raise VisketchError(f"{path.parent}: an index of another version; rebuild it with --renew")
 
+    def _tables(self) -> int:
+        return self.db.execute("select count(*) from sqlite_master").fetchone()[0]
+
     def _create(self, about: dict[str, str]) -> None:
         rows = [(name, json.dumps(value)) for name, value in about.items()]
         with self.db:
             self.db.execute("begin immediate")
+            if self._tables():  # another process has just created it
+                return
             for statement in SCHEMA.split(";\n")[:-1]:  # executescript would commit too early
                 self.db.execute(statement)
             self.db.executemany("insert into about values (?, ?)", rows)
@@ -158,9 +164,19 @@ class Database:
     def counts(self) -> dict[str, int]:
         """The numbers of files, of drawings, of different drawings, and of drawings that could not be read."""
         files, unread = self.db.execute("select count(*), ifnull(sum(unread), 0) from files").fetchone()
-        (drawings,) = self.db.execute("select count(*) from drawings").fetchone()
-        (vectors,) = self.db.execute("select count(*) from vectors").fetchone()
-        return {"files": files, "drawings": drawings, "different": vectors, "unread": unread}
+        return {"files": files, "drawings": self.drawings(), "different": self.different(), "unread": unread}
+
+    def drawings(self) -> int:
+        """The number of drawings."""
+        return self.db.execute("select count(*) from drawings").fetchone()[0]
+
+    def different(self) -> int:
+        """The number of different drawings. Each of them has one vector."""
+        return self.db.execute("select count(*) from vectors").fetchone()[0]
+
+    def unread(self) -> dict[str, int]:
+        """The files that could not be read completely, with the number of their drawings that could not be read."""
+        return {decoded(path): unread for path, unread in self.db.execute(UNREAD)}
 
     def span(self, first: int, end: int) -> tuple[int, int]:
         """The number of vectors with an id from `first` up to, but not including, `end`; and the last id (0 if there

@@ -1,10 +1,10 @@
 """An index of drawings on disk, and the drawings most similar to a query."""
 
 import os
-import shutil
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from hashlib import sha256
 from importlib.util import find_spec
@@ -35,6 +35,8 @@ SUFFIXES = {"exact": ".vectors", "graph": ".usearch"}
 CANDIDATES = (
     64  # each neighbour file gives at least this many, and four times the results; they are then ranked exactly
 )
+NEIGHBOURS = re.compile(rf"\.?\d+-\d+-\d+({'|'.join(map(re.escape, SUFFIXES.values()))})(\.\d+\.part)?")
+LOCK = "lock"
 BUSY = "another process is writing it; wait until it has finished"
 
 
@@ -46,6 +48,7 @@ class Update:
     files: int  # new or changed ones
     removed: int  # files
     unread: int  # drawings or files that could not be read in this update
+    unread_before: dict[str, int] = field(default_factory=dict)  # the same for each file that has not changed since
 
 
 def usual(source: Path) -> Path:
@@ -65,15 +68,20 @@ class Index:
     A neighbour file is a matrix that is compared completely (`matrix.py`), or in a large index a graph (`ann.py`).
     """
 
-    def __init__(self, folder: Path, model: SketchModel, create: bool = False) -> None:
-        """Open the index in a folder. With `create`, an empty one is made if there is none.
+    def __init__(self, folder: Path, model: SketchModel, create: bool = False, renew: bool = False) -> None:
+        """Open the index in a folder. With `create`, an empty one is made if there is none; with `renew` too, one that
+        is there is deleted first.
 
-        Raises VisketchError if there is no index, and if it was made with other weights.
+        Raises VisketchError if there is no index, if it was made with other weights, and if one to delete is being
+        written.
         """
         self.folder, self.model = folder, model
         wanted = mark(model)
-        if create and not is_index(folder):
-            check_place(folder)
+        if create:
+            if not is_index(folder):
+                check_place(folder)
+            elif renew:
+                remove(folder)
             folder.mkdir(parents=True, exist_ok=True)
         self.database = Database(folder / CATALOGUE, wanted if create else None)
         for part, made in self.database.about.items():
@@ -82,7 +90,7 @@ class Index:
                     f"{folder}: was made with other weights ({part} {made}, here {wanted.get(part)}); rebuild it "
                     "with `visketch index --renew`, or name their --checkpoint"
                 )
-        self.lock = FileLock(folder / "lock", timeout=0)
+        self.lock = FileLock(folder / LOCK, timeout=0)
         self.neighbours: dict[GraphRow, Any] = {}  # the files that are mapped into memory
 
     def update(
@@ -118,7 +126,8 @@ class Index:
             removed = self.database.keep(files) if clerk.files or len(known) != len(files) else 0
             self._build()
         self.neighbours = {}
-        return Update(clerk.embedded, clerk.files, removed, clerk.unread.total())
+        before = {file: unread for file, unread in self.database.unread().items() if file not in clerk.unread}
+        return Update(clerk.embedded, clerk.files, removed, clerk.unread.total(), before)
 
     def _look(self, files: list[ScannedFile], engine: parallel.Engine, device: str) -> Iterator[ScannedDrawing]:
         if engine == "local":
@@ -138,21 +147,21 @@ class Index:
     @property
     def kind(self) -> str:
         """The kind of neighbour files that an index of this size has."""
-        large = self.database.counts()["different"] > EXACT
+        large = self.database.different() > EXACT
         return "graph" if large and find_spec("usearch") else "exact"
 
     def _build(self) -> None:
         """Bring the neighbour files up to date with the vectors of the database."""
-        rows = self.database.graphs()
+        rows, kind = self.database.graphs(), self.kind
         for number in sorted({*rows, *range(self.database.last() // SPAN + 1)}):
-            self._build_one(number, rows.get(number))
+            self._build_one(number, rows.get(number), kind)
         kept = {row.name for row in self.database.graphs().values()}
-        for file in self.folder.iterdir():
-            if file.suffix in SUFFIXES.values() and file.name not in kept:
+        for file in _neighbour_files(self.folder):
+            if file.name not in kept:
                 file.unlink(missing_ok=True)
 
-    def _build_one(self, number: int, row: GraphRow | None) -> None:
-        """Bring one neighbour file up to date.
+    def _build_one(self, number: int, row: GraphRow | None, kind: str) -> None:
+        """Bring one neighbour file, of this kind, up to date.
 
         A matrix is rewritten when a vector is new or removed. A graph gets the vectors that it lacks; removed vectors
         stay in it until they are more than a fifth.
@@ -163,7 +172,7 @@ class Index:
         if not vectors:
             if row:
                 self.database.drop_graph(number)
-        elif self.kind == "exact":
+        elif kind == "exact":
             if row is None or not whole or not self._is_current(row, vectors, last):
                 file = self.folder / f"{number:04}-{last}-{vectors}{SUFFIXES['exact']}"
                 count = matrix.write(file, self.database.vectors(first, end))
@@ -194,16 +203,16 @@ class Index:
         Files can be out of date because an update was killed. They are built first, unless an update is running. Graphs
         are rebuilt as matrices if usearch is not installed here.
         """
-        rows = self.database.graphs().values()
+        rows, kind = self.database.graphs().values(), self.kind
         last = max((row.last for row in rows), default=0)
-        if last < self.database.last() or not all(map(self._readable, rows)):
+        if last < self.database.last() or not all(self._readable(row, kind) for row in rows):
             with suppress(Timeout), self.lock:
                 self._build()
             rows = self.database.graphs().values()
-        self.neighbours = {row: self._mapped(self.folder / row.name) for row in rows if self._readable(row)}
+        self.neighbours = {row: self._mapped(self.folder / row.name) for row in rows if self._readable(row, kind)}
 
-    def _readable(self, row: GraphRow) -> bool:
-        return _whole(self.folder, row) and (row.name.endswith(SUFFIXES["exact"]) or self.kind == "graph")
+    def _readable(self, row: GraphRow, kind: str) -> bool:
+        return _whole(self.folder, row) and (row.name.endswith(SUFFIXES["exact"]) or kind == "graph")
 
     @staticmethod
     def _mapped(file: Path) -> Any:
@@ -215,7 +224,7 @@ class Index:
 
     def bytes(self) -> int:
         """The size of the index on disk, in bytes."""
-        return sum(file.stat().st_size for file in self.folder.iterdir())
+        return sum(file.stat().st_size for file in _own_files(self.folder))
 
     def search(self, query: Sketch, n: int) -> list[Hit]:
         """The n most similar drawings, the most similar first. Raises VisketchError if the query is blank."""
@@ -252,13 +261,29 @@ def check_place(folder: Path) -> None:
 
 
 def remove(folder: Path) -> None:
-    """Delete an index and nothing else. Raises VisketchError if it is being written."""
+    """Delete an index and nothing else: its folder stays if it has other files. Raises VisketchError if it is being
+    written.
+    """
     if is_index(folder):
         try:
-            with FileLock(folder / "lock", timeout=0):
-                shutil.rmtree(folder)
+            with FileLock(folder / LOCK, timeout=0):
+                for file in _own_files(folder):
+                    file.unlink(missing_ok=True)
+                with suppress(OSError):  # the folder is not empty
+                    folder.rmdir()
         except Timeout:
             raise VisketchError(f"{folder}: {BUSY}") from None
+
+
+def _own_files(folder: Path) -> list[Path]:
+    """The files of an index. In this order they are deleted: what is left after an interruption is still an index."""
+    database = [folder / f"{CATALOGUE}{ending}" for ending in ("-journal", "-wal", "-shm", "")]
+    return [file for file in (*_neighbour_files(folder), *database, folder / LOCK) if file.exists()]
+
+
+def _neighbour_files(folder: Path) -> list[Path]:
+    """The neighbour files in a folder, with those that were not completed."""
+    return [file for file in folder.iterdir() if NEIGHBOURS.fullmatch(file.name)]
 
 
 def _whole(folder: Path, row: GraphRow) -> bool:

@@ -5,15 +5,14 @@ Below a few hundred thousand vectors, a search takes less than half a second, wh
 to build.
 """
 
-import os
 from collections.abc import Iterable
-from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
 
+from visketch.atomic import replacing
 from visketch.errors import VisketchError
 
 CHUNK = 1 << 14  # the number of vectors that are multiplied at once
@@ -25,16 +24,8 @@ def write(new: Path, vectors: Iterable[tuple[Int[np.ndarray, " i"], Float[np.nda
     Returns the number of vectors. The file appears when it is complete.
     """
     rows = [_rows(ids, some) for ids, some in vectors]
-    part = new.with_name(f".{new.name}.{os.getpid()}.part")
-    try:
-        with part.open("wb") as file:
-            np.save(file, np.concatenate(rows))
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, new)
-    finally:
-        with suppress(OSError):
-            part.unlink(missing_ok=True)
+    with replacing(new) as part, part.open("wb") as file:
+        np.save(file, np.concatenate(rows))
     return sum(map(len, rows))
 
 

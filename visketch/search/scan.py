@@ -97,7 +97,7 @@ def drawings(file: Path, problem: Problem) -> Iterator[tuple[str, Sketch, int | 
     Each comes with what is shown after the name of the file, and with the number of drawings (None if unknown).
     """
     if store.is_packed(file):
-        packed = Store.open(file)
+        packed = Store(file)
         yield from ((f"#{row + 1}", packed[row], len(packed)) for row in range(len(packed)))
         return
     for sketch in read(file, problem):
@@ -132,7 +132,7 @@ def _picked(file: Path, hits: Sequence[Hit]) -> dict[str, Sketch]:
     file is a damaged data set.
     """
     if store.is_packed(file):
-        packed = Store.open(file)
+        packed = Store(file)
         return {hit.name: packed[hit.place] for hit in hits if hit.place < len(packed)}
     names = {source_of(hit.name, file): hit.name for hit in hits}
     found = islice(read(file, lambda error: None, names), len(names))  # it stops after the last one

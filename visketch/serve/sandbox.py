@@ -7,6 +7,7 @@ a new one is started. The process does not import torch, so it starts quickly.
 import multiprocessing
 import shutil
 import tempfile
+import warnings
 from contextlib import suppress
 from dataclasses import replace
 from multiprocessing.connection import Connection
@@ -100,6 +101,7 @@ def serve(pipe: Connection, folder: str) -> None:
         import resource
 
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    warnings.simplefilter("ignore")  # who sent a file does not see the server's stderr
     with suppress(EOFError, OSError):
         pipe.send("ready")
         while True:

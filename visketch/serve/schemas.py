@@ -55,9 +55,6 @@ class VectorizeRequest(ApiRequest):
     animate: Annotated[bool, Field(description="Let the SVG draw itself, and add a GIF that does.")] = False
 
 
-Strength = Annotated[float, Field(ge=0, le=1, description="How much may change; 0: nothing; 1: all.")]
-
-
 class ExplainRequest(ApiRequest):
     pass
 
@@ -103,7 +100,7 @@ class GenerateRequest(ApiRequest):
 
 class VaryRequest(ApiRequest):
     label: Annotated[Label | None, Field(alias="class", description="By default the classifier's guess.")] = None
-    strength: Strength = STRENGTH
+    strength: float = Field(STRENGTH, ge=0, le=1, description="How much may change; 0: nothing; 1: all.")
     n: Annotated[int, Field(ge=1, le=16, description="How many variations.")] = 8
     tries: Annotated[int, Field(ge=1, le=4, description="Candidates for each, of which the classifier keeps one.")] = 1
     seed: Seed = 0

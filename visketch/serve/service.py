@@ -202,7 +202,7 @@ class Service:
                     **self._seen(drawings, hit),
                 )
             )
-        count = self.gallery.database.counts()["drawings"]
+        count = self.gallery.database.drawings()
         return schemas.SearchResponse(checkpoint=self.name, drawings=count, found=found)
 
     def _seen(self, drawings: Any, hit: Any) -> dict[str, Any]:

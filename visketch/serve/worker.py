@@ -21,7 +21,6 @@ Emit = Callable[
 ]  # the name of an event, and its content, which is only computed if somebody listens
 Listen = Callable[[str, dict[str, Any]], None]
 Recognise = Callable[[Sequence[Any]], Sequence[Any]]  # for each drawing an answer or a VisketchError
-Work = Callable[[Emit], Any]
 
 BATCH = 64  # the most drawings in one batch
 QUICK, LONG = 256, 8  # the most jobs that may wait in each lane

@@ -24,7 +24,7 @@ from visketch.geometry.place import Place
 from visketch.geometry.sketch import Sketch, longer_side
 from visketch.geometry.trace import Trace, lines_of
 from visketch.model import DEFAULTS, Prediction, SketchModel
-from visketch.sampling import TRIES, Frame, SamplingOptions, check_number, generator
+from visketch.sampling import TRIES, Frame, SamplingOptions, check_seed, generator
 
 if TYPE_CHECKING:  # this imports diffusers, which takes seconds and is not needed to complete strokes
     from visketch.models.diffusion import Diffusion
@@ -78,8 +78,8 @@ def complete(
     its own `place` in each completion, and is not changed otherwise. Raises VisketchError for a blank part, UsageError
     for an unknown class.
     """
-    check_number("seed", seed, 0)
-    options = replace(options, **changes)
+    seed = check_seed(seed)
+    options = options.changed(changes)
     tries = options.tries or TRIES
     lines, found = part.lines(), []
     numbers = [model.label_of(label) for label in labels]
@@ -155,9 +155,7 @@ def _with_fields(
     given = _fields(model, [place.lines(part.lines()) for place in spots])
     canvas = _around(model, given, label, seeds, options, on_progress)
     again = [s for s in seeds for _ in range(len(spots) // len(seeds))]
-    for frame in model.decode(canvas, label, seeds=again, options=options):
-        canvas = frame.canvas
-        on_progress(frame)
+    canvas = model.redrawn(canvas, label, again, options, on_progress)
     return spots, [None] * len(spots), given, with_strokes(given, canvas, model.config.sketch)
 
 

@@ -150,11 +150,6 @@ def percent(share: float) -> str:
     return f"{100 * share:.1f} %"
 
 
-def depth_of(model: SketchModel, canvas: Float[Tensor, "b h h"]) -> int:
-    """The depth at which a drawing is explained: all levels of the tree, since coarse leaves would explain little."""
-    return model.config.sketch.at(canvas.shape[-1]).depth
-
-
 @dataclass(frozen=True)
 class Look:
     """One drawing with the classifier's intermediate results."""
@@ -166,7 +161,9 @@ class Look:
 
     @classmethod
     def at(cls, model: SketchModel, canvas: Float[Tensor, "1 h h"]) -> "Look":
-        vectors, leaves = model.embed(canvas, depth_of(model, canvas))
+        # The whole tree, since coarse leaves would explain little
+        depth = quadtree.depth_of_canvas(canvas.shape[-1], model.config.sketch.tile)
+        vectors, leaves = model.embed(canvas, depth)
         return cls(canvas, vectors, leaves, pooled(model, vectors, leaves, 1))
 
     @property
@@ -292,5 +289,6 @@ def erase(
 
 def chances(model: SketchModel, canvases: Float[Tensor, "b h h"], label: int) -> Float[Tensor, " b"]:
     """The log-probability of a class for each canvas."""
-    logits = torch.cat([model.logits(some, depth_of(model, canvases)) for some in canvases.split(BATCH)])
+    depth = quadtree.depth_of_canvas(canvases.shape[-1], model.config.sketch.tile)
+    logits = torch.cat([model.logits(some, depth) for some in canvases.split(BATCH)])
     return logits.log_softmax(dim=1)[:, label]

@@ -20,6 +20,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from visketch import checkpoint, quadtree
+from visketch.atomic import write_atomically
 from visketch.config import SketchConfig
 from visketch.errors import VisketchError
 from visketch.geometry import sdf
@@ -63,7 +64,7 @@ def export_classifier(model: SketchModel, path: Path) -> dict[str, Any]:
     """
     content, difference = classifier_graph(model)
     refuse_other_results(path, "its logits", difference)
-    checkpoint.write_atomically(path, content)
+    write_atomically(path, content)
     return {"path": path, "bytes": len(content), "classes": len(model.labels), "difference": difference}
 
 

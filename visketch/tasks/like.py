@@ -1,17 +1,16 @@
 """Variations of a drawing: its strokes are noised and drawn again from there, for its class."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Any
 
 import torch
 
-from visketch.errors import UsageError, VisketchError
+from visketch.errors import VisketchError
 from visketch.geometry.pieces import Pieces, fitted, join
 from visketch.geometry.sketch import Sketch
 from visketch.geometry.trace import lines_of
 from visketch.model import DEFAULTS, Generated, SketchModel
-from visketch.sampling import Frame, SamplingOptions, candidate_seeds, check_number, check_real
+from visketch.sampling import Frame, SamplingOptions, candidate_seeds, check_number, check_real, check_seed
 
 STRENGTH = 0.4  # the default strength
 
@@ -33,14 +32,14 @@ def like(
 
     `strength` in [0, 1] says how much may change. The strokes are noised up to that time of the diffusion and drawn
     again from there (SDEdit, Meng et al., 2022, arXiv 2108.01073). At 0 nothing changes, and at 1 nothing of the
-    drawing is left. The other arguments are as in `SketchModel.generate_fields`. Raises UsageError for a drawing with
-    too many strokes, for values out of range, and for weights that draw no strokes.
+    drawing is left. The other arguments are as in `SketchModel.generate_fields`. Raises UsageError for values out of
+    range and for weights that draw no strokes, VisketchError for a drawing that is blank or has too many strokes.
     """
     strengths = "a number from 0 (nothing changes) to 1 (all is new)"
     check_real("strength", strength, lambda value: 0 <= value <= 1, strengths)
     check_number("n", n, 1)
-    check_number("seed", seed, 0)
-    options, names = replace(options, **changes), [label] if isinstance(label, str) else list(label)
+    seed = check_seed(seed)
+    options, names = options.changed(changes), [label] if isinstance(label, str) else list(label)
     pieces, tries = pieces_of(model, sketch), options.tries or 1
     seeds = candidate_seeds([seed + i for _ in names for i in range(n)], tries)
     numbers = [model.label_of(name) for name in names for _ in range(n * tries)]
@@ -54,8 +53,8 @@ def like(
 def pieces_of(model: SketchModel, sketch: Sketch) -> Pieces:
     """A drawing as pieces that the network can take.
 
-    Raises UsageError for a drawing with too many strokes, with the name of the drawing, and for weights that draw no
-    strokes. Raises VisketchError for a blank drawing.
+    Raises VisketchError for a drawing that is blank or has too many strokes, with the name of the drawing, and
+    UsageError for weights that draw no strokes.
     """
     most = model.config.stage("strokes").pieces
     strokes = lines_of(sketch)
@@ -63,5 +62,5 @@ def pieces_of(model: SketchModel, sketch: Sketch) -> Pieces:
         raise VisketchError(f"{sketch.source or 'sketch'}: blank, it has no ink; give another drawing")
     try:
         return fitted(strokes, most)
-    except UsageError as error:
-        raise UsageError(f"{sketch.source or 'sketch'}: {error}") from None
+    except VisketchError as error:
+        raise VisketchError(f"{sketch.source or 'sketch'}: {error}") from None

@@ -16,12 +16,11 @@ from jaxtyping import Float
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
-from visketch.geometry.pace import length
-from visketch.geometry.pieces import POINTS, Pieces, join, spread
-from visketch.geometry.sketch import Sketch
+from visketch.geometry.pieces import Pieces, count, join, spread
+from visketch.geometry.sketch import Sketch, arc_lengths
 from visketch.model import SketchModel
 from visketch.models.stroke_transformer import to_pieces, to_tokens
-from visketch.sampling import check_number, check_real, generator
+from visketch.sampling import check_number, check_real, check_seed, generator
 from visketch.tasks.like import pieces_of
 
 STEPS = 12  # the default number of drawings, including both ends
@@ -71,10 +70,10 @@ def morph(
     """Draw `steps` drawings that lead from the first to the last drawing. `labels` are the classes of the two.
 
     `strength` in [0, 1) says how much the steps may differ from the straight way between the two drawings. It applies
-    in full in the middle, and not at all at the ends. Raises UsageError for drawings with too many strokes, for values
-    out of range, and for weights that draw no strokes. Raises VisketchError for a blank drawing.
+    in full in the middle, and not at all at the ends. Raises UsageError for values out of range and for weights that
+    draw no strokes, VisketchError for a drawing that is blank or has too many strokes.
     """
-    check_number("seed", seed, 0)
+    seed = check_seed(seed)
     check_number("steps", steps, 2, MOST)
     strengths = "a number from 0 (straight from one to the other) up to below 1"
     check_real("strength", strength, lambda value: 0 <= value < 1, strengths)
@@ -134,23 +133,18 @@ def matched(first: Pieces, last: Pieces, most: int) -> tuple[np.ndarray, np.ndar
     cost = np.array([[_apart(stroke, other)[0] for other in others] for stroke in strokes])
     pairs = [(strokes[i], others[j]) for i, j in zip(*linear_sum_assignment(cost), strict=True)]
     pairs = [(stroke, other[::-1] if _apart(stroke, other)[1] else other) for stroke, other in pairs]
-    parts = [max(_parts(stroke), _parts(other)) for stroke, other in pairs]
+    parts = count(np.array([max(map(len, pair)) for pair in pairs])).tolist()
     while sum(parts) > most:  # the longest lines must make do with fewer points
         parts[int(np.argmax(parts))] -= 1
     starts, ends = (
-        np.concatenate([spread(pair[which], count) for pair, count in zip(pairs, parts, strict=True)])
-        for which in (0, 1)
+        np.concatenate([spread(pair[which], each) for pair, each in zip(pairs, parts, strict=True)]) for which in (0, 1)
     )
-    return starts, ends, np.concatenate([np.arange(count) > 0 for count in parts])
-
-
-def _parts(stroke: np.ndarray) -> int:
-    return max(1, -(-(len(stroke) - 1) // (POINTS - 1)))
+    return starts, ends, np.concatenate([np.arange(each) > 0 for each in parts])
 
 
 def _halve(strokes: Strokes) -> None:
     """Cut the longest stroke in the middle, in place."""
-    along = [length(stroke) for stroke in strokes]
+    along = [arc_lengths(stroke) for stroke in strokes]
     place = int(np.argmax([each[-1] for each in along]))
     stroke, each = strokes[place], along[place]
     middle = np.array([[np.interp(each[-1] / 2, each, axis) for axis in stroke.T]], np.float32)
@@ -168,6 +162,6 @@ def _apart(stroke: np.ndarray, other: np.ndarray) -> tuple[float, bool]:
 
 
 def _sampled(stroke: np.ndarray) -> np.ndarray:
-    along = length(stroke)
+    along = arc_lengths(stroke)
     places = np.linspace(0, along[-1], ALONG)
     return np.stack([np.interp(places, along, axis) for axis in stroke.T], axis=1)

@@ -13,10 +13,10 @@ from torch import Tensor
 from visketch.decoding import enlarge
 from visketch.errors import VisketchError
 from visketch.geometry import sdf, trace
-from visketch.geometry.pieces import Pieces, fitted, pieces
-from visketch.geometry.sketch import Sketch, on_canvas
+from visketch.geometry.pieces import TOO_MANY, Pieces, fitted, pieces
+from visketch.geometry.sketch import Sketch, length, on_canvas
 from visketch.model import DEFAULTS, SketchModel
-from visketch.sampling import Frame, SamplingOptions, check_number, check_real
+from visketch.sampling import Frame, SamplingOptions, check_real, check_seed
 
 OnFrame = Callable[[Frame], None]
 
@@ -62,14 +62,14 @@ def refine(
     """
     strengths = "a number from 0 (only the lines change) to 1 (everything does)"
     check_real("strength", strength, lambda value: 0 <= value <= 1, strengths)
-    check_number("seed", seed, 0)
-    options, shape = replace(options, **changes), model.config.sketch
-    label = torch.tensor([model.label_of(name) for name in labels], device=model.device)
+    seed = check_seed(seed)
+    options, shape = options.changed(changes), model.config.sketch
+    label, seeds = torch.tensor([model.label_of(name) for name in labels], device=model.device), [seed] * len(labels)
     if fields is None:
         fields = model.render(sketches, canvas)
     usual = fields if strength == 0 or fields.shape[-1] == shape.canvas else model.render(sketches)
     if strength == 0 or (options.coarse or model.config.coarse) == "strokes":
-        clean = refined(model, shrunk(model, usual), label, seed, options, on_progress)
+        clean = model.redrawn(shrunk(model, usual), label, seeds, options, on_progress)
         for ink, sketch in zip(model.ink(clean), sketches, strict=True):
             if not (ink > 0.5).any():
                 raise VisketchError(f"{sketch.source or 'sketch'}: too little ink to refine; draw more")
@@ -83,7 +83,7 @@ def refine(
         return Refined(model.render(drawn, side), strokes)
     rough = F.avg_pool2d(usual, 2**shape.depth)
     coarse = model.coarse(label, [seed] * len(rough), options.steps, options.guidance, on_progress, rough, strength)
-    fields = refined(model, coarse, label, seed, options, on_progress)
+    fields = model.redrawn(coarse, label, seeds, options, on_progress)
     if canvas in (None, shape.canvas):
         return Refined(fields)
     again = [
@@ -100,20 +100,6 @@ def shrunk(model: SketchModel, canvas: Float[Tensor, "b h h"]) -> Float[Tensor, 
     return enlarge(F.avg_pool2d(canvas, 2**model.config.sketch.depth), canvas.shape[-1])
 
 
-def refined(
-    model: SketchModel,
-    canvas: Float[Tensor, "b h h"],
-    label: Int[Tensor, " b"],
-    seed: int,
-    options: SamplingOptions,
-    on_progress: OnFrame,
-) -> Float[Tensor, "b h h"]:
-    for frame in model.decode(canvas, label, seeds=[seed] * len(canvas), options=options):
-        canvas = frame.canvas
-        on_progress(frame)
-    return canvas
-
-
 def pieces_to_redraw(
     model: SketchModel, field: Float[Tensor, "h h"], sketch: Sketch, label: Int[Tensor, " 1"]
 ) -> Pieces:
@@ -124,7 +110,7 @@ def pieces_to_redraw(
     VisketchError for a sketch with too many strokes.
     """
     most = model.config.stage("strokes").pieces
-    own = pieces(sketch.strokes) if sketch.strokes is not None else None
+    own = pieces([sketch.strokes])[0] if sketch.strokes is not None else None
     if own is None or len(own) > most:
         return traced(model, field, sketch)
     try:
@@ -143,12 +129,10 @@ def traced(model: SketchModel, field: Float[Tensor, "h h"], sketch: Sketch) -> P
     """
     shape, most = model.config.sketch, model.config.stage("strokes").pieces
     lines = trace.trace(trace.from_field(field.float().cpu().numpy(), shape.clamp)).strokes
-    kept = [line for line in lines if trace.length(line) >= shape.pen * shape.canvas] or list(lines)
+    kept = [line for line in lines if length(line) >= shape.pen * shape.canvas] or list(lines)
     if len(kept) > 2 * most:
-        raise VisketchError(
-            f"{sketch.source or 'sketch'}: {len(kept)} strokes: at most {most} can change; take a strength of 0"
-        )
-    longest = sorted(range(len(kept)), key=lambda place: -trace.length(kept[place]))[:most]
+        raise VisketchError(f"{sketch.source or 'sketch'}: {TOO_MANY.format(len(kept), most)}")
+    longest = sorted(range(len(kept)), key=lambda place: -length(kept[place]))[:most]
     return fitted([kept[place] for place in sorted(longest)], most)
 
 

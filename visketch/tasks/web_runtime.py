@@ -14,7 +14,7 @@ import tarfile
 import urllib.request
 from pathlib import Path
 
-from visketch.checkpoint import write_atomically
+from visketch.atomic import write_atomically
 from visketch.data.files import cache_folder
 from visketch.errors import VisketchError, reason
 

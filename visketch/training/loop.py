@@ -20,8 +20,8 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from visketch.configs.training import PartTraining
+from visketch.device import multiplies_bfloat16
 from visketch.errors import UsageError, VisketchError, reason
-from visketch.model import multiplies_bfloat16
 from visketch.training import state as snapshot
 from visketch.training.optimizer import Optimizer
 

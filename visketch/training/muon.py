@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn, optim
 
-from visketch.model import multiplies_bfloat16
+from visketch.device import multiplies_bfloat16
 
 MOMENTUM = 0.95
 POLYNOMIAL = (3.4445, -4.7750, 2.0315)  # Jordan's, which brings singular values close to 1 in few steps

@@ -164,10 +164,15 @@ def train(
     batches = Batches(objective, store, config, part, accelerator.process_index, accelerator.num_processes)
     loop = Loop(part, folder, settings, config.train.seed, config.train.save_minutes, tensorboard, workers)
     outcome = fit(accelerator, loop, objective, batches, write, resume=resume, trained_on=trained_on, report=report)
-    if part == "classifier" and outcome.finished and accelerator.is_main_process:
-        confidence.calibrate(folder, store)
-    if part == "sequence" and outcome.finished and accelerator.is_main_process:
-        confidence.weigh(folder, store)
+    measure = {"classifier": confidence.calibrate, "sequence": confidence.weigh}.get(part)
+    # A finished run that is resumed was measured before, unless it was killed in between
+    if (
+        measure
+        and outcome.finished
+        and accelerator.is_main_process
+        and "confidence" not in checkpoint.read_metadata(folder, part)["facts"]
+    ):
+        measure(folder, store)
     return outcome
 
 
@@ -280,5 +285,7 @@ def _check_folder(folder: Path, config: Config) -> None:
         *(part for part in checkpoint.PARTS if checkpoint.part_file(folder, part).exists()),
     ):
         if getattr(there, section) != getattr(config, section):
-            mend = f"name its settings with --config {folder}/config.toml, or another folder with --out"
+            if section == "labels":
+                raise UsageError(f"{folder}: has a checkpoint with other classes than the data; choose another --out")
+            mend = f"name its settings with --config {folder}/config.toml, or choose another --out"
             raise UsageError(f"{folder}: has a checkpoint with another [{section}]; {mend}")

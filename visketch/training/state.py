@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from visketch import checkpoint
+from visketch.atomic import write_atomically
 from visketch.config import Config
 from visketch.errors import UsageError, VisketchError
 from visketch.training.objectives.objective import Objective
@@ -114,7 +115,7 @@ class Log:
             path = folder / "training" / f"{part}.jsonl"
             rows = path.read_text().splitlines(keepends=True) if path.exists() else []
             kept = [row for row in rows if row.endswith("\n") and json.loads(row)["step"] <= step]
-            checkpoint.write_atomically(path, "".join(kept).encode())
+            write_atomically(path, "".join(kept).encode())
             self.file = open(path, "a")  # noqa: SIM115, closed on exit
             if tensorboard:
                 try:

@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from visketch import checkpoint
+from visketch.atomic import write_atomically
 from visketch.config import Config, read_config
 from visketch.errors import UsageError
 from visketch.models.parts import build
@@ -71,4 +72,4 @@ def class_tensors(config: Config, part: str) -> set[str]:
 def copy_part(part: str, folder: Path, to: Path) -> None:
     """Copy a frozen dependency, unless the folder has it already. Raises VisketchError."""
     if not (to / f"{part}.safetensors").exists():
-        checkpoint.write_atomically(to / f"{part}.safetensors", (folder / f"{part}.safetensors").read_bytes())
+        write_atomically(to / f"{part}.safetensors", (folder / f"{part}.safetensors").read_bytes())

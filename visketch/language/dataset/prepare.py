@@ -7,8 +7,6 @@ dataset.json       counts, seed, sources            README.md   the same in word
 """
 
 import json
-import os
-import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -17,8 +15,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from visketch.atomic import replacing
 from visketch.data.folder import SPLITS
-from visketch.errors import UsageError, VisketchError, reason
+from visketch.errors import UsageError, VisketchError
 from visketch.language.dataset import instructions
 from visketch.language.dataset.instructions import Row
 from visketch.language.dataset.photo_scenes import Annotated
@@ -86,9 +85,8 @@ def prepare(
         raise UsageError(f"{out}: exists already; name another folder, or remove it")
     if len(plan.seen) < 2 or set(plan.seen) & set(plan.unseen):
         raise UsageError("give at least two classes, and none that is both seen and unseen")
-    part = out.with_name(f".{out.name}.{os.getpid()}.part")
-    try:
-        part.mkdir(parents=True)
+    with replacing(out) as part:
+        part.mkdir()
         writer, done = Writer(part, formats), 0
         for split in SPLITS:
             with writer.split(split):
@@ -105,13 +103,7 @@ def prepare(
         facts = {"seed": plan.seed, "seen": plan.seen, "unseen": plan.unseen, "most": plan.most}
         facts |= {"styles": [*styles.styles], "styles_in_test_alone": sorted(styles.held_out)}
         facts["sources"] = sources or {}
-        facts = writer.finish(facts)
-        os.replace(part, out)
-    except OSError as error:
-        raise VisketchError(f"{out}: cannot be written ({reason(error)}); choose another place") from error
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
-    return facts
+        return writer.finish(facts)
 
 
 def compose(
@@ -177,8 +169,9 @@ class Writer:
             (folder / "pictures" / name).mkdir(parents=True)
 
     def split(self, split: str) -> "Writer":
-        self.lines = (self.folder / f"{split}.jsonl").open("w")
-        self.llava = (self.folder / f"llava-{split}.json").open("w") if "llava" in self.formats else None
+        self.lines = (self.folder / f"{split}.jsonl").open("w", encoding="utf-8")
+        llava = self.folder / f"llava-{split}.json"
+        self.llava = llava.open("w", encoding="utf-8") if "llava" in self.formats else None
         self.before = "[\n"
         return self
 
@@ -221,8 +214,8 @@ class Writer:
     def finish(self, facts: dict) -> dict:
         counts = {split: dict(counts) for split, counts in self.counts.items()}
         facts = facts | {"sketches": len(self.sketches), "counts": counts}
-        (self.folder / "dataset.json").write_text(json.dumps(facts, indent=2, default=str) + "\n")
-        (self.folder / "README.md").write_text(card(facts))
+        (self.folder / "dataset.json").write_text(json.dumps(facts, indent=2, default=str) + "\n", encoding="utf-8")
+        (self.folder / "README.md").write_text(card(facts), encoding="utf-8")
         self.contact.write(self.folder / "contact.png")
         return facts
 

@@ -42,7 +42,7 @@ class InstructionRows:
         self.rows: list[InstructionRow] = []
         scenes: dict[str, tuple[tuple[str, Box], ...]] = {}
         try:
-            with path.open() as lines:
+            with path.open(encoding="utf-8") as lines:
                 for number, line in enumerate(lines, 1):
                     try:
                         self.rows.append(_row(json.loads(line), scenes))

@@ -59,9 +59,9 @@ def open_all(
     styles: dict[str, Style] = {}
     everything = {*classes, *(item.label for photo in real for item in photo.objects)}
     if named.drawings:
-        scenery["drawings"] = styles["human"] = SketchScenes(Store.open(named.drawings), everything, canvas)
+        scenery["drawings"] = styles["human"] = SketchScenes(Store(named.drawings), everything, canvas)
     for name, path in named.styles.items():
-        styles[name] = SketchScenes(Store.open(path), everything, canvas, name)
+        styles[name] = SketchScenes(Store(path), everything, canvas, name)
     if shots or real:
         objects = Objects([*shots, *real], classes, canvas, problem, progress)
         scenery["photos"] = objects

@@ -6,6 +6,8 @@ detector finds birds. All other words have no class, and none is guessed for the
 
 from dataclasses import dataclass
 
+from visketch.data.coco import WORDS
+
 # COCO's official category ids (cocodataset.org, "Data format"); the missing numbers were never used.
 COCO = {
     number: name
@@ -24,17 +26,7 @@ COCO = {
     if name
 }
 
-# These words have another spelling or name in COCO.
-RENAMED = {
-    "house plant": "potted plant",
-    "motorbike": "motorcycle",
-    "purse": "handbag",
-    "remote control": "remote",
-    "table": "dining table",
-    "teddy-bear": "teddy bear",
-    "television": "tv",
-    "tennis racquet": "tennis racket",
-}
+RENAMED = {word: name for name, word in WORDS.items()}  # words with another spelling or name in COCO
 
 # These words stand for a narrower kind of a COCO class.
 NARROWER = {
@@ -104,4 +96,3 @@ def category(word: str) -> Category | None:
 
 
 NUMBERS = {name: number for number, name in COCO.items()}
-WORDS = {name: word for word, name in RENAMED.items()}  # COCO's name → the word of *Quick, Draw!*

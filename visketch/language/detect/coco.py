@@ -10,11 +10,12 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from jaxtyping import Float, UInt8
 
+from visketch.data.coco import WORDS
 from visketch.language import image
 from visketch.language.answers import Answer, Detection
 from visketch.language.attributes import Filter
 from visketch.language.boxes import Box
-from visketch.language.detect.categories import COCO, NARROWER, NOTES, WORDS, category
+from visketch.language.detect.categories import COCO, NARROWER, NOTES, category
 from visketch.language.detect.photo import Detections, PhotoDetector
 from visketch.language.detect.sketch_word import SIZE, SketchWord, UnknownWord
 from visketch.language.vision.features import EncodedPicture

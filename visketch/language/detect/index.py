@@ -5,8 +5,8 @@ a process can be killed at any moment, and the next one continues.
 """
 
 import sqlite3
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,12 +20,16 @@ from visketch.language.detect.photo import Detections
 from visketch.language.detect.sketch_word import SIZE, SketchWord
 
 SCHEMA = """
+drop table if exists about;
+drop table if exists photos;
+drop table if exists boxes;
 create table about (mark text);
 create table photos (id integer primary key, path text unique, size integer, changed integer, drawing integer);
 create table boxes (photo integer, category integer, x1 real, y1 real, x2 real, y2 real, chance real);
 create index boxes_of_a_category on boxes (category, photo, chance);
 create index boxes_of_a_photo on boxes (photo);
 """
+DAMAGED = (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT)
 AT_ONCE = 32  # photos in one transaction
 FAINT = 1e-3  # classes with a smaller weight in the sketch are not searched
 Facts = tuple[int, int]  # the size of a file, and its modification time in nanoseconds
@@ -50,31 +54,52 @@ class PhotoIndex:
     def __init__(self, file: Path, mark: str) -> None:
         """Open the index in `file`, or create it.
 
-        `mark` identifies the detector. An index of another detector is discarded. Raises VisketchError.
+        `mark` identifies the detector. An index of another detector is discarded, and so is a file that is damaged or
+        not a database. Raises VisketchError.
         """
-        self.file = file
+        self.file, self.mark = file, mark
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
-            self.db = sqlite3.connect(file, timeout=30)
-            if not self._is_of(mark):
+            try:
+                self._connect()
+            except sqlite3.DatabaseError as error:
+                if getattr(error, "sqlite_errorcode", None) not in DAMAGED:
+                    raise
                 self.db.close()
-                file.unlink()
-                self.db = sqlite3.connect(file, timeout=30)
-                with self.db:
-                    for statement in SCHEMA.split(";\n")[:-1]:
-                        self.db.execute(statement)
-                    self.db.execute("insert into about values (?)", (mark,))
+                file.unlink(missing_ok=True)
+                self._connect()
         except (OSError, sqlite3.Error) as error:
             raise VisketchError(f"{file}: cannot be written, {error}; set VISKETCH_CACHE to another folder") from None
 
-    def _is_of(self, mark: str) -> bool:
-        """Whether the file is an index made by this detector. It is False for a file that is empty, damaged or of
-        another kind.
-        """
+    def _connect(self) -> None:
+        """Open the database, and make the tables unless they are of this detector."""
+        self.db = sqlite3.connect(self.file, timeout=30)
+        if self._is_current():
+            return
+        with self.db:
+            self.db.execute("begin immediate")
+            if not self._is_current():  # another process may just have made it
+                for statement in SCHEMA.split(";\n")[:-1]:
+                    self.db.execute(statement)
+                self.db.execute("insert into about values (?)", (self.mark,))
+
+    def _is_current(self) -> bool:
+        """Whether the database is an index made by this detector. It is False if it is empty or of another kind."""
         try:
-            return self.db.execute("select mark from about").fetchall() == [(mark,)]
-        except sqlite3.DatabaseError:
-            return False
+            return self.db.execute("select mark from about").fetchall() == [(self.mark,)]
+        except sqlite3.OperationalError as error:
+            if getattr(error, "sqlite_errorcode", None) != sqlite3.SQLITE_ERROR:  # for example it is locked
+                raise
+            return False  # the table or its column does not exist
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """One transaction. Raises VisketchError if another process has made the index anew for another detector."""
+        with self.db:
+            self.db.execute("begin immediate")
+            if not self._is_current():
+                raise VisketchError(f"{self.file}: another process uses it with another detector; start again")
+            yield
 
     def update(
         self,
@@ -86,7 +111,8 @@ class PhotoIndex:
         """Index the new and changed files among `files`, and remove all others.
 
         `look` detects the objects in a photo, and returns None for a drawing. `problem` receives the error of each file
-        that cannot be read. Such a file is tried again next time.
+        that cannot be read. Such a file is tried again next time. Raises VisketchError if another process has made the
+        index anew for another detector.
         """
         facts = {path: fact for path in files if (fact := _facts(path))}
         known = {
@@ -94,8 +120,9 @@ class PhotoIndex:
             for path, size, changed in self.db.execute("select path, size, changed from photos")
         }
         new = [path for path, fact in facts.items() if known.get(str(path)) != fact]
-        with self.db:
-            self._forget(set(known) - {str(path) for path in facts})
+        if gone := set(known) - {str(path) for path in facts}:
+            with self._writing():
+                self._forget(gone)
         for first in range(0, len(new), AT_ONCE):
             seen: list[tuple[Path, Detections | None]] = []
             for path in new[first : first + AT_ONCE]:
@@ -104,7 +131,7 @@ class PhotoIndex:
                 except VisketchError as error:
                     problem(error)
                 on_progress(first + len(seen), len(new))
-            with self.db:
+            with self._writing():
                 self._forget({str(path) for path in new[first : first + AT_ONCE]})
                 for path, found in seen:
                     self._write(path, facts[path], found)

@@ -72,7 +72,7 @@ def load(home: Path) -> tuple[Ssd, dict]:
     one changed byte may still run and give wrong counts.
     """
     try:
-        settings = tomllib.loads((home / FILE).read_text())
+        settings = tomllib.loads((home / FILE).read_text(encoding="utf-8"))
         for name, digest in settings["sha256"].items():
             if hashlib.sha256((home / name).read_bytes()).hexdigest() != digest:
                 raise damaged(home / name)

@@ -196,8 +196,8 @@ def prepare(model: Any, lora: LoraConfig | None, freeze_projector: bool = False,
 def save(model: Any, tokenizer: Any, folder: Path) -> None:
     """Write what was trained, in half precision.
 
-    A small model is written completely. With LoRA, the adapter and the projector are written. Files first get a
-    temporary name, so that a reader sees either the old files or the new ones.
+    A small model is written completely. With LoRA, the adapter and the projector are written. Each file is replaced as
+    a whole, but one after another, so do not read the folder while it is saved. Raises VisketchError.
     """
     part = folder / f".language.{os.getpid()}.part"
     try:

@@ -1,9 +1,7 @@
 """The tokens of a frozen tower for every picture of a data set, computed once and memory-mapped."""
 
 import json
-import os
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,7 +10,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from visketch.checkpoint import fingerprint, stored, write_atomically
+from visketch.atomic import replacing, write_atomically
+from visketch.checkpoint import fingerprint, stored
 from visketch.language.answers import Detection
 from visketch.language.image import Picture
 from visketch.parallel import refuse_after_fork
@@ -38,7 +37,7 @@ class Features:
 
     def __init__(self, file: Path | None, mark: str = "") -> None:
         """Open the file. Without one, there are no tokens. `mark` identifies the tower."""
-        about: dict = json.loads(file.with_suffix(".json").read_text()) if file else {"mark": mark, "names": []}
+        about: dict = json.loads(file.with_suffix(".json").read_bytes()) if file else {"mark": mark, "names": []}
         self.mark: str = about["mark"]
         self.place: dict[str, int] = {name: number for number, name in enumerate(about["names"])}
         self.array: np.ndarray = np.load(file, mmap_mode="r") if file else np.empty((0, 0, 0), np.float16)
@@ -67,11 +66,9 @@ def features(
         return known
     here = known.place.keys() if known else set()
     new = [name for name in names if name not in here]
-    file.parent.mkdir(parents=True, exist_ok=True)
-    part = file.with_name(f".{file.name}.{os.getpid()}.part")
     kept = [name for name in names if name in here]
     array, written = None, list[str]()
-    try:
+    with replacing(file) as part:
         for first in range(0, len(new), BATCH):
             some = [(name, picture) for name in new[first : first + BATCH] if (picture := read(name)) is not None]
             seen = look(tower, [picture.square for _, picture in some]).half().cpu().numpy() if some else None
@@ -92,10 +89,6 @@ def features(
             written.append(name)
         array.flush()
         file.with_suffix(".json").unlink(missing_ok=True)  # if this is interrupted, the file will have no wrong names
-        os.replace(part, file)
-    finally:
-        with suppress(OSError):
-            part.unlink(missing_ok=True)
     write_atomically(file.with_suffix(".json"), json.dumps({"mark": mark, "names": written}).encode())
     return Features(file)
 

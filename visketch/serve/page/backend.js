@@ -2,7 +2,7 @@
 // sentence. Without a server the page has another one, with the same functions (`../site/backend.js`).
 
 export const SAVES = ["png", "svg", "moving", "gif", "ndjson"]; // kinds of files that a drawing can leave as
-export const OPENS = ".png,.jpg,.jpeg,.webp,.gif,.bmp,.tif,.tiff,.heic,.svg,.ndjson,.bin,.npy,.npz";
+export const OPENS = ".png,.jpg,.jpeg,.webp,.gif,.bmp,.tif,.tiff,.pnm,.pbm,.pgm,.ppm,.heic,.svg,.ndjson,.bin,.npy,.npz";
 export const EFFORT = { drawn: 12, tries: 2 }; // sketches of a class, and tries for each way to finish
 export const API = "api.html"; // for programs
 export const ready = Promise.resolve(); // drawings can be recognised

@@ -29,7 +29,7 @@ export class Verbs {
 
   async vary({ drawing, class: label, n, seed, strength = this.about.strength }, tell) {
     const number = this.numberOf(label), strokes = lines(drawing), like = whole(strokes, this.about.scales);
-    if (!like) throw new Error(`It has ${strokes.length} strokes: at most ${this.about.scales.pieces} can be changed; leave some out.`);
+    if (!like) throw new Error(`It has ${strokes.length} strokes: at most ${this.about.scales.pieces} can be changed; use a simpler drawing.`);
     const sketches = Array.from({ length: n }, (_, i) => ({ label: number, count: like.joined.length, noise: normal(seed + i), like }));
     return this.drawn(await draw(this.model, sketches, { strength, tell: shown(tell) }), number, seed);
   }

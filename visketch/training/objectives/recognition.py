@@ -117,7 +117,7 @@ def classify(
     encoder: LeafEncoder, classifier: Classifier, shape: SketchConfig, canvas: Float[Tensor, "b h h"]
 ) -> Float[Tensor, "b c"]:
     """The logits from all inked leaves."""
-    leaves = inked_leaves(canvas, shape, depth := depth_of(canvas, shape))
+    leaves = inked_leaves(canvas, shape, depth := quadtree.depth_of_canvas(canvas.shape[-1], shape.tile))
     cls = encoder(encoder.embed(canvas, depth), leaves, context_index(leaves, depth), first=1)[:, 0]
     logits: Tensor = classifier(cls, leaves, len(canvas))[0]
     return logits
@@ -137,7 +137,7 @@ def classify_loss(
     The target is the label. If `batch` has the probabilities `taught` (b c), these are a share of the target.
     """
     canvas, label = batch["canvas"], batch["label"]
-    leaves = inked_leaves(canvas, shape, depth := depth_of(canvas, shape))
+    leaves = inked_leaves(canvas, shape, depth := quadtree.depth_of_canvas(canvas.shape[-1], shape.tile))
     leaves = leaves[choose(leaves, batch["score"], sampled)]
     cls = encoder(encoder.embed(canvas, depth), leaves, context_index(leaves, depth), first=1)[:, 0]
     logits, votes = classifier(cls, leaves, len(canvas))
@@ -147,11 +147,6 @@ def classify_loss(
     alone = per_sketch(each, leaves, len(canvas)).mean()
     accuracy = (logits.argmax(dim=1) == label).float().mean()
     return loss + settings.auxiliary * alone, {"class loss": loss, "accuracy": accuracy}
-
-
-def depth_of(canvas: Float[Tensor, "b h w"], shape: SketchConfig) -> int:
-    """The depth of the tree whose finest tiles fill a canvas of this size."""
-    return (canvas.shape[-1] // shape.tile).bit_length() - 1
 
 
 def choose(leaves: quadtree.Leaves, score: Float[Tensor, "b m"], most: int) -> Bool[Tensor, " n"]:
