@@ -12,6 +12,7 @@ import json
 import tempfile
 import time
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -71,14 +72,15 @@ def dark_corners(ink: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return grain(on_paper(np.maximum(ink, dust)) * (1 - 0.35 * (x**2 + y**2))[..., None], rng, 9)
 
 
-def ruled(ink: np.ndarray, rng: np.random.Generator, squared: bool = False) -> np.ndarray:
-    """Blue lines every 32 pixels, slightly tilted; on squared paper in both directions."""
+def ruled(ink: np.ndarray, rng: np.random.Generator, squared: bool = False, heavier: bool = False) -> np.ndarray:
+    """Blue lines every 32 pixels, slightly tilted; on squared paper in both directions, every fifth `heavier`."""
     page = on_paper(np.zeros_like(ink))
     y, x = np.mgrid[0 : len(ink), 0 : len(ink)]
     slope = rng.uniform(-0.02, 0.02)
-    for across in (y + slope * x, x - slope * y)[: 1 + squared]:
-        near = np.abs((across + 7) % 32 - 16)
-        page += np.clip(1.6 - near, 0, 1)[..., None] * (np.array([150, 175, 215.0]) - page)
+    strengths = [(32, np.array([150, 175, 215.0]))] + heavier * [(160, np.array([90, 115, 195.0]))]
+    for (apart, colour), across in product(strengths, (y + slope * x, x - slope * y)[: 1 + squared]):
+        near = np.abs((across + 7) % apart - 16)
+        page += np.clip(1.6 - near, 0, 1)[..., None] * (colour - page)
     page += ink[..., None] * (np.array([40, 42, 60.0]) - page)
     return grain(page * light(ink.shape, rng, 0.25), rng, 3)
 
@@ -96,15 +98,15 @@ def notebook(ink: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return page
 
 
-def dotted(ink: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Paper with a grid of grey dots."""
+def dotted(ink: np.ndarray, rng: np.random.Generator, clean: bool = False) -> np.ndarray:
+    """Paper with a grid of grey dots, photographed or, if it is `clean`, on a screen."""
     y, x = np.mgrid[0 : len(ink), 0 : len(ink)]
     apart = 24
     dots = np.clip(2.2 - np.hypot((x + 5) % apart - apart / 2, (y + 9) % apart - apart / 2), 0, 1)[..., None]
     page = on_paper(np.zeros_like(ink))
     page += dots * (np.array([160, 160, 165.0]) - page)
     page += ink[..., None] * (np.array([40, 42, 60.0]) - page)
-    return grain(page * light(ink.shape, rng, 0.25), rng, 3)
+    return page if clean else grain(page * light(ink.shape, rng, 0.25), rng, 3)
 
 
 def framed(ink: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -161,8 +163,10 @@ PHOTOS: dict[str, tuple[Photo, float, int]] = {  # the function, the pen as a sh
     "dark corners": (dark_corners, 1 / 80, SIDE),
     "ruled": (ruled, 1 / 80, SIDE),
     "squared": (lambda ink, rng: ruled(ink, rng, squared=True), 1 / 80, SIDE),
+    "graph paper": (lambda ink, rng: ruled(ink, rng, squared=True, heavier=True), 1 / 80, SIDE),
     "notebook": (notebook, 1 / 80, SIDE),
     "dotted": (dotted, 1 / 80, SIDE),
+    "screen, dotted": (lambda ink, rng: dotted(ink, rng, clean=True), 1 / 80, SIDE),
     "whiteboard": (framed, 1 / 60, SIDE),
     "coloured": (coloured, 1 / 80, SIDE),
     "pencil": (pencil, 1 / 80, SIDE),

@@ -19,7 +19,7 @@ from visketch.errors import UsageError, VisketchError
 from visketch.evaluate import generation
 from visketch.evaluate.generation import ROWS, SAMPLES, TRAINING, GenerationTable, Settings, table
 from visketch.evaluate.generation_metrics import NOTHING, Cost, JudgeOutputs, Reference, measure, subset
-from visketch.metrics import diversity, frechet, kernel_distance, seam
+from visketch.metrics import diversity, frechet_to, kernel_distance, seam
 from visketch.model import SketchModel
 from visketch.sampling import SamplingOptions
 
@@ -225,7 +225,7 @@ class TestMeasure:
         reference = Reference(self.training, 0)
         assert len(reference.even) == 6
         row = measure("a", self.outputs, np.array([3, 1]), reference, None, 4, Cost(1.5, 3.0), 0)
-        assert row.fid.value == pytest.approx(frechet(self.outputs.features, reference.even))
+        assert row.fid.value == pytest.approx(frechet_to(reference.even)(self.outputs.features))
         assert row.kid.value == pytest.approx(kernel_distance(self.outputs.features, reference.even)[0])
         assert row.diversity.value == diversity(self.outputs.features, self.outputs.place)
         apart = np.linalg.norm(self.outputs.features[:, None] - self.training.features, axis=2)
@@ -242,7 +242,7 @@ class TestMeasure:
         few, many = (
             measure("a", outputs, np.array([0, 1]), reference, None, each, NOTHING, 0).fid.value for each in (10, 150)
         )
-        alone = [frechet(outputs.features[subset(outputs.place, 10, seed)], reference.even) for seed in range(50)]
+        alone = [frechet_to(reference.even)(outputs.features[subset(outputs.place, 10, seed)]) for seed in range(50)]
         assert few > 3 * many
         assert few == pytest.approx(np.mean(alone), rel=0.15)
 

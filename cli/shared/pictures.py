@@ -1,6 +1,7 @@
 """Write fields as PNG, SVG, ndjson or animations, in files that appear complete or not at all."""
 
 import math
+import os
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any

@@ -9,6 +9,8 @@ from functools import lru_cache
 from typing import Any
 from xml.etree.ElementTree import Element
 
+from visketch.data.files import local_name
+
 DEFINED = re.compile(r"(?<![\w-])(--[\w-]{1,100})\s*:\s*([^;{}]{1,60});?\s*")
 INNER = r"(?:[^()]|\([^()]{0,200}\)){0,200}?"  # text that may contain pairs of brackets
 COLOUR = r"(?:[^(),]|\([^()]{0,200}\)){0,200}?"
@@ -64,7 +66,7 @@ def drop(root: Element, *properties: str) -> None:
 
 
 def is_sheet(element: Element) -> bool:
-    return str(element.tag).rpartition("}")[2] == "style"
+    return local_name(element) == "style"
 
 
 def _plain(text: str, known: dict[str, str]) -> str:

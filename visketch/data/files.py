@@ -10,8 +10,12 @@ import zlib
 from collections.abc import Iterator
 from io import BufferedIOBase
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from visketch.errors import VisketchError
+
+if TYPE_CHECKING:
+    from xml.etree.ElementTree import Element
 
 LONGEST = 1 << 24  # the most bytes of a line; the longest raw drawing of *Quick, Draw!* has a tenth of this
 LARGEST = 1 << 26  # the most bytes of a document that is read as a whole
@@ -84,3 +88,8 @@ def cache_folder() -> Path:
     if sys.platform == "win32":
         return Path(os.environ.get("LOCALAPPDATA", home / "AppData/Local")) / "visketch"
     return Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache") / "visketch"
+
+
+def local_name(element: "Element") -> str:
+    """The tag of an XML element without its namespace."""
+    return str(element.tag).rpartition("}")[2]

@@ -85,12 +85,12 @@ def _traces(root: Element) -> Iterator[tuple[Element, Format]]:
     current = next(iter(formats.values())) if len(formats) == 1 else Format()
     outer: dict[Element, Format] = {}  # the formats of the groups that name a context, and of what is in them
     for element in root.iter():
-        if _name(element) == "context":
+        if files.local_name(element) == "context":
             current = contexts.get(element, current)
         named = contexts.get(element.get("contextRef", "").rpartition("#")[2], outer.get(element))
-        if named and _name(element) in ("traceGroup", "trace"):
+        if named and files.local_name(element) in ("traceGroup", "trace"):
             outer |= dict.fromkeys([element, *element], named)
-        if _name(element) == "trace" and element.get("type") != "penUp":
+        if files.local_name(element) == "trace" and element.get("type") != "penUp":
             yield element, named or current
 
 
@@ -99,17 +99,17 @@ def _formats(root: Element) -> tuple[dict[str, Format], dict[Element | str, Form
     formats = {
         _id(element) or str(number): _format(element)
         for number, element in enumerate(root.iter())
-        if _name(element) == "traceFormat"
+        if files.local_name(element) == "traceFormat"
     }
     sources: dict[str, Format] = {}
     for element in root.iter():
-        if _name(element) == "inkSource":
-            sources |= {_id(element): _format(one) for one in element if _name(one) == "traceFormat"}
+        if files.local_name(element) == "inkSource":
+            sources |= {_id(element): _format(one) for one in element if files.local_name(one) == "traceFormat"}
     contexts: dict[Element | str, Format] = {}
     for element in root.iter():
-        if _name(element) != "context":
+        if files.local_name(element) != "context":
             continue
-        inner = next((one for one in element.iter() if _name(one) == "traceFormat"), None)
+        inner = next((one for one in element.iter() if files.local_name(one) == "traceFormat"), None)
         named = element.get("traceFormatRef", "").rpartition("#")[2]
         source = element.get("inkSourceRef", "").rpartition("#")[2]
         above = element.get("contextRef", "").rpartition("#")[2]
@@ -122,7 +122,7 @@ def _formats(root: Element) -> tuple[dict[str, Format], dict[Element | str, Form
 
 def _format(element: Element) -> Format:
     """The format that an element describes. Raises ValueError if it has no X and Y."""
-    channels = [one for one in element.iter() if _name(one) == "channel"]
+    channels = [one for one in element.iter() if files.local_name(one) == "channel"]
     names = [one.get("name", "").upper() for one in channels]
     if not names:
         return Format()
@@ -172,10 +172,6 @@ def _number(token: str) -> float:
     sign = -1 if token.startswith("-") else 1
     digits = token.lstrip("+-")
     return sign * float(int(digits[1:], 16)) if digits.startswith("#") else sign * float(digits)
-
-
-def _name(element: Element) -> str:
-    return str(element.tag).rpartition("}")[2]
 
 
 def _id(element: Element) -> str:

@@ -6,6 +6,8 @@ from xml.etree.ElementTree import Element, tostring
 
 from PIL import Image
 
+from visketch.data.files import local_name
+
 LAYERED = re.compile(r"(?<![\w-])(opacity|mask|clip-path|mix-blend-mode|isolation)\b")
 LAYERS = 200  # the most elements that are drawn on a layer of their own, which takes milliseconds each
 DEPTH = 64  # the deepest nesting of elements; beyond it, resvg's recursion would crash
@@ -51,5 +53,5 @@ def _layers(root: Element) -> int:
         count += 1
         words = " ".join(element.attrib) + " " + element.get("style", "")
         asking += bool(LAYERED.search(words))
-        everywhere |= bool(element.text and str(element.tag).endswith("style") and LAYERED.search(element.text))
+        everywhere |= bool(element.text and local_name(element) == "style" and LAYERED.search(element.text))
     return count if everywhere else asking

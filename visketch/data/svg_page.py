@@ -38,7 +38,7 @@ def whole(path: Path) -> Element:
         raise VisketchError(f"{path}: the file defines XML entities; export it again as plain SVG") from None
     except (ParseError, ValueError, LookupError) as error:
         raise VisketchError(f"{path}: not complete XML ({error}); export it again") from None
-    if _name(root) != "svg":
+    if files.local_name(root) != "svg":
         raise VisketchError(f"{path}: XML, but not SVG; give a drawing")
     if _size(root) > ELEMENTS:
         raise VisketchError(f"{path}: more than {ELEMENTS} elements, or <use> in a circle; simplify the drawing")
@@ -52,7 +52,7 @@ def embeds_picture(root: Element) -> bool:
         element = waiting.pop()
         if element.get("display") == "none" or HIDDEN.search(element.get("style", "")):
             continue
-        if _name(element) == "image":
+        if files.local_name(element) == "image":
             return True
         waiting += element
     return False
@@ -73,9 +73,9 @@ def cleaned(root: Element, path: Path) -> Element:
     sheets = [element for element in root.iter() if css.is_sheet(element)]
     for element in [*root.iter()]:
         for place, child in [*enumerate(element)][::-1]:
-            if _name(child) in LEFT_OUT or css.is_sheet(child):
+            if files.local_name(child) in LEFT_OUT or css.is_sheet(child):
                 element.remove(child)
-            elif _name(child) == "symbol":  # svgelements would draw a symbol where it stands
+            elif files.local_name(child) == "symbol":  # svgelements would draw a symbol where it stands
                 element[place] = Element("{http://www.w3.org/2000/svg}defs")
                 element[place].append(child)
         element.attrib.pop("filter", None)
@@ -115,7 +115,7 @@ def _size(root: Element) -> int:
             count = 1 + element.get("d", "").lower().count("z")
             for child in element:
                 count += size(child)
-            if _name(element) == "use":
+            if files.local_name(element) == "use":
                 count += max((size(named[to]) for to in _copies(element) if to in named), default=0)
             open_.remove(id(element))
             known[id(element)] = min(count, ELEMENTS + 1)
@@ -130,10 +130,6 @@ def _size(root: Element) -> int:
 def _copies(element: Element) -> list[str]:
     """The targets of a <use> element: those of `href`, of `xlink:href`, or of both."""
     return [value for key, value in element.attrib.items() if key.endswith("href")]
-
-
-def _name(element: Element) -> str:
-    return str(element.tag).rpartition("}")[2]
 
 
 def sized(root: Element) -> tuple[float, float] | None:

@@ -41,7 +41,7 @@ def look(model: "SketchModel", field: "Tensor", leaf: int | None) -> View:
     """
     import torch
 
-    from visketch import checkpoint, quadtree
+    from visketch import quadtree
 
     shape = model.config.sketch
     share = quadtree.information(field, shape.depth, near=shape.near)
@@ -57,9 +57,7 @@ def look(model: "SketchModel", field: "Tensor", leaf: int | None) -> View:
     chosen = int(numbers[leaf])
     context = quadtree.context(shape.depth)[int(leaves.tile[chosen])].tolist()
     more: dict[str, Any] = {}
-    folder = model.folder
-    has = {part for part in checkpoint.PARTS if folder and checkpoint.part_file(folder, part).exists()}
-    if "vqvae" in has:
+    if model.has("vqvae"):
         with torch.inference_mode():
             vqvae = model.part("vqvae")
             codes = vqvae.encode(tiles[0, leaves.tile])
@@ -67,7 +65,7 @@ def look(model: "SketchModel", field: "Tensor", leaf: int | None) -> View:
             again = quadtree.paint(torch.full_like(field, -1), leaves[inked], drawn[inked])
         more |= {"codes": codes.cpu(), "drawn": drawn.cpu(), "again": again.cpu()}
         more["book"] = model.config.vqvae.codebook_size
-    if {"encoder", "classifier"} <= has:
+    if model.has("encoder") and model.has("classifier"):
         probability, label = model.logits(field).softmax(dim=1)[0].topk(min(3, len(model.labels)))
         more["guess"] = tuple(zip([model.labels[i] for i in label.tolist()], probability.tolist(), strict=True))
     leaves = quadtree.Leaves(leaves.sketch.cpu(), leaves.level.cpu(), leaves.z.cpu())
