@@ -18,6 +18,7 @@ NARROW = 0.2  # the greatest width of a strip of the surface around the paper, a
 SOLID = 0.45  # the least share of its box that a strip fills, even a wedge; the outline of a drawing fills less
 RULED = 3  # this many lines across the whole page, or more, belong to the paper ...
 FAINT = 0.85  # ... provided that their contrast is at most this share of the drawing's
+WEAK = 0.5  # finer lines of the paper have at least this share of the contrast of the others
 DARKER = 1.4  # ink with so many times the contrast of a line of the paper is drawn over it
 BESIDE = 0.3  # a margin is at most this share of the page away from an edge ...
 FINER = 0.7  # ... and at most this share of the pen's width wide
@@ -87,6 +88,9 @@ def without_rules(
     lines = _rules(pixels)
     if not lines:
         return pixels, 0
+    # Of finer lines among them, only parts may be ink
+    weak = contrast > WEAK * float(np.median(contrast[np.logical_or.reduce(lines)]))
+    lines = [line for line in (pixels & line for line in _rules(weak) or lines) if line.any()]
     ruled = np.logical_or.reduce(lines)
     usual, ink = float(np.median(contrast[ruled])), contrast[pixels & ~ruled]
     most = FAINT * float(np.median(ink)) if len(ink) else DARKER * usual
@@ -95,11 +99,11 @@ def without_rules(
     faint = np.zeros_like(contrast)
     for line in lines:
         level = float(np.median(contrast[line]))
-        faint[line] = np.maximum(faint[line], level if level <= most else usual)  # more of the line is drawn over
+        faint[line] = np.maximum(faint[line], level if level <= most else usual)  # most of the line is drawn over
     dark = ruled & (contrast > DARKER * faint)
     # Lines of the paper are darker where they cross. Such a crossing is a dot that no other ink touches and that does
-    # not continue.
-    sure = pixels & ~ruled
+    # not continue. What is left of other lines is no darker than those that were found.
+    sure = pixels & ~ruled & (contrast > faint.max())
     for axis in (0, 1):
         sure = sure | extreme(np.minimum, dark, max(5, dark.shape[axis] // 32), axis)
     return hanging((pixels & ~ruled) | dark, sure), len(lines)
