@@ -66,12 +66,10 @@ class DrawnSketch(Sketch):
         `strokes` are the strokes that the model drew, in pixels, with a pen of `pen` pixels. Without them, the field is
         traced. `more` are further fields of the sketch.
         """
-        canvas = canvas.cpu()
+        canvas, in_order = canvas.cpu(), strokes is not None  # tracing finds lines in no particular order
         if strokes is None:
             traced = trace.trace(trace.from_field(canvas.float().numpy(), clamp))
-            strokes, pen, in_order = traced.strokes, traced.pen, False  # tracing finds lines in no particular order
-        else:
-            in_order = True
+            strokes, pen = traced.strokes, traced.pen
         return cls(strokes=strokes, in_order=in_order, field=canvas, clamp=clamp, pen=pen, source="drawn", **more)
 
     def pixels_at(self, side: int) -> np.ndarray:

@@ -147,10 +147,10 @@ class Lines:
     """
 
     def __init__(self, path: Path) -> None:
-        self.path, self.count, self.open = path, 0, ExitStack()
+        self.path, self.count, self.stack = path, 0, ExitStack()
 
     def __enter__(self) -> "Lines":
-        self.part = self.open.enter_context(replacing(self.path))
+        self.part = self.stack.enter_context(replacing(self.path))
         return self
 
     def add(self, drawing: "Trace", word: str | None) -> None:
@@ -159,12 +159,12 @@ class Lines:
 
         if drawing.strokes:
             if not self.count:
-                self.file = self.open.enter_context(self.part.open("w", encoding="utf-8"))
+                self.file = self.stack.enter_context(self.part.open("w", encoding="utf-8"))
             self.file.write(write.ndjson(drawing.strokes, word))
             self.count += 1
 
     def __exit__(self, *failed: Any) -> None:
-        self.open.__exit__(*failed)
+        self.stack.__exit__(*failed)
 
 
 def check_out(out: Path, kinds: tuple[str, ...]) -> Path:

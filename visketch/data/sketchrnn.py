@@ -10,6 +10,7 @@ import pickle
 import re
 import zipfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -50,16 +51,10 @@ def objects(path: Path) -> np.ndarray:
     """The array of objects in a .npy file. Raises VisketchError if the file is broken or holds anything but arrays and
     numbers.
     """
-    try:
+    with _reading(path):
         if path.stat().st_size > LARGEST:
             raise VisketchError(f"{path}: larger than {LARGEST >> 30} GiB; split the file")
         return _array(BytesIO(path.read_bytes()))
-    except (VisketchError, PermissionError):
-        raise
-    except Refused as error:
-        raise VisketchError(f"{path}: it would run {error}, take a file that holds arrays only") from None
-    except Exception as error:  # a broken file can make pickle and numpy raise anything
-        raise VisketchError(f"{path}: not a complete numpy file; download it again") from error
 
 
 def _names(path: Path) -> list[str]:
@@ -78,18 +73,24 @@ def array(path: Path, name: str) -> np.ndarray | None:
 
     Raises VisketchError if the file is broken, or if the array is too large or holds anything but arrays and numbers.
     """
+    with _reading(path), zipfile.ZipFile(path) as archive:
+        if f"{name}.npy" not in archive.namelist():
+            return None
+        if archive.getinfo(f"{name}.npy").file_size > LARGEST:
+            raise VisketchError(f"{path}: {name} is larger than {LARGEST >> 30} GiB; split the file")
+        return _array(BytesIO(archive.read(f"{name}.npy")))
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Turns whatever a broken or hostile file makes zipfile, pickle and numpy raise inside into a VisketchError."""
     try:
-        with zipfile.ZipFile(path) as archive:
-            if f"{name}.npy" not in archive.namelist():
-                return None
-            if archive.getinfo(f"{name}.npy").file_size > LARGEST:
-                raise VisketchError(f"{path}: {name} is larger than {LARGEST >> 30} GiB; split the file")
-            return _array(BytesIO(archive.read(f"{name}.npy")))
+        yield
     except (VisketchError, PermissionError):
         raise
     except Refused as error:
         raise VisketchError(f"{path}: it would run {error}, take a file that holds arrays only") from None
-    except Exception as error:  # a broken file can make zipfile, pickle and numpy raise anything
+    except Exception as error:
         raise VisketchError(f"{path}: not a complete numpy file; download it again") from error
 
 
