@@ -215,10 +215,10 @@ def measure(model: SketchModel, store: Store, rows: np.ndarray, name: str, keep:
                     continue
             path = Path(folder, "input")
             KINDS[name](lines, rng, path)
-            expected = model.classify(plain, top=1)[0].label
+            expected = model.classify_many([plain], top=1)[0][0].label
             try:
                 sketch = next(read(path))
-                given = model.classify(sketch, top=1)[0].label
+                given = model.classify_many([sketch], top=1)[0][0].label
             except VisketchError as error:
                 sketch, given = None, str(error)
             same.append(given == expected)

@@ -220,7 +220,7 @@ def measure(model: SketchModel, store: Store, rows: np.ndarray, name: str | None
                     for place, one in enumerate(pair):
                         page.paste(one, (place * (pair[0].width + 8), 0))
                     page.save(save / f"{name.replace(' ', '-')}-{len(hits)}.jpg")
-            hits.append(sketch is not None and model.classify(sketch, top=1)[0].label == label)
+            hits.append(sketch is not None and model.classify_many([sketch], top=1)[0][0].label == label)
     return {
         "photo": name or "as drawn",
         "top1": round(float(np.mean(hits)), 4),

@@ -29,7 +29,6 @@ from visketch.data.drawing import several, sketch
 from visketch.errors import UsageError, VisketchError
 from visketch.geometry import sdf
 from visketch.geometry.sketch import Sketch
-from visketch.model import SketchModel
 from visketch.sampling import SamplingOptions, check_number, check_seed
 
 PAGE = Path(__file__).parents[1] / "docs/api.md"
@@ -71,7 +70,7 @@ def test_the_page_of_the_docs_runs(
 
 
 def test_a_drawing_in_any_form_is_the_same_drawing(cat: Path) -> None:
-    model = SketchModel.load()
+    model = ViSketch.load()
     pixels = np.asarray(Image.open(cat).convert("L"))
     color = np.repeat(pixels[..., None], 3, axis=2)
     fields = model.render([sketch(each) for each in (cat, str(cat), pixels, color, 255 - pixels)])
@@ -156,7 +155,7 @@ def test_a_list_of_drawings_is_told_from_one_in_strokes(cat: Path) -> None:
 
 
 def test_of_many_drawings_the_one_that_is_wrong_is_named(cat: Path) -> None:
-    model = SketchModel.load()
+    model = ViSketch.load()
     for wrong, problem in ((Image.new("L", (64, 64), 255), "picture: blank"), (3, "not a drawing")):
         with pytest.raises(VisketchError, match=rf"^drawings\[1\]: {problem}"):
             model.classify_many([cat, wrong, cat])
@@ -457,4 +456,4 @@ def test_a_text_is_no_path() -> None:
 
 def test_errors_name_the_file(tmp_path: Path) -> None:
     with pytest.raises(VisketchError, match="nowhere"):
-        SketchModel.load().classify(tmp_path / "nowhere.png")
+        ViSketch.load().classify(tmp_path / "nowhere.png")

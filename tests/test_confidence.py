@@ -91,7 +91,7 @@ def test_a_calibrated_checkpoint_gives_the_same_answers_and_says_when_it_is_not_
     words = ("classify", cat, "--checkpoint", folder)
     told = visketch(*words)
     assert told.exit_code == 0
-    probability = after.classify(str(cat))[0].probability
+    probability = after.classify_many([cat], top=1)[0][0].probability
     assert ("not sure" in told.stdout) == (probability < found.sure)
     assert ('"sure": false' in visketch(*words, "--json").stdout) == (probability < found.sure)
 

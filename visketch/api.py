@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar, overload
 
 import numpy as np
 from jaxtyping import Float
@@ -13,11 +13,11 @@ from torch import Tensor
 
 from visketch.atomic import write_atomically
 from visketch.data import write
-from visketch.data.drawing import Drawing, sketch
+from visketch.data.drawing import Drawing, several, sketch
 from visketch.errors import UsageError
 from visketch.geometry import trace
 from visketch.geometry.sketch import Sketch
-from visketch.model import DEFAULTS, Generated, SketchModel
+from visketch.model import DEFAULTS, Generated, Prediction, SketchModel
 from visketch.render.animation import ANIMATED, write_animation
 from visketch.render.files import png, write_png, write_svg
 from visketch.render.grey import grey
@@ -27,6 +27,9 @@ from visketch.tasks.explain import Explanation
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+
+    # A list of these is several drawings. A list of anything else may be the strokes of one drawing.
+    Whole = TypeVar("Whole", bound=str | PathLike[str] | bytes | BinaryIO | Image | Sketch)
 
 OnProgress = Callable[[Frame], None]
 SHOWN = 256  # the side, in pixels, of a sketch shown in a notebook
@@ -178,6 +181,23 @@ class ViSketch(SketchModel):
     `visketch.data.drawing.sketch`. Keyword arguments such as `tries=8` or `temperature=0.5` replace single
     `SamplingOptions`. Every error is a `VisketchError`; a wrong value raises its subclass `UsageError`.
     """
+
+    @overload
+    def classify(self, drawing: "Whole | np.ndarray | Tensor", top: int = 5) -> list[Prediction]: ...
+    @overload
+    def classify(self, drawing: "list[Whole] | tuple[Whole, ...]", top: int = 5) -> list[list[Prediction]]: ...
+    @overload
+    def classify(self, drawing: Drawing, top: int = 5) -> Any: ...
+
+    def classify(self, drawing: Drawing, top: int = 5) -> Any:
+        """The `top` most probable classes of a drawing, best first. A list of drawings gives a list of such lists. They
+        are classified together, which is several times as fast.
+
+        Raises VisketchError for a drawing that is blank or cannot be read, UsageError for anything that is not a
+        drawing. To a type checker, the result for lists of strokes is `Any`: these can be one drawing or several.
+        """
+        drawings = several(drawing)
+        return self.classify_many([drawing], top)[0] if drawings is None else self.classify_many(drawings, top)
 
     def generate(
         self,

@@ -189,21 +189,13 @@ class SketchModel:
         with self.precision():
             return self.part("sequence").beside(logits, strokes) if any(strokes) else logits
 
-    def classify(self, drawing: Drawing, top: int = 5) -> Any:
-        """The `top` most probable classes of a drawing, best first, as a list[Prediction]. A list of drawings gives a
-        list of such lists. They are classified together, which is several times as fast.
+    def classify_many(self, drawings: Sequence[Drawing], top: int = 5) -> list[list[Prediction]]:
+        """The `top` most probable classes of each drawing, best first.
 
         A drawing is a path, a PIL image, the bytes of a file or an open file, an array, a tensor or strokes: see
         `visketch.data.drawing.sketch`. Raises VisketchError for a drawing that is blank or cannot be read, UsageError
         for anything that is not a drawing.
         """
-        from visketch.data.drawing import several
-
-        drawings = several(drawing)
-        return self.classify_many([drawing], top)[0] if drawings is None else self.classify_many(drawings, top)
-
-    def classify_many(self, drawings: Sequence[Drawing], top: int = 5) -> list[list[Prediction]]:
-        """`classify` for a list of drawings."""
         from visketch.data.drawing import sketches
 
         return self._best(self.sketch_logits(sketches(drawings)), top) if drawings else []

@@ -256,7 +256,7 @@ class Service:
     def _label(self, named: str | None, sketch: Sketch) -> str:
         """The class that is named, or else the classifier's guess. Raises UsageError for an unknown class."""
         if named is None:
-            return self.model.classify(sketch, top=1)[0].label
+            return self.model.classify_many([sketch], top=1)[0][0].label
         return self.model.labels[self.model.label_of(named)]
 
     def _generated(
@@ -304,7 +304,7 @@ class Service:
         if asked.label:
             labels = [self.model.labels[self.model.label_of(asked.label)]] * asked.n
         else:
-            labels = completing.spread(self.model.classify(sketch, top=completing.PROPOSED), asked.n)
+            labels = completing.spread(self.model.classify_many([sketch], top=completing.PROPOSED)[0], asked.n)
         show = ProgressFrames(self.model, emit)
         options = SamplingOptions(temperature=asked.temperature, tries=asked.tries, soon=True)
         found = completing.complete(self.model, sketch, labels, seed=asked.seed, options=options, on_progress=show)
