@@ -65,12 +65,14 @@ def serve(
     run.check_token(host, token)
     listening = run.listen(host, port)
     model = options.load(checkpoint, device)
-    options.load_parts(model, "encoder", "classifier")
+    options.load_parts(model, "encoder", "classifier", *(["sequence"] if model.has("sequence") else []))
     from visketch.serve.app import build
     from visketch.serve.service import Service
 
     folder = opened(index, model) if index else None
     studio = Service(model, folder, index.resolve().name if index else "")
+    for part, other in studio.outdated.items():
+        console.warn(f"{model.folder}: {part} was trained with another {other}; the studio works without it")
     options.load_parts(model, *studio.needed)  # now, since the first request would otherwise wait for it
     app = build(studio, names=frozenset(map(str.lower, name or ())), token=token, batch=batch)
     shown = "localhost" if host in ("0.0.0.0", "::") else f"[{host}]" if ":" in host else host

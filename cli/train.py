@@ -98,6 +98,7 @@ def train(
     choose(device)
     with console.waiting("Loading ..."):
         from visketch import config as configs
+        from visketch.checkpoint import outdated
         from visketch.data.fetch import classes
         from visketch.data.store import Store
 
@@ -137,6 +138,8 @@ def train(
         )
     if MAIN:
         conclude(part, asdict(outcome) | {"seconds": round(time.perf_counter() - began, 1)}, as_json)
+        for name, other in outdated(out).items():
+            console.warn(f"{out}: {name} was trained with another {other}; train {name} again")
     if not outcome.finished:
         raise typer.Exit(console.INTERRUPTED)
 

@@ -114,8 +114,10 @@ def test_fingerprints_tell_weights_apart() -> None:
 
 def test_a_part_trained_with_another_encoder_is_refused(folder: Path) -> None:
     checkpoint.load_part(folder, "refiner", build(CONFIG, "refiner"))
+    assert checkpoint.outdated(folder) == {}
     checkpoint.save_part(folder, "encoder", tiny_model.awake(CONFIG, "encoder", seed=1), {}, {})
     refused(folder, "refiner", "trained with encoder .* but the folder has encoder .*; train refiner again")
+    assert checkpoint.outdated(folder) == {"refiner": "encoder"}
     (folder / "encoder.safetensors").unlink()
     refused(folder, "refiner", "has no encoder .it has refiner.")
 

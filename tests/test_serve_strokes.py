@@ -11,7 +11,7 @@ import drawings
 import numpy as np
 import pytest
 from PIL import Image
-from tiny_model import small, write_checkpoint
+from tiny_model import awake, small, write_checkpoint
 
 from visketch import checkpoint
 
@@ -146,6 +146,17 @@ def test_refusals(server: TestClient, verb: str, asked: dict, words: str) -> Non
     answer = server.post(f"/v1/{verb}", json=asked)
     assert answer.status_code == 422, answer.text
     assert words in answer.json()["detail"]
+
+
+def test_a_part_trained_with_another_vqvae_is_left_out(tmp_path: Path) -> None:
+    settings = small()
+    home = write_checkpoint(tmp_path, settings)
+    assert "refine" in Service(SketchModel.load(home)).verbs
+    checkpoint.save_part(home, "vqvae", awake(settings, "vqvae", seed=1), {}, {})
+    without = Service(SketchModel.load(home))
+    assert without.outdated == {"refiner": "vqvae"}
+    assert "refine" not in without.verbs
+    without.load(lambda event: None)
 
 
 def test_weights_without_strokes_neither_vary_nor_morph(tmp_path: Path) -> None:

@@ -167,6 +167,19 @@ def fingerprints(folder: Path, parts: Iterable[str]) -> dict[str, str]:
     return {part: read_metadata(folder, part)["fingerprint"] for part in parts}
 
 
+def outdated(folder: Path) -> dict[str, str]:
+    """The parts of a checkpoint that were trained with another part, which has been trained again since; with the name
+    of that part. Raises VisketchError for a part that cannot be read.
+    """
+    marks = {part: read_metadata(folder, part) for part in PARTS if part_file(folder, part).exists()}
+    return {
+        part: other
+        for part, metadata in marks.items()
+        for other, mark in metadata["trained_on"].items()
+        if other in marks and marks[other]["fingerprint"] != mark
+    }
+
+
 def load_part(folder: Path, part: str, module: nn.Module) -> dict:
     """Load a part's weights into a module and return the part's metadata.
 

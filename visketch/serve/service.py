@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from visketch.checkpoint import fingerprints
+from visketch.checkpoint import fingerprints, outdated
 from visketch.data import write
 from visketch.errors import UsageError, VisketchError
 from visketch.geometry import sdf
@@ -73,7 +73,8 @@ class Service:
             parts |= {verb: {"encoder", "classifier", "diffusion"} for verb in ("generate", "complete")}
         if model.has("sequence"):
             parts["classify"] = parts["classify"] | {"sequence"}
-        there = {part for part in set().union(*parts.values()) if model.has(part)}
+        self.outdated = outdated(model.folder) if model.folder else {}
+        there = {part for part in set().union(*parts.values()) if model.has(part) and part not in self.outdated}
         self.parts = {verb: needed for verb, needed in parts.items() if needed <= there}
         self.verbs = [verb for verb in self.parts if verb != "search" or index]
         self.sure = {part: sure(model, part) for part in ("classifier", "sequence")}  # the least probability
