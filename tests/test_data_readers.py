@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 from skimage.morphology import skeletonize
 
-from visketch.data import ink, sketchrnn, svg_page
+from visketch.data import ink, sketchrnn, svg, svg_page
 from visketch.data.folder import files
 from visketch.data.read import read
 from visketch.errors import PassedOverWarning, VisketchError
@@ -261,6 +261,8 @@ def test_svg_that_embeds_a_picture_warns_of_it(tmp_path):
     line, image = '<path d="M1 1L2 2" stroke="red"/>', '<image href="data:image/png;base64,AA" width="9" height="9"/>'
     for body in (f"{image}{line}", f'{line}<defs><g id="a">{image}</g></defs><use href="#a"/>'):
         path = draw(tmp_path, body)
+        with pytest.warns(PassedOverWarning, match=re.escape(f"{path}: an embedded picture was ignored; save it as ")):
+            svg.rendered(path, 64)
         with pytest.warns(PassedOverWarning, match=re.escape(f"{path}: an embedded picture was ignored; save it as ")):
             (sketch,) = read(path)
         assert len(sketch.strokes) == 1

@@ -93,9 +93,14 @@ class TestCategories:
 
 
 class TestSketchWord:
+    def test_the_documentation_lists_the_known_words(self) -> None:
+        known = ", ".join(sorted(word for word in WORDS if category(word)))
+        page = Path(__file__).parents[1].joinpath("docs/language.md").read_text(encoding="utf-8")
+        assert known in page.replace("\n", " ")
+
     def test_a_word_of_no_class_is_refused(self) -> None:
         with pytest.raises(
-            UnknownWord, match=r"'angel', which .* --by matcher .* the known classes are airplane, alarm clock"
+            UnknownWord, match=r"'angel', which .* --by matcher .* lists the \d+ words that it knows, such as airplane, alarm clock"
         ):
             SketchWord.of({word: 0.9 if word == "angel" else 0.1 / 344 for word in WORDS})
 

@@ -41,9 +41,13 @@ def strokes(path: Path) -> Sketch:
     pictured = svg_page.embeds_picture(root)
     found = _drawn(svg_page.cleaned(root, path), path)
     if pictured:
-        message = f"{path}: an embedded picture was ignored; save it as PNG"
-        warnings.warn(message, PassedOverWarning, stacklevel=2)
+        _tell_of_picture(path)
     return found
+
+
+def _tell_of_picture(path: Path) -> None:
+    message = f"{path}: an embedded picture was ignored; save it as PNG"
+    warnings.warn(message, PassedOverWarning, stacklevel=3)
 
 
 def _drawn(root: Element, path: Path) -> Sketch:
@@ -81,14 +85,35 @@ def rendered(path: Path, side: int) -> tuple[Image.Image, tuple[int, int]]:
 
     Returns the picture, and the width and height of the page in CSS pixels. Raises VisketchError.
     """
-    root = svg_page.parsed(path)
-    size = svg_page.sized(root)
-    if size is None and (lines := _lines(root)[0]):
-        size, _ = _around(root, lines)
+    root = svg_page.whole(path)
+    pictured = svg_page.embeds_picture(root)
+    size = _page_size(svg_page.cleaned(root, path))
     picture = resvg.draw(root, *size, side) if size else None
     if picture is None or size is None:
         raise VisketchError(f"{path}: the SVG cannot be rendered; export it again, or as PNG")
-    return on_paper(picture, "white"), (max(1, round(size[0])), max(1, round(size[1])))
+    if pictured:
+        _tell_of_picture(path)
+    return on_paper(picture, "white"), _whole_pixels(size)
+
+
+def page_size(path: Path) -> tuple[int, int]:
+    """The width and height of an SVG page in CSS pixels. Raises VisketchError."""
+    size = _page_size(svg_page.parsed(path))
+    if size is None:
+        raise VisketchError(f"{path}: the SVG has neither a size nor lines; export it again, or as PNG")
+    return _whole_pixels(size)
+
+
+def _page_size(root: Element) -> tuple[float, float] | None:
+    """The size of a cleaned page in CSS pixels. Without a size of its own, it is given one that holds its lines."""
+    size = svg_page.sized(root)
+    if size is None and (lines := _lines(root)[0]):
+        size, _ = _around(root, lines)
+    return size
+
+
+def _whole_pixels(size: tuple[float, float]) -> tuple[int, int]:
+    return max(1, round(size[0])), max(1, round(size[1]))
 
 
 def on_paper(picture: Image.Image, paper: str) -> Image.Image:

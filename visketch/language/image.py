@@ -38,7 +38,6 @@ UNEVEN = 0.55  # the least share of paper
 TONES = 16  # the largest difference between a paper pixel and the colour of the paper, in levels
 DECODED = 1024  # the longer side of a decoded picture in pixels is at most this
 FINE = 384  # pixels of the square on which a scene's ink is found; at 128, its drawings are recognised less often
-THUMB = 64  # pixels at which an SVG is rendered of which only the size is wanted
 EVEN = 24  # a picture with a smaller range of grey levels is blank
 
 
@@ -130,7 +129,7 @@ def size_of(path: str | Path) -> tuple[int, int]:
     """
     with _refusing(str(path)):
         if is_svg(path):
-            return svg.rendered(Path(path), THUMB)[1]
+            return svg.page_size(Path(path))
         with opened(Path(path)) as picture:
             return upright_size(picture)
 

@@ -58,7 +58,7 @@ class SketchWord:
             raise UnknownWord(
                 f"the sketch shows {unknown!r}, which the detector does not know; --by recogniser is for photos "
                 "of drawings, --by matcher compares without a class and is seldom right in photos; "
-                f"the known classes are {', '.join(sorted(known))}"
+                f"docs/language.md lists the {len(known)} words that it knows, such as {', '.join(sorted(known)[:5])}"
             )
         return cls(chance, words, unknown, unknown_chance)
 
