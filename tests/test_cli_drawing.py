@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -190,6 +191,15 @@ class TestGenerate:
         told = visketch("trace", "a:cat:b.svg", "--out", "x:dog:y.svg").stdout
         assert told.startswith("a:cat:b.svg: ")
         assert told.rstrip().endswith(": x:dog:y.svg")
+
+    def test_a_name_cannot_change_the_terminal(self, cats: dict, tmp_path: Path) -> None:
+        good, bad = tmp_path / "a\x1b[31m.svg", tmp_path / "b\x9b1m\x07.svg"
+        cats["svg"].rename(good)
+        bad.write_text("no drawing")
+        told = visketch("trace", good, bad, "--out", tmp_path / "out")
+        assert "a\\x1b[31m.svg: " in told.stdout
+        assert "b\\x9b1m\\x07.svg: " in told.stderr
+        assert not re.search(r"[\x07\x1b\x9b]", told.stdout + told.stderr)
 
     def test_batches_cover_everything_once(self) -> None:
         for classes, n in (("abc", 1), ("abc", 64), ("ab", 65), ("abcdef", 30), ("a", 1000)):

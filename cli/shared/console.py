@@ -28,6 +28,8 @@ MAIN = os.environ.get("RANK", "0") == "0"  # only one of the processes that torc
 UNLIMITED = 10_000  # the columns of a file or a pipe, which a table does not fill
 SHOWN = 10  # this many of the inputs that could not be read are named, and the others are counted
 
+CONTROL = re.compile("[\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f]")
+
 debug = False  # whether tracebacks are printed (--debug)
 
 
@@ -52,7 +54,14 @@ def stderr() -> "Console":
 def say(*lines: object) -> None:
     """Print results for people on stdout. Markup is printed as it is, and a long line is not wrapped."""
     for line in lines:
-        stdout().print(line, markup=False, soft_wrap=True)
+        stdout().print(visible(line), markup=False, soft_wrap=True)
+
+
+def visible(text: object) -> str:
+    """A text with its control characters spelled out, except tabs and line ends. Those in the name of a file could
+    otherwise change the terminal or hide another name.
+    """
+    return CONTROL.sub(lambda found: repr(found[0])[1:-1], str(text))
 
 
 PARTS = " ▏▎▍▌▋▊▉"  # a column, filled by eighths
@@ -102,7 +111,7 @@ class Problems:
 
 def note(line: str) -> None:
     """Print on stderr what is not a result, such as progress or how to continue."""
-    stderr().print(line, markup=False, soft_wrap=True, style="dim")
+    stderr().print(visible(line), markup=False, soft_wrap=True, style="dim")
 
 
 def show_warning(
@@ -126,7 +135,7 @@ def error(message: object) -> None:
     """Print an error as one line on stderr."""
     from rich.text import Text
 
-    line = " ".join(str(message).splitlines())
+    line = visible(" ".join(str(message).splitlines()))
     stderr().print(Text.assemble(("error: ", "bold red"), line), soft_wrap=True)
 
 
@@ -134,7 +143,7 @@ def warn(message: object) -> None:
     """Print a warning as one line on stderr; the run continues."""
     from rich.text import Text
 
-    stderr().print(Text.assemble(("warning: ", "yellow"), str(message)), soft_wrap=True)
+    stderr().print(Text.assemble(("warning: ", "yellow"), visible(message)), soft_wrap=True)
 
 
 def document(value: Any) -> None:
@@ -171,7 +180,7 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[object]], title: str =
     for name, number in zip(columns, numbers, strict=True):
         grid.add_column(name, justify="right" if number else "left", header_style="dim", overflow="fold")
     for row in rows:
-        grid.add_row(*(Text(f"{value:,}" if isinstance(value, int) else str(value)) for value in row))
+        grid.add_row(*(Text(f"{value:,}" if isinstance(value, int) else visible(value)) for value in row))
     stdout().print(grid)
 
 
