@@ -99,6 +99,9 @@ def pack(
             autocompletion=complete_class,
         ),
     ] = None,
+    trace: Annotated[
+        bool, typer.Option("--trace", help="Trace pictures: training diffusion and sequence needs strokes.")
+    ] = False,
     engine: options.Engine = "local",
     overwrite: Overwrite = False,
     as_json: options.Json = False,
@@ -114,7 +117,7 @@ def pack(
     Examples:
       visketch data pack data/quickdraw --out quickdraw.arrow --limit 1000
       visketch data pack quickdraw quickdraw-more --train quickdraw-bitmaps --out all.arrow
-      visketch data pack my-drawings/ --out mine.arrow
+      visketch data pack my-drawings/ --out mine.arrow --trace
       visketch data pack quickdraw.arrow --without cat --without bus --out seen.arrow
       RAY_ADDRESS=head:6379 visketch data pack /shared/quickdraw --engine ray
     """
@@ -130,7 +133,7 @@ def pack(
         def report(done: int, files: int, drawings: int) -> None:
             bar.update(task, completed=done, total=files, description=f"{drawings:,} drawings, files")
 
-        drawings = library([*sources], out, limit, report, problems, without or (), engine, train or (), tally)
+        drawings = library([*sources], out, limit, report, problems, without or (), engine, train or (), tally, trace)
     for part, purpose in (("train", "learn from"), ("test", "measure")):
         if missing := [label for label, counts in statistics(Store(out)).classes.items() if not counts[part]]:
             some = f"{', '.join(missing[:3])}{' ...' if len(missing) > 3 else ''}"

@@ -18,10 +18,12 @@ from .shared.console import EVERY, MAIN
 from .shared.outputs import parse_out
 
 if TYPE_CHECKING:
+    import numpy as np
     from rich.progress import Progress
     from torch import nn
 
     from visketch.config import Config
+    from visketch.data.store import Store
     from visketch.training.objectives.objective import Objective
 
 
@@ -98,7 +100,6 @@ def train(
     choose(device)
     with console.waiting("Loading ..."):
         from visketch import config as configs
-        from visketch.checkpoint import outdated
         from visketch.data.fetch import classes
         from visketch.data.store import Store
 
@@ -114,16 +115,16 @@ def train(
         store = None if dry_run and not data.exists() else Store(data)
         labels = store.labels if store else chosen.labels or classes()
         chosen = chosen.model_copy(update={"labels": tuple(labels)})
-        drawings = len(library.capped(store, chosen.train.per_class, chosen.train.seed)) if store else 0
         if dry_run:
             objective, _ = library.make_objective(part, chosen, out, begun, sizes_only=True)
+            drawings = len(library.admitted(objective, store, chosen)) if store else 0
     if dry_run or store is None:
         preview(part, chosen, out, objective.parts, data, drawings, as_json)
         return
     if resume and MAIN and not state_of(out, part).exists():
         console.note(f"{out}: has no run of {part} that could be continued, so a new one begins")
     began = time.perf_counter()
-    with Reporter(part, chosen, drawings, out) as reporter:
+    with Reporter(part, chosen, store, out) as reporter:
         outcome = library.train(
             part,
             store,
@@ -138,8 +139,6 @@ def train(
         )
     if MAIN:
         conclude(part, asdict(outcome) | {"seconds": round(time.perf_counter() - began, 1)}, as_json)
-        for name, other in outdated(out).items():
-            console.warn(f"{out}: {name} was trained with another {other}; train {name} again")
     if not outcome.finished:
         raise typer.Exit(console.INTERRUPTED)
 
@@ -198,6 +197,11 @@ def preview(
 
 
 def conclude(part: str, outcome: dict[str, Any], as_json: bool) -> None:
+    """Print the result of training, and warn of the parts that must be trained again."""
+    from visketch.checkpoint import outdated
+
+    for name, other in outdated(outcome["folder"]).items():
+        console.warn(f"{outcome['folder']}: {name} was trained with another {other}; train {name} again")
     if as_json:
         console.document({"part": part, **outcome})
         return
@@ -208,6 +212,9 @@ def conclude(part: str, outcome: dict[str, Any], as_json: bool) -> None:
         )
         console.say(f"{part}: {step:,} steps, {metrics or 'already finished'}; {seconds}")
         console.say(f"written to {outcome['folder']}")
+        if outcome["calibrated"] is False:
+            few = "there are fewer than 200 validation drawings that it could be measured on"
+            console.note(f"{part}: its probabilities are not calibrated, since {few}")
     else:
         console.note(f"{part}: stopped at step {step:,}, everything is saved; the same command with --resume continues")
 
@@ -215,8 +222,8 @@ def conclude(part: str, outcome: dict[str, Any], as_json: bool) -> None:
 class Reporter:
     """Shows the reports of training as a bar. If there is no terminal, it prints a line now and then."""
 
-    def __init__(self, part: str, config: "Config", drawings: int, out: Path) -> None:
-        self.part, self.drawings, self.out = part, drawings, out
+    def __init__(self, part: str, config: "Config", store: "Store", out: Path) -> None:
+        self.part, self.store, self.out = part, store, out
         self.batch = getattr(config.train, part).batch
         self.bar = _bar() if MAIN and sys.stderr.isatty() else None
         self.recent: deque[tuple[float, int, int]] = deque(maxlen=50)  # time, step, sketches so far
@@ -231,10 +238,16 @@ class Reporter:
         if self.bar:
             self.bar.stop()
 
-    def begin(self, objective: "Objective") -> None:
+    def begin(self, objective: "Objective", rows: "np.ndarray") -> None:
+        """Say what is trained, on how many drawings, and which classes it cannot learn."""
         self.objective = objective
-        if MAIN:
-            console.note(f"training {described(objective.parts)} on {self.drawings:,} drawings, into {self.out}")
+        if not MAIN:
+            return
+        console.note(f"training {described(objective.parts)} on {len(rows):,} drawings, into {self.out}")
+        learned = {*self.store.label[rows].tolist()}
+        if missing := [name for number, name in enumerate(self.store.labels) if number not in learned]:
+            some = ", ".join([*missing[:3], *(["..."] if len(missing) > 3 else [])])
+            console.warn(f"{self.store.path}: no {objective.learns_from} to learn {some} from")
 
     def __call__(self, step: int, steps: int, metrics: dict[str, float]) -> None:
         now = time.monotonic()

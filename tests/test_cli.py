@@ -12,14 +12,18 @@ from textwrap import dedent
 from typing import Any
 
 import drawings
+import numpy as np
 import pytest
+import tiny_model
 from command_line import one_line, visketch
+from PIL import Image
 from typer.main import get_command
 from typer.testing import CliRunner, Result
 
 from visketch.cli import train as training
 from visketch.cli.main import app
 from visketch.config import load
+from visketch.data.packing import pack
 from visketch.data.store import Store
 from visketch.training.sketch import TRAINABLE
 
@@ -275,6 +279,25 @@ class TestTrain:
         result = visketch(*words, "--set", "train.vqvae.steps=4", "--resume")
         assert result.exit_code == 0, result.output
         assert result.stdout.startswith("vqvae: 4 steps, loss")
+
+    def test_says_what_is_missing_and_what_must_be_trained_again(self, data: Path, tmp_path: Path) -> None:
+        folder = tiny_model.write_checkpoint(tmp_path / "a", tiny_model.small())
+        words = ("--data", data, "--out", folder, "--config", folder / "config.toml")
+        result = visketch("train", "classifier", *words, "--set", "train.classifier.steps=1")
+        assert result.exit_code == 0, result.output
+        assert "its probabilities are not calibrated, since there are fewer than 200" in result.stderr
+        assert "refiner was trained with another encoder; train refiner again" in result.stderr
+
+    def test_warns_of_classes_that_cannot_be_learned(self, tmp_path: Path) -> None:
+        tiny_model.write_ndjson(tmp_path / "in/train/cat.ndjson", drawings.draw_many(3, labels=("cat",)))
+        (tmp_path / "in/train/dog").mkdir()
+        Image.fromarray(np.where(np.eye(64), 0, 255).astype(np.uint8)).save(tmp_path / "in/train/dog/1.png")
+        pack([tmp_path / "in"], tmp_path / "a.arrow")
+        words = ("--data", tmp_path / "a.arrow", "--out", tmp_path / "a", "--config", "tiny")
+        words = (*words, "--set", "diffusion.backbone=strokes", "--set", "train.diffusion.steps=1")
+        told = visketch("train", "diffusion", *words).stderr
+        assert "on 3 drawings" in told
+        assert "no drawing as strokes, of few enough pieces to learn dog from" in told
 
     def test_tells_now_and_then_without_a_terminal(self, data: Path, tmp_path: Path, monkeypatch) -> None:
         monkeypatch.setattr(training, "EVERY", 0.0)

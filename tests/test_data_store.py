@@ -89,6 +89,10 @@ def test_folders_named_for_splits_are_honoured_only_below_the_source(tmp_path):
     assert set(data[row].pixels.view(np.uint8).flat) == {0, 1}, "else compiled code that trusts booleans crashes"
     assert [line.tolist() for line in data[row].lines()] == [[[2.5, 5.5], [17.5, 5.5]]]
     assert data.provenance["sources"] == [root.name], "no path of this machine"
+    pack([root / part for part in ("train", "val", "test")], tmp_path / "out.arrow")
+    data = Store(tmp_path / "out.arrow")
+    found = {(data.labels[label], SPLITS[split]) for label, split in zip(data.label, data.split, strict=True)}
+    assert found == {("a", "train"), ("b", "validation"), ("c", "test"), ("dog", "test")}, "all sources are splits"
     plain = list(scribbles(100))
     write(root / "plain" / "cat.ndjson", plain)
     pack([root / "plain"], tmp_path / "out.arrow")
@@ -210,6 +214,15 @@ class TestBitmaps:
         assert np.ptp(line.strokes[0], axis=0) == pytest.approx([76, 0], abs=6)
         assert len(cross.strokes) == 2
         assert as_drawing(data[3]) == as_drawing(data[0]), "an archive and an array are read alike"
+
+    def test_other_pictures_are_traced_if_that_is_asked_for(self, tmp_path):
+        Image.fromarray(self.levels()[0]).resize((140, 140)).save(tmp_path / "line.png")
+        stores = []
+        for trace in (False, True):
+            pack([tmp_path / "line.png"], tmp_path / "out.arrow", trace=trace)
+            stores.append(Store(tmp_path / "out.arrow"))
+        assert [store[0].strokes is None for store in stores] == [True, False]
+        assert stores[0].split == stores[1].split, "the split is that of the picture"
 
     def test_a_source_for_training_alone_has_no_other_split(self, tmp_path):
         drawings = list(scribbles(100))

@@ -61,6 +61,11 @@ def ask(question: str, scene: image.Picture | None = None, single: bool = False)
         ("Is there anything red above the house?", "yes"),
         ("Is there anything green above the house?", "no"),
         ("Is everything black?", "no"),
+        ("Is any cat red?", "yes"),
+        ("Are any of the cats green?", "no"),
+        ("Are all the cats red?", "no"),
+        ("How many of the cats and houses are black?", "1"),
+        ("How many red cats and a fish?", "2"),
         ("Is anything green?", "yes"),
         ("Is the largest object blue?", "yes"),
         ("Where are the cats?", "there are 2: top left, top right"),
@@ -93,6 +98,7 @@ def test_they_are_answered(question: str, answer: str, scene: image.Picture) -> 
 @pytest.mark.parametrize(
     "question",
     [
+        "How many red cats and fish are there?",
         "Is there a cat next to the house?",
         "Is the cat next to the house?",
         "Is there only a cat?",
@@ -157,6 +163,7 @@ def test_a_question_of_which_a_word_is_not_understood_is_refused(question: str, 
         "What is in the picture?",
         "Does it have a house?",
         "Does the object have a house?",
+        "Is the house an orange?",
     ],
 )
 def test_open_questions_are_left_to_the_language_model(question: str, scene: image.Picture) -> None:

@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import drawings
@@ -14,6 +15,7 @@ import numpy as np
 import pytest
 import tiny_model
 import torch
+from PIL import Image
 
 from visketch import checkpoint, config
 from visketch.data.packing import pack
@@ -201,11 +203,11 @@ if other:
 def test_two_processes_get_the_losses_of_one(trained: dict, store: Store, tmp_path: Path) -> None:
     """There is no dropout, which each process draws for itself. There are only a few steps, since rounding errors grow.
     Muon lets all of them grow at once, since to it the smallest direction of a gradient is worth as much as the
-    largest.
+    largest; only the diffusion is trained with it.
     """
     shared = ["classifier", "refiner", "diffusion", "vqvae", "baseline"]
     plain = ["classifier.dropout=0.0", "refiner.dropout=0.0", *(f"train.{part}.steps=3" for part in shared)]
-    plain += [f"train.{part}.muon=false" for part in shared]
+    plain += [f"train.{part}.muon={'true' if part == 'diffusion' else 'false'}" for part in shared]
     plain += ["train.baseline.steps=2"]  # in this deep and narrow network, rounding errors grow tenfold a step
     for home in (tmp_path / "one", tmp_path / "two"):
         before("refiner", trained, home / "refiner")
@@ -246,11 +248,42 @@ def test_a_folder_holds_one_configuration(trained: dict, store: Store, tmp_path:
         run("classifier", Store(tmp_path / "dogs.arrow"), folder, resume=True)
 
 
-def test_a_snapshot_of_another_configuration_is_refused(trained: dict, store: Store, tmp_path: Path) -> None:
+@pytest.mark.parametrize("change", ["vqvae.width=32", "train.vqvae.muon=false"])
+def test_a_snapshot_of_another_configuration_is_refused(
+    trained: dict, store: Store, tmp_path: Path, change: str
+) -> None:
     shutil.copytree(trained["vqvae"][0] / "training", tmp_path / "training")
     with pytest.raises(VisketchError, match=r"vqvae.safetensors: the configuration differs") as caught:
-        run("vqvae", store, tmp_path, "vqvae.width=32", resume=True)
+        run("vqvae", store, tmp_path, change, resume=True)
     assert "\n" not in str(caught.value)
+
+
+def test_a_run_goes_on_with_its_data_and_seed(trained: dict, store: Store, tmp_path: Path) -> None:
+    shutil.copytree(trained["vqvae"][0], tmp_path / "run")
+    with pytest.raises(VisketchError, match="the run began with another seed"):
+        run("vqvae", store, tmp_path / "run", "train.seed=5", resume=True)
+    pack([store.path], tmp_path / "less.arrow", limit=5)
+    with pytest.raises(VisketchError, match="the run began with another data set"):
+        run("vqvae", Store(tmp_path / "less.arrow"), tmp_path / "run", resume=True)
+
+
+def test_another_thread_can_train(store: Store, tmp_path: Path) -> None:
+    """Only the main thread may handle signals."""
+    with ThreadPoolExecutor(1) as pool:
+        outcome, _ = pool.submit(run, "vqvae", store, tmp_path, "train.vqvae.steps=1").result()
+    assert outcome.finished
+
+
+@pytest.mark.parametrize("part", ["diffusion", "sequence"])
+def test_strokes_are_not_learned_from_pictures(trained: dict, tmp_path: Path, part: str) -> None:
+    for label in tiny_model.LABELS:
+        (tmp_path / "in/train" / label).mkdir(parents=True)
+        Image.fromarray(np.where(np.eye(64), 0, 255).astype(np.uint8)).save(tmp_path / f"in/train/{label}/1.png")
+    pack([tmp_path / "in"], tmp_path / "pictures.arrow")
+    folder = before(part, trained, tmp_path / "run")
+    backbone = ["diffusion.backbone=strokes"] if part == "diffusion" else []
+    with pytest.raises(VisketchError, match=r"no drawing as strokes.* in its training split; .*--trace"):
+        run(part, Store(tmp_path / "pictures.arrow"), folder, *backbone)
 
 
 def test_wrong_requests_say_what_is_right(store: Store, tmp_path: Path) -> None:

@@ -17,7 +17,8 @@ from visketch.errors import UsageError, VisketchError
 from visketch.model import SketchModel
 from visketch.models.parts import build
 from visketch.training import transfer
-from visketch.training.sketch import steps_of, train
+from visketch.training.sketch import train
+from visketch.training.transfer import steps_of
 
 NEW = ("star", "dog", "cat")  # another order, and a class that the checkpoint does not have
 OLD_ROWS = {"star": 2, "cat": 0}  # the positions in parts.LABELS
@@ -86,6 +87,9 @@ def test_training_goes_on_from_it(start: Path, store: Store, tmp_path: Path, par
     facts = checkpoint.read_metadata(tmp_path, part)["facts"]
     assert (facts["from"], facts["before"]) == (start.name, 3 + 4)
     assert steps_of(tmp_path, part) == 3 + 4 + 2
+    more = config.load("tiny", [f"train.{part}.steps=3", f"train.{part}.lr=1e-9"])
+    train(part, store, tmp_path, more, resume=True)
+    assert steps_of(tmp_path, part) == 3 + 4 + 3, "a run that is resumed keeps its history"
     old, new = weights(start, part), weights(tmp_path, part)
     labels = config.read_config(tmp_path).labels
     per_class = transfer.class_tensors(settings, part)

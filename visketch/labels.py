@@ -136,7 +136,7 @@ def plurals(name: str) -> list[str]:
     if last.endswith("y") and last[-2:-1] not in "aeiou":
         made = [f"{last[:-1]}ies"]
     if last in IRREGULAR:
-        made = [IRREGULAR[last], f"{last}s"]
+        made = [IRREGULAR[last], *made]
     if last.endswith("fish"):
         made = [f"{last}es", f"{last}s"]
     return [start + form for form in made]

@@ -45,10 +45,16 @@ def label(file: Path, alone: bool = False) -> str:
 
 def split(file: Path, root: Path) -> str | None:
     """The split that the folders below `root` stand for. Returns None if they do not name one."""
+    file, root = file.absolute(), root.absolute()
     folders = file.relative_to(root).parts[:-1] if file.is_relative_to(root) else ()
     above = folders if _is_many(file) else folders[:-1]
-    named = {"valid": "validation", "val": "validation"}
-    return next((name for folder in above if (name := named.get(folder, folder)) in SPLITS), None)
+    return next((name for folder in above if (name := split_named(folder))), None)
+
+
+def split_named(folder: str) -> str | None:
+    """The split that the name of a folder stands for. Returns None if it stands for none."""
+    name = {"valid": "validation", "val": "validation"}.get(folder, folder)
+    return name if name in SPLITS else None
 
 
 def files(folder: Path) -> list[Path]:

@@ -22,6 +22,7 @@ from visketch.data.read import Problem, expand, read, stop
 from visketch.data.store import Store, is_packed, key, split
 from visketch.errors import UsageError, VisketchError
 from visketch.geometry.sketch import Sketch
+from visketch.geometry.trace import lines_of
 
 COARSE = 0.7  # simplifying may move a traced stroke by this many pixels of the enlarged bitmap
 
@@ -36,6 +37,7 @@ def pack(
     engine: engines.Engine = "local",
     training: Sequence[str | Path] = (),
     tally: Counter[tuple[str, str]] | None = None,
+    trace: bool = False,
 ) -> int:
     """Write the drawings of `sources` (files, folders, globs, packed data sets) to a packed data set and return their
     number.
@@ -44,7 +46,7 @@ def pack(
     cluster reads the files. `progress` is called with the number of files done, the number of files, and the number of
     drawings so far. `training` names further sources: all their drawings go to the training split, whatever their keys
     or folders say. `tally` receives the number of drawings of each source and class. QuickDraw's bitmaps are traced, so
-    that all drawings have strokes and are drawn with the same pen.
+    that all drawings have strokes and are drawn with the same pen; with `trace`, other pictures are traced too.
 
     `problem` receives the error of each drawing that cannot be read, and the drawing is left out. By default the first
     error ends the packing. The file only appears when everything is written. Raises VisketchError if a source cannot be
@@ -52,7 +54,7 @@ def pack(
     """
     path = Path(path)
     sources = [*sources, *training]
-    files = [(file, Path(source)) for source in sources for file in expand([source])]
+    files = [FoundFile(file, Path(source), root) for source, root in _rooted(sources) for file in expand([source])]
     for_training = {Path(source) for source in training}
     # These are names and not paths, because they go into the checkpoint and must not reveal the user's folders.
     names = [Path(source).resolve().name for source in sources]
@@ -63,15 +65,16 @@ def pack(
     drawings = 0
     with replacing(path) as part:
         with _Writer(part, provenance) as writer:
-            for done, found in enumerate(_read_all(files, limit, without, engine)):
+            for done, found in enumerate(_read_all(files, limit, without, engine, trace)):
+                source = files[done].source
                 for row in _wanted(files[done], found, limit, without, counts):
                     if isinstance(row, VisketchError):
                         problem(row)
                     elif row.label not in without:
                         drawings += 1
                         if tally is not None:
-                            tally[str(files[done][1]), row.label] += 1
-                        if files[done][1] in for_training:
+                            tally[str(source), row.label] += 1
+                        if source in for_training:
                             row = row._replace(split=0)
                         writer.add(row)
                         if progress and len(writer.rows) == 0:
@@ -96,18 +99,34 @@ class _Row(NamedTuple):
     pixels: bytes | None
 
 
-RootedFile = tuple[Path, Path]  # a file, and the source in which it was found
+class FoundFile(NamedTuple):
+    """A file to pack, the source in which it was found, and the folder below which folders may name its split."""
+
+    file: Path
+    source: Path
+    root: Path
+
+
 FoundRows = Iterable[_Row | VisketchError]  # the drawings of a file, with an error in place of an unreadable one
 
 
+def _rooted(sources: Sequence[str | Path]) -> Iterator[tuple[str | Path, Path]]:
+    """The sources, each with its root. If there are several and all are named after splits, as in `pack data/train
+    data/test`, the roots are the folders above, so that the names count.
+    """
+    named = [folder.split_named(Path(source).resolve().name) for source in sources]
+    for source in sources:
+        yield source, Path(source).absolute().parent if len(sources) > 1 and all(named) else Path(source)
+
+
 def _read_all(
-    files: list[RootedFile], limit: int | None, without: Collection[str], engine: engines.Engine
+    files: list[FoundFile], limit: int | None, without: Collection[str], engine: engines.Engine, trace: bool
 ) -> Iterator[FoundRows]:
     """The drawings of each file, in the order of the files."""
     if engine == "local":
-        yield from map(_rows, files)
+        yield from map(partial(_rows, trace), files)
         return
-    prepare = partial(_rows_on_ray, limit, without)
+    prepare = partial(_rows_on_ray, limit, without, trace)
     rows: Iterator[tuple[int, _Row | VisketchError | None]]
     rows = engines.on_ray(enumerate(files), prepare, None, store.ROWS)
     for _, group in groupby(rows, key=itemgetter(0)):
@@ -115,18 +134,18 @@ def _read_all(
 
 
 def _rows_on_ray(
-    limit: int | None, without: Collection[str], item: tuple[int, RootedFile]
+    limit: int | None, without: Collection[str], trace: bool, item: tuple[int, FoundFile]
 ) -> Iterator[tuple[int, _Row | VisketchError | None]]:
     """The drawings of a file that may be used, each with the number of the file. None comes first, so that every file
     yields something.
     """
     number, file = item
     yield number, None
-    yield from ((number, row) for row in _wanted(file, _rows(file), limit, without, Counter()))
+    yield from ((number, row) for row in _wanted(file, _rows(trace, file), limit, without, Counter()))
 
 
 def _wanted(
-    file: RootedFile, found: FoundRows, limit: int | None, without: Collection[str], counts: Counter[str]
+    file: FoundFile, found: FoundRows, limit: int | None, without: Collection[str], counts: Counter[str]
 ) -> FoundRows:
     """The drawings of a file whose classes do not have enough drawings yet.
 
@@ -148,26 +167,28 @@ def _wanted(
             return
 
 
-def _class(file: RootedFile) -> str:
+def _class(file: FoundFile) -> str:
     """The class that a file is named after, or an empty string."""
-    return "" if is_packed(file[0]) else folder.label(file[0])
+    return "" if is_packed(file.file) else folder.label(file.file)
 
 
-def _rows(file: RootedFile) -> FoundRows:
+def _rows(trace: bool, file: FoundFile) -> FoundRows:
     named = _class(file)
     problems: list[VisketchError] = []
-    for sketch, part in _drawings(*file, problems.append):
+    for sketch, part in _drawings(file.file, file.root, problems.append):
         yield from problems
         problems.clear()
         name = key(sketch)
         if sketch.about.get("kind") == BITMAP:
             sketch = _traced(sketch)
+        elif trace and sketch.pixels is not None:
+            sketch = Sketch(strokes=lines_of(sketch), label=sketch.label, source=sketch.source)
         strokes = sketch.strokes or ()
         points = np.concatenate([np.empty((0, 2), np.float32), *strokes]).astype(np.float32).ravel()
         pixels = None if sketch.pixels is None else _encode(sketch.pixels)
         lengths = [len(stroke) for stroke in strokes]
         place = SPLITS.index(part or split(name))  # as the data set says, or else as follows from the key
-        label = sketch.label or (folder.label(file[0], alone=True) if sketch.source == str(file[0]) else named)
+        label = sketch.label or (folder.label(file.file, alone=True) if sketch.source == str(file.file) else named)
         yield _Row(label, place, name, points, lengths, pixels)
     yield from problems
 
@@ -176,10 +197,8 @@ def _traced(sketch: Sketch) -> Sketch:
     """A small picture as the strokes that drew it, with few points, since a bitmap is not more exact."""
     from skimage.measure import approximate_polygon
 
-    from visketch.geometry.trace import from_pixels, trace
-
     assert sketch.pixels is not None
-    lines = (approximate_polygon(stroke, COARSE) for stroke in trace(from_pixels(sketch.pixels)).strokes)
+    lines = (approximate_polygon(stroke, COARSE) for stroke in lines_of(sketch))
     return Sketch(strokes=tuple(line.astype(np.float32) for line in lines), label=sketch.label, source=sketch.source)
 
 

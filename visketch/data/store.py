@@ -68,6 +68,14 @@ class Store:
     def __len__(self) -> int:
         return len(self.label)
 
+    @property
+    def fingerprint(self) -> str:
+        """16 hex digits that identify the drawings, in their order, and their classes and splits."""
+        digest = hashlib.sha256(self.split.tobytes() + self.label.tobytes())
+        for (_, keys), *_ in self._batches:
+            digest.update(keys.tobytes())
+        return digest.hexdigest()[:16]
+
     def __getitem__(self, index: int | np.integer) -> Sketch:
         """Drawing number `index`.
 

@@ -35,7 +35,7 @@ def answer(scene: SceneQuestion) -> str | None:
     in the picture.
     """
     text, words = scene.text, scene.words
-    counts = bool(re.search(r"\bhow many\b|\bnumber of\b|^\W*count\b", text))
+    counts = bool(quantities.COUNTED.search(text))
     if counts and HAVE.search(text):
         raise scene.refuse("it asks for parts")
     if OTHER.search(text):

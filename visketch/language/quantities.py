@@ -6,13 +6,17 @@ cats?", "Are there at least two?"
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import product
 
+from visketch.labels import spans
 from visketch.language.asked import KINDS, OWN, YES_OR_NO, SceneQuestion, generic, yes
+from visketch.language.attributes import Filter
 from visketch.language.grammar import NUMBERS
 
 NUMBER = re.compile(r"\b(more|fewer|less) than (\w+)\b|\b(at least|at most|exactly) (\w+)\b")
 BARE = re.compile(r"\W*(?:are there|(?:do|can) you see|does it (?:show|contain)) (\w+)\b")
+COUNTED = re.compile(r"\bhow many\b|\bnumber of\b|^\W*count\b")
 MORE = re.compile(r"\b(more|fewer|less)\b(?: [\w-]+){1,6} than\b")
 
 
@@ -39,8 +43,12 @@ def more(scene: SceneQuestion, how: str) -> str:
         raise scene.refuse()
     if scene.same(first[0], second[0]) and first != second:
         raise scene.refuse(f"{first[0]} and {second[0]} are found as one class")
-    some, others = scene.of(first[0], scene.words[:split]), scene.of(second[0], scene.words[split + 1 :])
-    return yes(len(some) > len(others) if how == "more" else len(some) < len(others))
+
+    def told(parts: Sequence[Sequence[str]]) -> str:
+        some, others = (len(scene.of(name, part)) for name, part in zip((first[0], second[0]), parts, strict=True))
+        return yes(some > others if how == "more" else some < others)
+
+    return _agreed(scene, [scene.words[:split], scene.words[split + 1 :]], told)
 
 
 def quantity(scene: SceneQuestion, how: str, than: str) -> str:
@@ -67,9 +75,13 @@ def number(word: str) -> int | None:
 
 def count(scene: SceneQuestion) -> str | None:
     """The count of several classes together, of everything, or of different classes. Returns None for one class."""
+    if len(COUNTED.findall(scene.text)) > 1:
+        raise scene.refuse("it asks for several numbers")
     words = scene.words
     start = next((place for place, word in enumerate(words) if word in ("many", "of", "count")), 0) + 1
-    behind = words[start:]
+    ahead, behind = words[:start], words[start:]
+    if scene.named(ahead) or scene.strange(ahead) or words[0] in ("is", "are", "was", "were", "does"):
+        raise scene.refuse(f"{' '.join(ahead)!r} is not understood")
     listed = re.findall(r"\w+", scene.text.replace(",", " and "))
     parts = [
         part
@@ -84,8 +96,12 @@ def count(scene: SceneQuestion) -> str | None:
             raise scene.refuse("it names several, in a way that is not understood")
         if scene.strange(behind):
             raise scene.refuse(f"{scene.strange(behind)[0]!r} is no class it knows")
-        each = {id(thing): thing for some, part in zip(names, parts, strict=True) for thing in scene.of(some[0], part)}
-        return str(len(each))
+
+        def told(parts: Sequence[Sequence[str]]) -> str:
+            found = (scene.of(some[0], [*ahead, *part]) for some, part in zip(names, parts, strict=True))
+            return str(len({id(thing) for things in found for thing in things}))
+
+        return _agreed(scene, parts, told)
     if any(names) or (not generic(behind) and not {*behind} & KINDS):
         return None
     if {*OWN, "same", "like", "similar"} & {*behind}:
@@ -95,7 +111,7 @@ def count(scene: SceneQuestion) -> str | None:
     strange = [word for word in scene.strange(behind) if not generic([word]) and word not in KINDS]
     if strange:
         raise scene.refuse(f"{strange[0]!r} is not understood")
-    things = scene.described(scene.things, behind)
+    things = scene.described(scene.things, words)
     return str(len({thing.label for thing in things}) if {*behind} & KINDS else len(things))
 
 
@@ -106,13 +122,58 @@ def there(scene: SceneQuestion) -> str | None:
         return None
     if scene.says_not() or {"and", "or"} <= {*scene.words} or scene.strange(scene.words):
         raise scene.refuse("it names several, in a way that is not understood")
-    parts = [*_parts(scene.words)]
+    joint = "or" if "or" in scene.words else "and"
+    listed = _parts(re.findall(r"\w+", scene.text.replace(",", f" {joint} ")))
+    parts = [part for part in listed if scene.named(part) or scene.strange(part)]
     if not all(len(scene.named(part)) == 1 for part in parts):
         raise scene.refuse("it names several, in a way that is not understood")
     if "and" in scene.words and any(scene.same(name, other) for name in names for other in names if name != other):
         raise scene.refuse(f"{' and '.join(dict.fromkeys(names))} are found as one class")
-    found = [bool(scene.of(scene.named(part)[0], part)) for part in parts]
-    return yes(all(found) if "and" in scene.words else any(found))
+
+    def told(parts: Sequence[Sequence[str]]) -> str:
+        found = (bool(scene.of(scene.named(part)[0], part)) for part in parts)
+        return yes(all(found) if "and" in scene.words else any(found))
+
+    return _agreed(scene, parts, told)
+
+
+def _agreed(
+    scene: SceneQuestion, parts: Sequence[Sequence[str]], answer: Callable[[Sequence[Sequence[str]]], str]
+) -> str:
+    """The answer about a list of classes, if it does not depend on how the list is read. Raises VisketchError if it
+    does.
+    """
+    told = {answer(reading) for reading in _readings(scene, parts)}
+    if len(told) > 1:
+        raise scene.refuse("it is not clear which of its words are said of all that it names")
+    return told.pop()
+
+
+def _readings(scene: SceneQuestion, parts: Sequence[Sequence[str]]) -> Iterator[list[list[str]]]:
+    """The possible meanings of a list. Each part has one class, and the words that are said of it.
+
+    What is said behind the last class may be said of all ("cats and fish on the left"), and is if it is a predicate
+    ("cats and fish are red"). What is said of the first may be said of all too ("red cats and fish"), but not if the
+    others have articles ("a red cat and a fish").
+    """
+    split = [next(spans(part, scene.known)) for part in parts]
+    before = [part[:place] for part, (place, _, _) in zip(parts, split, strict=True)]
+    after = [part[place + size :] for part, (place, size, _) in zip(parts, split, strict=True)]
+    first: list[Sequence[str]] = [()]
+    last: list[Sequence[str]] = [()]
+    if _describes(after[-1]) and not any(map(_describes, after[:-1])):
+        last = [after[-1]] if after[-1][0] in ("is", "are") else [(), after[-1]]
+    if _describes(before[0]) and not any(_describes(words) or {"a", "an", "the"} & {*words} for words in before[1:]):
+        first = [(), before[0]]
+    for head, tail in product(first, last):
+        yield [
+            [*(head if place else ()), *part, *(tail if part is not parts[-1] else ())]
+            for place, part in enumerate(parts)
+        ]
+
+
+def _describes(words: Sequence[str]) -> bool:
+    return Filter.among(words) != Filter()
 
 
 def _parts(words: Sequence[str]) -> Iterator[list[str]]:

@@ -18,7 +18,10 @@ SIDE = re.compile(rf"\b(?:(?:to|on|at) the )?(left|right)(?:[- ]hand)?(?: side)?
 EITHER = re.compile(r"\b(?:left|right) or (?:left|right)\b|\bwhich side\b")  # this asks for the side
 COLOUR = rf"(?:{'|'.join([*COLOURS, *(word for word, same in SAME.items() if same in COLOURS)])})"
 EVERY = {"everything": all, "anything": any, "something": any, "nothing": lambda has: not any(has)}
-COLOURED = re.compile(rf"^\W*(?:is|are) (?!there\b)(.*?) ({COLOUR}(?: and {COLOUR})*)\W*$")
+# "Is it an orange?" asks for the fruit
+COLOURED = re.compile(rf"^\W*(?:is|are) (?!there\b)(.*?)(?<! a)(?<! an) ({COLOUR}(?: and {COLOUR})*)\W*$")
+# Two objects are side by side if their middles differ by less than this share of the smaller one's side
+BESIDE = 0.25
 
 
 def beside(scene: SceneQuestion) -> str | None:
@@ -42,7 +45,7 @@ def beside(scene: SceneQuestion) -> str | None:
     (axis, sign), others = SIDES[found[1] or found[2]], scene.only(second[0], after)
 
     def sides(things: Sequence[Detection]) -> set[bool]:
-        return {bool(sign * (middle(one.box) - middle(other.box))[axis] > 0) for one in things for other in others}
+        return {_beyond(one, other, axis, sign) for one in things for other in others}
 
     some = scene.of(first[0], before) if first else scene.described(scene.things, before)
     beyond = [one for one in some if sides([one]) == {True}]
@@ -87,4 +90,13 @@ def coloured(scene: SceneQuestion) -> str | None:
         return yes(scene.agreed({*has}))
     things = scene.only(names[0] if names else scene.label, words)
     meant = which.of(things, scene.picture)
+    for word, of_them in {"any": any, "all": all, "each": all}.items():
+        if word in words:
+            return yes(of_them(thing in meant for thing in things))
     return yes(scene.agreed({thing in meant for thing in things}))
+
+
+def _beyond(one: Detection, other: Detection, axis: int, sign: int) -> bool:
+    """Whether an object is on that side of another one, and not beside it."""
+    smaller = min(thing.box[axis + 2] - thing.box[axis] for thing in (one, other))
+    return bool(sign * (middle(one.box) - middle(other.box))[axis] > BESIDE * smaller)

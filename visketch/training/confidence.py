@@ -1,8 +1,8 @@
 """Calibration of a classifier's probabilities on validation drawings.
 
 One temperature divides all logits (Guo et al., 2017, "On calibration of modern neural networks"). It is folded into the
-last layer, so that all users of the classifier get the same calibrated probabilities. The order of the classes does not
-change.
+last layer, or into the weights of the sum of two classifiers, so that all users get the same calibrated probabilities.
+The order of the classes does not change.
 """
 
 from dataclasses import asdict, dataclass
@@ -66,9 +66,9 @@ def weigh(folder: Path, store: Store) -> Confidence | None:
 
     The weights are those with which the sum of both logits has the least cross-entropy, with every class counted the
     same. They are stored in `sequence`: those for strokes in the order of drawing, and those for the strokes that are
-    traced from pictures of the same drawings, where the classifier of strokes gets only HEARD of its weight. Its facts
-    get the confidence of the sums. Returns None, and writes nothing, if there are fewer than FEWEST validation drawings
-    of its classes whose strokes can be read.
+    traced from pictures of the same drawings, where the classifier of strokes gets only HEARD of its weight. Both are
+    divided by the temperature of the sums. Its facts get the confidence of the sums. Returns None, and writes nothing,
+    if there are fewer than FEWEST validation drawings of its classes whose strokes can be read.
     """
     model = SketchModel.load(folder)
     if (chosen := validation(model, store)) is None:
@@ -91,6 +91,7 @@ def weigh(folder: Path, store: Store) -> Confidence | None:
         sequence.weights[row] = torch.stack([other, own])
         logits.append(torch.where(known[:, None], other * pictures + own * alone, pictures))
     found = measured(torch.cat(logits), label.repeat(2))
+    sequence.weights /= found.temperature
     facts = metadata["facts"] | {"confidence": asdict(found)}
     needs = checkpoint.fingerprints(folder, ["classifier"])
     checkpoint.save_part(folder, "sequence", sequence, needs, facts)

@@ -5,6 +5,7 @@ weights, their averages and the optimiser's moments.
 """
 
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -36,6 +37,7 @@ class Outcome:
     step: int
     finished: bool
     metrics: dict[str, float]
+    calibrated: bool | None = None  # None for a part whose answers have no probabilities to calibrate
 
 
 def accelerated(precision: str) -> Accelerator:
@@ -90,16 +92,15 @@ def fit(
 ) -> Outcome:
     """Train on `batches`, which gives the batch of each step, until the last step or until a signal.
 
-    `write` saves the average of the weights as the checkpoint. `trained_on` holds the fingerprints of the frozen parts.
-    Raises VisketchError for a state that does not fit.
+    `write` saves the average of the weights as the checkpoint. `trained_on` holds the fingerprints of what must be the
+    same when the run is resumed, such as frozen parts. Raises VisketchError for a state that does not fit.
     """
     settings, folder, part, marks = loop.settings, loop.folder, loop.part, trained_on or {}
     state = state_of(folder, part)
-    objective.train().to(accelerator.device)
+    model = accelerator.prepare(objective.train())  # this may move the weights, so it comes before what refers to them
     optimizer = Optimizer(objective, settings)
     average = snapshot.Average(objective, settings.ema)
     step = snapshot.restore(state, objective, optimizer, average, marks) if resume and state.exists() else 0
-    model = accelerator.prepare(objective)
     loader = DataLoader(batches, batch_size=None, sampler=range(step, settings.steps), num_workers=loop.workers)
     main = accelerator.is_main_process
     with (
@@ -180,7 +181,13 @@ def held(folder: Path, part: str, main: bool) -> Iterator[None]:
 
 @contextmanager
 def stop_signals() -> Iterator[Callable[[], bool]]:
-    """Inside this context, SIGINT and SIGTERM only set a flag. A second SIGINT interrupts immediately."""
+    """Inside this context, SIGINT and SIGTERM only set a flag. A second SIGINT interrupts immediately.
+
+    Only the main thread receives signals. In another one, nothing sets the flag.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: False
+        return
     flag = False
 
     def raise_flag(number: int, frame: object) -> None:

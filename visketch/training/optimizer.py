@@ -55,13 +55,17 @@ class Optimizer:
         }
 
     def restore(self, state: dict[str, Tensor]) -> None:
-        """Load the moments that `state` returned."""
+        """Load the moments that `state` returned. Raises ValueError if they are those of other parameters."""
         for which, optimizer in enumerate(self.both):
             moments: dict[int, dict[str, Tensor]] = {}
             for name, value in state.items():
                 owner, index, key = name.split("/")
                 if int(owner) == which:
                     moments.setdefault(int(index), {})[key] = value
+            own = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+            for place, entry in moments.items():
+                if place >= len(own) or any(value.ndim and value.shape != own[place].shape for value in entry.values()):
+                    raise ValueError("its optimiser has other parameters")
             optimizer.load_state_dict({"state": moments, "param_groups": optimizer.state_dict()["param_groups"]})
 
 

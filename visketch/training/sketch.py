@@ -7,6 +7,7 @@ grows fast with Muon).
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -46,9 +47,10 @@ class Batches(Dataset):
             raise UsageError(f"train.{part}.batch={settings.batch} cannot be shared evenly by {world} processes")
         # Rows are assigned as if every step were as large as the largest one, so that no history is needed.
         self.stride = settings.batch * max(objective.enlarged(share) for share in np.linspace(0, 1, 101))
-        self.rows = objective.admitted(store, capped(store, config.train.per_class, self.seed))
+        self.rows = admitted(objective, store, config)
         if not len(self.rows):
-            raise VisketchError(f"{store.path}: no drawing in its training split; pack a data set that has some")
+            mend = "pack one that has some (`visketch data pack --trace` makes strokes of pictures)"
+            raise VisketchError(f"{store.path}: no {objective.learns_from} in its training split; {mend}")
         self.chance = balanced(store.label[self.rows], config.train.balance) if config.train.balance else None
         self.length = objective.lengths(store)
         self._epoch: tuple[int, np.ndarray] = (-1, self.rows)
@@ -96,6 +98,11 @@ class Batches(Dataset):
         return int(self._epoch[1][place])
 
 
+def admitted(objective: Objective, store: Store, config: Config) -> np.ndarray:
+    """Row numbers of the training drawings from which a part learns."""
+    return objective.admitted(store, capped(store, config.train.per_class, config.train.seed))
+
+
 def balanced(label: np.ndarray, balance: float) -> np.ndarray:
     """How often to draw each row (rows,), so that a class with n rows has the weight n^(1 - balance)."""
     chance = np.bincount(label)[label] ** -balance
@@ -126,15 +133,17 @@ def train(
     resume: bool = False,
     workers: int = 0,
     tensorboard: bool = False,
-    begin: Callable[[Objective], None] = lambda objective: None,
+    begin: Callable[[Objective, np.ndarray], None] = lambda objective, rows: None,
     report: Report = lambda step, steps, metrics: None,
 ) -> Outcome:
     """Train one part into a checkpoint folder. Other parts that it needs are read from there.
 
     `start` is another checkpoint, with the initial weights and the frozen dependencies. `begin` receives the objective
-    before training starts. The state from which training can resume is saved in `folder/training/<part>.safetensors`,
-    and the metrics in `<part>.jsonl`. SIGINT and SIGTERM stop it after the current step, with everything saved. A
-    finished classifier is calibrated on the validation drawings, and a finished `sequence` is weighed (`confidence`).
+    and the row numbers of its drawings before training starts. The state from which training can resume is saved in
+    `folder/training/<part>.safetensors`, and the metrics in `<part>.jsonl`. SIGINT and SIGTERM stop it after the
+    current step, with everything saved. A finished classifier is calibrated on the validation drawings, and a finished
+    `sequence` is weighed (`confidence`).
+
     Raises UsageError for settings or a folder that do not fit, VisketchError for files that cannot be read or written.
     """
     if part not in TRAINABLE:
@@ -146,13 +155,16 @@ def train(
     state = state_of(folder, part)
     objective, trained_on = make_objective(part, config, folder, start, resume and state.exists())
     refuse_to_begin_anew(state, resume)
-    begin(objective)
+    batches = Batches(objective, store, config, part, accelerator.process_index, accelerator.num_processes)
+    begin(objective, batches.rows)
     for name, module in objective.frozen.items():
         if start:
             transfer.copy_part(name, start, folder)
         module.to(accelerator.device).eval().requires_grad_(False)
 
-    begun = {"from": start.name, "before": steps_of(start, part)} if start else {}
+    begun = transfer.history(folder, part, resume)
+    if start:
+        begun = {"from": start.name, "before": transfer.steps_of(start, part)}
 
     def write(average: snapshot.Average, step: int) -> None:
         facts = {"step": step, "steps": settings.steps, "data": store.provenance}
@@ -161,30 +173,15 @@ def train(
         snapshot.export(folder, config, objective, average, trained_on, facts)
 
     objective.study(store)
-    batches = Batches(objective, store, config, part, accelerator.process_index, accelerator.num_processes)
     loop = Loop(part, folder, settings, config.train.seed, config.train.save_minutes, tensorboard, workers)
-    outcome = fit(accelerator, loop, objective, batches, write, resume=resume, trained_on=trained_on, report=report)
+    same = trained_on | {"data set": store.fingerprint, "seed": str(config.train.seed)}
+    outcome = fit(accelerator, loop, objective, batches, write, resume=resume, trained_on=same, report=report)
     measure = {"classifier": confidence.calibrate, "sequence": confidence.weigh}.get(part)
+    if not (measure and outcome.finished and accelerator.is_main_process):
+        return outcome
     # A finished run that is resumed was measured before, unless it was killed in between
-    if (
-        measure
-        and outcome.finished
-        and accelerator.is_main_process
-        and "confidence" not in checkpoint.read_metadata(folder, part)["facts"]
-    ):
-        measure(folder, store)
-    return outcome
-
-
-def steps_of(folder: Path, part: str) -> int:
-    """The number of steps for which a part was trained, over all recorded runs. It is 0 if the part does not exist.
-
-    Raises VisketchError if the part cannot be read.
-    """
-    if not (folder / f"{part}.safetensors").exists():
-        return 0
-    facts = checkpoint.read_metadata(folder, part)["facts"]
-    return facts.get("before", 0) + facts.get("step", 0)
+    before = "confidence" in checkpoint.read_metadata(folder, part)["facts"]
+    return replace(outcome, calibrated=before or measure(folder, store) is not None)
 
 
 def make_objective(

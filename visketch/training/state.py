@@ -60,7 +60,9 @@ def save(
     step: int,
     trained_on: dict[str, str],
 ) -> None:
-    """Write the state of training to one file, atomically. `trained_on` holds the fingerprints of the frozen parts."""
+    """Write the state of training to one file, atomically. `trained_on` holds the fingerprints of what a resumed run
+    must have too, such as the frozen parts.
+    """
     tensors = {f"model/{name}": value for name, value in objective.state_dict().items()}
     tensors |= {f"average/{name}": value for name, value in average.mean.items()}
     tensors |= {f"moments/{name}": value for name, value in optimizer.state().items()}
@@ -72,9 +74,9 @@ def restore(
 ) -> int:
     """Load a state, and return its step. Raises VisketchError if it does not fit."""
     tensors, metadata = checkpoint.read_tensors(state)
-    for part, mark in json.loads(metadata.get("trained_on", "{}")).items():
-        if trained_on.get(part) != mark:
-            raise VisketchError(f"{state}: the run began with another {part} ({mark}); restore that, or start again")
+    for what, mark in json.loads(metadata.get("trained_on", "{}")).items():
+        if trained_on.get(what) != mark:
+            raise VisketchError(f"{state}: the run began with another {what} ({mark}); restore that, or start again")
     prefixed: dict[str, dict[str, Tensor]] = {"model": {}, "average": {}, "moments": {}}
     try:
         for name, value in tensors.items():

@@ -1,6 +1,7 @@
 """Start training from another checkpoint, which may have other classes."""
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -73,3 +74,21 @@ def copy_part(part: str, folder: Path, to: Path) -> None:
     """Copy a frozen dependency, unless the folder has it already. Raises VisketchError."""
     if not (to / f"{part}.safetensors").exists():
         write_atomically(to / f"{part}.safetensors", (folder / f"{part}.safetensors").read_bytes())
+
+
+def history(folder: Path, part: str, resume: bool) -> dict[str, Any]:
+    """What a part of a checkpoint says of the weights with which its training began, for a run that is resumed."""
+    path = checkpoint.part_file(folder, part)
+    facts = checkpoint.read_metadata(folder, part)["facts"] if resume and path.exists() else {}
+    return {name: facts[name] for name in ("from", "before") if name in facts}
+
+
+def steps_of(folder: Path, part: str) -> int:
+    """The number of steps for which a part was trained, over all recorded runs. It is 0 if the part does not exist.
+
+    Raises VisketchError if the part cannot be read.
+    """
+    if not (folder / f"{part}.safetensors").exists():
+        return 0
+    facts = checkpoint.read_metadata(folder, part)["facts"]
+    return facts.get("before", 0) + facts.get("step", 0)

@@ -54,6 +54,7 @@ class StrokesObjective(DiffusionObjective):
     strokes. In this way the network also learns to complete drawings.
     """
 
+    learns_from = "drawing as strokes, of few enough pieces"
     TURNED = 1 / 3  # the strength of `augment`: up to 7 degrees and 8 %
     MIDDLE = -0.2  # mean of the logit of the times; below 0, more of the times at which small strokes take shape
 

@@ -24,6 +24,7 @@ class Objective(nn.Module):
     """How one part is trained. `parts` are the modules that it trains. Frozen ones are kept out of the module tree."""
 
     parts: dict[str, nn.Module]
+    learns_from = "drawing"  # what `admitted` admits, in words
 
     @property
     def frozen(self) -> dict[str, nn.Module]:

@@ -29,6 +29,7 @@ class SequenceObjective(Objective):
     share of the target (`train.sequence.taught`; Vapnik and Izmailov, 2015, call this privileged information).
     """
 
+    learns_from = "drawing as strokes, of few enough pieces"
     SHAKE = 0.012  # the largest sigma by which points are moved, in [-1, 1]
     BACKWARDS = 0.1  # the share of the strokes that are drawn the other way
     SIDE = (112, 192)  # pixels of a picture that is traced
