@@ -77,18 +77,7 @@ def index(
         console.note(f"embedded {embedded}; read {read}, removed {removed} from the index")
         console.note(f"next: visketch search sketch.png {out or gallery}")
     if counts["unread"]:
-        report_again(done.unread_before)
         raise typer.Exit(console.FAILED)
-
-
-def report_again(unread: dict[str, int]) -> None:
-    """Name the files that were not read again because they have not changed since they could not be read."""
-    problems = console.Problems()
-    for file, count in unread.items():
-        why = f"{console.many(count, 'drawing')} could not be read before, and the file has not changed since"
-        problems(VisketchError(f"{file}: {why}"))
-    if problems.unnamed:
-        console.note(f"{console.many(problems.count, 'such file')}{problems.unnamed}")
 
 
 def load(checkpoint: str | None, device: str) -> "SketchModel":
@@ -100,8 +89,10 @@ def load(checkpoint: str | None, device: str) -> "SketchModel":
 def bring_up_to_date(
     opened: "Index", source: Path, engine: "Engine" = "local", device: str = "auto", searched: bool = False
 ) -> "Update":
-    """Index new and changed files, with a progress bar. Files that cannot be read are reported: as errors, or as
-    warnings if the index is only brought up to date for a search.
+    """Index new and changed files, with a progress bar.
+
+    All files that cannot be read are reported, including those that were not read again because they have not changed:
+    as errors, or as warnings if the index is only brought up to date for a search.
     """
     problems = console.Problems(harmless=searched)
     with console.progress() as bar:
@@ -111,6 +102,9 @@ def bring_up_to_date(
             bar.update(task, completed=done, total=total)
 
         done = opened.update(source, problems, on_progress, engine, device)
+    for file, count in done.unread_before.items():
+        why = f"{console.many(count, 'drawing')} could not be read before, and the file has not changed since"
+        problems(VisketchError(f"{file}: {why}"))
     if problems.unnamed:
         console.note(f"{problems.count} could not be read{problems.unnamed}")
     return done

@@ -111,13 +111,14 @@ def index(
       visketch photos index photos/
     """
     check(folder, None)
-    problems = console.Problems()
-    pictures = opened(sketch_query.load(checkpoint, device), folder, None, problems)
+    pictures = opened(sketch_query.load(checkpoint, device), folder, None, console.Problems())
+    unread = pictures.unread
     if as_json:
-        console.document({"folder": folder, "photos": pictures.count})
+        facts = {"folder": folder, "photos": pictures.count}
+        console.document(facts | {"unread": len(unread), "unread_files": unread})
     else:
         console.say(f"{console.many(pictures.count, 'picture')} in {folder}")
-    if problems.count:
+    if unread:
         raise typer.Exit(console.FAILED)
 
 
@@ -155,13 +156,13 @@ def opened(
 
 
 def row(rank: int, hit: "PhotoHit") -> dict:
-    """A result for programs. Boxes are in pixels of the upright picture, as in `locate`, the most certain first."""
+    """A result for programs, with the boxes that count, the most certain first, in pixels as those of `locate`."""
     from visketch.language.image import size_of
 
     boxes: list[dict] = []
     try:
         size = size_of(hit.path)
-        boxes = [{"box": pixels(box, *size), "score": round(sure, 3)} for box, sure in hit.boxes]
+        boxes = [{"box": pixels(box, *size), "score": round(sure, 3)} for box, sure in counted(hit)]
     except VisketchError as error:  # the file was deleted after it was indexed
         console.warn(error)
     facts = {"rank": rank, "path": hit.path, "score": round(hit.score, 4), "by": hit.by, "boxes": boxes}
@@ -185,11 +186,11 @@ def sheet(sketch: "np.ndarray", found: "list[PhotoHit]") -> "np.ndarray":
     return gallery(sketch, cards)
 
 
-def counted(hit: "PhotoHit") -> "list[Box]":
+def counted(hit: "PhotoHit") -> "tuple[tuple[Box, float], ...]":
     """The boxes of a hit that count. Of a photo, which has faint ones too, the most certain one if none counts."""
     if hit.by != "detector":
-        return [box for box, _ in hit.boxes]
-    return [box for box, sure in hit.boxes if sure >= SURE] or [box for box, _ in hit.boxes[:1]]
+        return hit.boxes
+    return tuple((box, sure) for box, sure in hit.boxes if sure >= SURE) or hit.boxes[:1]
 
 
 def thumbnail(hit: "PhotoHit") -> "Image.Image":
@@ -204,7 +205,7 @@ def thumbnail(hit: "PhotoHit") -> "Image.Image":
 
     picture = upright(hit.path, 4 * THUMB)[0].copy()  # upright keeps its result in a cache
     draw, pen = ImageDraw.Draw(picture), max(2, max(picture.size) // 60)
-    for box in counted(hit):
+    for box, _ in counted(hit):
         corners = [place * side for place, side in zip(box, picture.size * 2, strict=True)]
         draw.rectangle(corners, outline=FOUND, width=pen)
     return ImageOps.pad(picture, (THUMB, THUMB), color="white")

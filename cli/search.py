@@ -1,6 +1,6 @@
 """`visketch search`: find the drawings of a gallery that are most similar to a sketch."""
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -47,10 +47,10 @@ def search(
     """Find the drawings that are most similar to a sketch. (`visketch photos search` searches photos.)
 
     A gallery that is not an index is indexed first, as by `visketch index`: the first search indexes all of it, and
-    later ones only new and changed files. An index is searched as it is. The similarity of equal drawings is 1.
-    Drawings with a similarity of 0 or below are left out, unless there are no others. Files of the gallery that cannot
-    be read are warned of. Only lines count. Input files are never written, and existing files are only replaced with
-    --overwrite.
+    later ones only new and changed files. An index is searched as it is, and found files that are gone or have
+    changed are warned of. The similarity of equal drawings is 1. Drawings with a similarity of 0 or below are left out,
+    unless there are no others. Files of the gallery that cannot be read are warned of. Only lines count. Input files
+    are never written, and existing files are only replaced with --overwrite.
 
     \b
     Examples:
@@ -62,6 +62,7 @@ def search(
     if out:
         Outputs([sketch, gallery], overwrite).check(out)
     from visketch.search.index import Index, alike, is_index, usual
+    from visketch.search.scan import outdated
 
     from .index import bring_up_to_date, load
 
@@ -81,11 +82,11 @@ def search(
     found = alike(opened.search(query, n))
     if not found:
         raise VisketchError(f"{gallery}: no drawing in it could be read; give another gallery")
-    if out:  # the drawings are read again for it, which warns of those that are gone
-        write_sheet(out, sheet(model, query, found), {"of": name, "checkpoint": model.config.name})
-    else:
-        for file in dict.fromkeys(hit.file for hit in found if not Path(hit.file).exists()):
-            console.warn(f"{file}: is gone since it was indexed; index it again")
+    old = outdated(found, opened.database)
+    for file, why in old.items():
+        console.warn(f"{file}: {why} since it was indexed; index it again")
+    if out:
+        write_sheet(out, sheet(model, query, found, old), {"of": name, "checkpoint": model.config.name})
     tell(opened, name, found, out, as_json)
 
 
@@ -115,9 +116,10 @@ def shown(hit: "Hit") -> str:
     return f"{path.relative_to(here) if path.is_relative_to(here) else path}{hit.name}"
 
 
-def sheet(model: "SketchModel", query: "Sketch", found: Sequence["Hit"]) -> "np.ndarray":
-    """The query and the results in rows, as a picture (rows columns 3) uint8. The place of a drawing that is gone stays
-    blank.
+def sheet(model: "SketchModel", query: "Sketch", found: Sequence["Hit"], old: Container[str]) -> "np.ndarray":
+    """The query and the results in rows, as a picture (rows columns 3) uint8.
+
+    The place of a drawing that is gone stays blank. This is warned of, unless its file is one of the `old` ones.
     """
     from visketch.render.poster import THUMB, Card, gallery
     from visketch.search.scan import HitDrawings
@@ -132,6 +134,7 @@ def sheet(model: "SketchModel", query: "Sketch", found: Sequence["Hit"]) -> "np.
         try:
             picture = drawn(drawings.take(hit))
         except VisketchError as error:
-            console.warn(error)
+            if hit.file not in old:
+                console.warn(error)
         cards.append((picture, f"{number} · {hit.similarity:.3f}", hit.label or Path(hit.file).name + hit.name))
     return gallery(drawn(query), cards)

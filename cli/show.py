@@ -1,11 +1,12 @@
 """`visketch show`: show how the model sees a drawing."""
 
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from visketch.errors import UsageError
+from visketch.errors import UsageError, VisketchError
 
 from .shared import console, options
 from .shared.outputs import Outputs, Overwrite, parse_out
@@ -51,7 +52,11 @@ def show(
     outputs = Outputs([path], overwrite)
     if out:
         outputs.check(out)
-    sketch = next(read(path))
+    drawings = read(path)
+    sketch = next(drawings)
+    with suppress(VisketchError):  # only the first one must be readable
+        if next(drawings, None):
+            console.note(f"{path}: has several drawings; this is the first")
     model = options.load(checkpoint, device)
     with console.waiting("Looking ..."):
         seen = look(model, model.render([sketch]), leaf)

@@ -499,6 +499,14 @@ class TestShow:
         people = visketch("show", cats["png"], "--out", out, "--overwrite", "--checkpoint", folder)
         assert str(out) in people.stdout
 
+    def test_the_first_of_several_is_said_to_be_the_first(self, folder: Path, tmp_path: Path) -> None:
+        for count in (1, 2):
+            tiny_model.write_ndjson(tmp_path / f"{count}.ndjson", drawings.draw_many(count))
+            words = ("--out", tmp_path / f"{count}.png", "--checkpoint", folder)
+            result = visketch("show", tmp_path / f"{count}.ndjson", *words)
+            assert result.exit_code == 0, result.output
+            assert ("this is the first" in result.stderr) == (count > 1)
+
     def test_with_only_a_configuration_it_shows_the_tree(self, cats: dict[str, Path], tmp_path: Path) -> None:
         checkpoint.write_config(tmp_path / "bare", CONFIG)
         result = visketch("show", cats["svg"], "-o", tmp_path / "a.png", "--checkpoint", tmp_path / "bare", "--json")

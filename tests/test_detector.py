@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from questions import reason
 
+from visketch.cli.shared import sketch_query
 from visketch.errors import VisketchError
 from visketch.language import image, wording
 from visketch.language.answers import Detection
@@ -438,6 +439,32 @@ class TestVerbs:
         assert "none found (stop sign)  (by detector; for a photo of drawings, --by recogniser)" in told.stdout
         assert "--by recogniser" not in visketch(*words).stdout
 
+    def test_folders_and_globs_are_searched_completely(self, tmp_path: Path) -> None:
+        names = "a.jpg", "x/b.PNG", "x/y/c.jpg"
+        for name in (*names, ".hidden.jpg", ".cache/d.jpg", "x/notes.txt"):
+            (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
+            (tmp_path / name).touch()
+        every = [str(tmp_path / name) for name in names]
+        assert sketch_query.spread([str(tmp_path)]) == every
+        assert sketch_query.spread([f"{tmp_path}/**/*.jpg"]) == every[::2]
+        assert sketch_query.spread([f"{tmp_path}/*"]) == every, "with folders that match"
+        none = [str(tmp_path / "x/y/none.jpg"), str(tmp_path / ".cache/*.png")]
+        assert sketch_query.spread([*none, every[0]]) == [*none, every[0]], "they are reported"
+
+    def test_what_has_no_picture_is_an_error_beside_the_answers(self, folder: Path, tmp_path: Path) -> None:
+        (tmp_path / "none").mkdir()
+        empty = tmp_path / "zero.jpg", tmp_path / "zero.svg"
+        for file in empty:
+            file.touch()
+        given = tmp_path / "none", *empty, folder / "street.jpg"
+        told = visketch("count", folder / "stop.png", *given, "--json")
+        assert told.exit_code == 1
+        none, *zeros, row = json.loads(told.stdout)["answers"]
+        assert none == {"path": str(given[0]), "error": "no picture in this folder; give another"}
+        why = "the file is empty; save or download it again"
+        assert zeros == [{"path": str(file), "error": why} for file in empty]
+        assert row["count"] == 2
+
     def test_which(self, folder: Path) -> None:
         words = "count", folder / "stop.png", folder / "street.jpg", "--json", "--which"
         for which, count in (("red", 2), ("blue", 0), ("the largest", 1), ("on the right", 1)):
@@ -479,15 +506,17 @@ class TestVerbs:
         assert overlaps(boxes, np.array(street.BOXES["stop sign"], float)).max() > 0.7, "in pixels, as those of locate"
         assert "warning: " in told.stderr
         assert "broken.jpg" in told.stderr
-        indexed = visketch("photos", "index", photos)
+        indexed = visketch("photos", "index", photos, "--json")
         assert indexed.exit_code == 1, "one photo is not in the index"
+        unread = {"unread": 1, "unread_files": [str(photos / "broken.jpg")]}
+        assert json.loads(indexed.stdout) == {"folder": str(photos), "photos": 2} | unread
         assert Image.open(tmp_path / "found.png").size[0] > 176
         monkeypatch.setattr(PhotoDetector, "__call__", lambda *_: pytest.fail("is looked at again"))
         sure = [box["score"] for box in hit["boxes"]]
         monkeypatch.setattr("visketch.cli.photos.SURE", sum(sure) / 2)  # only one of the two counts
         assert re.search(r"street.jpg\s+\S+\s+1\s+detector", visketch(*words, env={"COLUMNS": "300"}).stdout)
         (again,) = json.loads(visketch(*words, "--json", "--which", "red").stdout)["found"]
-        assert again["path"] == hit["path"]
+        assert (again["path"], len(again["boxes"])) == (hit["path"], 1), "as many boxes as in the table"
         assert json.loads(visketch(*words, "--json", "--which", "blue").stdout)["found"] == []
         (photos / "broken.jpg").unlink()
         one_line(visketch("photos", "search", folder / "house.png", photos), 1, "--by matcher")

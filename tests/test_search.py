@@ -113,6 +113,14 @@ class TestGallery:
         assert (hit.file, hit.place, hit.name, hit.label) == (str(tmp_path / "cats.arrow"), 2, "#3", "cats")
         assert np.array_equal((scan.HitDrawings([hit]).take(hit).strokes or ())[0], (query.strokes or ())[0])
 
+    def test_equal_drawings_have_a_similarity_of_1(self, opened: Index, tmp_path: Path) -> None:
+        """More exactly than half precision, in which the vectors are stored."""
+        tiny_model.write_ndjson(tmp_path / "all.ndjson", drawings.draw_many(12))
+        opened.update(tmp_path / "all.ndjson", fail)
+        same = [opened.search(sketch, 1)[0] for _, sketch, _ in scan.drawings(tmp_path / "all.ndjson", fail)]
+        assert [hit.place for hit in same] == [*range(12)]
+        assert [hit.similarity for hit in same] == pytest.approx([1] * 12, abs=1e-5)
+
     def test_embeds_only_what_is_new(self, opened: Index, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         opened.update(home, fail)
         seen = count(monkeypatch)
@@ -422,6 +430,28 @@ class TestVerbs:
             assert told.exit_code == 0
             assert f"{home / 'cats.ndjson'}: is gone since it was indexed; index it again" in told.stderr
 
+    @pytest.mark.parametrize("wanted", [(), ("--out", "found.png")])
+    def test_an_index_is_searched_with_a_warning_of_changed_files(
+        self, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wanted: tuple[str, ...]
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        words = "search", home / "more/house.png", tmp_path / "my.index", "-n", 20, *wanted
+        assert visketch("index", home, "--out", tmp_path / "my.index").exit_code == 0
+        (home / "more/house.png").chmod(0o444)  # a new status alone is no change
+        tiny_model.write_ndjson(home / "cats.ndjson", drawings.draw_many(2, labels=("cat",)))
+        told = visketch(*words)
+        assert told.exit_code == 0
+        assert told.stderr == f"warning: {home / 'cats.ndjson'}: has changed since it was indexed; index it again\n"
+
+    def test_a_link_has_its_name_in_the_gallery(self, home: Path, tmp_path: Path) -> None:
+        picture(tmp_path / "elsewhere.png", drawings.draw("fish"))
+        (home / "linked.png").symlink_to(tmp_path / "elsewhere.png")
+        (tmp_path / "another way").symlink_to(home)
+        for gallery in (home, tmp_path / "another way"):
+            (hit,) = json.loads(visketch("search", home / "linked.png", gallery, "-n", 1, "--json").stdout)["found"]
+            assert (hit["path"], hit["similarity"]) == (str(home / "linked.png"), 1)
+        assert json.loads(visketch("index", home, "--json").stdout)["now"]["files"] == 0, "it is the same gallery"
+
     def test_an_index_in_its_own_gallery_is_not_passed_over_aloud(self, home: Path) -> None:
         for _ in range(2):
             done = visketch("index", home, "--out", home / "my.index")
@@ -469,13 +499,15 @@ class TestVerbs:
         said = json.loads(visketch("index", home, "--json").stdout)
         assert (said["unread"], said["now"]["unread"]) == (2, 0)
         assert said["unread_files"] == [str(home / "broken.png"), str(home / "torn.png")]
-        monkeypatch.setattr(console, "SHOWN", 1)
-        assert "2 such files, 1 of them not named here" in visketch("index", home).stderr
+        with monkeypatch.context() as patch:
+            patch.setattr(console, "SHOWN", 1)
+            assert "2 could not be read, 1 of them not named here" in visketch("index", home).stderr
         (home / "another.png").write_text("no picture")
         found = visketch("search", home / "more/house.png", home)
         assert found.exit_code == 0, "the question is answered"
-        assert found.stderr.startswith("warning: ")
-        assert "another.png" in found.stderr
+        assert found.stderr.count("warning: ") == 3
+        assert f"warning: {home / 'another.png'}: not a picture" in found.stderr
+        assert f"warning: {home / 'broken.png'}: {why}" in found.stderr
 
     def test_other_weights(self, home: Path, folder: Path) -> None:
         visketch("index", home)
@@ -491,7 +523,8 @@ class TestVerbs:
         one_line(visketch("search", home, query), 2, f"{home}: a folder; the sketch comes first, the gallery second")
         one_line(visketch("search", query, home, "--out", "a.jpg"), 2, ".png")
         one_line(visketch("index", tmp_path / "none"), 1, "no such file")
-        one_line(visketch("index", home, "--out", home), 1, "is not an index")
+        one_line(visketch("index", home, "--out", home), 1, "the folder exists and is not an index")
+        one_line(visketch("index", home, "--out", query), 1, "the file exists and is not an index")
         (tmp_path / "empty").mkdir()
         one_line(visketch("search", query, tmp_path / "empty"), 1, "no file of drawings")
         assert (home / "cats.ndjson").exists()

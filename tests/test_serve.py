@@ -268,6 +268,17 @@ class TestAnswers:
         assert 'visketch_requests_total{path="/v1/classify",status="200"}' in counted
         assert 'visketch_waiting{lane="quick"} 0.0' in counted
 
+    def test_what_is_refused_is_counted_under_its_path(self, server: TestClient) -> None:
+        refusals = {403: {"origin": "https://elsewhere.example"}, 413: {"content-length": str(1 << 40)}}
+        for status, headers in refusals.items():
+            for path in ("/v1/search", "/v1/nothing"):
+                problem(server.post(path, headers=headers), status)
+        counted = server.get("/metrics").text
+        for status in refusals:
+            assert f'visketch_requests_total{{path="/v1/search",status="{status}"}} 1.0' in counted
+            assert f'visketch_requests_total{{path="page",status="{status}"}}' in counted
+        assert "/v1/nothing" not in counted, "anybody could add names without end"
+
 
 def png(address: str) -> bytes:
     import base64

@@ -1,5 +1,6 @@
 """What the verbs that ask with a sketch share: arguments, loading the model, and a row for each picture."""
 
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -33,7 +34,11 @@ Asked = Annotated[
 ]
 Pictures = Annotated[
     list[str],
-    typer.Argument(parser=parse_picture, metavar="PICTURE...", help="Photos or drawn scenes: files, folders or globs."),
+    typer.Argument(
+        parser=parse_picture,
+        metavar="PICTURE...",
+        help="Photos or drawn scenes: files, folders (with their subfolders) or globs.",
+    ),
 ]
 Picture = Annotated[str, typer.Argument(parser=parse_picture, metavar="PICTURE", help="A photo or a drawn scene.")]
 Who = Literal["language", "matcher", "recogniser", "detector"]
@@ -142,26 +147,32 @@ def each(paths: list[str], answer: Callable[[str], Row]) -> Iterator[Row]:
 
     for path in spread(paths):
         try:
+            if Path(path).is_dir():
+                raise VisketchError(f"{path}: no picture in this folder; give another")
             yield {"path": path} | answer(path)
         except VisketchError as error:
             yield {"path": path, "error": about(error, path)}
 
 
 def spread(paths: list[str]) -> list[str]:
-    """The pictures of files, folders and globs. A path that does not exist is kept, so that it is reported."""
+    """The pictures of files, of folders with their subfolders, and of globs. A path without a picture is kept, so that
+    it is reported.
+    """
+    return [picture for path in paths for picture in _pictures(path) or [path]]
+
+
+def _pictures(path: str) -> list[str]:
+    """The pictures of one path. A file counts as one, even if it is a link to nothing."""
     import glob
 
-    from visketch.language.image import SUFFIXES
+    from visketch.language import image
 
-    found: list[str] = []
-    for path in paths:
-        if Path(path).is_dir():
-            found += [str(file) for file in sorted(Path(path).iterdir()) if file.suffix.lower() in SUFFIXES]
-        else:
-            found += [path] if Path(path).exists() else sorted(glob.glob(path)) or [path]
-    if not found:
-        raise VisketchError(f"{paths[0]}: no picture in this folder; give another")
-    return found
+    if Path(path).is_dir():
+        return [str(file) for file in image.files(Path(path))]
+    if os.path.lexists(path):
+        return [path]
+    matches = sorted(glob.glob(path, recursive=True))
+    return list(dict.fromkeys(picture for match in matches for picture in _pictures(match)))
 
 
 def beside(row: Row, more: str = "", found: bool = True) -> str:

@@ -57,18 +57,22 @@ def split_named(folder: str) -> str | None:
     return name if name in SPLITS else None
 
 
+def shown_files(folder: Path) -> list[Path]:
+    """The files in a folder and its subfolders, sorted, without those that are hidden or in a hidden folder."""
+    names = ((file, file.relative_to(folder).parts) for file in sorted(folder.rglob("*")))
+    return [file for file, parts in names if not any(part.startswith(".") for part in parts) and file.is_file()]
+
+
 def files(folder: Path) -> list[Path]:
     """The files of drawings in a folder and its subfolders, sorted.
 
     Hidden files and indexes of drawings are left out. Other files are too, such as archives, and tables and JSON files
     that are not drawings; a `PassedOverWarning` names the first of them.
     """
-    named = {file: file.relative_to(folder) for file in sorted(folder.rglob("*"))}
-    indexes = {file.parent for file in named if file.name == CATALOGUE}
-    shown = [file for file, name in named.items() if not any(part.startswith(".") for part in name.parts)]
-    seen = [file for file in shown if file.parent not in indexes]
-    files = {file: _is_drawn(file) for file in seen if file.is_file()}
-    if others := [str(named[file]) for file, drawn in files.items() if not drawn]:
+    shown = shown_files(folder)
+    indexes = {file.parent for file in shown if file.name == CATALOGUE}
+    files = {file: _is_drawn(file) for file in shown if file.parent not in indexes}
+    if others := [str(file.relative_to(folder)) for file, drawn in files.items() if not drawn]:
         what = f"{len(others)} files were" if len(others) > 1 else "1 file was"
         some = ", ".join([*others[:3], *(["..."] if len(others) > 3 else [])])
         warnings.warn(f"{folder}: {what} passed over: {some}", PassedOverWarning, stacklevel=3)

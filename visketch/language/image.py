@@ -17,6 +17,7 @@ from PIL import Image, ImageOps
 from scipy import ndimage
 
 from visketch.data import in_memory, ink, svg
+from visketch.data.folder import shown_files
 from visketch.data.image import eight_bits, opened, upright_size
 from visketch.errors import VisketchError
 from visketch.language.boxes import Box
@@ -92,6 +93,11 @@ def read(path: str | Path, canvas: int) -> Picture:
     return square(picture, canvas, str(path), size)
 
 
+def files(folder: Path) -> list[Path]:
+    """The pictures in a folder and its subfolders, judged by their names and sorted. Hidden files are left out."""
+    return [file for file in shown_files(folder) if file.suffix.lower() in SUFFIXES]
+
+
 def of(picture: Any, canvas: int) -> Picture:
     """Letterbox a picture in memory: a PIL image, or an array or tensor of grey levels or colours.
 
@@ -149,8 +155,10 @@ def _decoded(path: str, most: int) -> tuple[Image.Image, tuple[int, int]]:
 
 @contextmanager
 def _refusing(path: str) -> Iterator[None]:
-    """Turn whatever fails while a picture file is read into a VisketchError of one line."""
+    """Turn whatever fails while a picture file is read into a VisketchError of one line. Refuse an empty file."""
     try:
+        if os.path.isfile(path) and not os.path.getsize(path):
+            raise VisketchError(f"{path}: the file is empty; save or download it again")
         yield
     except VisketchError:
         raise

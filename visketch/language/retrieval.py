@@ -44,7 +44,7 @@ class PhotoHit:
 
 class PictureSearch:
     """The pictures in a folder and its subfolders. Photos are searched through the detector, drawings through the
-    tower.
+    tower. `count` is the number of pictures, without the `unread` files, which could not be read.
     """
 
     def __init__(
@@ -63,16 +63,18 @@ class PictureSearch:
         if none can be read.
         """
         self.model, self.by, self.problem = model, by, problem
-        files = sorted(file for file in folder.rglob("*") if file.suffix.lower() in image.SUFFIXES and file.is_file())
+        every = files = image.files(folder)
+        photos: list[Path] = []
         self.index: PhotoIndex | None = None
         if (by == "detector" or (by is None and not model.prefers_language)) and not model.detector:
             self.index = PhotoIndex(cache.with_suffix(".photos.sqlite"), model.coco.detector.mark)
             self.index.update(files, self._look, problem, on_progress)
-            files = self.index.drawings()
+            photos, files = self.index.photos(), self.index.drawings()
         self.drawings = (
             Scenes(model, folder, files, cache.with_suffix(".photos.npy"), problem, on_progress) if files else None
         )
-        self.count = (self.index.counts()[0] if self.index else 0) + (len(self.drawings.files) if self.drawings else 0)
+        read = {*photos, *(self.drawings.files.values() if self.drawings else ())}
+        self.count, self.unread = len(read), [file for file in every if file not in read]
         if not self.count:
             raise VisketchError(f"{folder}: no picture in it could be read; give another folder")
 

@@ -114,6 +114,11 @@ class Database:
         rows = self.db.execute("select path, size, changed from files where size is not null")
         return {decoded(path): (size, changed) for path, size, changed in rows}
 
+    def done_file(self, file: str) -> tuple[int, int] | None:
+        """The size and the time of one file. Returns None if it is not stored completely."""
+        sql = "select size, changed from files where path = ? and size is not null"
+        return self.db.execute(sql, (encoded(file),)).fetchone()
+
     def known(self, keys: Sequence[str]) -> set[str]:
         """Those of the keys whose drawings have a vector already."""
         marks = ",".join("?" * len(keys))
@@ -208,14 +213,17 @@ class Database:
             self.db.execute("delete from graphs where number = ?", (number,))
 
     def rank(self, query: Float[np.ndarray, " e"], ids: Int[np.ndarray, " i"], n: int) -> list[Hit]:
-        """The n most similar drawings among those that have one of these vectors. The exact vectors are compared."""
+        """The n most similar drawings among those that have one of these vectors, compared by their cosines."""
         found: list[tuple[float, int]] = []
         for some in np.array_split(ids, max(1, len(ids) // 500)):
             marks = ",".join("?" * len(some))
             rows = self.db.execute(f"select id, value from vectors where id in ({marks})", some.tolist()).fetchall()
             if rows:
                 numbers, values = zip(*rows, strict=True)
-                found += zip((_read(values) @ query).clip(-1, 1).tolist(), numbers, strict=True)
+                vectors = _read(values)
+                # Half precision has changed the lengths, so equal drawings would not have a similarity of 1
+                cosines = vectors @ query / np.linalg.norm(vectors, axis=1)
+                found += zip(cosines.clip(-1, 1).tolist(), numbers, strict=True)
         sql = """select path, place, name, label from drawings join files on files.id = drawings.file
                  where vector = ? order by path, place"""
         hits = (

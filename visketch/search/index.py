@@ -110,7 +110,8 @@ class Index:
         """
         with self._writing():
             clerk = Indexer(self.database, self.model, problem)
-            files = list(dict.fromkeys(str(file.resolve()) for file in expand([source])))
+            # A link keeps its name in the gallery
+            files = [str(file.parent.resolve() / file.name) for file in expand([source])]
             known = self.database.done()
             there = filter(None, map(listed, files))
             changed = [file for file in there if known.get(file.path) != (file.size, file.changed)]
@@ -255,9 +256,10 @@ def alike(hits: list[Hit]) -> list[Hit]:
 
 
 def check_place(folder: Path) -> None:
-    """Raises VisketchError if a folder for a new index has something else in it."""
+    """Raises VisketchError if a folder for a new index has something else in it, or is a file."""
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise VisketchError(f"{folder}: the folder exists and is not an index; choose another --out")
+        what = "folder" if folder.is_dir() else "file"
+        raise VisketchError(f"{folder}: the {what} exists and is not an index; choose another --out")
 
 
 def remove(folder: Path) -> None:

@@ -19,7 +19,7 @@ from visketch.data.store import Store
 from visketch.errors import VisketchError
 from visketch.geometry import sdf
 from visketch.geometry.sketch import Sketch
-from visketch.search.database import Entry, Hit
+from visketch.search.database import Database, Entry, Hit
 
 
 @dataclass(frozen=True)
@@ -102,6 +102,22 @@ def drawings(file: Path, problem: Problem) -> Iterator[tuple[str, Sketch, int | 
         return
     for sketch in read(file, problem):
         yield place_of(sketch, file), sketch, None
+
+
+def outdated(hits: Iterable[Hit], database: Database) -> dict[str, str]:
+    """The files of hits that are gone or have changed since they were indexed, each with which of the two it is."""
+    found: dict[str, str] = {}
+    for file in dict.fromkeys(hit.file for hit in hits):
+        then = database.done_file(file)
+        try:
+            now = os.stat(file)
+        except OSError:
+            found[file] = "is gone"
+            continue
+        # The time of its status does not count, since a copy has a new one
+        if then and (now.st_size != then[0] or now.st_mtime_ns > then[1]):
+            found[file] = "has changed"
+    return found
 
 
 class HitDrawings:

@@ -11,10 +11,12 @@ import time
 import uuid
 from urllib.parse import urlsplit
 
+from starlette.applications import Starlette
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.routing import Route
+from starlette.types import Message, Receive, Scope, Send
 
 from visketch.serve.metrics import Metrics
 from visketch.serve.schemas import ProblemDetails
@@ -36,11 +38,12 @@ REQUEST_ID = re.compile(r"[\w.-]{1,64}")
 
 
 class Middleware:
-    def __init__(self, app: ASGIApp, names: frozenset[str], token: str | None, most: int, gauges: Metrics) -> None:
+    def __init__(self, app: Starlette, names: frozenset[str], token: str | None, most: int, gauges: Metrics) -> None:
         """`names` are the allowed Host headers; IP addresses and localhost always pass. `most` is the most bytes of a
         request.
         """
         self.app, self.names, self.token, self.most, self.gauges = app, names | {"localhost"}, token, most, gauges
+        self.paths = {route.path for route in app.routes if isinstance(route, Route)}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -82,9 +85,15 @@ class Middleware:
         try:
             await (problem(*refused, number) if refused else self.app)(scope, hear, say)
         finally:
-            path = getattr(scope.get("route"), "path", None) or "page"
+            path = self._booked(scope)
             self.gauges.requests.labels(path, str(status)).inc()
             self.gauges.seconds.labels(path).observe(time.perf_counter() - start)
+
+    def _booked(self, scope: Scope) -> str:
+        """The path under which a request is counted. A request that was refused has no route, but may name one."""
+        if "route" in scope:
+            return scope["route"].path
+        return scope["path"] if scope["path"] in self.paths else "page"
 
     def _refused(self, scope: Scope, headers: Headers) -> tuple[int, str] | None:
         host = headers.get("host", "")

@@ -58,7 +58,7 @@ class Server(uvicorn.Server):
     def __init__(self, app: Middleware) -> None:
         ends: dict[str, Any] = {"timeout_graceful_shutdown": GRACE, "timeout_keep_alive": KEPT}
         super().__init__(uvicorn.Config(app, log_level="warning", access_log=False, lifespan="on", **ends))
-        self.worker = app.app.state.worker  # type: ignore[attr-defined]
+        self.worker = app.app.state.worker
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         self.worker.stop()

@@ -161,8 +161,14 @@ class PhotoIndex:
         ).fetchone()
         return photos, drawings
 
+    def photos(self) -> list[Path]:
+        return self._paths("not drawing")
+
     def drawings(self) -> list[Path]:
-        rows = self.db.execute("select path from photos where drawing order by path")
+        return self._paths("drawing")
+
+    def _paths(self, those: str) -> list[Path]:
+        rows = self.db.execute(f"select path from photos where {those} order by path")
         return [Path(decoded(path)) for (path,) in rows]
 
     def search(self, asked: SketchWord, n: int, min_score: float = 0.0) -> list[IndexedPhoto]:
