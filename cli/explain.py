@@ -27,10 +27,8 @@ def explained(
     (`check_out`).
     """
     from visketch.data.named import drawings
-    from visketch.geometry import sdf
-    from visketch.geometry.separate import separate
     from visketch.render.explanation import picture
-    from visketch.tasks.batch import BatchClassifier, RenderedDrawing, undone_drawings
+    from visketch.tasks.batch import BatchClassifier, draw, undone_drawings
     from visketch.tasks.explain import explain
 
     found: Iterator[Named] = (drawing for item in undone_drawings(items, done) for drawing in drawings(item))
@@ -44,13 +42,13 @@ def explained(
         found = iter(first_two)
     taken: set[str] = set()
     clamp, answer = model.config.sketch.clamp, BatchClassifier(model, top)
+    most = model.config.sequence.pieces if model.has("sequence") else 0
     for name, sketch in found:
         try:
             if isinstance(sketch, str):
                 raise VisketchError(sketch)
             why = explain(model, sketch, top)
-            field, parts = sdf.render(sketch, model.config.reading), len(separate(sketch))
-            (row,) = answer([RenderedDrawing(name, field, separate=parts, strokes=model.pieces([sketch])[0])])
+            (row,) = answer([*draw(model.config.reading, (name, sketch), pieces=most)])
             path = out if alone else out / f"{free(stem_of(name), taken)}.png"
             write_png(
                 outputs.take(path), picture(why, clamp, Path(name).name), {"of": name, "checkpoint": model.config.name}

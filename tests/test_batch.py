@@ -332,5 +332,4 @@ def test_the_total_is_known_of_pictures_alone(pictures: Path, tmp_path: Path) ->
 def test_draw_names_what_it_is_given(cat: Sketch) -> None:
     (drawn,) = partial(batch.draw, CONFIG.sketch)(("a cat", cat))
     assert drawn.name == "a cat"
-    assert drawn.field is not None
-    assert np.array_equal(drawn.field, sdf.render(cat, CONFIG.sketch))
+    assert np.array_equal(drawn.views[0].field, sdf.render(cat, CONFIG.sketch))

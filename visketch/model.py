@@ -24,8 +24,10 @@ from visketch.config import Config, SketchConfig, find, read_config
 from visketch.device import multiplies_bfloat16, resolve
 from visketch.errors import RenamedWarning, UsageError
 from visketch.geometry import sdf
+from visketch.geometry.marks import views
 from visketch.geometry.pieces import Pieces, of_sketches
 from visketch.geometry.sketch import Sketch, on_canvas
+from visketch.models.classifier import averaged
 from visketch.models.parts import build
 from visketch.parallel import refuse_after_fork
 from visketch.sampling import Frame, Generated, SamplingOptions, candidate_seeds, check_number, check_seed, generator
@@ -175,8 +177,10 @@ class SketchModel:
 
     def sketch_logits(self, sketches: Sequence[Sketch]) -> Float[Tensor, "b c"]:
         """The logits of drawings, by their fields and their strokes. Raises VisketchError for a blank sketch."""
-        logits = self.logits(self.fields(sketches, self.config.reading))
-        return self.with_strokes(logits, self.pieces(sketches))
+        shown = [(i, *view) for i, one in enumerate(sketches) for view in views(one, self.config.reading)]
+        of, seen, fields = zip(*shown, strict=True)
+        logits = self.logits(torch.from_numpy(np.stack(fields)).to(self.device))
+        return averaged(self.with_strokes(logits, self.pieces(seen)), of)
 
     def pieces(self, sketches: Sequence[Sketch]) -> list[Pieces | None]:
         """The strokes of drawings as `sequence` reads them; None if it does not exist or cannot read them."""
@@ -205,10 +209,14 @@ class SketchModel:
         canvas: Float[Tensor, "b h h"] | Float[np.ndarray, "b h h"],
         top: int = 5,
         strokes: Sequence[Pieces | None] = (),
+        of: Sequence[int] = (),
     ) -> list[list[Prediction]]:
-        """The same as `classify_many`, for drawings that are fields already, with their strokes if these are known."""
-        logits = self.logits(torch.as_tensor(canvas, device=self.device))
-        return self._best(self.with_strokes(logits, strokes), top)
+        """The same as `classify_many`, for drawings that are fields already, with their strokes if these are known.
+
+        If there are several views of a drawing, `of` has the number of the drawing for each, in ascending order.
+        """
+        logits = self.with_strokes(self.logits(torch.as_tensor(canvas, device=self.device)), strokes)
+        return self._best(averaged(logits, of), top)
 
     def _best(self, logits: Float[Tensor, "b c"], top: int) -> list[list[Prediction]]:
         check_number("top", top, 1)

@@ -1,5 +1,7 @@
 """The classifier: self-attention pools the CLS vectors of the leaves, beginning with their mean (ViSketch-GPT 3.4)."""
 
+from collections.abc import Sequence
+
 import torch
 from einops import einsum, rearrange
 from jaxtyping import Bool, Float
@@ -59,3 +61,14 @@ class Classifier(nn.Module):
         for block in self.blocks[:-1]:
             x, _ = block(x, mask)
         return x, mask
+
+
+def averaged(logits: Float[Tensor, "n c"], of: Sequence[int]) -> Float[Tensor, "b c"]:
+    """The logarithm of the mean probabilities of the views of each drawing. `of` has the drawing of each view; without
+    several of one, the logits stay as they are.
+    """
+    if not of or len(of) == of[-1] + 1:
+        return logits
+    drawing = torch.tensor(of, device=logits.device)
+    sums = logits.new_zeros(of[-1] + 1, logits.shape[1]).index_add(0, drawing, logits.softmax(dim=1))
+    return (sums / drawing.bincount()[:, None]).log()

@@ -17,8 +17,8 @@ from torch import Tensor
 from visketch.checkpoint import fingerprints, outdated
 from visketch.data import write
 from visketch.errors import UsageError, VisketchError
-from visketch.geometry import sdf
 from visketch.geometry import trace as tracing
+from visketch.geometry.marks import views
 from visketch.geometry.separate import separate
 from visketch.geometry.sketch import Sketch
 from visketch.model import Generated, SketchModel
@@ -136,18 +136,16 @@ class Service:
         seen, found = [], dict[int, VisketchError | schemas.ClassifyResponse]()
         for number, (sketch, _) in enumerate(asked):
             try:
-                field, parts = sdf.render(sketch, self.model.config.reading), len(separate(sketch))
-                seen.append((number, sketch, parts, field))
+                seen.append((number, len(separate(sketch)), views(sketch, self.model.config.reading)))
             except VisketchError as error:
                 found[number] = error
         if seen:
-            numbers, sketches, separates, fields = zip(*seen, strict=True)
-            strokes = self.model.pieces(sketches)
-            most = max(top for _, top in asked)
-            rows = self.model.classify_fields(np.stack(fields), most, strokes)
+            of, shown = zip(*((i, view) for i, (_, _, shown) in enumerate(seen) for view in shown), strict=True)
+            strokes, most = self.model.pieces([view for view, _ in shown]), max(top for _, top in asked)
+            rows = self.model.classify_fields(np.stack([field for _, field in shown]), most, strokes, of)
             seconds = round(time.perf_counter() - start, 4)
-            for number, parts, pieces, row in zip(numbers, separates, strokes, rows, strict=True):
-                least = self.sure["classifier" if pieces is None else "sequence"]
+            for i, ((number, parts, _), row) in enumerate(zip(seen, rows, strict=True)):
+                least = self.sure["classifier" if strokes[of.index(i)] is None else "sequence"]
                 some = [schemas.PredictionItem(label=p.label, probability=round(p.probability, 6)) for p in row]
                 found[number] = schemas.ClassifyResponse(
                     checkpoint=self.name,

@@ -6,14 +6,14 @@ This module does not import torch, so that the processes that read files start q
 from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from visketch.config import SketchConfig
 from visketch.data.named import Item, about, drawings, opened
 from visketch.errors import VisketchError
-from visketch.geometry import sdf
+from visketch.geometry.marks import views
 from visketch.geometry.pieces import Pieces, of_sketch, turned
 from visketch.geometry.separate import separate
 from visketch.geometry.sketch import Sketch
@@ -26,33 +26,41 @@ Row = dict[str, Any]
 UPRIGHT = 0.1  # the least gain in probability for which a turned drawing is preferred
 
 
+class RenderedView(NamedTuple):
+    """A field (h h), and its strokes if they are known."""
+
+    field: np.ndarray
+    strokes: Pieces | None
+
+
 @dataclass(frozen=True)
 class RenderedDrawing:
-    """A drawing with its displayed name, as a field (h h); or the reason why there is no field."""
+    """A drawing with its displayed name, as its views; or the reason why there are none."""
 
     name: str
-    field: np.ndarray | None
+    views: tuple[RenderedView, ...]
     problem: str = ""
     separate: int = 1  # the number of separate drawings in it
-    strokes: Pieces | None = None  # if they are known
 
 
 def draw(
     shape: SketchConfig, item: Item, done: Container[str] = (), *, split: bool = False, pieces: int = 0
 ) -> Iterator[RenderedDrawing]:
-    """The field of every drawing of an item, except those that are done; and its strokes, as at most so many pieces.
+    """Every drawing of an item as views, except those that are done. Their strokes are cut into at most so many pieces.
 
-    With `split`, each of the separate drawings on one page gets a field. Its name is that of the page with a number.
+    With `split`, the separate drawings on one page are drawings of their own, named after the page with a number.
     """
 
-    def strokes(sketch: Sketch) -> Pieces | None:
-        return of_sketch(sketch, pieces) if pieces else None
+    def seen(sketch: Sketch) -> tuple[RenderedView, ...]:
+        return tuple(
+            RenderedView(field, of_sketch(one, pieces) if pieces else None) for one, field in views(sketch, shape)
+        )
 
     for name, sketch in drawings(item):
         if name in done:
             continue
         if isinstance(sketch, str):
-            yield RenderedDrawing(name, None, sketch)
+            yield RenderedDrawing(name, (), sketch)
             continue
         try:
             parts = separate(sketch, told=split)
@@ -60,12 +68,11 @@ def draw(
                 for number, part in enumerate(parts, 1):
                     own = f"{name}{'.' if '#' in name else '#'}{number}"
                     if own not in done:
-                        yield RenderedDrawing(own, sdf.render(part, shape), strokes=strokes(part))
+                        yield RenderedDrawing(own, seen(part))
             else:
-                field = sdf.render(sketch, shape)
-                yield RenderedDrawing(name, field, separate=len(parts), strokes=strokes(sketch))
+                yield RenderedDrawing(name, seen(sketch), separate=len(parts))
         except VisketchError as error:
-            yield RenderedDrawing(name, None, about(error, sketch.source))
+            yield RenderedDrawing(name, (), about(error, sketch.source))
 
 
 def undone(items: Iterable[Item], done: Container[str]) -> Iterator[Item]:
@@ -92,19 +99,21 @@ class BatchClassifier:
         self.turns = range(4 if any_way_up else 1)
 
     def __call__(self, some: list[RenderedDrawing]) -> list[Row]:
-        seen = [(drawn.field, drawn.strokes) for drawn in some if drawn.field is not None]
-        fields = [np.rot90(field, -turn) for field, _ in seen for turn in self.turns]
-        strokes = [drawn and turned(drawn, turn) for _, drawn in seen for turn in self.turns]
-        answers = iter(self.model.classify_fields(np.stack(fields), self.top, strokes) if fields else [])
+        seen = [drawn.views for drawn in some if drawn.views]
+        ways = [(own, turn) for own in seen for turn in self.turns]
+        fields = [np.rot90(view.field, -turn) for own, turn in ways for view in own]
+        strokes = [view.strokes and turned(view.strokes, turn) for own, turn in ways for view in own]
+        of = [number for number, (own, _) in enumerate(ways) for _ in own]
+        answers = iter(self.model.classify_fields(np.stack(fields), self.top, strokes, of) if fields else [])
         rows = []
         for drawn in some:
-            if drawn.field is None:
+            if not drawn.views:
                 rows.append({"path": drawn.name, "error": drawn.problem})
                 continue
-            ways = [next(answers) for _ in self.turns]
+            guesses = [next(answers) for _ in self.turns]
             # Most drawings are the right way up
-            turn = max(self.turns, key=lambda turn: ways[turn][0].probability - (UPRIGHT if turn else 0))
-            row: Row = {"path": drawn.name, **self.answer(ways[turn], drawn.strokes is not None)}
+            turn = max(self.turns, key=lambda turn: guesses[turn][0].probability - (UPRIGHT if turn else 0))
+            row: Row = {"path": drawn.name, **self.answer(guesses[turn], drawn.views[0].strokes is not None)}
             row |= {"turned": 90 * turn} if turn else {}
             rows.append(row | ({"separate": drawn.separate} if drawn.separate > 1 else {}))
         return rows

@@ -1,0 +1,70 @@
+"""Small marks far from a drawing, such as a signature, a date or a logo.
+
+A drawing is fitted to the canvas with all its ink, so one small mark in a corner of the page halves it, and it is taken
+for something else. So it is also looked at without such marks, and the answers are averaged. This is our choice: with
+a small ring beside the drawing, 66 % of drawings were recognised instead of 80, and as the mean 78 % (lab book,
+2026-11-28).
+"""
+
+from dataclasses import replace
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+from scipy import ndimage
+
+from visketch.config import SketchConfig
+from visketch.geometry import sdf
+from visketch.geometry.sketch import Sketch, fit
+
+BAND = 0.07  # the least width of the empty band beside a mark, as a share of the canvas
+SMALL = 0.3  # the greatest extent of a mark, as a share of the drawing's
+FAR = 0.1  # the least distance of a mark from the box around the drawing, as a share of the drawing's extent
+
+
+def views(sketch: Sketch, config: SketchConfig) -> list[tuple[Sketch, Float[np.ndarray, "h h"]]]:
+    """A sketch with its field, and if it has small marks far from the drawing, the sketch without them with its field.
+
+    Raises VisketchError if the sketch is blank.
+    """
+    field = sdf.render(sketch, config)
+    marks = far_marks(field > 0)
+    if marks is None:
+        return [(sketch, field)]
+    rest = _without(sketch, marks, config)
+    return [(sketch, field), (rest, sdf.render(rest, config))]
+
+
+def far_marks(ink: Bool[np.ndarray, "h h"]) -> Bool[np.ndarray, "h h"] | None:
+    """The part of a canvas with the small marks that are far from the drawing. Returns None if there are none."""
+    band = max(2, round(BAND * len(ink)))
+    if not any(_has_band(places, band) for places in np.nonzero(ink)):
+        return None
+    around = ndimage.maximum_filter(ink, band)
+    parts, _ = ndimage.label(around, np.ones((3, 3)))
+    boxes = np.array([[[side.start, side.stop] for side in box] for box in ndimage.find_objects(parts * ink)])
+    low, high = boxes[..., 0], boxes[..., 1]
+    extent = (high - low).max(axis=1)
+    main = int(extent.argmax())
+    away = np.maximum(low - high[main], low[main] - high).max(axis=1)
+    small = (extent <= SMALL * extent[main]) & (away >= FAR * extent[main])
+    return np.isin(parts, 1 + np.flatnonzero(small)) if small.any() else None
+
+
+def _has_band(places: Int[np.ndarray, " n"], width: int) -> bool:
+    """Whether more than that many rows or columns between inked ones are empty."""
+    return bool((np.diff(np.unique(places)) > width).any())
+
+
+def _without(sketch: Sketch, marks: Bool[np.ndarray, "h h"], config: SketchConfig) -> Sketch:
+    """A sketch without its lines in that part of the canvas; of a picture, without the ink around them."""
+    lines = sketch.lines()
+    starts = np.array([line[0] for line in fit(lines, config.margin)])
+    x, y = (starts * len(marks)).astype(np.intp).T
+    left_out = marks[y, x]
+    if sketch.pixels is None:
+        kept = tuple(line for line, out in zip(lines, left_out, strict=True) if not out)
+        return replace(sketch, strokes=kept)
+    ink, _ = ndimage.label(sketch.pixels, np.ones((3, 3)))
+    x, y = np.array([line[0] for line, out in zip(lines, left_out, strict=True) if out]).astype(np.intp).T
+    here = sketch.pixels & ~np.isin(ink, ink[y, x])
+    return replace(sketch, pixels=here, thin=None if sketch.thin is None else sketch.thin & here)
