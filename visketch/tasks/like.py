@@ -41,11 +41,11 @@ def like(
     check_number("n", n, 1)
     seed = check_seed(seed)
     options, names = SamplingOptions.changed(options, changes), [label] if isinstance(label, str) else list(label)
+    pieces, tries = pieces_of(model, sketch), options.tries or 1
     if options.detail != "usual":
         raise UsageError(f"detail = {options.detail!r}: a variation has as many strokes as the drawing; leave it out")
     if options.coarse == "field":
         raise UsageError("coarse = 'field': a variation is drawn as strokes; leave it out, or take 'strokes'")
-    pieces, tries = pieces_of(model, sketch), options.tries or 1
     seeds = candidate_seeds([seed + i for _ in names for i in range(n)], tries)
     numbers = [model.label_of(name) for name in names for _ in range(n * tries)]
     labels = torch.tensor(numbers, device=model.device)
