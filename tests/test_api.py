@@ -26,6 +26,7 @@ from visketch import SketchLanguage, ViSketch
 from visketch.api import DrawnSketch
 from visketch.config import SketchConfig
 from visketch.data.drawing import several, sketch
+from visketch.data.fields import PASS
 from visketch.errors import UsageError, VisketchError
 from visketch.geometry import sdf
 from visketch.geometry.sketch import Sketch
@@ -112,6 +113,7 @@ WRONG = {
     "bits": (np.eye(8, dtype=int),),
     "text": (io.StringIO("<svg/>"),),
     "bytes": (b"",),
+    "no values": (torch.zeros(9, 9, device="meta"), torch.zeros(9, 9).to_sparse(), [torch.zeros(3, 2, device="meta")]),
 }
 
 
@@ -214,6 +216,16 @@ class TestViSketch:
         with pytest.raises(AttributeError, match="nothing"):
             _ = visketch.nothing
 
+    def test_a_type_checker_finds_misspelt_names(self, tmp_path: Path) -> None:
+        """It must not see the function that finds names while a program runs. (A copy is checked, which is faster.)"""
+        (tmp_path / "copied.py").write_text(Path(visketch.__file__).read_text())
+        (tmp_path / "use.py").write_text("import copied\ncopied.__version__.upper()\ncopied.ViSkech\n")
+        settings = ("--config-file=", "--ignore-missing-imports", "--follow-imports=skip")
+        command = [sys.executable, "-m", "mypy", *settings, "copied.py", "use.py"]
+        said = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False).stdout.splitlines()
+        assert said[0].startswith('use.py:3: error: Module has no attribute "ViSkech"')
+        assert len(said) == 2, "nothing but this error and their number"
+
     def test_sketches_are_saved_shown_and_passed_on(self, model: ViSketch, tmp_path: Path) -> None:
         one, other = model.generate("cat", 2, seed=3, steps=2, tries=2)
         assert (one.label, one.seed, other.seed) == ("cat", 3, 4)
@@ -260,7 +272,7 @@ class TestViSketch:
         with pytest.raises(UsageError, match=problem):
             options.__post_init__()
         with pytest.raises(UsageError, match="did you mean 'tries'"):
-            SamplingOptions().changed({"triez": 3})
+            SamplingOptions.changed(SamplingOptions(), {"triez": 3})
 
     def test_refine_complete_explain(self, model: ViSketch, tmp_path: Path) -> None:
         part = drawings.draw("cat")
@@ -332,6 +344,17 @@ class TestViSketch:
                 lambda: sketch.save("cat.png", size="large"),
                 lambda: sketch.save(io.BytesIO()),
                 lambda: model.explain(sketch).save(None),
+                lambda: model.generate("cat", options=None),
+                lambda: model.vary(sketch, options={"steps": 3}),
+                lambda: model.morph(sketch, sketch, labels=("cat",)),
+                lambda: model.morph(sketch, sketch, labels=("cat", "cat", "dog")),
+                lambda: ViSketch.load(3),
+                lambda: model.logits(sketch.field),
+                lambda: model.classify_fields(sketch.field[None, :64]),
+                lambda: model.classify_fields(sketch.field[None].long()),
+                lambda: model.embed(sketch.field[None].to("meta")),
+                lambda: model.render(sketch),
+                lambda: model.render(["cat.png"]),
             ):
                 try:
                     ask()
@@ -350,6 +373,16 @@ class TestViSketch:
             "size = 'large': take a whole number from 1 to 4096",
             "a result is saved to a path, not to an object of type BytesIO; give a path, or use .image()",
             "a result is saved to a path, not to an object of type NoneType; give a path, or use .image()",
+            "options = None: pass SamplingOptions(...), or single options by their names",
+            "options = {'steps': 3}: pass SamplingOptions(...), or single options by their names",
+            "labels = ('cat',): take two classes, one for each drawing",
+            "labels = ('cat', 'cat', 'dog'): take two classes, one for each drawing",
+            "a checkpoint of type int; pass a folder or the name of one",
+            f"fields of shape (128, 128); {PASS}, and a single field as field[None]",
+            f"fields of shape (1, 64, 128); {PASS}, and a single field as field[None]",
+            f"fields of type torch.int64; {PASS}",
+            f"fields in a tensor that is meta; {PASS}",
+            *2 * ["only a list of sketches can be rendered; read each drawing with visketch.data.drawing.sketch"],
         ]
 
     @pytest.mark.parametrize("wrong", [2.0, -0.1, float("nan")])

@@ -217,6 +217,18 @@ def test_a_full_disk_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.Mon
     assert list(tmp_path.iterdir()) == [path], "no half file stays"
 
 
+def test_two_writers_of_one_file_do_not_disturb_each_other(tmp_path: Path) -> None:
+    """As two threads do: the second begins before the first has finished."""
+    path = tmp_path / "part"
+    with atomic.replacing(path) as one:
+        one.write_bytes(b"one")
+        with atomic.replacing(path) as other:
+            other.write_bytes(b"other")
+        assert path.read_bytes() == b"other"
+    assert path.read_bytes() == b"one"
+    assert list(tmp_path.iterdir()) == [path]
+
+
 def test_killed_in_the_middle_of_writing_it_leaves_the_old_file(tmp_path: Path) -> None:
     """The process is really killed, by a signal that cannot be caught, after it has written the content and before it
     renames the file.

@@ -133,6 +133,17 @@ def test_a_reading_that_makes_nonsense_is_left_out():
     assert len(points.strokes([[[9, 1, 5], [4, 8, 2]]])[0]) == 3  # times never go back
 
 
+@pytest.mark.parametrize("far", [0, 1e5, 2**23, -(2.0**23)])
+def test_a_drawing_far_from_0_is_read_as_long_as_single_precision_resolves_it(far):
+    triangle = np.array([[0, 60], [50, 0], [100, 60]])
+    (line,) = points.strokes([triangle + far])
+    assert (line - np.float32(far)).tolist() == triangle.tolist()
+
+
+def test_the_rounding_errors_of_a_dot_are_no_drawing():
+    assert len(points.strokes([np.array([[0.1 + 0.2, 5], [0.3, 5], [0.3, 5]])])[0]) == 3
+
+
 @pytest.mark.parametrize(
     ("wrong", "reason"),
     [
@@ -148,6 +159,10 @@ def test_a_reading_that_makes_nonsense_is_left_out():
         ([[]], "empty stroke"),
         ([], "no stroke"),
         ([[[1, 2], [3, float("inf")], [4, 5], [6, 7]]], "not a number"),
+        ([np.array([[0, 1j], [5, 5], [9, 0]])], "neither"),
+        ([[[0, 1j], [5, 5], [9, 0]]], "neither"),
+        ([np.array([["0", "1"], ["5", "5"], ["9", "0"]])], "neither"),
+        ([np.array([[0, 60], [50, 0], [100, 60]]) + 1e9], "subtract the least x"),
     ],
 )
 def test_what_is_no_stroke_is_refused(wrong, reason):

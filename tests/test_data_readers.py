@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 from skimage.morphology import skeletonize
 
-from visketch.data import ink, sketchrnn, svg, svg_page
+from visketch.data import drawing, ink, sketchrnn, svg, svg_page
 from visketch.data.folder import files
 from visketch.data.read import read
 from visketch.errors import PassedOverWarning, VisketchError
@@ -263,9 +263,11 @@ def test_svg_that_embeds_a_picture_warns_of_it(tmp_path):
         path = draw(tmp_path, body)
         with pytest.warns(PassedOverWarning, match=re.escape(f"{path}: an embedded picture was ignored; save it as ")):
             svg.rendered(path, 64)
+        with pytest.warns(PassedOverWarning, match=r"^bytes: an embedded picture was ignored; save it as "):
+            assert drawing.sketch(path.read_bytes()).source == "bytes"
         with pytest.warns(PassedOverWarning, match=re.escape(f"{path}: an embedded picture was ignored; save it as ")):
-            (sketch,) = read(path)
-        assert len(sketch.strokes) == 1
+            (found,) = read(path)
+        assert len(found.strokes) == 1
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         refused(draw(tmp_path, image), "blank")  # the error says it

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import drawings
 import numpy as np
@@ -19,6 +20,8 @@ from visketch.geometry.sketch import Sketch
 from visketch.model import Prediction, SketchModel
 from visketch.models.parts import build
 from visketch.sampling import Frame, SamplingOptions, candidate_seeds, generator
+from visketch.tasks.explain import Explanation
+from visketch.tasks.morph import Morph
 from visketch.training.objectives.recognition import classify_loss
 
 CONFIG = tiny_model.small()
@@ -91,6 +94,49 @@ def test_a_part_that_is_not_there_is_named() -> None:
         SketchModel(CONFIG).generate_fields("cat", tries=1)
     with pytest.raises(UsageError, match=r"encodr.*'encoder'"):
         build(CONFIG, "encodr")
+
+
+def test_loading_a_part_keeps_the_random_numbers_of_the_caller(tmp_path: Path) -> None:
+    model = SketchModel.load(tiny_model.write_checkpoint(tmp_path, CONFIG))
+    before = torch.get_rng_state()
+    for name in checkpoint.PARTS:
+        model.part(name)
+        assert torch.equal(torch.get_rng_state(), before), name
+
+
+@pytest.mark.parametrize("kind", [torch.float64, torch.float16, torch.bfloat16, np.float64, np.float16, ">f4"])
+def test_fields_may_be_of_any_type_of_float(model: SketchModel, kind: Any) -> None:
+    fields = model.render(drawings.draw_many(2))
+    given = fields.to(kind) if isinstance(kind, torch.dtype) else fields.numpy().astype(kind)
+    torch.testing.assert_close(model.logits(given), model.logits(fields), rtol=0, atol=0.05)
+
+
+def test_no_sketches_are_no_fields_and_no_answers(model: SketchModel) -> None:
+    none = model.render([])
+    assert none.shape == (0, 64, 64)
+    assert model.logits(none).shape == (0, 3)
+    assert model.classify_fields(none) == []
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_fields_of_what_is_not_a_number_are_refused(model: SketchModel, value: float) -> None:
+    fields = model.render(drawings.draw_many(2))
+    fields[1, 3, 4] = value
+    for ask in (model.embed, model.logits_and_features, model.logits, model.classify_fields):
+        with pytest.raises(UsageError, match="NaN or infinite"):
+            ask(fields)
+
+
+def test_results_with_tensors_are_compared_by_identity(model: SketchModel) -> None:
+    makers = (
+        lambda: model.generate_fields("cat", seed=3, steps=2, refine=False),
+        lambda: Morph([[np.zeros((2, 2), np.float32)]]),
+        lambda: Explanation("cat", 1.0, [], 0.0),
+    )
+    for make in makers:
+        one, other = make(), make()
+        assert one != other
+        assert {one: 1}[one] == 1
 
 
 def test_parts_are_read_when_they_are_needed(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import drawings
 import numpy as np
@@ -16,6 +17,7 @@ from visketch.geometry.sketch import Sketch, fit
 from visketch.model import SketchModel
 from visketch.models.strokes import StrokeDiffusion
 from visketch.render.morphing import svg
+from visketch.tasks.like import like
 from visketch.tasks.morph import STRENGTH, matched, morph
 
 STROKES = ("diffusion.backbone=strokes", "diffusion.width=32", "diffusion.layers=2", "diffusion.pieces=20")
@@ -101,6 +103,12 @@ def test_refusals(model: SketchModel) -> None:
             morph(model, cat, cat, ("cat", "cat"), **wrong)
     with pytest.raises(VisketchError, match="s: 2,000 strokes: at most 20 can be changed; use a simpler drawing"):
         morph(model, cat, scribble, ("cat", "cat"))
+
+
+@pytest.mark.parametrize("wrong", [{"detail": "few"}, {"detail": 3}, {"coarse": "field"}])
+def test_a_variation_refuses_what_it_could_not_follow(model: SketchModel, wrong: dict[str, Any]) -> None:
+    with pytest.raises(UsageError, match=f"{next(iter(wrong))} = .*: a variation "):
+        like(model, drawings.draw("cat"), "cat", **wrong)
 
 
 class TestVerb:

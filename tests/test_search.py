@@ -19,6 +19,7 @@ import torch
 from command_line import one_line, visketch
 from PIL import Image
 
+from visketch.atomic import replacing
 from visketch.cli.shared import console
 from visketch.data.packing import pack
 from visketch.data.store import Store
@@ -461,7 +462,8 @@ class TestVerbs:
     def test_renewing_keeps_the_files_of_others(self, home: Path, tmp_path: Path) -> None:
         out, again = tmp_path / "my.index", ("index", home, "--out", tmp_path / "my.index", "--renew")
         assert visketch("index", home, "--out", out).exit_code == 0
-        unfinished = out / ".0000-11-11.vectors.1.part"
+        with replacing(out / "0000-11-11.vectors") as unfinished:
+            pass
         unfinished.write_text("of a process that was killed")
         others = [out / "notes.txt", out / "my.vectors", out / f"{index.CATALOGUE}.bak", out / "more" / "lock"]
         (out / "more").mkdir()

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from visketch.language.model import SketchLanguage
     from visketch.sampling import SamplingOptions
 
+    __version__: str
+
 __all__ = ["SamplingOptions", "SketchLanguage", "UsageError", "ViSketch", "VisketchError", "__version__"]
 
 HOMES = {
@@ -23,14 +25,16 @@ HOMES = {
 }
 
 
-def __getattr__(name: str) -> Any:
-    if name == "__version__":
-        from importlib.metadata import version
+if not TYPE_CHECKING:  # a type checker that saw it would take any name for one of the package
 
-        return version("visketch")
-    if name not in HOMES:
-        raise AttributeError(f"module 'visketch' has no attribute {name!r}")
-    return getattr(import_module(HOMES[name]), name)
+    def __getattr__(name: str) -> Any:
+        if name == "__version__":
+            from importlib.metadata import version
+
+            return version("visketch")
+        if name not in HOMES:
+            raise AttributeError(f"module 'visketch' has no attribute {name!r}")
+        return getattr(import_module(HOMES[name]), name)
 
 
 def __dir__() -> list[str]:

@@ -214,7 +214,7 @@ class ViSketch(SketchModel):
         Sketch i has the seed `seed` + i, and it does not depend on `n`. `on_progress` receives a `Frame` after every
         step. Raises UsageError for an unknown class or an option out of range.
         """
-        options, label = options.changed(changes), self._label(label)
+        options, label = SamplingOptions.changed(options, changes), self._label(label)
         drawn = self.generate_fields(label, n, seed=seed, options=options, on_progress=on_progress)
         facts = {"refine": options.refined(options.coarse or self.config.coarse)}
         return self._generated(drawn, label, int(seed), facts)
@@ -234,8 +234,8 @@ class ViSketch(SketchModel):
         """Draw `n` sketches that resemble a given drawing and have the same number of strokes.
 
         `strength` in [0, 1] says how much may change. `label` is the class of the drawing, by default the classifier's
-        guess. Raises UsageError if the weights do not draw strokes or if an option is out of range, VisketchError for a
-        drawing with too many strokes.
+        guess. Raises UsageError if the weights do not draw strokes, if an option is out of range, and for a `detail` or
+        `coarse="field"`; VisketchError for a drawing with too many strokes.
         """
         own = sketch(drawing)
         label = self._label(label, own)
@@ -243,16 +243,27 @@ class ViSketch(SketchModel):
         drawn = like.like(self, own, label, n, **how, **changes)
         return self._generated(drawn, label, int(seed), {"strength": strength})
 
-    def morph(self, first: Drawing, last: Drawing, labels: tuple[str, str] | None = None, **how: Any) -> morph.Morph:
+    def morph(
+        self,
+        first: Drawing,
+        last: Drawing,
+        labels: tuple[str, str] | None = None,
+        *,
+        steps: int = morph.STEPS,
+        strength: float = morph.STRENGTH,
+        seed: int = 0,
+        on_progress: Callable[[int, int], None] = lambda done, total: None,
+    ) -> morph.Morph:
         """Turn one drawing into another, in steps that are drawings themselves. `.sketches()` of the result gives them.
 
-        `labels` are the classes of the two drawings, by default the classifier's guesses. `how` takes `steps`,
-        `strength` and `seed`, as in `tasks.morph.morph`, which also lists the errors.
+        `labels` are the classes of the two drawings, by default the classifier's guesses. The other arguments and the
+        errors are those of `tasks.morph.morph`.
         """
         ends = [sketch(drawing) for drawing in (first, last)]
         if labels is None:
             start, end = (guesses[0].label for guesses in self.classify_many(ends, top=1))
             labels = start, end
+        how: dict[str, Any] = {"steps": steps, "strength": strength, "seed": seed, "on_progress": on_progress}
         return morph.morph(self, ends[0], ends[1], labels, **how)
 
     def _generated(self, drawn: Generated, label: str, seed: int, facts: dict[str, Any]) -> list[DrawnSketch]:

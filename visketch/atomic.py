@@ -1,6 +1,7 @@
 """Write files so that a reader sees either the old content or the new content, never a part of it."""
 
 import os
+import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -15,8 +16,8 @@ def replacing(path: Path) -> Iterator[Path]:
 
     If nothing was written, nothing changes. Raises VisketchError for an OSError within the block, too.
     """
-    # Each process has its own temporary file, since other processes may write the same file
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    # Each writer has its own temporary file, since other threads and processes may write the same file
+    part = path.with_name(f".{path.name}.{secrets.randbits(32)}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield part

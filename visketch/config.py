@@ -299,8 +299,11 @@ def find(checkpoint: str | Path | None = None, cached: bool = False) -> Path:
     """The folder of a checkpoint.
 
     `checkpoint` is a path, the name of a shipped checkpoint (by default "small"), or `owner/name` on the Hub, which is
-    downloaded. With `cached`, an earlier download is used. Raises VisketchError.
+    downloaded. With `cached`, an earlier download is used. Raises UsageError for anything but a path or a name,
+    VisketchError if there is no such checkpoint.
     """
+    if not isinstance(checkpoint, str | Path | None):
+        raise UsageError(f"a checkpoint of type {type(checkpoint).__name__}; pass a folder or the name of one")
     if checkpoint is not None and (Path(checkpoint) / "config.toml").exists():
         return Path(checkpoint)
     name, known = str(checkpoint or "small"), shipped()

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from visketch import checkpoint, quadtree
 from visketch.config import Config, SketchConfig, find, read_config
+from visketch.data.fields import Fields, checked, rendered
 from visketch.device import multiplies_bfloat16, resolve
 from visketch.errors import RenamedWarning, UsageError
 from visketch.geometry import sdf
@@ -80,7 +81,8 @@ class SketchModel:
             if name not in self._parts:
                 if self.folder is None:
                     raise UsageError(f"this model has no {name}")
-                with torch.inference_mode(False):  # weights that are created in inference mode could not be trained
+                # Weights created in inference mode could not be trained. Their random numbers are not the caller's.
+                with torch.inference_mode(False), torch.random.fork_rng(devices=[]):
                     module = build(self.config, name)
                     checkpoint.load_part(self.folder, name, module)
                     self._parts[name] = module.to(self.device).eval()
@@ -120,31 +122,31 @@ class SketchModel:
         """Render sketches as fields, on the canvas of training or on a larger one, with the same pen in pixels.
 
         Every method that takes fields takes larger ones too: leaves of a deeper tree see windows as large as the canvas
-        of training (`quadtree.context`). Raises VisketchError for a blank sketch, UsageError for an impossible side.
+        of training (`quadtree.context`). Raises VisketchError for a blank sketch, UsageError for an impossible side and
+        for anything but sketches.
         """
         return self.fields(sketches, self.config.sketch.at(canvas or self.config.sketch.canvas))
 
     def fields(self, sketches: Sequence[Sketch], shape: SketchConfig) -> Float[Tensor, "b h h"]:
-        """Render sketches as fields of a shape. Raises VisketchError for a blank sketch."""
-        return torch.from_numpy(np.stack([sdf.render(sketch, shape) for sketch in sketches])).to(self.device)
+        """Render sketches as fields of a shape. Raises VisketchError for a blank one, UsageError for anything else."""
+        return torch.from_numpy(rendered(sketches, shape)).to(self.device)
 
     def ink(self, canvas: Float[Tensor, "b h h"]) -> Float[Tensor, "b h h"]:
         """Turn fields into anti-aliased ink in [0, 1]."""
         return sdf.ink(canvas, self.config.sketch.at(canvas.shape[-1]).clamp)
 
     @torch.inference_mode()
-    def embed(
-        self, canvas: Float[Tensor, "b h h"], depth: int | None = None
-    ) -> tuple[Float[Tensor, "n e"], quadtree.Leaves]:
+    def embed(self, canvas: Fields, depth: int | None = None) -> tuple[Float[Tensor, "n e"], quadtree.Leaves]:
         """The CLS vector of every inked leaf of some fields, and the leaves.
 
         `depth` is that of the tree. If it is less than the canvas has, the canvas is read reduced. By default the tree
-        lacks the levels that the classifier does not read (`Config.reading`). Raises UsageError for a greater depth.
+        lacks the levels that the classifier does not read (`Config.reading`). Raises UsageError for a greater
+        depth, and for anything but a batch of finite fields (`data.fields.checked`).
         """
         from visketch.decoding import inked_leaves
         from visketch.models.encoder import context_index, portions
 
-        shape, encoder = self.config.sketch, self.part("encoder")
+        canvas, shape, encoder = checked(canvas, self.device), self.config.sketch, self.part("encoder")
         read, side = self.config.reading, canvas.shape[-1]
         whole = read.depth if side == read.canvas else shape.at(side).depth
         if depth is None:
@@ -162,7 +164,7 @@ class SketchModel:
 
     @torch.inference_mode()
     def logits_and_features(
-        self, canvas: Float[Tensor, "b h h"], depth: int | None = None
+        self, canvas: Fields, depth: int | None = None
     ) -> tuple[Float[Tensor, "b c"], Float[Tensor, "b e"]]:
         """The logits of fields, and the pooled leaves from which they are computed. `depth`: as in `embed`."""
         cls, leaves = self.embed(canvas, depth)
@@ -171,16 +173,17 @@ class SketchModel:
             pooled = classifier.pool(cls, leaves, len(canvas))
             return classifier.out(pooled).float(), pooled.float()
 
-    def logits(self, canvas: Float[Tensor, "b h h"], depth: int | None = None) -> Float[Tensor, "b c"]:
+    def logits(self, canvas: Fields, depth: int | None = None) -> Float[Tensor, "b c"]:
         """The logits of fields, by their leaves. `depth`: as in `embed`."""
         return self.logits_and_features(canvas, depth)[0]
 
     def sketch_logits(self, sketches: Sequence[Sketch]) -> Float[Tensor, "b c"]:
         """The logits of drawings, by their fields and their strokes. Raises VisketchError for a blank sketch."""
         shown = [(i, *view) for i, one in enumerate(sketches) for view in views(one, self.config.reading)]
+        if not shown:
+            return torch.zeros(0, len(self.labels), device=self.device)
         of, seen, fields = zip(*shown, strict=True)
-        logits = self.logits(torch.from_numpy(np.stack(fields)).to(self.device))
-        return averaged(self.with_strokes(logits, self.pieces(seen)), of)
+        return averaged(self.with_strokes(self.logits(np.stack(fields)), self.pieces(seen)), of)
 
     def pieces(self, sketches: Sequence[Sketch]) -> list[Pieces | None]:
         """The strokes of drawings as `sequence` reads them; None if it does not exist or cannot read them."""
@@ -206,17 +209,15 @@ class SketchModel:
 
     def classify_fields(
         self,
-        canvas: Float[Tensor, "b h h"] | Float[np.ndarray, "b h h"],
+        canvas: Fields,
         top: int = 5,
         strokes: Sequence[Pieces | None] = (),
         of: Sequence[int] = (),
     ) -> list[list[Prediction]]:
-        """The same as `classify_many`, for drawings that are fields already, with their strokes if these are known.
-
-        If there are several views of a drawing, `of` has the number of the drawing for each, in ascending order.
+        """The same as `classify_many`, for drawings that are fields already, with their strokes if these are known. If
+        some are views of one drawing, `of` has the number of the drawing for each, in ascending order.
         """
-        logits = self.with_strokes(self.logits(torch.as_tensor(canvas, device=self.device)), strokes)
-        return self._best(averaged(logits, of), top)
+        return self._best(averaged(self.with_strokes(self.logits(canvas), strokes), of), top)
 
     def _best(self, logits: Float[Tensor, "b c"], top: int) -> list[list[Prediction]]:
         check_number("top", top, 1)
@@ -244,7 +245,7 @@ class SketchModel:
         """
         check_number("n", n, 1)
         seed = check_seed(seed)
-        options = options.changed(changes)
+        options = SamplingOptions.changed(options, changes)
         tries = options.tries or 1
         names = [label] if isinstance(label, str) else list(label)
         seeds = candidate_seeds([seed + i for _ in names for i in range(n)], tries)

@@ -68,11 +68,16 @@ class SamplingOptions:
         if self.soon not in (True, False):
             raise UsageError(f"soon = {self.soon!r}: must be True or False")
 
-    def changed(self, changes: dict[str, Any]) -> "SamplingOptions":
-        """The same options with some changed. Raises UsageError for an unknown name and for a value out of range."""
-        if unknown := sorted(changes.keys() - {field.name for field in fields(self)}):
-            raise UsageError(f"{unknown[0]}: no such option; {nearest(unknown[0], [f.name for f in fields(self)])}")
-        return replace(self, **changes)
+    @staticmethod
+    def changed(options: "SamplingOptions", changes: dict[str, Any]) -> "SamplingOptions":
+        """The same options with some changed. Raises UsageError for an unknown name, for a value out of range, and if
+        `options` are no SamplingOptions.
+        """
+        if not isinstance(options, SamplingOptions):
+            raise UsageError(f"options = {options!r}: pass SamplingOptions(...), or single options by their names")
+        if unknown := sorted(changes.keys() - {field.name for field in fields(options)}):
+            raise UsageError(f"{unknown[0]}: no such option; {nearest(unknown[0], [f.name for f in fields(options)])}")
+        return replace(options, **changes)
 
 
 @dataclass(frozen=True)
@@ -95,7 +100,7 @@ class Frame:
         return self.draw()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Generated:
     """New sketches as fields, with how each was chosen among its candidates."""
 

@@ -4,6 +4,7 @@ A picture becomes a PIL image and is then read like a file, so that the result i
 """
 
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -81,18 +82,24 @@ def of_bytes(content: bytes) -> Sketch:
         file = Path(folder, "bytes")
         file.write_bytes(content)
         try:
-            return only(file)
+            found = only(file, "bytes")
         except VisketchError as error:
             raise type(error)(str(error).replace(str(file), "bytes")) from None
+    return replace(found, source="bytes")
 
 
 def to_numpy(value: Any) -> Any:
-    """A tensor as an array. Anything else is returned as it is."""
+    """A tensor as an array. Anything else is returned as it is. Raises UsageError for a tensor that is not dense."""
     if not is_tensor(value):
         return value
-    values = value.detach().cpu()
-    # numpy has no bfloat16
-    return (values.float() if values.is_floating_point() and values.element_size() < 4 else values).numpy()
+    try:
+        values = value.detach().cpu()
+        # numpy has no bfloat16
+        return (values.float() if values.is_floating_point() and values.element_size() < 4 else values).numpy()
+    except (RuntimeError, TypeError) as error:  # a meta, sparse, quantised or nested tensor
+        raise UsageError(
+            f"a {value.dtype} tensor that numpy cannot hold ({value.layout} on {value.device}); pass a dense one"
+        ) from error
 
 
 def _picture(drawing: Any) -> np.ndarray:

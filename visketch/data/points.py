@@ -36,6 +36,8 @@ PLACE = ("location", "position")  # the fields in which programs keep the place 
 ERASED = {"tool": "eraser", "compositeOperation": "destination-out", "globalCompositeOperation": "destination-out"}
 IDENTITY = [1, 0, 0, 1, 0, 0]
 SURE = (True, True)
+BLUR = 1 / 256  # the most by which single precision may move a point, as a share of the drawing's longer side
+ROUNDING = 1e-12  # a drawing that is smaller, as a share of its coordinates, is a dot with rounding errors
 WRONG = "a stroke is neither [[x...], [y...]] nor [[x, y], ...], with equally many numbers for each"
 
 
@@ -47,8 +49,9 @@ def strokes(drawing: Any, layout: Layout | None = None) -> Strokes:
     """The strokes of a drawing, each (points, 2) float32.
 
     `layout` is the layout to use if the shapes of the strokes do not decide. Raises ValueError if there is no stroke,
-    if a stroke is empty or has another form, or if a coordinate is not a finite number. Raises Undecided if rows and
-    pairs are both possible, if they differ, and if nothing decides between them.
+    if a stroke is empty or has another form, if a coordinate is not a finite number, or if coordinates are so large
+    that single precision does not resolve the drawing. Raises Undecided if rows and pairs are both possible, if they
+    differ, and if nothing decides between them.
     """
     each = _read_all(drawing)
     possible = _possible(each)
@@ -57,7 +60,7 @@ def strokes(drawing: Any, layout: Layout | None = None) -> Strokes:
     for level in range(len(SURE)):  # evidence for one of the two layouts, the strongest first
         likely = [one for one in possible if all(read[one][1][level] for read in each[: 1 if level else None])]
         possible = likely or possible
-    first, *more = [tuple(_checked(read[one][0]) for read in each) for one in possible]
+    first, *more = [_checked([read[one][0] for read in each]) for one in possible]
     if more and not all(np.array_equal(one, other) for one, other in zip(first, more[0], strict=True)):
         raise Undecided(
             "its strokes have two or three points each, so they could be [[x...], [y...]] or [[x, y], ...]; "
@@ -139,15 +142,12 @@ def _stroke(stroke: Any) -> dict[Layout, tuple[np.ndarray, tuple[bool, ...]]]:
         stroke = np.array([[_named(point, "x"), _named(point, "y")] for point in stroke], np.float64)
         return {"rows": (stroke, SURE), "pairs": (stroke, SURE)}
     if isinstance(stroke, np.ndarray) and stroke.ndim == 2 and stroke.shape[1] == 2:
-        stroke = stroke.astype(np.float64)
+        stroke = _numbers(stroke)
         if len(stroke) == 2:  # these are pairs, by convention, unless other strokes of the drawing can only be rows
             return {"rows": (stroke.T, (False, False)), "pairs": (stroke, SURE)}
         return {"rows": (stroke, SURE), "pairs": (stroke, SURE)}
     try:
-        values = np.array(stroke)
-        if values.dtype.kind in "US":  # these are strings, which numpy would convert to numbers
-            raise ValueError(WRONG)
-        values = values.astype(np.float64)
+        values = _numbers(np.array(stroke))
     except (ValueError, TypeError, OverflowError, RecursionError):
         raise ValueError(WRONG) from None
     if not values.size:
@@ -155,6 +155,13 @@ def _stroke(stroke: Any) -> dict[Layout, tuple[np.ndarray, tuple[bool, ...]]]:
     if values.ndim != 2:
         raise ValueError(WRONG)
     return {layout: _read(values, layout) for layout in ("rows", "pairs") if _fits(values.shape, layout)}
+
+
+def _numbers(values: np.ndarray) -> np.ndarray:
+    """An array as real numbers. Raises ValueError or TypeError if it holds something else."""
+    if values.dtype.kind not in "biufO":  # numpy would convert texts and dates, and drop the imaginary part of numbers
+        raise ValueError(WRONG)
+    return values.astype(np.float64)
 
 
 def _fits(shape: Sequence[int], layout: Layout) -> bool:
@@ -223,9 +230,14 @@ def _named(point: dict[str, Any], axis: str) -> float:
         raise ValueError("a stroke has a coordinate that is too large or not a number") from None
 
 
-def _checked(points: np.ndarray) -> np.ndarray:
+def _checked(lines: Sequence[np.ndarray]) -> Strokes:
+    """The lines of a drawing in single precision. Raises ValueError if that cannot hold them."""
+    points = np.concatenate(lines)
     with np.errstate(over="ignore"):  # values that are too large for float32 become infinite and are refused below
-        line = points.astype(np.float32)
-    if not np.isfinite(line).all():
+        single = points.astype(np.float32)
+    if not np.isfinite(single).all():
         raise ValueError("a stroke has a coordinate that is too large or not a number")
-    return line
+    moved = np.abs(single - points).max(initial=0)
+    if moved and ROUNDING * np.abs(points).max() < np.ptp(points, axis=0).max() < moved / BLUR:
+        raise ValueError("its coordinates are too large for its size; subtract the least x and the least y from them")
+    return tuple(np.split(single, np.cumsum([len(line) for line in lines[:-1]])))

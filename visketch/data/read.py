@@ -18,17 +18,20 @@ def stop(error: VisketchError) -> None:
     raise error
 
 
-def read(path: str | Path, problem: Problem = stop, wanted: Container[str] | None = None) -> Iterator[Sketch]:
+def read(
+    path: str | Path, problem: Problem = stop, wanted: Container[str] | None = None, name: str = ""
+) -> Iterator[Sketch]:
     """The drawings in a file: one from a picture or an SVG, many from an ndjson, npy or npz file.
 
     The first bytes decide the type of the file; docs/formats.md lists all types. `problem` receives the error of each
     drawing that cannot be read, or of the whole file. It may raise the error, as the default does, or return, and then
     reading continues. With `wanted`, only the drawings with such a `source` are given; the others in a JSON file are
-    skipped, and so are their errors. Raises VisketchError with one line: the path, what is wrong, and what to do.
+    skipped, and so are their errors. Warnings call the file `name`, by default its path. Raises VisketchError with one
+    line: the path, what is wrong, and what to do.
     """
     path = Path(path)
     seen = wanted is not None  # a file without any of the wanted drawings may still have others
-    drawings = _drawings(path, wanted)
+    drawings = _drawings(path, wanted, name)
     while True:
         try:
             drawing = next(drawings, None)
@@ -47,12 +50,12 @@ def read(path: str | Path, problem: Problem = stop, wanted: Container[str] | Non
         problem(VisketchError(f"{path}: no drawing in it; give a file that has one"))
 
 
-def only(path: str | Path) -> Sketch:
-    """The only drawing in a file. Of the frames of a picture, the first one counts.
+def only(path: str | Path, name: str = "") -> Sketch:
+    """The only drawing in a file. Of the frames of a picture, the first one counts. Warnings call it `name`.
 
     Raises VisketchError if it cannot be read, or if there are several.
     """
-    drawings = read(path)
+    drawings = read(path, name=name)
     first = next(drawings)
     frame = first.pixels is not None and first.page is not None
     if not frame and next(drawings, None) is not None:
@@ -86,7 +89,7 @@ def expand(paths: list[str | Path]) -> list[Path]:
     return found_files
 
 
-def _drawings(path: Path, wanted: Container[str] | None) -> Iterator[Sketch | VisketchError]:
+def _drawings(path: Path, wanted: Container[str] | None, name: str) -> Iterator[Sketch | VisketchError]:
     """Call the reader for the type of the file.
 
     Readers are imported here, so that `visketch --help` loads neither Pillow nor numpy.
@@ -126,7 +129,7 @@ def _drawings(path: Path, wanted: Container[str] | None) -> Iterator[Sketch | Vi
     elif start.startswith(b"<") or suffix == ".svg":
         from visketch.data import svg
 
-        yield svg.strokes(path)
+        yield svg.strokes(path, name)
     else:
         from visketch.data import image
 

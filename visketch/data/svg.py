@@ -28,25 +28,25 @@ HAIR = 0.1  # a thinner line, in pixels of the rendering, may leave no ink there
 register_namespace("", "http://www.w3.org/2000/svg")
 
 
-def strokes(path: Path) -> Sketch:
+def strokes(path: Path, name: str = "") -> Sketch:
     """The drawing on an SVG page, as strokes in the unit of the viewBox, or as pixels if its rendering shows something
     else or there are more than POINTS points.
 
     It reads paths and basic shapes, through groups, transforms, units, styles and <use>. Curves become polylines.
     Nothing outside the file is read, and no picture of pixels that is embedded in it, of which a PassedOverWarning
-    tells. Raises VisketchError if the file is not SVG, defines entities other than namespaces, is too large (see
-    `svg_page`), or shows nothing.
+    tells. It calls the file `name`, by default its path. Raises VisketchError if the file is not SVG, defines entities
+    other than namespaces, is too large (see `svg_page`), or shows nothing.
     """
     root = svg_page.whole(path)
     pictured = svg_page.embeds_picture(root)
     found = _drawn(svg_page.cleaned(root, path), path)
     if pictured:
-        _tell_of_picture(path)
+        _tell_of_picture(name or str(path))
     return found
 
 
-def _tell_of_picture(path: Path) -> None:
-    message = f"{path}: an embedded picture was ignored; save it as PNG"
+def _tell_of_picture(name: str) -> None:
+    message = f"{name}: an embedded picture was ignored; save it as PNG"
     warnings.warn(message, PassedOverWarning, stacklevel=3)
 
 
@@ -92,7 +92,7 @@ def rendered(path: Path, side: int) -> tuple[Image.Image, tuple[int, int]]:
     if picture is None or size is None:
         raise VisketchError(f"{path}: the SVG cannot be rendered; export it again, or as PNG")
     if pictured:
-        _tell_of_picture(path)
+        _tell_of_picture(str(path))
     return on_paper(picture, "white"), _whole_pixels(size)
 
 

@@ -52,7 +52,7 @@ class LeafEncoder(nn.Module):
         The stem sees the whole picture of each level that leaves see, so a token also contains the surroundings of its
         tile.
         """
-        at_once = len(canvas) if self.training else max(1, PIXELS // canvas[0].numel())
+        at_once = len(canvas) if self.training else max(1, PIXELS // canvas.shape[-1] ** 2)
         return torch.cat([self.embed_levels(some, depth) for some in canvas.split(at_once)])
 
     def embed_levels(self, canvas: Float[Tensor, "b h h"], depth: int) -> Float[Tensor, "b m e"]:

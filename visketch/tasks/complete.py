@@ -79,7 +79,7 @@ def complete(
     for an unknown class.
     """
     seed = check_seed(seed)
-    options = options.changed(changes)
+    options = SamplingOptions.changed(options, changes)
     tries = options.tries or TRIES
     lines, found = part.lines(), []
     numbers = [model.label_of(label) for label in labels]

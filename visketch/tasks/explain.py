@@ -45,14 +45,14 @@ class Vote:
     probability: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Explanation:
     label: str
     probability: float
     votes: list[Vote]  # the highest first
     without: float  # the probability if the deciding leaves are erased
     guesses: tuple[Prediction, ...] = ()  # the most probable classes, best first
-    canvas: Float[Tensor, "1 h h"] | None = field(default=None, compare=False, repr=False)  # the drawing as a field
+    canvas: Float[Tensor, "1 h h"] | None = field(default=None, repr=False)  # the drawing as a field
     note: str = ""  # what classifying reads and this does not
 
     @property

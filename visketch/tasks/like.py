@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from visketch.errors import VisketchError
+from visketch.errors import UsageError, VisketchError
 from visketch.geometry.pieces import Pieces, fitted, join
 from visketch.geometry.sketch import Sketch
 from visketch.geometry.trace import lines_of
@@ -33,14 +33,19 @@ def like(
     `strength` in [0, 1] says how much may change. The strokes are noised up to that time of the diffusion and drawn
     again from there (SDEdit, Meng et al., 2022, arXiv 2108.01073). At 0 nothing changes, and at 1 nothing of the
     drawing is left. The other arguments are as in `SketchModel.generate_fields`. Raises UsageError for values out of
-    range and for weights that draw no strokes, VisketchError for a drawing that is blank or has too many strokes.
+    range, for a `detail`, for `coarse="field"` and for weights that draw no strokes, VisketchError for a drawing that
+    is blank or has too many strokes.
     """
     strengths = "a number from 0 (nothing changes) to 1 (all is new)"
     check_real("strength", strength, lambda value: 0 <= value <= 1, strengths)
     check_number("n", n, 1)
     seed = check_seed(seed)
-    options, names = options.changed(changes), [label] if isinstance(label, str) else list(label)
+    options, names = SamplingOptions.changed(options, changes), [label] if isinstance(label, str) else list(label)
     pieces, tries = pieces_of(model, sketch), options.tries or 1
+    if options.detail != "usual":
+        raise UsageError(f"detail = {options.detail!r}: a variation has as many strokes as the drawing; leave it out")
+    if options.coarse == "field":
+        raise UsageError("coarse = 'field': a variation is drawn as strokes; leave it out, or take 'strokes'")
     seeds = candidate_seeds([seed + i for _ in names for i in range(n)], tries)
     numbers = [model.label_of(name) for name in names for _ in range(n * tries)]
     labels = torch.tensor(numbers, device=model.device)

@@ -16,6 +16,7 @@ from jaxtyping import Float
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
+from visketch.errors import UsageError
 from visketch.geometry.pieces import Pieces, count, join, spread
 from visketch.geometry.sketch import Sketch, arc_lengths
 from visketch.model import SketchModel
@@ -34,7 +35,7 @@ ALONG = 16  # the number of places at which two strokes are compared
 Strokes = list[np.ndarray]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Morph:
     """The drawings of a morph, in [-1, 1]. The first and the last are as they were given.
 
@@ -70,13 +71,15 @@ def morph(
     """Draw `steps` drawings that lead from the first to the last drawing. `labels` are the classes of the two.
 
     `strength` in [0, 1) says how much the steps may differ from the straight way between the two drawings. It applies
-    in full in the middle, and not at all at the ends. Raises UsageError for values out of range and for weights that
-    draw no strokes, VisketchError for a drawing that is blank or has too many strokes.
+    in full in the middle, and not at all at the ends. Raises UsageError for values out of range, for anything but two
+    classes and for weights that draw no strokes, VisketchError for a drawing that is blank or has too many strokes.
     """
     seed = check_seed(seed)
     check_number("steps", steps, 2, MOST)
     strengths = "a number from 0 (straight from one to the other) up to below 1"
     check_real("strength", strength, lambda value: 0 <= value < 1, strengths)
+    if not isinstance(labels, tuple | list) or len(labels) != 2:
+        raise UsageError(f"labels = {labels!r}: take two classes, one for each drawing")
     numbers = [model.label_of(label) for label in labels]
     most = model.config.stage("strokes").pieces
     starts, ends, joined = matched(pieces_of(model, first), pieces_of(model, last), most)

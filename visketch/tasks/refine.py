@@ -63,7 +63,7 @@ def refine(
     strengths = "a number from 0 (only the lines change) to 1 (everything does)"
     check_real("strength", strength, lambda value: 0 <= value <= 1, strengths)
     seed = check_seed(seed)
-    options, shape = options.changed(changes), model.config.sketch
+    options, shape = SamplingOptions.changed(options, changes), model.config.sketch
     label, seeds = torch.tensor([model.label_of(name) for name in labels], device=model.device), [seed] * len(labels)
     if fields is None:
         fields = model.render(sketches, canvas)
