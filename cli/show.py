@@ -5,11 +5,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from visketch.errors import UsageError
-
 from .shared import console, options
 from .shared.outputs import Outputs, Overwrite, parse_out
-from .shared.pictures import PNG, check_out, is_picture, write_png
+from .shared.pictures import PNG, check_out, write_png
 
 if TYPE_CHECKING:
     from visketch.geometry.sketch import Sketch
@@ -46,8 +44,7 @@ def show(
     from visketch.tasks.inspect import look, summary
 
     usual = Path(f"{path.stem}-seen.png")
-    if not is_picture(check_out(out or usual, PNG)):
-        raise UsageError(f"{out}: show writes one picture; name a .png file")
+    check_out(out or usual, PNG, folders=False)
     outputs = Outputs([path], overwrite)
     if out:
         outputs.check(out)
