@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from visketch.errors import UsageError, VisketchError
+from visketch.errors import VisketchError
 
 from .shared import console, inputs, options
 from .shared.filenames import stem_of
 from .shared.outputs import Outputs, Overwrite, parse_out
-from .shared.pictures import DRAWINGS, SheetOfStrokes, check_out, columns_for, is_picture, moves
+from .shared.pictures import MOVING, PNG, SheetOfStrokes, check_out, columns_for, moves
 
 if TYPE_CHECKING:
     from visketch.geometry.sketch import Sketch
@@ -50,9 +50,8 @@ def animate(
       visketch animate cats/ --size 128 --out cats.webp
     """
     usual = Path(f"{stem_of(paths[0])}.svg")
-    if not is_picture(check_out(out or usual, DRAWINGS)):
-        raise UsageError(f"{out}: name a .svg, .gif, .webp or .png file")
     moves((out or usual).suffix.lower(), animate=True, asked_by=out)
+    check_out(out or usual, (".svg", *MOVING, *PNG), folders=False)
     outputs = Outputs(paths, overwrite)
     if out:
         outputs.check(out)

@@ -168,9 +168,8 @@ def write_answers(
     else:
         console.say(f"{console.many(results.answered, 'drawing')}: {out}")
         rate = console.rate(bar.count / max(bar.seconds, 1e-6))
-        verb = "was" if before == 1 else "were"
         new = f"{bar.count:,} in {console.duration(bar.seconds)}, {rate}" if bar.count else "nothing new"
-        console.note(f"{new}, {before:,} {verb} there before" if before else new)
+        console.note(f"{new}, {console.there_before(before)}" if before else new)
     return results.failed, results.seen
 
 

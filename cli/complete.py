@@ -55,7 +55,7 @@ def complete(
     size: Annotated[
         int | None, typer.Option(min=8, max=4096, help="Side in pixels; by default the model's canvas.")
     ] = None,
-    seed: options.Seed = 0,
+    seed: options.Seeds = 0,
     steps: Annotated[int | None, typer.Option(min=1, max=1000, help="Steps of the coarse stage.")] = None,
     guidance: options.Guidance = None,
     coarse: options.Coarse = None,
@@ -94,9 +94,7 @@ def complete(
     classes = options.several_classes(checkpoint, classes or [])
     if len(classes) > n:
         raise UsageError(f"-n {n}: too few for {len(classes)} classes; take at least one completion of each")
-    name, part = next(inputs.drawings([path]))
-    if isinstance(part, str):
-        raise VisketchError(f"{name}: {part}")
+    name, part = inputs.first_drawing(path)
     model = options.load(checkpoint, device)
     drawn_by, start = coarse or model.config.coarse, time.perf_counter()
     refined = ("refiner", "vqvae") if drawn_by == "field" else ()  # strokes are never refined

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from visketch.errors import UsageError, VisketchError
+from visketch.errors import UsageError
 
 from .shared import console, inputs, options
 from .shared.filenames import stem
@@ -56,7 +56,7 @@ def generate(
         typer.Option("--strength", "-s", min=0, max=1, help="With --like: how much may change; by default 0.4."),
     ] = None,
     size: Annotated[int | None, typer.Option(min=8, max=4096, help="Side in pixels; by default the canvas.")] = None,
-    seed: options.Seed = 0,
+    seed: options.Seeds = 0,
     tries: options.Tries = None,
     steps: Annotated[int | None, typer.Option(min=1, max=1000, help="Steps of the coarse stage.")] = None,
     guidance: options.Guidance = None,
@@ -150,9 +150,7 @@ def like_what(
 
     Raises VisketchError, with the name of the drawing.
     """
-    name, sketch = next(inputs.drawings([source]))
-    if isinstance(sketch, str):
-        raise VisketchError(f"{name}: {sketch}")
+    name, sketch = inputs.first_drawing(source)
     if classes:
         return sketch, classes
     model = options.load(checkpoint, device)
@@ -208,4 +206,7 @@ def show(result: dict[str, Any], classes: list[str], n: int) -> None:
     refined = f"{result['coarse']}, {f'refined {order}' if result['refine'] else 'not refined'}"
     seconds = console.duration(result["seconds"])
     steps = console.many(result["steps"], "coarse step")
+    if before := result["done_before"]:
+        new = f"{len(result['sketches']):,} new" if result["sketches"] else "nothing new"
+        console.note(f"{new}, {console.there_before(before)}")
     console.note(f"seed {result['seed']} · {steps} · {refined} · {seconds} on {result['device']}")

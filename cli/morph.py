@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from visketch.errors import UsageError, VisketchError
+from visketch.errors import UsageError
 
 from .shared import console, inputs, options
 from .shared.filenames import stem, stem_of
 from .shared.outputs import Outputs, Overwrite, parse_out
-from .shared.pictures import MOVING, PNG, Sheet, check_out, columns_for, is_picture
+from .shared.pictures import MOVING, PNG, Sheet, check_out, columns_for
 
 if TYPE_CHECKING:
     from visketch.geometry.sketch import Sketch
@@ -30,7 +30,7 @@ def morph(
             "--class",
             "-c",
             metavar="NAME",
-            help="The classes of the two, in their order; by default the classifier's guesses.",
+            help="The classes of the two, in their order: cat,owl. By default the classifier's guesses.",
             autocompletion=options.complete_class,
         ),
     ] = None,
@@ -89,18 +89,17 @@ def morph(
       visketch morph --from cat --to owl --seed 7 --out cat-owl.svg
     """
     drawn = asked(paths or [], start, end)
-    names = options.check_classes(checkpoint, classes or [name for name in (start, end) if name])
+    asked_for = options.split_names(classes) if classes else [name for name in (start, end) if name]
+    names = options.check_classes(checkpoint, asked_for)
     if len(names) not in (0, 2):
         raise UsageError(f"--class: {len(names)} named; name what each of the two drawings shows, or neither")
     ends = [stem(name) for name in names] if drawn else [stem_of(path) for path in paths or []]
     usual = Path(f"{'-'.join(ends)}.png")
-    check_out(out or usual, KINDS)
-    if not is_picture(out or usual):
-        raise UsageError(f"{out}: name a .png, .gif, .webp or .svg file")
+    check_out(out or usual, KINDS, folders=False)
     outputs = Outputs(paths or [], overwrite)
     if out:
         outputs.check(out)
-    sketches = [read(path) for path in paths or []]
+    sketches = [inputs.first_drawing(path)[1] for path in paths or []]
     model = options.load(checkpoint, device)
     options.load_parts(model, model.config.coarse_part("strokes"), "encoder", "classifier")
     begin = time.perf_counter()
@@ -135,14 +134,6 @@ def asked(paths: list[str], start: str | None, end: str | None) -> bool:
     if paths and len(paths) != 2:
         raise UsageError(f"{len(paths)} drawing{'' if len(paths) == 1 else 's'} named; name two")
     return not paths
-
-
-def read(path: str) -> "Sketch":
-    """The first drawing of a file. Raises VisketchError if it cannot be read."""
-    name, sketch = next(inputs.drawings([path]))
-    if isinstance(sketch, str):
-        raise VisketchError(f"{name}: {sketch}")
-    return sketch
 
 
 def write(model: "SketchModel", sketches: list["Sketch"], facts: dict[str, Any], path: Path) -> list["Prediction"]:

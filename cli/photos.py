@@ -10,7 +10,7 @@ from visketch.errors import UsageError, VisketchError
 from .locate import FOUND, pixels
 from .shared import console, options, sketch_query
 from .shared.outputs import Outputs, Overwrite, parse_out
-from .shared.pictures import PNG, check_out, is_picture, write_png
+from .shared.pictures import PNG, check_out, write_png
 
 if TYPE_CHECKING:
     import numpy as np
@@ -64,9 +64,8 @@ def search(
       visketch photos search cat.svg photos/ --out found.png
       visketch photos search cat.svg photos/ --which red --json
     """
-    if out and not is_picture(check_out(out, PNG)):
-        raise UsageError(f"{out}: search writes one picture; name a .png file")
     if out:
+        check_out(out, PNG, folders=False)
         Outputs([sketch, folder], overwrite).check(out)
     check(folder, by)
     meant = sketch_query.which(which)

@@ -11,7 +11,7 @@ from visketch.render.grey import grey
 
 from .shared import console, inputs, options
 from .shared.outputs import Outputs, Overwrite, parse_out
-from .shared.pictures import PNG, check_out, is_picture, write_sheet
+from .shared.pictures import PNG, check_out, write_sheet
 
 if TYPE_CHECKING:
     import numpy as np
@@ -57,9 +57,8 @@ def search(
       visketch search sketch.png gallery/ -n 12 --out found.png
       visketch search cat.svg quickdraw.index --json
     """
-    if out and not is_picture(check_out(out, PNG)):
-        raise UsageError(f"{out}: search writes one picture; name a .png file")
     if out:
+        check_out(out, PNG, folders=False)
         Outputs([sketch, gallery], overwrite).check(out)
     from visketch.search.index import Index, alike, is_index, usual
     from visketch.search.scan import outdated

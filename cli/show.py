@@ -1,16 +1,13 @@
 """`visketch show`: show how the model sees a drawing."""
 
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from visketch.errors import UsageError, VisketchError
-
-from .shared import console, options
+from .shared import console, inputs, options
 from .shared.outputs import Outputs, Overwrite, parse_out
-from .shared.pictures import PNG, check_out, is_picture, write_png
+from .shared.pictures import PNG, check_out, write_png
 
 if TYPE_CHECKING:
     from visketch.geometry.sketch import Sketch
@@ -43,20 +40,14 @@ def show(
       visketch show drawing.svg
       visketch show drawing.png --leaf 12 --out seen.png
     """
-    from visketch.data.read import read
     from visketch.tasks.inspect import look, summary
 
     usual = Path(f"{path.stem}-seen.png")
-    if not is_picture(check_out(out or usual, PNG)):
-        raise UsageError(f"{out}: show writes one picture; name a .png file")
+    check_out(out or usual, PNG, folders=False)
     outputs = Outputs([path], overwrite)
     if out:
         outputs.check(out)
-    drawings = read(path)
-    sketch = next(drawings)
-    with suppress(VisketchError):  # only the first one must be readable
-        if next(drawings, None):
-            console.note(f"{path}: has several drawings; this is the first")
+    _, sketch = inputs.first_drawing(str(path))
     model = options.load(checkpoint, device)
     with console.waiting("Looking ..."):
         seen = look(model, model.render([sketch]), leaf)

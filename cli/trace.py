@@ -13,7 +13,7 @@ from visketch.errors import UsageError, VisketchError
 from .shared import console, inputs, options
 from .shared.filenames import free, stem_of
 from .shared.outputs import Outputs, Overwrite, parse_drawings_out
-from .shared.pictures import DRAWINGS, MOVING, STROKES, Lines, check_out, is_picture, moves, suffix_of, write_svg
+from .shared.pictures import DRAWINGS, MOVING, PNG, STROKES, Lines, check_out, is_picture, moves, suffix_of, write_svg
 
 if TYPE_CHECKING:
     from visketch.data.named import Named
@@ -66,6 +66,10 @@ def trace(
     if out is None and (source or len(paths or ()) > 1 or Path(first).is_dir()):
         raise UsageError(SEVERAL)
     usual = Path(f"{stem_of(first)}.svg")
+    if out and out.suffix.lower() in PNG and not animate:
+        raise UsageError(
+            f"{out}: a .png of strokes is an animation; add --animate, or name a .svg, .ndjson, .gif or .webp file"
+        )
     check_out(out or usual, DRAWINGS if animate else (*STROKES, *MOVING))
     animate = moves(suffix_of(out or usual, None), animate)
     outputs = Outputs([*(paths or ()), *([source] if source else [])], overwrite)

@@ -505,7 +505,7 @@ class TestShow:
             words = ("--out", tmp_path / f"{count}.png", "--checkpoint", folder)
             result = visketch("show", tmp_path / f"{count}.ndjson", *words)
             assert result.exit_code == 0, result.output
-            assert ("this is the first" in result.stderr) == (count > 1)
+            assert ("only the first is used" in result.stderr) == (count > 1)
 
     def test_with_only_a_configuration_it_shows_the_tree(self, cats: dict[str, Path], tmp_path: Path) -> None:
         checkpoint.write_config(tmp_path / "bare", CONFIG)

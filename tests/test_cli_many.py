@@ -13,6 +13,7 @@ from command_line import one_line, visketch
 from visketch import checkpoint
 from visketch.data.read import read
 from visketch.errors import UsageError
+from visketch.evaluate import styles
 from visketch.geometry.pieces import fitted
 from visketch.geometry.sketch import Sketch, fit
 from visketch.model import SketchModel
@@ -54,6 +55,29 @@ def test_several_classes_and_all_of_them(folder: Path, tmp_path: Path) -> None:
     one_line(visketch("generate", "--class", "cat,hous", "--checkpoint", folder), 2, "'house'")
     one_line(visketch("generate", "--checkpoint", folder), 2, "--class", "--like")
     one_line(visketch("generate", "--class", "cat", "-n", 0, "--checkpoint", folder), 2, "-n")
+
+
+@pytest.mark.parametrize("name", ["pets.ndjson", "pets.gif"])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("complete", "{}"),
+        ("generate", "--like", "{}"),
+        ("morph", "{}", "{}"),
+    ],
+)
+def test_of_several_drawings_the_first_is_used_and_that_is_told(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], name: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    pets = drawings.draw_many(2, labels=("cat",))
+    first, *others = (styles.picture(pet, styles.PEN) for pet in pets)
+    for count in (2, 1):
+        tiny_model.write_ndjson(tmp_path / "pets.ndjson", pets[:count])
+        first.save("pets.gif", save_all=True, append_images=others[: count - 1])
+        result = visketch(*(word.format(name) for word in words), "--checkpoint", folder)
+        assert result.exit_code == 0, result.output
+        assert (f"{name}: several drawings; only the first is used\n" in result.stderr) == (count == 2)
 
 
 def test_strokes_are_refined_only_on_request(folder: Path, tmp_path: Path) -> None:

@@ -85,6 +85,8 @@ class TestGenerate:
         assert [row["seed"] for row in rows] == [0, 1, 2, 3]
         assert all(0 <= row["score"] <= 1 and row["made"]["checkpoint"] == "random" for row in rows)
         assert [row["drawing"] for row in rows] == [json.loads(line)["drawing"] for line in lines]
+        assert "nothing new, 4 were there before" in visketch(*words, "--skip-done").stderr
+        assert "1 new, 3 were there before" in visketch(*words, "--skip-done", "--seed", 1).stderr
 
 
 def test_a_value_out_of_range_is_told_under_the_name_of_its_option(tmp_path: Path) -> None:
@@ -106,6 +108,11 @@ class TestTrace:
         (sketch,) = read(tmp_path / "scan.svg")
         assert 6 <= len(sketch.strokes or ()) <= 24, "of the cat's 12 strokes"
         assert 'viewBox="0 0 256 256"' in (tmp_path / "scan.svg").read_text()
+
+    def test_a_png_is_an_animation(self, tmp_path: Path) -> None:
+        words = ("trace", scan(tmp_path / "scan.png"), "--out", tmp_path / "a.png")
+        one_line(visketch(*words), 2, "a.png", "add --animate")
+        assert visketch(*words, "--animate").exit_code == 0
 
     def test_many_to_a_folder_or_one_ndjson(self, tmp_path: Path) -> None:
         (tmp_path / "in/b").mkdir(parents=True)

@@ -236,7 +236,23 @@ class TestByStrokes:
         assert torch.equal(torch.maximum(one.canvas, one.given), one.canvas)
         assert one.added > 0
 
+    @pytest.mark.parametrize("ink", [np.s_[5:7, 5:15], np.s_[5:14, 20:29]], ids=["dash", "dot"])
+    def test_what_is_written_of_a_small_picture_is_what_was_placed(self, model: SketchModel, ink: tuple) -> None:
+        pixels = np.zeros((20, 40), bool)
+        pixels[ink] = True
+        part, shape = Sketch(pixels=pixels), model.config.sketch
+        for one in complete(model, part, ["house", "cat"], tries=4, steps=3):
+            written = strokes(one, part, shape)
+            assert written is not None
+            lines = tuple(line / shape.canvas for line in written.strokes)
+            count = len(lines) - len(one.added_strokes or ())
+            np.testing.assert_allclose(sdf.field(lines[:count], shape, shape.canvas), one.given, atol=1e-4)
+            points = np.concatenate(lines)
+            assert points.min() >= shape.margin - 1e-3
+            assert points.max() <= 1 - shape.margin + 1e-3
+
     def test_a_drawing_with_more_strokes_than_there_are_places_is_refused(self, model: SketchModel) -> None:
         dots = tuple(np.array([[x, x]], np.float32) for x in range(40))
-        with pytest.raises(UsageError, match="at most 23"):
-            complete(model, Sketch(strokes=dots), ["cat"], tries=1, steps=3)
+        with pytest.raises(VisketchError, match="dots: 40 pieces of strokes: at most 23") as caught:
+            complete(model, Sketch(strokes=dots, source="dots"), ["cat"], tries=1, steps=3)
+        assert not isinstance(caught.value, UsageError), "nothing is wrong with the request"

@@ -268,20 +268,25 @@ def test_enlarging_is_bilinear() -> None:
 @pytest.mark.parametrize("side", [64, 128])
 @torch.no_grad()
 def test_side_by_side_leaves_are_decoded_as_one_picture(side: int) -> None:
-    """A window's codes are in one map, with blank codes where there is no leaf. What is not a leaf stays as it is."""
+    """A window's codes are in one map, with the canvas's own codes where there is no leaf. What is not a leaf stays as
+    it is.
+    """
     fields = [torch.from_numpy(sdf.render(sketch, CONFIG.sketch.at(side))) for sketch in SKETCHES[:2]]
     canvas, vqvae = torch.stack(fields), Parts.vqvae
     made = Plan.make(canvas, CONFIG.sketch, torch.tensor([True, False]))
+    canvas = (canvas + 0.9).clamp(max=1)  # the squares that are no leaves are not blank either
     codes = torch.randint(CONFIG.vqvae.codebook_size, (len(made.leaves), CODES), generator=torch.manual_seed(0))
-    blank = vqvae.encode(torch.full((1, 16, 16), -1.0))[0]
     expected = canvas.clone()
     squares = [(sketch, y, x) for sketch in range(2) for y in range(0, side, 64) for x in range(0, side, 64)]
     place = (side * quadtree.place(made.leaves)[:, :2] - 8).round().long().tolist()
     of = dict(zip(zip(made.leaves.sketch.tolist(), *zip(*place, strict=True), strict=True), codes, strict=True))
+
+    def codes_at(sketch: int, top: int, left: int) -> Tensor:
+        own = vqvae.encode(canvas[None, sketch, top : top + 16, left : left + 16])[0]
+        return of.get((sketch, top, left), own)
+
     for sketch, top, left in squares:
-        rows = [
-            [of.get((sketch, top + y, left + x), blank).view(2, 2) for x in range(0, 64, 16)] for y in range(0, 64, 16)
-        ]
+        rows = [[codes_at(sketch, top + y, left + x).view(2, 2) for x in range(0, 64, 16)] for y in range(0, 64, 16)]
         drawn = vqvae.decode(torch.cat([torch.cat(row, dim=1) for row in rows]).reshape(1, -1))[0]
         for y, x in ((y, x) for y in range(0, 64, 16) for x in range(0, 64, 16)):
             if (sketch, top + y, left + x) in of:

@@ -123,6 +123,9 @@ class TestVerb:
         words = ("morph", "--from", "cat", "--to", "star", "--seed", 7, "--size", 64, "--checkpoint", folder, "--json")
         said = json.loads(visketch(*words, "--out", "a.gif").stdout)
         assert said["classes"] == ["cat", "star"]
+        for named in (("--class", "cat,cat"), ("-c", "cat", "-c", "cat")):
+            twice = visketch("morph", "cat.ndjson", "house.ndjson", *named, "--steps", 2, *words[7:])
+            assert json.loads(twice.stdout)["classes"] == ["cat", "cat"]
         assert len(said["drawings"]) == 12
         with Image.open("a.gif") as picture:
             assert picture.n_frames > 60
@@ -141,6 +144,7 @@ class TestVerb:
         one_line(visketch("morph", "cat.ndjson", "cat.ndjson", "--from", "cat", *weights), 2, "not both")
         one_line(visketch("morph", "--from", "cat", *weights), 2, "--to")
         one_line(visketch("morph", "cat.ndjson", "cat.ndjson", "-c", "cat", *weights), 2, "--class")
+        one_line(visketch("morph", "cat.ndjson", "cat.ndjson", "-c", "cat,", *weights), 2, "a name is empty")
         one_line(visketch("morph", "cat.ndjson", "blank.svg", *weights), 1, "blank.svg", "blank")
         one_line(visketch("morph", "cat.ndjson", "none.svg", *weights), 1, "no such file")
         one_line(visketch("morph", "--from", "cat", "--to", "star", "--out", "a.ndjson", *weights), 2, ".gif")

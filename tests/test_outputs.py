@@ -155,6 +155,26 @@ class TestVerbs:
     @pytest.mark.parametrize(
         "words",
         [
+            ("animate", "a.png", "--out"),
+            ("evaluate", "explain", "--plot"),
+            ("evaluate", "generate", "--sheet"),
+            ("morph", "a.png", "drawing.png", "--out"),
+            ("photos", "search", "a.png", ".", "--out"),
+            ("search", "a.png", ".", "--out"),
+            ("show", "a.png", "--out"),
+        ],
+    )
+    def test_a_verb_that_writes_one_file_offers_no_folder(
+        self, words: tuple[str, ...], mine: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(mine)
+        (mine / "there").mkdir()
+        for name in ("w.jpg", "there", "new"):
+            assert one_line(visketch(*words, name), 2, "name a .").endswith(" file")
+
+    @pytest.mark.parametrize(
+        "words",
+        [
             ("classify", "a.png", "--explain"),
             ("complete", "a.png", "--out"),
             ("generate", "--class", "cat", "--out"),

@@ -162,7 +162,7 @@ class TestByStrokes:
         lengths = np.linalg.norm(taken(30, 0.6).points[:, -1] - taken(30, 0.6).points[:, 0], axis=1)
         assert len(lengths) == 20
         assert (lengths > 0.8 * lengths.max()).sum() == 15  # all long ones
-        with pytest.raises(VisketchError, match="lines: 45 strokes: at most 20 can be changed; use a simpler drawing"):
+        with pytest.raises(VisketchError, match="lines: 45 strokes after refining: at most 40 can be changed"):
             taken(45)
 
 

@@ -12,6 +12,7 @@ from visketch.config import SketchConfig
 from visketch.errors import VisketchError
 from visketch.geometry import sdf, sketch
 from visketch.geometry.sketch import Sketch, fit, longer_side
+from visketch.geometry.trace import lines_of
 
 coordinate = st.floats(-1e4, 1e4, width=32)
 polyline = st.lists(st.tuples(coordinate, coordinate), min_size=1, max_size=8).map(
@@ -119,6 +120,20 @@ def test_its_lines_join_all_neighbours_and_nothing_else(seed: int, share: float)
     assert set(joined) == wanted
     assert len(joined) == len(wanted)  # each comes once
     assert set(lone) == thin - {place for pair in wanted for place in pair}
+
+
+@pytest.mark.parametrize("side", [1, 2, 3, 7, 8, 9, 30, 61])
+def test_a_dot_stays_a_dot_however_it_is_given(side: int) -> None:
+    across = np.arange(side) - (side - 1) / 2
+    pixels = np.zeros((100, 120), bool)
+    pixels[20 : 20 + side, 40 : 40 + side] = across**2 + across[:, None] ** 2 <= side**2 / 4
+    stroke = np.array([[10, 10], [10.01, 10]], np.float32)
+    for one in (Sketch(pixels=pixels), Sketch(strokes=(stroke,), about={"pen": float(side)})):
+        for lines in (one.lines(), lines_of(one)):
+            assert [len(line) for line in lines] == [1]
+    assert np.abs(Sketch(pixels=pixels).lines()[0] - (40 + side / 2, 20 + side / 2)).max() <= 1
+    pixels[99, 119] = True  # a speck beside it
+    assert all(len(lines) > 1 for lines in (Sketch(pixels=pixels).lines(), lines_of(Sketch(pixels=pixels))))
 
 
 def test_a_small_raster_has_no_gaps() -> None:

@@ -52,8 +52,11 @@ def test_a_thick_pen_leaves_the_slanted_lines_where_they_are(pen: int) -> None:
 
 @pytest.mark.parametrize("radius", [2, 5, 12, 18, 30])
 def test_a_disc_is_one_dot(radius: int) -> None:
-    (dot,) = trace.trace(mask([[40, 40], [40, 40]], side=80, pen=2 * radius)).strokes
+    found = trace.trace(mask([[40, 40], [40, 40]], side=80, pen=2 * radius))
+    (dot,) = found.strokes
+    assert len(dot) == 1
     assert np.abs(dot - 40).max() < 2
+    assert found.pen == pytest.approx(2 * radius, rel=0.1, abs=2)
 
 
 @BOTH

@@ -120,22 +120,26 @@ def without_seams(
     """Decode the finest leaves of a refined canvas again from their codes, all leaves of a window side by side.
 
     The decoder then sees beyond the border of each leaf. If leaves are decoded one by one, lines break at these borders
-    by a seventh of the pen's width (docs/questions/parallel-leaves.md). `levels` is the size of a window, which is the
-    depth of the tree in training.
+    by a seventh of the pen's width (docs/questions/parallel-leaves.md). Beside the leaves lie squares with too little
+    ink to be leaves, such as those whose corner a line cuts. Their codes are those of the canvas: if they counted as
+    blank, such a line would break there. `levels` is the size of a window, which is the depth of the tree in training.
     """
     finest = (plan.leaves.level == plan.depth).nonzero()[:, 0]
     leaves, squares = plan.leaves[finest], 4**levels  # squares in a window
     place = leaves.sketch * 4 ** (plan.depth - levels) + leaves.z // squares
-    window = torch.unique(place, return_inverse=True)[1]
-    side = canvas.shape[-1] >> plan.depth
-    # There is no ink outside the leaves
-    blank = vqvae.codebook.lookup(vqvae.encode(canvas.new_full((1, side, side), -1)))
+    windows, window = torch.unique(place, return_inverse=True)
+    tiles = rearrange(quadtree.cut(canvas, plan.depth), "b (w z) p q -> (b w) z p q", z=squares)
+    blank = vqvae.codebook.lookup(vqvae.encode(torch.full_like(tiles[:1, 0], -1)))
     canvas = canvas.clone()
     chunk = max(CHUNK // squares, 1)
-    for first in range(0, int(window.max()) + 1 if len(leaves) else 0, chunk):
+    for first in range(0, len(windows), chunk):
         here = ((window >= first) & (window < first + chunk)).nonzero()[:, 0]
         which, square = window[here] - first, leaves.z[here] % squares
-        latents = repeat(blank, "1 t w -> i z t w", i=int(which.max()) + 1, z=squares).clone()
+        seen = tiles[windows[first : first + chunk]]
+        latents = repeat(blank, "1 t w -> i z t w", i=len(seen), z=squares).clone()
+        beside = (seen > -1).flatten(2).any(dim=2)
+        beside[which, square] = False
+        latents[beside] = vqvae.codebook.lookup(vqvae.encode(seen[beside]))
         latents[which, square] = vqvae.codebook.lookup(codes[finest[here]])
         drawn = quadtree.cut(side_by_side(vqvae, latents), levels)
         quadtree.paint_over(canvas, leaves[here], drawn[which, square])

@@ -25,7 +25,7 @@ from visketch.data.fields import Fields, checked, rendered
 from visketch.device import multiplies_bfloat16, resolve
 from visketch.errors import RenamedWarning, UsageError
 from visketch.geometry import sdf
-from visketch.geometry.marks import views
+from visketch.geometry.marks import all_views
 from visketch.geometry.pieces import Pieces, of_sketches
 from visketch.geometry.sketch import Sketch, on_canvas
 from visketch.models.classifier import averaged
@@ -179,11 +179,8 @@ class SketchModel:
 
     def sketch_logits(self, sketches: Sequence[Sketch]) -> Float[Tensor, "b c"]:
         """The logits of drawings, by their fields and their strokes. Raises VisketchError for a blank sketch."""
-        shown = [(i, *view) for i, one in enumerate(sketches) for view in views(one, self.config.reading)]
-        if not shown:
-            return torch.zeros(0, len(self.labels), device=self.device)
-        of, seen, fields = zip(*shown, strict=True)
-        return averaged(self.with_strokes(self.logits(np.stack(fields)), self.pieces(seen)), of)
+        of, shown, canvas = all_views(sketches, self.config.reading)
+        return averaged(self.with_strokes(self.logits(canvas), self.pieces(shown)), of)
 
     def pieces(self, sketches: Sequence[Sketch]) -> list[Pieces | None]:
         """The strokes of drawings as `sequence` reads them; None if it does not exist or cannot read them."""

@@ -6,11 +6,9 @@ from typing import Annotated
 
 import typer
 
-from visketch.errors import UsageError
-
 from ..shared import console, options
 from ..shared.outputs import Outputs, Overwrite, parse_out
-from ..shared.pictures import PNG, check_out, is_picture
+from ..shared.pictures import PNG, check_out
 from . import arguments
 
 
@@ -37,9 +35,8 @@ def explain(
       visketch evaluate explain --data quickdraw.arrow
       visketch evaluate explain --limit 1000 --plot deletion.png
     """
-    if plot and not is_picture(check_out(plot, PNG)):
-        raise UsageError(f"{plot}: --plot writes one picture; name a .png file")
     if plot:
+        check_out(plot, PNG, folders=False)
         Outputs((), overwrite).check(plot)
         from . import chart
     model, store = arguments.load(checkpoint, device, data, split, "encoder", "classifier")

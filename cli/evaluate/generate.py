@@ -11,7 +11,7 @@ from visketch.errors import UsageError
 
 from ..shared import console, options
 from ..shared.outputs import Outputs, Overwrite, parse_out
-from ..shared.pictures import PNG, check_out, is_picture
+from ..shared.pictures import PNG, check_out
 from . import arguments
 
 if TYPE_CHECKING:
@@ -109,8 +109,7 @@ def generate(
     if every and classes:
         raise UsageError("--all takes every class; leave out --class")
     for out in filter(None, (sheet, plot)):
-        if not is_picture(check_out(out, PNG)):
-            raise UsageError(f"{out}: this is one picture; name a .png file")
+        check_out(out, PNG, folders=False)
         Outputs((), overwrite).check(out)
     if tries > 1 and not judge:
         raise UsageError("without --judge the classifier would judge what it chose among --tries; name a judge")

@@ -223,6 +223,11 @@ def many(count: int, what: str) -> str:
     return f"{count:,} {what}{ending}"
 
 
+def there_before(count: int) -> str:
+    """How many results of an earlier run were found: `1 was there before`."""
+    return f"{count:,} {'was' if count == 1 else 'were'} there before"
+
+
 def first_of(count: int, total: int) -> str:
     """The end of a sentence that says how many of the things are on a sheet, if not all: ` (the first 64 of 100)`."""
     return f" (the first {count:,} of {total:,})" if count < total else ""

@@ -13,6 +13,7 @@ from . import console
 
 if TYPE_CHECKING:
     from visketch.data.named import Item, Named
+    from visketch.geometry.sketch import Sketch
 
 
 def listed(paths: list[str] | None, source: str | None) -> Iterable[str]:
@@ -46,6 +47,20 @@ def drawings(paths: Iterable[str]) -> Iterator["Named"]:
 
     for item in files(paths)[0]:
         yield from named.drawings(item)
+
+
+def first_drawing(path: str) -> tuple[str, "Sketch"]:
+    """The first drawing of a path, for a verb that takes one, with its displayed name. If there are more, says so.
+
+    Raises VisketchError if it cannot be read.
+    """
+    found = drawings([path])
+    name, sketch = next(found)
+    if isinstance(sketch, str):
+        raise VisketchError(f"{name}: {sketch}")
+    if next(found, None):
+        console.note(f"{path}: several drawings; only the first is used")
+    return name, sketch
 
 
 def not_refined(paths: list[str]) -> Iterator["Named"]:

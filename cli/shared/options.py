@@ -106,6 +106,15 @@ Paths = Annotated[
     ),
 ]
 Seed = Annotated[int, typer.Option("--seed", min=0, max=2**32 - 1, help="The same seed gives the same result.")]
+Seeds = Annotated[
+    int,
+    typer.Option(
+        "--seed",
+        min=0,
+        max=2**32 - 1,
+        help="Sketch number i, from 0, is drawn with the seed + i; so seeds that differ by -n or more share no sketch.",
+    ),
+]
 
 From = Annotated[
     str | None,
@@ -157,6 +166,17 @@ def shape_on(checkpoint: str | None, canvas: int | None) -> "SketchConfig":
     return shape.at(canvas or shape.canvas)
 
 
+def split_names(classes: list[str]) -> list[str]:
+    """The class names in the words of --class, of which one may have several: `cat,dog`.
+
+    Raises UsageError if a name is empty.
+    """
+    names = [name.strip() for word in classes for name in word.split(",")]
+    if not all(names):
+        raise UsageError(f"--class {','.join(classes)!r}: a name is empty")
+    return names
+
+
 def several_classes(checkpoint: str | None, classes: list[str]) -> list[str]:
     """The labels of some class names, where a word may stand for several classes (`cat,dog`) or for `all`. Each label
     comes once.
@@ -165,9 +185,7 @@ def several_classes(checkpoint: str | None, classes: list[str]) -> list[str]:
     """
     from visketch.config import find, read_config
 
-    names = [name.strip() for word in classes for name in word.split(",")]
-    if not all(names):
-        raise UsageError(f"--class {','.join(classes)!r}: a name is empty")
+    names = split_names(classes)
     every = read_config(find(checkpoint)).labels if "all" in names else ()
     named = check_classes(checkpoint, [name for name in names if name != "all"])
     return list(dict.fromkeys([*named, *every]))

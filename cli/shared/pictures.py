@@ -167,16 +167,20 @@ class Lines:
         self.stack.__exit__(*failed)
 
 
-def check_out(out: Path, kinds: tuple[str, ...]) -> Path:
-    """Check, before any work is done, that a file of one of these kinds, or a folder of them, can be written.
+def check_out(out: Path, kinds: tuple[str, ...], folders: bool = True) -> Path:
+    """Check, before any work is done, that a file of one of these kinds can be written; with `folders`, also a folder
+    of them.
 
-    Raises VisketchError if it cannot be written, UsageError for another kind of file.
+    Raises VisketchError if it cannot be written, UsageError for anything else.
     """
     names = " or ".join(filter(None, (", ".join(kinds[:-1]), kinds[-1])))
+    mend = f"name a {names} file{' or a folder' if folders else ''}"
     if out.suffix.lower() in ENDINGS - {*kinds}:
-        raise UsageError(f"{out}: {out.suffix[1:].upper()} is not written; name a {names} file or a folder")
+        raise UsageError(f"{out}: {out.suffix[1:].upper()} is not written; {mend}")
+    if not folders and (out.is_dir() or out.suffix.lower() not in kinds):
+        raise UsageError(f"{out}: one file is written; {mend}")
     if out.exists() and not out.is_dir() and out.suffix.lower() not in kinds:
-        raise VisketchError(f"{out}: this is a file; name a {names} file or a folder")
+        raise VisketchError(f"{out}: this is a file; {mend}")
     there = next(place for place in (out, *out.absolute().parents) if place.exists())
     if there != out and not there.is_dir():
         raise VisketchError(f"{there}: this is a file and not a folder; choose another --out")

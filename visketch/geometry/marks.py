@@ -6,6 +6,7 @@ a small ring beside the drawing, 66 % of drawings were recognised instead of 80,
 2026-11-28).
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -32,6 +33,15 @@ def views(sketch: Sketch, config: SketchConfig) -> list[tuple[Sketch, Float[np.n
         return [(sketch, field)]
     rest = _without(sketch, marks, config)
     return [(sketch, field), (rest, sdf.render(rest, config))]
+
+
+def all_views(
+    sketches: Sequence[Sketch], config: SketchConfig
+) -> tuple[list[int], list[Sketch], Float[np.ndarray, "n h h"]]:
+    """The views of several sketches, with the number of the sketch for each. Raises VisketchError for a blank one."""
+    shown = [(number, *view) for number, sketch in enumerate(sketches) for view in views(sketch, config)]
+    fields = [field for _, _, field in shown] or np.zeros((0, config.canvas, config.canvas), np.float32)
+    return [number for number, *_ in shown], [sketch for _, sketch, _ in shown], np.stack(fields)
 
 
 def far_marks(ink: Bool[np.ndarray, "h h"]) -> Bool[np.ndarray, "h h"] | None:

@@ -21,7 +21,6 @@ POINTS = 12  # k; nine in ten of QuickDraw's strokes have no more vertices
 # of 100 vertices of QuickDraw's drawings stay, and smooth curves get about as many as if they came from there.
 TOLERANCE = 3 / 255
 TRACED = 256  # pixels of the longer side of a picture that is traced for recognition
-TOO_MANY = "{:,} strokes: at most {} can be changed; use a simpler drawing"  # nobody can leave out lines of a picture
 LONGEST = 2000  # the most points of a drawing that is simplified for recognition, after those that lie close together
 
 
@@ -72,7 +71,7 @@ def fitted(strokes: Sequence[Float[np.ndarray, "_ 2"]], most: int) -> Pieces:
     the drawing has more strokes than that.
     """
     if len(strokes) > most:
-        raise VisketchError(TOO_MANY.format(len(strokes), most))
+        raise VisketchError(f"{len(strokes):,} strokes: at most {most} can be changed; use a simpler drawing")
     tolerance = TOLERANCE
     while len(found := pieces([strokes], tolerance)[0]) > most:
         tolerance *= 1.5

@@ -53,13 +53,15 @@ class Sketch:
             raise ValueError("a skeleton is that of a sketch's pixels")
 
     def lines(self) -> tuple[np.ndarray, ...]:
-        """The centre lines, each (points, 2): the strokes, or the skeleton of the pixels.
+        """The centre lines, each (points, 2): the strokes, or the skeleton of the pixels. A dot is one point, however
+        large it is (`one_dot`).
 
         Raises VisketchError if there is no ink, if there are too many points, or if a coordinate is not a finite
         number.
         """
         if self.pixels is not None:
             lines = runs(skeleton(self.pixels) if self.thin is None else self.thin)
+            pen = _side(self.pixels) - longer_side(np.concatenate(lines)) if lines else 0.0
         else:
             lines = tuple(stroke for stroke in self.strokes or () if len(stroke))
             if sum(len(line) for line in lines) > POINTS:
@@ -68,9 +70,27 @@ class Sketch:
                 raise VisketchError(
                     f"{self.source or 'sketch'}: a stroke has a coordinate that is too large or not a number"
                 )
+            pen = float(self.about.get("pen") or 0.0)
         if not lines:
             raise VisketchError(f"{self.source or 'sketch'}: blank, it has no ink; give another drawing")
+        return one_dot(lines, pen)
+
+
+def one_dot(lines: tuple[np.ndarray, ...], pen: float) -> tuple[np.ndarray, ...]:
+    """The lines of a drawing, or a single point in their middle if they reach no farther than their pen is wide.
+
+    Such a drawing is one dot, of whose thinning a short line may be left. Fitted to the canvas, that would go from one
+    side to the other.
+    """
+    points = np.concatenate(lines)
+    if longer_side(points) > pen:
         return lines
+    return (((points.min(axis=0) + points.max(axis=0)) / 2)[None].astype(np.float32),)
+
+
+def _side(pixels: np.ndarray) -> int:
+    """The longer side of the box around the ink of a mask, in pixels."""
+    return max(int(np.ptp(np.flatnonzero(pixels.any(axis=axis)))) + 1 for axis in (0, 1))
 
 
 def skeleton(pixels: np.ndarray) -> np.ndarray:

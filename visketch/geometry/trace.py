@@ -12,9 +12,10 @@ import numpy as np
 from jaxtyping import Bool, Float
 from scipy import ndimage
 
+from visketch.errors import VisketchError
 from visketch.geometry.junctions import height, joined
 from visketch.geometry.skeleton import AROUND, thinned
-from visketch.geometry.sketch import PageArea, Sketch, fit, length
+from visketch.geometry.sketch import PageArea, Sketch, fit, length, one_dot
 
 PAGE = 256.0  # the side of the page for strokes whose page is not known
 PEN = 4.0  # the pen for them
@@ -53,8 +54,12 @@ def trace(distance: Float[np.ndarray, "y x"]) -> Trace:
     pixels, points = np.concatenate(pieces), np.concatenate(placed)
     top = distance[pixels[:, 1], pixels[:, 0]] + np.linalg.norm(points - pixels, axis=1)
     pen = 2 * float(np.median(top))
-    strokes = joined(pieces, placed, distance)
-    return Trace(tuple((stroke - 0.5).astype(np.float32) for stroke in ordered(strokes)), pen)
+    strokes = tuple((stroke - 0.5).astype(np.float32) for stroke in ordered(joined(pieces, placed, distance)))
+    if len(strokes) == 1:
+        thickest = 2 * float(distance.max())
+        dot = one_dot(strokes, thickest)
+        return Trace(dot, pen if dot is strokes else max(pen, thickest))
+    return Trace(strokes, pen)
 
 
 def from_field(field: Float[np.ndarray, "h h"], clamp: float) -> Float[np.ndarray, "h h"]:
@@ -83,8 +88,14 @@ def reduced(pixels: Bool[np.ndarray, "y x"], side: int) -> Bool[np.ndarray, "v u
 
 
 def lines_of(sketch: Sketch) -> tuple[Float[np.ndarray, "_ 2"], ...]:
-    """The strokes of a sketch, in its own unit. Those of a picture are traced, in pixels."""
-    return sketch.lines() if sketch.pixels is None else trace(from_pixels(sketch.pixels)).strokes
+    """The strokes of a sketch, in its own unit. Those of a picture are traced, in pixels.
+
+    Raises VisketchError if there is no ink.
+    """
+    lines = sketch.lines() if sketch.pixels is None else trace(from_pixels(sketch.pixels)).strokes
+    if not lines:
+        raise VisketchError(f"{sketch.source or 'sketch'}: blank, it has no ink; give another drawing")
+    return lines
 
 
 def strokes_of(sketch: Sketch) -> tuple[Trace, int, int]:

@@ -319,8 +319,7 @@ class Service:
         ones.
         """
         shape = self.model.config.sketch
-        lines = part.lines() if part.pixels is None else tracing.strokes_of(part)[0].strokes
-        given = [line * shape.canvas for line in found.place.lines(lines)]
+        given = [line * shape.canvas for line in found.place.lines(tracing.lines_of(part))]
         return schemas.CompletionItem(
             **{"class": found.label},
             probability=unit(found.probability),

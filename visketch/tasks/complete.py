@@ -75,15 +75,15 @@ def complete(
     """One completion for each label, in their order, each the best of `options.tries` places (see `merits`).
 
     Completion i has the seed `seed` + i and does not depend on the others. The part is moved and scaled as a whole, to
-    its own `place` in each completion, and is not changed otherwise. Raises VisketchError for a blank part, UsageError
-    for an unknown class.
+    its own `place` in each completion, and is not changed otherwise. Raises VisketchError for a part that is blank or
+    has too many strokes, UsageError for an unknown class.
     """
     seed = check_seed(seed)
     options = SamplingOptions.changed(options, changes)
     tries = options.tries or TRIES
-    lines, found = part.lines(), []
-    numbers = [model.label_of(label) for label in labels]
+    numbers, found = [model.label_of(label) for label in labels], []
     by_strokes = (options.coarse or model.config.coarse) == "strokes"
+    lines = lines_of(part) if by_strokes else part.lines()
     if options.guidance is None:
         options = replace(options, guidance=usual_guidance(model.config, options.coarse))
     drawing, margin = (_with_strokes, 0.0) if by_strokes else (_with_fields, model.config.sketch.margin)
@@ -168,12 +168,13 @@ def _with_strokes(
     options: SamplingOptions,
     on_progress: OnFrame,
 ) -> Drawn:
-    """Add strokes to those of the part. Nothing is refined, so the given strokes do not change."""
+    """Add strokes to those of the part, traced if it is a picture. Nothing is refined, so these do not change."""
     from visketch.tasks.complete_strokes import strokes_around
 
     found = strokes_around(model, part, spots, label, seeds, options, on_progress)
     spots, new = [place for place, _ in found], [added for _, added in found]
-    given = [place.lines(part.lines()) for place in spots]
+    strokes = lines_of(part)
+    given = [place.lines(strokes) for place in spots]
     wholes = [(*lines, *added) for lines, added in zip(given, new, strict=True)]
     return spots, list(new), _fields(model, given), _fields(model, wholes)
 

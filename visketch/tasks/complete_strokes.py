@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Int
 from torch import Tensor
 
-from visketch.errors import UsageError
+from visketch.errors import VisketchError
 from visketch.geometry.pieces import TOLERANCE, Pieces, cut, join, simplified
 from visketch.geometry.place import Place
 from visketch.geometry.sketch import Sketch, longer_side
@@ -34,18 +34,18 @@ def strokes_around(
     """Add strokes around a part at each of its b places in the whole drawing.
 
     Returns, for each place, the place of the part on the canvas, with space for what was added, and the added strokes
-    in shares of the canvas's side. Each seed is used for the same number of places. Raises UsageError for a part with
-    more strokes than the network allows.
+    in shares of the canvas's side. Each seed is used for the same number of places. Raises VisketchError for a part
+    with more strokes than the network allows.
     """
     strokes = lines_of(part)
     given = [_pieces(place.lines(strokes)) for place in places]
     most = model.config.diffusion.pieces
     if len(given[0]) >= most:
-        raise UsageError(
-            f"{part.source or 'the part'}: {len(given[0])} pieces of strokes; at most {most - 1} can be completed; "
-            "refine it first, or leave out details"
+        raise VisketchError(
+            f"{part.source or 'sketch'}: {len(given[0]):,} pieces of strokes: at most {most - 1} can be completed; "
+            "use a simpler drawing"
         )
-    beside = [join(part) for part in given]
+    beside = [join(pieces) for pieces in given]
 
     def show(frame: Frame) -> None:  # shows the given strokes too, since the added ones alone are no drawing
         new = frame.strokes
@@ -60,7 +60,7 @@ def strokes_around(
         given,
     )
     margin = model.config.sketch.margin
-    return [_fitted(place, place.lines(part.lines()), new, margin) for place, new in zip(places, drawn, strict=True)]
+    return [_fitted(place, place.lines(strokes), new, margin) for place, new in zip(places, drawn, strict=True)]
 
 
 def _pieces(lines: Lines) -> Pieces:

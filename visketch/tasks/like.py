@@ -63,8 +63,6 @@ def pieces_of(model: SketchModel, sketch: Sketch) -> Pieces:
     """
     most = model.config.stage("strokes").pieces
     strokes = lines_of(sketch)
-    if not strokes:
-        raise VisketchError(f"{sketch.source or 'sketch'}: blank, it has no ink; give another drawing")
     try:
         return fitted(strokes, most)
     except VisketchError as error:

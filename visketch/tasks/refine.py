@@ -13,7 +13,7 @@ from torch import Tensor
 from visketch.decoding import enlarge
 from visketch.errors import VisketchError
 from visketch.geometry import sdf, trace
-from visketch.geometry.pieces import TOO_MANY, Pieces, fitted, pieces
+from visketch.geometry.pieces import Pieces, fitted, pieces
 from visketch.geometry.sketch import Sketch, length, on_canvas
 from visketch.model import DEFAULTS, SketchModel
 from visketch.sampling import Frame, SamplingOptions, check_real, check_seed
@@ -131,7 +131,10 @@ def traced(model: SketchModel, field: Float[Tensor, "h h"], sketch: Sketch) -> P
     lines = trace.trace(trace.from_field(field.float().cpu().numpy(), shape.clamp)).strokes
     kept = [line for line in lines if length(line) >= shape.pen * shape.canvas] or list(lines)
     if len(kept) > 2 * most:
-        raise VisketchError(f"{sketch.source or 'sketch'}: {TOO_MANY.format(len(kept), most)}")
+        raise VisketchError(
+            f"{sketch.source or 'sketch'}: {len(kept):,} strokes after refining: at most {2 * most} can be changed; "
+            "use a simpler drawing, or strength 0"
+        )
     longest = sorted(range(len(kept)), key=lambda place: -length(kept[place]))[:most]
     return fitted([kept[place] for place in sorted(longest)], most)
 
