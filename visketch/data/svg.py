@@ -68,7 +68,7 @@ def _drawn(root: Element, sides: tuple[str, str], path: Path) -> Sketch:
     to_pixels = matrix * (SIDE / max(size))
     page = PageArea(_viewport(matrix, size), *sides)
     if not found.pixels.any():
-        kept = _hairlines(lines, to_pixels)
+        kept: list[PaintedLine] | None = _hairlines(lines, to_pixels)
         if not kept:
             raise VisketchError(f"{path}: blank, nothing in it is visible; text and pictures do not count")
     else:
