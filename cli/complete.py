@@ -14,6 +14,8 @@ from .shared.outputs import Outputs, Overwrite, parse_drawings_out
 from .shared.pictures import DRAWINGS, check_out, is_picture, moves, suffix_of, write_sheet, write_sketch
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from visketch.geometry.sketch import Sketch
     from visketch.model import SketchModel
     from visketch.sampling import Frame
@@ -159,35 +161,52 @@ def write(
 ) -> dict[str, Any]:
     """Write the files, and return what to say about them.
 
-    With `animate`, the strokes that were given are there from the beginning. Raises VisketchError.
+    An SVG has the strokes that were given in a group of their own. With `animate`, they are there from the beginning.
+    Raises VisketchError.
     """
     from visketch.metrics import kept
-    from visketch.render.compare import MOST, sheet, tinted, told_apart
+    from visketch.render.compare import MOST, sheet
     from visketch.tasks.complete import strokes
 
-    clamp, picture = model.config.sketch.clamp, is_picture(out)
+    clamp, single = model.config.sketch.clamp, is_picture(out)
     facts = {"of": Path(name).name, **settings, "size": side, "checkpoint": model.config.name}
     rows = []
     for number, completion in enumerate(found, 1):
-        path = out if picture and len(found) == 1 else None
-        if not picture:
+        path = out if single and len(found) == 1 else None
+        if not single:
             path = out / f"{number:02d}-{stem(completion.label)}{suffix}"
         row: dict[str, Any] = {"path": path, "class": completion.label, "probability": round(completion.probability, 6)}
         row |= {"added": round(completion.added, 4), "seed": completion.seed, "place": vars(completion.place)}
         row["kept"] = round(float(kept(completion.given[None] > 0, completion.canvas[None] > 0)), 4)
         if path:
-            lines = strokes(completion, part, model.config.sketch)
+            lines, given = strokes(completion, part, model.config.sketch)
             about = facts | {**row, "path": None}
-            given = len(lines.strokes) - len(completion.added_strokes or ()) if lines else 0
             write_sketch(outputs.take(path), completion.canvas, clamp, side, about, lines, animate, given)
         rows.append(row)
-    on_sheet, shown = None, []
-    if len(found) > 1 or not picture:
-        on_sheet = out if picture else out / "sheet.png"
-        shown = [told_apart(each.canvas, each.given, clamp) for each in found[:MOST]]
-        write_sheet(outputs.take(on_sheet), sheet([tinted(model.render([part])[0], clamp), *shown]), facts)
-    about_sheet = {"sheet": on_sheet, "on_sheet": len(shown)}
+    on_sheet, shown = None, found[:MOST]
+    if len(found) > 1 or not single:
+        on_sheet = out if single else out / "sheet.png"
+        write_sheet(outputs.take(on_sheet), sheet(pictures(model, part, shown)), facts)
+    about_sheet = {"sheet": on_sheet, "on_sheet": len(shown) if on_sheet else 0}
     return {"part": name, **about_sheet, **facts, "device": str(model.device), "completions": rows}
+
+
+def pictures(model: "SketchModel", part: "Sketch", found: list["Completion"]) -> list["np.ndarray"]:
+    """The pictures of a sheet: the part, and the completions with the added ink in blue."""
+    from visketch.geometry.sketch import fit
+    from visketch.geometry.trace import Trace, lines_of
+    from visketch.render.compare import CELL, tinted, told_apart
+    from visketch.render.grey import of_strokes, picture
+    from visketch.tasks.complete import strokes
+
+    shape = model.config.sketch
+    shown = [tinted(of_strokes(Trace(fit(lines_of(part), shape.margin), shape.pen), CELL))]
+    for completion in found:
+        lines, count = strokes(completion, part, shape)
+        given = Trace(lines.strokes[:count], lines.pen) if lines else None
+        whole = picture(completion.canvas, shape.clamp, CELL, lines)
+        shown.append(told_apart(whole, picture(completion.given, shape.clamp, CELL, given)))
+    return shown
 
 
 def in_percent(guesses: list[dict[str, Any]]) -> str:

@@ -138,6 +138,8 @@ def asked(paths: list[str], start: str | None, end: str | None) -> bool:
 
 def write(model: "SketchModel", sketches: list["Sketch"], facts: dict[str, Any], path: Path) -> list["Prediction"]:
     """Draw the steps and write them to a file. Returns the classifier's guess for each step. Raises VisketchError."""
+    from visketch.geometry.sketch import on_canvas
+    from visketch.geometry.trace import Trace
     from visketch.render.morphing import write_morph
     from visketch.tasks.morph import morph as morphed
 
@@ -154,11 +156,13 @@ def write(model: "SketchModel", sketches: list["Sketch"], facts: dict[str, Any],
             seed=facts["seed"],
             on_progress=lambda done, total: bar.update(task, completed=done, total=total),
         )
-    fields, shape = model.render(found.sketches()), model.config.sketch
+    sketches, shape = found.sketches(), model.config.sketch
+    fields = model.render(sketches)
     if path.suffix.lower() == ".png":
         sheet = Sheet(len(fields), columns_for(1, len(fields)), facts["size"])
-        for number, field in enumerate(fields):
-            sheet.add(number, field, shape.clamp)
+        for number, (sketch, field) in enumerate(zip(sketches, fields, strict=True)):
+            lines = Trace(on_canvas(sketch.lines(), shape.margin, shape.canvas), shape.pen * shape.canvas)
+            sheet.add(number, field, shape.clamp, lines)
         sheet.write(path, facts)
     else:
         write_morph(path, found, facts["size"], shape.pen, facts)

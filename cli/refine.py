@@ -264,10 +264,11 @@ class Refinement:
         if out and not self.compare:
             self.outputs.take(out)
         if self.pairs is not None:
-            from visketch.render.compare import MOST, beside
+            from visketch.render.compare import CELL, MOST, beside
+            from visketch.render.grey import picture
 
             if len(self.pairs) < MOST:
-                self.pairs.append(beside(before, after, clamp))
+                self.pairs.append(beside(picture(before, clamp, CELL), picture(after, clamp, CELL, strokes)))
                 self.names.append(Path(path).name)
         if out and not self.compare:
             facts = {"of": Path(path).name, "class": label, **self.settings}

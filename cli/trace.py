@@ -130,5 +130,5 @@ def write(found: Iterable["Named"], out: Path, outputs: Outputs, animate: bool =
                 yield {"path": name, "error": named.about(error, name)}
             else:
                 points = sum(map(len, drawing.strokes))
-                facts = {"strokes": len(drawing.strokes), "points": points, "pen": round(drawing.pen, 1)}
+                facts = {"strokes": len(drawing.strokes), "points": points, "pen": float(f"{drawing.pen:.3g}")}
                 yield {"path": name, "out": file, **facts}

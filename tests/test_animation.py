@@ -18,9 +18,9 @@ from visketch.data.read import read
 from visketch.errors import UsageError
 from visketch.geometry.bezier import bezier, smooth
 from visketch.geometry.pace import LIFTED, LONGEST, SPEED, between, pace
-from visketch.geometry.sketch import length
+from visketch.geometry.sketch import PageArea, length, sample
 from visketch.geometry.trace import Trace
-from visketch.render.animation import FRAME, HOLD, frames, movie, write_animation
+from visketch.render.animation import FRAME, HOLD, frames, movie, write_animation, write_drawing
 
 LINE = np.array([[0, 0], [100, 0]], np.float32)
 
@@ -47,10 +47,14 @@ def test_what_is_drawn_between_moments_is_the_whole_stroke(cuts: list[float], se
 
 def test_smooth_runs_along_the_curves() -> None:
     stroke = drawings.arc(50, 50, 40)
-    line = smooth(stroke, 4.0)
-    np.testing.assert_allclose(np.linalg.norm(line - 50, axis=1), 40, atol=1.0)
-    assert len(line) == 8 * len(bezier(stroke, 4.0)) + 1
-    assert len(smooth(stroke[:1], 4.0)) == 1
+    for within in (1.0, 0.01):
+        line = smooth(stroke, 4.0, within)
+        np.testing.assert_allclose(np.linalg.norm(line - 50, axis=1), 40, atol=1.0)
+        curves = bezier(stroke, 4.0)
+        middles = curves.transpose(0, 2, 1) @ [1 / 8, 3 / 8, 3 / 8, 1 / 8]
+        along = sample((line.astype(np.float32),), 0.01)
+        assert np.linalg.norm(middles[:, None] - along, axis=2).min(axis=1).max() < within + 0.01
+    assert len(smooth(stroke[:1], 4.0, 0.1)) == 1
 
 
 def cat() -> Trace:
@@ -98,6 +102,13 @@ def test_an_svg_moves_by_itself_and_is_read_as_the_same_strokes(tmp_path: Path) 
     assert text.count("animation: appear") == 1
     assert "prefers-reduced-motion" in text
     assert len(next(read(tmp_path / "a.svg")).strokes or ()) == len(drawing.strokes)
+
+
+def test_hairlines_are_seen(tmp_path: Path) -> None:
+    write_drawing(tmp_path / "a.gif", Trace(cat().strokes, 0.001), PageArea.of_pixels(256, 256), {}, side=128)
+    with Image.open(tmp_path / "a.gif") as picture:
+        picture.seek(picture.n_frames - 1)
+        assert (np.asarray(picture.convert("L")) < 128).sum() > 100
 
 
 def test_refusals(tmp_path: Path) -> None:

@@ -249,6 +249,7 @@ class TestViSketch:
         assert drawn.pen == 4
         assert drawn != DrawnSketch.of(drawn.field, 1 / 16, 4.0, given, label="cat")  # a sketch is itself
         assert {drawn: 1}[drawn] == 1
+        assert (drawn.image(128).getpixel((9, 9)), drawn.image(128).getpixel((60, 60))) == (0, 255), "they are drawn"
         traced = DrawnSketch.of(model.render([drawings.draw("cat")])[0], 1 / 16, 4.0)
         assert len(traced.strokes) > 1
         assert not traced.in_order

@@ -192,8 +192,9 @@ class TestByStrokes:
         for one in found:
             assert torch.equal(torch.maximum(one.canvas, one.given), one.canvas), "no given ink is lost"
             assert one.added_strokes
-            lines = strokes(one, part, model.config.sketch)
+            lines, count = strokes(one, part, model.config.sketch)
             assert lines is not None
+            assert count == 2
             assert len(lines.strokes) == 2 + len(one.added_strokes)
             for line, given in zip(lines.strokes, part.lines(), strict=False):
                 np.testing.assert_allclose(line / 64, one.place.lines([given])[0], atol=1e-5)

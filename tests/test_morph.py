@@ -16,9 +16,9 @@ from visketch.geometry.pieces import POINTS, TOLERANCE, cut, fitted, simplified,
 from visketch.geometry.sketch import Sketch, fit
 from visketch.model import SketchModel
 from visketch.models.strokes import StrokeDiffusion
-from visketch.render.morphing import svg
+from visketch.render.morphing import smoothed, svg
 from visketch.tasks.like import like
-from visketch.tasks.morph import STRENGTH, matched, morph
+from visketch.tasks.morph import STRENGTH, Morph, matched, morph
 
 STROKES = ("diffusion.backbone=strokes", "diffusion.width=32", "diffusion.layers=2", "diffusion.pieces=20")
 
@@ -31,6 +31,17 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def model(folder: Path) -> SketchModel:
     return SketchModel.load(folder)
+
+
+def test_an_animation_follows_the_curves_of_its_strokes() -> None:
+    few, more = (drawings.arc(0, 0, 1, points=count).astype(np.float32) for count in (13, 25))
+    dot = np.zeros((1, 2), np.float32)
+    steps = smoothed(Morph([[few, dot], [more, dot]]), 0.1).steps
+    assert len(steps[0][0]) == len(steps[1][0]) > 100
+    for ring, _ in steps:
+        way = np.diff(ring, axis=0) / np.linalg.norm(np.diff(ring, axis=0), axis=1)[:, None]
+        assert (way[1:] * way[:-1]).sum(axis=1).min() > np.cos(np.radians(12)), "the first has turns of 30 degrees"
+    assert np.abs(steps[0][0] - steps[1][0]).max() < 0.05, "both begin where the strokes do"
 
 
 def test_strokes_become_those_that_are_nearest_whatever_their_order_and_direction() -> None:

@@ -3,6 +3,7 @@ page.
 """
 
 import gzip
+import re
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from scipy import ndimage
 
 from visketch.data import ink, svg_page
 from visketch.data.read import expand, read
+from visketch.data.write import svg
 from visketch.errors import VisketchError
 from visketch.evaluate import styles
 from visketch.geometry import sketch as strokes
@@ -327,6 +329,10 @@ def test_hairlines_for_a_laser_cutter_are_lines(tmp_path, width: str) -> None:
     (tmp_path / "a.svg").write_text(page_of("cat").replace(f'stroke-width="{PEN}"', f'stroke-width="{width}"'))
     assert len(next(read(tmp_path / "a.svg")).strokes or ()) == len(lines_of("cat"))
     assert next(read(tmp_path / "a.svg")).page is not None
+    traced, page = trace.on_page(next(read(tmp_path / "a.svg")))
+    again = svg([(traced.strokes, traced.pen)], *page.box[2:], {}, page)
+    assert float(re.findall(r'stroke-width="([^"]+)"', again)[0]) == pytest.approx(float(width))
+    assert len(again) < 20_000, "it is not sampled as finely as its pen"
     for colour in ("none", "#fff"):
         (tmp_path / "b.svg").write_text((tmp_path / "a.svg").read_text().replace("#000", colour))
         with pytest.raises(VisketchError, match="blank"):

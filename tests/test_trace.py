@@ -1,12 +1,14 @@
 """From ink to strokes to files: there is one stroke where a person drew one, and it is where it was drawn."""
 
 import json
+import re
 import time
 from pathlib import Path
 
 import drawings
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial import cKDTree
@@ -15,8 +17,10 @@ from skimage.measure import euler_number, label
 from visketch.config import SketchConfig
 from visketch.data import write
 from visketch.data.read import read
+from visketch.data.svg import rendered
 from visketch.geometry import bezier, junctions, sdf, sketch, trace
 from visketch.geometry.sketch import Sketch, length
+from visketch.render.grey import picture
 
 SIDE = 128
 SHAPE = SketchConfig()
@@ -226,7 +230,6 @@ class TestFiles:
         resvg = pytest.importorskip("resvg_py")
         import io
 
-        import torch
         from PIL import Image
 
         from visketch.metrics import ink_f1
@@ -264,3 +267,74 @@ class TestFiles:
         for name in ("a.svg", "a.ndjson"):
             (again,) = read(tmp_path / name)
             assert [len(np.unique(line, axis=0)) for line in again.strokes] == [1, 2]
+
+    @pytest.mark.parametrize("animate", [False, True])
+    def test_closed_strokes_are_closed_paths_and_are_read_as_before(self, animate: bool, tmp_path: Path) -> None:
+        ring = np.concatenate([drawings.arc(64, 64, 40)[:-1], drawings.arc(64, 64, 40)[:1]])
+        box = np.array([[10, 10], [90, 10], [90, 60], [10, 60], [10, 10]], np.float32)
+        lines = (ring.astype(np.float32), box, box[:4])
+        path = tmp_path / "a.svg"
+        path.write_text(write.svg([(lines, 2.0)], 128, 128, {}, animate=animate))
+        paths = re.findall(r' d="([^"]+)"', path.read_text())
+        assert [text[-1] == "Z" for text in paths] == [True, True, False]
+        assert paths[1] == "M10 10L90 10L90 60L10 60Z"
+        again = next(read(path)).strokes or ()
+        assert aside(again, lines) < 0.1
+        np.testing.assert_array_equal(again[1], box)
+        assert (again[0][0] == again[0][-1]).all()
+        assert (again[0][-2] != again[0][-1]).any()
+
+    def test_given_strokes_have_a_group_of_their_own(self) -> None:
+        lines = (np.array([[5.0, 5.0]], np.float32), np.array([[9.0, 9], [20, 30]], np.float32))
+        names = [re.findall(r' id="(\w+)"', write.svg([(lines, 2.0)], 32, 32, {}, given=count)) for count in (1, 0)]
+        assert names == [["given", "new"], []]
+
+    @pytest.mark.parametrize("size", ['width="40mm" height="20mm"', 'width="40mm"', ""])
+    def test_the_size_of_a_page_is_that_of_its_source(self, size: str, tmp_path: Path) -> None:
+        line = '<path fill="none" stroke="#000" stroke-width="3" d="M10 10L90 40"/>'
+        head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 100 50"{size and " "}{size}>'
+        (tmp_path / "a.svg").write_text(f"{head}{line}</svg>")
+        drawn, page = trace.on_page(next(read(tmp_path / "a.svg")))
+        assert write.svg([(drawn.strokes, drawn.pen)], 1, 1, {}, page).startswith(head)
+
+
+class TestClosedStrokes:
+    """Where a closed stroke closes, its curves are like everywhere else."""
+
+    @pytest.mark.parametrize("pen", [2.0, 4.0, 8.0])
+    def test_a_traced_circle_is_round(self, pen: float) -> None:
+        (stroke,) = trace.trace(mask(drawings.arc(64, 64, 50, points=200), pen=pen)).strokes
+        line = bezier.smooth(stroke, pen, 0.01)
+        np.testing.assert_allclose(np.linalg.norm(line - 64, axis=1), 50, atol=0.25)
+        curves = bezier.bezier(stroke, pen)
+        start, end = curves[0, 1] - curves[0, 0], curves[-1, 3] - curves[-1, 2]
+        assert start @ end > 0.999 * np.linalg.norm(start) * np.linalg.norm(end), "and has no kink"
+
+    def test_curves_begin_at_a_corner(self) -> None:
+        middle = np.array([[30, 10], [90, 10], [90, 60], [10, 60], [10, 10], [30, 10]], np.float32)
+        curves = bezier.bezier(middle, 2.0)
+        np.testing.assert_array_equal(curves[:, 0], middle[1:5])
+
+    @given(st.lists(st.tuples(*[st.floats(0, 9, width=32)] * 2), min_size=2, max_size=9), st.sampled_from([0.01, 1, 4]))
+    @settings(max_examples=50, deadline=None)
+    def test_any_closed_stroke_stays_closed(self, points: list[tuple[float, float]], pen: float) -> None:
+        curves = bezier.bezier(np.array([*points, points[0]], np.float32), float(pen))
+        assert not len(curves) or (curves[0, 0] == curves[-1, -1]).all()
+
+    @pytest.mark.parametrize("start", [0, 8, 16, 17])
+    def test_straight_sides_between_rounded_corners_stay_straight(self, start: int) -> None:
+        corners = [(80, 50, 0), (20, 50, 90), (20, 20, 180), (80, 20, 270)]
+        around = np.concatenate([drawings.arc(x, y, 10, turn, turn + 90, points=17) for x, y, turn in corners])
+        around = np.roll(around, -start, axis=0).astype(np.float32)
+        curves = bezier.bezier(np.concatenate([around, around[:1]]), 2.0)
+        assert len(curves) == 8
+
+
+def test_pictures_have_the_curves_of_an_svg(each_drawing: Sketch, tmp_path: Path) -> None:
+    lines = tuple(line * 128 for line in sketch.fit(each_drawing.lines(), SHAPE.margin))
+    (tmp_path / "a.svg").write_text(write.svg([(lines, 4.0)], SIDE, SIDE, {}))
+    for side, most in ((512, 0.05), (40, 0.15)):
+        found = picture(torch.zeros(SIDE, SIDE), 1 / 16, side, trace.Trace(lines, 4.0))
+        seen = np.asarray(rendered(tmp_path / "a.svg", side)[0].convert("L"))
+        ink = 255 - seen.astype(int)
+        assert np.abs(found.astype(int) - seen).sum() < most * ink.sum()

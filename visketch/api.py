@@ -20,9 +20,10 @@ from visketch.geometry.sketch import Sketch
 from visketch.model import DEFAULTS, Generated, Prediction, SketchModel
 from visketch.render.animation import ANIMATED, write_animation
 from visketch.render.files import png, write_png, write_svg
-from visketch.render.grey import grey
+from visketch.render.grey import picture
 from visketch.sampling import Frame, SamplingOptions, check_number
 from visketch.tasks import complete, explain, like, morph, refine
+from visketch.tasks.complete import Completion
 from visketch.tasks.explain import Explanation
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ class DrawnSketch(Sketch):
     field: Float[Tensor, "h h"]  # the signed distance to the ink, positive inside
     clamp: float  # the distance at which the field saturates, a share of the canvas
     pen: float  # the width of the line, in pixels of the canvas
+    given: int = 0  # how many of the first strokes were given and not drawn by the model, as in a completion
     score: float | None = None  # the classifier's probability of its class; None if it was not classified
     seed: int = 0
     # How the sketch was made; this is written into its file
@@ -76,8 +78,12 @@ class DrawnSketch(Sketch):
         return cls(strokes=strokes, in_order=in_order, field=canvas, clamp=clamp, pen=pen, source="drawn", **more)
 
     def pixels_at(self, side: int) -> np.ndarray:
-        """The sketch as grey levels (side side) uint8, dark on white. It is sharp at any size."""
-        return grey(self.field[None], self.clamp, side)[0]
+        """The sketch as grey levels (side side) uint8, dark on white. It is sharp at any size.
+
+        Strokes that the model drew are the same curves as in an SVG.
+        """
+        drawn = trace.Trace(self.strokes, self.pen) if self.in_order else None
+        return picture(self.field, self.clamp, side, drawn)
 
     def image(self, size: int | None = None) -> "Image":
         """The sketch as a grey PIL image, `size` pixels wide. By default it is as wide as the canvas.
@@ -108,12 +114,12 @@ class DrawnSketch(Sketch):
         suffix = path.suffix.lower()
         if suffix in (".gif", ".webp") or (animate and suffix in ANIMATED):
             lines = trace.Trace(self.strokes, self.pen).scaled(side / len(self.field))
-            write_animation(path, [lines], side, side, facts)
+            write_animation(path, [lines], side, side, facts, given=self.given)
         elif suffix == ".png":
             write_png(path, self.pixels_at(side), facts)
         elif suffix == ".svg":
             lines = trace.Trace(self.strokes, self.pen).scaled(side / len(self.field))
-            write_svg(path, [lines], side, side, facts)
+            write_svg(path, [lines], side, side, facts, given=self.given)
         elif suffix == ".ndjson":
             write_atomically(path, write.ndjson(self.strokes, self.label).encode())
         else:
@@ -333,12 +339,12 @@ class ViSketch(SketchModel):
         guesses = self.classify_many([part], top=complete.PROPOSED)[0] if label is None else []
         labels = complete.spread(guesses, n) if label is None else [label] * n
         found = complete.complete(self, part, labels, seed=seed, options=options, on_progress=on_progress, **changes)
-        found = complete.best_first(found)
-        traces = [complete.strokes(one, part, self.config.sketch) for one in found]
-        return [
-            self._drawn(one.canvas, one.label, one.probability, one.seed, {"added": one.added}, lines and lines.strokes)
-            for one, lines in zip(found, traces, strict=True)
-        ]
+        return [self._completed(one, part) for one in complete.best_first(found)]
+
+    def _completed(self, found: Completion, part: Sketch) -> DrawnSketch:
+        lines, given = complete.strokes(found, part, self.config.sketch)
+        about = found.label, found.probability, found.seed, {"added": found.added}
+        return dataclasses.replace(self._drawn(found.canvas, *about, lines and lines.strokes), given=given)
 
     def explain(self, drawing: Drawing, top: int = 5) -> SavedExplanation:
         """Explain which parts of a drawing decide its class.

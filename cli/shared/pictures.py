@@ -3,13 +3,14 @@
 import math
 import os
 from contextlib import ExitStack
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from visketch.atomic import replacing
 from visketch.errors import UsageError, VisketchError
 from visketch.render.files import trace, write_png, write_sheet, write_svg
-from visketch.render.grey import grey
+from visketch.render.grey import picture
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -25,6 +26,8 @@ OTHERS = {*MOVING, ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".pdf", ".eps", ".j
 ENDINGS = {*OTHERS, *DRAWINGS}  # what `check_out` knows
 SHEET = 8192  # the most pixels of a sheet's side
 
+drawn_once = lru_cache(maxsize=1)(picture)  # a sketch goes to the sheet and then to its own file
+
 
 class Sheet:
     """Drawings in rows of `columns`, each `side` pixels wide, or less if the sheet would be too large.
@@ -34,7 +37,7 @@ class Sheet:
 
     def __init__(self, total: int, columns: int, side: int, named: bool = False) -> None:
         rows = math.ceil(total / columns)
-        self.columns, self.full = columns, side
+        self.columns = columns
         self.side = max(1, min(side, SHEET // max(rows, columns)))
         self.gap, self.letters = max(1, self.side // 16), max(10, self.side // 12)  # pixels
         import numpy as np
@@ -43,15 +46,9 @@ class Sheet:
         self.pixels = np.full((rows * self.high + self.gap, columns * self.wide + self.gap), 255, np.uint8)
 
     def add(self, number: int, canvas: "Tensor", clamp: float, drawn: "Trace | None" = None) -> None:
-        """Put a field (h h) in its place. The strokes `drawn` are not used here."""
-        picture = grey(canvas[None], clamp, self.full)[0]
-        if len(picture) > self.side:
-            import numpy as np
-            from PIL import Image
-
-            picture = np.asarray(Image.fromarray(picture).resize((self.side, self.side), Image.Resampling.BOX))
+        """Put a sketch in its place: a field (h h), and the strokes `drawn` as in `picture`."""
         top, left = self._corner(number)
-        self.pixels[top : top + self.side, left : left + self.side] = picture
+        self.pixels[top : top + self.side, left : left + self.side] = drawn_once(canvas, clamp, self.side, drawn)
 
     def name(self, number: int, words: str, count: int) -> None:
         """Write words below a drawing. They apply to `count` drawings, this one and the next ones."""
@@ -123,7 +120,8 @@ def write_sketch(
     """Write one field (h h) in the format of the suffix of `path`: PNG or SVG, `side` pixels wide, or one line of
     ndjson.
 
-    With `animate`, its strokes appear one after another, except the first `given`, which are there from the beginning.
+    The first `given` strokes are those that were given: an SVG has them in a group of their own. With `animate`, the
+    strokes appear one after another, and the given ones are there from the beginning.
     `facts` are written into the file and say how the sketch was made. If they have a "class", it names what the sketch
     shows. `drawn` is as in `trace`. Raises VisketchError.
     """
@@ -132,9 +130,9 @@ def write_sketch(
 
         write_animation(path, [trace(canvas, clamp, side, drawn)], side, side, facts, given=given)
     elif path.suffix.lower() == ".png":
-        write_png(path, grey(canvas[None], clamp, side)[0], facts)
+        write_png(path, drawn_once(canvas, clamp, side, drawn), facts)
     elif path.suffix.lower() == ".svg":
-        write_svg(path, [trace(canvas, clamp, side, drawn)], side, side, facts)
+        write_svg(path, [trace(canvas, clamp, side, drawn)], side, side, facts, given=given)
     else:
         with Lines(path) as lines:
             lines.add(trace(canvas, clamp, side, drawn), facts.get("class"))

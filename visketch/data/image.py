@@ -91,7 +91,7 @@ def _frames(picture: Image.Image, path: Path) -> Iterator[Sketch | VisketchError
         source = f"{path}:{number}" if many else str(path)
         _check_size(picture, path)
         wide, high = upright_size(picture)  # before it is shrunk
-        page = PageArea((0.0, 0.0, float(wide), float(high)))
+        page = PageArea.of_pixels(wide, high)
         found, about = understand(picture)
         if found.pixels.any():
             facts = {"kind": kind, **about}

@@ -38,8 +38,8 @@ def strokes(path: Path, name: str = "") -> Sketch:
     other than namespaces, is too large (see `svg_page`), or shows nothing.
     """
     root = svg_page.whole(path)
-    pictured = svg_page.embeds_picture(root)
-    found = _drawn(svg_page.cleaned(root, path), path)
+    pictured, sides = svg_page.embeds_picture(root), (root.get("width", ""), root.get("height", ""))
+    found = _drawn(svg_page.cleaned(root, path), sides, path)
     if pictured:
         _tell_of_picture(name or str(path))
     return found
@@ -50,8 +50,10 @@ def _tell_of_picture(name: str) -> None:
     warnings.warn(message, PassedOverWarning, stacklevel=3)
 
 
-def _drawn(root: Element, path: Path) -> Sketch:
-    """The drawing on the cleaned page of a file. Raises VisketchError if it shows nothing."""
+def _drawn(root: Element, sides: tuple[str, str], path: Path) -> Sketch:
+    """The drawing on the cleaned page of a file. `sides` are its width and height before it was cleaned, which sets
+    missing ones. Raises VisketchError if it shows nothing.
+    """
     size = svg_page.sized(root)
     lines, matrix = _lines(root)
     if size is None and lines:
@@ -64,14 +66,15 @@ def _drawn(root: Element, path: Path) -> Sketch:
         return Sketch(strokes=tuple(line.points for line in lines), source=str(path), about=about, in_order=False)
     found, facts = image.understand(picture)
     to_pixels = matrix * (SIDE / max(size))
-    page = PageArea(_viewport(matrix, size), root.get("width", ""), root.get("height", ""))
+    page = PageArea(_viewport(matrix, size), *sides)
     if not found.pixels.any():
-        if hairs := _hairlines(lines, to_pixels):
-            return Sketch(strokes=hairs, source=str(path), about=about, page=page, in_order=False)
-        raise VisketchError(f"{path}: blank, nothing in it is visible; text and pictures do not count")
-    about |= {"filled": True} if facts.get("filled") else {}
-    paper = "black" if facts["inverted"] else "white"
-    kept = seen.only(lines, to_pixels, found, np.asarray(on_paper(picture, paper))) if lines else None
+        kept: list[PaintedLine] | None = _hairlines(lines, to_pixels)
+        if not kept:
+            raise VisketchError(f"{path}: blank, nothing in it is visible; text and pictures do not count")
+    else:
+        about |= {"filled": True} if facts.get("filled") else {}
+        paper = "black" if facts["inverted"] else "white"
+        kept = seen.only(lines, to_pixels, found, np.asarray(on_paper(picture, paper))) if lines else None
     if kept is None or sum(len(line.points) for line in kept) > POINTS:
         return Sketch(
             pixels=found.pixels, thin=found.thin, source=str(path), about=about | {"rendered": True}, page=page
@@ -187,21 +190,22 @@ def _outlines(shape: Any) -> Iterator[PaintedLine]:
                 yield PaintedLine(np.array(points), width, colour)
             points = [tuple(segment.end)]
         elif isinstance(segment, Straight | Close):
-            if segment.end is not None:
-                points.append(tuple(segment.end))
+            end = None if segment.end is None else tuple(segment.end)
+            if end and not (isinstance(segment, Close) and len(points) > 1 and points[-1] == end):
+                points.append(end)
         else:
             points += [tuple(point) for point in segment.npoint(CURVE)]
     if len(points) > 1:
         yield PaintedLine(np.array(points), width, colour)
 
 
-def _hairlines(lines: list[PaintedLine], to_pixels: np.ndarray) -> tuple[np.ndarray, ...]:
+def _hairlines(lines: list[PaintedLine], to_pixels: np.ndarray) -> list[PaintedLine]:
     """The coloured lines that are too thin to be seen in the rendering, as laser cutters want them. `to_pixels` (2 3)
     maps their unit to its pixels.
     """
     scale = abs(np.linalg.det(to_pixels[:, :2])) ** 0.5
     coloured = (line for line in lines if line.colour and line.colour != WHITE)
-    return tuple(line.points for line in coloured if 0 < scale * line.width < HAIR)
+    return [line for line in coloured if 0 < scale * line.width < HAIR]
 
 
 def _viewport(matrix: np.ndarray, size: tuple[float, float]) -> tuple[float, float, float, float]:

@@ -13,7 +13,7 @@ from xml.sax.saxutils import escape
 
 import numpy as np
 
-from visketch.geometry.bezier import bezier
+from visketch.geometry.bezier import bezier, is_closed
 from visketch.geometry.pace import pace
 from visketch.geometry.pieces import simplified
 from visketch.geometry.sketch import PageArea, Sketch, longer_side
@@ -48,35 +48,37 @@ def svg(
     """The text of an SVG page, with one group for each drawing.
 
     Each drawing is its strokes, in the unit of the page, and the width of the pen. The paper is transparent. A stroke
-    is one open path of cubic curves with round caps and joins; a dot is a path of no length. `facts` (the title, and
-    how the drawing was made) become the title and the description, which viewers show and never draw. `page` is the
-    page on which the strokes were found. It replaces `width` and `height`, so that the file lies exactly over its
-    source.
+    is one path of cubic curves with round caps and joins, closed if the stroke is; a dot is a path of no length.
+    `facts` (the title, and how the drawing was made) become the title and the description, which viewers show and never
+    draw. `page` is the page on which the strokes were found. It replaces `width` and `height`, so that the file lies
+    exactly over its source.
 
-    With `animate`, the strokes of each drawing appear one after another (see `pace`). The first `given` strokes are
-    there from the beginning. If the viewer's system asks for less motion, the whole drawing is shown at once.
+    The first `given` strokes of each drawing, if any, are those that were given, and get a group of their own. With
+    `animate`, the strokes of each drawing appear one after another (see `pace`); the given ones are there from the
+    beginning. If the viewer's system asks for less motion, the whole drawing is shown at once.
     """
-    page = page or PageArea((0.0, 0.0, float(width), float(height)))
+    page = page or PageArea.of_pixels(width, height)
     digits = max(2, 5 - math.ceil(math.log10(max(page.box[2:]))))
-    groups = "\n".join(
-        _group(strokes, pen, digits, pace(strokes, given) if animate else None) for strokes, pen in drawings
-    )
-    sides = [_number(value, digits) for value in page.box]
-    box = " ".join(sides)
-    size = f'width="{escape(page.width or sides[2])}" height="{escape(page.height or sides[3])}"'
+    groups = "\n".join(_groups(strokes, pen, digits, given, animate) for strokes, pen in drawings)
+    box = " ".join(_number(value, digits) for value in page.box)
+    sides = {"width": page.width, "height": page.height}
+    size = "".join(f' {name}="{escape(side)}"' for name, side in sides.items() if side)
     title = f"  <title>{escape(str(facts['class']))}</title>\n" if "class" in facts else ""
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="{box}" {size}>\n'
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="{box}"{size}>\n'
         f"{title}  <desc>{escape(json.dumps(facts, default=str))}</desc>\n{MOTION if animate else ''}{groups}\n</svg>\n"
     )
 
 
-def _group(strokes: Strokes, pen: float, digits: int, times: np.ndarray | None) -> str:
-    style = 'fill="none" stroke="black" stroke-linecap="round" stroke-linejoin="round"'
-    motion = [""] * len(strokes) if times is None else [_motion(*time) for time in times.tolist()]
+def _groups(strokes: Strokes, pen: float, digits: int, given: int, animate: bool) -> str:
+    """One group for a drawing, or two if strokes of it were given."""
+    motion = [_motion(*time) for time in pace(strokes, given).tolist()] if animate else [""] * len(strokes)
     drawn = (_path(stroke, pen, digits) for stroke in strokes)
-    paths = "\n".join(f'    <path d="{path}"{moves}/>' for path, moves in zip(drawn, motion, strict=True))
-    return f'  <g {style} stroke-width="{_number(pen, digits)}">\n{paths}\n  </g>'
+    paths = [f'    <path d="{path}"{moves}/>\n' for path, moves in zip(drawn, motion, strict=True)]
+    width = _number(pen, max(digits, 3 - math.ceil(math.log10(pen))) if pen else digits)  # a hairline keeps its width
+    style = f'fill="none" stroke="black" stroke-linecap="round" stroke-linejoin="round" stroke-width="{width}"'
+    parts = {' id="given"': paths[:given], ' id="new"': paths[given:]} if given else {"": paths}
+    return "\n".join(f"  <g{name} {style}>\n{''.join(part)}  </g>" for name, part in parts.items())
 
 
 def _motion(start: float, end: float) -> str:
@@ -89,11 +91,13 @@ def _motion(start: float, end: float) -> str:
 
 
 def _path(stroke: np.ndarray, pen: float, digits: int) -> str:
-    start = "M" + " ".join(_number(float(value), digits) for value in stroke[0])
     curves = bezier(stroke, pen)
     if not len(curves):
-        return f"{start}h0"
-    return start + "".join(_segment(curve, digits) for curve in curves)
+        return f"M{_numbers(stroke[0], digits)}h0"
+    segments = [_segment(curve, digits) for curve in curves]
+    if is_closed(stroke):
+        segments = [*(segments[:-1] if segments[-1].startswith("L") else segments), "Z"]  # Z draws a last straight line
+    return f"M{_numbers(curves[0, 0], digits)}" + "".join(segments)
 
 
 def _segment(curve: np.ndarray, digits: int) -> str:
@@ -101,7 +105,11 @@ def _segment(curve: np.ndarray, digits: int) -> str:
         curve[1:3], curve[:1] + (curve[3:] - curve[:1]) * [[1 / 3], [2 / 3]], atol=0.1 * 10.0**-digits
     )
     points = curve[3:] if straight else curve[1:]
-    return ("L" if straight else "C") + " ".join(_number(value, digits) for value in points.ravel().tolist())
+    return ("L" if straight else "C") + _numbers(points, digits)
+
+
+def _numbers(values: np.ndarray, digits: int) -> str:
+    return " ".join(_number(value, digits) for value in values.ravel().tolist())
 
 
 def _number(value: float, digits: int) -> str:

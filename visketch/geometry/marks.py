@@ -40,8 +40,8 @@ def all_views(
 ) -> tuple[list[int], list[Sketch], Float[np.ndarray, "n h h"]]:
     """The views of several sketches, with the number of the sketch for each. Raises VisketchError for a blank one."""
     shown = [(number, *view) for number, sketch in enumerate(sketches) for view in views(sketch, config)]
-    fields = [field for _, _, field in shown] or np.zeros((0, config.canvas, config.canvas), np.float32)
-    return [number for number, *_ in shown], [sketch for _, sketch, _ in shown], np.stack(fields)
+    fields = np.array([field for *_, field in shown], np.float32).reshape(-1, config.canvas, config.canvas)
+    return [number for number, *_ in shown], [sketch for _, sketch, _ in shown], fields
 
 
 def far_marks(ink: Bool[np.ndarray, "h h"]) -> Bool[np.ndarray, "h h"] | None:

@@ -20,12 +20,17 @@ class PageArea:
     """The page of a sketch.
 
     `box` is x, y, width and height in the sketch's unit. Strokes are in this unit, and pixels fill the box. The sides
-    are as the file gives them (`210mm`), or empty.
+    are as the file gives them (`210mm`), or empty if it does not.
     """
 
     box: tuple[float, float, float, float]
     width: str = ""
     height: str = ""
+
+    @classmethod
+    def of_pixels(cls, width: int | float, height: int | float) -> "PageArea":
+        """A page whose unit is the pixel."""
+        return cls((0.0, 0.0, float(width), float(height)), f"{width:.9g}", f"{height:.9g}")
 
 
 @dataclass(frozen=True, eq=False)

@@ -21,7 +21,7 @@ PAGE = 256.0  # the side of the page for strokes whose page is not known
 PEN = 4.0  # the pen for them
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Trace:
     """Strokes, each (points, 2) in pixels of the picture, x to the right and y down; and the width of the pen that drew
     them.
@@ -114,7 +114,7 @@ def on_page(sketch: Sketch) -> tuple[Trace, PageArea]:
     """
     drawn, wide, high = strokes_of(sketch)
     if sketch.page is None:
-        return drawn, PageArea((0.0, 0.0, float(wide), float(high)))
+        return drawn, PageArea.of_pixels(wide, high)
     x, y, page_wide, page_high = sketch.page.box
     if sketch.pixels is None:
         pen = sketch.about.get("pen") or PEN / PAGE * max(page_wide, page_high)

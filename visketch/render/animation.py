@@ -4,6 +4,7 @@ import io
 import json
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from visketch.errors import UsageError
 from visketch.geometry.bezier import smooth
 from visketch.geometry.pace import between, pace
 from visketch.render.files import write_svg
+from visketch.render.grey import SHARP
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -55,7 +57,8 @@ def write_animation(
 def write_drawing(path: Path, drawing: "Trace", page: "PageArea", facts: dict, side: int = SIDE) -> None:
     """Animate one drawing in its place on its page.
 
-    An SVG has the size and the unit of the page. In the other formats, the longer side of the page has `side` pixels.
+    An SVG has the size and the unit of the page. In the other formats, the longer side of the page has `side` pixels,
+    and the pen is at least a pixel wide, so that hairlines are seen.
     Raises UsageError and VisketchError as `write_animation` does.
     """
     x, y, width, height = page.box
@@ -63,7 +66,9 @@ def write_drawing(path: Path, drawing: "Trace", page: "PageArea", facts: dict, s
         write_animation(path, [drawing], width, height, facts, page)
     else:
         times = side / max(width, height)
-        write_animation(path, [drawing.moved(-x, -y).scaled(times)], width * times, height * times, facts)
+        larger = drawing.moved(-x, -y).scaled(times)
+        seen = replace(larger, pen=max(1.0, larger.pen))
+        write_animation(path, [seen], width * times, height * times, facts)
 
 
 def write_page(path: Path, drawings: "Sequence[Trace]", width: int, height: int, facts: dict) -> None:
@@ -120,7 +125,7 @@ def frames(drawings: "Sequence[Trace]", width: int, height: int, given: int = 0)
     canvas = Image.new("L", (width * finer, height * finer), 255)
     draw = ImageDraw.Draw(canvas)
     lines = [
-        (smooth(stroke, drawing.pen), *time, drawing.pen)
+        (smooth(stroke, drawing.pen, SHARP), *time, drawing.pen)
         for drawing in drawings
         for stroke, time in zip(drawing.strokes, pace(drawing.strokes, given).tolist(), strict=True)
     ]

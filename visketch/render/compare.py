@@ -4,11 +4,8 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from visketch.render.grey import grey
-
 if TYPE_CHECKING:
     import numpy as np
-    from torch import Tensor
 
 CELL = 256  # side of a drawing on a sheet, in pixels
 LETTERS = 14  # height of a name below a drawing, in pixels
@@ -16,27 +13,29 @@ MOST = 64  # the most drawings on a sheet; more would be too small to see
 GIVEN, ADDED, BEFORE = (0, 0, 0), (20, 110, 220), (150, 150, 150)  # colours of the pen
 
 
-def tinted(canvas: "Tensor", clamp: float, pen: tuple[int, int, int] = GIVEN) -> "np.ndarray":
-    """A field (h h) as a picture (CELL CELL 3) uint8, in one colour on white."""
+def tinted(levels: "np.ndarray", pen: tuple[int, int, int] = GIVEN) -> "np.ndarray":
+    """Grey levels (CELL CELL) as a picture (CELL CELL 3) uint8, in one colour on white."""
     import numpy as np
 
-    ink = 1 - grey(canvas[None], clamp, CELL)[0][..., None] / 255
+    ink = 1 - levels[..., None] / 255
     return np.rint(255 + ink * (np.array(pen) - 255)).astype(np.uint8)
 
 
-def told_apart(canvas: "Tensor", given: "Tensor", clamp: float) -> "np.ndarray":
-    """A picture (CELL CELL 3) uint8 of a drawing, with the given ink in black and the added ink in blue."""
+def told_apart(whole: "np.ndarray", given: "np.ndarray") -> "np.ndarray":
+    """A picture (CELL CELL 3) uint8 of a drawing, with the given ink in black and the added ink in blue. Both are grey
+    levels.
+    """
     import numpy as np
 
     # The darker of both is taken in each channel, so it is black where both have ink.
-    return np.minimum(tinted(canvas, clamp, ADDED), tinted(given, clamp))
+    return np.minimum(tinted(whole, ADDED), tinted(given))
 
 
-def beside(before: "Tensor", after: "Tensor", clamp: float) -> "np.ndarray":
-    """A picture (CELL 2*CELL 3) uint8 of two drawings side by side, the first in grey."""
+def beside(before: "np.ndarray", after: "np.ndarray") -> "np.ndarray":
+    """A picture (CELL 2*CELL 3) uint8 of two drawings, given as grey levels, side by side, the first in grey."""
     import numpy as np
 
-    return np.concatenate([tinted(before, clamp, BEFORE), tinted(after, clamp)], axis=1)
+    return np.concatenate([tinted(before, BEFORE), tinted(after)], axis=1)
 
 
 def sheet(pictures: Sequence["np.ndarray"], names: Sequence[str] = ()) -> "np.ndarray":

@@ -1,6 +1,7 @@
 """A morph as an animation, there and back again: GIF, WebP, animated PNG or SVG."""
 
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -8,13 +9,16 @@ from xml.sax.saxutils import escape
 
 import numpy as np
 
+from visketch.geometry.bezier import is_closed, smooth
+from visketch.geometry.sketch import arc_lengths
 from visketch.render.animation import FINER, FRAME, ink, movie
-from visketch.tasks.morph import Morph
+from visketch.tasks.morph import Morph, Strokes
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 SECONDS = 2.4  # the time for one way
+SPACED = 2  # points on each width of the pen along a smoothed stroke; with fewer, its corners would be cut
 REST = 0.8  # seconds at each end
 EDGE = 1 / 12  # the margin around the drawing, as a share of the side
 
@@ -27,6 +31,7 @@ def write_morph(path: Path, morph: Morph, side: int, pen: float, facts: dict) ->
     """
     from visketch.atomic import write_atomically
 
+    morph = smoothed(morph, 2 * pen / (1 - 2 * EDGE))
     if path.suffix.lower() == ".svg":
         write_atomically(path, svg(morph, side, pen, facts).encode())
         return
@@ -34,6 +39,27 @@ def write_morph(path: Path, morph: Morph, side: int, pen: float, facts: dict) ->
     there = [picture(placed(morph.between(i / count), side), side, pen * side) for i in range(count + 1)]
     rest = round(1000 * REST / FRAME)
     write_atomically(path, movie(path, [*there, *there[-1:] * rest, *there[-2::-1]], facts, hold=round(1000 * REST)))
+
+
+def smoothed(morph: Morph, pen: float) -> Morph:
+    """A morph along the curves of `bezier`, with points at equal distances. `pen` is its width in the morph's unit."""
+    steps = list[Strokes]()
+    for stroke in zip(*morph.steps, strict=True):
+        lines = [smooth(each, pen, pen / 16) for each in stroke]
+        along = [arc_lengths(line) for line in lines]
+        count = 1 + math.ceil(SPACED * max(each[-1] for each in along) / pen)
+        steps.append([_spread(*each, count) for each in zip(stroke, lines, along, strict=True)])
+    return Morph([list(step) for step in zip(*steps, strict=True)])
+
+
+def _spread(stroke: np.ndarray, line: np.ndarray, along: np.ndarray, count: int) -> np.ndarray:
+    """`count` points at equal distances along the smoothed line of a stroke, from where the stroke begins."""
+    places = np.linspace(0, along[-1], count)
+    points = np.stack([np.interp(places, along, axis) for axis in line.T], axis=1).astype(np.float32)
+    if count > 1 and is_closed(stroke):  # its curves begin at a corner
+        first = int(np.linalg.norm(points[:-1] - stroke[0], axis=1).argmin())
+        points = np.roll(points[:-1], -first, axis=0)[[*range(count - 1), 0]]
+    return points
 
 
 def placed(strokes: Sequence[np.ndarray], side: int) -> list[np.ndarray]:

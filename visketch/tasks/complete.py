@@ -179,15 +179,16 @@ def _with_strokes(
     return spots, list(new), _fields(model, given), _fields(model, wholes)
 
 
-def strokes(found: Completion, part: Sketch, shape: SketchConfig) -> Trace | None:
-    """The strokes of a completion in pixels of its canvas, those of the part first.
+def strokes(found: Completion, part: Sketch, shape: SketchConfig) -> tuple[Trace | None, int]:
+    """The strokes of a completion in pixels of its canvas, those of the part first, and how many of them are the
+    part's.
 
-    Returns None if the strokes must be traced from the field.
+    Returns None and 0 if the strokes must be traced from the field.
     """
     if found.added_strokes is None:
-        return None
+        return None, 0
     given = found.place.lines(lines_of(part))
-    return Trace((*given, *found.added_strokes), shape.pen).scaled(float(shape.canvas))
+    return Trace((*given, *found.added_strokes), shape.pen).scaled(float(shape.canvas)), len(given)
 
 
 def spread(proposed: Sequence[Prediction], n: int) -> list[str]:
