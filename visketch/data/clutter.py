@@ -137,8 +137,11 @@ def without_margin(
             if min(place, 1 - place) > BESIDE or not others.any():
                 continue
             # The width of a line times its contrast: the edges of a fine pen are pale, so its width alone is not known
-            strong = float(contrast[margin].sum()) / length, float(contrast[others].sum()) / skeleton(others).sum()
+            thin = skeleton(others)
+            strong = float(contrast[margin].sum()) / length, float(contrast[others].sum()) / thin.sum()
             faint = _level(contrast[margin])
+            if margin.sum() > max(2, FINER * _pen(others, thin)) * length:
+                continue
             if faint > FAINT * _level(contrast[others]) or strong[0] > FINER * strong[1]:
                 continue
             left = pixels & ~(margin & (contrast <= DARKER * faint))
