@@ -11,7 +11,7 @@ from drawings import SUBJECTS, draw
 from PIL import Image, ImageDraw
 from scipy import ndimage
 
-from visketch.data import ink, svg_page
+from visketch.data import ink, svg, svg_page
 from visketch.data.read import expand, read
 from visketch.data.write import svg
 from visketch.errors import VisketchError
@@ -492,3 +492,34 @@ def test_a_pen_of_a_few_pixels_is_no_area() -> None:
             pen.line([(250, 300), (40, 300 + 5 * end)], fill=0, width=17)
         page = np.asarray(large.resize((128, 128), Image.Resampling.BOX))
         assert found_in(page[..., None]).sum() > 0.75 * (page < 128).sum(), spread
+
+
+@pytest.mark.parametrize("gap", [5, 6])
+def test_the_narrow_gaps_between_the_lines_of_a_fine_pen_are_no_area(gap: int) -> None:
+    page = Image.new("L", (1024, 640), 255)
+    ImageDraw.Draw(page).ellipse((300, 60, 800, 580), outline=0, width=2)
+    for left in (350, 480, 610, 740):
+        for x in range(left, left + 10 * gap, gap):
+            ImageDraw.Draw(page).line([(x, 250), (x, 370)], fill=0, width=2)
+    pixels = np.asarray(page)
+    assert same(found_in(pixels[..., None]), pixels < 128, near=1) > 0.98
+
+
+FINE = "".join(f'<path d="M0 {y}H595" stroke="#40a0ff" stroke-width=".5"/>' for y in range(80, 841, 24))
+MARGIN = '<path d="M72 0V842" stroke="#ff0080" stroke-width=".5"/>'
+
+
+@pytest.mark.parametrize("side", [512, 842, 1024])
+@pytest.mark.parametrize("printed", [FINE, MARGIN], ids=["ruled", "margin"])
+def test_what_is_printed_finely_on_a_page_is_no_ink(tmp_path, printed: str, side: int) -> None:
+    """Some of the fine lines of a rendered page have two rows of pixels, which are pale."""
+    cat = "".join(
+        f'<polyline points="{" ".join(f"{x + 100:.1f},{y + 200:.1f}" for x, y in line)}"/>' for line in lines_of("cat")
+    )
+    found = []
+    for lines in (printed, ""):
+        page = f'<rect width="595" height="842" fill="#fff"/>{lines}<g stroke-width="1.41" stroke="#338">{cat}</g>'
+        path = tmp_path / "page.svg"
+        path.write_text(f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 595 842" fill="none">{page}</svg>')
+        found.append(found_in(np.asarray(svg.rendered(path, side)[0])))
+    assert same(*found, near=2) > 0.97

@@ -109,6 +109,19 @@ def test_the_lines_of_ruled_paper_end_at_the_sheet() -> None:
     assert is_only(found.pixels, lines)
 
 
+def test_the_light_squares_of_dark_paper_are_no_sheet() -> None:
+    page = np.full((800, 1000, 3), 30)
+    page[::30] = page[:, ::30] = (62, 62, 66)
+    fish = np.asarray(drawn((0,) * 3, (255,) * 3))[..., 0] > 127
+    page[120:680, 300:700][fish] = 240
+    there = np.zeros((800, 1000), bool)
+    there[120:680, 300:700] = fish
+    found = found_in(page)
+    assert found.inverted
+    assert not found.sheet
+    assert is_only(found.pixels, there)
+
+
 def notebook(discs: int, margin: bool) -> np.ndarray:
     """A photo of a page with a house, and with punched holes and a red margin."""
     page = Image.new("RGB", (480, 640), (236, 232, 222))

@@ -21,7 +21,7 @@ FAINT = 0.85  # ... provided that their contrast is at most this share of the dr
 WEAK = 0.5  # finer lines of the paper have at least this share of the contrast of the others
 DARKER = 1.4  # ink with so many times the contrast of a line of the paper is drawn over it
 BESIDE = 0.3  # a margin is at most this share of the page away from an edge ...
-FINER = 0.7  # ... and at most this share of the pen's width wide
+FINER = 0.7  # ... and has at most this share of the width, times the contrast, of the pen
 GAP = 9  # pixels of a margin that are missing where it crosses a ruled line
 PUNCHED = (0.012, 0.06)  # the least and the greatest size of a punched hole, as a share of the page ...
 EDGE = 0.12  # ... the greatest distance of its middle from an edge of the page ...
@@ -89,16 +89,19 @@ def without_rules(
     if not lines:
         return pixels, 0
     # Of finer lines among them, only parts may be ink
-    weak = contrast > WEAK * float(np.median(contrast[np.logical_or.reduce(lines)]))
+    weak = contrast > WEAK * float(np.median(contrast[pixels & np.logical_or.reduce(lines)]))
     lines = [line for line in (pixels & line for line in _rules(weak) or lines) if line.any()]
     ruled = np.logical_or.reduce(lines)
-    usual, ink = float(np.median(contrast[ruled])), contrast[pixels & ~ruled]
-    most = FAINT * float(np.median(ink)) if len(ink) else DARKER * usual
+    usual, drawn = float(np.median(contrast[ruled])), pixels & ~ruled
+    for axis in (0, 1):
+        for line in _across(_runs(drawn, axis), axis):
+            drawn = drawn & ~line  # a margin is no drawing either
+    most = FAINT * _level(contrast[drawn]) if drawn.any() else DARKER * usual
     if usual > most:
         return pixels, 0
     faint = np.zeros_like(contrast)
     for line in lines:
-        level = float(np.median(contrast[line]))
+        level = _level(contrast[line])
         faint[line] = np.maximum(faint[line], level if level <= most else usual)  # most of the line is drawn over
     dark = ruled & (contrast > DARKER * faint)
     # Lines of the paper are darker where they cross. Such a crossing is a dot that no other ink touches and that does
@@ -133,8 +136,13 @@ def without_margin(
             place = float(np.flatnonzero(line.any(axis=1 - axis)).mean()) / pixels.shape[axis]
             if min(place, 1 - place) > BESIDE or not others.any():
                 continue
-            faint, pen = float(np.median(contrast[margin])), _pen(others, skeleton(others))
-            if faint > FAINT * float(np.median(contrast[others])) or margin.sum() > FINER * pen * length:
+            # The width of a line times its contrast: the edges of a fine pen are pale, so its width alone is not known
+            thin = skeleton(others)
+            strong = float(contrast[margin].sum()) / length, float(contrast[others].sum()) / thin.sum()
+            faint = _level(contrast[margin])
+            if margin.sum() > max(2, FINER * _pen(others, thin)) * length:
+                continue
+            if faint > FAINT * _level(contrast[others]) or strong[0] > FINER * strong[1]:
                 continue
             left = pixels & ~(margin & (contrast <= DARKER * faint))
             wide = 2 * round(margin.sum() / length) + 5
@@ -143,14 +151,19 @@ def without_margin(
     return pixels, number
 
 
+def _level(contrast: Float[np.ndarray, " n"]) -> float:
+    """The contrast of fine lines, given that of their pixels. Half of these may be paler, at the edges of the lines."""
+    return float(np.percentile(contrast, 75))
+
+
 def _rules(pixels: Bool[np.ndarray, "y x"]) -> list[Bool[np.ndarray, "y x"]]:
-    """The ink of each line across the whole page, in those directions in which there are enough of them."""
+    """The band of each line across the whole page, in those directions in which there are enough of them."""
     found = []
     for axis in (0, 1):
         lines = _runs(pixels, axis) if _may_be_ruled(pixels, axis) else None
         if lines is not None and _may_be_ruled(lines, axis):
             across = _across(lines, axis)
-            found += [pixels & line for line in across] if len(across) >= RULED else []
+            found += across if len(across) >= RULED else []
     return found
 
 

@@ -26,7 +26,8 @@ WHOLE = 0.7  # the least share of a sheet that is paper; the table around a shee
 SEEN = 0.1  # the least share of the border of the picture where the table is seen; a corner of a dark vignette has less
 RECTANGLE = 0.85  # the least share of its rectangle that a sheet fills; perspective makes it a trapezium
 EMPTY = 0.5  # the least brightness of most of a sheet, as a share of the paper; an outline drawn in chalk has less
-DARKER = 0.9  # the least share of the edge of a sheet that is darker outside
+DARKER = 0.9  # the least share of the edge of a sheet that is darker outside ...
+MOST = 0.5  # ... and the same in the picture with its lines
 EVEN = 5  # most of a surface of one colour varies by fewer levels than this
 RIM = 3  # the width of the rim of a sheet that is left out, because the edge of a sheet is dark or blurred
 OUTSIDE = 4  # how far the pixels that are compared lie from the edge
@@ -50,6 +51,9 @@ def cut_out(levels: UInt8[np.ndarray, "c y x"]) -> CutOut | None:
     paper = _paper(small)
     sheet = _sheet(paper)
     if sheet is None or np.median((small / paper)[:, sheet]) < EMPTY:
+        return None
+    # With its lines, since the closing makes one bright area of the light squares on dark paper
+    if not _is_darker_outside(sheet, np.maximum(small, BLACK).astype(np.float32), MOST):
         return None
     inside = resized(sheet, levels.shape[1:])
     box = ndimage.find_objects(inside.astype(np.uint8))[0]
@@ -93,7 +97,7 @@ def _sheet(paper: Float[np.ndarray, "c v u"]) -> Bool[np.ndarray, "v u"] | None:
         light = float(paper[:, parts == number].mean())  # a table around a small sheet may look like a sheet too
         if border.mean() > 1 - SEEN or light < most:
             continue
-        if _is_darker_outside(sheet, paper) and _is_rectangle(sheet[::2, ::2]) and _is_subject(sheet, paper):
+        if _is_darker_outside(sheet, paper, DARKER) and _is_rectangle(sheet[::2, ::2]) and _is_subject(sheet, paper):
             best, most = sheet, light
     return best
 
@@ -103,15 +107,15 @@ def _steps(paper: Float[np.ndarray, "c v u"], window: int) -> Float[np.ndarray, 
     return np.stack([morphology.highest(one, window) - morphology.lowest(one, window) for one in paper])
 
 
-def _is_darker_outside(sheet: Bool[np.ndarray, "v u"], paper: Float[np.ndarray, "c v u"]) -> bool:
-    """Whether nearly all of the edge within the picture is brighter inside than outside, in some channel."""
+def _is_darker_outside(sheet: Bool[np.ndarray, "v u"], paper: Float[np.ndarray, "c v u"], least: float) -> bool:
+    """Whether at least this share of the edge within the picture is brighter inside than outside, in some channel."""
     near, far = (morphology.highest(sheet, 2 * reach + 1) for reach in (OUTSIDE, OUTSIDE + 1))
     around = far & ~near
     if not around.any():
         return False
     y, x = ndimage.distance_transform_edt(~sheet, return_distances=False, return_indices=True)
     light = (paper[:, around] / paper[:, y[around], x[around]]).min(axis=0)
-    return bool((light < 1 - STEP / 2).mean() >= DARKER)
+    return bool((light < 1 - STEP / 2).mean() >= least)
 
 
 def _is_rectangle(sheet: Bool[np.ndarray, "v u"]) -> bool:

@@ -27,6 +27,8 @@ EVEN, JOINED = 1.5, 2.2
 # least the share USUAL of the length of its lines has the same width, within a factor of ALIKE_WIDTH, and if no blob is
 # wider than BLOB times that width.
 USUAL, ALIKE_WIDTH, BLOB = 0.4, 1.25, 2.7
+# It is a fine pen's, and no crayon's, if at least this share has the same width.
+NEARLY_ALL = 0.8
 # The windows with which outlines are searched, from narrow to wide, in pixels of the reduced picture.
 WINDOWS = (5, 7, 9, 13, 17, 23, 31, 43, 59, 83)
 # A window is wide enough for the outline if it finds at least this share of the depth that wider windows find.
@@ -81,6 +83,8 @@ def outlined(
         return pixels, nothing
     if _is_one_pen(*_widths(closed, step), step, extent):
         return pixels, nothing
+    if _is_one_pen(widths, widest, step, extent) and _usual(_widths(painted, 1)[0])[1] >= NEARLY_ALL:
+        return pixels, nothing  # the lines of a fine pen are close together; those of a crayon's texture differ more
     light = _light(levels, paper)
     value = light.max(axis=0)[::step, ::step]
     rough = float((value - _without_gaps(value, CRAYON) > 0.6 * FAINT)[closed].mean())
