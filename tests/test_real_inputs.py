@@ -11,9 +11,8 @@ from drawings import SUBJECTS, draw
 from PIL import Image, ImageDraw
 from scipy import ndimage
 
-from visketch.data import ink, svg, svg_page
+from visketch.data import ink, svg, svg_page, write
 from visketch.data.read import expand, read
-from visketch.data.write import svg
 from visketch.errors import VisketchError
 from visketch.evaluate import styles
 from visketch.geometry import sketch as strokes
@@ -330,7 +329,7 @@ def test_hairlines_for_a_laser_cutter_are_lines(tmp_path, width: str) -> None:
     assert len(next(read(tmp_path / "a.svg")).strokes or ()) == len(lines_of("cat"))
     assert next(read(tmp_path / "a.svg")).page is not None
     traced, page = trace.on_page(next(read(tmp_path / "a.svg")))
-    again = svg([(traced.strokes, traced.pen)], *page.box[2:], {}, page)
+    again = write.svg([(traced.strokes, traced.pen)], *page.box[2:], {}, page)
     assert float(re.findall(r'stroke-width="([^"]+)"', again)[0]) == pytest.approx(float(width))
     assert len(again) < 20_000, "it is not sampled as finely as its pen"
     for colour in ("none", "#fff"):
