@@ -243,10 +243,10 @@ class TestByStrokes:
         pixels[ink] = True
         part, shape = Sketch(pixels=pixels), model.config.sketch
         for one in complete(model, part, ["house", "cat"], tries=4, steps=3):
-            written = strokes(one, part, shape)
+            written, count = strokes(one, part, shape)
             assert written is not None
+            assert count == len(written.strokes) - len(one.added_strokes or ())
             lines = tuple(line / shape.canvas for line in written.strokes)
-            count = len(lines) - len(one.added_strokes or ())
             np.testing.assert_allclose(sdf.field(lines[:count], shape, shape.canvas), one.given, atol=1e-4)
             points = np.concatenate(lines)
             assert points.min() >= shape.margin - 1e-3

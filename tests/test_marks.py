@@ -1,4 +1,4 @@
-"""Small marks far from a drawing do not decide what it is."""
+"""Small marks far from a drawing, and a frame around it, do not decide what it is."""
 
 from dataclasses import replace
 
@@ -15,6 +15,7 @@ from visketch.model import SketchModel
 from visketch.models.classifier import averaged
 
 SHAPE = SketchConfig()
+CORNERS = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1], [-1, -1]])
 ANGLE = np.linspace(0, 2 * np.pi, 20)
 
 
@@ -39,6 +40,25 @@ def test_only_small_and_far_marks_are_left_out(size: float, away: float, found: 
         assert np.array_equal(whole, sdf.render(marked(size, away), SHAPE))
         assert np.array_equal(without, sdf.render(cat, SHAPE))
         assert len(rest.strokes or ()) == len(cat.lines())
+
+
+def framed(shake: float) -> Sketch:
+    """A cat in a frame, whose corners are moved by at most `shake` of its extent."""
+    cat = drawings.draw("cat")
+    points = np.concatenate(cat.lines())
+    low, high = points.min(axis=0), points.max(axis=0)
+    extent = (high - low).max()
+    corners = np.array([low, [high[0], low[1]], high, [low[0], high[1]], low]) + 0.2 * extent * CORNERS
+    shaken = corners + shake * extent * np.array([[1, 1], [-1, 1], [1, 1], [-1, -1], [1, 1]])
+    return replace(cat, strokes=(shaken.astype(np.float32), *cat.lines()))
+
+
+@pytest.mark.parametrize(("shake", "found"), [(0.0, True), (0.1, False)])
+def test_a_straight_frame_is_left_out(shake: float, found: bool) -> None:
+    shown = views(framed(shake), SHAPE)
+    assert len(shown) == 1 + found
+    if found:
+        assert np.array_equal(shown[1][1], sdf.render(drawings.draw("cat"), SHAPE))
 
 
 def test_marks_beside_the_ink_of_a_picture_are_left_out() -> None:

@@ -457,7 +457,7 @@ def test_one_drawing_is_one(label: str) -> None:
 def test_a_drawing_that_was_turned_is_named_as_it_is_upright() -> None:
     from visketch.config import SketchConfig
     from visketch.geometry import sdf
-    from visketch.tasks.batch import BatchClassifier, RenderedDrawing
+    from visketch.tasks.batch import BatchClassifier, RenderedDrawing, RenderedView
 
     class Model:
         """A model whose certainty is the share of a field's ink that lies in the upper half."""
@@ -474,9 +474,10 @@ def test_a_drawing_that_was_turned_is_named_as_it_is_upright() -> None:
     field = sdf.field(arrow, SketchConfig(), 128)
     classify = BatchClassifier(Model(), 1, any_way_up=True)  # type: ignore[arg-type]
     for turn in range(4):
-        (row,) = classify([RenderedDrawing("a", np.rot90(field, turn))])
+        (row,) = classify([RenderedDrawing("a", (RenderedView(np.rot90(field, turn), None),))])
         assert row.get("turned", 0) == 90 * turn
-    (row,) = BatchClassifier(Model(), 1)([RenderedDrawing("a", np.rot90(field))])  # type: ignore[arg-type]
+    turned = RenderedDrawing("a", (RenderedView(np.rot90(field), None),))
+    (row,) = BatchClassifier(Model(), 1)([turned])  # type: ignore[arg-type]
     assert "turned" not in row
 
 

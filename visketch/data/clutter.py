@@ -101,7 +101,7 @@ def without_rules(
         return pixels, 0
     faint = np.zeros_like(contrast)
     for line in lines:
-        level = _level(contrast[line])
+        level = float(np.median(contrast[pixels & line]))
         faint[line] = np.maximum(faint[line], level if level <= most else usual)  # most of the line is drawn over
     dark = ruled & (contrast > DARKER * faint)
     # Lines of the paper are darker where they cross. Such a crossing is a dot that no other ink touches and that does
