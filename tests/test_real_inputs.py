@@ -464,7 +464,7 @@ def test_a_drawing_that_was_turned_is_named_as_it_is_upright() -> None:
 
         folder, labels = None, ["a"]
 
-        def classify_fields(self, fields: np.ndarray, top: int, strokes: list) -> list:
+        def classify_fields(self, fields: np.ndarray, top: int, strokes: list, of: list) -> list:
             from visketch.model import Prediction
 
             shares = [float((one[: len(one) // 2] > 0).sum() / (one > 0).sum()) for one in fields]
