@@ -55,7 +55,7 @@ def all_views(
 def far_marks(ink: Bool[np.ndarray, "h h"]) -> Bool[np.ndarray, "h h"]:
     """The part of a canvas with the small marks that are far from the drawing."""
     band = max(2, round(BAND * len(ink)))
-    if not any(_has_band(places, band) for places in np.nonzero(ink)):
+    if all((np.diff(_inked(ink, axis)) <= band).all() for axis in (0, 1)):
         return np.zeros_like(ink)
     around = ndimage.maximum_filter(ink, band)
     parts, _ = ndimage.label(around, np.ones((3, 3)))
@@ -71,7 +71,7 @@ def far_marks(ink: Bool[np.ndarray, "h h"]) -> Bool[np.ndarray, "h h"]:
 def frame(ink: Bool[np.ndarray, "h h"]) -> Bool[np.ndarray, "h h"]:
     """The part of a canvas with a straight frame around all other ink that touches none of it."""
     nothing = np.zeros_like(ink)
-    y, x = (slice(places.min(), places.max() + 1) for places in np.nonzero(ink))
+    y, x = (slice(places[0], places[-1] + 1) for places in (_inked(ink, 1), _inked(ink, 0)))
     band, within = (max(1, round(share * len(ink))) for share in (STRAIGHT, WITHIN))
     box = ink[y, x]
     if min(box.shape) <= 2 * within or any(_side(box, turn, band).mean() < COVERED for turn in range(4)):
@@ -93,9 +93,9 @@ def _side(ink: Bool[np.ndarray, "y x"], turn: int, band: int) -> Bool[np.ndarray
     return np.logical_or.reduce(np.rot90(ink, turn)[:band], axis=0)
 
 
-def _has_band(places: Int[np.ndarray, " n"], width: int) -> bool:
-    """Whether more than that many rows or columns between inked ones are empty."""
-    return bool((np.diff(np.unique(places)) > width).any())
+def _inked(ink: Bool[np.ndarray, "y x"], axis: int) -> Int[np.ndarray, " n"]:
+    """The numbers of the columns (axis 0) or rows (axis 1) that have ink."""
+    return np.flatnonzero(np.logical_or.reduce(ink, axis=axis))
 
 
 def _without(sketch: Sketch, marks: Bool[np.ndarray, "h h"], config: SketchConfig) -> Sketch:
