@@ -115,7 +115,7 @@ def _fitted(line: np.ndarray, tolerance: float, ring: bool) -> np.ndarray:
     """Curves for one smooth part: a straight line if it is close enough, otherwise the curves of a spline. A `ring` is
     smooth where it closes, too.
     """
-    straight = line[:1] + np.linspace(0, 1, 4)[:, None] * (line[-1:] - line[:1])
+    straight = np.linspace(line[0], line[-1], 4)
     if len(line) < 5 or np.abs(_aside(line)).max() < tolerance:
         return straight[None]
     from scipy import interpolate  # here, since it takes 0.2 s and most processes fit no curve
