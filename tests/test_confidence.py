@@ -17,6 +17,7 @@ from visketch.data.packing import pack
 from visketch.data.store import Store
 from visketch.model import SketchModel
 from visketch.tasks.batch import sure
+from visketch.training import confidence
 from visketch.training.confidence import FEWEST, _picture, calibrate, expected_error, measured, sure_from, weigh
 from visketch.training.sketch import train
 
@@ -96,11 +97,15 @@ def test_a_calibrated_checkpoint_gives_the_same_answers_and_says_when_it_is_not_
     assert ('"sure": false' in visketch(*words, "--json").stdout) == (probability < found.sure)
 
 
-def test_the_sum_of_both_classifiers_is_calibrated(validation: Store, tmp_path: Path) -> None:
+def test_the_sum_of_both_classifiers_is_calibrated(validation: Store, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(confidence, "FEWEST", 20)
+    monkeypatch.setattr(confidence, "MOST", 60)
     folder = tiny_model.write_checkpoint(tmp_path / "model", tiny_model.small())
     assert weigh(folder, validation) is not None
-    after, some = SketchModel.load(folder), [validation[int(row)] for row in validation.rows("validation")]
-    label = torch.tensor([after.label_of(str(sketch.label)) for sketch in some])
+    after = SketchModel.load(folder)
+    chosen = confidence.validation(after, validation)
+    assert chosen is not None
+    some, label = [sketch for batch in chosen[0] for sketch in batch], chosen[1]
     logits = [after.sketch_logits(shown) for shown in (some, [_picture(sketch, after) for sketch in some])]
     again = measured(torch.cat(logits), label.repeat(2))
     assert again.temperature == pytest.approx(1, abs=0.05)
