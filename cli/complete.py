@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from visketch.geometry.sketch import Sketch
+    from visketch.geometry.trace import Trace
     from visketch.model import SketchModel
     from visketch.sampling import Frame
     from visketch.tasks.complete import Completion
@@ -170,8 +171,8 @@ def write(
 
     clamp, single = model.config.sketch.clamp, is_picture(out)
     facts = {"of": Path(name).name, **settings, "size": side, "checkpoint": model.config.name}
-    rows = []
-    for number, completion in enumerate(found, 1):
+    rows, drawn = [], [strokes(completion, part, model.config.sketch) for completion in found]
+    for number, (completion, (lines, given)) in enumerate(zip(found, drawn, strict=True), 1):
         path = out if single and len(found) == 1 else None
         if not single:
             path = out / f"{number:02d}-{stem(completion.label)}{suffix}"
@@ -179,11 +180,10 @@ def write(
         row |= {"added": round(completion.added, 4), "seed": completion.seed, "place": vars(completion.place)}
         row["kept"] = round(float(kept(completion.given[None] > 0, completion.canvas[None] > 0)), 4)
         if path:
-            lines, given = strokes(completion, part, model.config.sketch)
             about = facts | {**row, "path": None}
             write_sketch(outputs.take(path), completion.canvas, clamp, side, about, lines, animate, given)
         rows.append(row)
-    on_sheet, shown = None, found[:MOST]
+    on_sheet, shown = None, [*zip(found, drawn, strict=True)][:MOST]
     if len(found) > 1 or not single:
         on_sheet = out if single else out / "sheet.png"
         write_sheet(outputs.take(on_sheet), sheet(pictures(model, part, shown)), facts)
@@ -191,18 +191,20 @@ def write(
     return {"part": name, **about_sheet, **facts, "device": str(model.device), "completions": rows}
 
 
-def pictures(model: "SketchModel", part: "Sketch", found: list["Completion"]) -> list["np.ndarray"]:
-    """The pictures of a sheet: the part, and the completions with the added ink in blue."""
+def pictures(
+    model: "SketchModel", part: "Sketch", drawn: list[tuple["Completion", tuple["Trace | None", int]]]
+) -> list["np.ndarray"]:
+    """The pictures of a sheet: the part, and the completions, which come with their `strokes`, with the added ink in
+    blue.
+    """
     from visketch.geometry.sketch import fit
     from visketch.geometry.trace import Trace, lines_of
     from visketch.render.compare import CELL, tinted, told_apart
     from visketch.render.grey import of_strokes, picture
-    from visketch.tasks.complete import strokes
 
     shape = model.config.sketch
     shown = [tinted(of_strokes(Trace(fit(lines_of(part), shape.margin), shape.pen), CELL))]
-    for completion in found:
-        lines, count = strokes(completion, part, shape)
+    for completion, (lines, count) in drawn:
         given = Trace(lines.strokes[:count], lines.pen) if lines else None
         whole = picture(completion.canvas, shape.clamp, CELL, lines)
         shown.append(told_apart(whole, picture(completion.given, shape.clamp, CELL, given)))

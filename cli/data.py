@@ -136,8 +136,7 @@ def pack(
         drawings = library([*sources], out, limit, report, problems, without or (), engine, train or (), tally, trace)
     for part, purpose in (("train", "learn from"), ("test", "measure")):
         if missing := [label for label, counts in statistics(Store(out)).classes.items() if not counts[part]]:
-            some = f"{', '.join(missing[:3])}{' ...' if len(missing) > 3 else ''}"
-            what = f"no {part} drawing of {console.many(len(missing), 'class')} ({some})"
+            what = f"no {part} drawing of {console.many(len(missing), 'class')} ({console.some(missing)})"
             console.warn(f"{what}: there is nothing to {purpose}; add drawings, or put some into a folder named {part}")
     came = {source: {label: n for (of, label), n in tally.items() if of == source} for source, _ in tally}
     if as_json:

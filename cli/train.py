@@ -213,7 +213,9 @@ def conclude(part: str, outcome: dict[str, Any], as_json: bool) -> None:
         console.say(f"{part}: {step:,} steps, {metrics or 'already finished'}; {seconds}")
         console.say(f"written to {outcome['folder']}")
         if outcome["calibrated"] is False:
-            few = "there are fewer than 200 validation drawings that it could be measured on"
+            from visketch.training.confidence import FEWEST
+
+            few = f"there are fewer than {FEWEST} validation drawings that it could be measured on"
             console.note(f"{part}: its probabilities are not calibrated, since {few}")
     else:
         console.note(f"{part}: stopped at step {step:,}, everything is saved; the same command with --resume continues")
@@ -246,8 +248,7 @@ class Reporter:
         console.note(f"training {described(objective.parts)} on {len(rows):,} drawings, into {self.out}")
         learned = {*self.store.label[rows].tolist()}
         if missing := [name for number, name in enumerate(self.store.labels) if number not in learned]:
-            some = ", ".join([*missing[:3], *(["..."] if len(missing) > 3 else [])])
-            console.warn(f"{self.store.path}: no {objective.learns_from} to learn {some} from")
+            console.warn(f"{self.store.path}: no {objective.learns_from} to learn {console.some(missing)} from")
 
     def __call__(self, step: int, steps: int, metrics: dict[str, float]) -> None:
         now = time.monotonic()

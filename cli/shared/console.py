@@ -28,7 +28,7 @@ MAIN = os.environ.get("RANK", "0") == "0"  # only one of the processes that torc
 UNLIMITED = 10_000  # the columns of a file or a pipe, which a table does not fill
 SHOWN = 10  # this many of the inputs that could not be read are named, and the others are counted
 
-CONTROL = re.compile("[\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f]")
+CONTROL = re.compile("[\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f]")  # except tabs and line ends
 
 debug = False  # whether tracebacks are printed (--debug)
 
@@ -58,9 +58,7 @@ def say(*lines: object) -> None:
 
 
 def visible(text: object) -> str:
-    """A text with its control characters spelled out, except tabs and line ends. Those in the name of a file could
-    otherwise change the terminal or hide another name.
-    """
+    """A text with its control characters spelled out, since those in the name of a file could change the terminal."""
     return CONTROL.sub(lambda found: repr(found[0])[1:-1], str(text))
 
 
@@ -221,6 +219,11 @@ def many(count: int, what: str) -> str:
     """A number of things, as text: `1 stroke`, `2,000 strokes`, `3 classes`."""
     ending = "" if count == 1 else "es" if what.endswith("s") else "s"
     return f"{count:,} {what}{ending}"
+
+
+def some(names: Sequence[str]) -> str:
+    """The first three of some names, as text: `cat, dog, owl ...`."""
+    return f"{', '.join(names[:3])}{' ...' if len(names) > 3 else ''}"
 
 
 def there_before(count: int) -> str:

@@ -109,9 +109,7 @@ def query(model: "SketchLanguage", sketch: str) -> "EncodedPicture":
 
 def _piped() -> "Sketch":
     """The first drawing of standard input. Raises VisketchError if it cannot be read."""
-    name, sketch = next(inputs.drawings(["-"]))
-    if isinstance(sketch, str):
-        raise VisketchError(f"{name}: {sketch}")
+    name, sketch = inputs.first_drawing("-")
     return replace(sketch, source=name)  # its temporary file is gone soon
 
 

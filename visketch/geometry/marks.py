@@ -7,7 +7,6 @@ of 80, and as the mean 78 %; in a frame drawn with a ruler 7 %, and as the mean 
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -15,14 +14,14 @@ from scipy import ndimage
 
 from visketch.config import SketchConfig
 from visketch.geometry import sdf
+from visketch.geometry.separate import part
 from visketch.geometry.sketch import Sketch, fit
 
 BAND = 0.07  # the least width of the empty band beside a mark, as a share of the canvas
 SMALL = 0.3  # the greatest extent of a mark, as a share of the drawing's
 FAR = 0.1  # the least distance of a mark from the box around the drawing, as a share of the drawing's extent
-STRAIGHT = (
-    0.045  # a side of a frame lies within such a share of the canvas; of 8,000 quick drawings, none has four such
-)
+# Each side of a frame lies within such a share of the canvas. Of 8,000 quick drawings, none has four such sides.
+STRAIGHT = 0.045
 WITHIN = 0.09  # at this distance from its sides, a frame has no ink
 COVERED = 0.97  # the least share of each side that is inked
 FRAMED = 0.2  # the least extent of the drawing in a frame, as a share of the frame's
@@ -70,22 +69,22 @@ def far_marks(ink: Bool[np.ndarray, "h h"]) -> Bool[np.ndarray, "h h"]:
 
 def frame(ink: Bool[np.ndarray, "h h"]) -> Bool[np.ndarray, "h h"]:
     """The part of a canvas with a straight frame around all other ink that touches none of it."""
-    nothing = np.zeros_like(ink)
+    found = np.zeros_like(ink)
     y, x = (slice(places[0], places[-1] + 1) for places in (_inked(ink, 1), _inked(ink, 0)))
     band, within = (max(1, round(share * len(ink))) for share in (STRAIGHT, WITHIN))
     box = ink[y, x]
     if min(box.shape) <= 2 * within or any(_side(box, turn, band).mean() < COVERED for turn in range(4)):
-        return nothing
-    parts, count = ndimage.label(box, np.ones((3, 3)))
+        return found
+    parts, _ = ndimage.label(box, np.ones((3, 3)))
     around = parts == parts[:band].max()
     rest = box & ~around
-    if count < 2 or not all(_side(around, turn, 1).any() for turn in range(4)) or not rest.any():
-        return nothing
+    if not all(_side(around, turn, 1).any() for turn in range(4)) or not rest.any():
+        return found
     extent = max(int(np.ptp(places)) for places in np.nonzero(rest))
     if around[within:-within, within:-within].any() or extent < FRAMED * max(box.shape):
-        return nothing
-    nothing[y, x] = around
-    return nothing
+        return found
+    found[y, x] = around
+    return found
 
 
 def _side(ink: Bool[np.ndarray, "y x"], turn: int, band: int) -> Bool[np.ndarray, " n"]:
@@ -99,15 +98,8 @@ def _inked(ink: Bool[np.ndarray, "y x"], axis: int) -> Int[np.ndarray, " n"]:
 
 
 def _without(sketch: Sketch, marks: Bool[np.ndarray, "h h"], config: SketchConfig) -> Sketch:
-    """A sketch without its lines in that part of the canvas; of a picture, without the ink around them."""
+    """A sketch without its lines in that part of the canvas."""
     lines = sketch.lines()
     starts = np.array([line[0] for line in fit(lines, config.margin)])
     x, y = (starts * len(marks)).astype(np.intp).T
-    left_out = marks[y, x]
-    if sketch.pixels is None:
-        kept = tuple(line for line, out in zip(lines, left_out, strict=True) if not out)
-        return replace(sketch, strokes=kept)
-    ink, _ = ndimage.label(sketch.pixels, np.ones((3, 3)))
-    x, y = np.array([line[0] for line, out in zip(lines, left_out, strict=True) if out]).astype(np.intp).T
-    here = sketch.pixels & ~np.isin(ink, ink[y, x])
-    return replace(sketch, pixels=here, thin=None if sketch.thin is None else sketch.thin & here)
+    return part(sketch, lines, ~marks[y, x])

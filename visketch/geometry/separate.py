@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+from jaxtyping import Bool
 from scipy import ndimage
 
 from visketch.geometry.sketch import Sketch, longer_side, sample
@@ -45,8 +46,8 @@ def separate(sketch: Sketch, told: bool = False) -> list[Sketch]:
     if not told and (min(rich) < PLAIN or sorted(rich)[-2] < RICH):
         return [sketch]
     found.sort(key=lambda one: (int((one[0][1] + one[1][1]) / 2 / max(int(one[1][1] - one[0][1]), 1)), int(one[0][0])))
-    of_lines = [int(groups[own_of]) for own_of in _own(lines, corner, spacing, parts)]
-    return [_part(sketch, lines, of_lines, int(group)) for _, _, group in found]
+    of_lines = groups[_own(lines, corner, spacing, parts)]
+    return [part(sketch, lines, of_lines == group) for _, _, group in found]
 
 
 def _grown(page: np.ndarray) -> np.ndarray:
@@ -101,9 +102,9 @@ def _one_merge(boxes: np.ndarray, group: np.ndarray) -> tuple[int, int] | None:
     return int(left[one]), int(left[other])
 
 
-def _part(sketch: Sketch, lines: tuple[np.ndarray, ...], of_lines: list[int], group: int) -> Sketch:
-    """The lines of one group of the sketch; of a picture, the ink around them."""
-    kept = tuple(line for line, own in zip(lines, of_lines, strict=True) if own == group)
+def part(sketch: Sketch, lines: tuple[np.ndarray, ...], chosen: Bool[np.ndarray, " n"]) -> Sketch:
+    """The chosen ones of the lines of a sketch; of a picture, the ink around them."""
+    kept = tuple(line for line, own in zip(lines, chosen.tolist(), strict=True) if own)
     if sketch.pixels is None:
         return replace(sketch, strokes=kept)
     ink, _ = ndimage.label(sketch.pixels, np.ones((3, 3)))

@@ -82,12 +82,8 @@ def count(scene: SceneQuestion) -> str | None:
     ahead, behind = words[:start], words[start:]
     if scene.named(ahead) or scene.strange(ahead) or words[0] in ("is", "are", "was", "were", "does"):
         raise scene.refuse(f"{' '.join(ahead)!r} is not understood")
-    listed = re.findall(r"\w+", scene.text.replace(",", " and "))
-    parts = [
-        part
-        for part in _parts(listed[listed.index(words[start - 1]) + 1 :])
-        if scene.named(part) or scene.strange(part)
-    ]
+    listed = _words(scene, "and")
+    parts = _parts(scene, listed[listed.index(words[start - 1]) + 1 :])
     names = [scene.named(part) for part in parts]
     if any(names) and generic(behind) and scene.says_not():
         raise scene.refuse("it says not")
@@ -122,9 +118,7 @@ def there(scene: SceneQuestion) -> str | None:
         return None
     if scene.says_not() or {"and", "or"} <= {*scene.words} or scene.strange(scene.words):
         raise scene.refuse("it names several, in a way that is not understood")
-    joint = "or" if "or" in scene.words else "and"
-    listed = _parts(re.findall(r"\w+", scene.text.replace(",", f" {joint} ")))
-    parts = [part for part in listed if scene.named(part) or scene.strange(part)]
+    parts = _parts(scene, _words(scene, "or" if "or" in scene.words else "and"))
     if not all(len(scene.named(part)) == 1 for part in parts):
         raise scene.refuse("it names several, in a way that is not understood")
     if "and" in scene.words and any(scene.same(name, other) for name in names for other in names if name != other):
@@ -176,12 +170,17 @@ def _describes(words: Sequence[str]) -> bool:
     return Filter.among(words) != Filter()
 
 
-def _parts(words: Sequence[str]) -> Iterator[list[str]]:
-    """The parts of a list: the words between `and`, `or` and `plus`."""
-    part: list[str] = []
-    for word in [*words, "and"]:
+def _words(scene: SceneQuestion, joint: str) -> list[str]:
+    """The words of a question, with that word in place of each comma."""
+    return re.findall(r"\w+", scene.text.replace(",", f" {joint} "))
+
+
+def _parts(scene: SceneQuestion, words: Sequence[str]) -> list[list[str]]:
+    """The parts of a list: the words between `and`, `or` and `plus`, where these name or seem to name something."""
+    parts: list[list[str]] = [[]]
+    for word in words:
         if word in ("and", "or", "plus"):
-            yield part
-            part = []
+            parts.append([])
         else:
-            part.append(word)
+            parts[-1].append(word)
+    return [part for part in parts if scene.named(part) or scene.strange(part)]
